@@ -1,0 +1,38 @@
+"""Errors that matgen raises on purpose. Each message is one line: what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class MatgenError(Exception):
+    """Base of every error that is the input's fault, not the program's. The command line prints it and exits with 2."""
+
+
+class FormulaError(MatgenError):
+    """A formula that cannot be read as a composition."""
+
+
+class DataError(MatgenError):
+    """A file or dataset that is missing, damaged, empty or of the wrong kind."""
+
+
+class CheckpointError(MatgenError):
+    """A checkpoint that is missing, truncated, foreign or made with other settings."""
+
+
+class OptionError(MatgenError):
+    """An option whose value makes no sense, or options that contradict each other."""
+
+
+class OutputError(MatgenError):
+    """An output that cannot be written, or that would overwrite an earlier result."""
+
+
+class MissingDependencyError(MatgenError):
+    """A feature whose optional dependency is not installed."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> OptionError:
+    """An `OptionError` that lists the known names of a kind, for every registry of matgen."""
+    return OptionError(f"unknown {kind} {name!r}; known: {', '.join(known)}")

@@ -101,13 +101,18 @@ def check(
     return Validity(neutral, balanced, valid, judged)
 
 
+def available_cores() -> int:
+    """Cores this process may use, which in a container or a batch job are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _judge_distinct(
     batch: CompositionBatch, rules: ValidityRules, workers: int | None, progress: Callable[[int], None] | None
 ) -> np.ndarray:
     """Columns (neutral, balanced, judged) of each composition, bool `(n, 3)`."""
     from joblib import Parallel, delayed
 
-    workers = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    workers = workers or available_cores()
     chunks = [batch[start : start + _CHUNK] for start in range(0, len(batch), _CHUNK)]
     # Workers import SMACT anew (seconds), so small batches are quicker here.
     pool = Parallel(n_jobs=workers if len(chunks) > 4 else 1, return_as="generator")

@@ -102,10 +102,10 @@ class CompositionBatch:
             raise FormulaError(f"{elements.shape=} != {counts.shape=}")
         n, k = elements.shape
         row = np.repeat(np.arange(n), k)
-        return cls._from_tokens(n, row, elements.ravel().astype(np.int64), counts.ravel().astype(np.int64))
+        return cls.from_tokens(n, row, elements.ravel().astype(np.int64), counts.ravel().astype(np.int64))
 
     @classmethod
-    def _from_tokens(cls, n: int, row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray) -> CompositionBatch:
+    def from_tokens(cls, n: int, row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray) -> CompositionBatch:
         """Canonical batch from `(row, atomic number, count)` triples in any order; repeats are added up."""
         present = (count > 0) & (atomic_number > 0)
         row, atomic_number, count = row[present], atomic_number[present], count[present]
@@ -268,7 +268,7 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
     texts = list(formulas)
     reasons: dict[int, str] = {}
     for i, text in enumerate(texts):
-        if type(text) is not str:
+        if not isinstance(text, str):
             reasons[i] = "missing" if text is None or text != text else f"not text but {type(text).__name__}"
     rows = ["" if i in reasons else text for i, text in enumerate(texts)] if reasons else texts
     joined = "".join(rows)
@@ -290,7 +290,7 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
     good = np.ones(len(texts), dtype=bool)
     good[list(reasons)] = False
     new_row = np.cumsum(good) - 1
-    batch = CompositionBatch._from_tokens(
+    batch = CompositionBatch.from_tokens(
         int(good.sum()),
         new_row[np.concatenate([row[keep], extra[:, 0]])],
         np.concatenate([atomic_number[keep], extra[:, 1]]),

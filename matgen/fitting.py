@@ -1,0 +1,484 @@
+"""The one training loop: batches of like length, bf16 where it is faster, early stop, exact resume after a kill.
+
+It knows nothing of formulas: it is given token tables, a loss and a validation figure. State is kept in
+`<folder>/training/` as safetensors and JSON and written whole, so a kill at any moment loses at most the steps since the
+last evaluation, and a resumed run ends with the weights of an uninterrupted one, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from matgen.errors import CheckpointError, OptionError, OutputError
+from matgen.files import read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from matgen.progress import Progress
+
+Batch = tuple["Tensor", "Tensor"]
+"""Token ids int64 `(B, L)`, right-padded, and lengths int64 `(B,)`."""
+Loss = Callable[["nn.Module", Batch, torch.Generator], "Tensor"]
+"""Sum over the examples of a batch of the quantity to minimise, in nats: a scalar."""
+PRECISIONS = ("auto", "bf16", "fp32")
+_PROBE_STEPS = 6
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to train.
+
+    Attributes:
+        batch_size: examples a step, over all processes.
+        learning_rate: peak of the schedule (linear warm-up, then half a cosine down to zero).
+        weight_decay: of AdamW (Loshchilov and Hutter 2019), on matrices only.
+        warmup: share of the steps spent warming up.
+        epochs: passes over the training set, where `max_minutes` is None.
+        max_minutes: wall-clock budget; turned into a number of steps once, when the run starts.
+        evaluations: validations over the whole run.
+        patience: validations without improvement after which training stops.
+        precision: `auto` times both and keeps the faster; `bf16` (autocast) or `fp32`.
+        accumulate: batches a step is split into, to save memory.
+        clip: largest norm of the gradient.
+        seed: of the order of examples, the noise of objectives, and dropout.
+        trackers: names that accelerate knows (tensorboard, wandb, trackio ...).
+    """
+
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.04
+    epochs: float = 10.0
+    max_minutes: float | None = None
+    evaluations: int = 20
+    patience: int = 5
+    precision: str = "auto"
+    accumulate: int = 1
+    clip: float = 1.0
+    seed: int = 0
+    trackers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        positive = ("batch_size", "learning_rate", "epochs", "evaluations", "patience", "accumulate", "clip")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise OptionError(f"{name} is {getattr(self, name)}, it must be above 0")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise OptionError(f"max_minutes is {self.max_minutes}, it must be above 0")
+        if self.precision not in PRECISIONS:
+            raise OptionError(f"precision is {self.precision!r}, it must be one of {', '.join(PRECISIONS)}")
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """Examples to learn from: ids int16 `(n, longest)`, right-padded; lengths int64 `(n,)`."""
+
+    ids: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def from_numpy(cls, ids: np.ndarray, lengths: np.ndarray) -> TokenTable:
+        return cls(torch.from_numpy(ids), torch.from_numpy(lengths))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> TokenTable:
+        return TokenTable(self.ids.to(device), self.lengths.to(device))
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The rows named, trimmed to the longest of them."""
+        index = torch.from_numpy(rows).to(self.ids.device)
+        lengths = self.lengths[index]
+        return self.ids[index, : int(lengths.max())].long(), lengths
+
+
+@dataclass
+class FitState:
+    """Where a run stands; what resuming needs besides weights and optimiser."""
+
+    step: int = 0
+    total_steps: int = 0
+    precision: str = "fp32"
+    best_step: int = -1
+    best_nats: float = math.inf
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.total_steps > 0
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a run ended: its state, and whether it was interrupted (and can be resumed) or stopped early."""
+
+    state: FitState
+    interrupted: bool
+    stopped_early: bool
+
+
+def batches_of_epoch(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Rows of each batch of an epoch: every row once, batches of like length, in random order.
+
+    Rows are shuffled, sorted by length (stably) and cut into batches, which are then shuffled, so hardly a token is
+    padding. Depends on nothing but the arguments.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    rows = rng.permutation(len(lengths))
+    rows = rows[np.argsort(lengths[rows], kind="stable")]
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    rng.shuffle(batches)  # type: ignore[arg-type]  # a list is shuffled in place
+    return batches
+
+
+def learning_rate_at(step: int, total_steps: int, settings: FitSettings) -> float:
+    """Linear warm-up, then half a cosine down to zero at the last step (Loshchilov and Hutter 2017)."""
+    warmup = max(1, round(settings.warmup * total_steps))
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1, total_steps - warmup)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class Fitter:
+    """Trains one model in one folder.
+
+    Args:
+        model: trained in place; holds the best weights after `run`.
+        train: the examples.
+        loss: what to minimise.
+        validate: nats an example on held-out data; called in evaluation mode under the training precision.
+        folder: state goes to `folder/training/`, figures to `folder/metrics.jsonl`.
+        settings: how to train.
+        progress: told of every step; None is silent.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: TokenTable,
+        loss: Loss,
+        validate: Callable[[nn.Module], float],
+        folder: Path,
+        settings: FitSettings,
+        progress: Progress | None = None,
+    ) -> None:
+        from accelerate import Accelerator
+
+        self.settings, self.folder, self.progress = settings, Path(folder), progress
+        self.loss, self.validate = loss, validate
+        log_with: Any = list(settings.trackers) or None
+        self.accelerator = Accelerator(log_with=log_with, project_dir=str(self.folder / "training"))
+        self.lengths = train.lengths.numpy()
+        self.mean_length = float(self.lengths.mean())
+        self.device = self.accelerator.device
+        self.train = train.to(self.device)
+        self.raw_model = model.to(self.device)
+        self.optimizer = _adamw(self.raw_model, settings, fused=self.device.type in ("cpu", "cuda"))
+        self.model, self.prepared_optimizer = self.accelerator.prepare(self.raw_model, self.optimizer)
+        self.state = FitState()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.train) / self.settings.batch_size)
+
+    def run(self, *, resume: bool = False) -> FitResult:
+        """Train to the end of the budget, to an early stop or to an interrupt (Ctrl-C, SIGTERM).
+
+        Raises:
+            CheckpointError: `resume` is asked for and there is nothing to resume, or it is damaged or of other settings.
+        """
+        with torch.random.fork_rng(), _interruptible() as interrupted:
+            if resume:
+                self._load()
+            else:
+                self._plan()
+            if self.settings.trackers:
+                self.accelerator.init_trackers("matgen", config=dataclasses.asdict(self.settings) | {"trackers": ""})
+            stopped_early = self._loop(interrupted)
+            if self.settings.trackers:
+                self.accelerator.end_training()
+        was_interrupted = interrupted.is_set() and not stopped_early and not self.state.finished
+        if not was_interrupted:
+            self._restore_best()
+        return FitResult(self.state, was_interrupted, stopped_early)
+
+    def _loop(self, interrupted: threading.Event) -> bool:
+        state, settings = self.state, self.settings
+        every = max(1, round(state.total_steps / settings.evaluations))
+        epoch, batches = -1, []
+        if self.progress:
+            self.progress.start(state.total_steps, state.step)
+        examples, nats, started = 0, torch.zeros((), device=self.device), time.monotonic()
+        while not state.finished and not interrupted.is_set() and not self._out_of_patience():
+            if state.step // self.steps_per_epoch != epoch:
+                epoch = state.step // self.steps_per_epoch
+                batches = batches_of_epoch(self.lengths, settings.batch_size, settings.seed, epoch)
+            rows = batches[state.step % self.steps_per_epoch]
+            nats += self._step(rows)
+            state.step += 1
+            examples += len(rows)
+            if self.progress:
+                self.progress.advance(1, examples / max(1e-9, time.monotonic() - started))
+            if state.step % every == 0 or state.finished:
+                seconds = time.monotonic() - started
+                self._evaluate(float(nats) / examples, examples / seconds, seconds)
+                examples, nats, started = 0, torch.zeros_like(nats), time.monotonic()
+        if interrupted.is_set() and not state.finished:
+            self._save()
+        if self.progress:
+            self.progress.close()
+        return self._out_of_patience() and not state.finished
+
+    def _step(self, rows: np.ndarray) -> Tensor:
+        """One update from a batch; returns the summed nats of this process's share, detached."""
+        settings, step = self.settings, self.state.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate_at(step, self.state.total_steps, settings)
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        # Counter-based seeds: dropout and noise depend on the step alone, so a resumed run sees the same ones.
+        torch.manual_seed(_seed(settings.seed, step, rank))
+        generator = torch.Generator(device=self.device).manual_seed(_seed(settings.seed + 1, step, rank))
+        total = torch.zeros((), device=self.device)
+        self.model.train()
+        for part in np.array_split(rows[rank::world], settings.accumulate):
+            if not len(part):
+                continue
+            with self._autocast():
+                nats = self.loss(self.model, self.train.batch(part), generator)
+            # Every formula weighs the same; the constant mean length only sets the scale of the gradient.
+            self.accelerator.backward(nats * world / (len(rows) * self.mean_length))
+            total += nats.detach()
+        self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip)
+        self.prepared_optimizer.step()
+        self.prepared_optimizer.zero_grad()
+        return total
+
+    def _evaluate(self, train_nats: float, examples_per_second: float, seconds: float) -> None:
+        state = self.state
+        began = time.monotonic()
+        valid_nats = self._validate()
+        state.seconds += seconds + time.monotonic() - began
+        state.history.append(
+            {
+                "step": state.step,
+                "epoch": round(state.step / self.steps_per_epoch, 4),
+                "train_nats": round(train_nats, 5),
+                "valid_nats": round(valid_nats, 5),
+                "learning_rate": learning_rate_at(state.step - 1, state.total_steps, self.settings),
+                "formulas_per_second": round(examples_per_second, 1),
+                "seconds": round(state.seconds, 2),
+            }
+        )
+        if self.settings.trackers:
+            self.accelerator.log(state.history[-1], step=state.step)
+        if valid_nats < state.best_nats:
+            state.best_nats, state.best_step = valid_nats, state.step
+            self._save_best()
+        self._save()
+        if self.progress:
+            self.progress.note(state.history[-1])
+
+    def _validate(self) -> float:
+        self.model.eval()
+        with torch.no_grad(), self._autocast():
+            return self.validate(self.raw_model)
+
+    def _out_of_patience(self) -> bool:
+        later = [entry for entry in self.state.history if entry["step"] > self.state.best_step]
+        return len(later) >= self.settings.patience
+
+    def _autocast(self, precision: str | None = None) -> contextlib.AbstractContextManager:
+        enabled = (precision or self.state.precision) == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def _plan(self) -> None:
+        """Choose precision and number of steps, once; both are saved so that a resumed run keeps them."""
+        settings = self.settings
+        candidates = ("fp32", "bf16") if settings.precision == "auto" else (settings.precision,)
+        if settings.precision == "auto" and settings.max_minutes is None and len(self.train) < 2_000:
+            candidates = ("fp32",)  # too little work for the choice to matter
+        needs_timing = len(candidates) > 1 or settings.max_minutes is not None
+        seconds = {name: self._seconds_per_step(name) for name in candidates} if needs_timing else {candidates[0]: 0.0}
+        self.state.precision = min(seconds, key=lambda name: seconds[name])
+        if settings.max_minutes is None:
+            self.state.total_steps = math.ceil(settings.epochs * self.steps_per_epoch)
+            return
+        began = time.monotonic()
+        self._validate()
+        budget = settings.max_minutes * 60 - settings.evaluations * (time.monotonic() - began)
+        self.state.total_steps = max(1, int(budget / seconds[self.state.precision]))
+
+    def _seconds_per_step(self, precision: str) -> float:
+        """Median time of forward, backward and update-sized work on batches spread over all lengths, without a change."""
+        by_length = np.argsort(self.lengths, kind="stable")
+        width = min(self.settings.batch_size, len(by_length))
+        starts = np.linspace(0, len(by_length) - width, _PROBE_STEPS).astype(int)
+        generator = torch.Generator(device=self.device).manual_seed(0)
+        self.model.train()
+        for _ in range(2):  # the first round warms caches and kernels up
+            times = []
+            for start in starts:
+                began = time.perf_counter()
+                with self._autocast(precision):
+                    nats = self.loss(self.model, self.train.batch(by_length[start : start + width]), generator)
+                self.accelerator.backward(nats / width)
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize()
+                times.append(time.perf_counter() - began)
+                self.prepared_optimizer.zero_grad()
+        return 1.1 * sum(times) / len(times)  # a tenth more for the optimiser and the loop
+
+    def _save(self) -> None:
+        """Write weights, optimiser and state to a folder of this step, then point `latest.json` at it."""
+        if not self.accelerator.is_main_process:
+            return
+        training = self.folder / "training"
+        target = training / f"step-{self.state.step:08d}"
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            save_file(self._weights(), target / "model.safetensors")
+            save_file(_optimizer_tensors(self.raw_model, self.optimizer), target / "optimizer.safetensors")
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(target, ignore_errors=True)
+            raise OutputError(f"cannot save to {target}: {error}; the state before is kept, --resume goes on") from error
+        settings = dataclasses.asdict(self.settings) | {"trackers": list(self.settings.trackers)}
+        write_json(
+            training / "latest.json",
+            {"folder": target.name, "settings": settings, "examples": len(self.train)}
+            | dataclasses.asdict(self.state)
+            | {"best_nats": self.state.best_nats if self.state.best_step >= 0 else None},
+        )
+        lines = "".join(json.dumps(entry) + "\n" for entry in self.state.history)
+        write_text(self.folder / "metrics.jsonl", lines)
+        for old in training.glob("step-*"):
+            if old.name != target.name:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def _save_best(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        training = self.folder / "training"
+        try:
+            training.mkdir(parents=True, exist_ok=True)
+            save_file(self._weights(), training / "best.tmp")
+            (training / "best.tmp").replace(training / "best.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"cannot save to {training}: {error}") from error
+
+    def _load(self) -> None:
+        training = self.folder / "training"
+        if not (training / "latest.json").is_file():
+            raise CheckpointError(f"nothing to resume in {self.folder}: start without --resume")
+        content = read_json(training / "latest.json")
+        if content["examples"] != len(self.train):
+            raise CheckpointError(
+                f"{self.folder} was trained on {content['examples']} examples, the dataset now has {len(self.train)}"
+            )
+        names = {f.name for f in dataclasses.fields(FitState)}
+        self.state = FitState(**{name: value for name, value in content.items() if name in names})
+        if self.state.best_step < 0:
+            self.state.best_nats = math.inf
+        target = training / content["folder"]
+        try:
+            self._set_weights(load_file(target / "model.safetensors"))
+            tensors = load_file(target / "optimizer.safetensors")
+        except Exception as error:  # missing file, damaged header, other shapes
+            raise CheckpointError(f"cannot resume from {target}: {error}") from error
+        _set_optimizer_tensors(self.raw_model, self.optimizer, tensors)
+
+    def _restore_best(self) -> None:
+        best = self.folder / "training" / "best.safetensors"
+        if self.state.best_step >= 0 and self.state.best_step != self.state.step and best.is_file():
+            self._set_weights(load_file(best))
+
+    def _weights(self) -> dict[str, Tensor]:
+        # Parameters tied to one another appear once, so safetensors takes them.
+        return {name: p.detach().contiguous() for name, p in self.raw_model.named_parameters()}
+
+    def _set_weights(self, tensors: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.raw_model.named_parameters():
+                parameter.copy_(tensors[name])
+
+
+def saved_settings(folder: Path) -> FitSettings:
+    """The settings of a run that can be resumed.
+
+    Raises:
+        CheckpointError: there is nothing to resume in `folder`.
+    """
+    path = Path(folder) / "training" / "latest.json"
+    if not path.is_file():
+        raise CheckpointError(f"nothing to resume in {folder}: start without --resume")
+    content = read_json(path)["settings"]
+    return FitSettings(**content | {"trackers": tuple(content["trackers"])})
+
+
+def _adamw(model: nn.Module, settings: FitSettings, *, fused: bool) -> torch.optim.AdamW:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=fused)
+
+
+def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{name}|{key}": value.detach().contiguous()
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _set_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = dict(model.named_parameters())
+    for label, value in tensors.items():
+        name, _, key = label.rpartition("|")
+        parameter = parameters[name]
+        optimizer.state[parameter][key] = value if key == "step" else value.to(parameter.device)
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that the loop ends after a whole step; a second Ctrl-C ends at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,168 @@
+"""Checkpoints: plain Hugging Face folders with a `matgen.json` beside the weights. Safetensors only, no pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matgen import __version__
+from matgen.errors import CheckpointError, DataError, OutputError
+from matgen.files import read_json, write_json, write_text
+from matgen.models.registry import MODELS, Architecture, architecture
+from matgen.tokenizer import EOS, NOTATIONS, hugging_face_tokenizer, suppressed_ids, vocabulary
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+METADATA = "matgen.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded model and what is known of it.
+
+    Attributes:
+        model: the transformers model, in evaluation mode.
+        architecture: its row in the registry.
+        notation: notation of its tokens.
+        metadata: the content of `matgen.json`.
+        folder: where it was read from.
+    """
+
+    model: PreTrainedModel
+    architecture: Architecture
+    notation: str
+    metadata: dict[str, Any]
+    folder: Path
+
+
+def save_checkpoint(folder: Path, model: PreTrainedModel, metadata: dict[str, Any], *, card: str = "") -> None:
+    """Write a checkpoint file by file into `folder`, `matgen.json` last, so that a folder with it is complete.
+
+    Args:
+        folder: created if missing; files of an earlier checkpoint there are replaced, other files stay.
+        model: the model to save.
+        metadata: at least `architecture` and `notation`; versions are added.
+        card: text of the model card (README.md); none is written when empty.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    notation = metadata["notation"]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as name:
+            staging = Path(name)
+            with _quiet_transformers():
+                model.save_pretrained(staging)
+            hugging_face_tokenizer(notation).save_pretrained(staging)
+            write_json(staging / "generation_config.json", _generation_config(model, notation))
+            if card:
+                write_text(staging / "README.md", card)
+            (folder / METADATA).unlink(missing_ok=True)
+            for path in staging.iterdir():
+                shutil.move(path, folder / path.name)
+    except OSError as error:
+        raise OutputError(f"cannot write the checkpoint {folder}: {error.strerror or error}") from error
+    write_json(folder / METADATA, metadata | {"versions": versions("torch", "transformers", "accelerate", "numpy")})
+
+
+def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -> Checkpoint:
+    """Open a checkpoint folder, with weights as float32 on `device`.
+
+    Raises:
+        CheckpointError: the folder is missing, is not a matgen checkpoint, is damaged, or does not fit its vocabulary.
+    """
+    import torch
+    import transformers
+
+    folder = Path(folder)
+    metadata = read_metadata(folder)
+    row, notation = architecture(metadata["architecture"]), metadata["notation"]
+    try:
+        with _quiet_transformers():
+            model = getattr(transformers, row.auto_class).from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            )
+    except Exception as error:  # transformers and safetensors raise many kinds for a damaged folder
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"cannot open the checkpoint {folder}: {reason}") from error
+    if model.config.vocab_size != len(vocabulary(notation)):
+        raise CheckpointError(
+            f"{folder} has {model.config.vocab_size} tokens, the notation {notation} has {len(vocabulary(notation))}: "
+            "it was not written by matgen"
+        )
+    return Checkpoint(model.to(device).eval(), row, notation, metadata, folder)
+
+
+def read_metadata(folder: Path | str) -> dict[str, Any]:
+    """The `matgen.json` of a checkpoint folder.
+
+    Raises:
+        CheckpointError: the folder or file is missing, damaged, or names an architecture or notation unknown here.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"no checkpoint folder {folder}: train one with `matgen train --out {folder}`")
+    if not (folder / METADATA).is_file():
+        unfinished = (folder / "training").is_dir()
+        what = "its training has not ended: `matgen train --resume` goes on" if unfinished else "not made by matgen"
+        raise CheckpointError(f"{folder} has no {METADATA}: {what}")
+    try:
+        metadata = read_json(folder / METADATA)
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    if not isinstance(metadata, dict) or metadata.get("architecture") not in MODELS:
+        raise CheckpointError(f"{folder / METADATA} names no architecture of {', '.join(MODELS)}")
+    if metadata.get("notation") not in NOTATIONS:
+        raise CheckpointError(f"{folder / METADATA} names no notation of {', '.join(NOTATIONS)}")
+    return metadata
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of matgen, Python and the named packages that are installed."""
+    found = {"matgen": __version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No bars and remarks of transformers about opening and writing a file of a megabyte."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _generation_config(model: PreTrainedModel, notation: str) -> dict[str, Any]:
+    """Settings with which transformers' own `generate` draws from the same distribution as matgen's sampler."""
+    if not model.can_generate():
+        return {}
+    content = model.generation_config.to_diff_dict()
+    return content | {
+        "do_sample": True,
+        "top_k": 0,
+        "suppress_tokens": suppressed_ids(notation),
+        "begin_suppress_tokens": [EOS],
+    }

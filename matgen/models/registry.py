@@ -1,0 +1,190 @@
+"""One row per architecture: its transformers model type, how it is trained and sampled, and its shapes.
+
+The preset `paper` holds the released shapes of Materials Transformers (Fu et al. 2023, Mach. Learn.: Sci. Technol. 4
+015001); `tiny` and `small` train on a laptop. A blank language model will be one more row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from matgen.errors import OptionError, unknown_name
+from matgen.tokenizer import BOS, EOS, PAD, vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MAX_POSITIONS = 128
+"""Longest sequence of any model, with `<bos>` and `<eos>` (the published blocks are 128 tokens)."""
+
+PRESETS = ("tiny", "small", "paper")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of a model: `layers` of `width` with `heads` attention heads and a feed-forward width of `feed_forward`.
+
+    For an encoder-decoder, `layers` counts each side. `dropout` is a probability.
+    """
+
+    layers: int
+    heads: int
+    width: int
+    feed_forward: int
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A row of the registry.
+
+    Attributes:
+        key: matgen's name of the architecture.
+        title: its usual name.
+        model_type: `model_type` of the transformers configuration.
+        auto_class: the transformers `Auto...` class that opens its checkpoints.
+        objective: `causal` (next token), `denoising` (encoder-decoder: the decoder rewrites the sequence from a source
+            with spans masked, down to a source that is one mask) or `masked` (order-agnostic: any subset masked).
+        has_cache: whether its key-value cache works, so that sampling need not recompute prefixes.
+        shapes: preset to `Shape`.
+    """
+
+    key: str
+    title: str
+    model_type: str
+    auto_class: str
+    objective: str
+    has_cache: bool
+    shapes: dict[str, Shape]
+
+
+_TINY = Shape(4, 4, 128, 512)
+_SMALL = Shape(6, 6, 192, 768)
+_TWELVE = {"tiny": _TINY, "small": _SMALL, "paper": Shape(12, 6, 180, 720, dropout=0.1)}
+_EIGHT = {"tiny": _TINY, "small": _SMALL, "paper": Shape(8, 4, 180, 720, dropout=0.1)}
+_ENCODER_DECODER = {
+    "tiny": Shape(2, 4, 128, 512),
+    "small": Shape(3, 6, 192, 768),
+    "paper": Shape(10, 4, 128, 256, dropout=0.1),
+}
+
+MODELS: dict[str, Architecture] = {
+    row.key: row
+    for row in (
+        Architecture("gpt", "GPT", "openai-gpt", "AutoModelForCausalLM", "causal", False, _TWELVE),
+        Architecture("gpt2", "GPT-2", "gpt2", "AutoModelForCausalLM", "causal", True, _EIGHT),
+        Architecture("gptneo", "GPT-Neo", "gpt_neo", "AutoModelForCausalLM", "causal", True, _TWELVE),
+        Architecture("gptj", "GPT-J", "gptj", "AutoModelForCausalLM", "causal", True, _TWELVE),
+        Architecture("bart", "BART", "bart", "AutoModelForSeq2SeqLM", "denoising", True, _ENCODER_DECODER),
+        Architecture("roberta", "RoBERTa", "roberta", "AutoModelForMaskedLM", "masked", False, _EIGHT),
+    )
+}
+
+
+def architecture(key: str) -> Architecture:
+    """The row of a name.
+
+    Raises:
+        OptionError: unknown name; the known ones are listed.
+    """
+    if key not in MODELS:
+        raise unknown_name("model", key, MODELS)
+    return MODELS[key]
+
+
+def shape(key: str, preset: str) -> Shape:
+    """The shape of an architecture at a preset.
+
+    Raises:
+        OptionError: unknown architecture or preset.
+    """
+    shapes = architecture(key).shapes
+    if preset not in shapes:
+        raise unknown_name("preset", preset, shapes)
+    return shapes[preset]
+
+
+def config_arguments(key: str, size: Shape) -> dict[str, Any]:
+    """Arguments of the transformers configuration for a shape, in the words of each model type."""
+    if size.width % size.heads:
+        raise OptionError(f"width {size.width} is not a multiple of {size.heads} heads")
+    drop = size.dropout
+    gpt_style = {
+        "n_embd": size.width,
+        "n_layer": size.layers,
+        "n_head": size.heads,
+        "n_positions": MAX_POSITIONS,
+        "embd_pdrop": drop,
+        "resid_pdrop": drop,
+        "attn_pdrop": drop,
+    }
+    by_type: dict[str, dict[str, Any]] = {
+        # OpenAI GPT has no feed-forward option: it is four times the width.
+        "openai-gpt": gpt_style,
+        "gpt2": gpt_style | {"n_inner": size.feed_forward},
+        # The released rotary_dim of 64 exceeds the width of a head (30): rotate all of it.
+        "gptj": gpt_style | {"n_inner": size.feed_forward, "rotary_dim": size.width // size.heads},
+        "gpt_neo": {
+            "hidden_size": size.width,
+            "num_layers": size.layers,
+            "num_heads": size.heads,
+            "intermediate_size": size.feed_forward,
+            "attention_types": [[["global", "local"], size.layers // 2]],
+            "max_position_embeddings": MAX_POSITIONS,
+            "embed_dropout": drop,
+            "resid_dropout": drop,
+            "attention_dropout": drop,
+        },
+        "bart": {
+            "d_model": size.width,
+            "encoder_layers": size.layers,
+            "decoder_layers": size.layers,
+            "encoder_attention_heads": size.heads,
+            "decoder_attention_heads": size.heads,
+            "encoder_ffn_dim": size.feed_forward,
+            "decoder_ffn_dim": size.feed_forward,
+            "max_position_embeddings": MAX_POSITIONS,
+            "dropout": drop,
+            "decoder_start_token_id": BOS,
+            "forced_eos_token_id": None,
+        },
+        "roberta": {
+            "hidden_size": size.width,
+            "num_hidden_layers": size.layers,
+            "num_attention_heads": size.heads,
+            "intermediate_size": size.feed_forward,
+            # RoBERTa numbers positions from pad_token_id + 1.
+            "max_position_embeddings": MAX_POSITIONS + 1 + PAD,
+            "hidden_dropout_prob": drop,
+            "attention_probs_dropout_prob": drop,
+            "type_vocab_size": 1,
+        },
+    }
+    return by_type[architecture(key).model_type]
+
+
+def build_model(key: str, preset: str, notation: str, *, seed: int) -> PreTrainedModel:
+    """A freshly initialised model.
+
+    Args:
+        key: name in `MODELS`.
+        preset: `tiny`, `small` or `paper`.
+        notation: notation of its vocabulary.
+        seed: of the initial weights; torch's global generator is left as it was.
+    """
+    import torch
+    import transformers
+
+    row = architecture(key)
+    config = transformers.AutoConfig.for_model(
+        row.model_type,
+        vocab_size=len(vocabulary(notation)),
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        pad_token_id=PAD,
+        **config_arguments(key, shape(key, preset)),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return getattr(transformers, row.auto_class).from_config(config)

@@ -1,0 +1,54 @@
+"""The model card (README.md) that is written into every checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matgen.models.registry import architecture
+
+_FIGURE_WORDS = {
+    "exact": "exact, with `<eos>`",
+    "bound": "an upper bound (order-agnostic)",
+    "control": "an upper bound on a control objective that is not a likelihood",
+}
+
+
+def model_card(metadata: dict[str, Any]) -> str:
+    """Markdown with a Hub header, made from the content of `matgen.json`."""
+    row, metrics = architecture(metadata["architecture"]), metadata["metrics"]
+    formulas = metadata["formulas"]
+    test = f"\n| held-out (test) nats a formula | {metrics['test_nats']:.3f} |" if "test_nats" in metrics else ""
+    return f"""---
+library_name: transformers
+license: mit
+tags: [materials-science, inorganic-compositions, matgen]
+---
+
+# {row.title} ({metadata["preset"]}) on {metadata["dataset"]}
+
+A language model of inorganic compositions, trained by matgen. It writes reduced formulas in the notation
+`{metadata["notation"]}`, atoms in ascending electronegativity.
+
+| | |
+|---|---|
+| parameters | {metrics["parameters"]:,} |
+| objective | {metadata["objective"]} |
+| formulas to train / validate / test | {formulas["train"]:,} / {formulas["valid"]:,} / {formulas["test"]:,} |
+| dataset sha256 | `{metadata["dataset_sha256"]}` |
+| epochs, seconds | {metrics["epochs"]}, {metrics["seconds"]:,.0f} |
+| validation nats a formula | {metrics["valid_nats"]:.3f} ({_FIGURE_WORDS[metrics["figure"]]}) |{test}
+| seed | {metadata["seed"]} |
+
+## Use
+
+```
+matgen sample -n 10000 --model <this folder> --out candidates.csv
+```
+
+With transformers alone: `{row.auto_class}.from_pretrained(<this folder>)`.
+
+## Limits
+
+It has seen formulas only: no structure, temperature, pressure or price. What it writes is a hypothesis. Formulas of
+OQMD and the Materials Project, from which it learned, are CC-BY 4.0; their authors ask to be cited.
+"""

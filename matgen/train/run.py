@@ -1,0 +1,196 @@
+"""One training run, from a dataset's name to a checkpoint folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from matgen.composition import CompositionBatch
+from matgen.datasets import Dataset, load_dataset
+from matgen.errors import CheckpointError, DataError
+from matgen.files import read_json, refuse_to_overwrite, write_json
+from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable, saved_settings
+from matgen.models.checkpoint import save_checkpoint
+from matgen.models.registry import MAX_POSITIONS, architecture, build_model, shape
+from matgen.tokenizer import encode, sequence_lengths, vocabulary
+from matgen.train.card import model_card
+from matgen.train.objectives import (
+    OBJECTIVES,
+    length_histogram,
+    mean_length_nats,
+    objective_for,
+    validation_figure,
+)
+
+if TYPE_CHECKING:
+    from matgen.progress import Progress
+
+_PEAK_LEARNING_RATE = {"tiny": 3e-3, "small": 2e-3, "paper": 1e-3}
+_EPOCHS = {"tiny": 30.0, "small": 40.0, "paper": 100.0}
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Everything that defines a run besides its folder.
+
+    Attributes:
+        model: key of the architecture.
+        dataset: name or file, as `load_dataset` takes it.
+        notation: `expanded` or `counted`.
+        preset: `tiny`, `small` or `paper`.
+        objective: None for the architecture's own.
+        column: formula column of a file, None to find it.
+        published_filter: 2-8 elements and at most 30 atoms; None for the dataset's own default.
+        where: condition on the dataset's columns, such as `band_gap > 1.98`.
+        split: `split` (by formula) or `split_chemsys` (by chemical system).
+        settings: of the training loop.
+    """
+
+    model: str = "gptj"
+    dataset: str = "hybrid-pure"
+    notation: str = "expanded"
+    preset: str = "tiny"
+    objective: str | None = None
+    column: str | None = None
+    published_filter: bool | None = None
+    where: str | None = None
+    split: str = "split"
+    settings: FitSettings = field(default_factory=FitSettings)
+
+
+def default_settings(preset: str, **changes: Any) -> FitSettings:
+    """`FitSettings` with the learning rate and epochs of a preset, and the given changes (None changes nothing)."""
+    base = FitSettings(learning_rate=_PEAK_LEARNING_RATE[preset], epochs=_EPOCHS[preset])
+    return dataclasses.replace(base, **{name: value for name, value in changes.items() if value is not None})
+
+
+def train_model(
+    plan: TrainingPlan,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> FitResult:
+    """Train a model and write its checkpoint.
+
+    Args:
+        plan: what to train on what. Ignored where `resume` is on: the saved plan of the run is used.
+        out: folder of the checkpoint; training state is in its subfolder `training`.
+        resume: go on with an interrupted run in `out`.
+        force: replace an earlier run in `out`.
+        progress: told of every step.
+
+    Returns:
+        How it ended. The folder holds a checkpoint unless the run was interrupted.
+
+    Raises:
+        OutputError: `out` exists (without `force` or `resume`) or cannot be written.
+        CheckpointError: there is nothing to resume, or the run has already ended.
+        DataError: the dataset has no usable formula for training or validation.
+        OptionError: unknown model, preset, notation or objective.
+    """
+    out = Path(out)
+    if resume:
+        plan = _saved_plan(out)
+    else:
+        shape(plan.model, plan.preset)
+        objective_for(architecture(plan.model).objective, plan.objective)
+        vocabulary(plan.notation)
+        refuse_to_overwrite(out, force=force)
+    dataset = load_dataset(
+        plan.dataset,
+        column=plan.column,
+        published_filter=plan.published_filter,
+        where=plan.where,
+        split=plan.split,
+    )
+    parts = {name: _encodable(dataset.part(name), plan) for name in ("train", "valid", "test")}
+    for name in ("train", "valid"):
+        if not len(parts[name]):
+            raise DataError(f"dataset {plan.dataset} has no formulas for {name}: it holds {len(dataset.batch)} in all")
+    if not resume:
+        write_json(out / "training" / "plan.json", dataclasses.asdict(plan))
+
+    tables = {name: TokenTable.from_numpy(*encode(part, plan.notation)) for name, part in parts.items() if len(part)}
+    objective_name = objective_for(architecture(plan.model).objective, plan.objective)
+    objective = OBJECTIVES[objective_name]
+    histogram = length_histogram(tables["train"].lengths.numpy())
+
+    def figure(name: str) -> Any:
+        lengths = tables[name].lengths.numpy()
+        extra = mean_length_nats(histogram, lengths) if objective_name.startswith("masked") else 0.0
+        return validation_figure(tables[name], objective, extra)
+
+    model = build_model(plan.model, plan.preset, plan.notation, seed=plan.settings.seed)
+    fitter = Fitter(model, tables["train"], objective.train, figure("valid"), out, plan.settings, progress)
+    result = fitter.run(resume=resume)
+    if result.interrupted or not fitter.accelerator.is_main_process:
+        return result
+
+    metrics: dict[str, Any] = {
+        "valid_nats": round(result.state.best_nats, 4),
+        "figure": objective.figure,
+        "best_step": result.state.best_step,
+        "steps": result.state.step,
+        "epochs": round(result.state.step / fitter.steps_per_epoch, 3),
+        "seconds": round(result.state.seconds, 1),
+        "precision": result.state.precision,
+        "stopped_early": result.stopped_early,
+        "formulas_per_second": float(np.median([h["formulas_per_second"] for h in result.state.history])),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+    if "test" in tables:
+        import torch
+
+        model.eval()
+        with torch.no_grad():
+            metrics["test_nats"] = round(figure("test")(model), 4)
+    metadata = _metadata(plan, dataset, parts, objective_name, histogram, metrics)
+    save_checkpoint(out, model, metadata, card=model_card(metadata))
+    return result
+
+
+def _encodable(batch: CompositionBatch, plan: TrainingPlan) -> CompositionBatch:
+    """The formulas that fit into the model's positions; very large ones are left out, which the metadata counts."""
+    return batch[sequence_lengths(batch, plan.notation) <= MAX_POSITIONS - 2]
+
+
+def _metadata(
+    plan: TrainingPlan,
+    dataset: Dataset,
+    parts: dict[str, CompositionBatch],
+    objective: str,
+    histogram: list[int],
+    metrics: dict[str, Any],
+) -> dict[str, Any]:
+    used = {name: len(part) for name, part in parts.items()}
+    return {
+        "architecture": plan.model,
+        "preset": plan.preset,
+        "notation": plan.notation,
+        "objective": objective,
+        "dataset": plan.dataset,
+        "dataset_sha256": dataset.sha256,
+        "published_filter": plan.published_filter,
+        "where": plan.where,
+        "split": plan.split,
+        "formulas": used,
+        "formulas_too_long": len(dataset.batch) - sum(used.values()),
+        "seed": plan.settings.seed,
+        "settings": dataclasses.asdict(plan.settings) | {"trackers": list(plan.settings.trackers)},
+        "length_histogram": histogram,
+        "metrics": metrics,
+    }
+
+
+def _saved_plan(out: Path) -> TrainingPlan:
+    if (out / "matgen.json").is_file():
+        raise CheckpointError(f"the run in {out} has ended: there is nothing to resume")
+    settings = saved_settings(out)
+    content = read_json(out / "training" / "plan.json")
+    return TrainingPlan(**content | {"settings": settings})

@@ -269,7 +269,7 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
     reasons: dict[int, str] = {}
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            reasons[i] = "missing" if text is None or text != text else f"not text but {type(text).__name__}"
+            reasons[i] = "missing" if _is_missing(text) else f"not text but {type(text).__name__}"
     rows = ["" if i in reasons else text for i, text in enumerate(texts)] if reasons else texts
     joined = "".join(rows)
     if not joined.isascii() or "\n" in joined:
@@ -278,13 +278,13 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
 
     plain[_rows_out_of_range(row, count, plain)] = False
     exact_tokens: list[tuple[int, int, int]] = []
-    for i in np.flatnonzero(~plain):
+    for i in np.flatnonzero(~plain).tolist():
         if i in reasons:
             continue
         try:
             exact_tokens.extend((i, z, amount) for z, amount in parse_exact(texts[i]).items())
         except FormulaError as error:
-            reasons[int(i)] = str(error)
+            reasons[i] = str(error)
     keep = plain[row]
     extra = np.array(exact_tokens, dtype=np.int64).reshape(-1, 3)
     good = np.ones(len(texts), dtype=bool)
@@ -314,6 +314,13 @@ def first_occurrence(keys: np.ndarray) -> np.ndarray:
     first = np.empty(len(keys), dtype=np.int64)
     first[order] = heads[np.cumsum(new) - 1]
     return first
+
+
+def _is_missing(entry: object) -> bool:
+    """True for None, NaN and pandas' NA and NaT (by name, since comparing an NA has no truth value)."""
+    if isinstance(entry, float):
+        return entry != entry
+    return entry is None or type(entry).__name__ in ("NAType", "NaTType")
 
 
 def _rows_out_of_range(row: np.ndarray, count: np.ndarray, plain: np.ndarray) -> np.ndarray:

@@ -49,6 +49,9 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
         order of the text, for plain rows only; and bool `(len(rows),)`, False where a row needs `parse_exact`.
     """
     n = len(rows)
+    if not n:
+        nothing = np.zeros(0, dtype=np.int64)
+        return nothing, nothing, nothing, np.zeros(0, dtype=bool)
     text = np.frombuffer(("\n".join(rows) + "\n").encode("ascii"), dtype=np.uint8)
     kind = _BYTE_CLASS[text]
     ends = np.flatnonzero(kind == _NEWLINE)

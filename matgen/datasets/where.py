@@ -1,0 +1,85 @@
+"""A tiny grammar of row conditions: `band_gap > 1.98 and formation_energy_oqmd <= 0`. Nothing is evaluated as code."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from matgen.errors import OptionError
+
+_OPERATORS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+    "=": operator.eq,
+}
+_CONDITION = re.compile(
+    r"""\s*(?P<column>[^<>=!]+?)\s*
+    (?P<operator>>=|<=|==|!=|>|<|=)\s*
+    (?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*""",
+    re.VERBOSE,
+)
+_FORM = "write conditions as 'COLUMN > NUMBER', joined by 'and' (operators > >= < <= == !=)"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One comparison of a column with a number."""
+
+    column: str
+    operator: str
+    number: float
+
+
+def parse_where(text: str) -> list[Condition]:
+    """The comparisons of a condition text, all of which must hold.
+
+    Raises:
+        OptionError: the text is not of the form `column op number [and ...]`.
+    """
+    conditions = []
+    for part in re.split(r"\s+and\s+", text.strip(), flags=re.IGNORECASE):
+        match = _CONDITION.fullmatch(part)
+        if match is None:
+            raise OptionError(f"cannot read the condition {part!r}: {_FORM}")
+        conditions.append(Condition(match["column"], match["operator"], float(match["number"])))
+    return conditions
+
+
+def where_mask(frame: pd.DataFrame, text: str, aliases: Mapping[str, str] | None = None) -> np.ndarray:
+    """Rows for which every comparison holds, bool `(n,)`. A missing value fails each comparison, `!=` included.
+
+    Args:
+        frame: the rows.
+        text: the conditions, see `parse_where`.
+        aliases: other names of columns, such as `band_gap` for `band_gap_mp`; a column of that very name goes first.
+
+    Raises:
+        OptionError: bad grammar, no such column (the numeric ones are listed), or a column that holds no numbers.
+    """
+    mask = np.ones(len(frame), dtype=bool)
+    for condition in parse_where(text):
+        column = condition.column
+        if column not in frame.columns:
+            column = (aliases or {}).get(column, column)
+        if column not in frame.columns:
+            known = [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])]
+            raise OptionError(
+                f"no column {condition.column!r} to compare; numeric columns: {', '.join(known) or 'none'}"
+            )
+        if not pd.api.types.is_numeric_dtype(frame[column]):
+            raise OptionError(f"column {column!r} holds text, which cannot be compared with {condition.number:g}")
+        values = frame[column].to_numpy(na_value=np.nan)
+        if values.dtype.kind != "f":
+            values = values.astype(np.float64)
+        # The number is rounded to the column's own precision: a float32 of 1.98 is not greater than 1.98.
+        mask &= _OPERATORS[condition.operator](values, condition.number) & ~np.isnan(values)
+    return mask

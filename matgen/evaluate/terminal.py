@@ -1,0 +1,49 @@
+"""The report on the terminal: what a user sees after `evaluate`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from matgen.evaluate.pages import group_rows, metric_rows, recovery_rows
+
+
+def summary(content: dict[str, Any]) -> RenderableType:
+    """Tables of metrics, groups and recovery from a report's content (`Report.content` or `report.json`)."""
+    protocol, count = content["protocol"], content["counts"]
+    rules = f"{protocol['oxidation_states']}, alloys {'waved through' if protocol['include_alloys'] else 'tested'}"
+    title = f"{content['n']:,} candidates against {protocol['reference']} ({protocol['reference_size']:,} compositions)"
+    parts: list[RenderableType] = [
+        _table(title, *metric_rows(content, units=False)),
+        _table("Not all metal, and all metal", *group_rows(content)),
+        _table("Recovery", *recovery_rows(content)),
+        Text(f"oxidation states: {rules}{', mixed valence' if protocol['mixed_valence'] else ''}"),
+        Text("parsed, neutral, balanced, valid: of all rows; unique: of parsed rows; novel: of distinct compositions"),
+        Text("all three: distinct compositions that are valid and novel, of all rows"),
+        Text(protocol["novel_means"]),
+    ]
+    if content["bad"]:
+        first = content["bad"][0]
+        # A formula is the input's text: a Text is never read as markup, and repr keeps control characters harmless.
+        where = f"row {first['row'] + 1}: {first['formula'][:40]!r}: {first['reason']}"
+        parts.append(Text(f"{count['bad']:,} rows could not be read; first: {where}"))
+    if count["unjudged"]:
+        parts.append(Text(f"{count['unjudged']:,} rows were not judged: too many combinations of oxidation states"))
+    return Group(*parts)
+
+
+def print_summary(content: dict[str, Any], console: Console | None = None) -> None:
+    """Print `summary`, by default on standard output."""
+    (console or Console()).print(summary(content))
+
+
+def _table(title: str, head: list[str], rows: list[list[str]]) -> Table:
+    table = Table(title=Text(title, style="bold"), title_justify="left", header_style="bold", padding=(0, 0))
+    for place, name in enumerate(head):
+        table.add_column(Text(name), justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table

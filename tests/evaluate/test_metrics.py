@@ -1,0 +1,178 @@
+"""Values of each row and aggregates, against a plain loop with pymatgen and SMACT."""
+
+from __future__ import annotations
+
+import random
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.core import Composition
+from smact import metals
+from smact.screening import smact_validity
+
+from matgen.composition import CompositionBatch
+from matgen.evaluate import metrics
+from matgen.evaluate.labels import COLUMNS, METRICS
+from matgen.references import KeySet
+
+from .standin import FORMULAS, Reference
+
+BAD = ["", "Xx2O3", "Fe2O3)", "NaCl-", "hello", "Fe0"]
+
+
+def candidates(n: int = 400) -> list[str]:
+    """Formulas of the reference and others, in other orders and as multiples, with repeats and unreadable rows."""
+    rng = random.Random(3)
+    symbols = ["Li", "Na", "Mg", "Al", "Ti", "Fe", "Cu", "Sr", "Sb", "O", "S", "Cl", "N", "P", "H", "Xe", "Ac"]
+    made = [
+        "".join(f"{symbol}{rng.randint(1, 6)}" for symbol in rng.sample(symbols, rng.randint(1, 4)))
+        for _ in range(n // 3)
+    ]
+    pool = [*FORMULAS, *made]
+    rows = []
+    for _ in range(n):
+        parts = list(Composition(rng.choice(pool)).items())
+        rng.shuffle(parts)
+        multiple = rng.choice([1, 1, 2, 3])
+        rows.append("".join(f"{element.symbol}{int(amount) * multiple}" for element, amount in parts))
+    for place, text in enumerate(BAD):
+        rows.insert(place * 37, text)
+    return rows
+
+
+def oracle(rows: list[str], known: list[str]) -> dict[str, list]:
+    """One row at a time with pymatgen and SMACT."""
+    reference = {Composition(text).reduced_composition for text in known}
+    seen: dict[Composition, int] = {}
+    values: dict[str, list] = {
+        name: []
+        for name in ("parsed", "formula", "duplicate_of", "all_metal", "neutral", "balanced", "novel", "composition")
+    }
+    for i, text in enumerate(rows):
+        good = text not in BAD
+        composition = Composition(text).reduced_composition if good else None
+        values["parsed"].append(good)
+        values["composition"].append(composition)
+        values["formula"].append(composition.reduced_formula if composition else None)
+        values["duplicate_of"].append(seen.get(composition) if composition else None)
+        values["all_metal"].append(bool(composition) and all(e.symbol in metals for e in composition))
+        values["novel"].append(bool(composition) and composition not in reference)
+        for name, pauling in (("neutral", False), ("balanced", True)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                values[name].append(
+                    bool(composition) and smact_validity(composition, use_pauling_test=pauling, include_alloys=False)
+                )
+        if composition:
+            seen.setdefault(composition, i)
+    return values
+
+
+@pytest.fixture(scope="module")
+def judged() -> metrics.Judged:
+    frame = pd.DataFrame({"name": np.arange(406), "formula": candidates()}, index=np.arange(406)[::-1])
+    before = frame.copy()
+    result = metrics.judge(frame, "formula", Reference().keyset())
+    pd.testing.assert_frame_equal(frame, before)
+    return result
+
+
+def test_rows_match_a_plain_loop(judged: metrics.Judged) -> None:
+    rows = candidates()
+    expected, frame = oracle(rows, FORMULAS), judged.frame
+    assert list(frame.columns) == ["name", "formula", *COLUMNS]
+    assert frame["formula"].tolist() == rows
+    assert frame["name"].tolist() == list(range(len(rows)))
+    assert frame["parsed"].tolist() == expected["parsed"]
+    assert frame["reduced_formula"].tolist() == expected["formula"]
+    assert [None if pd.isna(v) else v for v in frame["duplicate_of"]] == expected["duplicate_of"]
+    assert frame["duplicate_of"].dtype == "Int64"
+    assert frame["all_metal"].tolist() == expected["all_metal"]
+    assert frame["charge_neutral"].tolist() == expected["neutral"]
+    assert frame["electronegativity_balanced"].tolist() == expected["balanced"]
+    assert frame["valid"].tolist() == expected["balanced"]
+    assert frame["novel"].tolist() == expected["novel"]
+    assert frame["reason"].notna().tolist() == [not parsed for parsed in expected["parsed"]]
+    assert [bad.formula for bad in judged.bad] == BAD
+
+
+def test_fractions_match_a_plain_loop(judged: metrics.Judged) -> None:
+    rows = candidates()
+    expected, n = oracle(rows, FORMULAS), len(rows)
+    distinct = {c for c in expected["composition"] if c}
+    novel = {c for c, is_novel in zip(expected["composition"], expected["novel"], strict=True) if is_novel}
+    valid = {c for c, balanced in zip(expected["composition"], expected["balanced"], strict=True) if balanced}
+    found = metrics.fractions(metrics.counts(judged.frame))
+    assert list(found) == list(METRICS)
+    assert found == pytest.approx(
+        {
+            "parsed": (n - len(BAD)) / n,
+            "unique": len(distinct) / (n - len(BAD)),
+            "novel": len(novel) / len(distinct),
+            "charge_neutral": sum(expected["neutral"]) / n,
+            "electronegativity_balanced": sum(expected["balanced"]) / n,
+            "valid": sum(expected["balanced"]) / n,
+            "valid_unique_novel": len(valid & novel) / n,
+        }
+    )
+    groups = metrics.group_metrics(judged.frame)
+    for name, wanted in (("ionic", False), ("all_metal", True)):
+        members = [i for i in range(n) if expected["parsed"][i] and expected["all_metal"][i] == wanted]
+        inside = {expected["composition"][i] for i in members}
+        assert groups[name]["n"] == len(members)
+        assert groups[name]["valid"] == pytest.approx(sum(expected["balanced"][i] for i in members) / len(members))
+        assert groups[name]["unique"] == pytest.approx(len(inside) / len(members))
+        assert groups[name]["novel"] == pytest.approx(len(inside & novel) / len(inside))
+
+
+def test_recovery_matches_sets() -> None:
+    reference = Reference()
+    rows = ["O3SrTi", "Sr2Ti2O6", "NaCl", "BaTiO3", "Li7Fe3", "CaCO3"]
+    keys = CompositionBatch.from_formulas(rows).keys()
+    got = {Composition(row).reduced_composition for row in rows}
+    for part in ("train", "test"):
+        known = {Composition(f).reduced_composition for f in reference.part(part).formulas()}
+        found = metrics.recovered(keys, reference.part(part).keys())
+        assert (found["found"], found["of"]) == (len(known & got), len(known))
+        assert found["fraction"] == pytest.approx(len(known & got) / len(known))
+    assert metrics.recovered(keys, keys[:0])["fraction"] is None
+    assert metrics.recovered(keys[:0], keys)["fraction"] == 0.0
+    assert metrics.recovered(keys, np.repeat(keys, 3, axis=0)) == {"found": 5, "of": 5, "fraction": 1.0}
+
+
+def test_columns_of_an_earlier_evaluation_are_replaced(judged: metrics.Judged) -> None:
+    again = metrics.judge(judged.frame.assign(valid="stale"), "formula", Reference().keyset())
+    pd.testing.assert_frame_equal(again.frame, judged.frame)
+
+
+def test_no_row_parsed_gives_zeros() -> None:
+    known = Reference().keyset()
+    frame = metrics.judge(pd.DataFrame({"formula": ["Xx", None]}, dtype=object), "formula", known).frame
+    assert metrics.fractions(metrics.counts(frame)) == dict.fromkeys(METRICS, 0.0)
+    assert metrics.group_metrics(frame)["ionic"]["n"] == 0
+    assert frame["reason"].tolist() == ["no element 'Xx'", "missing"]
+
+
+def test_empty_known_set_makes_everything_novel() -> None:
+    known = KeySet(np.zeros((0, 2), dtype=np.uint64))
+    assert metrics.judge(pd.DataFrame({"formula": ["NaCl"]}), "formula", known).frame["novel"].tolist() == [True]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_interval(case: tuple[int, int]) -> None:
+    successes, trials = case
+    low, high = metrics.wilson(successes, trials)
+    assert 0.0 <= low <= successes / trials <= high <= 1.0
+    z = 1.959963984540054
+    for bound in (low, high):  # the interval's ends solve |p_hat - p| = z sqrt(p (1 - p) / n)
+        gap = abs(successes / trials - bound)
+        assert gap == pytest.approx(z * np.sqrt(bound * (1 - bound) / trials), abs=1e-6)
+
+
+def test_wilson_without_trials_knows_nothing() -> None:
+    assert metrics.wilson(0, 0) == (0.0, 1.0)

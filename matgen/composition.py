@@ -62,8 +62,8 @@ class CompositionBatch:
     """`n` reduced compositions of at most `k` elements each.
 
     Attributes:
-        elements: uint8 `(n, k)`, atomic numbers in matgen's order (ascending Pauling electronegativity of SMACT, ties by
-            atomic number, missing values last), zero padded on the right.
+        elements: uint8 `(n, k)`, atomic numbers in matgen's order (ascending Pauling electronegativity of SMACT, ties
+            by atomic number, missing values last), zero padded on the right.
         counts: int32 `(n, k)`, atoms of each element, divided by their greatest common divisor, zero padded.
     """
 
@@ -218,7 +218,9 @@ class CompositionBatch:
         n_elements = np.count_nonzero(elements, axis=1)
         rows = np.flatnonzero(n_elements >= 3)
         last = n_elements[rows] - 1
-        chi_gap = PYMATGEN_ELECTRONEGATIVITY[elements[rows, last]] - PYMATGEN_ELECTRONEGATIVITY[elements[rows, last - 1]]
+        chi_gap = (
+            PYMATGEN_ELECTRONEGATIVITY[elements[rows, last]] - PYMATGEN_ELECTRONEGATIVITY[elements[rows, last - 1]]
+        )
         divisor = np.gcd(counts[rows, last], counts[rows, last - 1])
         chosen = (chi_gap < _POLYANION_MAX_DIFFERENCE) & (divisor > 1)  # a missing electronegativity compares False
         rows, last, divisor = rows[chosen], last[chosen], divisor[chosen]

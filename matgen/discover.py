@@ -72,6 +72,7 @@ def discover(
     force: bool = False,
     say: Callable[[str], None] = lambda text: None,
     progress: Callable[[str, str], Progress | None] = lambda label, unit: None,
+    evaluation_progress: Callable[[str, int, int], None] | None = None,
 ) -> Discovery:
     """Train (or take a checkpoint), sample, evaluate and rank into one folder.
 
@@ -83,6 +84,7 @@ def discover(
         force: replace what an earlier run left there.
         say: told, in a sentence, what comes next.
         progress: makes a progress bar from a label and a unit.
+        evaluation_progress: told of the evaluation as `evaluate` tells.
 
     Raises:
         MatgenError: as its stages raise; what was finished before stays in the folder.
@@ -121,10 +123,10 @@ def discover(
         seed=plan.seed,
         out=out / "report",
         force=force,
-        progress=progress("evaluate", "formulas"),
+        progress=evaluation_progress,
     )
     seconds["evaluate"] = round(time.monotonic() - began, 1)
-    ranked = rank(report.candidates)
+    ranked = rank(report.frame)
     with whole_file(out / "ranked.csv") as temporary:
         ranked.to_csv(temporary, index=False, float_format="%.6f")
     summary: dict[str, Any] = {
@@ -152,5 +154,5 @@ def rank(candidates: pd.DataFrame) -> pd.DataFrame:
         chosen = chosen.sort_values("log_prob", ascending=False, kind="stable")
     chosen = chosen.reset_index(drop=True)
     chosen.insert(0, "rank", chosen.index + 1)
-    leading = ["rank", "formula", "log_prob", "chemical_system", "all_metal"]
+    leading = ["rank", "formula", "log_prob", "all_metal"]
     return chosen[[name for name in leading if name in chosen]]

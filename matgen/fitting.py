@@ -1,8 +1,8 @@
 """The one training loop: batches of like length, bf16 where it is faster, early stop, exact resume after a kill.
 
 It knows nothing of formulas: it is given token tables, a loss and a validation figure. State is kept in
-`<folder>/training/` as safetensors and JSON and written whole, so a kill at any moment loses at most the steps since the
-last evaluation, and a resumed run ends with the weights of an uninterrupted one, bit for bit on a CPU.
+`<folder>/training/` as safetensors and JSON and written whole, so a kill at any moment loses at most the steps since
+the last evaluation, and a resumed run ends with the weights of an uninterrupted one, bit for bit on a CPU.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FitSettings:
         warmup: share of the steps spent warming up.
         epochs: passes over the training set, where `max_minutes` is None.
         max_minutes: wall-clock budget; turned into a number of steps once, when the run starts.
-        evaluations: validations over the whole run.
+        evaluations: validations over the whole run (fewer where they would take over a fifth of `max_minutes`).
         patience: validations without improvement after which training stops.
         precision: `auto` times both and keeps the faster; `bf16` (autocast) or `fp32`.
         accumulate: batches a step is split into, to save memory.
@@ -95,12 +95,14 @@ class TokenTable:
 
     @classmethod
     def from_numpy(cls, ids: np.ndarray, lengths: np.ndarray) -> TokenTable:
+        """The same from arrays, without a copy."""
         return cls(torch.from_numpy(ids), torch.from_numpy(lengths))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device) -> TokenTable:
+        """The table on another device."""
         return TokenTable(self.ids.to(device), self.lengths.to(device))
 
     def batch(self, rows: np.ndarray) -> Batch:
@@ -116,6 +118,7 @@ class FitState:
 
     step: int = 0
     total_steps: int = 0
+    evaluations: int = 1
     precision: str = "fp32"
     best_step: int = -1
     best_nats: float = math.inf
@@ -124,6 +127,7 @@ class FitState:
 
     @property
     def finished(self) -> bool:
+        """All steps are done."""
         return self.step >= self.total_steps > 0
 
 
@@ -146,7 +150,7 @@ def batches_of_epoch(lengths: np.ndarray, batch_size: int, seed: int, epoch: int
     rows = rng.permutation(len(lengths))
     rows = rows[np.argsort(lengths[rows], kind="stable")]
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    rng.shuffle(batches)  # type: ignore[arg-type]  # a list is shuffled in place
+    rng.shuffle(batches)  # in place
     return batches
 
 
@@ -199,13 +203,14 @@ class Fitter:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Updates a pass over the training set."""
         return math.ceil(len(self.train) / self.settings.batch_size)
 
     def run(self, *, resume: bool = False) -> FitResult:
         """Train to the end of the budget, to an early stop or to an interrupt (Ctrl-C, SIGTERM).
 
         Raises:
-            CheckpointError: `resume` is asked for and there is nothing to resume, or it is damaged or of other settings.
+            CheckpointError: `resume` is asked for and there is nothing to resume, or it is damaged or of other data.
         """
         with torch.random.fork_rng(), _interruptible() as interrupted:
             if resume:
@@ -224,7 +229,7 @@ class Fitter:
 
     def _loop(self, interrupted: threading.Event) -> bool:
         state, settings = self.state, self.settings
-        every = max(1, round(state.total_steps / settings.evaluations))
+        every = max(1, math.ceil(state.total_steps / state.evaluations))
         epoch, batches = -1, []
         if self.progress:
             self.progress.start(state.total_steps, state.step)
@@ -320,16 +325,20 @@ class Fitter:
         needs_timing = len(candidates) > 1 or settings.max_minutes is not None
         seconds = {name: self._seconds_per_step(name) for name in candidates} if needs_timing else {candidates[0]: 0.0}
         self.state.precision = min(seconds, key=lambda name: seconds[name])
+        self.state.evaluations = settings.evaluations
         if settings.max_minutes is None:
             self.state.total_steps = math.ceil(settings.epochs * self.steps_per_epoch)
             return
         began = time.monotonic()
         self._validate()
-        budget = settings.max_minutes * 60 - settings.evaluations * (time.monotonic() - began)
+        cost, budget = time.monotonic() - began, settings.max_minutes * 60
+        # Validating takes a fifth of a short budget at most.
+        self.state.evaluations = int(min(settings.evaluations, max(1, 0.2 * budget / cost)))
+        budget -= self.state.evaluations * cost
         self.state.total_steps = max(1, int(budget / seconds[self.state.precision]))
 
     def _seconds_per_step(self, precision: str) -> float:
-        """Median time of forward, backward and update-sized work on batches spread over all lengths, without a change."""
+        """Mean time of a step on batches spread over all lengths, without a change to the weights."""
         by_length = np.argsort(self.lengths, kind="stable")
         width = min(self.settings.batch_size, len(by_length))
         starts = np.linspace(0, len(by_length) - width, _PROBE_STEPS).astype(int)
@@ -360,7 +369,9 @@ class Fitter:
             save_file(_optimizer_tensors(self.raw_model, self.optimizer), target / "optimizer.safetensors")
         except (OSError, SafetensorError) as error:
             shutil.rmtree(target, ignore_errors=True)
-            raise OutputError(f"cannot save to {target}: {error}; the state before is kept, --resume goes on") from error
+            raise OutputError(
+                f"cannot save to {target}: {error}; the state before is kept, --resume goes on"
+            ) from error
         settings = dataclasses.asdict(self.settings) | {"trackers": list(self.settings.trackers)}
         write_json(
             training / "latest.json",

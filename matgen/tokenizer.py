@@ -107,7 +107,7 @@ def encode(batch: CompositionBatch, notation: str, *, max_tokens: int = 1022) ->
     Raises:
         OptionError: a composition needs more than `max_tokens` tokens; it is named.
     """
-    words = vocabulary(notation)
+    vocabulary(notation)  # refuses an unknown notation
     lengths = sequence_lengths(batch, notation)
     n = len(batch)
     if n and lengths.max() > max_tokens:
@@ -164,7 +164,7 @@ def decode(ids: np.ndarray, notation: str) -> DecodedSequences:
     """
     words = vocabulary(notation)
     ids = np.asarray(ids, dtype=np.int64)
-    n, length = ids.shape
+    length = ids.shape[1]
     is_eos = ids == EOS
     ended = is_eos.any(axis=1)
     end = np.where(ended, is_eos.argmax(axis=1), length)
@@ -214,7 +214,7 @@ def hugging_face_tokenizer(notation: str) -> PreTrainedTokenizerFast:
         pad_token="<pad>",
         unk_token="<unk>",
         mask_token="<mask>",
-        additional_special_tokens=[t for t in SPECIAL_TOKENS[5:]],
+        additional_special_tokens=list(SPECIAL_TOKENS[5:]),
         padding_side="right",
         clean_up_tokenization_spaces=False,
     )

@@ -131,7 +131,9 @@ def _judge_chunk(elements: np.ndarray, counts: np.ndarray, rules: ValidityRules)
         # SMACT warns for each formula that its wiki table is doubtful and that it gives up on mixed valence.
         warnings.filterwarnings("ignore", module="smact")
         warnings.filterwarnings("ignore", message=".*oxidation states.*|.*[Mm]ixed-valence.*")
-        return np.array([_judge_one(z[z > 0], c[z > 0], rules) for z, c in zip(elements, counts, strict=True)], dtype=bool)
+        return np.array(
+            [_judge_one(z[z > 0], c[z > 0], rules) for z, c in zip(elements, counts, strict=True)], dtype=bool
+        )
 
 
 def _judge_one(elements: np.ndarray, counts: np.ndarray, rules: ValidityRules) -> tuple[bool, bool, bool]:

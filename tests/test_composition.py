@@ -19,9 +19,34 @@ from matgen.errors import FormulaError
 # pymatgen says at each look that the heaviest elements and the noble gases have no electronegativity.
 pytestmark = pytest.mark.filterwarnings("ignore:No Pauling electronegativity")
 
-SPECIAL = (
-    "O2 N2 F2 Cl2 H2 H2O2 Li2O2 Na2O2 K2O2 Rb2O2 Cs2O2 LiO KO HO O O3 S8 P4 He XeF6 Br2 I2 NaHO H2O LiOH D2O".split()
-)
+SPECIAL = [
+    "O2",
+    "N2",
+    "F2",
+    "Cl2",
+    "H2",
+    "H2O2",
+    "Li2O2",
+    "Na2O2",
+    "K2O2",
+    "Rb2O2",
+    "Cs2O2",
+    "LiO",
+    "KO",
+    "HO",
+    "O",
+    "O3",
+    "S8",
+    "P4",
+    "He",
+    "XeF6",
+    "Br2",
+    "I2",
+    "NaHO",
+    "H2O",
+    "LiOH",
+    "D2O",
+]
 
 KEYS = {
     "SrTiO3": (4210426883811446908, 15439381939755334733),

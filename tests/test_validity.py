@@ -16,9 +16,28 @@ from matgen.composition import CompositionBatch
 from matgen.errors import OptionError
 from matgen.validity import TABLES, ValidityRules, check
 
-KNOWN = (
-    "SrTiO3 NaCl Fe3O4 Fe2O3 LiFePO4 CuZn Ni3Al Fe O2 H2O2 NaHO CsXe3 KrF2 AcCl3 NaK Mn3O4 Pb3O4 Sb2O4 C60 CO".split()
-)
+KNOWN = [
+    "SrTiO3",
+    "NaCl",
+    "Fe3O4",
+    "Fe2O3",
+    "LiFePO4",
+    "CuZn",
+    "Ni3Al",
+    "Fe",
+    "O2",
+    "H2O2",
+    "NaHO",
+    "CsXe3",
+    "KrF2",
+    "AcCl3",
+    "NaK",
+    "Mn3O4",
+    "Pb3O4",
+    "Sb2O4",
+    "C60",
+    "CO",
+]
 
 
 def random_formulas(n: int, seed: int = 0) -> list[str]:

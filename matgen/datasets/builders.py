@@ -25,7 +25,7 @@ from matgen.datasets.sources import (
 from matgen.datasets.splits import split_batch
 from matgen.datasets.storage import CHECKSUMS, built_folder, checksum_entry, write_table
 from matgen.errors import DataError, unknown_name
-from matgen.files import read_json, write_json
+from matgen.files import read_json, refuse_to_overwrite, write_json
 from matgen.validity import ValidityRules, check
 
 HYBRID_COLUMNS = (
@@ -181,13 +181,16 @@ BUILDERS: dict[str, Callable[[Path, ProgressFactory], Path]] = {
 """What `matgen data build NAME` takes."""
 
 
-def build(name: str, out: Path | str | None = None, progress: ProgressFactory | None = None) -> Path:
+def build(
+    name: str, out: Path | str | None = None, progress: ProgressFactory | None = None, *, force: bool = True
+) -> Path:
     """Build a dataset's table (or a group of tables).
 
     Args:
         name: a key of `BUILDERS`.
         out: folder to write into; by default the cache, where `load_dataset` finds what is not bundled.
         progress: makes a progress bar from a label and a unit, e.g. `matgen.progress.Progress`.
+        force: replace an earlier build.
 
     Returns:
         The file, or for a group the folder of its files.
@@ -199,7 +202,10 @@ def build(name: str, out: Path | str | None = None, progress: ProgressFactory | 
     builder = BUILDERS.get(name)
     if builder is None:
         raise unknown_name("dataset to build", name, BUILDERS)
-    return builder(Path(out) if out is not None else built_folder(), progress or silent)
+    folder = Path(out) if out is not None else built_folder()
+    for result in (folder / f"{name}.parquet", folder / name):
+        refuse_to_overwrite(result, force=force)
+    return builder(folder, progress or silent)
 
 
 def _batch(formulas: np.ndarray) -> CompositionBatch:

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from matgen.errors import DataError, MatgenError, MissingDependencyError, OutputError
 from matgen.progress import Progress
@@ -28,19 +28,11 @@ _TIMEOUT = 60  # seconds without a byte
 _ATTEMPTS = 3
 
 
-class ProgressBar(Protocol):
-    """What a progress bar must do; `matgen.progress.Progress` is one."""
-
-    def start(self, total: int | None, done: int = 0) -> None: ...
-    def advance(self, amount: int = 1) -> None: ...
-    def close(self) -> None: ...
+ProgressFactory = Callable[[str, str], Progress]
+"""Makes a progress bar from a label and a unit: `Progress` itself, or one with its own settings."""
 
 
-ProgressFactory = Callable[[str, str], ProgressBar]
-"""Makes a progress bar from a label and a unit, e.g. `matgen.progress.Progress`."""
-
-
-def silent(label: str, unit: str) -> ProgressBar:
+def silent(label: str, unit: str) -> Progress:
     """A progress bar that shows nothing."""
     return Progress(label, unit, quiet=True)
 
@@ -55,10 +47,12 @@ class Wheel:
 
     @property
     def requirement(self) -> str:
+        """Name and version as pip takes them."""
         return f"{self.name}=={self.version}"
 
     @property
     def file(self) -> str:
+        """The wheel's file name."""
         return f"{self.name}-{self.version}-py3-none-any.whl"
 
 
@@ -153,7 +147,7 @@ class _CutShort(Exception):
     """The connection ended before the file did."""
 
 
-def _download(url: str, part: Path, bar: ProgressBar) -> None:
+def _download(url: str, part: Path, bar: Progress) -> None:
     """Append to `part` what it lacks of the file, or begin anew where the server cannot go on from there."""
     have = part.stat().st_size if part.exists() else 0
     # Identity: a compressed transfer would make byte ranges and lengths those of another file.
@@ -266,7 +260,7 @@ def matminer_dataset(name: str) -> pd.DataFrame:
     # Its own folder is in site-packages, which need not be writable.
     folder = os.environ.get("MATMINER_DATA") or str(cache_folder() / "matminer")
     try:
-        os.makedirs(folder, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         frame: pd.DataFrame = load_dataset(name, data_home=folder)
     except MatgenError:
         raise

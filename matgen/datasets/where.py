@@ -77,9 +77,8 @@ def where_mask(frame: pd.DataFrame, text: str, aliases: Mapping[str, str] | None
             )
         if not pd.api.types.is_numeric_dtype(frame[column]):
             raise OptionError(f"column {column!r} holds text, which cannot be compared with {condition.number:g}")
-        values = frame[column].to_numpy(na_value=np.nan)
-        if values.dtype.kind != "f":
-            values = values.astype(np.float64)
         # The number is rounded to the column's own precision: a float32 of 1.98 is not greater than 1.98.
+        precision = np.float32 if frame[column].dtype == np.float32 else np.float64
+        values = frame[column].to_numpy(dtype=precision, na_value=np.nan)
         mask &= _OPERATORS[condition.operator](values, condition.number) & ~np.isnan(values)
     return mask

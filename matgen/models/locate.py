@@ -33,13 +33,20 @@ def find_checkpoint(name: str | None) -> Path:
         runs = sorted(RUNS.glob(f"*/{METADATA}"), key=lambda path: path.stat().st_mtime)
         found = [*bundled.values(), *(path.parent for path in reversed(runs))]
         if not found:
-            raise CheckpointError("no checkpoint yet: train one with `matgen train --model gptj`, or name one by --model")
+            raise CheckpointError(
+                "no checkpoint yet: train one with `matgen train --model gptj`, or name one by --model"
+            )
         return found[0]
     if Path(name).is_dir():
         return Path(name)
     if name in bundled:
         return bundled[name]
-    if name.count("/") == 1 and not name.startswith((".", "/")) and not name.endswith("/") and not name.startswith("runs/"):
+    if (
+        name.count("/") == 1
+        and not name.startswith((".", "/"))
+        and not name.endswith("/")
+        and not name.startswith("runs/")
+    ):
         return _from_hub(name)
     known = f"; bundled: {', '.join(bundled)}" if bundled else ""
     raise CheckpointError(f"no checkpoint folder {name}{known}")
@@ -49,7 +56,9 @@ def _from_hub(name: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise MissingDependencyError("checkpoints from the Hub need huggingface_hub: pip install huggingface_hub") from error
+        raise MissingDependencyError(
+            "checkpoints from the Hub need huggingface_hub: pip install huggingface_hub"
+        ) from error
     try:
         allowed = ["*.json", "*.safetensors", "README.md"]  # never a pickle
         return Path(snapshot_download(name, allow_patterns=allowed))

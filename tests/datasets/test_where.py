@@ -52,3 +52,9 @@ def test_columns_that_cannot_be_compared() -> None:
         where_mask(FRAME, "gap > 1")
     with pytest.raises(OptionError, match="'formula' holds text"):
         where_mask(FRAME, "formula == 1")
+
+
+def test_numbers_are_rounded_as_the_column_is() -> None:
+    frame = pd.DataFrame({"gap": np.array([1.98, 1.99], dtype=np.float32)})
+    assert where_mask(frame, "gap > 1.98").tolist() == [False, True]
+    assert where_mask(frame, "gap == 1.98").tolist() == [True, False]

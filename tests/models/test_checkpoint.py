@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+from matgen.errors import CheckpointError
+from matgen.models.checkpoint import load_checkpoint, read_metadata
+from matgen.models.locate import bundled_checkpoints, find_checkpoint
+from matgen.models.registry import MODELS
+from matgen.tokenizer import EOS, suppressed_ids
+
+
+@pytest.fixture
+def copy(checkpoints, tmp_path: Path) -> Path:
+    folder = tmp_path / "copy"
+    shutil.copytree(checkpoints("gpt2"), folder)
+    return folder
+
+
+@pytest.mark.parametrize("key", MODELS)
+def test_transformers_opens_it_without_matgen(checkpoints, key: str) -> None:
+    folder = checkpoints(key)
+    model = getattr(transformers, MODELS[key].auto_class).from_pretrained(folder).eval()
+    ours = load_checkpoint(folder).model
+    ids = transformers.AutoTokenizer.from_pretrained(folder)("Sr Ti O O O", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        assert torch.equal(model(input_ids=ids).logits, ours(input_ids=ids).logits)
+
+
+def test_contents(checkpoints) -> None:
+    folder = checkpoints("gptj")
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "matgen.json", "README.md"} <= names
+    assert not any(path.suffix in {".bin", ".pt", ".pkl", ".pth"} for path in folder.rglob("*"))
+    metadata = read_metadata(folder)
+    assert {"architecture", "notation", "dataset", "dataset_sha256", "seed", "versions", "metrics"} <= set(metadata)
+    assert metadata["formulas"]["train"] > 500
+    generation = json.loads((folder / "generation_config.json").read_text())
+    assert generation["suppress_tokens"] == suppressed_ids("expanded")
+    assert generation["begin_suppress_tokens"] == [EOS]
+    card = (folder / "README.md").read_text()
+    assert f"{metadata['metrics']['valid_nats']:.3f}" in card
+    assert str(folder.parent) not in card
+
+
+def test_truncated_weights(copy: Path) -> None:
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"cannot open the checkpoint .*copy") as error:
+        load_checkpoint(copy)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_weights_and_pickles_are_refused(copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    torch.save({}, copy / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="cannot open"):
+        load_checkpoint(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: "{", "not valid JSON"),
+        (lambda m: json.dumps(m | {"architecture": "llama"}), "names no architecture of gpt, gpt2"),
+        (lambda m: json.dumps(m | {"notation": "letters"}), "names no notation of expanded, counted"),
+        (lambda m: json.dumps(m | {"notation": "counted"}), "has 150 tokens, the notation counted has 1920"),
+        (lambda m: "[]", "names no architecture"),
+    ],
+)
+def test_foreign_metadata(copy: Path, change, message: str) -> None:
+    metadata = json.loads((copy / "matgen.json").read_text())
+    (copy / "matgen.json").write_text(change(metadata))
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(copy)
+
+
+def test_missing_folders(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint folder"):
+        load_checkpoint(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="not made by matgen"):
+        load_checkpoint(tmp_path)
+    (tmp_path / "training").mkdir()
+    with pytest.raises(CheckpointError, match="--resume"):
+        load_checkpoint(tmp_path)
+
+
+def test_bundled_checkpoint_is_small_and_good() -> None:
+    name, folder = next(iter(bundled_checkpoints().items()))
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2e6
+    assert find_checkpoint(None) == find_checkpoint(name) == folder
+    assert load_checkpoint(folder).metadata["metrics"]["test_nats"] < 15.5
+
+
+def test_find_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_checkpoint(str(tmp_path)) == tmp_path
+    with pytest.raises(CheckpointError, match="no checkpoint folder nothing; bundled: "):
+        find_checkpoint("nothing")
+    with pytest.raises(CheckpointError, match="no checkpoint folder runs/mistyped"):
+        find_checkpoint("runs/mistyped")
+    monkeypatch.setattr("matgen.models.locate.bundled_checkpoints", dict)
+    monkeypatch.setattr("matgen.models.locate.RUNS", tmp_path)
+    with pytest.raises(CheckpointError, match="no checkpoint yet: train one"):
+        find_checkpoint(None)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "matgen.json").write_text("{}")
+    assert find_checkpoint(None) == tmp_path / "mine"

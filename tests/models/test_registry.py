@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from matgen.errors import OptionError
+from matgen.models.registry import MAX_POSITIONS, MODELS, PRESETS, Shape, architecture, build_model, config_arguments
+from matgen.tokenizer import BOS, EOS, PAD, vocabulary
+
+
+@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_row_builds_and_takes_its_longest_sequence(key: str, preset: str) -> None:
+    model = build_model(key, preset, "expanded", seed=0).eval()
+    config = model.config
+    assert config.vocab_size == len(vocabulary("expanded"))
+    assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (BOS, EOS, PAD)
+    ids = torch.full((1, MAX_POSITIONS), 40)
+    ids[0, 0] = BOS
+    with torch.no_grad():
+        assert model(input_ids=ids).logits.shape == (1, MAX_POSITIONS, config.vocab_size)
+
+
+@pytest.mark.parametrize(
+    ("key", "names", "expected"),
+    [  # the released shapes (Fu et al. 2023)
+        ("gpt", ("n_layer", "n_head", "n_embd"), (12, 6, 180)),
+        ("gpt2", ("n_layer", "n_head", "n_embd"), (8, 4, 180)),
+        ("gptneo", ("num_layers", "num_heads", "hidden_size"), (12, 6, 180)),
+        ("gptj", ("n_layer", "n_head", "n_embd"), (12, 6, 180)),
+        ("bart", ("encoder_layers", "decoder_layers", "d_model", "encoder_ffn_dim"), (10, 10, 128, 256)),
+        ("roberta", ("num_hidden_layers", "num_attention_heads", "hidden_size"), (8, 4, 180)),
+    ],
+)
+def test_published_shapes(key: str, names: tuple[str, ...], expected: tuple[int, ...]) -> None:
+    config = build_model(key, "paper", "expanded", seed=0).config
+    assert tuple(getattr(config, name) for name in names) == expected
+
+
+def test_published_gptj_has_its_published_size() -> None:
+    model = build_model("gptj", "paper", "expanded", seed=0)
+    assert 4.6e6 < sum(p.numel() for p in model.parameters()) < 4.8e6
+
+
+def test_gptneo_attends_globally_and_locally_in_turn() -> None:
+    assert build_model("gptneo", "paper", "expanded", seed=0).config.attention_layers == ["global", "local"] * 6
+
+
+def test_seed_decides_the_weights_and_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    first, same, other = (build_model("gpt2", "tiny", "expanded", seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(before, torch.get_rng_state())
+    weights = [next(model.parameters()) for model in (first, same, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_unknown_names_list_the_known() -> None:
+    with pytest.raises(OptionError, match="unknown model 'gpt5'; known: gpt, gpt2, gptneo, gptj, bart, roberta"):
+        architecture("gpt5")
+    with pytest.raises(OptionError, match="unknown preset 'huge'; known: tiny, small, paper"):
+        build_model("gpt2", "huge", "expanded", seed=0)
+    with pytest.raises(OptionError, match="not a multiple of 5 heads"):
+        config_arguments("gpt2", Shape(2, 5, 128, 512))

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from matgen.cli import main
+from matgen.files import read_json
+
+
+@pytest.fixture(autouse=True)
+def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line that a bad request gets."""
+    try:
+        status = run(*arguments)
+    except SystemExit as stop:  # argparse
+        status = stop.code
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("matgen")]
+    assert status == 2, captured.err
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+def test_help_is_instant_because_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys, matgen.cli\n"
+        "try: matgen.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'transformers', 'pymatgen', 'smact', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("verb", ["discover", "data", "train", "sample", "evaluate"])
+def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(verb, "--help")
+    assert stop.value.code == 0
+    assert f"example: matgen {verb}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_data_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "list") == 0
+    listed = capsys.readouterr().out
+    for name in ("hybrid-mix", "hybrid-pure", "hybrid-strict", "mp-mix", "mp-pure", "oqmd-mix", "oqmd-pure"):
+        assert name in listed
+    assert run("data", "info", "hybrid") == 0
+    shown = capsys.readouterr().out
+    assert "compositions: 396,972" in shown
+    assert "checksum_ok: True" in shown
+    assert "CC-BY 4.0" in shown
+
+
+def test_train_sample_evaluate_as_typed(small_table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["--dataset", small_table, "--epochs", "2", "--batch-size", "64", "--preset", "tiny", "--precision", "fp32"]
+    assert run("train", "--model", "gpt2", *quick) == 0
+    assert run("train", "--model", "gpt2", *quick) == 0  # said twice: the next numbered folder
+    assert Path("runs/gpt2/matgen.json").exists()
+    assert Path("runs/gpt2-2/matgen.json").exists()
+    assert "gpt2 (tiny, expanded)" in capsys.readouterr().err
+
+    assert run("sample", "-n", "300", "--model", "runs/gpt2") == 0
+    assert run("sample", "-n", "300", "--model", "runs/gpt2") == 0
+    assert Path("candidates.csv").read_bytes() == Path("candidates-2.csv").read_bytes()
+
+    assert run("evaluate", "candidates.csv", "--reference", small_table) == 0
+    captured = capsys.readouterr()
+    assert "Charge neutral" in captured.out
+    report = read_json("report/report.json")
+    assert report["n"] == 300
+    assert report["protocol"]["reference"] == str(small_table)
+    assert run("evaluate", "candidates.csv", "--no-baselines", "--quiet") == 0
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+    assert Path("report-2/report.json").exists()
+
+
+def test_bare_sample_takes_the_bundled_checkpoint() -> None:
+    assert run("sample", "-n", "200", "--quiet") == 0
+    assert len(pd.read_csv("candidates.csv")) == 200
+
+
+def test_discover_with_a_checkpoint(checkpoints, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("discover", "-n", "300", "--model", checkpoints("gptj")) == 0
+    captured = capsys.readouterr()
+    assert "next: open discovery/report/report.html" in captured.out
+    assert Path("discovery/ranked.csv").exists()
+
+
+def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoints, formulas_csv) -> None:
+    good = formulas_csv(["NaCl", "KBr"])
+    empty = Path("empty.csv")
+    empty.write_text("")
+    Path("other.csv").write_text("a,b\n1,2\n")
+    all_bad = formulas_csv(["Xx", "Qq3"], "bad.csv")
+    Path("taken").mkdir()
+    Path("taken/file").write_text("x")
+    cases = [
+        (("train", "--model", "gpt9"), "unknown model 'gpt9'; known: gpt, gpt2"),
+        (("train", "--dataset", "nothing"), "unknown dataset 'nothing'"),
+        (("train", "--dataset", empty), "empty"),
+        (("train", "--dataset", "other.csv"), "no formula column"),
+        (("train", "--dataset", all_bad), "none of the 2 formulas"),
+        (("train", "--dataset", "hybrid-pure", "--out", "taken"), "taken exists"),
+        (("train", "--max-minutes", "0"), "max_minutes is 0"),
+        (("train", "--resume"), "no unfinished run"),
+        (("train", "--resume", "--out", "taken"), "nothing to resume in taken"),
+        (("train", "--where", "band_gap >"), "band_gap >"),
+        (("sample", "-n", "0"), "n is 0"),
+        (("sample", "-n", "-3"), "n is -3"),
+        (("sample", "-n", "many"), "invalid int value"),
+        (("sample", "--model", "nowhere"), "no checkpoint folder nowhere"),
+        (("sample", "--model", "taken"), "not made by matgen"),
+        (("sample", "--temperature", "0"), "temperature is 0"),
+        (("sample", "--device", "abacus"), "device 'abacus'"),
+        (("sample", "-n", "5", "--out", "a.txt"), "must end in .csv or .parquet"),
+        (("sample", "-n", "5", "--out", good), "exists"),
+        (("sample", "-n", "5", "--out", "/proc/none/a.csv"), "cannot write"),
+        (("evaluate", "missing.csv"), "missing.csv"),
+        (("evaluate", empty), "empty"),
+        (("evaluate", "other.csv"), "formula"),
+        (("evaluate", all_bad), "none of the 2 formulas"),
+        (("evaluate", good, "--column", "x"), "x"),
+        (("evaluate", good, "--reference", "nothing"), "unknown dataset 'nothing'"),
+        (("evaluate", good, "--oxidation-states", "icsd99"), "unknown oxidation-state table 'icsd99'"),
+        (("discover", "--out", "taken"), "taken exists"),
+        (("discover", "-n", "0"), "n is 0"),
+        (("data", "info", "nothing"), "unknown dataset 'nothing'"),
+        (("data", "build", "nothing"), "unknown dataset to build 'nothing'; known: hybrid"),
+        (("paint",), "invalid choice: 'paint'"),
+        ((), "required: VERB"),
+    ]
+    for arguments, message in cases:
+        assert message in refused(capsys, *arguments), arguments
+    assert sorted(path.name for path in Path().iterdir()) == [
+        "bad.csv",
+        "empty.csv",
+        "formulas.csv",
+        "other.csv",
+        "taken",
+    ]
+    assert good.read_text() == "formula\nNaCl\nKBr\n"
+
+
+def test_truncated_and_foreign_checkpoints(checkpoints, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(checkpoints("gpt2"), "cut")
+    weights = Path("cut/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:500])
+    assert "cannot open the checkpoint cut" in refused(capsys, "sample", "-n", "5", "--model", "cut")
+    shutil.copytree(checkpoints("gpt2"), "foreign")
+    Path("foreign/matgen.json").unlink()
+    assert "not made by matgen" in refused(capsys, "sample", "-n", "5", "--model", "foreign")
+    assert not Path("candidates.csv").exists()
+
+
+def test_one_bad_row_in_many_is_counted_not_fatal(formulas_csv) -> None:
+    table = formulas_csv([*["NaCl", "KBr", "SrTiO3"] * 30_000, "NaXx"])
+    assert run("evaluate", table, "--no-baselines", "--quiet", "--out", "report") == 0
+    report = read_json("report/report.json")
+    assert report["counts"]["bad"] == 1
+    assert report["bad"][0]["row"] == 90_000
+    assert 0.99998 < report["parsed"] < 1
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(small_table: Path) -> None:
+    command = [sys.executable, "-m", "matgen", "train", "--model", "gpt2", "--dataset", str(small_table)]
+    options = ["--epochs", "500", "--batch-size", "32", "--preset", "tiny", "--precision", "fp32", "--out", "run"]
+    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not Path("run/training/plan.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(3)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Go on with: matgen train --resume --out run" in said
+    assert "Traceback" not in said
+    assert Path("run/training/latest.json").exists()

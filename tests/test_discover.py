@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from matgen.discover import DiscoveryPlan, discover, rank
+from matgen.errors import OptionError, OutputError
+from matgen.files import read_json
+from matgen.train import TrainingPlan
+from matgen.train.run import default_settings
+
+
+@pytest.fixture(scope="module")
+def found(small_table: Path, tmp_path_factory: pytest.TempPathFactory):
+    settings = default_settings("tiny", epochs=6, batch_size=64, precision="fp32")
+    plan = DiscoveryPlan(training=TrainingPlan("gptj", str(small_table), settings=settings), n=400)
+    return discover(plan, tmp_path_factory.mktemp("discover") / "out")
+
+
+def test_the_whole_way(found) -> None:
+    names = {path.name for path in found.folder.iterdir()}
+    assert {"model", "candidates.csv", "candidates.csv.json", "report", "ranked.csv", "discovery.json"} == names
+    summary = read_json(found.folder / "discovery.json")
+    assert summary["metrics"]["n"] == 400
+    assert summary["metrics"] == read_json(found.folder / "report" / "report.json")
+    assert summary["ranked"] == len(found.ranked)
+    assert set(found.seconds) == {"train", "sample", "evaluate"}
+
+
+def test_ranked_are_valid_novel_distinct_and_in_order(found) -> None:
+    ranked = pd.read_csv(found.folder / "ranked.csv", keep_default_na=False)
+    content = read_json(found.folder / "discovery.json")["metrics"]
+    assert len(ranked) == round(content["valid_unique_novel"] * content["n"]) > 0
+    assert ranked["formula"].is_unique
+    assert ranked["log_prob"].is_monotonic_decreasing
+    assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
+
+
+def test_a_checkpoint_is_taken_instead_of_training(found, tmp_path: Path) -> None:
+    again = discover(DiscoveryPlan(checkpoint=found.folder / "model", n=400), tmp_path / "again")
+    assert not (tmp_path / "again" / "model").exists()
+    pd.testing.assert_frame_equal(again.ranked, found.ranked)
+
+
+def test_rank_without_probabilities() -> None:
+    frame = pd.DataFrame(
+        {
+            "formula": ["A", "B", "A", "C", "D"],
+            "valid": [True, True, True, False, True],
+            "novel": [True, True, True, True, False],
+            "duplicate_of": pd.array([None, None, 0, None, None], dtype="Int64"),
+        }
+    )
+    assert rank(frame)["formula"].tolist() == ["A", "B"]
+
+
+def test_bad_requests(found, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="n is 0"):
+        discover(DiscoveryPlan(n=0), tmp_path / "x")
+    with pytest.raises(OutputError, match="add --force"):
+        discover(DiscoveryPlan(n=10), found.folder)
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from matgen.errors import DataError, OutputError
+from matgen.files import next_free, read_json, refuse_to_overwrite, whole_file, write_json, write_text
+
+
+def test_a_failed_write_leaves_the_earlier_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "result.txt"
+    write_text(path, "earlier")
+    with pytest.raises(RuntimeError), whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "earlier"
+    assert [p.name for p in tmp_path.iterdir()] == ["result.txt"]
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.txt"
+    write_text(path, "earlier")
+    message = "No space left on device"
+    with pytest.raises(OutputError, match=message), whole_file(path), open("/dev/full", "w") as full:
+        full.write("x" * 10_000)
+    assert path.read_text() == "earlier"
+
+
+def test_an_impossible_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="cannot write .*file/below/out.json"):
+        write_json(tmp_path / "file" / "below" / "out.json", {})
+
+
+def test_written_files_have_ordinary_permissions(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("x")
+    write_text(tmp_path / "whole", "x")
+    assert stat.S_IMODE((tmp_path / "whole").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"Å": 1})
+    assert read_json(tmp_path / "a.json") == {"Å": 1}
+    (tmp_path / "cut.json").write_text('{"a": [1,')
+    with pytest.raises(DataError, match="not valid JSON"):
+        read_json(tmp_path / "cut.json")
+    with pytest.raises(DataError, match="cannot read .*missing.json"):
+        read_json(tmp_path / "missing.json")
+
+
+def test_next_free_counts_up(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.csv"
+    assert next_free(path) == path
+    path.write_text("x")
+    assert next_free(path).name == "candidates-2.csv"
+    (tmp_path / "candidates-2.csv.parts").mkdir()  # an unfinished run holds its name
+    assert next_free(path).name == "candidates-3.csv"
+
+
+def test_refuse_to_overwrite(tmp_path: Path) -> None:
+    refuse_to_overwrite(tmp_path / "new", force=False)
+    (tmp_path / "empty").mkdir()
+    refuse_to_overwrite(tmp_path / "empty", force=False)
+    (tmp_path / "file").write_text("x")
+    refuse_to_overwrite(tmp_path / "file", force=True)
+    with pytest.raises(OutputError, match="add --force"):
+        refuse_to_overwrite(tmp_path / "file", force=False)
+    with pytest.raises(OutputError, match="exists"):
+        refuse_to_overwrite(tmp_path, force=False)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_code_data_and_checkpoint(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "site")
+    assert "matgen/data/hybrid.parquet" in names
+    assert any(name.startswith("matgen/data/checkpoints/") and name.endswith("matgen.json") for name in names)
+    assert not any("__pycache__" in name or name.startswith(("tests/", "data/")) for name in names)
+    code = (
+        "import matgen.datasets as d; from matgen.models.locate import find_checkpoint\n"
+        "assert len(d.load_dataset('hybrid')) == 396972\n"
+        "print(d.data_folder(), find_checkpoint(None))"
+    )
+    environment = {"PYTHONPATH": str(tmp_path / "site"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(str(tmp_path / "site" / "matgen" / "data")) == 2

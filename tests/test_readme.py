@@ -1,0 +1,60 @@
+"""The README tells the truth: tables from results, tree from folders, commands that exist, examples that run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.tables import filled
+from matgen.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_tables_are_those_of_the_results() -> None:
+    assert filled(README) == README, "run: python -m benchmarks.tables"
+
+
+def tree() -> set[str]:
+    """Paths named in the file tree of the README."""
+    block = re.search(r"```text\nmatgen/\n(.*?)```", README, re.DOTALL)[1]
+    stack: list[str] = ["matgen"]
+    paths = set()
+    for line in block.splitlines():
+        if line and not line.startswith(" "):
+            stack = []
+        match = re.match(r"( *)(\S+)", line)
+        if match is None or len(match[1]) > 8:
+            continue
+        depth = len(match[1]) // 4
+        stack = [*stack[:depth], match[2].rstrip("/")]
+        paths.add("/".join(stack))
+    return paths
+
+
+def test_file_tree_is_that_of_the_repository() -> None:
+    named = tree()
+    missing = [path for path in named if not (ROOT / path).exists()]
+    assert not missing
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "matgen").glob("*.py")}
+    modules |= {str(path.parent.relative_to(ROOT)) for path in (ROOT / "matgen").glob("*/__init__.py")}
+    assert modules <= named, modules - named
+
+
+def test_verbs_in_the_readme_are_those_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in set(re.findall(r"^\| `matgen (\w+)", README, re.MULTILINE)):
+        with pytest.raises(SystemExit) as stop:
+            main([verb, "--help"])
+        assert stop.value.code == 0
+        capsys.readouterr()
+
+
+def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})

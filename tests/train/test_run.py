@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from matgen.errors import CheckpointError, DataError, OptionError, OutputError
+from matgen.models import MODELS
+from matgen.models.checkpoint import load_checkpoint, read_metadata
+from matgen.train import TrainingPlan, train_model
+from matgen.train.run import default_settings
+
+QUICK = {"epochs": 1, "batch_size": 64, "precision": "fp32"}
+
+
+@pytest.mark.parametrize("key", MODELS)
+def test_every_architecture_learns(checkpoints, key: str) -> None:
+    metrics = read_metadata(checkpoints(key))["metrics"]
+    assert metrics["valid_nats"] < 26  # untrained: about 5 nats a token, 7 tokens a formula
+    assert metrics["figure"] == ("bound" if key == "roberta" else "exact")
+    assert abs(metrics["test_nats"] - metrics["valid_nats"]) < 8
+
+
+def test_counted_notation(checkpoints) -> None:
+    checkpoint = load_checkpoint(checkpoints("gptj", "counted"))
+    assert checkpoint.notation == "counted"
+    assert checkpoint.model.config.vocab_size == 32 + 118 * 16
+
+
+def test_same_seed_same_weights(train_small, tmp_path: Path) -> None:
+    first, second = (load_file(train_small("gptj", tmp_path / n, epochs=1) / "model.safetensors") for n in "ab")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_published_control_objective(small_table: Path, tmp_path: Path) -> None:
+    plan = TrainingPlan(
+        "roberta", str(small_table), objective="masked-fixed", settings=default_settings("tiny", **QUICK)
+    )
+    train_model(plan, tmp_path / "out")
+    assert read_metadata(tmp_path / "out")["metrics"]["figure"] == "control"
+
+
+def test_bad_requests_write_nothing(small_table: Path, tmp_path: Path, formulas_csv) -> None:
+    out = tmp_path / "out"
+    cases = [
+        (TrainingPlan("gpt9", str(small_table)), OptionError, "unknown model"),
+        (TrainingPlan("gpt2", str(small_table), notation="x"), OptionError, "unknown notation"),
+        (TrainingPlan("gpt2", str(small_table), preset="x"), OptionError, "unknown preset"),
+        (TrainingPlan("gpt2", str(small_table), objective="masked"), OptionError, "does not fit"),
+        (TrainingPlan("gpt2", "no-such-set"), OptionError, "unknown dataset"),
+        (TrainingPlan("gpt2", str(formulas_csv(["Xx2", "Yy"]))), DataError, "none of the 2 formulas"),
+        (TrainingPlan("gpt2", str(formulas_csv(["NaCl"], "one.csv"))), DataError, "has no formulas for"),
+    ]
+    for plan, kind, message in cases:
+        with pytest.raises(kind, match=message):
+            train_model(plan, out)
+        assert not out.exists()
+
+
+def test_finished_and_existing_runs_are_not_touched(train_small, small_table: Path, tmp_path: Path) -> None:
+    out = train_small("gpt2", tmp_path / "out", epochs=1)
+    before = (out / "model.safetensors").read_bytes()
+    plan = TrainingPlan("gpt2", str(small_table), settings=default_settings("tiny", **QUICK))
+    with pytest.raises(OutputError, match="exists: choose another --out, or add --force"):
+        train_model(plan, out)
+    with pytest.raises(CheckpointError, match="has ended: there is nothing to resume"):
+        train_model(plan, out, resume=True)
+    assert (out / "model.safetensors").read_bytes() == before
+    train_model(plan, out, force=True)
+
+
+def test_formulas_longer_than_the_model_are_left_out_and_counted(small_table: Path, tmp_path: Path) -> None:
+    table = tmp_path / "long.csv"
+    table.write_text(small_table.read_text() + "KH300\n")
+    train_model(TrainingPlan("gpt2", str(table), settings=default_settings("tiny", **QUICK)), tmp_path / "out")
+    assert read_metadata(tmp_path / "out")["formulas_too_long"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["gptj", "roberta"])
+def test_killed_and_resumed_ends_with_the_same_weights(key: str, small_table: Path, tmp_path: Path) -> None:
+    def command(out: Path, *more: str) -> list[str]:
+        options = ["--epochs", "8", "--batch-size", "32", "--precision", "fp32", "--patience", "99", "--quiet"]
+        fixed = ["train", "--model", key, "--dataset", str(small_table), "--preset", "tiny", "--out", str(out)]
+        return [sys.executable, "-m", "matgen", *fixed, *options, *more]
+
+    subprocess.run(command(tmp_path / "whole"), check=True)
+    process = subprocess.Popen(command(tmp_path / "cut"))
+    state = tmp_path / "cut" / "training" / "latest.json"
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)  # somewhere in the middle of a step, or of a write
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "cut" / "matgen.json").exists()
+    resume = ["train", "--resume", "--out", str(tmp_path / "cut"), "--quiet"]
+    subprocess.run([sys.executable, "-m", "matgen", *resume], check=True)
+    whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)

@@ -26,7 +26,7 @@ METRICS = ("charge_neutral", "electronegativity_balanced", "unique", "novel", "v
 def measure(key: str, options: argparse.Namespace) -> dict[str, Any]:
     folder: Path = options.work / key
     if not (folder / METADATA).is_file():
-        settings = default_settings(options.preset, max_minutes=options.minutes, evaluations=10, seed=options.seed)
+        settings = default_settings(options.preset, key, max_minutes=options.minutes, evaluations=10, seed=options.seed)
         plan = TrainingPlan(
             model=key, dataset=options.dataset, preset=options.preset, notation=options.notation, settings=settings
         )

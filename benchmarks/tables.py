@@ -21,7 +21,7 @@ def percent(value: float) -> str:
 
 def architectures(content: dict[str, Any]) -> list[str]:
     lines = [
-        "| model | parameters | nats a held-out formula | neutral | balanced | unique | novel | all three | recovered |",
+        "| model | size | nats a held-out formula | neutral | balanced | unique | novel | all three | recovered |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in content["models"].values():

@@ -71,7 +71,7 @@ def trainer_formulas_per_second(model_key: str, preset: str, ids: np.ndarray, st
 
 
 def matgen_formulas_per_second(model_key: str, preset: str, notation: str, table: TokenTable, steps: int) -> dict:
-    settings = default_settings(preset, epochs=steps * BATCH / len(table), evaluations=1, batch_size=BATCH)
+    settings = default_settings(preset, model_key, epochs=steps * BATCH / len(table), evaluations=1, batch_size=BATCH)
     with tempfile.TemporaryDirectory() as folder:
         model = build_model(model_key, preset, notation, seed=0)
         state = Fitter(model, table, causal_loss, lambda model: 0.0, Path(folder), settings).run().state

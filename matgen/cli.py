@@ -183,6 +183,7 @@ def _train(arguments: argparse.Namespace) -> int:
     preset = arguments.preset or _default_preset()
     settings = default_settings(
         preset,
+        arguments.model,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
         epochs=arguments.epochs,
@@ -410,7 +411,9 @@ def _discover(arguments: argparse.Namespace) -> int:
             dataset=arguments.dataset,
             notation=arguments.notation,
             preset=preset,
-            settings=default_settings(preset, max_minutes=minutes, evaluations=8, seed=arguments.seed),
+            settings=default_settings(
+                preset, arguments.architecture, max_minutes=minutes, evaluations=8, seed=arguments.seed
+            ),
         ),
         checkpoint=find_checkpoint(arguments.model) if arguments.model else None,
         n=arguments.n,

@@ -217,6 +217,7 @@ class Fitter:
                 self._load()
             else:
                 self._plan()
+                self._agree_on_plan()
             if self.settings.trackers:
                 self.accelerator.init_trackers("matgen", config=dataclasses.asdict(self.settings) | {"trackers": ""})
             stopped_early = self._loop(interrupted)
@@ -246,6 +247,7 @@ class Fitter:
                 self.progress.advance(1, examples / max(1e-9, time.monotonic() - started))
             if state.step % every == 0 or state.finished:
                 seconds = time.monotonic() - started
+                nats = self.accelerator.reduce(nats, reduction="sum")
                 self._evaluate(float(nats) / examples, examples / seconds, seconds)
                 examples, nats, started = 0, torch.zeros_like(nats), time.monotonic()
         if interrupted.is_set() and not state.finished:
@@ -336,6 +338,13 @@ class Fitter:
         self.state.evaluations = int(min(settings.evaluations, max(1, 0.2 * budget / cost)))
         budget -= self.state.evaluations * cost
         self.state.total_steps = max(1, int(budget / seconds[self.state.precision]))
+
+    def _agree_on_plan(self) -> None:
+        """Processes that timed differently all follow the first."""
+        from accelerate.utils import broadcast_object_list
+
+        plan = broadcast_object_list([self.state.precision, self.state.evaluations, self.state.total_steps])
+        self.state.precision, self.state.evaluations, self.state.total_steps = plan
 
     def _seconds_per_step(self, precision: str) -> float:
         """Mean time of a step on batches spread over all lengths, without a change to the weights."""

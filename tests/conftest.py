@@ -30,7 +30,7 @@ def train_small(small_table: Path):
     from matgen.train.run import default_settings
 
     def train(key: str, out: Path, *, table: Path = small_table, notation: str = "expanded", **changes) -> Path:
-        settings = default_settings("tiny", **({"epochs": 3, "batch_size": 64, "precision": "fp32"} | changes))
+        settings = default_settings("tiny", key, **({"epochs": 3, "batch_size": 64, "precision": "fp32"} | changes))
         train_model(
             TrainingPlan(model=key, dataset=str(table), notation=notation, preset="tiny", settings=settings), out
         )

@@ -238,7 +238,7 @@ class Sampler:
         return SampleBlock(formulas[keep], log_prob[keep], canonical[keep])
 
     @torch.inference_mode()
-    def log_prob(self, batch: CompositionBatch, *, batch_size: int = 1024) -> np.ndarray:
+    def log_prob(self, batch: CompositionBatch, *, batch_size: int = 64) -> np.ndarray:
         """Ln probability of the canonical sequence of each composition, float64 `(n,)`, in nats.
 
         Exact for causal and denoising models (special tokens, which are never drawn, carry no probability); for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from matgen.datasets import Dataset, load_dataset
 from matgen.errors import CheckpointError, DataError
 from matgen.files import read_json, refuse_to_overwrite, write_json
 from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable, saved_settings
-from matgen.models.checkpoint import save_checkpoint
+from matgen.models.checkpoint import METADATA, save_checkpoint
 from matgen.models.registry import MAX_POSITIONS, architecture, build_model, shape
 from matgen.tokenizer import encode, sequence_lengths, vocabulary
 from matgen.train.card import model_card
@@ -62,9 +63,15 @@ class TrainingPlan:
     settings: FitSettings = field(default_factory=FitSettings)
 
 
-def default_settings(preset: str, **changes: Any) -> FitSettings:
-    """`FitSettings` with the learning rate and epochs of a preset, and the given changes (None changes nothing)."""
-    base = FitSettings(learning_rate=_PEAK_LEARNING_RATE[preset], epochs=_EPOCHS[preset])
+def default_settings(preset: str, model: str = "gptj", **changes: Any) -> FitSettings:
+    """`FitSettings` with the rate and epochs of a preset and architecture, and given changes (None changes nothing).
+
+    Raises:
+        OptionError: unknown architecture or preset.
+    """
+    shape(model, preset)
+    rate = _PEAK_LEARNING_RATE[preset] * architecture(model).learning_rate
+    base = FitSettings(learning_rate=rate, epochs=_EPOCHS[preset])
     return dataclasses.replace(base, **{name: value for name, value in changes.items() if value is not None})
 
 
@@ -114,6 +121,9 @@ def train_model(
         if not len(parts[name]):
             raise DataError(f"dataset {plan.dataset} has no formulas for {name}: it holds {len(dataset.batch)} in all")
     if not resume:
+        # With --force: what an earlier run left would pass for this one's, were this one interrupted.
+        (out / METADATA).unlink(missing_ok=True)
+        shutil.rmtree(out / "training", ignore_errors=True)
         write_json(out / "training" / "plan.json", dataclasses.asdict(plan))
 
     tables = {name: TokenTable.from_numpy(*encode(part, plan.notation)) for name, part in parts.items() if len(part)}
@@ -189,7 +199,7 @@ def _metadata(
 
 
 def _saved_plan(out: Path) -> TrainingPlan:
-    if (out / "matgen.json").is_file():
+    if (out / METADATA).is_file():
         raise CheckpointError(f"the run in {out} has ended: there is nothing to resume")
     settings = saved_settings(out)
     content = read_json(out / "training" / "plan.json")

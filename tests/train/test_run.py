@@ -74,6 +74,16 @@ def test_finished_and_existing_runs_are_not_touched(train_small, small_table: Pa
     train_model(plan, out, force=True)
 
 
+def test_a_forced_run_leaves_nothing_of_the_earlier_one(train_small, small_table: Path, tmp_path: Path) -> None:
+    out = train_small("gpt2", tmp_path / "out", epochs=1)
+    marker = out / "training" / "best.safetensors"
+    marker.write_text("of the earlier run")
+    plan = TrainingPlan("gpt2", str(small_table), settings=default_settings("tiny", **QUICK))
+    result = train_model(plan, out, force=True)
+    assert not result.interrupted
+    assert len(load_file(marker)) > 10
+
+
 def test_formulas_longer_than_the_model_are_left_out_and_counted(small_table: Path, tmp_path: Path) -> None:
     table = tmp_path / "long.csv"
     table.write_text(small_table.read_text() + "KH300\n")

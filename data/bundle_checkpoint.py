@@ -2,8 +2,8 @@
 
 The bundled checkpoint was made by::
 
-    matgen train --model gptj --dataset hybrid-pure --preset tiny --max-minutes 12 --out runs/bundled
-    python data/bundle_checkpoint.py runs/bundled hybrid-pure-gptj-tiny
+    python -m benchmarks.architectures --minutes 3 --baselines
+    python data/bundle_checkpoint.py runs/architectures/gptj hybrid-pure-gptj-tiny
 """
 
 from __future__ import annotations

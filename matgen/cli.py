@@ -236,7 +236,7 @@ def _default_run(arguments: argparse.Namespace) -> Path:
 
     if not arguments.resume:
         return RUNS / arguments.model
-    states = [p for p in RUNS.glob("*/training/latest.json") if not (p.parent.parent / "matgen.json").exists()]
+    states = [p for p in RUNS.glob("*/training/plan.json") if not (p.parent.parent / "matgen.json").exists()]
     if not states:
         raise OptionError(f"no unfinished run in {RUNS}/: name its folder by --out")
     return max(states, key=lambda path: path.stat().st_mtime).parent.parent

@@ -381,10 +381,9 @@ class Fitter:
             raise OutputError(
                 f"cannot save to {target}: {error}; the state before is kept, --resume goes on"
             ) from error
-        settings = dataclasses.asdict(self.settings) | {"trackers": list(self.settings.trackers)}
         write_json(
             training / "latest.json",
-            {"folder": target.name, "settings": settings, "examples": len(self.train)}
+            {"folder": target.name, "examples": len(self.train)}
             | dataclasses.asdict(self.state)
             | {"best_nats": self.state.best_nats if self.state.best_step >= 0 else None},
         )
@@ -439,19 +438,6 @@ class Fitter:
         with torch.no_grad():
             for name, parameter in self.raw_model.named_parameters():
                 parameter.copy_(tensors[name])
-
-
-def saved_settings(folder: Path) -> FitSettings:
-    """The settings of a run that can be resumed.
-
-    Raises:
-        CheckpointError: there is nothing to resume in `folder`.
-    """
-    path = Path(folder) / "training" / "latest.json"
-    if not path.is_file():
-        raise CheckpointError(f"nothing to resume in {folder}: start without --resume")
-    content = read_json(path)["settings"]
-    return FitSettings(**content | {"trackers": tuple(content["trackers"])})
 
 
 def _adamw(model: nn.Module, settings: FitSettings, *, fused: bool) -> torch.optim.AdamW:

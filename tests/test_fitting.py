@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matgen.errors import CheckpointError, OptionError, OutputError
-from matgen.fitting import FitSettings, Fitter, TokenTable, batches_of_epoch, learning_rate_at, saved_settings
+from matgen.fitting import FitSettings, Fitter, TokenTable, batches_of_epoch, learning_rate_at
 from matgen.models import build_model
 from matgen.train.objectives import causal_loss
 
@@ -128,7 +128,6 @@ def test_state_on_disk(tmp_path: Path) -> None:
     assert lines == state.history
     assert lines[-1]["step"] == state.total_steps == 32
     assert len(list((tmp_path / "training").glob("step-*"))) == 1
-    assert saved_settings(tmp_path) == SETTINGS
     assert not any(path.suffix in {".pt", ".pkl", ".bin"} for path in tmp_path.rglob("*"))
 
 
@@ -184,8 +183,6 @@ def test_the_global_generator_is_left_alone(tmp_path: Path) -> None:
 def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nothing to resume"):
         fitter(tmp_path).run(resume=True)
-    with pytest.raises(CheckpointError, match="nothing to resume"):
-        saved_settings(tmp_path)
 
 
 def test_resuming_on_other_data_or_damaged_state_is_refused(tmp_path: Path) -> None:

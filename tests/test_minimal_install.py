@@ -11,7 +11,7 @@ import sys
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"pymatgen", "smact", "numba", "rich", "matminer", "joblib", "sklearn", "spglib"}:
+        if name.split(".")[0] in {"pymatgen", "smact", "numba", "rich", "matminer", "spglib"}:
             raise ImportError(f"{name} is not on this machine")
 
 sys.meta_path.insert(0, Refuse())

@@ -219,7 +219,9 @@ class Sampler:
         if not histogram:
             raise CheckpointError(f"{self.checkpoint.folder} has no length_histogram: it was not written by matgen")
         cumulative = torch.tensor(histogram, dtype=torch.float64, device=self.device).cumsum(0)
-        return torch.searchsorted(cumulative / cumulative[-1], uniforms.contiguous(), right=True).clamp(max=len(histogram) - 1)
+        return torch.searchsorted(cumulative / cumulative[-1], uniforms.contiguous(), right=True).clamp(
+            max=len(histogram) - 1
+        )
 
     def _read(self, ids: np.ndarray) -> SampleBlock:
         read = decode(ids, self.notation)

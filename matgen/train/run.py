@@ -14,7 +14,7 @@ from matgen.composition import CompositionBatch
 from matgen.datasets import Dataset, load_dataset
 from matgen.errors import CheckpointError, DataError
 from matgen.files import read_json, refuse_to_overwrite, write_json
-from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable, saved_settings
+from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable
 from matgen.models.checkpoint import METADATA, save_checkpoint
 from matgen.models.registry import MAX_POSITIONS, architecture, build_model, shape
 from matgen.tokenizer import encode, sequence_lengths, vocabulary
@@ -138,7 +138,8 @@ def train_model(
 
     model = build_model(plan.model, plan.preset, plan.notation, seed=plan.settings.seed)
     fitter = Fitter(model, tables["train"], objective.train, figure("valid"), out, plan.settings, progress)
-    result = fitter.run(resume=resume)
+    # A run that ended before its first save starts again, under its own plan.
+    result = fitter.run(resume=resume and (out / "training" / "latest.json").is_file())
     if result.interrupted or not fitter.accelerator.is_main_process:
         return result
 
@@ -201,6 +202,12 @@ def _metadata(
 def _saved_plan(out: Path) -> TrainingPlan:
     if (out / METADATA).is_file():
         raise CheckpointError(f"the run in {out} has ended: there is nothing to resume")
-    settings = saved_settings(out)
-    content = read_json(out / "training" / "plan.json")
-    return TrainingPlan(**content | {"settings": settings})
+    path = out / "training" / "plan.json"
+    if not path.is_file():
+        raise CheckpointError(f"nothing to resume in {out}: start without --resume")
+    content = read_json(path)
+    try:
+        settings = FitSettings(**content["settings"] | {"trackers": tuple(content["settings"]["trackers"])})
+        return TrainingPlan(**content | {"settings": settings})
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(f"{path} is not a training plan of this version of matgen: {error}") from error

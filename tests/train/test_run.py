@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -72,6 +73,19 @@ def test_finished_and_existing_runs_are_not_touched(train_small, small_table: Pa
         train_model(plan, out, resume=True)
     assert (out / "model.safetensors").read_bytes() == before
     train_model(plan, out, force=True)
+
+
+def test_a_run_that_ended_before_its_first_save_starts_again(train_small, tmp_path: Path) -> None:
+    whole = train_small("gpt2", tmp_path / "whole", epochs=1)
+    (tmp_path / "cut" / "training").mkdir(parents=True)
+    shutil.copy(whole / "training" / "plan.json", tmp_path / "cut" / "training")
+    train_model(TrainingPlan(), tmp_path / "cut", resume=True)
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    (tmp_path / "cut" / "matgen.json").unlink()
+    (tmp_path / "cut" / "training" / "plan.json").write_text('{"settings": {"trackers": []}, "model_kind": 1}')
+    with pytest.raises(CheckpointError, match="not a training plan of this version"):
+        train_model(TrainingPlan(), tmp_path / "cut", resume=True)
 
 
 def test_a_forced_run_leaves_nothing_of_the_earlier_one(train_small, small_table: Path, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def bundled(metadata: dict[str, Any], result: dict[str, Any]) -> list[str]:
     return [
         f"It is a {row['title']} (`{metadata['preset']}`, {training['parameters']:,} parameters) trained for "
         f"{training['seconds'] / 60:.0f} minutes on two cores (the one of the table, its weights in bfloat16): "
-        f"{training['test_nats']:.2f} nats a held-out formula; of 10,000 draws {percent(row['electronegativity_balanced'])} are balanced, {percent(row['unique'])} unique, "
+        f"{training['test_nats']:.2f} nats a held-out formula; of 10,000 draws "
+        f"{percent(row['electronegativity_balanced'])} are balanced, {percent(row['unique'])} unique, "
         f"{percent(row['novel'])} of the distinct ones novel, and {percent(row['recovery']['test'])} of the held-out "
         "formulas of `hybrid-pure` are recovered."
     ]

@@ -127,8 +127,8 @@ def _data(arguments: argparse.Namespace) -> None:
             force=arguments.force,
         )
         same = checksum_ok(read_table(path), path.name) if path.is_file() else None
-        verdict = {True: ": the same content as the bundled one", False: ": NOT the content of the bundled one"}
-        _say(arguments, f"wrote {path}{verdict.get(same, '')}")
+        verdict = "" if same is None else f": {'the same content as' if same else 'NOT the content of'} the bundled one"
+        _say(arguments, f"wrote {path}{verdict}")
 
 
 # --- train ------------------------------------------------------------------------------------------------------------

@@ -7,14 +7,12 @@ import sys
 from pathlib import Path
 
 BLOCKER = """
-import sys
+import importlib.machinery
 
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"pymatgen", "smact", "numba", "rich", "matminer", "spglib"}:
-            raise ImportError(f"{name} is not on this machine")
-
-sys.meta_path.insert(0, Refuse())
+absent, find_spec = {"pymatgen", "smact", "numba", "rich", "matminer", "spglib"}, importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = lambda name, path=None, target=None: (
+    None if name.split(".")[0] in absent else find_spec(name, path, target)
+)
 """
 
 

@@ -1,7 +1,8 @@
 """Reading formula text: a vectorised reader for plain formulas and an exact recursive one for everything else.
 
-Plain means letters and digits only (`SrTiO3`). Brackets, hydrate dots, decimals, exponents, blanks and sub- or
-superscript digits go to the exact reader, one row at a time; amounts there are rational numbers, never floats.
+Plain means letters, digits and brackets one level deep (`Fe2(SO4)3`). Nested or other brackets, hydrate dots, decimals,
+exponents, blanks and sub- or superscript digits go to the exact reader, one row at a time; amounts there are rational
+numbers, never floats.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ _MAX_DEPTH = 32
 _MAX_NUMBER_LENGTH = 32
 _MAX_EXPONENT = 9
 
-_OTHER, _UPPER, _LOWER, _DIGIT, _NEWLINE = range(5)
+_OTHER, _UPPER, _LOWER, _DIGIT, _NEWLINE, _OPEN, _CLOSE = range(7)
 _BYTE_CLASS = np.zeros(256, dtype=np.uint8)
 _BYTE_CLASS[ord("A") : ord("Z") + 1] = _UPPER
 _BYTE_CLASS[ord("a") : ord("z") + 1] = _LOWER
 _BYTE_CLASS[ord("0") : ord("9") + 1] = _DIGIT
 _BYTE_CLASS[ord("\n")] = _NEWLINE
+_BYTE_CLASS[ord("(")] = _OPEN
+_BYTE_CLASS[ord(")")] = _CLOSE
 
 # (capital, lower-case letter or none) -> atomic number; 27 columns a capital, the first for "no second letter".
 _SYMBOL_TABLE = np.zeros(26 * 27, dtype=np.uint8)
@@ -50,37 +53,68 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     """
     n = len(rows)
     if not n:
-        nothing = np.zeros(0, dtype=np.int64)
-        return nothing, nothing, nothing, np.zeros(0, dtype=bool)
+        nothing = np.empty(0, dtype=np.int64)
+        return nothing, nothing, nothing, np.empty(0, dtype=bool)
     text = np.frombuffer(("\n".join(rows) + "\n").encode("ascii"), dtype=np.uint8)
     kind = _BYTE_CLASS[text]
     ends = np.flatnonzero(kind == _NEWLINE)
     previous = np.concatenate(([np.uint8(_NEWLINE)], kind[:-1]))
-    odd = (kind == _OTHER) | ((kind == _LOWER) & (previous != _UPPER)) | ((kind == _DIGIT) & (previous == _NEWLINE))
+    nothing_before = (previous == _NEWLINE) | (previous == _OPEN)
+    odd = (
+        (kind == _OTHER)
+        | ((kind == _LOWER) & (previous != _UPPER))
+        | (((kind == _DIGIT) | (kind == _CLOSE)) & nothing_before)
+    )
     plain = np.ones(n, dtype=bool)
     plain[np.searchsorted(ends, np.flatnonzero(odd))] = False
-    plain[(kind[ends] == _NEWLINE) & (previous[ends] == _NEWLINE)] = False  # an empty row
+    plain[previous[ends] == _NEWLINE] = False  # an empty row
 
     start = np.flatnonzero(kind == _UPPER)
     row = np.searchsorted(ends, start)
     two_letters = kind[start + 1] == _LOWER
     second = np.where(two_letters, text[start + 1].astype(np.int64) - ord("a") + 1, 0)
     atomic_number = _SYMBOL_TABLE[(text[start].astype(np.int64) - ord("A")) * 27 + second]
+    count, too_long = _read_counts(text, kind, start + 1 + two_letters)
+    plain[row[too_long | (atomic_number == 0)]] = False
+    count = count * _bracket_factors(text, kind, ends, start, row, plain)
 
-    position = start + 1 + two_letters
-    has_digits = kind[position] == _DIGIT
-    count = np.where(has_digits, 0, 1).astype(np.int64)
-    reading = has_digits
+    keep = plain[row]
+    return row[keep], atomic_number[keep].astype(np.int64), count[keep], plain
+
+
+def _read_counts(text: np.ndarray, kind: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers that begin at the given bytes, 1 where there is none, int64; and True where one is too long."""
+    reading = kind[position] == _DIGIT
+    count = np.where(reading, 0, 1).astype(np.int64)
     for _ in range(_MAX_PLAIN_DIGITS):
         if not reading.any():
             break
         count = np.where(reading, count * 10 + text[position] - ord("0"), count)
         position = position + reading
         reading = reading & (kind[position] == _DIGIT)
-    plain[row[reading | (atomic_number == 0)]] = False
+    return count, reading
 
-    keep = plain[row]
-    return row[keep], atomic_number[keep].astype(np.int64), count[keep], plain
+
+def _bracket_factors(
+    text: np.ndarray, kind: np.ndarray, ends: np.ndarray, start: np.ndarray, row: np.ndarray, plain: np.ndarray
+) -> np.ndarray | int:
+    """What the symbols that begin at `start` are multiplied by; rows with nested or loose brackets leave `plain`."""
+    bracket = np.flatnonzero((kind == _OPEN) | (kind == _CLOSE))
+    if not len(bracket):
+        return 1
+    bracket_row = np.searchsorted(ends, bracket)
+    closes = kind[bracket] == _CLOSE
+    first = np.concatenate(([True], bracket_row[1:] != bracket_row[:-1]))
+    last = np.concatenate((first[1:], [True]))
+    # One level deep: within a row opening and closing brackets take turns, opening first and closing last.
+    loose = (first & closes) | (last & ~closes) | (~first & (closes == np.roll(closes, 1)))
+    factor, too_long = _read_counts(text, kind, bracket + 1)
+    plain[bracket_row[loose | (closes & too_long)]] = False
+    following = np.searchsorted(bracket, start)
+    known = following < len(bracket)
+    following[~known] = 0
+    inside = known & closes[following] & (bracket_row[following] == row)
+    return np.where(inside, factor[following], 1)
 
 
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸⁹[]{}", "01234567890123456789()()", "@\u200b\ufeff")

@@ -163,3 +163,22 @@ def test_no_rows() -> None:
     row, atomic_number, count, plain = parse_plain([])
     assert len(row) == len(atomic_number) == len(count) == len(plain) == 0
     assert plain.dtype == np.bool_
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Fe2(SO4)3", "(NH4)2SO4", "Ca(OH)2", "Al(Fe)", "K(HF2)0Cl", "(Na)(Cl)", "Mg(OH)2(H2O)6", "((Fe)2)3", "Ca(", "Ca)",
+     "Ca()", "Ca(2)", ")(", "Na)Cl(", "(Na", "Ca(OH)9999999999", "(Fe99999)99999", "Fe(CN)6)", "a(Fe)"],
+)  # fmt: skip
+def test_one_level_of_brackets_is_read_alike_by_both_readers(text: str) -> None:
+    parsed = parse_formulas(["NaCl", text, "K(HF2)"])
+    try:
+        expected = parse_exact(text)
+    except FormulaError as error:
+        assert [bad.reason for bad in parsed.bad] == [str(error)]
+    else:
+        atoms = dict(zip(parsed.batch.elements[1].tolist(), parsed.batch.counts[1].tolist(), strict=True))
+        atoms.pop(0, None)
+        assert atoms == expected
+    assert parsed.batch.formulas()[0] == "NaCl"
+    assert parsed.batch.formulas()[-1] == "KHF2"

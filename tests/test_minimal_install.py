@@ -9,9 +9,10 @@ from pathlib import Path
 BLOCKER = """
 import importlib.machinery
 
-absent, find_spec = {"pymatgen", "smact", "numba", "rich", "matminer", "spglib"}, importlib.machinery.PathFinder.find_spec
-importlib.machinery.PathFinder.find_spec = lambda name, path=None, target=None: (
-    None if name.split(".")[0] in absent else find_spec(name, path, target)
+absent = {"pymatgen", "smact", "numba", "rich", "matminer", "spglib"}
+find_spec = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = staticmethod(
+    lambda name, path=None, target=None: None if name.split(".")[0] in absent else find_spec(name, path, target)
 )
 """
 

@@ -8,14 +8,14 @@ from math import gcd, lcm
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition, Element
 
 from matgen.chemistry import ATOMIC_NUMBER, SYMBOLS
 from matgen.composition import parse_formulas
 from matgen.errors import FormulaError
-from matgen.formula_parser import parse_exact, parse_plain
+from matgen.formula_parser import MAX_COUNT, parse_exact, parse_plain
 
 SYMBOL = st.sampled_from(SYMBOLS[1:].tolist())
 AMOUNT = st.one_of(
@@ -47,6 +47,8 @@ def test_same_ratios_as_pymatgen(formula: str) -> None:
     composition = Composition(formula)
     total = composition.num_atoms
     parsed = parse_formulas([formula])
+    # Products of decimals may need more atoms than int32 holds: that is refused, not rounded.
+    assume(not (parsed.bad and parsed.bad[0].reason.startswith(f"more than {MAX_COUNT} atoms")))
     assert not parsed.bad, parsed.bad
     elements, counts = parsed.batch.elements[0], parsed.batch.counts[0]
     found = {SYMBOLS[z]: count / counts.sum() for z, count in zip(elements, counts, strict=True) if z}

@@ -200,6 +200,7 @@ class Fitter:
         self.optimizer = _adamw(self.raw_model, settings, fused=self.device.type in ("cpu", "cuda"))
         self.model, self.prepared_optimizer = self.accelerator.prepare(self.raw_model, self.optimizer)
         self.state = FitState()
+        self._saved_step = -1
 
     @property
     def steps_per_epoch(self) -> int:
@@ -368,7 +369,8 @@ class Fitter:
 
     def _save(self) -> None:
         """Write weights, optimiser and state to a folder of this step, then point `latest.json` at it."""
-        if not self.accelerator.is_main_process:
+        # What `latest.json` points at is never written again: a kill in between would leave nothing to resume from.
+        if not self.accelerator.is_main_process or self.state.step == self._saved_step:
             return
         training = self.folder / "training"
         target = training / f"step-{self.state.step:08d}"
@@ -387,6 +389,7 @@ class Fitter:
             | dataclasses.asdict(self.state)
             | {"best_nats": self.state.best_nats if self.state.best_step >= 0 else None},
         )
+        self._saved_step = self.state.step
         lines = "".join(json.dumps(entry) + "\n" for entry in self.state.history)
         write_text(self.folder / "metrics.jsonl", lines)
         for old in training.glob("step-*"):
@@ -424,6 +427,7 @@ class Fitter:
         except Exception as error:  # missing file, damaged header, other shapes
             raise CheckpointError(f"cannot resume from {target}: {error}") from error
         _set_optimizer_tensors(self.raw_model, self.optimizer, tensors)
+        self._saved_step = self.state.step
 
     def _restore_best(self) -> None:
         best = self.folder / "training" / "best.safetensors"

@@ -173,6 +173,21 @@ def test_accumulated_batches_give_the_same_gradient(tmp_path: Path) -> None:
         torch.testing.assert_close(results[1][name], value, rtol=1e-3, atol=2e-4)
 
 
+def test_a_saved_state_is_never_written_again(tmp_path: Path) -> None:
+    """An interrupt right after an evaluation must not open the files that `latest.json` points at."""
+    fit = fitter(tmp_path, loss=interrupt_at(6))  # every sixth step is evaluated, and so saved
+    fit.run()
+    assert fit.state.step == 6
+    saved = next((tmp_path / "training").glob("step-*/model.safetensors"))
+    before = saved.stat().st_mtime_ns
+    again = fitter(tmp_path)
+    again._load()
+    again._save()
+    assert saved.stat().st_mtime_ns == before
+    fit._save()
+    assert saved.stat().st_mtime_ns == before
+
+
 def test_the_global_generator_is_left_alone(tmp_path: Path) -> None:
     torch.manual_seed(7)
     before = torch.get_rng_state()

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from matgen.files import write_json
-from matgen.models.checkpoint import versions
 from matgen.validity import available_cores
+from matgen.versions import versions
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from matgen import __version__
-from matgen.errors import MatgenError, OptionError
+from matgen.errors import MatgenError, OptionError, first_line
 
 if TYPE_CHECKING:
     from matgen.progress import Progress
@@ -508,7 +508,7 @@ def _device(name: str) -> str:
     try:
         return str(torch.empty(0, device=name).device)
     except (RuntimeError, AssertionError) as error:
-        raise OptionError(f"device {name!r} is not usable here: {str(error).splitlines()[0]}") from error
+        raise OptionError(f"device {name!r} is not usable here: {first_line(error)}") from error
 
 
 def _shown(folder: Path) -> str:

@@ -33,6 +33,11 @@ class MissingDependencyError(MatgenError):
     """A feature whose optional dependency is not installed."""
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line of at most 200 characters; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> OptionError:
     """An `OptionError` that lists the known names of a kind, for every registry of matgen."""
     return OptionError(f"unknown {kind} {name!r}; known: {', '.join(known)}")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matgen.errors import DataError, MatgenError, MissingDependencyError, OutputError
+from matgen.errors import DataError, MatgenError, MissingDependencyError, OutputError, first_line
 from matgen.progress import Progress
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def materials_project(api_key: str | None = None) -> pd.DataFrame:
         with MPRester(api_key, use_document_model=False, mute_progress_bars=True) as rester:
             documents = rester.materials.summary.search(fields=list(names))
     except Exception as error:  # the client raises its own, requests' and boto's errors
-        raise DataError(f"the Materials Project did not answer: {_first_line(error)}") from error
+        raise DataError(f"the Materials Project did not answer: {first_line(error)}") from error
     rows = [{new: document.get(old) for old, new in names.items()} for document in documents]
     frame = pd.DataFrame(rows, columns=list(names.values()))
     if frame.empty:
@@ -265,7 +265,7 @@ def matminer_dataset(name: str) -> pd.DataFrame:
     except MatgenError:
         raise
     except Exception as error:  # whatever the download, the hash check or the reader of JSON raises
-        raise DataError(f"matminer could not load {name}: {_first_line(error)}") from error
+        raise DataError(f"matminer could not load {name}: {first_line(error)}") from error
     if "formula" not in frame.columns:
         for column in ("composition", "pretty_formula", "structure"):
             if column in frame.columns:
@@ -282,7 +282,3 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot remove {path}: {error.strerror or error}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

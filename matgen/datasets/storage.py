@@ -12,7 +12,7 @@ import pandas as pd
 
 from matgen.datasets.catalogue import CatalogueRow
 from matgen.datasets.sources import cache_folder
-from matgen.errors import DataError
+from matgen.errors import DataError, first_line
 from matgen.files import read_json, whole_file
 
 CHECKSUMS = "checksums.json"
@@ -89,7 +89,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     try:
         entries = pq.read_schema(path).metadata or {}
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+        raise DataError(f"cannot read {path}: {first_line(error)}") from error
     return {key.decode(): value.decode() for key, value in entries.items() if key.startswith(b"matgen.")}
 
 

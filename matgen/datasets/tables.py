@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from matgen.errors import DataError
+from matgen.errors import DataError, first_line
 
 FORMULA_COLUMNS = (
     "formula",
@@ -70,7 +70,7 @@ def read_formula_table(path: Path | str, column: str | None = None) -> tuple[pd.
     except DataError:
         raise
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or _first_line(error)}") from error
+        raise DataError(f"cannot read {path}: {error.strerror or first_line(error)}") from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not text in UTF-8 (byte {error.start}): is it of another kind than its name says?"
@@ -82,7 +82,7 @@ def read_formula_table(path: Path | str, column: str | None = None) -> tuple[pd.
         lzma.LZMAError,
         zlib.error,
     ) as error:  # pandas' and pyarrow's parser errors are ValueErrors
-        raise DataError(f"cannot read {path}: {_first_line(error)}") from error
+        raise DataError(f"cannot read {path}: {first_line(error)}") from error
     if frame.empty:
         raise DataError(f"{path} has no rows: it needs at least one formula")
     return frame.reset_index(drop=True), name
@@ -214,7 +214,3 @@ def _read_folder(path: Path, column: str | None) -> tuple[pd.DataFrame, str]:
     if len(set(names)) > 1:
         raise DataError(f"the tables in {path} call their formula column differently ({', '.join(sorted(set(names)))})")
     return pd.concat(frames, ignore_index=True), names[0]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

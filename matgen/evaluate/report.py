@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import matgen
 from matgen.composition import parse_formulas
 from matgen.datasets import Dataset, load_dataset, read_formula_table
 from matgen.datasets.tables import find_formula_column
@@ -28,6 +24,7 @@ from matgen.evaluate import metrics, pages
 from matgen.evaluate.labels import BASELINES, COLUMNS, novelty_in_words
 from matgen.files import write_json, write_text
 from matgen.validity import ValidityRules
+from matgen.versions import versions
 
 FILES = ("candidates.parquet", "report.md", "report.html", "report.json")
 """What a report consists of. `report.json` is moved into place last: where it is, the others are."""
@@ -181,7 +178,7 @@ def _evaluate(
             "novel_means": novelty_in_words(dataset.name),
             "seed": seed,
             "source": source,
-            "versions": _versions(),
+            "versions": versions("smact", "pymatgen-core", "numpy"),
         },
     }
     return Report(content, judged.frame)
@@ -277,21 +274,3 @@ def _storable(frame: pd.DataFrame) -> pa.Table:
         if pa.types.is_null(field.type):
             table = table.set_column(place, field.with_type(pa.string()), table[place].cast(pa.string()))
     return table
-
-
-def _versions() -> dict[str, str | None]:
-    """Versions that the numbers depend on."""
-    return {
-        "matgen": matgen.__version__,
-        "smact": _version("smact"),
-        "pymatgen-core": _version("pymatgen-core"),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

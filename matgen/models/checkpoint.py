@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen import __version__
-from matgen.errors import CheckpointError, DataError, OutputError
+from matgen.errors import CheckpointError, DataError, OutputError, first_line
 from matgen.files import read_json, write_json, write_text
 from matgen.models.registry import MODELS, Architecture, architecture
 from matgen.tokenizer import EOS, NOTATIONS, hugging_face_tokenizer, suppressed_ids, vocabulary
+from matgen.versions import versions
 
 if TYPE_CHECKING:
     import torch
@@ -94,8 +92,7 @@ def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -
                 folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
     except Exception as error:  # transformers and safetensors raise many kinds for a damaged folder
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"cannot open the checkpoint {folder}: {reason}") from error
+        raise CheckpointError(f"cannot open the checkpoint {folder}: {first_line(error)}") from error
     if model.config.vocab_size != len(vocabulary(notation)):
         raise CheckpointError(
             f"{folder} has {model.config.vocab_size} tokens, the notation {notation} has {len(vocabulary(notation))}: "
@@ -126,17 +123,6 @@ def read_metadata(folder: Path | str) -> dict[str, Any]:
     if metadata.get("notation") not in NOTATIONS:
         raise CheckpointError(f"{folder / METADATA} names no notation of {', '.join(NOTATIONS)}")
     return metadata
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Versions of matgen, Python and the named packages that are installed."""
-    found = {"matgen": __version__, "python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from matgen.datasets import data_folder
-from matgen.errors import CheckpointError, MissingDependencyError
+from matgen.errors import CheckpointError, MissingDependencyError, first_line
 from matgen.models.checkpoint import METADATA
 
 RUNS = Path("runs")
@@ -63,5 +63,4 @@ def _from_hub(name: str) -> Path:
         allowed = ["*.json", "*.safetensors", "README.md"]  # never a pickle
         return Path(snapshot_download(name, allow_patterns=allowed))
     except Exception as error:  # many kinds: no network, no such repository, no permission
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{name} is no folder here, and the Hub did not give it: {reason}") from error
+        raise CheckpointError(f"{name} is no folder here, and the Hub did not give it: {first_line(error)}") from error

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from matgen.errors import OptionError, OutputError
 from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
-from matgen.models.checkpoint import versions
 from matgen.sample.engine import BLOCK_SIZE, Decoding, Sampler
+from matgen.versions import versions
 
 if TYPE_CHECKING:
     from matgen.progress import Progress

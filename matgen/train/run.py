@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matgen.composition import CompositionBatch
-from matgen.datasets import Dataset, load_dataset
+from matgen.datasets import DEFAULT_DATASET, Dataset, load_dataset
 from matgen.errors import CheckpointError, DataError
 from matgen.files import read_json, refuse_to_overwrite, write_json
 from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable
@@ -52,7 +52,7 @@ class TrainingPlan:
     """
 
     model: str = "gptj"
-    dataset: str = "hybrid-pure"
+    dataset: str = DEFAULT_DATASET
     notation: str = "expanded"
     preset: str = "tiny"
     objective: str | None = None

@@ -308,14 +308,33 @@ def first_occurrence(keys: np.ndarray) -> np.ndarray:
     Args:
         keys: uint64 `(n, 2)` from `CompositionBatch.keys`.
     """
-    order = np.lexsort((keys[:, 1], keys[:, 0]))  # stable: equal keys stay in row order
-    ordered = keys[order]
-    new = np.ones(len(keys), dtype=bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    heads = order[new]
+    order, new = sort_keys(keys)
     first = np.empty(len(keys), dtype=np.int64)
-    first[order] = heads[np.cumsum(new) - 1]
+    if len(keys):
+        first[order] = np.minimum.reduceat(order, np.flatnonzero(new))[np.cumsum(new) - 1]
     return first
+
+
+def sort_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An order in which keys ascend by lane 0 and then by lane 1, and where in it a new key begins.
+
+    Args:
+        keys: uint64 `(n, 2)`.
+
+    Returns:
+        int64 `(n,)`, rows in order of their keys, those of equal keys in any order; and bool `(n,)`, True at the first
+        of each run of equal keys.
+    """
+    order = np.argsort(keys[:, 0])  # many times quicker than sorting by both lanes, and nearly always enough
+    ordered = keys[order]
+    same = ordered[1:] == ordered[:-1]
+    if (same[:, 0] & ~same[:, 1]).any():
+        order = np.lexsort((keys[:, 1], keys[:, 0]))
+        ordered = keys[order]
+        same = ordered[1:] == ordered[:-1]
+    new = np.ones(len(keys), dtype=bool)
+    new[1:] = ~same.all(axis=1)
+    return order, new
 
 
 def _is_missing(entry: object) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from matgen.composition import CompositionBatch, first_occurrence
+from matgen.composition import CompositionBatch, sort_keys
 from matgen.errors import DataError
 
 
@@ -30,9 +30,8 @@ class KeySet:
         Raises:
             DataError: the array has another shape or type.
         """
-        keys = _checked(keys)
-        distinct = keys[first_occurrence(keys) == np.arange(len(keys))]
-        self.keys = distinct[np.lexsort((distinct[:, 1], distinct[:, 0]))]
+        order, new = sort_keys(checked_keys(keys))
+        self.keys = keys[order[new]]
 
     @classmethod
     def from_batch(cls, batch: CompositionBatch) -> KeySet:
@@ -54,19 +53,7 @@ class KeySet:
         Raises:
             DataError: the array has another shape or type.
         """
-        keys = _checked(keys)
-        found = np.zeros(len(keys), dtype=bool)
-        place = np.searchsorted(self.keys[:, 0], keys[:, 0])
-        pending = np.arange(len(keys))
-        # One pass as a rule; a further one only for queries whose lane 0 meets several keys of the set.
-        while len(pending):
-            pending = pending[place[pending] < len(self.keys)]
-            pending = pending[self.keys[place[pending], 0] == keys[pending, 0]]
-            same = self.keys[place[pending], 1] == keys[pending, 1]
-            found[pending[same]] = True
-            pending = pending[~same]
-            place[pending] += 1
-        return found
+        return find_keys(self.keys, checked_keys(keys)) >= 0
 
     def sha256(self) -> str:
         """Hash of the set as hexadecimal text: of its sorted distinct keys, little-endian, lane 0 before lane 1.
@@ -76,7 +63,34 @@ class KeySet:
         return hashlib.sha256(np.ascontiguousarray(self.keys, dtype="<u8").tobytes()).hexdigest()
 
 
-def _checked(keys: np.ndarray) -> np.ndarray:
+def find_keys(ascending: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """The place of each key among distinct ascending ones, int64 `(n,)`, -1 where it is not among them.
+
+    Args:
+        ascending: uint64 `(m, 2)` or wider, ascending by the first two columns, no key twice.
+        keys: uint64 `(n, 2)` or wider, in any order (quickest when ascending too).
+    """
+    lane = np.ascontiguousarray(ascending[:, 0])
+    place = np.searchsorted(lane, keys[:, 0])
+    found = np.full(len(keys), -1, dtype=np.int64)
+    pending = np.arange(len(keys))
+    # One pass as a rule; a further one only for queries whose lane 0 meets several keys of the set.
+    while len(pending):
+        pending = pending[place[pending] < len(lane)]
+        pending = pending[lane[place[pending]] == keys[pending, 0]]
+        same = ascending[place[pending], 1] == keys[pending, 1]
+        found[pending[same]] = place[pending[same]]
+        pending = pending[~same]
+        place[pending] += 1
+    return found
+
+
+def checked_keys(keys: np.ndarray) -> np.ndarray:
+    """The keys themselves, once they are seen to be uint64 `(n, 2)`.
+
+    Raises:
+        DataError: the array has another shape or type.
+    """
     if keys.ndim != 2 or keys.shape[1] != 2 or keys.dtype != np.uint64:
         raise DataError(f"keys must be uint64 of shape (n, 2), not {keys.dtype} of shape {keys.shape}")
     return keys

@@ -1,8 +1,8 @@
-"""Write matgen/elements.json from the element tables of SMACT and pymatgen.
+"""Write matgen/elements.json and matgen/oxidation_states.json from the element tables of SMACT and pymatgen.
 
-Run once when either library changes its tables: ``python data/build_elements.py``. The file is package data because
-training and sampling must work on machines that have neither library; ``tests/test_chemistry.py`` compares it with the
-installed libraries.
+Run once when either library changes its tables: ``python data/build_elements.py``. The files are package data because
+training, sampling and judging must work on machines that have neither library; ``tests/test_chemistry.py`` and
+``tests/validity/test_rules.py`` compare them with the installed libraries.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from pathlib import Path
 
 import smact
 from pymatgen.core import Element
+from smact.utils.oxidation import ICSD24OxStatesFilter
 
-OUT = Path(__file__).resolve().parent.parent / "matgen" / "elements.json"
+PACKAGE = Path(__file__).resolve().parent.parent / "matgen"
 SMACT_LAST = 103
+TABLES = {"icsd16": "icsd16", "smact14": "smact14", "pymatgen": "sp", "wiki": "wiki"}
+"""matgen's name of a table of states to the attribute of `smact.Element` that holds it, after `oxidation_states_`."""
 
 
-def main() -> None:
+def elements() -> str:
+    """The content of elements.json."""
     rows = []
     for z in range(1, 119):
         element = Element.from_Z(z)
@@ -33,9 +37,31 @@ def main() -> None:
                 "metal": element.symbol in smact.metals,
             }
         )
-    sources = {"smact": version("smact"), "pymatgen-core": version("pymatgen-core")}
     lines = ",\n    ".join(json.dumps(row) for row in rows)
-    OUT.write_text(f'{{\n  "sources": {json.dumps(sources)},\n  "elements": [\n    {lines}\n  ]\n}}\n')
+    sources = {"smact": version("smact"), "pymatgen-core": version("pymatgen-core")}
+    return f'{{\n  "sources": {json.dumps(sources)},\n  "elements": [\n    {lines}\n  ]\n}}\n'
+
+
+def oxidation_states() -> str:
+    """The content of oxidation_states.json: the tables, and how often the ICSD (2024) reports each state."""
+    symbols = smact.ordered_elements(1, SMACT_LAST)
+    content: dict[str, dict[str, object]] = {"icsd24_reports": {symbol: {} for symbol in symbols}}
+    for row in ICSD24OxStatesFilter().ox_states_df.itertuples():
+        if row.results_count:
+            content["icsd24_reports"][row.element][str(row.oxidation_state)] = int(row.results_count)
+    for name, attribute in TABLES.items():
+        states = {symbol: getattr(smact.Element(symbol), f"oxidation_states_{attribute}") for symbol in symbols}
+        content[name] = {symbol: found for symbol, found in states.items() if found}
+    parts = [f'  "sources": {json.dumps({"smact": version("smact")})}']
+    for name, table in content.items():
+        lines = ",\n    ".join(f"{json.dumps(symbol)}: {json.dumps(value)}" for symbol, value in table.items() if value)
+        parts.append(f"  {json.dumps(name)}: {{\n    {lines}\n  }}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def main() -> None:
+    (PACKAGE / "elements.json").write_text(elements(), encoding="utf-8")
+    (PACKAGE / "oxidation_states.json").write_text(oxidation_states(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,18 @@
+"""Charge neutrality and electronegativity balance of compositions: verdicts, and the reasons for them."""
+
+from matgen.validity.explaining import Explanation, Ions, explain
+from matgen.validity.judging import Validity, available_cores, check
+from matgen.validity.rules import TABLES, StateTable, ValidityRules, state_table
+
+__all__ = [
+    "TABLES",
+    "Explanation",
+    "Ions",
+    "StateTable",
+    "Validity",
+    "ValidityRules",
+    "available_cores",
+    "check",
+    "explain",
+    "state_table",
+]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from matgen.chemistry import FORMULA_RANK, IS_METAL, ORDER_RANK, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
 from matgen.errors import FormulaError
-from matgen.formula_parser import MAX_COUNT, parse_exact, parse_plain
+from matgen.formula_columns import arrow_strings, kernel_for
+from matgen.formula_parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain
 
 _POLYANION_MAX_DIFFERENCE = 1.65
 """Pymatgen brackets the last two elements of a formula when their electronegativities differ by less than this."""
@@ -28,6 +30,9 @@ _UNREDUCED = {
     "H": "H2",
 }
 """Formulas that pymatgen's `reduced_formula` (`Composition.special_formulas`) writes unreduced."""
+
+_SEEDS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
+"""Of the two lanes of a key."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,11 @@ class CompositionBatch:
         """
         n, k = self.elements.shape
         keys = np.empty((n, 2), dtype=np.uint64)
-        for lane, seed in enumerate((0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)):
+        kernel = kernel_for(n)
+        if kernel is not None:
+            kernel.hash_rows(self.elements, self.counts, np.array(_SEEDS, dtype=np.uint64), keys)
+            return keys
+        for lane, seed in enumerate(_SEEDS):
             state = np.full(n, seed, dtype=np.uint64)
             for slot in range(k):
                 code = (self.elements[:, slot].astype(np.uint64) << np.uint64(32)) | self.counts[:, slot].astype(
@@ -265,9 +274,47 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
     dots and subscript digits besides. Deuterium and tritium count as hydrogen, as in pymatgen.
 
     Args:
-        formulas: any iterable of text (list, pandas Series, numpy array). Entries that are not text are bad rows.
+        formulas: any iterable of text (list, pandas Series, numpy array, pyarrow array). Entries that are not text are
+            bad rows. Large columns are read fastest as Arrow strings (a pyarrow array or a Series that holds one),
+            since no Python text is made of them.
     """
-    texts = list(formulas)
+    chunks = arrow_strings(formulas)
+    if chunks is None:
+        texts = formulas.to_pylist() if hasattr(formulas, "to_pylist") else list(formulas)
+        chunks = _texts_as_arrow(texts)
+        if chunks is None:
+            return _parse_texts(texts)
+    parsed = [_parse_arrow(chunk) for chunk in chunks]
+    if len(parsed) == 1:
+        return parsed[0]
+    starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])[:-1].tolist()
+    return ParsedFormulas(
+        CompositionBatch.concatenate([one.batch for one in parsed]),
+        np.concatenate(
+            [np.empty(0, dtype=np.int64), *(one.rows + start for one, start in zip(parsed, starts, strict=True))]
+        ),
+        [
+            BadFormula(bad.row + start, bad.formula, bad.reason)
+            for one, start in zip(parsed, starts, strict=True)
+            for bad in one.bad
+        ],
+    )
+
+
+def _texts_as_arrow(texts: list[str]) -> list[Any] | None:
+    """A large list of text as an Arrow array, or None where it is small or not text throughout."""
+    if kernel_for(len(texts)) is None or set(map(type, texts)) != {str}:
+        return None
+    import pyarrow as pa
+
+    try:
+        return [pa.array(texts, pa.large_string())]
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return None
+
+
+def _parse_texts(texts: list[str]) -> ParsedFormulas:
+    """Parse a list, whatever its entries, by numpy alone."""
     reasons: dict[int, str] = {}
     for i, text in enumerate(texts):
         if not isinstance(text, str):
@@ -279,27 +326,79 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
     row, atomic_number, count, plain = parse_plain(rows)
 
     plain[_rows_out_of_range(row, count, plain)] = False
-    exact_tokens: list[tuple[int, int, int]] = []
-    for i in np.flatnonzero(~plain).tolist():
-        if i in reasons:
-            continue
-        try:
-            exact_tokens.extend((i, z, amount) for z, amount in parse_exact(texts[i]).items())
-        except FormulaError as error:
-            reasons[i] = str(error)
+    left = [i for i in np.flatnonzero(~plain).tolist() if i not in reasons]
+    exact_row, exact_number, exact_count = _read_exactly(left, texts.__getitem__, reasons)
     keep = plain[row]
-    extra = np.array(exact_tokens, dtype=np.int64).reshape(-1, 3)
     good = np.ones(len(texts), dtype=bool)
     good[list(reasons)] = False
     new_row = np.cumsum(good) - 1
     batch = CompositionBatch.from_tokens(
         int(good.sum()),
-        new_row[np.concatenate([row[keep], extra[:, 0]])],
-        np.concatenate([atomic_number[keep], extra[:, 1]]),
-        np.concatenate([count[keep], extra[:, 2]]),
+        new_row[np.concatenate([row[keep], exact_row])],
+        np.concatenate([atomic_number[keep], exact_number]),
+        np.concatenate([count[keep], exact_count]),
     )
     bad = [BadFormula(i, str(texts[i]), reasons[i]) for i in sorted(reasons)]
     return ParsedFormulas(batch, np.flatnonzero(good), bad)
+
+
+def _parse_arrow(chunk: Any) -> ParsedFormulas:
+    """Parse one array of Arrow strings from its own bytes; the same results as of its `to_pylist`."""
+    kernel = kernel_for(len(chunk))
+    if kernel is None:
+        return _parse_texts(chunk.to_pylist())
+    n = len(chunk)
+    _, where, text = chunk.buffers()
+    data = np.frombuffer(text or b"", dtype=np.uint8)
+    wide = str(chunk.type) == "large_string"
+    offsets = np.frombuffer(where, dtype=np.int64 if wide else np.int32)[chunk.offset : chunk.offset + n + 1]
+    width = kernel.most_symbols(data, offsets)
+    elements, counts = np.empty((n, width), dtype=np.uint8), np.empty((n, width), dtype=np.int32)
+    n_elements = np.empty(n, dtype=np.uint8)
+    kernel.read_plain(data, offsets, SYMBOL_TABLE, ORDER_RANK, MAX_COUNT, elements, counts, n_elements)
+
+    reasons: dict[int, str] = {}
+    if chunk.null_count:
+        missing = np.flatnonzero(chunk.is_null().to_numpy(zero_copy_only=False))
+        n_elements[missing] = 0
+        reasons = dict.fromkeys(missing.tolist(), "missing")
+    left = [i for i in np.flatnonzero(n_elements == 0).tolist() if i not in reasons]
+
+    def text_of(i: int) -> str:
+        return data[offsets[i] : offsets[i + 1]].tobytes().decode("utf-8", errors="replace")
+
+    exact_row, exact_number, exact_count = _read_exactly(left, text_of, reasons)
+    rows, place = np.unique(exact_row, return_inverse=True)
+    others = CompositionBatch.from_tokens(len(rows), place.reshape(-1), exact_number, exact_count)
+    k = max(int(n_elements.max()) if n else 1, others.elements.shape[1] if len(rows) else 1)
+    elements, counts = _to_width(elements, k), _to_width(counts, k)
+    elements[rows], counts[rows] = _to_width(others.elements, k), _to_width(others.counts, k)
+    good = np.ones(n, dtype=bool)
+    good[list(reasons)] = False
+    batch = CompositionBatch(elements, counts)
+    bad = [BadFormula(i, "None" if reasons[i] == "missing" else text_of(i), reasons[i]) for i in sorted(reasons)]
+    return ParsedFormulas(batch[good] if bad else batch, np.flatnonzero(good), bad)
+
+
+def _read_exactly(
+    rows: list[int], text_of: Callable[[int], str], reasons: dict[int, str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, atomic number and count, int64 `(tokens,)` each, of rows read one by one; why not goes into `reasons`."""
+    tokens: list[tuple[int, int, int]] = []
+    for i in rows:
+        try:
+            tokens.extend((i, z, amount) for z, amount in parse_exact(text_of(i)).items())
+        except FormulaError as error:
+            reasons[i] = str(error)
+    found = np.array(tokens, dtype=np.int64).reshape(-1, 3)
+    return found[:, 0], found[:, 1], found[:, 2]
+
+
+def _to_width(array: np.ndarray, k: int) -> np.ndarray:
+    """The first `k` columns, with zeros for those that are not there."""
+    if array.shape[1] >= k:
+        return np.ascontiguousarray(array[:, :k])
+    return np.pad(array, ((0, 0), (0, k - array.shape[1])))
 
 
 def first_occurrence(keys: np.ndarray) -> np.ndarray:

@@ -34,11 +34,11 @@ _BYTE_CLASS[ord("\n")] = _NEWLINE
 _BYTE_CLASS[ord("(")] = _OPEN
 _BYTE_CLASS[ord(")")] = _CLOSE
 
-# (capital, lower-case letter or none) -> atomic number; 27 columns a capital, the first for "no second letter".
-_SYMBOL_TABLE = np.zeros(26 * 27, dtype=np.uint8)
+SYMBOL_TABLE = np.zeros(26 * 27, dtype=np.uint8)
+"""Capital and lower-case letter, or none, to atomic number, 27 a capital, the first of them for "no second letter"."""
 for _symbol, _z in ATOMIC_NUMBER.items():
     _second = ord(_symbol[1]) - ord("a") + 1 if len(_symbol) == 2 else 0
-    _SYMBOL_TABLE[(ord(_symbol[0]) - ord("A")) * 27 + _second] = _z
+    SYMBOL_TABLE[(ord(_symbol[0]) - ord("A")) * 27 + _second] = _z
 
 
 def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -73,7 +73,7 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     row = np.searchsorted(ends, start)
     two_letters = kind[start + 1] == _LOWER
     second = np.where(two_letters, text[start + 1].astype(np.int64) - ord("a") + 1, 0)
-    atomic_number = _SYMBOL_TABLE[(text[start].astype(np.int64) - ord("A")) * 27 + second]
+    atomic_number = SYMBOL_TABLE[(text[start].astype(np.int64) - ord("A")) * 27 + second]
     count, too_long = _read_counts(text, kind, start + 1 + two_letters)
     plain[row[too_long | (atomic_number == 0)]] = False
     count = count * _bracket_factors(text, kind, ends, start, row, plain)

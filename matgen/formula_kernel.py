@@ -1,0 +1,160 @@
+"""Reading plain formulas straight from the bytes of a string column, and hashing compositions, compiled by numba.
+
+The same results as `formula_parser.parse_plain` with `CompositionBatch.from_tokens`, and as `CompositionBatch.keys`,
+many times faster; for large batches, since numba takes a moment to load. The functions hold no lock, so threads may
+work on different chunks.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+MAX_SYMBOLS = 24
+"""Symbols of a formula that are read here; longer formulas go to the exact reader."""
+
+_MAX_DIGITS = 9
+
+_jit = numba.njit(nogil=True, cache=True, boundscheck=False)
+
+
+@_jit
+def _number(data, position, end):
+    """A whole number at a position: `(number, position after it)`; 1 where there is none, -1 where it is too long."""
+    if position >= end or data[position] < 48 or data[position] > 57:
+        return np.int64(1), position
+    begin, number = position, np.int64(0)
+    while position < end and 48 <= data[position] <= 57:
+        if position - begin == _MAX_DIGITS:
+            return np.int64(-1), position
+        number = number * 10 + np.int64(data[position]) - 48
+        position += 1
+    return number, position
+
+
+@_jit
+def _tokens(data, position, end, symbol_table, elements, amounts, limit):
+    """Symbols and amounts of one formula in the order of the text; returns how many, or -1 where it is not plain."""
+    n, opened = 0, -1  # `opened`: how many symbols there were before the bracket that is open
+    while position < end:
+        byte = np.int64(data[position])
+        position += 1
+        if 65 <= byte <= 90:
+            second = np.int64(0)
+            if position < end and 97 <= data[position] <= 122:
+                second = np.int64(data[position]) - 96
+                position += 1
+            element = symbol_table[(byte - 65) * 27 + second]
+            amount, position = _number(data, position, end)
+            if element == 0 or amount < 0 or n == len(elements):
+                return -1
+            elements[n], amounts[n] = element, amount
+            n += 1
+        elif byte == 40 and opened < 0:
+            opened = n
+        elif byte == 41 and opened >= 0 and n > opened:
+            factor, position = _number(data, position, end)
+            if factor < 0:
+                return -1
+            for i in range(opened, n):
+                amounts[i] *= factor  # at most 10^18
+                if amounts[i] > limit:
+                    return -1
+            opened = -1
+        else:
+            return -1
+    return n if opened < 0 else -1
+
+
+@_jit
+def _canonical(n, elements, amounts, order_rank):
+    """Sort symbols by rank in place, add up repeats and drop zeros; returns how many are left."""
+    for i in range(1, n):
+        element, amount, j = elements[i], amounts[i], i
+        while j > 0 and order_rank[elements[j - 1]] > order_rank[element]:
+            elements[j], amounts[j] = elements[j - 1], amounts[j - 1]
+            j -= 1
+        elements[j], amounts[j] = element, amount
+    kept = 0
+    for i in range(n):
+        if amounts[i] == 0:
+            continue
+        if kept and elements[kept - 1] == elements[i]:
+            amounts[kept - 1] += amounts[i]
+        else:
+            elements[kept], amounts[kept] = elements[i], amounts[i]
+            kept += 1
+    return kept
+
+
+@_jit
+def most_symbols(data, offsets):
+    """The largest number of capital letters in a row, at most `MAX_SYMBOLS` and at least 1."""
+    most = 1
+    for row in range(len(offsets) - 1):
+        n = 0
+        for position in range(offsets[row], offsets[row + 1]):
+            n += 65 <= data[position] <= 90
+        most = max(most, n)
+    return min(most, MAX_SYMBOLS)
+
+
+@_jit
+def read_plain(data, offsets, symbol_table, order_rank, limit, elements, counts, n_elements):
+    """Read the plain formulas among `n` rows of text.
+
+    Args:
+        data: uint8, the text of all rows; row `i` is `data[offsets[i]:offsets[i + 1]]`.
+        offsets: integers `(n + 1,)`.
+        symbol_table: uint8 `(26 * 27,)`, capital and second letter to atomic number.
+        order_rank: uint8 `(119,)`, matgen's order of the elements.
+        limit: atoms of a formula, as written, beyond which it is left to the exact reader.
+        elements: uint8 `(n, k)`, `k` as `most_symbols` says, filled with atomic numbers in matgen's order, zero padded.
+        counts: int32 `(n, k)`, filled with counts divided by their greatest common divisor, zero padded.
+        n_elements: uint8 `(n,)`, filled with the number of elements, 0 where a row is left to the exact reader.
+    """
+    found = np.empty(MAX_SYMBOLS, dtype=np.uint8)
+    amounts = np.empty(MAX_SYMBOLS, dtype=np.int64)
+    width = elements.shape[1]
+    for row in range(len(n_elements)):
+        for slot in range(width):
+            elements[row, slot], counts[row, slot] = 0, 0
+        n_elements[row] = 0
+        n = _tokens(data, offsets[row], offsets[row + 1], symbol_table, found, amounts, limit)
+        if n <= 0:
+            continue
+        n = _canonical(n, found, amounts, order_rank)
+        total, divisor = np.int64(0), np.int64(0)
+        for slot in range(n):
+            total += amounts[slot]
+            a, b = amounts[slot], divisor
+            while b:
+                a, b = b, a % b
+            divisor = a
+        if total > limit or n > width:
+            continue
+        for slot in range(n):
+            elements[row, slot] = found[slot]
+            counts[row, slot] = amounts[slot] // divisor
+        n_elements[row] = n
+
+
+@_jit
+def _mix(x):
+    """The finalizer of SplitMix64."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@_jit
+def hash_rows(elements, counts, seeds, keys):
+    """Fill `keys`, uint64 `(n, 2)`, as `CompositionBatch.keys` describes them; `seeds` uint64 `(2,)`."""
+    for row in range(len(elements)):
+        for lane in range(2):
+            state = seeds[lane]
+            for slot in range(elements.shape[1]):
+                if elements[row, slot]:
+                    code = (np.uint64(elements[row, slot]) << np.uint64(32)) | np.uint64(counts[row, slot])
+                    state = _mix(state ^ _mix(code + seeds[lane]))
+            keys[row, lane] = state

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from matgen.datasets.catalogue import CATALOGUE
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,24 @@ COLUMNS: dict[str, Label] = {
     "charge_neutral": Label("neutral", "yes or no", "some assignment of oxidation states sums to zero"),
     "electronegativity_balanced": Label("balanced", "yes or no", "such an assignment also passes the Pauling test"),
     "valid": Label("valid", "yes or no", "balanced, or an alloy where the alloy rule is on"),
-    "novel": Label("novel", "yes or no", "the composition is not in the reference"),
+    "novel": Label("novel", "yes or no", "the composition is in none of the references"),
+    "near_duplicate_of": Label(
+        "near duplicate of",
+        "text",
+        "a reference composition that differs from a novel one by one element swapped for its neighbour in its group",
+    ),
     "judged": Label("judged", "yes or no", "validity was decided (not too many combinations of states)"),
-    "reason": Label("reason", "text", "why a row was not read or not judged"),
+    "oxidation_states": Label(
+        "oxidation states", "text", "an assignment that is neutral, and balanced where there is one"
+    ),
+    "reason": Label("reason", "text", "why a row was not read, not judged or not balanced"),
 }
-"""Columns that `metrics.judge` adds to a candidate table, in this order."""
+"""Columns that an evaluation adds to a candidate table, in this order."""
 
 METRICS: dict[str, Label] = {
     "parsed": Label("Parsed", "of all rows", "rows whose formula can be read"),
     "unique": Label("Unique", "of parsed rows", "distinct compositions over parsed rows"),
-    "novel": Label("Novel", "of distinct compositions", "distinct compositions that are not in the reference"),
+    "novel": Label("Novel", "of distinct compositions", "distinct compositions that are in none of the references"),
     "charge_neutral": Label("Charge neutral", "of all rows", COLUMNS["charge_neutral"].meaning, "Neutral"),
     "electronegativity_balanced": Label(
         "Electronegativity balanced", "of all rows", COLUMNS["electronegativity_balanced"].meaning, "Balanced"
@@ -53,7 +64,7 @@ METRICS: dict[str, Label] = {
     "valid_unique_novel": Label(
         "Valid, unique and novel",
         "of all rows",
-        "distinct compositions that are valid and not in the reference",
+        "distinct compositions that are valid and in none of the references",
         "All three",
     ),
 }
@@ -85,6 +96,45 @@ BASELINES: dict[str, Label] = {
 """The random baselines of every report."""
 
 
-def novelty_in_words(reference: str) -> str:
-    """What `novel` means and what it does not, for every place where the number is shown."""
-    return f"novel: not in these snapshots ({reference}); ICSD unchecked"
+DISTRIBUTIONS: dict[str, Label] = {
+    "elements": Label("Elements", "share of distinct compositions", "distinct compositions that hold an element"),
+    "n_elements": Label(
+        "Number of elements", "share of distinct compositions", "distinct compositions by their number of elements"
+    ),
+    "n_atoms": Label(
+        "Number of atoms", "share of distinct compositions", "distinct compositions by the atoms in the reduced formula"
+    ),
+    "anonymous_formulas": Label(
+        "Anonymous formulas", "share of distinct compositions", "distinct compositions by their stoichiometry (ABC3)"
+    ),
+    "oxidation_states": Label(
+        "Oxidation states", "share of ions", "ions (element and state) of the assignments of distinct compositions"
+    ),
+}
+"""Distributions that are compared with the first reference's."""
+
+_OF_MATBENCH = "Materials Project as in Matbench v0.1, retrieved 2 April 2019"
+_OF_OQMD = "OQMD as in the CrabNet benchmark, date not stated there"
+
+SNAPSHOTS: dict[str, str] = {
+    "hybrid": f"{_OF_OQMD}; {_OF_MATBENCH}, and as in mp_e_hull, CritExam (2020) and mp_transport (2017)",
+    "mp": f"{_OF_MATBENCH}, and as in mp_e_hull, CritExam (2020) and mp_transport (2017)",
+    "oqmd": _OF_OQMD,
+}
+"""Snapshots behind the bundled table, by the first word of a dataset's name; `data/README.md` cites them. The date is
+the one that Matbench's dataset descriptions state (A. Dunn et al., npj Comput. Mater. 6, 138 (2020))."""
+
+
+def novelty_in_words(references: Sequence[str], table_sources: str = "") -> str:
+    """What `novel` means and what it does not, for every place where the number is shown.
+
+    Args:
+        references: names as `open_reference` gives them.
+        table_sources: the wheels that the bundled table was built from, where a reference is of that table.
+    """
+    named = []
+    for name in references:
+        snapshot = SNAPSHOTS.get(name.partition("-")[0]) if name in CATALOGUE and CATALOGUE[name].bundled else None
+        wheels = f", from {table_sources}" if table_sources else ""
+        named.append(f"{name}: {snapshot}{wheels}" if snapshot else name)
+    return f"novel: not in these snapshots ({'; '.join(named)}); ICSD unchecked"

@@ -23,6 +23,8 @@ WORDS = 64
 TOO_LARGE, BALANCED, NEUTRAL, UNBALANCEABLE = -1, 2, 1, 0
 """Verdicts: not decided here; neutral and balanced; neutral alone; neither."""
 
+_CATION, _ANION, _ANY = 0, 1, 2
+
 _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
 
 
@@ -42,31 +44,54 @@ def _or_shifted(target, source, shift, words):
 
 
 @_jit
-def _add_element(reach, scratch, states, n_states, atoms, single, sign, base, words):
-    """Replace the reachable sums by those after adding one element; returns False where none is left.
+def _split_states(states, n_states):
+    """Charges by kind, all >= 0 and ascending or not, int64 `(3, 119, s)`, and how many there are, int64 `(3, 119)`.
 
-    Args:
-        reach, scratch: uint64, the bit set and as much space.
-        states: int8 `(s,)`, `n_states` of them valid.
-        atoms: atoms of the element.
-        single: True where all atoms share a state.
-        sign: +1 takes states >= 0, -1 takes states <= 0 (as positive charges), 0 takes all, less `base`.
-        base: lowest state, for `sign` 0.
-        words: of the bit set in use.
+    Kind 0 are the states >= 0, kind 1 the states <= 0 without their sign, kind 2 all states above the lowest.
     """
+    charges = np.zeros((3, states.shape[0], states.shape[1]), dtype=np.int64)
+    n = np.zeros((3, states.shape[0]), dtype=np.int64)
+    for z in range(states.shape[0]):
+        for s in range(n_states[z]):
+            state = np.int64(states[z, s])
+            if state >= 0:
+                charges[_CATION, z, n[_CATION, z]] = state
+                n[_CATION, z] += 1
+            if state <= 0:
+                charges[_ANION, z, n[_ANION, z]] = -state
+                n[_ANION, z] += 1
+            charges[_ANY, z, s] = state - states[z, 0]
+        n[_ANY, z] = n_states[z]
+    return charges, n
+
+
+@_jit
+def _add_to_word(reach, charges, n, atoms, single):
+    """The sums of one word after adding an element's atoms, all of one charge where `single`."""
+    if single:
+        found = np.uint64(0)
+        for s in range(n):
+            shift = charges[s] * atoms
+            if shift < 64:
+                found |= reach << np.uint64(shift)
+        return found
+    for _ in range(atoms):
+        found = np.uint64(0)
+        for s in range(n):
+            if charges[s] < 64:
+                found |= reach << np.uint64(charges[s])
+        reach = found
+    return reach
+
+
+@_jit
+def _add_to_words(reach, scratch, charges, n, atoms, single, words):
+    """The same in place for sums of `words` words; returns False where none is left."""
     steps, each = (1, atoms) if single else (atoms, 1)
     for _ in range(steps):
-        for w in range(words):
-            scratch[w] = np.uint64(0)
-        for s in range(n_states):
-            charge = np.int64(states[s])
-            if sign == 0:
-                charge -= base
-            elif charge * sign < 0:
-                continue
-            else:
-                charge *= sign
-            _or_shifted(scratch, reach, charge * each, words)
+        scratch[:words] = 0
+        for s in range(n):
+            _or_shifted(scratch, reach, charges[s] * each, words)
         left = np.uint64(0)
         for w in range(words):
             reach[w] = scratch[w]
@@ -77,45 +102,72 @@ def _add_element(reach, scratch, states, n_states, atoms, single, sign, base, wo
 
 
 @_jit
-def _is_balanced(z, c, m, states, n_states, chi, mixed, most_positive, most_negative, reach, scratch, above):
-    """True where some cut balances; the caller has made sure that the sums fit."""
-    limit = min(most_positive, most_negative)
-    words = (limit >> 6) + 1
-    above[m, :words] = 0
+def _is_cut(z, chi, m, j):
+    """True where the first `j` elements may be cations and the rest anions: no equals on different sides."""
+    return j == 0 or j == m or chi[z[j - 1]] < chi[z[j]]
+
+
+@_jit
+def _is_balanced_word(z, c, m, charges, n, chi, single, above):
+    """True where some cut balances; sums that fit one word."""
     above[m, 0] = 1
     lowest_cut = 0
     for j in range(m - 1, -1, -1):
-        above[j, :words] = above[j + 1, :words]
-        single = c[j] == 1 or not mixed[z[j]]
-        if not _add_element(above[j], scratch, states[z[j]], n_states[z[j]], c[j], single, -1, 0, words):
+        above[j, 0] = _add_to_word(above[j + 1, 0], charges[_ANION, z[j]], n[_ANION, z[j]], c[j], single[j])
+        if above[j, 0] == 0:
             lowest_cut = j + 1
             break
-    reach[:words] = 0
-    reach[0] = 1
+    reach = np.uint64(1)
     for j in range(m + 1):
-        if j >= lowest_cut and (j == 0 or j == m or chi[z[j - 1]] < chi[z[j]]):
-            for w in range(words):
-                if reach[w] & above[j, w]:
-                    return True
+        if j >= lowest_cut and reach & above[j, 0] and _is_cut(z, chi, m, j):
+            return True
         if j < m:
-            single = c[j] == 1 or not mixed[z[j]]
-            if not _add_element(reach, scratch, states[z[j]], n_states[z[j]], c[j], single, 1, 0, words):
+            reach = _add_to_word(reach, charges[_CATION, z[j]], n[_CATION, z[j]], c[j], single[j])
+            if reach == 0:
                 return False
     return False
 
 
 @_jit
-def _is_neutral(z, c, m, states, n_states, mixed, most_negative, reach, scratch):
-    """True where some assignment sums to zero. Charges are counted from each element's lowest state."""
-    words = (most_negative >> 6) + 1
+def _is_balanced_words(z, c, m, charges, n, chi, single, words, reach, scratch, above):
+    """The same for sums of `words` words."""
+    above[m, :words] = 0
+    above[m, 0] = 1
+    lowest_cut = 0
+    for j in range(m - 1, -1, -1):
+        above[j, :words] = above[j + 1, :words]
+        if not _add_to_words(above[j], scratch, charges[_ANION, z[j]], n[_ANION, z[j]], c[j], single[j], words):
+            lowest_cut = j + 1
+            break
+    reach[:words] = 0
+    reach[0] = 1
+    for j in range(m + 1):
+        if j >= lowest_cut and _is_cut(z, chi, m, j):
+            for w in range(words):
+                if reach[w] & above[j, w]:
+                    return True
+        if j < m and not _add_to_words(
+            reach, scratch, charges[_CATION, z[j]], n[_CATION, z[j]], c[j], single[j], words
+        ):
+            return False
+    return False
+
+
+@_jit
+def _is_neutral(z, c, m, charges, n, single, wanted, reach, scratch):
+    """True where some assignment, counted from each element's lowest state, adds up to `wanted`."""
+    if wanted < 64:
+        word = np.uint64(1)
+        for j in range(m):
+            word = _add_to_word(word, charges[_ANY, z[j]], n[_ANY, z[j]], c[j], single[j])
+        return (word >> np.uint64(wanted)) & np.uint64(1) == np.uint64(1)
+    words = (wanted >> 6) + 1
     reach[:words] = 0
     reach[0] = 1
     for j in range(m):
-        single = c[j] == 1 or not mixed[z[j]]
-        base = np.int64(states[z[j], 0])
-        if not _add_element(reach, scratch, states[z[j]], n_states[z[j]], c[j], single, 0, base, words):
+        if not _add_to_words(reach, scratch, charges[_ANY, z[j]], n[_ANY, z[j]], c[j], single[j], words):
             return False
-    return (reach[most_negative >> 6] >> np.uint64(most_negative & 63)) & np.uint64(1) == np.uint64(1)
+    return (reach[wanted >> 6] >> np.uint64(wanted & 63)) & np.uint64(1) == np.uint64(1)
 
 
 @_jit
@@ -131,19 +183,21 @@ def judge(elements, counts, states, n_states, chi, mixed, verdicts):
         mixed: bool `(119,)`, elements whose atoms may differ in state.
         verdicts: int8 `(n,)`, written.
     """
-    n, k = elements.shape
+    rows, k = elements.shape
+    charges, n = _split_states(states, n_states)
     reach = np.empty(WORDS, dtype=np.uint64)
     scratch = np.empty(WORDS, dtype=np.uint64)
     above = np.empty((k + 1, WORDS), dtype=np.uint64)
     z = np.empty(k, dtype=np.int64)
     c = np.empty(k, dtype=np.int64)
-    for i in range(n):
+    single = np.empty(k, dtype=np.bool_)
+    for i in range(rows):
         m = 0
         known, comparable = True, True
-        positive, negative, lowest = np.int64(0), np.int64(0), np.int64(0)
-        highest = np.int64(0)
+        positive, negative, lowest, highest = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
         while m < k and elements[i, m] > 0:
             z[m], c[m] = elements[i, m], counts[i, m]
+            single[m] = c[m] == 1 or not mixed[z[m]]
             if n_states[z[m]] == 0:
                 known = False
             else:
@@ -154,17 +208,25 @@ def judge(elements, counts, states, n_states, chi, mixed, verdicts):
                 highest += high * c[m]
             comparable &= not np.isnan(chi[z[m]])
             m += 1
+        limit = min(positive, negative)
         if m == 1:
             verdicts[i] = BALANCED  # a single element, as in SMACT
-        elif not known or lowest > 0 or highest < 0:
+            continue
+        if not known or lowest > 0 or highest < 0:
             verdicts[i] = UNBALANCEABLE
-        elif max(min(positive, negative), -lowest) >= 64 * WORDS:
+            continue
+        if max(limit, -lowest) >= 64 * WORDS:
             verdicts[i] = TOO_LARGE
-        elif comparable and _is_balanced(
-            z, c, m, states, n_states, chi, mixed, positive, negative, reach, scratch, above
-        ):
+            continue
+        balanced = False
+        if comparable and limit < 64:
+            balanced = _is_balanced_word(z, c, m, charges, n, chi, single, above)
+        elif comparable:
+            words = (limit >> 6) + 1
+            balanced = _is_balanced_words(z, c, m, charges, n, chi, single, words, reach, scratch, above)
+        if balanced:
             verdicts[i] = BALANCED
-        elif _is_neutral(z, c, m, states, n_states, mixed, -lowest, reach, scratch):
+        elif _is_neutral(z, c, m, charges, n, single, -lowest, reach, scratch):
             verdicts[i] = NEUTRAL
         else:
             verdicts[i] = UNBALANCEABLE

@@ -1,0 +1,56 @@
+"""The command line: one verb per stage. Stages are imported inside the verbs, so that `matgen --help` is instant."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from matgen import __version__
+from matgen.cli import check, compare, data, discover, evaluate, sample, train
+from matgen.cli.shared import INTERRUPTED, Parser
+from matgen.errors import MatgenError
+
+VERBS = (discover, data, train, sample, check, evaluate, compare)
+"""Modules of the verbs, in the order of the help; each has `add`, which adds its parser."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, 2 on bad input (one line says why), 130 after Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except MatgenError as error:
+        return _complain(arguments, str(error))
+    except ImportError as error:
+        if (error.name or "matgen").startswith("matgen"):
+            raise
+        return _complain(arguments, f"{error.name} is not installed: pip install {error.name}")
+    except KeyboardInterrupt:
+        _complain(arguments, "interrupted; what was written so far is kept, --resume goes on where the verb has it")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has left: nothing to say to anyone
+        return 0
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return _complain(arguments, f"{error.strerror or error}{where}")
+    except MemoryError:
+        return _complain(arguments, "out of memory: take a smaller --batch-size, or fewer rows at once")
+
+
+def _complain(arguments: argparse.Namespace, reason: str) -> int:
+    print(f"matgen {arguments.verb}: {' '.join(reason.split())}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="matgen",
+        description="From known inorganic compounds to new, valid, likely stable compositions.",
+        epilog="`matgen VERB --help` tells the options of a verb. Start with: matgen discover",
+    )
+    parser.add_argument("--version", action="version", version=f"matgen {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
+    for module in VERBS:
+        module.add(verbs)
+    return parser

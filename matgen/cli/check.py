@@ -1,0 +1,29 @@
+"""matgen check: one formula at a time, in words."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from matgen.cli.options import judging_options, rules_of
+from matgen.cli.shared import verb
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "check",
+        run,
+        "say whether a formula is charge neutral and balanced, and why",
+        "matgen check Fe3O4 --mixed-valence",
+    )
+    parser.add_argument("formulas", nargs="+", metavar="FORMULA", help="such as Fe3O4 or 'Ca(OH)2'")
+    judging_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print a paragraph a formula."""
+    from matgen.evaluate.in_words import check_in_words
+
+    print("\n\n".join(check_in_words(arguments.formulas, rules_of(arguments))))

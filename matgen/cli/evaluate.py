@@ -1,0 +1,54 @@
+"""matgen evaluate: from candidates to a report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.options import judging_options, reference_options, rules_of
+from matgen.cli.shared import StageBars, common_options, say, verb
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "evaluate",
+        run,
+        "say how many candidates are neutral, balanced, unique, novel, recovered",
+        "matgen evaluate candidates.csv --reference hybrid --out report/",
+    )
+    parser.add_argument("candidates", type=Path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    reference_options(parser)
+    judging_options(parser)
+    parser.add_argument("--no-baselines", action="store_true", help="leave the random baselines out")
+    common_options(parser, out="report")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Judge candidates and print the summary."""
+    from matgen.evaluate import evaluate
+    from matgen.evaluate.terminal import print_summary
+    from matgen.files import next_free
+
+    rules = rules_of(arguments)
+    out = arguments.out or next_free(Path("report"))
+    say(arguments, f"judging {arguments.candidates} against {arguments.reference} into {out}/")
+    bars = StageBars(arguments)
+    report = evaluate(
+        arguments.candidates,
+        arguments.reference,
+        rules=rules,
+        column=arguments.column,
+        seed=arguments.seed,
+        baselines=not arguments.no_baselines,
+        out=out,
+        force=arguments.force,
+        progress=bars,
+    )
+    bars.close()
+    if not arguments.quiet:
+        print_summary(report.content)
+        say(arguments, f"open {out}/report.html, or read {out}/report.json")

@@ -1,0 +1,122 @@
+"""Options that several verbs have, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from matgen.errors import OptionError, first_line
+
+if TYPE_CHECKING:
+    from matgen.validity import ValidityRules
+
+
+def model_option(parser: argparse.ArgumentParser) -> None:
+    """The checkpoint to draw from."""
+    parser.add_argument(
+        "--model", metavar="CHECKPOINT", help="folder, bundled name or Hub id (default: the bundled one)"
+    )
+
+
+def decoding_options(parser: argparse.ArgumentParser) -> None:
+    """How to draw."""
+    parser.add_argument("--temperature", type=float, default=1.0, help="1 draws from the model itself (default: 1)")
+    parser.add_argument("--top-k", type=int, default=0, help="keep the k most probable tokens (default: 0, all)")
+    parser.add_argument("--top-p", type=float, default=1.0, help="keep this much probability (default: 1, all)")
+
+
+def training_options(parser: argparse.ArgumentParser) -> None:
+    """What every training needs to know."""
+    parser.add_argument("--dataset", default="hybrid-pure", help="name or file (default: hybrid-pure)")
+    parser.add_argument("--notation", default="expanded", help="expanded or counted (default: expanded)")
+    parser.add_argument("--preset", help="tiny, small or paper (default: paper on a GPU, tiny without)")
+    parser.add_argument("--max-minutes", type=float, metavar="M", help="time budget, fixed as a number of steps")
+
+
+def default_preset() -> str:
+    """The preset for this machine."""
+    import torch
+
+    return "paper" if torch.cuda.is_available() else "tiny"
+
+
+def pick_device(name: str) -> str:
+    """The device of that name.
+
+    Raises:
+        OptionError: it is not usable here.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return str(torch.empty(0, device=name).device)
+    except (RuntimeError, AssertionError) as error:
+        raise OptionError(f"device {name!r} is not usable here: {first_line(error)}") from error
+
+
+def judging_options(parser: argparse.ArgumentParser) -> None:
+    """How validity is judged. Defaults are None, so that `--protocol` is told from what was said beside it."""
+    rules = parser.add_argument_group("validity")
+    rules.add_argument(
+        "--oxidation-states",
+        metavar="TABLE",
+        help="icsd24, icsd16, smact14, pymatgen, wiki or a file (default: icsd24)",
+    )
+    rules.add_argument("--consensus", type=int, metavar="N", help="reports a state needs, icsd24 only (default: 3)")
+    rules.add_argument(
+        "--commonality", metavar="SHARE", help="low, medium, high, main or per cent, icsd24 only (default: low)"
+    )
+    rules.add_argument("--include-zero", action="store_true", help="let elements have the state zero, icsd24 only")
+    rules.add_argument("--include-alloys", action="store_true", help="call compositions of metals alone valid")
+    rules.add_argument("--mixed-valence", action="store_true", help="let an element take several states at once")
+
+
+def reference_options(parser: argparse.ArgumentParser) -> None:
+    """What novelty refers to, and the named sets of rules."""
+    parser.add_argument(
+        "--reference",
+        nargs="+",
+        default=["hybrid"],
+        metavar="NAME",
+        help="datasets, files or folders that novelty refers to (default: hybrid)",
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=("default", "published"),
+        default="default",
+        help="published: the settings inferred for Fu et al. 2023, instead of those for validity",
+    )
+
+
+def rules_of(arguments: argparse.Namespace) -> ValidityRules:
+    """The rules that the options ask for.
+
+    Raises:
+        OptionError: a named protocol and settings of one's own at once.
+    """
+    from matgen.evaluate.protocol import PROTOCOLS
+    from matgen.validity import ValidityRules
+
+    own = {
+        "oxidation_states": arguments.oxidation_states,
+        "consensus": arguments.consensus,
+        "commonality": _share(arguments.commonality),
+        "include_zero": arguments.include_zero or None,
+        "include_alloys": arguments.include_alloys or None,
+        "mixed_valence": arguments.mixed_valence or None,
+    }
+    said = {name: value for name, value in own.items() if value is not None}
+    protocol = getattr(arguments, "protocol", "default")
+    if protocol != "default" and said:
+        raise OptionError(f"--protocol {protocol} sets the rules: leave out --{next(iter(said)).replace('_', '-')}")
+    return PROTOCOLS[protocol].rules if not said else ValidityRules(**said)
+
+
+def _share(text: str | None) -> str | float | None:
+    """A word for a commonality, or per cent."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text

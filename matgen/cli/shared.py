@@ -1,0 +1,87 @@
+"""What all verbs share: the parser, common options, remarks and progress bars."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from matgen.progress import Progress
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in one line, with the place where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with 2."""
+        self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
+
+
+def verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], int | None], help_: str, example: str) -> Parser:
+    """Add the parser of a verb that `run` carries out."""
+    parser: Parser = verbs.add_parser(
+        name, help=help_, description=help_[0].upper() + help_[1:] + ".", epilog=f"example: {example}"
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def common_options(parser: argparse.ArgumentParser, *, out: str, seed: bool = True) -> None:
+    """Options that every verb which writes has."""
+    parser.add_argument("--out", type=Path, metavar="PATH", help=f"where to write (default: {out}, then numbered)")
+    if seed:
+        parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    parser.add_argument("--force", action="store_true", help="replace an earlier result")
+
+
+def say(arguments: argparse.Namespace, text: str) -> None:
+    """A remark on standard error, so that standard output holds results only."""
+    if not arguments.quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def bar(arguments: argparse.Namespace, label: str, unit: str) -> Progress:
+    """A progress bar, silent where the user wants silence."""
+    from matgen.progress import Progress
+
+    return Progress(label, unit, quiet=arguments.quiet)
+
+
+class StageBars:
+    """Turns `(stage, done, total)` calls into one bar a stage."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.stage, self.done = "", 0
+        self.bar: Progress | None = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Take note of how far a stage is."""
+        if stage != self.stage:
+            self.close()
+            self.stage, self.done = stage, 0
+            self.bar = bar(self.arguments, stage, "formulas")
+            self.bar.start(total)
+        if self.bar is not None:
+            self.bar.advance(done - self.done)
+        self.done = done
+
+    def close(self) -> None:
+        """End the last bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def shown(folder: Path) -> str:
+    """A path as short as it can be said from here."""
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)

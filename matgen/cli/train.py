@@ -1,0 +1,115 @@
+"""matgen train: from a dataset to a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.options import default_preset, training_options
+from matgen.cli.shared import INTERRUPTED, bar, common_options, say, verb
+from matgen.errors import OptionError
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "train",
+        run,
+        "train a language model on compositions",
+        "matgen train --model gptj --dataset hybrid-pure --max-minutes 10 --out runs/gptj",
+    )
+    parser.add_argument("--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart or roberta (default: gptj)")
+    training_options(parser)
+    parser.add_argument("--objective", metavar="NAME", help="masked-fixed: the published control for roberta")
+    parser.add_argument("--column", metavar="NAME", help="formula column of a file (default: found by its name)")
+    parser.add_argument("--where", metavar="CONDITION", help="rows to keep, such as 'band_gap > 1.98'")
+    parser.add_argument("--split", default="split", help="split (by formula) or split_chemsys (default: split)")
+    filters = parser.add_mutually_exclusive_group()
+    filters.add_argument(
+        "--published-filter",
+        action="store_const",
+        const=True,
+        help="2-8 elements, at most 30 atoms (default: on for -mix, -pure and -strict)",
+    )
+    filters.add_argument("--no-published-filter", dest="published_filter", action="store_const", const=False)
+    parser.add_argument("--epochs", type=float, help="passes over the data (default: 30 for tiny, 40, 100 for paper)")
+    parser.add_argument("--batch-size", type=int, help="formulas a step, over all processes (default: 256)")
+    parser.add_argument("--accumulate", type=int, help="parts a batch is computed in, to save memory (default: 1)")
+    parser.add_argument("--learning-rate", type=float, help="peak (default: 3e-3 for tiny, 2e-3, 1e-3 for paper)")
+    parser.add_argument("--precision", help="auto (times both), bf16 or fp32 (default: auto)")
+    parser.add_argument("--evaluations", type=int, help="validations over the run (default: 20)")
+    parser.add_argument("--patience", type=int, help="validations without progress before stopping (default: 5)")
+    parser.add_argument("--trackers", nargs="+", metavar="NAME", help="tensorboard, wandb, trackio ...")
+    parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
+    common_options(parser, out="runs/<model>")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, or go on training."""
+    from matgen.files import next_free
+    from matgen.train import train_model
+    from matgen.train.run import TrainingPlan, default_settings
+
+    preset = arguments.preset or default_preset()
+    settings = default_settings(
+        preset,
+        arguments.model,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        epochs=arguments.epochs,
+        max_minutes=arguments.max_minutes,
+        evaluations=arguments.evaluations,
+        patience=arguments.patience,
+        precision=arguments.precision,
+        accumulate=arguments.accumulate,
+        seed=arguments.seed,
+        trackers=tuple(arguments.trackers) if arguments.trackers else None,
+    )
+    plan = TrainingPlan(
+        model=arguments.model,
+        dataset=arguments.dataset,
+        notation=arguments.notation,
+        preset=preset,
+        objective=arguments.objective,
+        column=arguments.column,
+        published_filter=arguments.published_filter,
+        where=arguments.where,
+        split=arguments.split,
+        settings=settings,
+    )
+    out = arguments.out or _default_run(arguments)
+    if not arguments.resume:
+        out = arguments.out or next_free(out)
+        budget = f"{settings.max_minutes:g} minutes" if settings.max_minutes else f"at most {settings.epochs:g} epochs"
+        say(arguments, f"{plan.model} ({preset}, {plan.notation}) on {plan.dataset}, {budget}, into {out}")
+    else:
+        say(arguments, f"going on in {out}")
+    result = train_model(
+        plan, out, resume=arguments.resume, force=arguments.force, progress=bar(arguments, "train", "steps")
+    )
+    if result.interrupted:
+        again = f"matgen train --resume --out {out}"
+        print(f"interrupted at step {result.state.step:,}; saved. Go on with: {again}", file=sys.stderr)
+        return INTERRUPTED
+    why = "stopped early: " if result.stopped_early else ""
+    say(
+        arguments,
+        f"{why}{result.state.best_nats:.3f} nats a validation formula at step {result.state.best_step:,}. "
+        f"Next: matgen sample -n 10000 --model {out}",
+    )
+    return 0
+
+
+def _default_run(arguments: argparse.Namespace) -> Path:
+    """`runs/<model>`; to resume, the newest unfinished run."""
+    from matgen.models.locate import RUNS
+
+    if not arguments.resume:
+        return RUNS / arguments.model
+    states = [p for p in RUNS.glob("*/training/plan.json") if not (p.parent.parent / "matgen.json").exists()]
+    if not states:
+        raise OptionError(f"no unfinished run in {RUNS}/: name its folder by --out")
+    return max(states, key=lambda path: path.stat().st_mtime).parent.parent

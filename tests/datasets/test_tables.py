@@ -75,6 +75,10 @@ def test_a_row_with_too_many_fields_becomes_a_bad_row(tmp_path: Path) -> None:
     path = _write(tmp_path, "a.csv", "id,formula\n1,Fe2O3\n2,Na,Cl\n3,MgO\n")
     frame, _ = read_formula_table(path)
     assert frame["formula"].tolist() == ["Fe2O3", "2,Na,Cl", "MgO"]
+    path = _write(tmp_path, "a.csv", "id,formula\n1,Fe2,O3\n2,NaCl\n")  # the first row, which pandas cuts in silence
+    assert read_formula_table(path)[0]["formula"].tolist() == ["1,Fe2,O3", "NaCl"]
+    path = _write(tmp_path, "a.csv", "id,formula\n1,Fe2O3,\n2,Na,Cl,\n3,MgO\n")  # a comma at the end holds nothing
+    assert read_formula_table(path)[0]["formula"].tolist() == ["Fe2O3", "2,Na,Cl,", "MgO"]
     path = _write(tmp_path, "a.jsonl", '{"formula": "Fe2O3"}\n{"formula": "Na\n{"formula": "MgO"}\n')
     assert read_formula_table(path)[0]["formula"].tolist() == ["Fe2O3", '{"formula": "Na', "MgO"]
 

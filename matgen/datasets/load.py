@@ -101,7 +101,7 @@ def load_dataset(
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
     name = str(name_or_path)
-    row = _find_row(name_or_path)
+    row = find_row(name_or_path)
     if row is not None:
         if column is not None:
             raise OptionError(f"a formula column is chosen for files only, not for the dataset {name!r}")
@@ -203,7 +203,7 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
-def _find_row(name_or_path: str | Path) -> CatalogueRow | None:
+def find_row(name_or_path: str | Path) -> CatalogueRow | None:
     """The catalogue row of a name; None for what is read from a path or from matminer."""
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.startswith("matminer:"):

@@ -27,8 +27,13 @@ def assign_splits(keys: np.ndarray) -> np.ndarray:
     Args:
         keys: uint64 `(n, 2)`, from `CompositionBatch.keys` or `CompositionBatch.chemical_system_keys`.
     """
+    return np.array(PARTS, dtype=object)[part_codes(keys) - 1]
+
+
+def part_codes(keys: np.ndarray) -> np.ndarray:
+    """The same as numbers, uint8 `(n,)`: 1 + the place of the part in `PARTS`."""
     fraction = (keys[:, 0] >> np.uint64(11)).astype(np.float64) / 2.0**53
-    return np.array(PARTS, dtype=object)[np.searchsorted([TRAIN_BELOW, VALID_BELOW], fraction, side="right")]
+    return 1 + (fraction >= TRAIN_BELOW).astype(np.uint8) + (fraction >= VALID_BELOW).astype(np.uint8)
 
 
 def split_batch(batch: CompositionBatch, split: str = "split") -> np.ndarray:

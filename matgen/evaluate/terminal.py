@@ -8,7 +8,15 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from matgen.evaluate.pages import group_rows, metric_rows, recovery_rows
+from matgen.evaluate import page_compare
+from matgen.evaluate.page_tables import (
+    copied_verdict,
+    distance,
+    group_rows,
+    metric_rows,
+    near_duplicate_sentence,
+    recovery_rows,
+)
 
 
 def summary(content: dict[str, Any]) -> RenderableType:
@@ -24,6 +32,8 @@ def summary(content: dict[str, Any]) -> RenderableType:
         Text("parsed, neutral, balanced, valid: of all rows; unique: of parsed rows; novel: of distinct compositions"),
         Text("all three: distinct compositions that are valid and novel, of all rows"),
         Text(protocol["novel_means"]),
+        Text(near_duplicate_sentence(content)),
+        Text(f"{copied_verdict(content)} {_elements_in_words(content)}"),
     ]
     if content["bad"]:
         first = content["bad"][0]
@@ -33,6 +43,14 @@ def summary(content: dict[str, Any]) -> RenderableType:
     if count["unjudged"]:
         parts.append(Text(f"{count['unjudged']:,} rows were not judged: too many combinations of oxidation states"))
     return Group(*parts)
+
+
+def _elements_in_words(content: dict[str, Any]) -> str:
+    elements = content["distributions"]["elements"]
+    return (
+        f"Elements: Jensen-Shannon distance {distance(elements['jensen_shannon'])} to the reference "
+        f"({distance(elements['jensen_shannon_floor'])} by chance alone)."
+    )
 
 
 def print_summary(content: dict[str, Any], console: Console | None = None) -> None:
@@ -47,3 +65,23 @@ def _table(title: str, head: list[str], rows: list[list[str]]) -> Table:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def comparison(content: dict[str, Any]) -> RenderableType:
+    """Tables of a comparison's content (`Comparison.content` or `compare.json`), differing settings first."""
+    parts: list[RenderableType] = []
+    if line := page_compare.warning(content):
+        parts += [Text(line, style="bold"), _table("Settings that differ", *page_compare.setting_rows(content))]
+    parts.append(_table("Metrics, each report against the first", *page_compare.metric_rows(content)))
+    if content["at_equal_n"] is not None:
+        parts.append(_table("At the same number of candidates", *page_compare.equal_n_rows(content)))
+    parts += [
+        _table("Distributions", *page_compare.distribution_rows(content)),
+        Text(f"test: {content['test']}"),
+    ]
+    return Group(*parts)
+
+
+def print_comparison(content: dict[str, Any], console: Console | None = None) -> None:
+    """Print `comparison`, by default on standard output."""
+    (console or Console()).print(comparison(content))

@@ -36,7 +36,9 @@ COLUMNS: dict[str, Label] = {
     "duplicate_of": Label("duplicate of", "row, from 0", "the first row with the same composition"),
     "all_metal": Label("all metal", "yes or no", "every element is in SMACT's list of metals"),
     "charge_neutral": Label("neutral", "yes or no", "some assignment of oxidation states sums to zero"),
-    "electronegativity_balanced": Label("balanced", "yes or no", "such an assignment also passes the Pauling test"),
+    "electronegativity_balanced": Label(
+        "balanced", "yes or no", "a neutral assignment in which every cation is less electronegative than every anion"
+    ),
     "valid": Label("valid", "yes or no", "balanced, or an alloy where the alloy rule is on"),
     "novel": Label("novel", "yes or no", "the composition is in none of the references"),
     "near_duplicate_of": Label(

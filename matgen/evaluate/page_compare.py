@@ -28,7 +28,7 @@ def warning(content: Mapping[str, Any]) -> str | None:
     if not content["differing_settings"]:
         return None
     differing = ", ".join(_setting_name(row["setting"]) for row in content["differing_settings"])
-    return f"The protocols differ in {differing}: the numbers below are not measured alike."
+    return f"The protocols differ in {differing}: not all numbers below are measured alike."
 
 
 def setting_rows(content: Mapping[str, Any]) -> Table:
@@ -149,7 +149,7 @@ def html(content: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) -> st
 
 
 def _pieces(value: float | None, bounds: Sequence[float] | None, test: Mapping[str, Any] | None) -> list[str]:
-    pieces = [percent(value, 2 if value is None or value >= 0.01 else 3)]
+    pieces = [percent(value, 2 if not value or value >= 0.01 else 3)]
     if bounds is not None:
         pieces.append(f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f}")
     if test is not None:
@@ -161,7 +161,7 @@ def _pieces(value: float | None, bounds: Sequence[float] | None, test: Mapping[s
 
 
 def _setting_name(name: str) -> str:
-    return {"n": "n (number of candidates)"}.get(name, name.replace("_", " "))
+    return {"n": "n (number of candidates)", "name": "name of the protocol"}.get(name, name.replace("_", " "))
 
 
 def _intervals(content: Mapping[str, Any]) -> page_figures.Drawing:

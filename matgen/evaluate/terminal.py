@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matgen.evaluate import page_compare
+from matgen.evaluate.compare import Comparison
 from matgen.evaluate.page_tables import (
     copied_verdict,
     distance,
@@ -67,7 +68,7 @@ def _table(title: str, head: list[str], rows: list[list[str]]) -> Table:
     return table
 
 
-def comparison(content: dict[str, Any]) -> RenderableType:
+def comparison_summary(content: dict[str, Any]) -> RenderableType:
     """Tables of a comparison's content (`Comparison.content` or `compare.json`), differing settings first."""
     parts: list[RenderableType] = []
     if line := page_compare.warning(content):
@@ -82,6 +83,6 @@ def comparison(content: dict[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def print_comparison(content: dict[str, Any], console: Console | None = None) -> None:
-    """Print `comparison`, by default on standard output."""
-    (console or Console()).print(comparison(content))
+def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
+    """Print `comparison_summary`, by default on standard output."""
+    (console or Console()).print(comparison_summary(comparison.content))

@@ -90,7 +90,7 @@ def test_settings_that_differ_come_first(runs: Path, tmp_path: Path) -> None:
 
 def test_terminal(runs: Path) -> None:
     console = Console(record=True, width=140, file=io.StringIO())
-    terminal.print_comparison(compare([runs / "good", runs / "more", runs / "bad"]).content, console)
+    terminal.print_comparison(compare([runs / "good", runs / "more", runs / "bad"]), console)
     shown = console.export_text()
     assert shown.index("protocols differ") < shown.index("Metrics, each report against the first")
     assert all(name in shown for name in ("good", "more", "bad", "two-proportion z-test"))

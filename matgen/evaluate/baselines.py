@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 
 from matgen.composition import CompositionBatch, ParsedFormulas
 from matgen.errors import DataError, OptionError
 from matgen.evaluate import metrics
 from matgen.evaluate.labels import BASELINES
+from matgen.evaluate.tally import Tally
 from matgen.references import KeySet
 from matgen.validity import ValidityRules
 
@@ -94,14 +94,22 @@ def judge_baselines(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """The fractions of `labels.METRICS` for `n` random formulas of each baseline, judged as candidates are."""
+    """The fractions of `labels.METRICS` for `n` random formulas of each baseline, judged as candidates are.
+
+    Args:
+        reference: compositions that stoichiometries and frequencies are drawn from.
+        known: what is not novel; those of the drawn compositions that a reference has are enough.
+        n: how many of each.
+        seed: of the draws.
+        rules: how validity is judged.
+        progress: called with the number of compositions judged since the last call.
+    """
     judged = {}
     for name in BASELINES:
-        batch = draw(name, reference, n, seed)
-        frame = pd.DataFrame(index=range(n))
-        parsed = ParsedFormulas(batch, np.arange(n), [])
-        count = metrics.counts(metrics.judge(frame, "", known, rules, parsed=parsed, progress=progress).frame)
-        judged[name] = {"n": n, **metrics.fractions(count)}
+        parsed = ParsedFormulas(draw(name, reference, n, seed), np.arange(n), [])
+        tally = Tally(n)
+        tally.add(metrics.judge_alone(n, parsed, known.contains, rules, progress=progress))
+        judged[name] = {"n": n, **metrics.fractions(tally.count())}
     return judged
 
 

@@ -1,7 +1,7 @@
-"""Judging candidates: values of each row first, then aggregates as pure functions of those values.
+"""Judging candidates row by row, and the shares that counts of them make.
 
 Words (see `labels`): fractions are over all rows `n`, read or not; `unique` is distinct compositions over parsed rows;
-`novel` is the share of the distinct compositions whose key is not in the reference; `valid_unique_novel` counts
+`novel` is the share of the distinct compositions whose key is in none of the references; `valid_unique_novel` counts
 distinct compositions, over `n`. A row that could not be read is False everywhere.
 """
 
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from matgen.composition import BadFormula, CompositionBatch, ParsedFormulas, first_occurrence, parse_formulas
+from matgen.composition import BadFormula, CompositionBatch, ParsedFormulas, first_occurrence
 from matgen.evaluate.labels import COLUMNS
-from matgen.references import KeySet
-from matgen.validity import ValidityRules, check
+from matgen.evaluate.neighbours import near_duplicates
+from matgen.validity import Explanation, Validity, ValidityRules, explain
 
-_NOT_JUDGED = "too many combinations of oxidation states to judge"
+Contains = Callable[[np.ndarray], np.ndarray]
+"""Tells of keys, uint64 `(m, 2)`, which are known, bool `(m,)`: `KeySet.contains`."""
 
 _TRIALS = {
     "parsed": "n",
@@ -31,107 +32,147 @@ _TRIALS = {
 }
 """Fractions that get a binomial interval, and what they are a share of. `unique` is none of them: it falls with n."""
 
+_WIDE = 12
+"""Elements from which on text is written apart, so that one very wide formula does not widen all rows' arrays."""
+
+_WIDE_ROWS = 2_000
+
 
 @dataclass(frozen=True)
 class Judged:
-    """Candidates and what was found of each.
+    """Candidates in consecutive rows, and what was found of each that could be read.
 
     Attributes:
-        frame: the input's `n` rows in order, its columns, and those of `labels.COLUMNS`.
+        start: row of the first one among all candidates.
+        n: rows, read or not.
         batch: the `m` compositions that were read.
-        rows: int64 `(m,)`, the 0-based row of each in `frame`.
-        bad: the other rows with reasons.
+        rows: int64 `(m,)`, the row of each among all candidates.
+        first: int64 `(m,)`, the first row of all candidates with the same composition.
+        part: uint8 `(m, r)`, the part code in each reference, 0 where it is not in it.
+        near: object `(m,)`, formula of a known composition that a novel one is one swap away from, or None.
+        explanation: verdicts and reasons for the `d` distinct compositions.
+        place: int64 `(m,)`, where each composition is among the distinct ones.
+        bad: the rows that could not be read, counted within the chunk, with reasons.
     """
 
-    frame: pd.DataFrame
+    start: int
+    n: int
     batch: CompositionBatch
     rows: np.ndarray
+    first: np.ndarray
+    part: np.ndarray
+    near: np.ndarray
+    explanation: Explanation
+    place: np.ndarray
     bad: list[BadFormula]
+
+    @property
+    def is_first(self) -> np.ndarray:
+        """True on the first row of each distinct composition, bool `(m,)`."""
+        return np.asarray(self.first == self.rows)
+
+    @property
+    def novel(self) -> np.ndarray:
+        """True where no reference has the composition, bool `(m,)`."""
+        return np.asarray((self.part == 0).all(axis=1))
+
+    @property
+    def validity(self) -> Validity:
+        """The verdicts, each bool `(m,)`."""
+        found = self.explanation.validity
+        return Validity(
+            *(
+                verdict[self.place]
+                for verdict in (found.charge_neutral, found.electronegativity_balanced, found.valid, found.judged)
+            )
+        )
+
+    def columns(self) -> pd.DataFrame:
+        """The columns of `labels.COLUMNS`, `n` rows, index from 0."""
+        rows, validity = self.rows - self.start, self.validity
+        duplicate_of = pd.array(np.zeros(self.n, dtype=np.int64), dtype="Int64")
+        duplicate_of[:] = pd.NA
+        repeated = ~self.is_first
+        duplicate_of[rows[repeated]] = self.first[repeated]
+        reason = _spread(self.n, rows, self.explanation.reason[self.place])
+        reason[[bad.row for bad in self.bad]] = [bad.reason for bad in self.bad]
+        values = {
+            "parsed": _spread(self.n, rows, np.ones(len(rows), dtype=bool)),
+            "reduced_formula": _spread(self.n, rows, formulas(self.explanation.batch)[self.place]),
+            "duplicate_of": duplicate_of,
+            "all_metal": _spread(self.n, rows, self.batch.all_metal),
+            "charge_neutral": _spread(self.n, rows, validity.charge_neutral),
+            "electronegativity_balanced": _spread(self.n, rows, validity.electronegativity_balanced),
+            "valid": _spread(self.n, rows, validity.valid),
+            "novel": _spread(self.n, rows, self.novel),
+            "near_duplicate_of": _spread(self.n, rows, self.near),
+            "judged": _spread(self.n, rows, validity.judged),
+            "oxidation_states": _spread(self.n, rows, self.explanation.oxidation_states[self.place]),
+            "reason": reason,
+        }
+        return pd.DataFrame({name: values[name] for name in COLUMNS})
 
 
 def judge(
-    frame: pd.DataFrame,
-    column: str,
-    known: KeySet,
+    n: int,
+    parsed: ParsedFormulas,
+    first: np.ndarray,
+    part: np.ndarray,
     rules: ValidityRules | None = None,
     *,
-    parsed: ParsedFormulas | None = None,
+    start: int = 0,
+    known: Contains | None = None,
+    examined: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Judged:
-    """Add the columns of `labels.COLUMNS` to a candidate table.
-
-    Columns of the input with those names are replaced: a table that was evaluated before is judged anew. The index is
-    numbered afresh from 0, so that `duplicate_of` is a row's place and its label at once.
+    """Judge the candidates of consecutive rows.
 
     Args:
-        frame: `n` candidates; it is not changed.
-        column: the column of formulas.
-        known: the reference's keys.
+        n: how many rows there are.
+        parsed: what `parse_formulas` made of them.
+        first: int64 `(m,)`, for each row that was read the first row of all candidates with the same composition.
+        part: uint8 `(m, r)`, its part code in each reference (`membership.Found`).
         rules: how validity is judged.
-        parsed: what `parse_formulas` made of the column, where that is already known.
+        start: the row of the first one among all candidates.
+        known: tells which keys a reference has, to look for near-duplicates; None to look for none.
+        examined: look for them only where `first` is at most this row; None for no bound.
         progress: called with the number of distinct compositions judged since the last call.
     """
-    n = len(frame)
-    parsed = parsed or parse_formulas(frame[column])
-    batch, rows = parsed.batch, parsed.rows
-    verdict = check(batch, rules, progress=progress)
-    keys = batch.keys()
-
-    first = rows[first_occurrence(keys)] if len(batch) else rows
-    duplicate_of = pd.array(np.zeros(n, dtype=np.int64), dtype="Int64")
-    repeated = np.zeros(n, dtype=bool)
-    repeated[rows] = first != rows
-    duplicate_of[rows] = first
-    duplicate_of[~repeated] = pd.NA
-
-    reason = np.full(n, None, dtype=object)
-    reason[[bad.row for bad in parsed.bad]] = [bad.reason for bad in parsed.bad]
-    reason[rows[~verdict.judged]] = _NOT_JUDGED
-    values = {
-        "parsed": _spread(n, rows, np.ones(len(rows), dtype=bool)),
-        "reduced_formula": _spread(n, rows, batch.formulas()),
-        "duplicate_of": duplicate_of,
-        "all_metal": _spread(n, rows, batch.all_metal),
-        "charge_neutral": _spread(n, rows, verdict.charge_neutral),
-        "electronegativity_balanced": _spread(n, rows, verdict.electronegativity_balanced),
-        "valid": _spread(n, rows, verdict.valid),
-        "novel": _spread(n, rows, ~known.contains(keys)),
-        "judged": _spread(n, rows, verdict.judged),
-        "reason": reason,
-    }
-    kept = frame.drop(columns=[name for name in COLUMNS if name in frame]).reset_index(drop=True)
-    added = pd.DataFrame({name: values[name] for name in COLUMNS})
-    return Judged(pd.concat([kept, added], axis=1), batch, rows, parsed.bad)
+    batch, rows = parsed.batch, parsed.rows + start
+    _, representative, place = np.unique(first, return_index=True, return_inverse=True)
+    near = np.full(len(batch), None, dtype=object)
+    if known is not None:
+        looked_at = (part == 0).all(axis=1)
+        if examined is not None:
+            looked_at &= first <= examined
+        chosen = np.flatnonzero(looked_at[representative])
+        found = np.full(len(representative), None, dtype=object)
+        found[chosen] = near_duplicates(narrowed(batch[representative[chosen]]), known)
+        near = found[place]
+    explanation = explain(batch[representative], rules, progress=progress)
+    return Judged(start, n, batch, rows, first, part, near, explanation, place, parsed.bad)
 
 
-def counts(frame: pd.DataFrame) -> dict[str, int]:
-    """How many rows, and how many distinct compositions, are what.
-
-    Args:
-        frame: a table with the columns of `judge`, or part of its rows' groups (see `group_metrics`).
-    """
-    first = _first(frame)
-    novel = first & frame["novel"].to_numpy(bool)
-    valid = frame["valid"].to_numpy(bool)
-    return {
-        "n": len(frame),
-        "parsed": int(frame["parsed"].sum()),
-        "distinct": int(first.sum()),
-        "novel": int(novel.sum()),
-        "charge_neutral": int(frame["charge_neutral"].sum()),
-        "electronegativity_balanced": int(frame["electronegativity_balanced"].sum()),
-        "valid": int(valid.sum()),
-        "valid_unique_novel": int((valid & novel).sum()),
-        "unjudged": int((frame["parsed"] & ~frame["judged"]).sum()),
-    }
+def judge_alone(
+    n: int,
+    parsed: ParsedFormulas,
+    contains: Contains,
+    rules: ValidityRules | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Judged:
+    """Judge candidates that are all there is, against one set of keys; see `judge`."""
+    keys = parsed.batch.keys()
+    first = parsed.rows[first_occurrence(keys)] if len(keys) else parsed.rows
+    return judge(n, parsed, first, contains(keys).astype(np.uint8)[:, None], rules, progress=progress)
 
 
 def fractions(count: dict[str, int]) -> dict[str, float]:
-    """The fractions of `labels.METRICS` from `counts`, each 0 to 1; 0 where there is nothing to be a share of."""
-    share = {name: _ratio(count[name], count[of]) for name, of in _TRIALS.items()}
+    """The fractions of `labels.METRICS` from `Tally.count`, each 0 to 1; 0 where there is nothing to be a share of."""
+    share = {name: ratio(count[name], count[of]) for name, of in _TRIALS.items()}
     return {
         "parsed": share["parsed"],
-        "unique": _ratio(count["distinct"], count["parsed"]),
+        "unique": ratio(count["distinct"], count["parsed"]),
         **{name: value for name, value in share.items() if name != "parsed"},
     }
 
@@ -142,36 +183,6 @@ def intervals(count: dict[str, int]) -> dict[str, list[float]]:
     Rows are taken as independent draws. For `valid_unique_novel` that is an approximation, good while repeats are few.
     """
     return {name: list(wilson(count[name], count[of])) for name, of in _TRIALS.items()}
-
-
-def group_metrics(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """The fractions of ionic and of all-metal rows apart, with `n`, each over the group's own (parsed) rows.
-
-    Equal compositions are in one group, so a composition's first row in the table is its first in its group.
-    """
-    parsed, all_metal = frame["parsed"].to_numpy(bool), frame["all_metal"].to_numpy(bool)
-    groups = {}
-    for name, members in (("ionic", parsed & ~all_metal), ("all_metal", parsed & all_metal)):
-        count = counts(frame[members])
-        groups[name] = {"n": count["n"], **{k: v for k, v in fractions(count).items() if k != "parsed"}}
-    return groups
-
-
-def recovered(candidates: np.ndarray, part: np.ndarray) -> dict[str, float | int | None]:
-    """How many of a reference part's distinct compositions are among the candidates.
-
-    Args:
-        candidates: uint64 `(m, 2)`, keys of the candidates, in any order, repeats allowed.
-        part: uint64 `(p, 2)`, keys of the part.
-
-    Returns:
-        `found`, `of` and `fraction` (None where the part is empty).
-    """
-    if not len(part):
-        return {"found": 0, "of": 0, "fraction": None}
-    distinct = part[first_occurrence(part) == np.arange(len(part))]
-    found = int(KeySet(candidates).contains(distinct).sum()) if len(candidates) else 0
-    return {"found": found, "of": len(distinct), "fraction": found / len(distinct)}
 
 
 def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -188,9 +199,29 @@ def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> tuple[f
     return low, high
 
 
-def _first(frame: pd.DataFrame) -> np.ndarray:
-    """True on the first row of each distinct composition, bool `(n,)`."""
-    return frame["parsed"].to_numpy(bool) & frame["duplicate_of"].isna().to_numpy(bool)
+def ratio(part: int, whole: int) -> float:
+    """A share, 0 where there is nothing to be a share of."""
+    return part / whole if whole else 0.0
+
+
+def narrowed(batch: CompositionBatch) -> CompositionBatch:
+    """The batch without columns that are padding throughout."""
+    width = max(int(batch.n_elements.max(initial=1)), 1)
+    return CompositionBatch(batch.elements[:, :width], batch.counts[:, :width])
+
+
+def formulas(batch: CompositionBatch) -> np.ndarray:
+    """`batch.formulas()`, rows of very many elements apart, object `(n,)`."""
+    if batch.elements.shape[1] <= _WIDE:
+        return batch.formulas()
+    texts = np.empty(len(batch), dtype=object)
+    n_elements = batch.n_elements
+    wide = np.flatnonzero(n_elements > _WIDE)
+    blocks = [np.flatnonzero(n_elements <= _WIDE)]
+    blocks += [wide[start : start + _WIDE_ROWS] for start in range(0, len(wide), _WIDE_ROWS)]
+    for rows in blocks:
+        texts[rows] = narrowed(batch[rows]).formulas()
+    return texts
 
 
 def _spread(n: int, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -198,7 +229,3 @@ def _spread(n: int, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     full = np.full(n, None, dtype=object) if values.dtype == object else np.zeros(n, dtype=values.dtype)
     full[rows] = values
     return full
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0

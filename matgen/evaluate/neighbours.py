@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,7 +36,7 @@ GROUPS: tuple[str, ...] = (
     "F Cl Br I At Ts",
     "He Ne Ar Kr Xe Rn Og",
 )
-"""Groups 1 to 18 from top to bottom (IUPAC; pymatgen's `Element.group` agrees, but counts all f elements to group 3)."""
+"""Groups 1 to 18 from top to bottom (IUPAC; as pymatgen's `Element.group`, which puts all f elements in group 3)."""
 
 F_BLOCK: tuple[str, ...] = (
     "La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu",
@@ -43,7 +44,8 @@ F_BLOCK: tuple[str, ...] = (
 )
 """Lanthanides and actinides, partners below one another."""
 
-_BLOCK = 50_000
+BLOCK = 50_000
+"""Compositions whose swaps are held at once."""
 
 
 def _table() -> np.ndarray:
@@ -51,7 +53,7 @@ def _table() -> np.ndarray:
     columns += [list(pair) for pair in zip(*(row.split() for row in F_BLOCK), strict=True)]
     table = np.zeros((N_ELEMENTS + 1, 2), dtype=np.uint8)
     for column in columns:
-        for above, below in zip(column, column[1:], strict=False):
+        for above, below in pairwise(column):
             table[ATOMIC_NUMBER[above], 1] = ATOMIC_NUMBER[below]
             table[ATOMIC_NUMBER[below], 0] = ATOMIC_NUMBER[above]
     return table
@@ -99,8 +101,8 @@ def near_duplicates(batch: CompositionBatch, contains: Callable[[np.ndarray], np
         contains: tells of keys uint64 `(m, 2)` which are known, bool `(m,)`, as `KeySet.contains` does.
     """
     found = np.full(len(batch), None, dtype=object)
-    for start in range(0, len(batch), _BLOCK):
-        one_step = swapped(batch[start : start + _BLOCK])
+    for start in range(0, len(batch), BLOCK):
+        one_step = swapped(batch[start : start + BLOCK])
         hits = np.flatnonzero(contains(one_step.batch.keys()))
         rows, first = np.unique(one_step.rows[hits], return_index=True)
         if len(rows):

@@ -5,49 +5,61 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from matgen.composition import parse_formulas
-from matgen.datasets import Dataset, load_dataset, read_formula_table
-from matgen.datasets.tables import find_formula_column
-from matgen.errors import DataError, OptionError, OutputError
-from matgen.evaluate import baselines as random_baselines
-from matgen.evaluate import metrics, pages
-from matgen.evaluate.labels import BASELINES, COLUMNS, novelty_in_words
+from matgen.datasets import Dataset
+from matgen.datasets.storage import read_table
+from matgen.errors import OptionError, OutputError
+from matgen.evaluate import pages
+from matgen.evaluate.candidate_table import CandidateTable, ColumnTypes, TableWriter, without_ours
+from matgen.evaluate.content import report_content
+from matgen.evaluate.known import Known, open_references
+from matgen.evaluate.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
 from matgen.files import write_json, write_text
 from matgen.validity import ValidityRules
-from matgen.versions import versions
 
 FILES = ("candidates.parquet", "report.md", "report.html", "report.json")
 """What a report consists of. `report.json` is moved into place last: where it is, the others are."""
 
-_MAX_BAD_LISTED = 100
-
-Progress = Callable[[str, int, int], None]
-"""Called as `progress(stage, done, total)`; `total` is an upper bound, since repeated compositions are judged once."""
+_PAGE_ROWS = 20_000
+"""Rows of a table that is not kept in memory which the page is given."""
 
 
-@dataclass(frozen=True)
 class Report:
     """An evaluation.
 
     Attributes:
         content: what `report.json` holds.
-        frame: what `candidates.parquet` holds: the input's rows in order, and the columns of `labels.COLUMNS`.
-        folder: where both were written, or None.
+        folder: where the report was written, or None.
     """
 
-    content: dict[str, Any]
-    frame: pd.DataFrame
-    folder: Path | None = None
+    def __init__(self, content: dict[str, Any], frame: pd.DataFrame | None, folder: Path | None = None) -> None:
+        """Keep what was found; without a `frame`, `folder` must hold the judged table."""
+        if frame is None and folder is None:
+            raise OptionError("a report without a table needs the folder that holds one")
+        self.content = content
+        self.folder = folder
+        self._frame = frame
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The input's rows in order with its columns and those of `labels.COLUMNS`, as `candidates.parquet` holds them.
+
+        Of a file of more than a million rows it is not kept: the first use reads all of `candidates.parquet`.
+
+        Raises:
+            DataError: that file is gone or damaged.
+        """
+        if self._frame is None:
+            assert self.folder is not None
+            self._frame = read_table(self.folder / "candidates.parquet")
+        return self._frame
 
     def write(self, out: Path | str, *, force: bool = False) -> Report:
         """Write the report's four files into a folder, all or none of them; other files there are left alone.
@@ -55,22 +67,61 @@ class Report:
         Raises:
             OutputError: the folder holds a report already and `force` is off, or it cannot be written.
         """
-        folder = Path(out)
+        folder, frame = Path(out), self.frame
         with _staged(folder, force=force) as stage:
-            self._write_into(stage)
-        return Report(self.content, self.frame, folder)
+            types = ColumnTypes()
+            types.add(without_ours(frame))
+            with _writing(folder):
+                writer = TableWriter(stage / "candidates.parquet", types.schema())
+                writer.add(frame)
+                writer.close()
+            _write_pages(stage, self.content, frame)
+        return Report(self.content, frame, folder)
 
-    def _write_into(self, stage: Path) -> None:
-        with _writing(stage.parent):
-            pq.write_table(_storable(self.frame), stage / "candidates.parquet", compression="zstd")
-            write_text(stage / "report.md", pages.markdown(self.content))
-            write_text(stage / "report.html", pages.html(self.content, self.frame))
-            write_json(stage / "report.json", self.content)
+
+class _Keeper:
+    """Takes the judged rows: writes them where there is a folder, keeps them where they are few, or the first of them.
+
+    Args:
+        stage: folder to write into, or None.
+        held: the input is in memory, so that the output may be.
+    """
+
+    def __init__(self, stage: Path | None, held: bool) -> None:
+        self._stage, self._held = stage, held
+        self._writer: TableWriter | None = None
+        self._chunks: list[pd.DataFrame] = []
+        self._kept = 0
+        self.whole = True
+
+    def begin(self, n: int, schema: pa.Schema) -> Sink:
+        self.whole = self._held or n <= MOST_HELD
+        if self._stage is not None:
+            self._writer = TableWriter(self._stage / "candidates.parquet", schema)
+        return self._take
+
+    def _take(self, frame: pd.DataFrame) -> None:
+        if self._writer is not None and self._stage is not None:
+            with _writing(self._stage.parent):
+                self._writer.add(frame)
+        if self.whole or self._kept < _PAGE_ROWS:
+            self._chunks.append(frame if self.whole else frame.head(_PAGE_ROWS - self._kept))
+            self._kept += len(self._chunks[-1])
+
+    def close(self) -> None:
+        if self._writer is not None and self._stage is not None:
+            with _writing(self._stage.parent):
+                self._writer.close()
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows that were kept, numbered from 0."""
+        return self._chunks[0] if len(self._chunks) == 1 else pd.concat(self._chunks, ignore_index=True)
 
 
 def evaluate(
     candidates: pd.DataFrame | Path | str | Iterable[str],
-    reference: Dataset | Path | str = "hybrid",
+    reference: Dataset | Path | str | Sequence[Dataset | Path | str] = "hybrid",
     *,
     rules: ValidityRules | None = None,
     column: str | None = None,
@@ -78,147 +129,71 @@ def evaluate(
     baselines: bool = True,
     out: Path | str | None = None,
     force: bool = False,
+    protocol_name: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Judge candidate formulas against a reference and against chance.
+    """Judge candidate formulas against references and against chance.
+
+    The candidates are gone through twice, in chunks, in memory that does not grow with their number (but for tables
+    that are in memory anyway, and for files of up to a million rows, whose judged table is kept).
 
     Args:
         candidates: a table, a file or a folder of files as `read_formula_table` reads them, or formulas. Columns with
             the names of `labels.COLUMNS` are replaced by what is found now, so that a `candidates.parquet` of an
             earlier report can be evaluated again.
-        reference: a dataset's name or file, or a loaded dataset; `novel` and `recovery` refer to it.
+        reference: a dataset's name or file, or a loaded dataset, or several of these. `novel` means in none of them;
+            `recovery`, the baselines and the distributions refer to the first.
         rules: how validity is judged; by default SMACT's ICSD24 states, alloys not waved through.
         column: the column of formulas, by default found.
-        seed: of the random baselines.
+        seed: of the random baselines, and of the draw that distributions are compared with.
         baselines: judge the three random baselines too.
-        out: a folder to write the report into.
+        out: a folder to write the report into; needed for files of more than a million rows.
         force: replace a report that is there.
+        protocol_name: what the report calls its settings, by default `default` or `custom`, after the rules.
         progress: see `Progress`.
 
     Raises:
-        DataError: no rows, no formula column, or no row that can be read.
+        DataError: no rows, no formula column, or no row that can be read; a reference without formulas.
+        OptionError: a negative seed, an unknown reference or one named twice, or a large file and no `out`.
         OutputError: `out` holds a report and `force` is off, or cannot be written.
     """
     rules = rules or ValidityRules()
     if seed < 0:
         raise OptionError(f"seed {seed}: at least 0")
-    if out is not None:
-        # The folder is claimed before the work, so that an unwritable one costs no time.
-        with _staged(Path(out), force=force) as stage:
-            report = _evaluate(candidates, reference, rules, column, seed, baselines, progress)
-            report._write_into(stage)
-        return Report(report.content, report.frame, Path(out))
-    return _evaluate(candidates, reference, rules, column, seed, baselines, progress)
 
-
-def _evaluate(
-    candidates: pd.DataFrame | Path | str | Iterable[str],
-    reference: Dataset | Path | str,
-    rules: ValidityRules,
-    column: str | None,
-    seed: int,
-    baselines: bool,
-    progress: Progress | None,
-) -> Report:
-    frame, column, source = _read_candidates(candidates, column)
-    if not len(frame):
-        raise DataError(f"{source}: no rows to evaluate")
-    parsed = parse_formulas(frame[column])
-    if not len(parsed.batch):
-        raise DataError(f"{source}: none of the {len(frame)} formulas can be read; {parsed.bad[0]}")
-    dataset = load_dataset(str(reference)) if isinstance(reference, str | Path) else reference
-    if not len(dataset.batch):
-        raise DataError(f"reference {dataset.name}: no formulas")
-    known = dataset.keyset()
-
-    judged = metrics.judge(
-        frame, column, known, rules, parsed=parsed, progress=_stage(progress, "candidates", len(parsed.batch))
-    )
-    count = metrics.counts(judged.frame)
-    fractions = metrics.fractions(count)
-    keys, valid = judged.batch.keys(), judged.frame["valid"].to_numpy(bool)[judged.rows]
-    parts = {part: dataset.part(part).keys() for part in ("train", "test")}
-    recovery = {part: metrics.recovered(keys, part_keys) for part, part_keys in parts.items()}
-    recovery_valid = {part: metrics.recovered(keys[valid], part_keys) for part, part_keys in parts.items()}
-
-    per_baseline: dict[str, dict[str, float]] = {}
-    n_random = min(max(len(frame), random_baselines.FEWEST), random_baselines.MOST)
-    if baselines:
-        per_baseline = random_baselines.judge_baselines(
-            dataset.batch,
+    def run(stage: Path | None) -> tuple[dict[str, Any], _Keeper]:
+        table = CandidateTable(candidates, column)
+        known = Known(open_references(reference))
+        keeper = _Keeper(stage, table.held)
+        found = evaluate_in_passes(
+            table,
             known,
-            n_random,
-            seed,
             rules,
-            progress=_stage(progress, "random baselines", len(BASELINES) * n_random),
+            seed,
+            with_baselines=baselines,
+            sink=keeper.begin,
+            progress=progress,
+            needs_file=stage is None,
         )
-    strongest = random_baselines.strongest(per_baseline)
-    content = {
-        "n": len(frame),
-        **fractions,
-        "recovery": {part: found["fraction"] for part, found in recovery.items()},
-        "recovery_valid": {part: found["fraction"] for part, found in recovery_valid.items()},
-        "baseline": strongest,
-        "enrichment": random_baselines.enrichment(fractions, strongest),
-        "baselines": per_baseline,
-        "groups": metrics.group_metrics(judged.frame),
-        "intervals": metrics.intervals(count),
-        "counts": {**count, "bad": len(judged.bad), "recovery": recovery, "recovery_valid": recovery_valid},
-        "bad": [
-            {"row": bad.row, "formula": bad.formula[:200], "reason": bad.reason} for bad in judged.bad[:_MAX_BAD_LISTED]
-        ],
-        "protocol": {
-            "oxidation_states": rules.oxidation_states,
-            "include_alloys": rules.include_alloys,
-            "mixed_valence": rules.mixed_valence,
-            "reference": dataset.name,
-            "reference_sha256": dataset.sha256,
-            "reference_size": len(known),
-            "deduplication": "reduced composition (128-bit key)",
-            "novel_means": novelty_in_words(dataset.name),
-            "seed": seed,
-            "source": source,
-            "versions": versions("smact", "pymatgen-core", "numpy"),
-        },
-    }
-    return Report(content, judged.frame)
+        keeper.close()
+        names = [one.name for one in known.references]
+        return report_content(found, names, rules, seed, table.source, protocol_name), keeper
+
+    if out is None:
+        content, keeper = run(None)
+        return Report(content, keeper.frame)
+    # The folder is claimed before the work, so that an unwritable one costs no time.
+    with _staged(Path(out), force=force) as stage:
+        content, keeper = run(stage)
+        _write_pages(stage, content, keeper.frame)
+    return Report(content, keeper.frame if keeper.whole else None, Path(out))
 
 
-def _read_candidates(
-    candidates: pd.DataFrame | Path | str | Iterable[str], column: str | None
-) -> tuple[pd.DataFrame, str, str]:
-    """The candidate table, its formula column, and what to call it in a message."""
-    if isinstance(candidates, pd.DataFrame):
-        frame, source = candidates, "the table"
-        column = find_formula_column(frame.columns, column, source)
-    elif isinstance(candidates, str | Path):
-        source = str(candidates)
-        frame, column = read_formula_table(candidates, column)
-    else:
-        frame, column, source = pd.DataFrame({"formula": list(candidates)}, dtype=object), "formula", "the list"
-    if not frame.columns.is_unique:
-        raise DataError(f"{source}: two columns are called {frame.columns[frame.columns.duplicated()][0]!r}")
-    if column in COLUMNS:
-        # A column of that name is replaced, and the input's text would be lost with it.
-        if "formula" in frame:
-            raise DataError(f"{source}: column {column!r} would be replaced; rename it, or evaluate 'formula'")
-        frame, column = frame.rename(columns={column: "formula"}), "formula"
-    return frame, column, source
-
-
-def _stage(progress: Progress | None, stage: str, total: int) -> Callable[[int], None] | None:
-    """A counter of one stage for `validity.check`."""
-    if progress is None:
-        return None
-    done = 0
-    progress(stage, 0, total)
-
-    def advance(amount: int) -> None:
-        nonlocal done
-        done += amount
-        progress(stage, done, total)
-
-    return advance
+def _write_pages(stage: Path, content: dict[str, Any], frame: pd.DataFrame) -> None:
+    with _writing(stage.parent):
+        write_text(stage / "report.md", pages.markdown(content))
+        write_text(stage / "report.html", pages.html(content, frame))
+        write_json(stage / "report.json", content)
 
 
 @contextmanager
@@ -257,20 +232,3 @@ def _staged(folder: Path, *, force: bool) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
         if not existed and not any(folder.iterdir()):
             folder.rmdir()
-
-
-def _storable(frame: pd.DataFrame) -> pa.Table:
-    """The frame as Parquet can hold it: columns of mixed types as text, and a column without a value as text too."""
-    frame = frame.copy(deep=False)
-    frame.columns = pd.Index([str(name) for name in frame.columns])
-    for name in frame.columns:
-        if not pd.api.types.is_object_dtype(frame[name].dtype):
-            continue
-        present = frame[name].notna()
-        if not all(isinstance(value, str) for value in frame.loc[present, name]):
-            frame[name] = frame[name].astype(str).astype(object).where(present, None)
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    for place, field in enumerate(table.schema):
-        if pa.types.is_null(field.type):
-            table = table.set_column(place, field.with_type(pa.string()), table[place].cast(pa.string()))
-    return table

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Element
 from smact import metals
 from smact.screening import smact_validity
 
-from matgen.composition import CompositionBatch
-from matgen.evaluate import metrics
+from matgen.composition import parse_formulas
+from matgen.evaluate import Report, evaluate, metrics
 from matgen.evaluate.labels import COLUMNS, METRICS
+from matgen.evaluate.tally import Tally
 from matgen.references import KeySet
 
 from .standin import FORMULAS, Reference
@@ -73,15 +74,15 @@ def oracle(rows: list[str], known: list[str]) -> dict[str, list]:
 
 
 @pytest.fixture(scope="module")
-def judged() -> metrics.Judged:
+def judged() -> Report:
     frame = pd.DataFrame({"name": np.arange(406), "formula": candidates()}, index=np.arange(406)[::-1])
     before = frame.copy()
-    result = metrics.judge(frame, "formula", Reference().keyset())
+    result = evaluate(frame, Reference(), baselines=False)
     pd.testing.assert_frame_equal(frame, before)
     return result
 
 
-def test_rows_match_a_plain_loop(judged: metrics.Judged) -> None:
+def test_rows_match_a_plain_loop(judged: Report) -> None:
     rows = candidates()
     expected, frame = oracle(rows, FORMULAS), judged.frame
     assert list(frame.columns) == ["name", "formula", *COLUMNS]
@@ -96,18 +97,20 @@ def test_rows_match_a_plain_loop(judged: metrics.Judged) -> None:
     assert frame["electronegativity_balanced"].tolist() == expected["balanced"]
     assert frame["valid"].tolist() == expected["balanced"]
     assert frame["novel"].tolist() == expected["novel"]
-    assert frame["reason"].notna().tolist() == [not parsed for parsed in expected["parsed"]]
-    assert [bad.formula for bad in judged.bad] == BAD
+    # A reason for every row that was not read or not balanced, a witness for every neutral one.
+    assert frame["reason"].isna().tolist() == expected["balanced"]
+    assert frame["oxidation_states"].notna().tolist() == expected["neutral"]
+    assert [bad["formula"] for bad in judged.content["bad"]] == BAD
 
 
-def test_fractions_match_a_plain_loop(judged: metrics.Judged) -> None:
+def test_fractions_match_a_plain_loop(judged: Report) -> None:
     rows = candidates()
     expected, n = oracle(rows, FORMULAS), len(rows)
     distinct = {c for c in expected["composition"] if c}
     novel = {c for c, is_novel in zip(expected["composition"], expected["novel"], strict=True) if is_novel}
     valid = {c for c, balanced in zip(expected["composition"], expected["balanced"], strict=True) if balanced}
-    found = metrics.fractions(metrics.counts(judged.frame))
-    assert list(found) == list(METRICS)
+    found = {name: judged.content[name] for name in METRICS}
+    assert found == metrics.fractions(judged.content["counts"])
     assert found == pytest.approx(
         {
             "parsed": (n - len(BAD)) / n,
@@ -119,7 +122,7 @@ def test_fractions_match_a_plain_loop(judged: metrics.Judged) -> None:
             "valid_unique_novel": len(valid & novel) / n,
         }
     )
-    groups = metrics.group_metrics(judged.frame)
+    groups = judged.content["groups"]
     for name, wanted in (("ionic", False), ("all_metal", True)):
         members = [i for i in range(n) if expected["parsed"][i] and expected["all_metal"][i] == wanted]
         inside = {expected["composition"][i] for i in members}
@@ -132,34 +135,44 @@ def test_fractions_match_a_plain_loop(judged: metrics.Judged) -> None:
 def test_recovery_matches_sets() -> None:
     reference = Reference()
     rows = ["O3SrTi", "Sr2Ti2O6", "NaCl", "BaTiO3", "Li7Fe3", "CaCO3"]
-    keys = CompositionBatch.from_formulas(rows).keys()
+    content = evaluate(rows, reference, baselines=False).content
     got = {Composition(row).reduced_composition for row in rows}
     for part in ("train", "test"):
         known = {Composition(f).reduced_composition for f in reference.part(part).formulas()}
-        found = metrics.recovered(keys, reference.part(part).keys())
+        found = content["counts"]["recovery"][part]
         assert (found["found"], found["of"]) == (len(known & got), len(known))
-        assert found["fraction"] == pytest.approx(len(known & got) / len(known))
-    assert metrics.recovered(keys, keys[:0])["fraction"] is None
-    assert metrics.recovered(keys[:0], keys)["fraction"] == 0.0
-    assert metrics.recovered(keys, np.repeat(keys, 3, axis=0)) == {"found": 5, "of": 5, "fraction": 1.0}
+        assert content["recovery"][part] == found["fraction"] == pytest.approx(len(known & got) / len(known))
+    only_train = evaluate(rows, Reference(["NaCl", "KCl"]), baselines=False).content
+    assert only_train["recovery"] == {"train": 0.5, "test": None}
+    repeated = Reference(["NaCl", "Na2Cl2"])
+    assert evaluate(rows, repeated, baselines=False).content["counts"]["recovery"]["train"]["of"] == 1
 
 
-def test_columns_of_an_earlier_evaluation_are_replaced(judged: metrics.Judged) -> None:
-    again = metrics.judge(judged.frame.assign(valid="stale"), "formula", Reference().keyset())
+def test_columns_of_an_earlier_evaluation_are_replaced(judged: Report) -> None:
+    again = evaluate(judged.frame.assign(valid="stale"), Reference(), baselines=False)
     pd.testing.assert_frame_equal(again.frame, judged.frame)
 
 
 def test_no_row_parsed_gives_zeros() -> None:
-    known = Reference().keyset()
-    frame = metrics.judge(pd.DataFrame({"formula": ["Xx", None]}, dtype=object), "formula", known).frame
-    assert metrics.fractions(metrics.counts(frame)) == dict.fromkeys(METRICS, 0.0)
-    assert metrics.group_metrics(frame)["ionic"]["n"] == 0
-    assert frame["reason"].tolist() == ["no element 'Xx'", "missing"]
+    judged = metrics.judge_alone(2, parse_formulas(["Xx", None]), Reference().keyset().contains)
+    tally = Tally(2)
+    tally.add(judged)
+    assert metrics.fractions(tally.count()) == dict.fromkeys(METRICS, 0.0)
+    assert tally.groups()["ionic"]["n"] == 0
+    assert judged.columns()["reason"].tolist() == ["no element 'Xx'", "missing"]
 
 
 def test_empty_known_set_makes_everything_novel() -> None:
     known = KeySet(np.zeros((0, 2), dtype=np.uint64))
-    assert metrics.judge(pd.DataFrame({"formula": ["NaCl"]}), "formula", known).frame["novel"].tolist() == [True]
+    judged = metrics.judge_alone(1, parse_formulas(["NaCl"]), known.contains)
+    assert judged.columns()["novel"].tolist() == [True]
+
+
+@pytest.mark.parametrize("symbols", [["Li", "O"], [e.symbol for e in Element][:40]])
+def test_very_wide_formulas_are_written_as_the_others(symbols: list[str]) -> None:
+    rows = ["NaCl", "".join(symbols), "Fe2O3", "".join(f"{symbol}2" for symbol in symbols[:13]) + "Og3"]
+    batch = parse_formulas(rows).batch
+    assert metrics.formulas(batch).tolist() == batch.formulas().tolist()
 
 
 @settings(deadline=None)

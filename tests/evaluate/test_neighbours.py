@@ -13,7 +13,6 @@ from matgen.composition import CompositionBatch
 from matgen.evaluate.neighbours import NEIGHBOURS, near_duplicates, swapped
 from matgen.references import KeySet
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:No Pauling electronegativity")
 
 

@@ -11,11 +11,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 
@@ -23,10 +26,15 @@ from matgen.composition import sort_keys
 from matgen.errors import DataError, OptionError, OutputError
 from matgen.references import checked_keys, find_keys
 
+_T = TypeVar("_T")
+_S = TypeVar("_S")
+
 _BUCKET_BITS = 10
 _BUCKETS = 1 << _BUCKET_BITS
 _BYTES_A_ROW = 256
 """Memory that a key takes while its group is worked on: itself, its place in the sorted order, and copies of both."""
+_THREADS = 2
+"""Groups of buckets that are worked on at once. Sorting holds no lock, but more would share one disk and one cache."""
 _LARGEST_BLOCK = 1 << 19
 """Keys. Larger blocks are slower: they leave the processor's cache, and the system clears fresh memory each time."""
 
@@ -95,7 +103,7 @@ class Membership:
         self._candidates = _Spill(self._open(), self._block // 4)
         self._spills: dict[str, _Spill] = {}
         self._counts: dict[str, ReferenceCount] | None = None
-        self._answers: IO[bytes] | None = None
+        self._answers: _Disk | None = None
         self._answered = False
         self._last_row = -1
 
@@ -186,7 +194,7 @@ class Membership:
             with self._on_disk():
                 start, stop = self._candidates.span(run, 0, _BUCKETS)
                 rows = self._candidates.read(start, stop)[:, 2].astype(np.int64)
-                answers = _read(self._answers, start, np.empty(stop - start, dtype=record))
+                answers = self._answers.read(start, np.empty(stop - start, dtype=record))
             order = np.argsort(rows)
             answers = answers[order]
             yield Found(rows[order], answers["first"].astype(np.int64), answers["part"])
@@ -202,13 +210,17 @@ class Membership:
             spill.flush()
         hashes = [hashlib.sha256() for _ in spills]
         sizes = np.zeros((len(spills), 256), dtype=np.int64)
-        for low, high in self._groups(spills, answer=answer):
-            known = [spill.distinct(low, high, self._block) for spill in spills]
-            for keys_and_codes, digest, size in zip(known, hashes, sizes, strict=True):
-                digest.update(np.ascontiguousarray(keys_and_codes[:, :2], dtype="<u8").tobytes())
-                size += np.bincount(keys_and_codes[:, 2].astype(np.int64), minlength=256)
+
+        def work_on(group: tuple[int, int]) -> list[np.ndarray]:
+            known = [spill.distinct(*group, self._block) for spill in spills]
             if answer:
-                self._answer(low, high, known)
+                self._answer(*group, known)
+            return known
+
+        for known in _in_threads(work_on, self._groups(spills, answer=answer)):
+            for keys_and_codes, digest, size in zip(known, hashes, sizes, strict=True):
+                digest.update(np.ascontiguousarray(keys_and_codes[:, :2], dtype="<u8").data)
+                size += np.bincount(keys_and_codes[:, 2].astype(np.int64), minlength=256)
         self._counts = {
             name: ReferenceCount(
                 int(size.sum()), {int(code): int(size[code]) for code in np.flatnonzero(size)}, digest.hexdigest()
@@ -223,7 +235,7 @@ class Membership:
             in_bucket = in_bucket + self._candidates.in_bucket
         low, total = 0, 0
         for bucket, size in enumerate(in_bucket.tolist()):
-            if total + size > self._block // 2 and bucket > low:
+            if total + size > self._block // (2 * _THREADS) and bucket > low:
                 yield low, bucket
                 low, total = bucket, 0
             total += size
@@ -249,20 +261,19 @@ class Membership:
             answers = answers[place[len(both) - len(block) :]]
             begin = 0
             for start, stop in spans:
-                self._answers.seek(start * record.itemsize)
-                _write(self._answers, answers[begin : begin + stop - start].view(np.uint8))
+                self._answers.write(start, answers[begin : begin + stop - start])
                 begin += stop - start
 
     def _refuse_after_results(self) -> None:
         if self._answers is not None:
             raise OptionError("nothing can be added once results were asked for")
 
-    def _open(self) -> IO[bytes]:
+    def _open(self) -> _Disk:
         with self._on_disk():
             if self._folder is not None:
                 self._folder.mkdir(parents=True, exist_ok=True)
             # Unbuffered: blocks are large, and a full disk is met where it is met, not when the file is closed.
-            return self._files.enter_context(tempfile.TemporaryFile(dir=self._folder, buffering=0))
+            return _Disk(self._files.enter_context(tempfile.TemporaryFile(dir=self._folder, buffering=0)))
 
     @contextlib.contextmanager
     def _on_disk(self) -> Iterator[None]:
@@ -275,14 +286,30 @@ class Membership:
             ) from error
 
 
+def _in_threads(work: Callable[[_T], _S], items: Iterable[_T]) -> Iterator[_S]:
+    """What `work` makes of each item, in order, a few items at a time."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting: deque[Future[_S]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > _THREADS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()
+
+
 class _Spill:
     """Rows of two key lanes and one number, uint64 `(m, 3)`, on disk in runs that are sorted by bucket.
 
     Within a bucket of a run rows keep the order in which they came.
     """
 
-    def __init__(self, file: IO[bytes], run_rows: int) -> None:
-        self._file = file
+    def __init__(self, disk: _Disk, run_rows: int) -> None:
+        self._disk = disk
         self._run_rows = run_rows
         self._waiting: list[np.ndarray] = []
         self._n_waiting = 0
@@ -316,8 +343,7 @@ class _Spill:
         self._waiting, self._n_waiting = [], 0
         bucket = (rows[:, 0] >> np.uint64(64 - _BUCKET_BITS)).astype(np.uint16)
         rows = rows[np.argsort(bucket, kind="stable")]
-        self._file.seek(self._end * 24)
-        _write(self._file, rows)
+        self._disk.write(self._end, rows)
         bounds = self._end + np.concatenate(([0], np.cumsum(np.bincount(bucket, minlength=_BUCKETS))))
         self._bounds = np.concatenate([self._bounds, bounds[None]])
         self._end += len(rows)
@@ -327,7 +353,7 @@ class _Spill:
         return int(self._bounds[run, low]), int(self._bounds[run, high])
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        return _read(self._file, start, np.empty((stop - start, 3), dtype=np.uint64))
+        return self._disk.read(start, np.empty((stop - start, 3), dtype=np.uint64))
 
     def blocks(self, low: int, high: int, size: int) -> Iterator[tuple[list[tuple[int, int]], np.ndarray]]:
         """The rows of some buckets, run by run in the order they came, in blocks of at most about `size` rows.
@@ -359,20 +385,29 @@ class _Spill:
         return found
 
 
-def _write(file: IO[bytes], rows: np.ndarray) -> None:
-    """All of the bytes: an unbuffered file may take fewer at once."""
-    rest = rows.data.cast("B")
-    while len(rest):
-        rest = rest[file.write(rest) :]
+class _Disk:
+    """An unnamed file of rows of equal length, for several threads."""
 
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._lock = threading.Lock()
 
-def _read(file: IO[bytes], start: int, into: np.ndarray) -> np.ndarray:
-    """Fill an array with the records from `start` on."""
-    file.seek(start * into.itemsize * (into.shape[1] if into.ndim == 2 else 1))
-    rest = into.view(np.uint8).reshape(-1).data
-    while len(rest):
-        got = file.readinto(rest)  # type: ignore[attr-defined]
-        if not got:
-            raise OSError("spilled data was cut short")
-        rest = rest[got:]
-    return into
+    def write(self, start: int, rows: np.ndarray) -> None:
+        """Write rows, of which the first is the file's row `start`."""
+        rest = np.ascontiguousarray(rows).view(np.uint8).reshape(-1).data
+        with self._lock:
+            self._file.seek(start * (len(rest) // len(rows)))
+            while len(rest):  # an unbuffered file may take fewer bytes at once
+                rest = rest[self._file.write(rest) :]
+
+    def read(self, start: int, into: np.ndarray) -> np.ndarray:
+        """Fill an array with the rows from `start` on."""
+        rest = into.view(np.uint8).reshape(-1).data
+        with self._lock:
+            self._file.seek(start * (len(rest) // max(1, len(into))))
+            while len(rest):
+                got = self._file.readinto(rest)  # type: ignore[attr-defined]
+                if not got:
+                    raise OSError("spilled data was cut short")
+                rest = rest[got:]
+        return into

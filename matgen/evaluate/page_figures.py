@@ -13,7 +13,9 @@ from matgen.evaluate.figures import Series
 from matgen.evaluate.labels import DISTRIBUTIONS, METRICS
 
 _FORMULAS, _IONS = 12, 16
-_MOST_ATOMS = 60
+_MOST_ATOMS, _MOST_ELEMENTS = 60, 12
+_MOST_LETTERS = 20
+"""Of a category's name; an anonymous formula of dozens of elements would leave no room for bars."""
 _LEAST_SHOWN = 1e-3
 """Share below which a number of elements gets no bar beyond the others."""
 
@@ -103,24 +105,31 @@ _Sides = Sequence[tuple[str, Mapping[str, Mapping[str, float]]]]
 
 
 def _whole_number_bars(sides: _Sides, key: str, x_label: str) -> Drawing:
-    last = max(int(category) for _, found in sides for category, share in found[key].items() if share >= _LEAST_SHOWN)
-    numbers = range(1, last + 1)
-    series = [Series(name, _percents([found[key].get(str(x), 0.0) for x in numbers])) for name, found in sides]
+    shown = [int(category) for _, found in sides for category, share in found[key].items() if share >= _LEAST_SHOWN]
+    numbers = range(1, min(max(shown, default=1), _MOST_ELEMENTS) + 1)
     title = DISTRIBUTIONS[key].title
-    return Drawing(title, Markup(figures.bars(title, [str(x) for x in numbers], series, x_label, _unit(key))))
+    drawing = figures.bars(title, [str(x) for x in numbers], _of_numbers(sides, key, numbers), x_label, _unit(key))
+    return Drawing(title, Markup(drawing), _beyond(sides, key, numbers, "elements"))
 
 
 def _whole_number_steps(sides: _Sides, key: str, x_label: str) -> Drawing:
-    last = max(_reach(found[key]) for _, found in sides)
-    numbers = list(range(1, min(last, _MOST_ATOMS) + 1))
-    series = [Series(name, _percents([found[key].get(str(x), 0.0) for x in numbers])) for name, found in sides]
-    beyond = [
-        f"{name} {page_tables.percent(max(0.0, 1.0 - sum(found[key].get(str(x), 0.0) for x in numbers)), 1)}"
-        for name, found in sides
-    ]
+    numbers = range(1, min(max(_reach(found[key]) for _, found in sides), _MOST_ATOMS) + 1)
     title = DISTRIBUTIONS[key].title
-    caption = f"With more than {numbers[-1]} atoms: {', '.join(beyond)}."
-    return Drawing(title, Markup(figures.steps(title, numbers, series, x_label, _unit(key))), caption)
+    drawing = figures.steps(title, numbers, _of_numbers(sides, key, numbers), x_label, _unit(key))
+    return Drawing(title, Markup(drawing), _beyond(sides, key, numbers, "atoms"))
+
+
+def _of_numbers(sides: _Sides, key: str, numbers: range) -> list[Series]:
+    return [Series(name, _percents([found[key].get(str(x), 0.0) for x in numbers])) for name, found in sides]
+
+
+def _beyond(sides: _Sides, key: str, numbers: range, of: str) -> str:
+    """What the figure leaves out at its right end."""
+    beyond = []
+    for name, found in sides:
+        share = 1.0 - sum(found[key].get(str(x), 0.0) for x in numbers)
+        beyond.append(f"{name} {page_tables.percent(share if share > 1e-6 else 0.0, 1)}")
+    return f"With more than {numbers[-1]} {of}: {', '.join(beyond)}."
 
 
 def _most_frequent(sides: _Sides, key: str, most: int) -> Drawing:
@@ -132,7 +141,8 @@ def _most_frequent(sides: _Sides, key: str, most: int) -> Drawing:
     shown = sorted(largest, key=lambda category: (-largest[category], category))[:most]
     series = [Series(name, _percents([found[key].get(category, 0.0) for category in shown])) for name, found in sides]
     title = DISTRIBUTIONS[key].title
-    drawing = figures.bars(title, shown, series, _unit(key), "", sideways=True)
+    names = [name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…" for name in shown]
+    drawing = figures.bars(title, names, series, _unit(key), "", sideways=True)
     return Drawing(title, Markup(drawing), f"{sentence(DISTRIBUTIONS[key].meaning)}; the {len(shown)} most frequent.")
 
 

@@ -108,10 +108,12 @@ def _table(
         cell, (row, column) = cell_of(symbol), _place(z)
         x, y = column * _CELL, row * _CELL
         fill = f'fill="{cell.colour}"' if cell.colour else 'class="empty"'
-        ink = f' fill="{_ink(cell.colour)}"' if cell.colour else ' class="absent"'
-        faint = ' opacity="0.35"' if cell.faint else ""
+        if cell.faint:
+            fill += ' fill-opacity="0.3"'
+        # On a faint colour the page shows through, and with it the page's own text stands out.
+        ink = f' fill="{_ink(cell.colour)}"' if cell.colour and not cell.faint else ' class="absent"'
         parts.append(
-            f"<g{faint}><title>{escape(cell.tooltip)}</title>"
+            f"<g><title>{escape(cell.tooltip)}</title>"
             f'<rect x="{x + 1}" y="{y + 1}" width="{_CELL - 2}" height="{_CELL - 2}" rx="3" {fill}/>'
             f'<text x="{x + _CELL / 2:g}" y="{y + (17 if cell.value else 25)}" font-size="14" font-weight="600"{ink}>'
             f"{symbol}</text>"

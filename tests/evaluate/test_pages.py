@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matgen.chemistry import SYMBOLS
 from matgen.evaluate import evaluate, pages
 from matgen.evaluate.labels import DISTRIBUTIONS, METRICS
 from matgen.evaluate.page_candidates import MOST_ROWS, PAGE_ROWS, candidates, embedded_json
@@ -202,3 +203,19 @@ def test_ten_thousand_candidates_weigh_less_than_two_megabytes(report) -> None:
     long = pd.concat([report.frame.drop(columns="<b>note</b>")] * 200, ignore_index=True).head(10_000)
     assert len(long) == 10_000
     assert len(pages.html({**report.content, "n": 10_000}, long).encode()) < 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("rows", "known"),
+    [
+        (["H"], FORMULAS),
+        (["".join(SYMBOLS[1:90]), "NaCl", "Fe500O701"], FORMULAS),  # 89 elements, 1,201 atoms
+        (["NaCl"], ["NaCl"]),  # no held-out part
+        (["XeAr", "HeNe"], ["KCl"]),  # no witness, nothing in common
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_odd_candidates_are_drawn_too(rows: list[str], known: list[str]) -> None:
+    result = evaluate(rows, Reference(known), baselines=False)
+    page = pages.html(result.content, result.frame)
+    assert page.count("<svg") >= 8 and "nan" not in re.sub(r"<script.*", "", page, flags=re.DOTALL).lower().split()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from matgen.composition import CompositionBatch
 from matgen.datasets import PARTS, load_dataset, read_formula_table, split_batch
 from matgen.datasets import stream as module
-from matgen.datasets.stream import iterate_formula_table, open_reference
+from matgen.datasets.stream import ahead, iterate_formula_table, open_reference
 from matgen.errors import DataError, OptionError
 
 
@@ -306,3 +308,49 @@ def test_batches_may_be_left_early(tmp_path: Path, always_streamed: None) -> Non
     for _ in reference.batches():
         break
     assert len(reference.sample) == len(load_dataset(path))
+
+
+def test_ahead_gives_the_same_items_and_errors() -> None:
+    def items(stop: int, fails: bool) -> Iterator[int]:
+        yield from range(stop)
+        if fails:
+            raise DataError("broken")
+
+    assert list(ahead(items(0, False))) == []
+    assert list(ahead(ahead(items(100, False)))) == list(range(100))
+    met = []
+    with pytest.raises(DataError, match="broken"):
+        for item in ahead(items(3, True)):
+            met.append(item)
+    assert met == [0, 1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    """A process that goes through a table twenty times as long needs hardly more memory."""
+    peaks = []
+    formulas = _formulas(50_000)
+    for files in (1, 20):
+        folder = tmp_path / str(files)
+        folder.mkdir()
+        for number in range(files):
+            pq.write_table(pa.table({"formula": formulas}), folder / f"{number}.parquet")
+        shown = subprocess.run(
+            [sys.executable, "-c", _MEASURE, str(folder)], capture_output=True, text=True, check=True
+        )
+        rows, peak = map(int, shown.stdout.split())
+        assert rows == files * len(formulas)
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] + 30 * 1024  # kibibytes; a million formulas as Python text are 60 MB
+
+
+_MEASURE = """
+import sys
+from matgen.composition import parse_formulas
+from matgen.datasets.stream import iterate_formula_table
+rows = 0
+for frame, column in iterate_formula_table(sys.argv[1], rows_per_chunk=20_000):
+    rows += len(parse_formulas(frame[column]).batch)
+print(rows, next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))
+"""

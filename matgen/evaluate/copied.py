@@ -113,7 +113,7 @@ def _verdict(
     reference: str,
 ) -> str:
     if longest_run >= LONG_RUN:
-        return f"{longest_run:,} rows in a row repeat consecutive rows of {reference}: copied"
+        return f"{longest_run:,} rows in a row repeat consecutive rows of {reference}: copied (or both are sorted)"
     if not train["found"] and not test["found"]:
         return f"nothing of {reference} is repeated"
     if ratio is None or interval is None:

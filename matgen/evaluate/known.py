@@ -103,8 +103,7 @@ class Known:
             for batch, part in reference.batches():
                 keys = batch.keys()
                 membership.add_reference(reference.name, keys, cell_codes(part, batch.n_elements))
-                system_keys = np.unique(batch.chemical_system_keys(), axis=0)
-                systems.add_reference("all", system_keys, np.ones(len(system_keys), dtype=np.uint8))
+                systems.add_reference("all", batch.chemical_system_keys(), np.ones(len(batch), dtype=np.uint8))
                 rows, total = rows + len(keys), total + len(keys)
                 if kept is not None:
                     kept = [*kept, keys] if total <= IN_MEMORY else None

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from matgen.composition import parse_formulas
+from matgen.composition import first_occurrence, parse_formulas
 from matgen.errors import DataError, OptionError
 from matgen.evaluate import baselines as random_baselines
 from matgen.evaluate import metrics, neighbours
@@ -186,8 +186,7 @@ class _FirstLook:
             membership.add_candidates(rows, batch.keys())
             system_keys = batch.chemical_system_keys()
             sketch.add(system_keys[:, 0])
-            _, first = np.unique(system_keys, axis=0, return_index=True)
-            first.sort()
+            first = np.flatnonzero(first_occurrence(system_keys) == np.arange(len(batch)))
             systems.add_candidates(rows[first], system_keys[first])
             types.add(without_ours(chunk.frame))
             n, n_parsed = n + len(chunk.frame), n_parsed + len(batch)

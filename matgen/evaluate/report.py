@@ -17,9 +17,10 @@ from matgen.datasets import Dataset
 from matgen.datasets.storage import read_table
 from matgen.errors import OptionError, OutputError
 from matgen.evaluate import pages
-from matgen.evaluate.candidate_table import CandidateTable, ColumnTypes, TableWriter, without_ours
+from matgen.evaluate.candidate_table import CandidateTable, ColumnTypes, TableWriter, plain, without_ours
 from matgen.evaluate.content import report_content
 from matgen.evaluate.known import Known, open_references
+from matgen.evaluate.labels import COLUMNS
 from matgen.evaluate.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
 from matgen.files import write_json, write_text
 from matgen.validity import ValidityRules
@@ -105,7 +106,7 @@ class _Keeper:
             with _writing(self._stage.parent):
                 self._writer.add(frame)
         if self.whole or self._kept < _PAGE_ROWS:
-            self._chunks.append(frame if self.whole else frame.head(_PAGE_ROWS - self._kept))
+            self._chunks.append(plain(frame if self.whole else frame.head(_PAGE_ROWS - self._kept)))
             self._kept += len(self._chunks[-1])
 
     def close(self) -> None:
@@ -116,7 +117,10 @@ class _Keeper:
     @property
     def frame(self) -> pd.DataFrame:
         """The rows that were kept, numbered from 0."""
-        return self._chunks[0] if len(self._chunks) == 1 else pd.concat(self._chunks, ignore_index=True)
+        if len(self._chunks) == 1:
+            return self._chunks[0]
+        frame = pd.concat(self._chunks, ignore_index=True)
+        return frame[[*(name for name in frame.columns if name not in COLUMNS), *COLUMNS]]
 
 
 def evaluate(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Composition
 
 from matgen.chemistry import IS_METAL, ORDER_RANK, SYMBOLS
-from matgen.composition import CompositionBatch, first_occurrence, parse_formulas
+from matgen.composition import CompositionBatch, first_occurrence, parse_formulas, sort_keys
 from matgen.errors import FormulaError
 
 # pymatgen says at each look that the heaviest elements and the noble gases have no electronegativity.
@@ -260,3 +260,17 @@ def test_first_occurrence(rows: list[str]) -> None:
     seen: dict[str, int] = {}
     expected = [seen.setdefault(Composition(row).reduced_formula, i) for i, row in enumerate(rows)]
     assert first_occurrence(CompositionBatch.from_formulas(rows).keys()).tolist() == expected
+
+
+_LANE = st.sampled_from([0, 1, 2, 2**63, 2**64 - 1])
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(_LANE, _LANE), max_size=40))
+def test_first_occurrence_whatever_the_lanes_share(keys: list[tuple[int, int]]) -> None:
+    array = np.array(keys, dtype=np.uint64).reshape(-1, 2)
+    seen: dict[tuple[int, int], int] = {}
+    assert first_occurrence(array).tolist() == [seen.setdefault(key, i) for i, key in enumerate(keys)]
+    order, new = sort_keys(array)
+    assert [keys[i] for i in order] == sorted(keys)
+    assert [keys[i] for i in order[new]] == sorted(set(keys))

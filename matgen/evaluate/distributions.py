@@ -24,6 +24,7 @@ import numpy as np
 from matgen.chemistry import SYMBOLS
 from matgen.composition import CompositionBatch
 from matgen.evaluate.labels import DISTRIBUTIONS
+from matgen.evaluate.widths import narrowed
 from matgen.validity import Ions
 
 MOST_OTHERS = 200_000
@@ -116,7 +117,7 @@ class Census:
         for name, number in (("n_elements", batch.n_elements), ("n_atoms", batch.n_atoms)):
             self.counts[name].add(number.astype(np.uint64), lambda at, number=number: _numerals(number[at]))  # type: ignore[misc]
         self.counts["anonymous_formulas"].add(
-            stoichiometry_codes(batch), lambda at: _trimmed(batch[at]).anonymous_formulas()
+            stoichiometry_codes(batch), lambda at: narrowed(batch[at]).anonymous_formulas()
         )
         ions = ion_elements.astype(np.int64) * 256 + ion_states.astype(np.int64) + _STATE_OFFSET
         self.counts["oxidation_states"].add(ions.astype(np.uint64), lambda at: _ion_names(ions[at]))
@@ -204,9 +205,3 @@ def _ion_names(ions: np.ndarray) -> np.ndarray:
 
 def _numerals(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(str).astype(object)
-
-
-def _trimmed(batch: CompositionBatch) -> CompositionBatch:
-    """The batch without columns that are padding throughout, so that text costs no more than it must."""
-    width = max(int(batch.n_elements.max(initial=1)), 1)
-    return CompositionBatch(batch.elements[:, :width], batch.counts[:, :width])

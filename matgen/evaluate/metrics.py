@@ -17,6 +17,7 @@ import pandas as pd
 from matgen.composition import BadFormula, CompositionBatch, ParsedFormulas, first_occurrence
 from matgen.evaluate.labels import COLUMNS
 from matgen.evaluate.neighbours import near_duplicates
+from matgen.evaluate.widths import by_width
 from matgen.validity import Explanation, Validity, ValidityRules, explain
 
 Contains = Callable[[np.ndarray], np.ndarray]
@@ -31,11 +32,6 @@ _TRIALS = {
     "valid_unique_novel": "n",
 }
 """Fractions that get a binomial interval, and what they are a share of. `unique` is none of them: it falls with n."""
-
-_WIDE = 12
-"""Elements from which on text is written apart, so that one very wide formula does not widen all rows' arrays."""
-
-_WIDE_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -147,7 +143,7 @@ def judge(
             looked_at &= first <= examined
         chosen = np.flatnonzero(looked_at[representative])
         found = np.full(len(representative), None, dtype=object)
-        found[chosen] = near_duplicates(narrowed(batch[representative[chosen]]), known)
+        found[chosen] = near_duplicates(batch[representative[chosen]], known)
         near = found[place]
     explanation = explain(batch[representative], rules, progress=progress)
     return Judged(start, n, batch, rows, first, part, near, explanation, place, parsed.bad)
@@ -204,23 +200,11 @@ def ratio(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def narrowed(batch: CompositionBatch) -> CompositionBatch:
-    """The batch without columns that are padding throughout."""
-    width = max(int(batch.n_elements.max(initial=1)), 1)
-    return CompositionBatch(batch.elements[:, :width], batch.counts[:, :width])
-
-
 def formulas(batch: CompositionBatch) -> np.ndarray:
     """`batch.formulas()`, rows of very many elements apart, object `(n,)`."""
-    if batch.elements.shape[1] <= _WIDE:
-        return batch.formulas()
     texts = np.empty(len(batch), dtype=object)
-    n_elements = batch.n_elements
-    wide = np.flatnonzero(n_elements > _WIDE)
-    blocks = [np.flatnonzero(n_elements <= _WIDE)]
-    blocks += [wide[start : start + _WIDE_ROWS] for start in range(0, len(wide), _WIDE_ROWS)]
-    for rows in blocks:
-        texts[rows] = narrowed(batch[rows]).formulas()
+    for rows, block in by_width(batch, max(len(batch), 1)):
+        texts[rows] = block.formulas()
     return texts
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS, ORDER_RANK
 from matgen.composition import CompositionBatch
+from matgen.evaluate.widths import by_width
 
 GROUPS: tuple[str, ...] = (
     "H Li Na K Rb Cs Fr",
@@ -101,10 +102,10 @@ def near_duplicates(batch: CompositionBatch, contains: Callable[[np.ndarray], np
         contains: tells of keys uint64 `(m, 2)` which are known, bool `(m,)`, as `KeySet.contains` does.
     """
     found = np.full(len(batch), None, dtype=object)
-    for start in range(0, len(batch), BLOCK):
-        one_step = swapped(batch[start : start + BLOCK])
+    for block_rows, block in by_width(batch, BLOCK):
+        one_step = swapped(block)
         hits = np.flatnonzero(contains(one_step.batch.keys()))
         rows, first = np.unique(one_step.rows[hits], return_index=True)
         if len(rows):
-            found[start + rows] = one_step.batch[hits[first]].formulas()
+            found[block_rows[rows]] = one_step.batch[hits[first]].formulas()
     return found

@@ -23,6 +23,7 @@ from matgen.evaluate.known import Known
 from matgen.evaluate.labels import BASELINES
 from matgen.evaluate.systems import SystemCounts, SystemSketch
 from matgen.evaluate.tally import Tally, add_to_census
+from matgen.evaluate.widths import by_width
 from matgen.membership import Membership, ReferenceCount
 from matgen.references import KeySet
 from matgen.validity import ValidityRules, explain
@@ -266,8 +267,7 @@ def _look_again(table: CandidateTable, membership: Membership, known: Known, lon
             pairs.add_candidates(*pair_keys.add(rows, batch.keys()))
             looked_at = (first == rows) & (part == 0).all(axis=1) & (first <= limit.row(rows, first, part))
             chosen = np.flatnonzero(looked_at)
-            for start in range(0, len(chosen), neighbours.BLOCK):
-                block = metrics.narrowed(batch[chosen[start : start + neighbours.BLOCK]])
+            for _, block in by_width(batch[chosen], neighbours.BLOCK):
                 keys = neighbours.swapped(block).batch.keys()
                 swaps.add_candidates(n_swaps + np.arange(len(keys)), keys)
                 keys.tofile(spilled)

@@ -18,6 +18,10 @@ LONG_RUN = 10
 with a probability of about one in the reference's size."""
 
 
+FEWEST = 10
+"""Compositions of each part that must be found before an undecided ratio is read as no sign of copying."""
+
+
 class PairKeys:
     """Keys of consecutive rows, pair by pair, over chunks."""
 
@@ -116,7 +120,8 @@ def _verdict(
         return f"{longest_run:,} rows in a row repeat consecutive rows of {reference}: copied (or both are sorted)"
     if not train["found"] and not test["found"]:
         return f"nothing of {reference} is repeated"
-    if ratio is None or interval is None:
+    undecided = interval is None or interval[0] <= 1 <= interval[1]
+    if ratio is None or interval is None or (undecided and min(train["found"], test["found"]) < FEWEST):
         return (
             f"too few to tell: {train['found']:,} of {train['of']:,} train and {test['found']:,} of {test['of']:,} "
             f"held-out compositions of {reference} are repeated"

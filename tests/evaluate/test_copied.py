@@ -73,6 +73,9 @@ def part(found: int, of: int) -> dict:
         ((0, 1000), (0, 10), 0, "nothing of mine is repeated"),
         ((1, 1000), (0, 10), 1, "too few to tell: 1 of 1,000 train and 0 of 10 held-out"),
         ((1, 1000), (0, 0), 1, "too few to tell"),
+        ((60, 1000), (9, 100), 1, "too few to tell: 60 of 1,000 train and 9 of 100"),
+        ((60, 1000), (10, 100), 1, "no sign of copying"),
+        ((900, 1000), (3, 100), 1, "more than a model"),
     ],
 )
 def test_verdicts(train: tuple[int, int], test: tuple[int, int], run: int, words: str) -> None:

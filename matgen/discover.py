@@ -31,7 +31,7 @@ class DiscoveryPlan:
         training: what to train, where no checkpoint is given.
         checkpoint: a checkpoint folder to take instead of training.
         n: compositions to draw.
-        reference: what `novel` is judged against.
+        reference: what `novel` is judged against, one or several.
         seed: of drawing and of the random baselines.
         decoding: how to draw.
         rules: how validity is judged.
@@ -41,7 +41,7 @@ class DiscoveryPlan:
     training: TrainingPlan = field(default_factory=TrainingPlan)
     checkpoint: Path | None = None
     n: int = 10_000
-    reference: str = "hybrid"
+    reference: str | tuple[str, ...] = "hybrid"
     seed: int = 0
     decoding: Decoding = field(default_factory=Decoding)
     rules: ValidityRules = field(default_factory=ValidityRules)
@@ -114,11 +114,12 @@ def discover(
     sample_to_file(sampler, request, candidates, force=force, progress=progress("sample", "formulas"))
     seconds["sample"] = round(time.monotonic() - began, 1)
 
-    say(f"3/3 judging them against {plan.reference}")
+    names = (plan.reference,) if isinstance(plan.reference, str) else plan.reference
+    say(f"3/3 judging them against {', '.join(names)}")
     began = time.monotonic()
     report = evaluate(
         candidates,
-        plan.reference,
+        names,
         rules=plan.rules,
         seed=plan.seed,
         out=out / "report",

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     rules = rules_of(arguments)
     out = arguments.out or next_free(Path("report"))
-    say(arguments, f"judging {arguments.candidates} against {arguments.reference} into {out}/")
+    say(arguments, f"judging {arguments.candidates} against {', '.join(arguments.reference)} into {out}/")
     bars = StageBars(arguments)
     report = evaluate(
         arguments.candidates,

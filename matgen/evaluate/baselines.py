@@ -1,8 +1,9 @@
 """Random formulas to compare a model with: what share of them is valid by chance?
 
 1. `uniform`: the number of elements is uniform on 2 to 8, the elements are distinct and uniform among H to Lr (all
-   that SMACT knows), each count is uniform on 1 to 10; a formula of more than 30 atoms is drawn anew as a whole (the
-   published filter: 2 to 8 elements, at most 30 atoms), which makes formulas of many elements rarer.
+   that SMACT knows), each count is uniform on 1 to 10 (published protocol: 1 to 30); a formula of more than 30 atoms is
+   drawn anew as a whole (the published filter: 2 to 8 elements, at most 30 atoms), so that formulas of many elements
+   are rarer.
 2. `stoichiometry_uniform`: the counts of a uniformly drawn reference row, given to distinct elements drawn uniformly
    among those that occur in the reference.
 3. `stoichiometry_frequency`: the same counts, with elements drawn one after another without replacement in proportion
@@ -21,6 +22,7 @@ from matgen.composition import CompositionBatch, ParsedFormulas
 from matgen.errors import DataError, OptionError
 from matgen.evaluate import metrics
 from matgen.evaluate.labels import BASELINES
+from matgen.evaluate.protocol import protocol_of
 from matgen.evaluate.tally import Tally
 from matgen.references import KeySet
 from matgen.validity import ValidityRules
@@ -33,16 +35,15 @@ COMPARED = ("charge_neutral", "electronegativity_balanced", "valid", "valid_uniq
 
 _LAST_ELEMENT = 103
 _MIN_ELEMENTS, _MAX_ELEMENTS = 2, 8
-_MAX_COUNT = 10
 _MAX_ATOMS = 30
 _BLOCK = 50_000
 
 
-def uniform(n: int, rng: np.random.Generator) -> CompositionBatch:
-    """`n` formulas with uniform elements and counts (baseline 1)."""
+def uniform(n: int, rng: np.random.Generator, most_of_one: int = 10) -> CompositionBatch:
+    """`n` formulas with uniform elements and counts of 1 to `most_of_one` (baseline 1)."""
     counts = np.zeros((0, _MAX_ELEMENTS), dtype=np.int64)
     while len(counts) < n:
-        drawn = rng.integers(1, _MAX_COUNT + 1, size=(max(64, 2 * (n - len(counts))), _MAX_ELEMENTS))
+        drawn = rng.integers(1, most_of_one + 1, size=(max(64, 2 * (n - len(counts))), _MAX_ELEMENTS))
         n_elements = rng.integers(_MIN_ELEMENTS, _MAX_ELEMENTS + 1, size=len(drawn))
         drawn[np.arange(_MAX_ELEMENTS) >= n_elements[:, None]] = 0
         counts = np.concatenate([counts, drawn[drawn.sum(axis=1) <= _MAX_ATOMS]])
@@ -68,8 +69,8 @@ def element_shares(reference: CompositionBatch) -> np.ndarray:
     return held / max(len(reference), 1)
 
 
-def draw(name: str, reference: CompositionBatch, n: int, seed: int) -> CompositionBatch:
-    """`n` random formulas of the named baseline.
+def draw(name: str, reference: CompositionBatch, n: int, seed: int, most_of_one: int = 10) -> CompositionBatch:
+    """`n` random formulas of the named baseline; `most_of_one` is `uniform`'s.
 
     Raises:
         DataError: the reference has no formulas.
@@ -81,7 +82,7 @@ def draw(name: str, reference: CompositionBatch, n: int, seed: int) -> Compositi
         raise DataError("the reference has no formulas, so there are no stoichiometries to draw from")
     rng = np.random.default_rng([seed, list(BASELINES).index(name)])
     if name == "uniform":
-        return uniform(n, rng)
+        return uniform(n, rng, most_of_one)
     return (stoichiometry_uniform if name == "stoichiometry_uniform" else stoichiometry_frequency)(reference, n, rng)
 
 
@@ -101,12 +102,13 @@ def judge_baselines(
         known: what is not novel; those of the drawn compositions that a reference has are enough.
         n: how many of each.
         seed: of the draws.
-        rules: how validity is judged.
+        rules: how validity is judged; their protocol has a say in `uniform`.
         progress: called with the number of compositions judged since the last call.
     """
     judged = {}
+    most_of_one = protocol_of(rules or ValidityRules())[1].most_atoms_of_one
     for name in BASELINES:
-        parsed = ParsedFormulas(draw(name, reference, n, seed), np.arange(n), [])
+        parsed = ParsedFormulas(draw(name, reference, n, seed, most_of_one), np.arange(n), [])
         tally = Tally(n)
         tally.add(metrics.judge_alone(n, parsed, known.contains, rules, progress=progress))
         judged[name] = {"n": n, **metrics.fractions(tally.count())}

@@ -13,6 +13,7 @@ from matgen.evaluate.distributions import compare
 from matgen.evaluate.labels import novelty_in_words
 from matgen.evaluate.metrics import ratio
 from matgen.evaluate.passes import Findings
+from matgen.evaluate.protocol import protocol_of
 from matgen.validity import ValidityRules, state_table
 from matgen.versions import versions
 
@@ -25,7 +26,6 @@ def report_content(
     rules: ValidityRules,
     seed: int,
     source: str,
-    protocol_name: str | None = None,
 ) -> dict[str, Any]:
     """The content of a report: fractions are 0 to 1, and what cannot be said is None.
 
@@ -35,8 +35,8 @@ def report_content(
         rules: how validity was judged.
         seed: of all that was drawn.
         source: what the candidates are called.
-        protocol_name: what the settings are called.
     """
+    protocol_name, protocol = protocol_of(rules)
     tally, first = found.tally, found.references[names[0]]
     count = tally.count()
     fractions = metrics.fractions(count)
@@ -67,7 +67,8 @@ def report_content(
             for bad in tally.bad_listed
         ],
         "protocol": {
-            "name": protocol_name or ("default" if rules == ValidityRules() else "custom"),
+            "name": protocol_name,
+            "note": protocol.note,
             "n": tally.n_rows,
             "oxidation_states": rules.oxidation_states,
             "oxidation_states_sha256": state_table(rules).sha256,

@@ -52,7 +52,9 @@ def _paragraph(written: str, reduced: str, i: int, found: Explanation, mixed: Ex
     if not validity.judged[i]:
         lines.append(f"  not judged: {found.reason[i]}")
         return lines
-    verdict("charge neutral", validity.charge_neutral[i], states or found.reason[i].removeprefix("no neutral assignment: "))
+    verdict(
+        "charge neutral", validity.charge_neutral[i], states or found.reason[i].removeprefix("no neutral assignment: ")
+    )
     if validity.charge_neutral[i]:
         verdict("electronegativity balanced", validity.electronegativity_balanced[i], found.reason[i] or "")
     else:

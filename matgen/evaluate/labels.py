@@ -82,7 +82,7 @@ BASELINES: dict[str, Label] = {
     "uniform": Label(
         "uniform",
         "random formulas",
-        "2 to 8 elements of H to Lr and counts of 1 to 10, all uniform, at most 30 atoms",
+        "2 to 8 elements of H to Lr and counts of 1 to 10 (published protocol: 30), all uniform, at most 30 atoms",
     ),
     "stoichiometry_uniform": Label(
         "stoichiometry",

@@ -21,6 +21,7 @@ from matgen.evaluate.copied import LongestRun, PairKeys
 from matgen.evaluate.distributions import Census
 from matgen.evaluate.known import Known
 from matgen.evaluate.labels import BASELINES
+from matgen.evaluate.protocol import protocol_of
 from matgen.evaluate.systems import SystemCounts, SystemSketch
 from matgen.evaluate.tally import Tally, add_to_census
 from matgen.evaluate.widths import by_width
@@ -103,7 +104,8 @@ def evaluate_in_passes(
         random_keys = np.zeros((0, 2), dtype=np.uint64)
         if with_baselines:
             # They ride behind the candidates, since a large reference answers in passing and not again.
-            random_keys = np.concatenate([random_baselines.draw(name, sample, n_random, seed).keys()
+            most = protocol_of(rules)[1].most_atoms_of_one
+            random_keys = np.concatenate([random_baselines.draw(name, sample, n_random, seed, most).keys()
                                           for name in BASELINES])  # fmt: skip
             membership.add_candidates(n + np.arange(len(random_keys)), random_keys)
         sizes = membership.references

@@ -38,6 +38,7 @@ PROTOCOLS: dict[str, Protocol] = {
 """Protocols by name. The evidence for `published` is `benchmarks/published_protocol.py`."""
 
 
-def name_of(rules: ValidityRules) -> str:
-    """The protocol that has these rules, or `custom`."""
-    return next((name for name, protocol in PROTOCOLS.items() if protocol.rules == rules), "custom")
+def protocol_of(rules: ValidityRules) -> tuple[str, Protocol]:
+    """The name and the protocol that have these rules; others are called `custom`."""
+    named = ((name, protocol) for name, protocol in PROTOCOLS.items() if protocol.rules == rules)
+    return next(named, ("custom", Protocol(rules)))

@@ -133,7 +133,6 @@ def evaluate(
     baselines: bool = True,
     out: Path | str | None = None,
     force: bool = False,
-    protocol_name: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Judge candidate formulas against references and against chance.
@@ -153,7 +152,6 @@ def evaluate(
         baselines: judge the three random baselines too.
         out: a folder to write the report into; needed for files of more than a million rows.
         force: replace a report that is there.
-        protocol_name: what the report calls its settings, by default `default` or `custom`, after the rules.
         progress: see `Progress`.
 
     Raises:
@@ -181,7 +179,7 @@ def evaluate(
         )
         keeper.close()
         names = [one.name for one in known.references]
-        return report_content(found, names, rules, seed, table.source, protocol_name), keeper
+        return report_content(found, names, rules, seed, table.source), keeper
 
     if out is None:
         content, keeper = run(None)

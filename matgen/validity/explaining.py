@@ -35,12 +35,12 @@ class Ions:
     count: np.ndarray
 
     def texts(self) -> np.ndarray:
-        """Each ion with its atoms, such as `3O2-`, object `(m,)`."""
-        magnitude = np.abs(self.state.astype(np.int64))
-        charge = np.where(magnitude > 1, magnitude.astype(str), "").astype(object)
-        sign = np.where(self.state > 0, "+", np.where(self.state < 0, "-", "0")).astype(object)
-        atoms = np.where(self.count > 1, self.count.astype(str), "").astype(object)
-        return atoms + SYMBOLS[self.element] + charge + sign
+        """Each ion with its atoms, such as `3O2-`, object `(m,)`. Equal ions share one text."""
+        kind = np.stack([self.element.astype(np.int64), self.state.astype(np.int64), self.count])
+        code = (kind[2] * 256 + kind[1] + 128) * 256 + kind[0]
+        _, first, place = np.unique(code, return_index=True, return_inverse=True)
+        words = [_ion_text(*ion) for ion in kind[:, first].T.tolist()]
+        return np.array(words, dtype=object)[place] if words else np.empty(0, dtype=object)
 
 
 @dataclass(frozen=True)
@@ -289,6 +289,11 @@ def _merge(parts: list[Ions]) -> Ions:
         np.concatenate([part.state for part in parts])[order],
         np.concatenate([part.count for part in parts])[order],
     )
+
+
+def _ion_text(element: int, state: int, count: int) -> str:
+    sign = "0" if state == 0 else "+" if state > 0 else "-"
+    return f"{count if count > 1 else ''}{SYMBOLS[element]}{abs(state) if abs(state) > 1 else ''}{sign}"
 
 
 def _signed(values: np.ndarray) -> np.ndarray:

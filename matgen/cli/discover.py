@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matgen.cli.options import (
+    decoding_of,
     decoding_options,
     default_preset,
     judging_options,
@@ -45,7 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.evaluate.terminal import print_summary
     from matgen.files import next_free
     from matgen.models.locate import find_checkpoint
-    from matgen.sample import Decoding
     from matgen.train.run import TrainingPlan, default_settings
 
     out = arguments.out or next_free(Path("discovery"))
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         n=arguments.n,
         reference=tuple(arguments.reference),
         seed=arguments.seed,
-        decoding=Decoding(arguments.temperature, arguments.top_k, arguments.top_p),
+        decoding=decoding_of(arguments),
         rules=rules_of(arguments),
         device=pick_device(arguments.device),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from matgen.errors import OptionError, first_line
 
 if TYPE_CHECKING:
+    from matgen.sample import Constraints, Decoding
     from matgen.validity import ValidityRules
 
 
@@ -23,6 +24,59 @@ def decoding_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, default=1.0, help="1 draws from the model itself (default: 1)")
     parser.add_argument("--top-k", type=int, default=0, help="keep the k most probable tokens (default: 0, all)")
     parser.add_argument("--top-p", type=float, default=1.0, help="keep this much probability (default: 1, all)")
+    parser.add_argument(
+        "--min-p", type=float, default=0.0, help="keep tokens this probable relative to the best (default: 0, all)"
+    )
+
+
+def decoding_of(arguments: argparse.Namespace) -> Decoding:
+    """How to draw, as the options say.
+
+    Raises:
+        OptionError: a value out of range.
+    """
+    from matgen.sample import Decoding
+
+    return Decoding(arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p)
+
+
+def constraint_options(parser: argparse.ArgumentParser) -> None:
+    """What every row must satisfy."""
+    group = parser.add_argument_group("constraints (never broken; they can be combined)")
+    group.add_argument("--chemsys", metavar="Li-Fe-P-O", help="exactly these elements")
+    group.add_argument("--within", metavar="A-B-C", help="no elements but these; groups may be named")
+    group.add_argument("--contains", metavar="A-B", help="these elements and any others")
+    group.add_argument(
+        "--exclude",
+        metavar="A,GROUP",
+        help="none of these: elements, or lanthanides, toxic, radioactive, noble_gases ...",
+    )
+    group.add_argument("--elements", metavar="3..5", help="how many different elements")
+    group.add_argument("--max-atoms", metavar="N", help="most atoms in the reduced formula")
+    group.add_argument("--anonymous", metavar="ABC3", help="counts, whatever the elements")
+    group.add_argument("--stoichiometry", metavar="'Sr ? O3'", help="counts with some elements fixed and some open")
+    group.add_argument("--count", action="append", metavar="O:2..6", help="atoms of one element; may be repeated")
+    group.add_argument("--valid", action="store_true", help="charge neutral and balanced, guaranteed")
+    group.add_argument(
+        "--exact",
+        action="store_true",
+        help="reject instead of masking: the model's own distribution, given the constraints",
+    )
+
+
+def constraints_of(arguments: argparse.Namespace) -> Constraints | None:
+    """The constraints that the options ask for, or None.
+
+    Raises:
+        OptionError: text that cannot be read, or constraints that contradict each other.
+    """
+    from matgen.sample import Constraints
+
+    names = ("chemsys", "within", "contains", "exclude", "elements", "max_atoms", "anonymous", "stoichiometry", "count")
+    found = Constraints.from_options(**{name: getattr(arguments, name) for name in names}, valid=arguments.valid)
+    if arguments.exact and not found:
+        raise OptionError("--exact says how constraints are met: name one")
+    return found or None
 
 
 def training_options(parser: argparse.ArgumentParser) -> None:

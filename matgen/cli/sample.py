@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matgen.cli.options import decoding_options, model_option, pick_device
+from matgen.cli.options import (
+    constraint_options,
+    constraints_of,
+    decoding_of,
+    decoding_options,
+    model_option,
+    pick_device,
+)
 from matgen.cli.shared import bar, common_options, say, shown, verb
 from matgen.errors import OptionError
+
+if TYPE_CHECKING:
+    from matgen.sample import SampleRequest
+    from matgen.sample.processes import Processes
+
+WHY_STOPPED = {
+    "reached": "",
+    "budget": " (stopped at --max-draws)",
+    "time": " (stopped at --max-minutes)",
+    "exhausted": " (all that exist under the constraints)",
+}
 
 
 def add(verbs: Any) -> None:
@@ -18,12 +36,24 @@ def add(verbs: Any) -> None:
         "sample",
         run,
         "write hypothetical compositions",
-        "matgen sample -n 10000 --model runs/gptj --out candidates.csv",
+        "matgen sample -n 1000 --contains Li-O --exclude toxic --valid --unique --novel-to hybrid",
     )
     parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
     model_option(parser)
     decoding_options(parser)
-    parser.add_argument("--batch-size", type=int, default=2048, help="rows computed at once (default: 2048)")
+    parser.add_argument("--prompt", default="", metavar="'Li Fe'", help="tokens that every sequence begins with")
+    constraint_options(parser)
+    group = parser.add_argument_group("which rows are kept (then n counts those)")
+    group.add_argument("--unique", action="store_true", help="each composition once, in order of arrival")
+    group.add_argument("--novel-to", nargs="+", default=(), metavar="NAME", help="none of these datasets or files")
+    group.add_argument("--max-draws", type=int, metavar="N", help="draws after which to stop (default: 100 a row)")
+    group.add_argument("--max-minutes", type=float, metavar="M", help="minutes after which to stop")
+    parser.add_argument(
+        "--top", type=int, metavar="N", help="list the N most probable compositions instead of drawing any"
+    )
+    parser.add_argument("--batch-size", type=int, default=8192, help="distinct prefixes held at once (default: 8192)")
+    parser.add_argument("--block-size", type=int, metavar="N", help="samples of a block (default: by n)")
+    parser.add_argument("--precision", default="auto", help="auto, bf16 or fp32 (default: bf16 where built in)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted file")
     common_options(parser, out="candidates.csv")
@@ -31,16 +61,49 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draw candidates into a file."""
+    from matgen.sample import SampleRequest
+    from matgen.sample.processes import Processes
+
+    request = SampleRequest(
+        arguments.n,
+        arguments.seed,
+        decoding_of(arguments),
+        constraints=constraints_of(arguments),
+        exact=arguments.exact,
+        unique=arguments.unique,
+        novel_to=tuple(arguments.novel_to),
+        prompt=arguments.prompt,
+        most_draws=arguments.max_draws,
+        max_minutes=arguments.max_minutes,
+        block_size=arguments.block_size,
+    )
+    processes = Processes()
+    try:
+        _sample(arguments, request, processes)
+    finally:
+        processes.close()
+
+
+def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Processes) -> None:
     from matgen.files import next_free
     from matgen.models.locate import find_checkpoint
-    from matgen.sample import Decoding, Sampler, SampleRequest, sample_to_file
+    from matgen.sample import Sampler, sample_to_file
 
-    decoding = Decoding(arguments.temperature, arguments.top_k, arguments.top_p)
-    request = SampleRequest(arguments.n, arguments.seed, decoding, arguments.batch_size)
+    arguments.quiet |= not processes.first
     folder = find_checkpoint(arguments.model)
-    out = arguments.out or (_unfinished_sample() if arguments.resume else next_free(Path("candidates.csv")))
+    sampler = Sampler(
+        folder,
+        device=processes.device(pick_device(arguments.device)),
+        precision=arguments.precision,
+        width=arguments.batch_size,
+    )
+    if arguments.top is not None:
+        _list_most_probable(arguments, sampler, request)
+        return
+    out = arguments.out or (
+        _unfinished_sample() if arguments.resume else processes.share(next_free(Path("candidates.csv")))
+    )
     say(arguments, f"drawing {arguments.n:,} compositions from {shown(folder)} into {out}")
-    sampler = Sampler(folder, device=pick_device(arguments.device))
     metadata = sample_to_file(
         sampler,
         request,
@@ -48,10 +111,38 @@ def run(arguments: argparse.Namespace) -> None:
         resume=arguments.resume,
         force=arguments.force,
         progress=bar(arguments, "sample", "formulas"),
+        processes=processes,
+    )
+    kept = "" if request.keeps_all else f" of {metadata['tally']['drawn']:,} drawn{WHY_STOPPED[metadata['stopped']]}"
+    say(
+        arguments,
+        f"{metadata['rows']:,} rows{kept}, {metadata['formulas_per_second']:,.0f} draws/s. Next: matgen evaluate {out}",
+    )
+
+
+def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: Any) -> None:
+    from matgen.files import next_free
+    from matgen.sample.best_first import list_to_file
+
+    if request.unique or request.novel_to or request.prompt or arguments.resume:
+        raise OptionError(
+            "--top lists the most probable compositions: it takes constraints, and nothing else that picks"
+        )
+    out = arguments.out or next_free(Path("most_probable.csv"))
+    say(arguments, f"listing the {arguments.top:,} most probable compositions into {out}")
+    progress = bar(arguments, "found", "formulas")
+    found = list_to_file(
+        sampler.checkpoint,
+        arguments.top,
+        out,
+        constraints=request.constraints,
+        force=arguments.force,
+        progress=progress,
     )
     say(
         arguments,
-        f"{metadata['rows']:,} rows, {metadata['formulas_per_second']:,.0f} formulas/s. Next: matgen evaluate {out}",
+        f"{len(found.frame):,} compositions hold {100 * found.mass_listed:.2f} % of the probability; "
+        f"at most {100 * found.mass_not_listed:.2f} % is not listed",
     )
 
 

@@ -108,7 +108,7 @@ def read_stoichiometry(text: str) -> tuple[Slot, ...]:
     """
     text = text.strip()
     pairs = _SLOT.findall(text)
-    if not pairs or sum(map(len, _SLOT.split(text)[::3])):
+    if not pairs or any(_SLOT.split(text)[::3]):
         raise OptionError(f"stoichiometry {text!r} cannot be read (write it like 'Sr ? O3' or 'A2 B O4')")
     names = [name for name, _ in pairs]
     slots: list[Slot] = []

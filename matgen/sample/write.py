@@ -1,4 +1,9 @@
-"""Samples to a file, written as they are drawn: a kill loses at most the block being drawn."""
+"""Samples to a file, written as they are drawn: a kill loses at most the blocks being drawn.
+
+Every block becomes a file in `<out>.parts/`, drawn by whichever process; they are then taken in order, filtered
+(unique, novel) and joined. So the result is the same however many processes there were and however often it was
+resumed.
+"""
 
 from __future__ import annotations
 
@@ -6,39 +11,89 @@ import dataclasses
 import hashlib
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from matgen.errors import OptionError, OutputError
+from matgen.datasets import load_dataset
+from matgen.errors import MatgenError, OptionError, OutputError
 from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
-from matgen.sample.engine import BLOCK_SIZE, Decoding, Sampler
+from matgen.references import KeySet
+from matgen.sample.collect import REACHED, Collector
+from matgen.sample.decoding import Decoding
+from matgen.sample.engine import SampleBlock, Sampler, masking, prompt_ids
+from matgen.sample.processes import Processes
 from matgen.versions import versions
 
 if TYPE_CHECKING:
     from matgen.progress import Progress
-    from matgen.sample.engine import SampleBlock
+    from matgen.sample.constraints import Constraints
 
 SUFFIXES = (".csv", ".parquet")
+MOST_DRAWS = 100
+"""Samples drawn at most, for each row that is asked for, where not every sample is kept."""
+
+_COUNTED = 100_000
+"""Compositions up to which those that exist under the constraints are counted."""
+
 _SCHEMA = pa.schema([("formula", pa.string()), ("log_prob", pa.float64()), ("canonical", pa.bool_())])
+_KEYS = ("key_0", "key_1")
 
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What to draw: `n` rows with a seed and a way of decoding; `batch_size` rows are computed at once."""
+    """What to draw.
+
+    Attributes:
+        n: rows wanted: samples as they come, or, where some are not kept, rows that are.
+        seed: of everything.
+        decoding: temperature and cuts.
+        constraints: what every row must satisfy.
+        exact: draw freely and reject what breaks a constraint (the model's distribution given the constraints),
+            instead of masking tokens that lead there (always ends, but shifts the distribution).
+        unique: each composition once, in order of arrival.
+        novel_to: datasets or files; their compositions are not kept.
+        prompt: tokens that every sequence begins with.
+        most_draws: samples after which drawing stops, by default `MOST_DRAWS` for each row.
+        max_minutes: time after which drawing stops.
+        block_size: samples of a block, by default chosen from `n`.
+
+    Raises:
+        OptionError: a number is out of range.
+    """
 
     n: int
     seed: int = 0
     decoding: Decoding = dataclasses.field(default_factory=Decoding)
-    batch_size: int = BLOCK_SIZE
+    constraints: Constraints | None = None
+    exact: bool = False
+    unique: bool = False
+    novel_to: tuple[str, ...] = ()
+    prompt: str = ""
+    most_draws: int | None = None
+    max_minutes: float | None = None
+    block_size: int | None = None
 
     def __post_init__(self) -> None:
         if self.n < 1:
             raise OptionError(f"n is {self.n}, it must be at least 1")
+        if self.block_size is not None and self.block_size < 1:
+            raise OptionError(f"block size is {self.block_size}, it must be at least 1")
+        if self.most_draws is not None and self.most_draws < 1:
+            raise OptionError(f"max-draws is {self.most_draws}, it must be at least 1")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise OptionError(f"max-minutes is {self.max_minutes}, it must be above 0")
+
+    @property
+    def keeps_all(self) -> bool:
+        """True where every sample becomes a row."""
+        return not (self.unique or self.novel_to or (self.exact and self.constraints is not None))
 
 
 def sample_to_file(
@@ -49,10 +104,9 @@ def sample_to_file(
     resume: bool = False,
     force: bool = False,
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> dict[str, Any]:
     """Draw into a CSV or Parquet file with the columns `formula, log_prob, canonical`, and metadata in `<out>.json`.
-
-    Blocks are kept in `<out>.parts/` until all are there, then joined and removed.
 
     Args:
         sampler: the model.
@@ -61,85 +115,213 @@ def sample_to_file(
         resume: keep the blocks of an interrupted run of the same request.
         force: replace an earlier file.
         progress: told of every block.
+        processes: those that draw together, by default this one alone; all call this function alike.
 
     Returns:
         The metadata.
 
     Raises:
-        OptionError: the suffix is neither `.csv` nor `.parquet`.
+        OptionError: the suffix is neither `.csv` nor `.parquet`, or nothing can satisfy the request.
         OutputError: `out` exists, cannot be written, or `resume` meets parts of another request.
     """
     out = Path(out)
-    parts = Path(f"{out}.parts")
-    if out.suffix not in SUFFIXES:
-        raise OptionError(f"cannot write {out}: the name must end in {' or '.join(SUFFIXES)}")
-    refuse_to_overwrite(out, force=force)
-    identity = _identity(sampler, request)
-    done = _start(parts, identity, resume=resume, force=force)
-    began, rows_before = time.monotonic(), min(done * BLOCK_SIZE, request.n)
-    if progress:
-        progress.start(request.n, rows_before)
-    blocks = sampler.sample(
-        request.n,
-        seed=request.seed,
-        decoding=request.decoding,
-        batch_size=request.batch_size,
-        first_block=done,
-    )
-    for number, block in enumerate(blocks, start=done):
-        _write_block(parts / f"part-{number:06d}.parquet", block)
-        if progress:
-            progress.advance(min(BLOCK_SIZE, request.n - number * BLOCK_SIZE))
+    processes = processes or Processes()
+    run = _Run(sampler, request, Path(f"{out}.parts"), processes)
+    _together(processes, lambda: run.prepare(out, resume=resume, force=force))
+    began = time.monotonic()
+    if progress and processes.first:
+        progress.start(request.n)
+    stopped = run.draw(began, progress if processes.first else None)
     seconds = time.monotonic() - began
     if progress:
         progress.close()
-    totals = _join(sorted(parts.glob("part-*.parquet")), out)
-    metadata = (
-        identity
-        | totals
-        | {
-            "formulas_per_second": round((request.n - rows_before) / max(seconds, 1e-9), 1),
+    processes.wait()
+    metadata: dict[str, Any] = {}
+    if processes.first:
+        collector = _join(run, out)
+        metadata = run.identity | {
+            "rows": collector.tally.kept,
+            "stopped": stopped,
+            "tally": collector.numbers(),
+            "yield": collector.tally.kept / max(collector.tally.drawn, 1),
+            **run.totals,
+            "processes": processes.count,
+            "formulas_per_second": round(run.drawn_here / max(seconds, 1e-9), 1),
             "log_prob": "nats, of the canonical sequence"
             + (" (a lower bound, estimated)" if sampler.objective == "masked" else ""),
             "versions": versions("torch", "transformers", "numpy"),
         }
-    )
-    write_json(Path(f"{out}.json"), metadata)
-    shutil.rmtree(parts, ignore_errors=True)
-    return metadata
+        write_json(Path(f"{out}.json"), metadata)
+        shutil.rmtree(run.parts, ignore_errors=True)
+    return processes.share(metadata)
 
 
-def _identity(sampler: Sampler, request: SampleRequest) -> dict[str, Any]:
-    """What must be equal for a file to be continued."""
-    weights = sampler.checkpoint.folder / "model.safetensors"
-    return {
-        "model": sampler.checkpoint.folder.name,
-        "model_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "architecture": sampler.checkpoint.architecture.key,
-        "notation": sampler.notation,
-        "dataset": sampler.checkpoint.metadata.get("dataset"),
-        "n": request.n,
-        "seed": request.seed,
-        "block_size": BLOCK_SIZE,
-        **dataclasses.asdict(request.decoding),
-    }
+class _Run:
+    """One request while it is carried out."""
+
+    def __init__(self, sampler: Sampler, request: SampleRequest, parts: Path, processes: Processes) -> None:
+        self.sampler, self.request, self.parts, self.processes = sampler, request, parts, processes
+        self.size = request.block_size or sampler.block_size(request.n)
+        self.mask, self.accept = masking(request.constraints, exact=request.exact, notation=sampler.notation)
+        prompt_ids(request.prompt, sampler.notation)  # refuses a prompt of unknown tokens
+        self.novel_to, self.references = _known(request.novel_to)
+        self.existing = self._existing()
+        self.identity = self._identity()
+        self.totals = {"canonical": 0, "unfinished": 0}
+        self.drawn_here = 0
+
+    def prepare(self, out: Path, *, resume: bool, force: bool) -> None:
+        """Claim the places that will be written."""
+        if out.suffix not in SUFFIXES:
+            raise OptionError(f"cannot write {out}: the name must end in {' or '.join(SUFFIXES)}")
+        refuse_to_overwrite(out, force=force)
+        plan = self.parts / "plan.json"
+        if plan.is_file() and resume:
+            if read_json(plan) != self.identity:
+                raise OutputError(
+                    f"{self.parts} holds parts of another request: repeat its options, or remove the folder"
+                )
+            return
+        if self.parts.exists() and not force:
+            raise OutputError(f"{self.parts} holds an unfinished run: add --resume to go on, or --force to start anew")
+        shutil.rmtree(self.parts, ignore_errors=True)
+        write_json(plan, self.identity)
+
+    def collector(self) -> Collector:
+        """A fresh collector for the blocks from the first on."""
+        return Collector(
+            self.request.n,
+            unique=self.request.unique,
+            novel_to=self.novel_to,
+            most_draws=None if self.request.keeps_all else self.most_draws,
+            existing=self.existing,
+        )
+
+    @property
+    def most_draws(self) -> int:
+        return self.request.most_draws or MOST_DRAWS * self.request.n
+
+    def draw(self, began: float, progress: Progress | None) -> str:
+        """Draw blocks until there are enough; returns why drawing stopped.
+
+        The blocks go round the processes. Where not every sample is kept, the first process looks after each round
+        whether there are enough; the others wait for its word.
+        """
+        request, collector = self.request, self.collector()
+        most = request.n if request.keeps_all else self.most_draws
+        last = -(-most // self.size)
+        for first in range(0, last, self.processes.count):
+            number = first + self.processes.rank
+            if number < last:
+                self._draw_block(number, min(self.size, most - number * self.size))
+            if request.keeps_all and self.processes.count > 1:
+                if progress:
+                    progress.advance(min(self.size * self.processes.count, request.n - first * self.size))
+                continue
+            self.processes.wait()
+            stopped = None
+            if self.processes.first:
+                for done in range(first, min(first + self.processes.count, last)):
+                    before = collector.tally.kept
+                    if collector.stopped is None:
+                        collector.take(_read_block(self._part(done)))
+                    if progress:
+                        progress.advance(collector.tally.kept - before)
+                stopped = collector.stopped
+                if stopped is None and self._out_of_time(began):
+                    stopped = "time"
+            stopped = self.processes.share(stopped)
+            if stopped:
+                return stopped
+        return REACHED if request.keeps_all else "budget"
+
+    def _out_of_time(self, began: float) -> bool:
+        return self.request.max_minutes is not None and time.monotonic() - began > 60 * self.request.max_minutes
+
+    def _draw_block(self, number: int, rows: int) -> None:
+        path = self._part(number)
+        if path.is_file():
+            return
+        request = self.request
+        block = self.sampler.block(
+            number,
+            rows,
+            seed=request.seed,
+            decoding=request.decoding,
+            mask=self.mask,
+            accept=self.accept,
+            prompt=request.prompt,
+        )
+        _write_block(path, block)
+        self.drawn_here += rows
+
+    def _part(self, number: int) -> Path:
+        return self.parts / f"part-{number:06d}.parquet"
+
+    def blocks(self) -> Iterator[SampleBlock]:
+        """The blocks that were drawn, in order and without a gap."""
+        number = 0
+        while self._part(number).is_file():
+            yield _read_block(self._part(number))
+            number += 1
+
+    def _existing(self) -> int | None:
+        """Compositions that the constraints leave, where they are few enough to count and the answer is of use."""
+        if not self.request.unique or self.mask is None:
+            return None
+        limit = max(self.request.n, _COUNTED)
+        existing = self.mask.count_compositions(limit)
+        if existing < self.request.n:
+            raise OptionError(
+                f"only {existing:,} compositions satisfy the constraints, fewer than n = {self.request.n:,}"
+            )
+        return existing if existing < limit else None
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be equal for a file to be continued."""
+        sampler, request = self.sampler, self.request
+        weights = sampler.checkpoint.folder / "model.safetensors"
+        return {
+            "model": sampler.checkpoint.folder.name,
+            "model_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "architecture": sampler.checkpoint.architecture.key,
+            "notation": sampler.notation,
+            "dataset": sampler.checkpoint.metadata.get("dataset"),
+            "n": request.n,
+            "seed": request.seed,
+            "block_size": self.size,
+            "precision": sampler.precision,
+            "device": sampler.device.type,
+            **dataclasses.asdict(request.decoding),
+            "prompt": request.prompt,
+            "constraints": None if request.constraints is None else request.constraints.describe(),
+            "constraints_meaning": None if request.constraints is None else ("exact" if request.exact else "masked"),
+            "unique": request.unique,
+            "novel_to": self.references,
+            "max_draws": None if request.keeps_all else self.most_draws,
+        }
 
 
-def _start(parts: Path, identity: dict[str, Any], *, resume: bool, force: bool) -> int:
-    """Prepare the folder of parts; returns the number of blocks that are already there, in order from the first."""
-    plan = parts / "plan.json"
-    if plan.is_file() and resume:
-        if read_json(plan) != identity:
-            raise OutputError(f"{parts} holds parts of another request: repeat its options, or remove the folder")
-        done = 0
-        while (parts / f"part-{done:06d}.parquet").is_file():
-            done += 1
-        return done
-    if parts.exists() and not force:
-        raise OutputError(f"{parts} holds an unfinished run: add --resume to go on, or --force to start anew")
-    shutil.rmtree(parts, ignore_errors=True)
-    write_json(plan, identity)
-    return 0
+def _known(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict[str, Any]]]:
+    """The compositions that rows must be new to, and what they were."""
+    if not names:
+        return None, []
+    datasets = [load_dataset(name) for name in names]
+    keys = KeySet(np.concatenate([dataset.batch.keys() for dataset in datasets]))
+    return keys, [{"name": one.name, "sha256": one.sha256, "size": len(one)} for one in datasets]
+
+
+def _together(processes: Processes, work: Callable[[], None]) -> None:
+    """Let the first process do something; where that fails, all fail alike."""
+    error: MatgenError | None = None
+    if processes.first:
+        try:
+            work()
+        except MatgenError as raised:
+            error = raised
+    error = processes.share(error)
+    if error is not None:
+        raise error
 
 
 def _write_block(path: Path, block: SampleBlock) -> None:
@@ -148,28 +330,51 @@ def _write_block(path: Path, block: SampleBlock) -> None:
             "formula": pa.array(block.formulas, pa.string()),
             "log_prob": pa.array(block.log_prob, pa.float64()),
             "canonical": pa.array(block.canonical, pa.bool_()),
-        },
-        schema=_SCHEMA,
+            _KEYS[0]: pa.array(block.keys[:, 0]),
+            _KEYS[1]: pa.array(block.keys[:, 1]),
+        }
+    ).replace_schema_metadata(
+        {"number": str(block.number), "drawn": str(block.drawn), "unfinished": str(block.unfinished)}
     )
     with whole_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def _join(parts: list[Path], out: Path) -> dict[str, Any]:
-    """Join the blocks, in order and one at a time, into one file; returns counts of its rows."""
-    rows = canonical = unfinished = 0
+def _read_block(path: Path) -> SampleBlock:
+    table = pq.read_table(path)
+    told = {name.decode(): int(value) for name, value in table.schema.metadata.items() if name != b"pandas"}
+    keys = np.stack([table[name].to_numpy() for name in _KEYS], axis=1)
+    formulas, canonical = table["formula"].to_numpy(zero_copy_only=False), table["canonical"].to_numpy()
+    return SampleBlock(
+        told["number"],
+        told["drawn"],
+        told["unfinished"],
+        formulas.astype(object),
+        table["log_prob"].to_numpy(),
+        canonical.astype(bool),
+        keys.astype(np.uint64).reshape(-1, 2),
+    )
+
+
+def _join(run: _Run, out: Path) -> Collector:
+    """Join the kept rows of all blocks, in order and one block at a time, into one file."""
+    collector = run.collector()
     with whole_file(out) as temporary:
         writer = pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") if out.suffix == ".parquet" else None
-        for i, path in enumerate(parts):
-            table = pq.read_table(path)
-            frame: pd.DataFrame = table.to_pandas()
-            rows += len(frame)
-            canonical += int(frame["canonical"].sum())
-            unfinished += int(frame["log_prob"].isna().sum())
+        if writer is None:
+            pd.DataFrame(columns=_SCHEMA.names).to_csv(temporary, index=False)
+        for drawn in run.blocks():
+            if collector.stopped is not None:
+                break
+            block = collector.take(drawn)
+            run.totals["canonical"] += int(block.canonical.sum())
+            run.totals["unfinished"] += int(np.isnan(block.log_prob).sum())
+            columns = {"formula": block.formulas, "log_prob": block.log_prob, "canonical": block.canonical}
             if writer is not None:
-                writer.write_table(table)
+                writer.write_table(pa.table(columns, schema=_SCHEMA))
             else:
-                frame.to_csv(temporary, mode="a", header=i == 0, index=False, float_format="%.6f")
+                frame = pd.DataFrame(columns)
+                frame.to_csv(temporary, mode="a", header=False, index=False, float_format="%.6f")
         if writer is not None:
             writer.close()
-    return {"rows": rows, "canonical": canonical, "unfinished": unfinished}
+    return collector

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from matgen.cli import main
+from matgen.composition import CompositionBatch
 from matgen.errors import OptionError, OutputError
 from matgen.files import read_json
-from matgen.sample import Decoding, Sampler, SampleRequest, sample_to_file
-from matgen.sample.engine import BLOCK_SIZE
+from matgen.sample import Constraints, Decoding, Sampler, SampleRequest, sample_to_file
+
+SIZE = 200
+TWO_PROCESSES = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+"""On a machine without a GPU these are two processes on the CPU; `--cpu` would start them by MPI, or just one."""
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +45,11 @@ class StopAfter:
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_file_and_metadata(sampler: Sampler, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"candidates{suffix}"
-    metadata = sample_to_file(sampler, SampleRequest(BLOCK_SIZE + 50, seed=2), out)
+    metadata = sample_to_file(sampler, SampleRequest(SIZE + 50, seed=2, block_size=SIZE), out)
     frame = pd.read_csv(out, keep_default_na=False) if suffix == ".csv" else pd.read_parquet(out)
     assert list(frame.columns) == ["formula", "log_prob", "canonical"]
-    assert len(frame) == BLOCK_SIZE + 50 == metadata["rows"]
-    drawn = [formula for block in sampler.sample(BLOCK_SIZE + 50, seed=2) for formula in block.formulas]
+    assert len(frame) == SIZE + 50 == metadata["rows"]
+    drawn = [formula for block in sampler.sample(SIZE + 50, seed=2, size=SIZE) for formula in block.formulas]
     assert frame["formula"].tolist() == drawn
     assert json.loads(Path(f"{out}.json").read_text()) == metadata
     assert {"model_sha256", "seed", "n", "temperature", "versions", "formulas_per_second"} <= set(metadata)
@@ -48,7 +57,7 @@ def test_file_and_metadata(sampler: Sampler, tmp_path: Path, suffix: str) -> Non
 
 
 def test_a_kill_loses_at_most_a_block_and_resuming_ends_at_the_same_file(sampler: Sampler, tmp_path: Path) -> None:
-    request = SampleRequest(3 * BLOCK_SIZE, seed=1)
+    request = SampleRequest(3 * SIZE, seed=1, block_size=SIZE)
     sample_to_file(sampler, request, tmp_path / "whole.csv")
     out = tmp_path / "cut.csv"
     with pytest.raises(KeyboardInterrupt):
@@ -60,7 +69,7 @@ def test_a_kill_loses_at_most_a_block_and_resuming_ends_at_the_same_file(sampler
     with pytest.raises(OutputError, match="add --resume to go on"):
         sample_to_file(sampler, request, out)
     with pytest.raises(OutputError, match="parts of another request"):
-        sample_to_file(sampler, SampleRequest(3 * BLOCK_SIZE, seed=9), out, resume=True)
+        sample_to_file(sampler, SampleRequest(3 * SIZE, seed=9, block_size=SIZE), out, resume=True)
     assert parts[0].stat().st_mtime_ns == kept
     sample_to_file(sampler, request, out, resume=True)
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
@@ -95,9 +104,9 @@ def test_unfinished_sequences_stay_as_unreadable_rows(sampler: Sampler, tmp_path
     original = sampler.draw_ids
 
     def without_end(*arguments: object, **options: object):
-        ids = original(*arguments, **options)
+        ids, log_prob = original(*arguments, **options)
         ids[0, 1:] = 40
-        return ids
+        return ids, log_prob
 
     monkeypatch.setattr(sampler, "draw_ids", without_end)
     metadata = sample_to_file(sampler, SampleRequest(20), tmp_path / "a.csv")
@@ -109,3 +118,87 @@ def test_unfinished_sequences_stay_as_unreadable_rows(sampler: Sampler, tmp_path
 def test_temperature_is_recorded(sampler: Sampler, tmp_path: Path) -> None:
     metadata = sample_to_file(sampler, SampleRequest(20, decoding=Decoding(0.8, 10, 0.9)), tmp_path / "a.csv")
     assert (metadata["temperature"], metadata["top_k"], metadata["top_p"]) == (0.8, 10, 0.9)
+
+
+def test_unique_and_novel_rows_until_there_are_enough(sampler: Sampler, tmp_path: Path, formulas_csv) -> None:
+    plain = [f for block in sampler.sample(4 * SIZE, seed=3, size=SIZE) for f in block.formulas if "…" not in f]
+    known = formulas_csv(sorted(set(plain[:150]))[::2], "known.csv")
+    ours = set(pd.read_csv(known, keep_default_na=False)["formula"])
+    request = SampleRequest(300, seed=3, block_size=SIZE, unique=True, novel_to=(str(known),))
+    metadata = sample_to_file(sampler, request, tmp_path / "new.csv")
+    rows = pd.read_csv(tmp_path / "new.csv", keep_default_na=False)["formula"].tolist()
+    expected = [f for f in dict.fromkeys(plain) if f not in ours]
+    assert rows == expected[: len(rows)]
+    assert len(rows) == 300 == metadata["rows"]
+    assert metadata["stopped"] == "reached"
+    tally = metadata["tally"]
+    assert tally["kept"] == 300 <= tally["drawn"]
+    assert tally["known"] == len(ours & set(plain[: tally["drawn"]]))
+    assert metadata["yield"] == 300 / tally["drawn"]
+    assert metadata["novel_to"][0]["size"] == len(ours)
+
+
+def test_a_budget_of_draws_ends_it_with_what_there_is(sampler: Sampler, tmp_path: Path) -> None:
+    request = SampleRequest(10_000, block_size=SIZE, unique=True, most_draws=2 * SIZE + 10)
+    metadata = sample_to_file(sampler, request, tmp_path / "a.csv")
+    assert metadata["stopped"] == "budget"
+    assert metadata["tally"]["drawn"] == 2 * SIZE + 10
+    assert 0 < metadata["rows"] == len(pd.read_csv(tmp_path / "a.csv")) <= 2 * SIZE + 10
+    timed = SampleRequest(10_000, block_size=SIZE, unique=True, max_minutes=1e-6)
+    assert sample_to_file(sampler, timed, tmp_path / "b.csv")["stopped"] == "time"
+
+
+def test_everything_that_exists_is_found_and_said(sampler: Sampler, tmp_path: Path) -> None:
+    constraints = Constraints.from_options(within="Na-Cl-K", max_atoms=2)
+    request = SampleRequest(6, block_size=SIZE, unique=True, constraints=constraints, most_draws=10**6)
+    metadata = sample_to_file(sampler, request, tmp_path / "a.csv")
+    assert metadata["stopped"] == "reached"
+    assert sorted(pd.read_csv(tmp_path / "a.csv")["formula"]) == ["Cl2", "K", "KCl", "KNa", "Na", "NaCl"]
+    more = dataclasses.replace(request, n=7)
+    with pytest.raises(OptionError, match="only 6 compositions satisfy the constraints, fewer than n = 7"):
+        sample_to_file(sampler, more, tmp_path / "b.csv")
+    assert not list(tmp_path.glob("b.csv*"))
+
+
+def test_constraints_are_kept_and_recorded(sampler: Sampler, tmp_path: Path) -> None:
+    constraints = Constraints.from_options(contains="O", exclude="toxic", valid=True)
+    masked = sample_to_file(sampler, SampleRequest(300, constraints=constraints), tmp_path / "m.csv")
+    exact = sample_to_file(
+        sampler, SampleRequest(50, constraints=constraints, exact=True, block_size=SIZE), tmp_path / "e.csv"
+    )
+    for name in ("m.csv", "e.csv"):
+        formulas = pd.read_csv(tmp_path / name, keep_default_na=False)["formula"]
+        assert constraints.satisfied(CompositionBatch.from_formulas(formulas)).all()
+    assert (masked["rows"], masked["constraints_meaning"], masked["yield"]) == (300, "masked", 1.0)
+    assert (exact["rows"], exact["constraints_meaning"]) == (50, "exact")
+    assert exact["tally"]["refused"] > 0
+    assert Constraints.from_options(**exact["constraints"]) == constraints
+
+
+def test_two_processes_write_the_file_of_one(sampler: Sampler, checkpoints, tmp_path: Path) -> None:
+    """By `accelerate launch`, with and without filters."""
+    command = [*TWO_PROCESSES, "-m", "matgen"]
+    model = ["--model", str(checkpoints("gpt2")), "--block-size", str(SIZE), "--seed", "5", "--quiet"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_PORT": "29631"}
+    for name, n, options in (("plain", 900, []), ("picked", 350, ["--unique", "--novel-to", "hybrid-strict"])):
+        verb = ["sample", "-n", str(n), *model, *options]
+        assert main([*verb, "--out", str(tmp_path / f"{name}-one.csv")]) == 0
+        subprocess.run([*command, *verb, "--out", str(tmp_path / f"{name}-two.csv")], check=True, env=environment)
+        one, two = (tmp_path / f"{name}-{count}.csv" for count in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+        told = read_json(Path(f"{two}.json"))
+        assert told["processes"] == 2
+        assert told["rows"] == n
+        assert not Path(f"{two}.parts").exists()
+
+
+def test_processes_fail_together(checkpoints, tmp_path: Path) -> None:
+    out = tmp_path / "a.csv"
+    out.write_text("precious")
+    command = [*TWO_PROCESSES, "-m", "matgen"]
+    verb = ["sample", "-n", "10", "--model", str(checkpoints("gpt2")), "--out", str(out)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_PORT": "29632"}
+    done = subprocess.run([*command, *verb], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode != 0
+    assert "exists" in done.stderr
+    assert out.read_text() == "precious"

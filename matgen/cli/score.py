@@ -1,0 +1,51 @@
+"""matgen score: log-probabilities of the formulas of a file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.options import model_option, pick_device
+from matgen.cli.shared import bar, common_options, say, shown, verb
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "score",
+        run,
+        "say how probable a model finds the formulas of a file",
+        "matgen score formulas.csv --model runs/gptj --out scored.csv",
+    )
+    parser.add_argument("formulas", type=Path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    model_option(parser)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    common_options(parser, out="scored.csv", seed=False)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Score a file."""
+    from matgen.files import next_free
+    from matgen.models.locate import find_checkpoint
+    from matgen.sample import Sampler
+    from matgen.sample.score import score_file
+
+    folder = find_checkpoint(arguments.model)
+    out = arguments.out or next_free(Path("scored.csv"))
+    say(arguments, f"scoring {arguments.formulas} by {shown(folder)} into {out}")
+    sampler = Sampler(folder, device=pick_device(arguments.device), precision="fp32")
+    progress = bar(arguments, "score", "formulas")
+    scored = score_file(
+        sampler, arguments.formulas, out, column=arguments.column, force=arguments.force, progress=progress
+    )
+    summary = scored.summary
+    bad = f"; {len(scored.bad):,} rows could not be read, first: {scored.bad[0]}" if scored.bad else ""
+    long = f"; {summary['too_long']:,} are longer than the model" if summary["too_long"] else ""
+    say(
+        arguments,
+        f"{summary['formulas']:,} formulas, {summary['nats_per_formula']:.3f} nats a formula, "
+        f"perplexity {summary['perplexity']:.3f} a token{long}{bad}",
+    )

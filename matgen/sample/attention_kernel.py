@@ -1,0 +1,49 @@
+"""Attention of single tokens over stored rows of keys and values, compiled by numba, for the CPU.
+
+torch's attention wants the rows of each prefix gathered first, and is made for long sequences; here they are read where
+they lie. Where numba is missing, or on a GPU, torch does it.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True, boundscheck=False, error_model="numpy")
+def attend(query, stored, rows, scale, out):
+    """Write the attention of each token over its prefix.
+
+    Args:
+        query: float32 `(b, heads, d)`.
+        stored: float32 `(capacity, 2, heads, d)`, keys and values.
+        rows: int64 `(b, tokens)`, of each prefix the rows of its tokens.
+        scale: of the scores.
+        out: float32 `(b, heads, d)`, written.
+    """
+    b, n_tokens = rows.shape
+    heads, d = query.shape[1], query.shape[2]
+    score = np.empty(n_tokens, dtype=np.float32)
+    for i in range(b):
+        for h in range(heads):
+            asked = query[i, h]
+            highest = np.float32(-np.inf)
+            for j in range(n_tokens):
+                key = stored[rows[i, j], 0, h]
+                dot = np.float32(0.0)
+                for x in range(d):
+                    dot += asked[x] * key[x]
+                score[j] = dot * scale
+                highest = max(highest, score[j])
+            total = np.float32(0.0)
+            for j in range(n_tokens):
+                score[j] = np.exp(score[j] - highest)
+                total += score[j]
+            answer = out[i, h]
+            for x in range(d):
+                answer[x] = 0.0
+            for j in range(n_tokens):
+                weight = score[j] / total
+                value = stored[rows[i, j], 1, h]
+                for x in range(d):
+                    answer[x] += weight * value[x]

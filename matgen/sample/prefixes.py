@@ -1,0 +1,330 @@
+"""Drawing many sequences at once, every distinct prefix computed once.
+
+All samples of a block begin with the same token, and most share their first few with others. So the block is drawn
+breadth first as groups: a prefix, and the samples that have it. The model sees each prefix once; then each sample takes
+its own next token by its own uniform random number, and the groups split. Samples stay independent: which others share
+a prefix with one does not touch its random numbers.
+
+When more distinct prefixes are open than `width`, they are split into parts that are finished one after another, so
+that memory is bounded. The model is shown tiles of one of a few fixed numbers of prefixes (short ones are padded):
+matrix products differ in the last bits with the number of rows, and the draws must not depend on `width`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from matgen.models.registry import MAX_POSITIONS
+from matgen.sample.decoding import Decoding, choose, cut
+from matgen.sample.prefix_cache import NextToken
+from matgen.tokenizer import BOS, EOS, FIRST_ELEMENT, PAD, suppressed_ids
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from matgen.models.checkpoint import Checkpoint
+
+WIDTH = 8192
+"""Distinct prefixes held open at once."""
+TILES = {"cpu": (256, 64), "cuda": (16384, 2048)}
+"""Prefixes that the model is shown at once, by kind of device: the usual number, and one for what is left over. Where
+the two do not give equal bits (tried when a model is taken up), all tiles are of `ONE_TILE`."""
+ONE_TILE = {"cpu": 128, "cuda": 16384}
+
+
+class Mask(Protocol):
+    """What the engine asks of constraints; see `reachability.DecodingMask`. States support indexing by rows."""
+
+    def start(self) -> Any:
+        """The state of the empty prefix."""
+
+    def allowed(self, states: Any) -> np.ndarray:
+        """Tokens that may follow, bool `(g, vocabulary)`."""
+
+    def advance(self, states: Any, parents: np.ndarray, tokens: np.ndarray) -> Any:
+        """States after one more token."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Sequences as they were drawn.
+
+    Attributes:
+        ids: int16 `(n, 128)`, `<bos> tokens <eos> <pad> ...`; without `<eos>` where the model's length was reached.
+        log_prob: float64 `(n,)`, ln probability of each sequence under the model at temperature 1, nothing cut off or
+            masked, in nats.
+        prefixes: distinct prefixes that the model computed.
+        computed: the same with padding.
+    """
+
+    ids: np.ndarray
+    log_prob: np.ndarray
+    prefixes: int
+    computed: int
+
+
+@dataclass
+class _Groups:
+    """Distinct prefixes of equal length and the samples that have them.
+
+    Attributes:
+        tokens: int64 `(g,)`, last token of each prefix.
+        rows: int64 `(g, tokens - 1)`, stored rows of the tokens before it.
+        log_prob: float64 `(g,)`.
+        samples: int64 `(s,)`, samples in order of their groups.
+        sizes: int64 `(g,)`, samples of each group.
+        states: of the mask, or None.
+        base: stored rows from here on are free once these groups are taken up.
+    """
+
+    tokens: Tensor
+    rows: Tensor
+    log_prob: Tensor
+    samples: Tensor
+    sizes: Tensor
+    states: Any
+    base: int
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def part(self, start: int, stop: int) -> _Groups:
+        ends = self.sizes.cumsum(0)
+        first = int(ends[start - 1]) if start else 0
+        return _Groups(
+            self.tokens[start:stop],
+            self.rows[start:stop],
+            self.log_prob[start:stop],
+            self.samples[first : int(ends[stop - 1])],
+            self.sizes[start:stop],
+            None if self.states is None else self.states[np.arange(start, stop)],
+            self.base,
+        )
+
+
+class PrefixDrawer:
+    """Draws blocks of sequences from a causal or denoising model.
+
+    Args:
+        checkpoint: the model.
+        width: distinct prefixes held open at once; it bounds memory and does not change what is drawn.
+        precision: `fp32`, or `bf16` for matrix products in bfloat16.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, width: int = WIDTH, precision: str = "fp32") -> None:
+        self.checkpoint = checkpoint
+        self.next_token = NextToken(checkpoint, precision)
+        self.device = self.next_token.device
+        self.width = width
+        kind = self.device.type if self.device.type in TILES else "cuda"
+        self.tiles: tuple[int, ...] = TILES[kind] if self._tiles_agree(*TILES[kind]) else (ONE_TILE[kind],)
+        self.suppressed = torch.tensor(suppressed_ids(checkpoint.notation), device=self.device)
+
+    @torch.inference_mode()
+    def _tiles_agree(self, usual: int, small: int) -> bool:
+        """True where a prefix's logits are the same to the bit in tiles of either size."""
+        if not self.next_token.stored:
+            return False
+        tokens = FIRST_ELEMENT + torch.arange(usual, device=self.device) % 97
+        rows = torch.arange(3 * usual, device=self.device).view(3, usual).t().contiguous()
+        self.next_token.make_room(3 * usual)
+        for place in range(3):
+            whole = rows[:, : place + 1].contiguous()
+            expected = self.next_token.logits(tokens, whole, usual * place, usual)[:small]
+            found = self.next_token.logits(tokens[:small], whole[:small].contiguous(), usual * place, small)
+            if not torch.equal(expected, found):
+                return False
+        return True
+
+    @torch.inference_mode()
+    def draw(
+        self,
+        n: int,
+        seed: int,
+        block: int,
+        decoding: Decoding,
+        *,
+        mask: Mask | None = None,
+        prompt: Sequence[int] = (),
+    ) -> Drawn:
+        """Draw the first `n` samples of a block.
+
+        Args:
+            n: samples.
+            seed: of all blocks.
+            block: number of the block; each has its own random numbers.
+            decoding: temperature and cuts.
+            mask: constraints, or None.
+            prompt: tokens that every sequence begins with.
+        """
+        with self._threads() as pool:
+            run = _Run(n, seed, block, decoding, mask, prompt, self.device, pool)
+            self._draw(run)
+        return Drawn(run.ids.cpu().numpy(), run.log_prob.cpu().numpy(), run.prefixes, run.computed)
+
+    def _draw(self, run: _Run) -> None:
+        n, mask = run.n, run.mask
+        root = _Groups(
+            torch.full((1,), BOS, device=self.device),
+            torch.empty(1, 0, dtype=torch.long, device=self.device),
+            torch.zeros(1, dtype=torch.float64, device=self.device),
+            torch.arange(n, device=self.device),
+            torch.full((1,), n, device=self.device),
+            mask.start() if mask is not None else None,
+            0,
+        )
+        open_groups = [root]
+        while open_groups:
+            groups = open_groups.pop()
+            children = self._extend(groups, run)
+            if len(children):
+                parts = -(-len(children) // self.width)
+                bounds = [len(children) * i // parts for i in range(parts + 1)]
+                # The last in is the first out: parts are finished in order, each with all that follows from it.
+                open_groups += [children.part(bounds[i], bounds[i + 1]) for i in range(parts - 1, -1, -1)]
+
+    @contextmanager
+    def _threads(self) -> Iterator[ThreadPoolExecutor | None]:
+        """Threads that each compute tiles of their own, where a tile is too small to share well; else None."""
+        n_threads = torch.get_num_threads()
+        if not self.next_token.parallel or n_threads == 1:
+            yield None
+            return
+        try:
+            torch.set_num_threads(1)
+            with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield pool
+        finally:
+            torch.set_num_threads(n_threads)
+
+    def _extend(self, groups: _Groups, run: _Run) -> _Groups:
+        """Draw the next token of every sample of the groups; returns the groups that go on."""
+        place = groups.rows.shape[1] + 1
+        ends = groups.sizes.cumsum(0)
+        self.next_token.make_room(groups.base + len(groups))
+
+        def extend(bounds: tuple[int, int, int]) -> tuple[Tensor, ...]:
+            start, stop, tile = bounds
+            with torch.inference_mode():  # it holds for one thread only
+                logits = self._logits(groups, start, stop, tile, place, run)
+                first = int(ends[start - 1]) if start else 0
+                samples = groups.samples[first : int(ends[stop - 1])]
+                return self._split(groups, start, stop, logits, samples, place, run)
+
+        tiles = list(self._tiles(len(groups)))
+        run.prefixes += len(groups)
+        run.computed += sum(tile for _, _, tile in tiles)
+        found = [extend(tiles[0])] if len(tiles) == 1 else list(run.map(extend, tiles))
+        children = _joined(found)
+        own = torch.arange(groups.base, groups.base + len(groups), device=self.device)
+        parents, tokens, log_prob, samples, sizes = children
+        states = None
+        if run.mask is not None and len(parents):
+            states = run.mask.advance(groups.states, parents.cpu().numpy(), tokens.cpu().numpy())
+        rows = torch.cat([groups.rows[parents], own[parents, None]], dim=1)
+        if place + 1 >= MAX_POSITIONS:
+            parents = parents[:0]  # the model's length is reached: what is open stays unfinished
+        return _Groups(tokens[: len(parents)], rows, log_prob, samples, sizes, states, groups.base + len(groups))
+
+    def _tiles(self, n: int) -> Iterator[tuple[int, int, int]]:
+        """Start, stop and padded size of the tiles of `n` prefixes."""
+        start = 0
+        while start < n:
+            tile = next((tile for tile in reversed(self.tiles) if n - start <= tile), self.tiles[0])
+            yield start, min(start + tile, n), tile
+            start += tile
+
+    def _logits(self, groups: _Groups, start: int, stop: int, tile: int, place: int, run: _Run) -> Tensor:
+        """Logits after some of the prefixes, with what is never drawn at minus infinity, float32 `(b, vocabulary)`."""
+        n = stop - start
+        chosen = torch.arange(start, start + tile, device=self.device).clamp_(max=stop - 1)  # padded by repeating
+        own = chosen + groups.base
+        rows = torch.cat([groups.rows[chosen], own[:, None]], dim=1)
+        if self.next_token.stored:
+            tokens = groups.tokens[chosen]
+        else:
+            first = groups.sizes.cumsum(0)[chosen] - groups.sizes[chosen]
+            tokens = run.ids[groups.samples[first], :place].long()
+        logits = self.next_token.logits(tokens, rows, groups.base + start, n)[:n]
+        logits[:, self.suppressed] = -torch.inf
+        if place == 1:
+            logits[:, EOS] = -torch.inf  # an empty formula is no formula
+        return logits
+
+    def _split(
+        self, groups: _Groups, start: int, stop: int, logits: Tensor, samples: Tensor, place: int, run: _Run
+    ) -> tuple[Tensor, ...]:
+        """Give each sample its token; returns parents, tokens, log_prob, samples and sizes of the groups that go on."""
+        n_tokens = logits.shape[1]
+        log_prob = logits.log_softmax(1)
+        sizes = groups.sizes[start:stop]
+        group = torch.repeat_interleave(torch.arange(stop - start, device=self.device), sizes)
+        if place <= len(run.prompt):
+            token = torch.full_like(samples, run.prompt[place - 1])
+        else:
+            if run.mask is not None:
+                allowed = run.mask.allowed(groups.states[np.arange(start, stop)])
+                logits = logits.masked_fill(~torch.from_numpy(allowed).to(self.device), -torch.inf)
+            token = choose(cut(logits, run.decoding), group, run.uniforms(place)[samples])
+        run.ids[samples, place] = token.to(run.ids.dtype)
+        order = torch.argsort(group * n_tokens + token, stable=True)
+        samples, label = samples[order], (group * n_tokens + token)[order]
+        label, sizes = torch.unique_consecutive(label, return_counts=True)
+        parents, tokens = label // n_tokens, label % n_tokens
+        total = groups.log_prob[start:stop][parents] + log_prob[parents, tokens].double()
+        ended = tokens == EOS
+        of_sample = torch.repeat_interleave(torch.arange(len(label), device=self.device), sizes)
+        over = ended[of_sample]
+        run.log_prob[samples[over]] = total[of_sample[over]]
+        return parents[~ended] + start, tokens[~ended], total[~ended], samples[~over], sizes[~ended]
+
+
+class _Run:
+    """One block while it is drawn."""
+
+    def __init__(
+        self,
+        n: int,
+        seed: int,
+        block: int,
+        decoding: Decoding,
+        mask: Mask | None,
+        prompt: Sequence[int],
+        device: torch.device,
+        pool: ThreadPoolExecutor | None,
+    ) -> None:
+        self.map = pool.map if pool is not None else map
+        self.n, self.seed, self.block = n, seed, block
+        self.decoding, self.mask, self.prompt, self.device = decoding, mask, tuple(prompt), device
+        self.ids = torch.full((n, MAX_POSITIONS), PAD, dtype=torch.int16, device=device)
+        self.ids[:, 0] = BOS
+        self.log_prob = torch.full((n,), torch.nan, dtype=torch.float64, device=device)
+        self.prefixes = self.computed = 0
+        self._uniforms: dict[int, Tensor] = {}
+
+    def uniforms(self, place: int) -> Tensor:
+        """A number in [0, 1) for each sample, float64 `(n,)`, by seed, block and place in the sequence."""
+        if place not in self._uniforms:
+            drawn = uniform_numbers(self.n, self.seed, self.block, place)
+            self._uniforms[place] = torch.from_numpy(drawn).to(self.device)
+        return self._uniforms[place]
+
+
+def uniform_numbers(n: int, seed: int, block: int, place: int) -> np.ndarray:
+    """The first `n` uniform numbers of a block at one place, float64 `(n,)`: Philox (Salmon et al., SC 2011).
+
+    The key is seed and block and the counter begins at the place, so no two streams meet.
+    """
+    generator = np.random.Philox(key=np.array([seed, block], dtype=np.uint64), counter=[0, 0, place, 0])
+    return np.random.Generator(generator).random(n)
+
+
+def _joined(parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    return parts[0] if len(parts) == 1 else tuple(torch.cat(column) for column in zip(*parts, strict=True))

@@ -1,0 +1,55 @@
+"""The processes that draw together: one, or those that `accelerate launch` started."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Processes:
+    """This process among its peers.
+
+    Attributes:
+        rank: its number, 0 for the one that writes the result and speaks to the user.
+        count: how many there are.
+    """
+
+    def __init__(self) -> None:
+        self.rank, self.count = 0, 1
+        self._state: Any = None
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            import torch
+            from accelerate import PartialState
+
+            self._state = PartialState(cpu=not torch.cuda.is_available())
+            self.rank, self.count = self._state.process_index, self._state.num_processes
+
+    @property
+    def first(self) -> bool:
+        """True for the process that writes the result."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Go on when all processes are here."""
+        if self._state is not None:
+            self._state.wait_for_everyone()
+
+    def share(self, value: Value) -> Value:
+        """What the first process passes, for all."""
+        if self._state is None:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value])[0]
+
+    def close(self) -> None:
+        """Part in order: a process that just ends may take the others' last words with it."""
+        if self._state is not None:
+            self._state.destroy_process_group()
+            self._state = None
+
+    def device(self, name: str) -> str:
+        """The device of this process: with several GPUs each takes its own."""
+        return str(self._state.device) if self._state is not None and name == "cuda" else name

@@ -1,0 +1,114 @@
+"""Log-probabilities of the formulas of a table: how likely a model finds each, and how well it predicts all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from matgen.composition import BadFormula, parse_formulas
+from matgen.datasets import read_formula_table
+from matgen.errors import DataError
+from matgen.files import refuse_to_overwrite, whole_file, write_json
+from matgen.sample.engine import Sampler
+from matgen.tokenizer import sequence_lengths
+
+if TYPE_CHECKING:
+    from matgen.progress import Progress
+
+_CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A table with log-probabilities.
+
+    Attributes:
+        frame: the input's rows in order, and `log_prob`: of the canonical sequence in nats, NaN where the formula could
+            not be read, minus infinity where it is longer than the model.
+        bad: rows that could not be read, with reasons.
+        summary: `formulas` scored, `too_long`, `nats_per_formula`, `nats_per_token` and `perplexity` (its exponential,
+            per token, the end of the sequence counted as one).
+    """
+
+    frame: pd.DataFrame
+    bad: list[BadFormula]
+    summary: dict[str, Any]
+
+
+def score_table(
+    sampler: Sampler, frame: pd.DataFrame, column: str, *, progress: Callable[[int], None] | None = None
+) -> Scored:
+    """Score the formulas of a column.
+
+    Args:
+        sampler: the model.
+        frame: `n` rows; it is not changed.
+        column: the column of formulas.
+        progress: called with the number of formulas scored since the last call.
+
+    Raises:
+        DataError: no formula can be read.
+    """
+    parsed = parse_formulas(frame[column])
+    if not len(parsed.batch):
+        raise DataError(f"none of the {len(frame):,} formulas can be read; {parsed.bad[0]}")
+    values = np.empty(len(parsed.batch))
+    for start in range(0, len(values), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        values[part] = sampler.log_prob(parsed.batch[part])
+        if progress:
+            progress(len(values[part]))
+    log_prob = np.full(len(frame), np.nan)
+    log_prob[parsed.rows] = values
+    scored = frame.reset_index(drop=True).assign(log_prob=log_prob)
+    return Scored(scored, parsed.bad, _summary(values, sequence_lengths(parsed.batch, sampler.notation) + 1))
+
+
+def score_file(
+    sampler: Sampler,
+    candidates: Path | str,
+    out: Path | str,
+    *,
+    column: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Scored:
+    """Score a file into a CSV or Parquet file with all its columns and `log_prob`; the summary goes to `<out>.json`.
+
+    Raises:
+        DataError: the input cannot be read, or none of its formulas can.
+        OutputError: `out` exists and `force` is off, or cannot be written.
+    """
+    out = Path(out)
+    refuse_to_overwrite(out, force=force)
+    frame, name = read_formula_table(candidates, column)
+    if progress:
+        progress.start(len(frame))
+    scored = score_table(sampler, frame, name, progress=progress.advance if progress else None)
+    if progress:
+        progress.close()
+    with whole_file(out) as temporary:
+        if out.suffix == ".parquet":
+            scored.frame.to_parquet(temporary, index=False)
+        else:
+            scored.frame.to_csv(temporary, index=False)
+    write_json(Path(f"{out}.json"), {"model": sampler.checkpoint.folder.name, "column": name, **scored.summary})
+    return scored
+
+
+def _summary(log_prob: np.ndarray, tokens: np.ndarray) -> dict[str, Any]:
+    fits = np.isfinite(log_prob)
+    nats = -log_prob[fits].sum()
+    per_token = nats / max(int(tokens[fits].sum()), 1)
+    return {
+        "formulas": int(fits.sum()),
+        "too_long": int((~fits).sum()),
+        "nats_per_formula": round(float(nats / max(int(fits.sum()), 1)), 4),
+        "nats_per_token": round(float(per_token), 4),
+        "perplexity": round(float(np.exp(per_token)), 4),
+    }

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from matgen.composition import CompositionBatch
+from matgen.errors import DataError, OutputError
+from matgen.files import read_json
+from matgen.sample import Sampler
+from matgen.sample.score import score_file, score_table
+from matgen.tokenizer import BOS, EOS, MASK, encode, suppressed_ids
+
+
+@pytest.mark.parametrize("key", ["gpt2", "bart"])
+def test_scores_are_those_of_the_forward_pass(checkpoints, key: str) -> None:
+    sampler = Sampler(checkpoints(key))
+    frame = pd.DataFrame({"formula": ["SrTiO3", "Xx", "NaCl", "Y3Al5O12", "LiFePO4", "KH400"], "tag": list("abcdef")})
+    scored = score_table(sampler, frame, "formula")
+    values = scored.frame["log_prob"].to_numpy()
+    assert scored.frame["tag"].tolist() == list("abcdef")
+    assert np.isnan(values[1])
+    assert values[5] == -np.inf
+    assert [bad.row for bad in scored.bad] == [1]
+    nats = tokens = 0.0
+    for i in (0, 2, 3, 4):
+        ids, lengths = encode(CompositionBatch.from_formulas([frame["formula"][i]]), "expanded")
+        total, row = 0.0, torch.from_numpy(ids).long()
+        for place in range(1, row.shape[1]):
+            with torch.inference_mode():
+                if key == "bart":
+                    source = torch.tensor([[BOS, MASK, EOS]])
+                    logits = sampler.model(input_ids=source, decoder_input_ids=row[:, :place]).logits[0, -1]
+                else:
+                    logits = sampler.model(input_ids=row[:, :place]).logits[0, -1]
+            logits = logits.clone()
+            logits[suppressed_ids("expanded")] = -torch.inf
+            if place == 1:
+                logits[EOS] = -torch.inf
+            total += float(logits.log_softmax(-1)[row[0, place]])
+        assert values[i] == pytest.approx(total, abs=1e-3)
+        nats -= total
+        tokens += int(lengths[0]) - 1
+    assert scored.summary["formulas"] == 4
+    assert scored.summary["too_long"] == 1
+    assert scored.summary["nats_per_formula"] == pytest.approx(nats / 4, abs=1e-3)
+    assert scored.summary["perplexity"] == pytest.approx(np.exp(nats / tokens), rel=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_files(checkpoints, formulas_csv, tmp_path: Path, suffix: str) -> None:
+    sampler, source = Sampler(checkpoints("gpt2")), formulas_csv(["NaCl", "KBr", "?"])
+    out = tmp_path / f"scored{suffix}"
+    scored = score_file(sampler, source, out)
+    frame = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
+    assert frame["log_prob"].tolist()[:2] == pytest.approx(scored.frame["log_prob"].tolist()[:2])
+    assert read_json(Path(f"{out}.json"))["formulas"] == 2
+    with pytest.raises(OutputError, match="exists"):
+        score_file(sampler, source, out)
+    with pytest.raises(DataError, match="none of the 1 formulas can be read"):
+        score_file(sampler, formulas_csv(["??"], "bad.csv"), tmp_path / "b.csv")

@@ -11,15 +11,20 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "CompositionBatch": "matgen.composition",
-    "parse_formulas": "matgen.composition",
+    "Constraints": "matgen.sample",
     "Dataset": "matgen.datasets",
     "load_dataset": "matgen.datasets",
     "Decoding": "matgen.sample",
     "MatgenError": "matgen.errors",
+    "SampleRequest": "matgen.sample",
     "Sampler": "matgen.sample",
     "TrainingPlan": "matgen.train",
     "ValidityRules": "matgen.validity",
+    "check": "matgen.validity",
+    "explain": "matgen.validity",
     "load_checkpoint": "matgen.models",
+    "parse_formulas": "matgen.composition",
+    "sample_to_file": "matgen.sample",
     "train_model": "matgen.train",
 }
 

@@ -99,6 +99,65 @@ def test_bare_sample_takes_the_bundled_checkpoint() -> None:
     assert len(pd.read_csv("candidates.csv")) == 200
 
 
+def test_check_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "Fe3O4", "CuZn", "PmCl3", "Fe", "NaOg") == 0
+    said = capsys.readouterr().out
+    for sentence in (
+        "no: the nearest, 3Fe3+ 4O2-, has charge +1",
+        "balanced with --mixed-valence: Fe2+ 2Fe3+ 4O2-",
+        "known: in OQMD and the Materials Project; formation_energy_oqmd -1.644 eV/atom",
+        "CuZn (reduced: ZnCu)",
+        "metals alone: valid with --include-alloys",
+        "no: neutral as 3Cl- Pm3+, but Pm has no electronegativity to test",
+        "a single element, nothing to balance",
+        "no: no oxidation states for Og in icsd24",
+        "not in the bundled snapshots",
+    ):
+        assert sentence in said
+    Path("mine.txt").write_text("Cu 1 -1\nZn 1\n")
+    assert run("check", "CuZn", "--oxidation-states", "mine.txt") == 0
+    assert "yes: Zn+ Cu-" in capsys.readouterr().out
+
+
+def test_protocols_and_compare(formulas_csv, capsys: pytest.CaptureFixture[str]) -> None:
+    table = formulas_csv(["NaCl", "NaCl2", "Fe3O4", "CuZn", "SrTiO3", "KBr", "PbI5"] * 30)
+    assert run("evaluate", table, "--out", "a", "--quiet") == 0
+    assert (
+        run("evaluate", table, "--out", "b", "--quiet", "--protocol", "published", "--reference", "mp-mix", table) == 0
+    )
+    ours, published = read_json("a/report.json"), read_json("b/report.json")
+    assert ours["protocol"]["name"] == "default"
+    assert published["protocol"]["name"] == "published"
+    assert published["protocol"]["oxidation_states"] == "smact14"
+    assert "inferred" in published["protocol"]["note"]
+    assert [one["name"] for one in published["references"]] == ["mp-mix", str(table)]
+    assert published["novel"] == 0
+    assert run("compare", "a", "b") == 0
+    assert Path("comparison/compare.html").exists()
+    assert "smact14" in capsys.readouterr().out
+
+
+def test_sample_under_constraints_score_and_top(checkpoints, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ["--model", checkpoints("gptj")]
+    options = ["--contains", "O", "--exclude", "toxic,radioactive", "--elements", "2..4", "--valid", "--unique"]
+    assert run("sample", "-n", "100", *model, *options, "--novel-to", "hybrid", "--out", "new.csv") == 0
+    rows = pd.read_csv("new.csv", keep_default_na=False)["formula"]
+    assert rows.nunique() == 100
+    told = read_json("new.csv.json")
+    assert told["constraints"]["contains"] == ["O"]
+    assert told["tally"]["kept"] == 100
+    assert "100 rows of" in capsys.readouterr().err
+    assert run("evaluate", "new.csv", "--no-baselines", "--quiet", "--out", "r") == 0
+    report = read_json("r/report.json")
+    assert report["valid"] == report["unique"] == report["novel"] == 1
+    assert run("score", "new.csv", *model) == 0
+    assert "perplexity" in capsys.readouterr().err
+    scored = pd.read_csv("scored.csv", keep_default_na=False)
+    assert (scored["formula"] == rows).all()
+    assert run("sample", "--top", "20", *model, "--within", "Li-O-F") == 0
+    assert len(pd.read_csv("most_probable.csv")) == 20
+
+
 def test_discover_with_a_checkpoint(checkpoints, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("discover", "-n", "300", "--model", checkpoints("gptj")) == 0
     captured = capsys.readouterr()
@@ -142,6 +201,24 @@ def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoin
         (("evaluate", good, "--column", "x"), "x"),
         (("evaluate", good, "--reference", "nothing"), "unknown dataset 'nothing'"),
         (("evaluate", good, "--oxidation-states", "icsd99"), "unknown oxidation-state table 'icsd99'"),
+        (("evaluate", good, "--consensus", "5", "--oxidation-states", "wiki"), "filter icsd24 alone, not wiki"),
+        (("evaluate", good, "--protocol", "published", "--include-alloys"), "leave out --include-alloys"),
+        (("evaluate", good, "--reference", "hybrid", "hybrid"), "hybrid"),
+        (("check", "Xx2"), "row 1: 'Xx2'"),
+        (("check", "NaCl", "--oxidation-states", "other.csv"), "other.csv, line 1: 'a,b' is not an element"),
+        (("compare", "taken"), "2 to 8"),
+        (("compare", "taken", "taken2"), "taken"),
+        (("score", "missing.csv"), "missing.csv"),
+        (("score", all_bad, "--out", "s.csv"), "none of the 2 formulas"),
+        (("sample", "--chemsys", "Li-Xx"), "Xx"),
+        (("sample", "--contains", "O", "--exclude", "O"), "O"),
+        (("sample", "--chemsys", "Na-K", "--valid"), "no composition of at most 40 atoms satisfies"),
+        (("sample", "-n", "9", "--within", "Na-Cl", "--max-atoms", "2", "--unique"), "only 3 compositions"),
+        (("sample", "--exact"), "--exact says how constraints are met"),
+        (("sample", "--prompt", "Li3"), "'Li3' is not a token"),
+        (("sample", "--prompt", "O", "--within", "Na-Cl"), "prompt"),
+        (("sample", "--top", "5", "--unique"), "--top lists"),
+        (("sample", "--top", "0"), "top is 0"),
         (("discover", "--out", "taken"), "taken exists"),
         (("discover", "-n", "0"), "n is 0"),
         (("data", "info", "nothing"), "unknown dataset 'nothing'"),

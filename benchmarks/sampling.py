@@ -1,0 +1,139 @@
+"""Drawing compositions: matgen's engine beside transformers' `generate`, with the same trained weights in the same run.
+
+python -m benchmarks.sampling [--model CHECKPOINT ...] [--n 10000 100000] [--rounds 3]
+
+`generate` is timed on 2,000 samples with the best of several batch sizes, in fp32 (its default) and in bf16; the engine
+in both too, writing nothing, formulas and log-probabilities included. The published recipe draws one sequence at a
+time: greedy, a prompt of four random elements, 256 tokens (here as many as the model holds). Also the rows that the
+model computes for each formula, and how much of the machine's matrix speed is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.record import write_result
+from matgen.models import load_checkpoint
+from matgen.models.locate import find_checkpoint
+from matgen.sample import Decoding, Sampler
+from matgen.tokenizer import BOS, FIRST_ELEMENT
+
+GENERATED = 2_000
+BATCHES = (250, 1000, 2000)
+ONE_AT_A_TIME = 5
+
+
+def generate_rate(model: Any, batch: int) -> float:
+    """Formulas a second of `generate`, sampling at temperature 1 until all have ended."""
+    done, began = 0, time.perf_counter()
+    while done < GENERATED:
+        start = torch.full((batch, 1), BOS)
+        with torch.inference_mode():
+            model.generate(start, attention_mask=torch.ones_like(start), max_new_tokens=126, do_sample=True)
+        done += batch
+    return done / (time.perf_counter() - began)
+
+
+def published_rate(model: Any) -> float:
+    """Formulas a second of the published recipe: each prompt of four random elements continued greedily to the end."""
+    rng, began = np.random.default_rng(0), time.perf_counter()
+    for _ in range(ONE_AT_A_TIME):
+        prompt = torch.tensor([[BOS, *(FIRST_ELEMENT + rng.choice(90, 4, replace=False))]])
+        with torch.inference_mode():
+            model.generate(
+                prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=122, min_new_tokens=122, do_sample=False
+            )
+    return ONE_AT_A_TIME / (time.perf_counter() - began)
+
+
+def engine_rate(sampler: Sampler, n: int, seed: int) -> tuple[float, Any]:
+    began = time.perf_counter()
+    for _ in sampler.sample(n, seed=seed):
+        pass
+    seconds = time.perf_counter() - began
+    drawn = sampler._prefixes.draw(min(n, 131_072), seed, 0, Decoding()) if n <= 131_072 else None
+    return n / seconds, drawn
+
+
+def matrix_peak(dtype: torch.dtype) -> float:
+    """GFLOP/s of large matrix products on this machine."""
+    a = torch.randn(2048, 2048).to(dtype)
+    a @ a
+    taken = []
+    for _ in range(5):
+        began = time.perf_counter()
+        a @ a
+        taken.append(time.perf_counter() - began)
+    return 2 * 2048**3 / statistics.median(taken) / 1e9
+
+
+def measure(folder: Any, sizes: list[int], rounds: int) -> dict[str, Any]:
+    checkpoint = load_checkpoint(folder)
+    parameters = sum(p.numel() for p in checkpoint.model.parameters())
+    found: dict[str, Any] = {"parameters": parameters, "notation": checkpoint.notation, "engine": {}, "generate": {}}
+    samplers = {name: Sampler(folder, precision=name) for name in ("fp32", "bf16")}
+    for sampler in samplers.values():
+        engine_rate(sampler, 2000, 99)  # compiles, allocates
+    plain = {"fp32": load_checkpoint(folder).model, "bf16": load_checkpoint(folder).model.bfloat16()}
+    rates: dict[tuple[str, Any], list[float]] = {}
+    for _ in range(rounds):
+        for name, model in plain.items():
+            for batch in BATCHES:
+                rates.setdefault((name, batch), []).append(generate_rate(model, batch))
+        for name, sampler in samplers.items():
+            for n in sizes:
+                rates.setdefault((name, f"n={n}"), []).append(engine_rate(sampler, n, 1)[0])
+    median = {key: statistics.median(values) for key, values in rates.items()}
+    for name in samplers:
+        found["generate"][name] = round(max(median[name, batch] for batch in BATCHES), 1)
+    found["published"] = round(published_rate(plain["fp32"]), 2)
+    peak = {name: matrix_peak(torch.float32 if name == "fp32" else torch.bfloat16) for name in samplers}
+    for n in sizes:
+        _, drawn = engine_rate(samplers["fp32"], n, 1)
+        row: dict[str, Any] = {}
+        if drawn is not None:
+            row |= {
+                "rows_per_formula": round(drawn.prefixes / n, 3),
+                "computed_per_formula": round(drawn.computed / n, 3),
+            }
+        for name in samplers:
+            rate = median[name, f"n={n}"]
+            row[name] = {
+                "formulas_per_second": round(rate),
+                "ratio_to_generate": round(rate / found["generate"][name], 1),
+                "ratio_to_generate_fp32": round(rate / found["generate"]["fp32"], 1),
+                "ratio_to_published": round(rate / found["published"]),
+            }
+            if drawn is not None:
+                row[name]["share_of_matrix_peak"] = round(
+                    rate * drawn.prefixes / n * 2 * parameters / 1e9 / peak[name], 4
+                )
+        found["engine"][str(n)] = row
+    found["matrix_peak_gflops"] = {name: round(value) for name, value in peak.items()}
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", nargs="+", default=[None], help="checkpoints (default: the bundled one)")
+    parser.add_argument("--n", nargs="+", type=int, default=[1_000, 10_000, 100_000])
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    content: dict[str, Any] = {"rounds": arguments.rounds, "threads": torch.get_num_threads(), "models": {}}
+    for name in arguments.model:
+        folder = find_checkpoint(name)
+        content["models"][folder.name] = measure(folder, arguments.n, arguments.rounds)
+        content["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        write_result("sampling", content)
+    print(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -163,7 +163,9 @@ class _Run:
         self.sampler, self.request, self.parts, self.processes = sampler, request, parts, processes
         self.size = request.block_size or sampler.block_size(request.n)
         self.mask, self.accept = masking(request.constraints, exact=request.exact, notation=sampler.notation)
-        prompt_ids(request.prompt, sampler.notation)  # refuses a prompt of unknown tokens
+        tokens = prompt_ids(request.prompt, sampler.notation)
+        if self.mask is not None:
+            self.mask.check_prompt(tokens)
         self.novel_to, self.references = _known(request.novel_to)
         self.existing = self._existing()
         self.identity = self._identity()

@@ -74,6 +74,41 @@ def matrix_peak(dtype: torch.dtype) -> float:
     return 2 * 2048**3 / statistics.median(taken) / 1e9
 
 
+def agreement(folder: Any, model: Any, n: int = 20_000) -> dict[str, float]:
+    """P-values of two-sample chi-square tests of the engine in fp32 against `generate`, both at temperature 1.
+
+    Of the first token, the last token, the number of tokens and the whole sequence (those met at least 20 times, the
+    others together).
+    """
+    start = torch.full((2_000, 1), BOS)
+    theirs = []
+    with torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(0)
+        for _ in range(n // 2_000):
+            drawn = model.generate(start, attention_mask=torch.ones_like(start), max_new_tokens=126, do_sample=True)
+            theirs.append(torch.nn.functional.pad(drawn, (0, 128 - drawn.shape[1])).numpy())
+    ours = Sampler(folder, precision="fp32").draw_ids(n, seed=7, block=0, decoding=Decoding())[0]
+    both = [np.concatenate(theirs), ours]
+    length = [(ids >= FIRST_ELEMENT).sum(axis=1) for ids in both]
+    views = {
+        "first_token": [ids[:, 1] for ids in both],
+        "last_token": [ids[np.arange(n), k] for ids, k in zip(both, length, strict=True)],
+        "length": length,
+        "sequence": [np.array([bytes(row.astype(np.int16)) for row in ids]) for ids in both],
+    }
+    return {name: round(_two_sample(*view), 4) for name, view in views.items()}
+
+
+def _two_sample(a: np.ndarray, b: np.ndarray) -> float:
+    from scipy.stats import chi2_contingency
+
+    values, code = np.unique(np.concatenate([a, b]), return_inverse=True)
+    table = np.stack([np.bincount(part, minlength=len(values)) for part in (code[: len(a)], code[len(a) :])])
+    common = table.sum(axis=0) >= 20
+    table = np.column_stack([table[:, common], table[:, ~common].sum(axis=1)])
+    return float(chi2_contingency(table[:, table.sum(axis=0) > 0]).pvalue)
+
+
 def measure(folder: Any, sizes: list[int], rounds: int) -> dict[str, Any]:
     checkpoint = load_checkpoint(folder)
     parameters = sum(p.numel() for p in checkpoint.model.parameters())
@@ -93,6 +128,7 @@ def measure(folder: Any, sizes: list[int], rounds: int) -> dict[str, Any]:
     median = {key: statistics.median(values) for key, values in rates.items()}
     for name in samplers:
         found["generate"][name] = round(max(median[name, batch] for batch in BATCHES), 1)
+    found["chi_square_p_values"] = agreement(folder, plain["fp32"])
     found["published"] = round(published_rate(plain["fp32"]), 2)
     peak = {name: matrix_peak(torch.float32 if name == "fp32" else torch.bfloat16) for name in samplers}
     for n in sizes:

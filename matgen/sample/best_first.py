@@ -18,8 +18,8 @@ import torch
 
 from matgen.composition import CompositionBatch
 from matgen.errors import OptionError
-from matgen.files import refuse_to_overwrite, whole_file, write_json
 from matgen.models.registry import MAX_POSITIONS
+from matgen.sample.outputs import claim, write_with_metadata
 from matgen.tokenizer import BOS, EOS, PAD, decode, suppressed_ids, vocabulary
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def list_to_file(
         OutputError: `out` exists and `force` is off, or cannot be written.
     """
     out = Path(out)
-    refuse_to_overwrite(out, force=force)
+    claim(out, force=force)
     tokens, accept = None, None
     if constraints is not None:
         from matgen.sample.reachability import DecodingMask
@@ -128,14 +128,10 @@ def list_to_file(
     found = most_probable(checkpoint, n, accept=accept, tokens=tokens, progress=tell)
     if progress:
         progress.close()
-    with whole_file(out) as temporary:
-        if out.suffix == ".parquet":
-            found.frame.to_parquet(temporary, index=False)
-        else:
-            found.frame.to_csv(temporary, index=False, float_format="%.6f")
     told_of = {name: value for name, value in vars(found).items() if name != "frame"}
     described = None if constraints is None else constraints.describe()
-    write_json(Path(f"{out}.json"), {"model": checkpoint.folder.name, "top": n, "constraints": described, **told_of})
+    metadata = {"model": checkpoint.folder.name, "top": n, "constraints": described, **told_of}
+    write_with_metadata(out, found.frame, metadata)
     return found
 
 

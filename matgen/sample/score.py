@@ -13,8 +13,8 @@ import pandas as pd
 from matgen.composition import BadFormula, parse_formulas
 from matgen.datasets import read_formula_table
 from matgen.errors import DataError
-from matgen.files import refuse_to_overwrite, whole_file, write_json
 from matgen.sample.engine import Sampler
+from matgen.sample.outputs import claim, write_with_metadata
 from matgen.tokenizer import sequence_lengths
 
 if TYPE_CHECKING:
@@ -82,22 +82,19 @@ def score_file(
 
     Raises:
         DataError: the input cannot be read, or none of its formulas can.
+        OptionError: `out` ends otherwise than in `.csv` or `.parquet`.
         OutputError: `out` exists and `force` is off, or cannot be written.
     """
     out = Path(out)
-    refuse_to_overwrite(out, force=force)
+    claim(out, force=force)
     frame, name = read_formula_table(candidates, column)
     if progress:
         progress.start(len(frame))
     scored = score_table(sampler, frame, name, progress=progress.advance if progress else None)
     if progress:
         progress.close()
-    with whole_file(out) as temporary:
-        if out.suffix == ".parquet":
-            scored.frame.to_parquet(temporary, index=False)
-        else:
-            scored.frame.to_csv(temporary, index=False)
-    write_json(Path(f"{out}.json"), {"model": sampler.checkpoint.folder.name, "column": name, **scored.summary})
+    metadata = {"model": sampler.checkpoint.folder.name, "column": name, **scored.summary}
+    write_with_metadata(out, scored.frame, metadata)
     return scored
 
 

@@ -23,11 +23,12 @@ import pyarrow.parquet as pq
 
 from matgen.datasets import load_dataset
 from matgen.errors import MatgenError, OptionError, OutputError
-from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
+from matgen.files import read_json, whole_file, write_json
 from matgen.references import KeySet
 from matgen.sample.collect import REACHED, Collector
 from matgen.sample.decoding import Decoding
 from matgen.sample.engine import SampleBlock, Sampler, masking, prompt_ids
+from matgen.sample.outputs import claim
 from matgen.sample.processes import Processes
 from matgen.versions import versions
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from matgen.progress import Progress
     from matgen.sample.constraints import Constraints
 
-SUFFIXES = (".csv", ".parquet")
 MOST_DRAWS = 100
 """Samples drawn at most, for each row that is asked for, where not every sample is kept."""
 
@@ -174,9 +174,7 @@ class _Run:
 
     def prepare(self, out: Path, *, resume: bool, force: bool) -> None:
         """Claim the places that will be written."""
-        if out.suffix not in SUFFIXES:
-            raise OptionError(f"cannot write {out}: the name must end in {' or '.join(SUFFIXES)}")
-        refuse_to_overwrite(out, force=force)
+        claim(out, force=force)
         plan = self.parts / "plan.json"
         if plan.is_file() and resume:
             if read_json(plan) != self.identity:

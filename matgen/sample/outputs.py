@@ -1,0 +1,39 @@
+"""Tables of compositions as files: CSV or Parquet, by the suffix of their name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from matgen.errors import OptionError
+from matgen.files import refuse_to_overwrite, whole_file, write_json
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def claim(out: Path, *, force: bool) -> None:
+    """Refuse a file that could not be written, before any work is done.
+
+    Raises:
+        OptionError: its name ends otherwise than in `SUFFIXES`.
+        OutputError: it exists and `force` is off.
+    """
+    if out.suffix not in SUFFIXES:
+        raise OptionError(f"cannot write {out}: the name must end in {' or '.join(SUFFIXES)}")
+    refuse_to_overwrite(out, force=force)
+
+
+def write_with_metadata(out: Path, frame: pd.DataFrame, metadata: dict[str, Any]) -> None:
+    """Write a table, and what is to be known of it into `<out>.json`.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    with whole_file(out) as temporary:
+        if out.suffix == ".parquet":
+            frame.to_parquet(temporary, index=False)
+        else:
+            frame.to_csv(temporary, index=False)
+    write_json(Path(f"{out}.json"), metadata)

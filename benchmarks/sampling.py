@@ -13,6 +13,9 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from typing import Any
 
@@ -156,18 +159,33 @@ def measure(folder: Any, sizes: list[int], rounds: int) -> dict[str, Any]:
     return found
 
 
+def whole_command(folder: Any, n: int) -> dict[str, float]:
+    """`matgen sample -n N` as typed: seconds, formulas a second and peak memory of the process."""
+    with tempfile.TemporaryDirectory() as work:
+        command = [sys.executable, "-m", "matgen", "sample", "-n", str(n), "--model", str(folder), "--quiet"]
+        began = time.perf_counter()
+        subprocess.run([*command, "--out", f"{work}/c.parquet"], check=True)
+        seconds = time.perf_counter() - began
+    # Of all children so far the largest: sizes go upward, so it is the last one's.
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"seconds": round(seconds, 1), "formulas_per_second": round(n / seconds), "peak_memory_mb": round(peak)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", nargs="+", default=[None], help="checkpoints (default: the bundled one)")
     parser.add_argument("--n", nargs="+", type=int, default=[1_000, 10_000, 100_000])
+    parser.add_argument("--whole", nargs="*", type=int, default=[10_000, 1_000_000], help="sizes of the whole command")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     content: dict[str, Any] = {"rounds": arguments.rounds, "threads": torch.get_num_threads(), "models": {}}
     for name in arguments.model:
         folder = find_checkpoint(name)
         content["models"][folder.name] = measure(folder, arguments.n, arguments.rounds)
-        content["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         write_result("sampling", content)
+    folder = find_checkpoint(arguments.model[0])
+    content["whole_command"] = {str(n): whole_command(folder, n) for n in sorted(arguments.whole)}
+    write_result("sampling", content)
     print(content)
 
 

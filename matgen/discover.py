@@ -34,7 +34,9 @@ class DiscoveryPlan:
         reference: what `novel` is judged against, one or several.
         seed: of drawing and of the random baselines.
         decoding: how to draw.
-        rules: how validity is judged.
+        rules: how validity is judged, by default as `evaluate` has it.
+        protocol: rules by name instead.
+        split: of the reference: what counts as held out.
         device: where to draw.
     """
 
@@ -44,7 +46,9 @@ class DiscoveryPlan:
     reference: str | tuple[str, ...] = "hybrid"
     seed: int = 0
     decoding: Decoding = field(default_factory=Decoding)
-    rules: ValidityRules = field(default_factory=ValidityRules)
+    rules: ValidityRules | None = None
+    protocol: str | None = None
+    split: str = "split"
     device: str = "cpu"
 
 
@@ -121,6 +125,8 @@ def discover(
         candidates,
         names,
         rules=plan.rules,
+        protocol=plan.protocol,
+        split=plan.split,
         seed=plan.seed,
         out=out / "report",
         force=force,

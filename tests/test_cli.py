@@ -117,6 +117,8 @@ def test_check_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.txt").write_text("Cu 1 -1\nZn 1\n")
     assert run("check", "CuZn", "--oxidation-states", "mine.txt") == 0
     assert "yes: Zn+ Cu-" in capsys.readouterr().out
+    assert run("check", "Fe300001O400000", "--mixed-valence") == 0  # more atoms than a witness is searched for
+    assert "yes: too many atoms to show an assignment" in capsys.readouterr().out
 
 
 def test_protocols_and_compare(formulas_csv, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,6 +133,10 @@ def test_protocols_and_compare(formulas_csv, capsys: pytest.CaptureFixture[str])
     assert published["protocol"]["oxidation_states"] == "smact14"
     assert "inferred" in published["protocol"]["note"]
     assert [one["name"] for one in published["references"]] == ["mp-mix", str(table)]
+    # A table alone is a choice of one's own, not the protocol that has it too.
+    assert run("evaluate", table, "--out", "c", "--quiet", "--oxidation-states", "smact14") == 0
+    assert read_json("c/report.json")["protocol"]["name"] == "custom"
+    assert read_json("c/report.json")["baselines"]["uniform"] != published["baselines"]["uniform"]
     assert published["novel"] == 0
     assert run("compare", "a", "b") == 0
     assert Path("comparison/compare.html").exists()
@@ -154,6 +160,11 @@ def test_sample_under_constraints_score_and_top(checkpoints, capsys: pytest.Capt
     assert "perplexity" in capsys.readouterr().err
     scored = pd.read_csv("scored.csv", keep_default_na=False)
     assert (scored["formula"] == rows).all()
+    assert scored["log_prob"].to_numpy() == pytest.approx(scored["log_prob_before"].to_numpy(), abs=0.3)  # bf16
+    Path("long.csv").write_text("formula\nLi123Fe456O789\n")
+    assert run("score", "long.csv", *model, "--out", "none.csv") == 0
+    assert "no formula fits the model" in capsys.readouterr().err
+    assert read_json("none.csv.json")["perplexity"] is None
     assert run("sample", "--top", "20", *model, "--within", "Li-O-F") == 0
     assert len(pd.read_csv("most_probable.csv")) == 20
 
@@ -207,6 +218,15 @@ def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoin
         (("check", "Xx2"), "row 1: 'Xx2'"),
         (("check", "NaCl", "--oxidation-states", "other.csv"), "other.csv, line 1: 'a,b' is not an element"),
         (("compare", "taken"), "2 to 8"),
+        (("evaluate", ""), "an empty name"),
+        (("evaluate", good, "--reference", ""), "a reference without a name"),
+        (("evaluate", good, "--reference-split", "half"), "unknown split 'half'"),
+        (("score", good, "--out", "s.txt"), "must end in .csv or .parquet"),
+        (("score", good, "--out", "taken"), "taken"),
+        (("sample", "--seed", "-1"), "seed is -1"),
+        (("sample", "--seed", "99999999999999999999999"), "below 2^64"),
+        (("sample", "--top", "5", "--temperature", "2"), "--top lists"),
+        (("sample", "--top", "5", "--out", "taken/file/x.csv"), "cannot write"),
         (("compare", "taken", "taken2"), "taken"),
         (("score", "missing.csv"), "missing.csv"),
         (("score", all_bad, "--out", "s.csv"), "none of the 2 formulas"),

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import common_options, say, verb
+from matgen.cli.shared import common_options, path, say, verb
 
 
 def add(verbs: Any) -> None:
@@ -18,7 +18,7 @@ def add(verbs: Any) -> None:
         "put several reports side by side",
         "matgen compare report-a/ report-b/ --out comparison/",
     )
-    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="folders that `matgen evaluate` wrote")
+    parser.add_argument("reports", nargs="+", type=path, metavar="REPORT", help="folders that `matgen evaluate` wrote")
     common_options(parser, out="comparison", seed=False)
 
 

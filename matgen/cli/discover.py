@@ -67,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         decoding=decoding_of(arguments),
         rules=rules_of(arguments),
+        protocol=arguments.protocol,
+        split=arguments.reference_split,
         device=pick_device(arguments.device),
     )
     say(

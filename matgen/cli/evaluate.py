@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matgen.cli.options import judging_options, reference_options, rules_of
-from matgen.cli.shared import StageBars, common_options, say, verb
+from matgen.cli.shared import StageBars, common_options, path, say, verb
 
 
 def add(verbs: Any) -> None:
@@ -19,7 +19,7 @@ def add(verbs: Any) -> None:
         "say how many candidates are neutral, balanced, unique, novel, recovered",
         "matgen evaluate candidates.csv --reference hybrid --out report/",
     )
-    parser.add_argument("candidates", type=Path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
     reference_options(parser)
     judging_options(parser)
@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.candidates,
         arguments.reference,
         rules=rules,
+        protocol=arguments.protocol,
+        split=arguments.reference_split,
         column=arguments.column,
         seed=arguments.seed,
         baselines=not arguments.no_baselines,

@@ -137,20 +137,24 @@ def reference_options(parser: argparse.ArgumentParser) -> None:
         help="datasets, files or folders that novelty refers to (default: hybrid)",
     )
     parser.add_argument(
+        "--reference-split",
+        default="split",
+        metavar="SPLIT",
+        help="what counts as held out: split (by formula) or split_chemsys (default: split)",
+    )
+    parser.add_argument(
         "--protocol",
         choices=("default", "published"),
-        default="default",
         help="published: the settings inferred for Fu et al. 2023, instead of those for validity",
     )
 
 
-def rules_of(arguments: argparse.Namespace) -> ValidityRules:
-    """The rules that the options ask for.
+def rules_of(arguments: argparse.Namespace) -> ValidityRules | None:
+    """The rules that the options ask for, None where they ask for none.
 
     Raises:
         OptionError: a named protocol and settings of one's own at once.
     """
-    from matgen.evaluate.protocol import PROTOCOLS
     from matgen.validity import ValidityRules
 
     own = {
@@ -162,10 +166,10 @@ def rules_of(arguments: argparse.Namespace) -> ValidityRules:
         "mixed_valence": arguments.mixed_valence or None,
     }
     said = {name: value for name, value in own.items() if value is not None}
-    protocol = getattr(arguments, "protocol", "default")
-    if protocol != "default" and said:
+    protocol = getattr(arguments, "protocol", None)
+    if protocol and said:
         raise OptionError(f"--protocol {protocol} sets the rules: leave out --{next(iter(said)).replace('_', '-')}")
-    return PROTOCOLS[protocol].rules if not said else ValidityRules(**said)
+    return ValidityRules(**said) if said else None
 
 
 def _share(text: str | None) -> str | float | None:

@@ -98,7 +98,8 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
         width=arguments.batch_size,
     )
     if arguments.top is not None:
-        _list_most_probable(arguments, sampler, request)
+        if processes.first:
+            _list_most_probable(arguments, sampler, request)
         return
     out = arguments.out or (
         _unfinished_sample() if arguments.resume else processes.share(next_free(Path("candidates.csv")))
@@ -113,7 +114,8 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
         progress=bar(arguments, "sample", "formulas"),
         processes=processes,
     )
-    kept = "" if request.keeps_all else f" of {metadata['tally']['drawn']:,} drawn{WHY_STOPPED[metadata['stopped']]}"
+    kept = "" if request.keeps_all else f" of {metadata['tally']['drawn']:,} drawn"
+    kept += WHY_STOPPED[metadata["stopped"]]
     say(
         arguments,
         f"{metadata['rows']:,} rows{kept}, {metadata['formulas_per_second']:,.0f} draws/s. Next: matgen evaluate {out}",
@@ -122,12 +124,12 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
 
 def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: Any) -> None:
     from matgen.files import next_free
+    from matgen.sample import Decoding
     from matgen.sample.best_first import list_to_file
 
-    if request.unique or request.novel_to or request.prompt or arguments.resume:
-        raise OptionError(
-            "--top lists the most probable compositions: it takes constraints, and nothing else that picks"
-        )
+    drawing = request.unique or request.novel_to or request.prompt or request.exact or arguments.resume
+    if drawing or request.most_draws or request.max_minutes or request.decoding != Decoding():
+        raise OptionError("--top lists the model's most probable compositions: it takes constraints and nothing else")
     out = arguments.out or next_free(Path("most_probable.csv"))
     say(arguments, f"listing the {arguments.top:,} most probable compositions into {out}")
     progress = bar(arguments, "found", "formulas")

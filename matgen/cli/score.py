@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matgen.cli.options import model_option, pick_device
-from matgen.cli.shared import bar, common_options, say, shown, verb
+from matgen.cli.shared import bar, common_options, path, say, shown, verb
 
 
 def add(verbs: Any) -> None:
@@ -19,7 +19,7 @@ def add(verbs: Any) -> None:
         "say how probable a model finds the formulas of a file",
         "matgen score formulas.csv --model runs/gptj --out scored.csv",
     )
-    parser.add_argument("formulas", type=Path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
     model_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
@@ -44,6 +44,9 @@ def run(arguments: argparse.Namespace) -> None:
     summary = scored.summary
     bad = f"; {len(scored.bad):,} rows could not be read, first: {scored.bad[0]}" if scored.bad else ""
     long = f"; {summary['too_long']:,} are longer than the model" if summary["too_long"] else ""
+    if not summary["formulas"]:
+        say(arguments, f"no formula fits the model{long}{bad}")
+        return
     say(
         arguments,
         f"{summary['formulas']:,} formulas, {summary['nats_per_formula']:.3f} nats a formula, "

@@ -34,11 +34,18 @@ def verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], int | None],
 
 def common_options(parser: argparse.ArgumentParser, *, out: str, seed: bool = True) -> None:
     """Options that every verb which writes has."""
-    parser.add_argument("--out", type=Path, metavar="PATH", help=f"where to write (default: {out}, then numbered)")
+    parser.add_argument("--out", type=path, metavar="PATH", help=f"where to write (default: {out}, then numbered)")
     if seed:
         parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
     parser.add_argument("--force", action="store_true", help="replace an earlier result")
+
+
+def path(text: str) -> Path:
+    """A path that a user names; an empty one, such as an unset variable, is not this folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty name")
+    return Path(text)
 
 
 def say(arguments: argparse.Namespace, text: str) -> None:

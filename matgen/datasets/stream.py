@@ -12,7 +12,7 @@ import pandas as pd
 
 from matgen.composition import BadFormula, CompositionBatch, parse_formulas, sort_keys
 from matgen.datasets.load import Dataset, find_row, load_dataset
-from matgen.datasets.splits import part_codes
+from matgen.datasets.splits import SPLITS, part_codes
 from matgen.datasets.tables import (
     CSV_SUFFIXES,
     JSON_LINES_SUFFIXES,
@@ -28,7 +28,7 @@ from matgen.datasets.tables import (
     reading,
     shards_of,
 )
-from matgen.errors import DataError
+from matgen.errors import DataError, OptionError, unknown_name
 
 SAMPLE_SIZE = 500_000
 """Compositions in the sample of a reference."""
@@ -82,23 +82,31 @@ def iterate_formula_table(
                 raise no_rows(shard)
 
 
-def open_reference(name_or_path: str | Path) -> Reference:
+def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
     """Open a set of known compositions: a dataset's name, or a file or folder of formulas of any size.
 
     Names and tables of less than a million rows are loaded at once, larger files and folders chunk by chunk each time
     they are gone through. Formulas that cannot be read are left out.
 
+    Args:
+        name_or_path: what to open.
+        split: a name of `splits.SPLITS`; it says which part each composition is in.
+
     Raises:
-        OptionError: an unknown name.
+        OptionError: an unknown name or split, or an empty name.
         DataError: a missing, damaged or empty table, no formula column, or no formula that can be read. Of a large
             table, some of this is found only while going through it.
     """
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    if not str(name_or_path).strip():
+        raise OptionError("a reference without a name: name a dataset, a file or a folder")
     named = find_row(name_or_path) is not None or str(name_or_path).startswith("matminer:")
     if named or not _is_large(Path(name_or_path)):
-        return Reference._of_dataset(load_dataset(name_or_path))
+        return Reference._of_dataset(load_dataset(name_or_path), split)
     path = Path(name_or_path)
     next(iterate_formula_table(path, rows_per_chunk=1000, formula_only=True))
-    return Reference(str(name_or_path), lambda: _read_batches(path))
+    return Reference(str(name_or_path), lambda: _read_batches(path), split)
 
 
 def ahead(items: Iterator[_T]) -> Iterator[_T]:
@@ -123,17 +131,18 @@ class Reference:
 
     Attributes:
         name: as it was asked for.
+        split: which split its parts are of.
     """
 
-    def __init__(self, name: str, read: Callable[[], Iterator[CompositionBatch]]) -> None:
+    def __init__(self, name: str, read: Callable[[], Iterator[CompositionBatch]], split: str = "split") -> None:
         """Wrap a function that begins to read the compositions, repeated or not."""
-        self.name = name
+        self.name, self.split = name, split
         self._read = read
         self._sample: CompositionBatch | None = None
 
     @classmethod
-    def _of_dataset(cls, dataset: Dataset) -> Reference:
-        return cls(dataset.name, lambda: iter([dataset.batch]))
+    def _of_dataset(cls, dataset: Dataset, split: str) -> Reference:
+        return cls(dataset.name, lambda: iter([dataset.batch]), split)
 
     def __repr__(self) -> str:
         return f"Reference({self.name!r})"
@@ -152,7 +161,7 @@ class Reference:
             keys = batch.keys()
             if chosen is not None:
                 chosen.add(batch, keys)
-            yield batch, part_codes(keys)
+            yield batch, part_codes(keys if self.split == "split" else batch.chemical_system_keys())
         if chosen is not None:
             self._sample = chosen.batch()
 

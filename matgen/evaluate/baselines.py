@@ -22,10 +22,9 @@ from matgen.composition import CompositionBatch, ParsedFormulas
 from matgen.errors import DataError, OptionError
 from matgen.evaluate import metrics
 from matgen.evaluate.labels import BASELINES
-from matgen.evaluate.protocol import protocol_of
+from matgen.evaluate.protocol import PROTOCOLS, Protocol
 from matgen.evaluate.tally import Tally
 from matgen.references import KeySet
-from matgen.validity import ValidityRules
 
 FEWEST, MOST = 1_000, 10_000
 """Random formulas of each baseline: as many as there are candidates, within these bounds."""
@@ -91,7 +90,7 @@ def judge_baselines(
     known: KeySet,
     n: int,
     seed: int,
-    rules: ValidityRules | None = None,
+    protocol: Protocol | None = None,
     *,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, dict[str, float]]:
@@ -102,15 +101,15 @@ def judge_baselines(
         known: what is not novel; those of the drawn compositions that a reference has are enough.
         n: how many of each.
         seed: of the draws.
-        rules: how validity is judged; their protocol has a say in `uniform`.
+        protocol: how validity is judged, and the counts of `uniform`; by default the default one.
         progress: called with the number of compositions judged since the last call.
     """
     judged = {}
-    most_of_one = protocol_of(rules or ValidityRules())[1].most_atoms_of_one
+    protocol = protocol or PROTOCOLS["default"]
     for name in BASELINES:
-        parsed = ParsedFormulas(draw(name, reference, n, seed, most_of_one), np.arange(n), [])
+        parsed = ParsedFormulas(draw(name, reference, n, seed, protocol.most_atoms_of_one), np.arange(n), [])
         tally = Tally(n)
-        tally.add(metrics.judge_alone(n, parsed, known.contains, rules, progress=progress))
+        tally.add(metrics.judge_alone(n, parsed, known.contains, protocol.rules, progress=progress))
         judged[name] = {"n": n, **metrics.fractions(tally.count())}
     return judged
 

@@ -43,6 +43,9 @@ _NEEDED = (
 _TRIALS = {name: "distinct" if name == "novel" else "n" for name in METRICS if name != "unique"}
 """What each share is a share of, among a report's counts."""
 
+_OF_N = ("novel", "valid_unique_novel")
+"""Shares that change with n and with the references, so that a difference is no surprise unless these are equal."""
+
 _FEWEST_EXPECTED = 5.0
 _NOT_SETTINGS = ("source", "versions", "novel_means")
 """Of a protocol: what must differ, what is compared piece by piece, and what follows from the reference."""
@@ -156,6 +159,12 @@ def two_proportions(found: int, of: int, found_first: int, of_first: int) -> dic
     return {"difference": difference, "z": z, "p": p, "verdict": verdict}
 
 
+def _alike(report: dict[str, Any], first: dict[str, Any]) -> bool:
+    """True where figures that depend on n and on the references may be tested against each other."""
+    references = [[(one["name"], one["sha256"]) for one in some["references"]] for some in (report, first)]
+    return report["n"] == first["n"] and references[0] == references[1]
+
+
 def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     first = reports[0]
     metrics = {}
@@ -164,7 +173,13 @@ def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict
         if name in _TRIALS:
             of = _TRIALS[name]
             shares = [(report["counts"][name], report["counts"][of]) for report in reports]
-            tests = [None, *(two_proportions(*share, *shares[0]) for share in shares[1:])]
+            tests = [
+                None,
+                *(
+                    two_proportions(*share, *shares[0]) if name not in _OF_N or _alike(report, first) else None
+                    for report, share in zip(reports[1:], shares[1:], strict=True)
+                ),
+            ]
         metrics[name] = {
             "values": [report[name] for report in reports],
             "intervals": [report["intervals"].get(name) for report in reports],
@@ -176,8 +191,7 @@ def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict
         found = [report["counts"]["recovery"][part] for report in reports]
         part_tests: list[dict[str, Any] | None] = [None]
         for report, one in zip(reports[1:], found[1:], strict=True):
-            # Against parts of another reference, or with more draws, a difference is no surprise.
-            alike = report["n"] == first["n"] and _reference(report) == _reference(first)
+            alike = _alike(report, first)
             part_tests.append(
                 two_proportions(one["found"], one["of"], found[0]["found"], found[0]["of"]) if alike else None
             )
@@ -211,10 +225,6 @@ def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict
             {name: report["chemical_systems"][name] for name in ("distinct", "novel")} for report in reports
         ],
     }
-
-
-def _reference(report: Mapping[str, Any]) -> Any:
-    return report["protocol"].get("reference_sha256")
 
 
 def _differing(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from matgen.evaluate.distributions import compare
 from matgen.evaluate.labels import novelty_in_words
 from matgen.evaluate.metrics import ratio
 from matgen.evaluate.passes import Findings
-from matgen.evaluate.protocol import protocol_of
-from matgen.validity import ValidityRules, state_table
+from matgen.evaluate.protocol import Protocol
+from matgen.validity import state_table
 from matgen.versions import versions
 
 _MOST_TEXT = 200
@@ -23,7 +23,8 @@ _MOST_TEXT = 200
 def report_content(
     found: Findings,
     names: list[str],
-    rules: ValidityRules,
+    named: tuple[str, Protocol],
+    split: str,
     seed: int,
     source: str,
 ) -> dict[str, Any]:
@@ -32,11 +33,13 @@ def report_content(
     Args:
         found: what the passes found.
         names: of the references, in order.
-        rules: how validity was judged.
+        named: the protocol's name, and the protocol.
+        split: of the references.
         seed: of all that was drawn.
         source: what the candidates are called.
     """
-    protocol_name, protocol = protocol_of(rules)
+    protocol_name, protocol = named
+    rules = protocol.rules
     tally, first = found.tally, found.references[names[0]]
     count = tally.count()
     fractions = metrics.fractions(count)
@@ -79,6 +82,7 @@ def report_content(
             "mixed_valence": rules.mixed_valence,
             "reference": names[0],
             "reference_sha256": first.sha256,
+            "split": split,
             "reference_size": first.size,
             "distributions_of": f"{found.reference_census.n:,} of {first.size:,} reference compositions",
             "deduplication": "reduced composition (128-bit key)",

@@ -52,9 +52,8 @@ def _paragraph(written: str, reduced: str, i: int, found: Explanation, mixed: Ex
     if not validity.judged[i]:
         lines.append(f"  not judged: {found.reason[i]}")
         return lines
-    verdict(
-        "charge neutral", validity.charge_neutral[i], states or found.reason[i].removeprefix("no neutral assignment: ")
-    )
+    why = states or found.reason[i] or "too many atoms to show an assignment"
+    verdict("charge neutral", validity.charge_neutral[i], why.removeprefix("no neutral assignment: "))
     if validity.charge_neutral[i]:
         verdict("electronegativity balanced", validity.electronegativity_balanced[i], found.reason[i] or "")
     else:
@@ -77,7 +76,7 @@ def _hints(i: int, found: Explanation, mixed: Explanation) -> list[str]:
     hints = []
     if not found.validity.electronegativity_balanced[i]:
         if not found.rules.mixed_valence and mixed.validity.electronegativity_balanced[i]:
-            hints.append(f"  balanced with --mixed-valence: {mixed.oxidation_states[i]}")
+            hints.append(f"  balanced with --mixed-valence: {mixed.oxidation_states[i] or 'yes'}")
         if found.batch.all_metal[i] and not found.rules.include_alloys:
             hints.append("  metals alone: valid with --include-alloys, as SMACT has it by default")
     return hints

@@ -58,15 +58,17 @@ class LoadedReference:
         yield self._batch, self._part
 
 
-def open_references(reference: Dataset | Path | str | Sequence[Dataset | Path | str]) -> list[Any]:
-    """Open one reference or several, as `OpenReference`.
+def open_references(
+    reference: Dataset | Path | str | Sequence[Dataset | Path | str], split: str = "split"
+) -> list[Any]:
+    """Open one reference or several, as `OpenReference`; a loaded dataset keeps its own split.
 
     Raises:
         OptionError: none at all, an unknown name, or one that is named twice.
         DataError: a reference that cannot be read or has no formulas.
     """
     several: list[Any] = list(reference) if isinstance(reference, list | tuple) else [reference]
-    opened = [open_reference(one) if isinstance(one, str | Path) else LoadedReference(one) for one in several]
+    opened = [open_reference(one, split) if isinstance(one, str | Path) else LoadedReference(one) for one in several]
     names = [one.name for one in opened]
     if not names:
         raise OptionError("no reference: name a dataset or a file")

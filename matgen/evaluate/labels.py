@@ -46,7 +46,7 @@ COLUMNS: dict[str, Label] = {
         "text",
         "a reference composition that differs from a novel one by one element swapped for its neighbour in its group",
     ),
-    "judged": Label("judged", "yes or no", "validity was decided (not too many combinations of states)"),
+    "judged": Label("judged", "yes or no", "validity was decided (the charges were not too large to add up)"),
     "oxidation_states": Label(
         "oxidation states", "text", "an assignment that is neutral, and balanced where there is one"
     ),

@@ -121,7 +121,7 @@ def _lead(content: Mapping[str, Any]) -> str:
     if count["bad"]:
         text += f" {count['bad']:,} rows could not be read."
     if count["unjudged"]:
-        text += f" {count['unjudged']:,} rows were not judged: too many combinations of oxidation states."
+        text += f" {count['unjudged']:,} rows were not judged: their charges are too large to add up."
     return text
 
 

@@ -21,7 +21,7 @@ from matgen.evaluate.copied import LongestRun, PairKeys
 from matgen.evaluate.distributions import Census
 from matgen.evaluate.known import Known
 from matgen.evaluate.labels import BASELINES
-from matgen.evaluate.protocol import protocol_of
+from matgen.evaluate.protocol import Protocol
 from matgen.evaluate.systems import SystemCounts, SystemSketch
 from matgen.evaluate.tally import Tally, add_to_census
 from matgen.evaluate.widths import by_width
@@ -68,7 +68,7 @@ class Findings:
 def evaluate_in_passes(
     table: CandidateTable,
     known: Known,
-    rules: ValidityRules,
+    protocol: Protocol,
     seed: int,
     *,
     with_baselines: bool,
@@ -81,7 +81,7 @@ def evaluate_in_passes(
     Args:
         table: the candidates.
         known: the references, which are streamed in here.
-        rules: how validity is judged.
+        protocol: how validity is judged, and what it asks of the baselines.
         seed: of the random baselines, and of the compositions drawn from the reference to compare distributions with.
         with_baselines: judge the random baselines too.
         sink: called after the first pass with the number of rows and the input's columns; gives what takes the
@@ -93,6 +93,7 @@ def evaluate_in_passes(
         DataError: no rows, or none that can be read.
         OptionError: more than `MOST_HELD` rows of a file, and `needs_file`.
     """
+    rules = protocol.rules
     with ExitStack() as opened:
         membership = opened.enter_context(Membership(memory_mb=256))
         systems = opened.enter_context(Membership(memory_mb=64))
@@ -104,7 +105,7 @@ def evaluate_in_passes(
         random_keys = np.zeros((0, 2), dtype=np.uint64)
         if with_baselines:
             # They ride behind the candidates, since a large reference answers in passing and not again.
-            most = protocol_of(rules)[1].most_atoms_of_one
+            most = protocol.most_atoms_of_one
             random_keys = np.concatenate([random_baselines.draw(name, sample, n_random, seed, most).keys()
                                           for name in BASELINES])  # fmt: skip
             membership.add_candidates(n + np.arange(len(random_keys)), random_keys)
@@ -137,7 +138,7 @@ def evaluate_in_passes(
             part = answers.take(n + np.arange(len(random_keys)))[1]
             met = KeySet(random_keys[(part > 0).any(axis=1)])
             advance = _stage(progress, "random baselines", len(BASELINES) * n_random)
-            baselines = random_baselines.judge_baselines(sample, met, n_random, seed, rules, progress=advance)
+            baselines = random_baselines.judge_baselines(sample, met, n_random, seed, protocol, progress=advance)
         found_any = bool(tally.recovered[0, 1:].sum())
         return Findings(
             tally,

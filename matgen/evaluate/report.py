@@ -22,6 +22,7 @@ from matgen.evaluate.content import report_content
 from matgen.evaluate.known import Known, open_references
 from matgen.evaluate.labels import COLUMNS
 from matgen.evaluate.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
+from matgen.evaluate.protocol import protocol_of
 from matgen.files import write_json, write_text
 from matgen.validity import ValidityRules
 
@@ -128,6 +129,8 @@ def evaluate(
     reference: Dataset | Path | str | Sequence[Dataset | Path | str] = "hybrid",
     *,
     rules: ValidityRules | None = None,
+    protocol: str | None = None,
+    split: str = "split",
     column: str | None = None,
     seed: int = 0,
     baselines: bool = True,
@@ -147,6 +150,8 @@ def evaluate(
         reference: a dataset's name or file, or a loaded dataset, or several of these. `novel` means in none of them;
             `recovery`, the baselines and the distributions refer to the first.
         rules: how validity is judged; by default SMACT's ICSD24 states, alloys not waved through.
+        protocol: rules by name instead, of `protocol.PROTOCOLS`.
+        split: of the references, `split` or `split_chemsys`: which compositions count as held out.
         column: the column of formulas, by default found.
         seed: of the random baselines, and of the draw that distributions are compared with.
         baselines: judge the three random baselines too.
@@ -156,21 +161,22 @@ def evaluate(
 
     Raises:
         DataError: no rows, no formula column, or no row that can be read; a reference without formulas.
-        OptionError: a negative seed, an unknown reference or one named twice, or a large file and no `out`.
+        OptionError: a negative seed, an unknown protocol or split, an unknown reference or one named twice, or a large
+            file and no `out`.
         OutputError: `out` holds a report and `force` is off, or cannot be written.
     """
-    rules = rules or ValidityRules()
+    name, named = protocol_of(rules, protocol)
     if seed < 0:
         raise OptionError(f"seed {seed}: at least 0")
 
     def run(stage: Path | None) -> tuple[dict[str, Any], _Keeper]:
         table = CandidateTable(candidates, column)
-        known = Known(open_references(reference))
+        known = Known(open_references(reference, split))
         keeper = _Keeper(stage, table.held)
         found = evaluate_in_passes(
             table,
             known,
-            rules,
+            named,
             seed,
             with_baselines=baselines,
             sink=keeper.begin,
@@ -179,7 +185,7 @@ def evaluate(
         )
         keeper.close()
         names = [one.name for one in known.references]
-        return report_content(found, names, rules, seed, table.source), keeper
+        return report_content(found, names, (name, named), split, seed, table.source), keeper
 
     if out is None:
         content, keeper = run(None)

@@ -42,7 +42,7 @@ def summary(content: dict[str, Any]) -> RenderableType:
         where = f"row {first['row'] + 1}: {first['formula'][:40]!r}: {first['reason']}"
         parts.append(Text(f"{count['bad']:,} rows could not be read; first: {where}"))
     if count["unjudged"]:
-        parts.append(Text(f"{count['unjudged']:,} rows were not judged: too many combinations of oxidation states"))
+        parts.append(Text(f"{count['unjudged']:,} rows were not judged: their charges are too large to add up"))
     return Group(*parts)
 
 

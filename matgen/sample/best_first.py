@@ -46,14 +46,14 @@ class MostProbable:
             `log_prob_merged`.
         mass_listed: probability of the compositions in the frame, as far as their sequences were met.
         mass_not_listed: bound on the probability of everything else: 1 less what is listed.
-        complete_above: ln probability above which no single sequence is missing.
+        complete_above: ln probability above which no single sequence is missing; None where none is missing at all.
         prefixes: distinct prefixes computed.
     """
 
     frame: pd.DataFrame
     mass_listed: float
     mass_not_listed: float
-    complete_above: float
+    complete_above: float | None
     prefixes: int
 
 
@@ -243,10 +243,11 @@ class _Search:
         frame = frame.sort_values(["log_prob_merged", "formula"], ascending=[False, True], kind="stable").head(self.n)
         listed = float(np.exp(frame["log_prob_merged"].to_numpy(np.float64)).sum())
         open_now = float(self.open_log_prob.max()) if len(self.open_log_prob) else -np.inf
+        bound = max(open_now, self.given_up, self.worst_listed())
         return MostProbable(
             frame[["formula", "log_prob", "log_prob_merged", "sequences"]].reset_index(drop=True),
             listed,
             max(0.0, 1.0 - listed),
-            max(open_now, self.given_up, self.worst_listed() if np.isfinite(self.worst_listed()) else -np.inf),
+            bound if np.isfinite(bound) else None,
             self.prefixes,
         )

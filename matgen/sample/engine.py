@@ -172,8 +172,8 @@ class Sampler:
         Raises:
             OptionError: as `sample`.
         """
-        if seed < 0:
-            raise OptionError(f"seed is {seed}, it must be 0 or above")
+        if not 0 <= seed < 1 << 64:
+            raise OptionError(f"seed is {seed}, it must be 0 or above, and below 2^64")
         ids, log_prob = self.draw_ids(
             rows, seed=seed, block=number, decoding=decoding or Decoding(), mask=mask, prompt=prompt
         )
@@ -197,12 +197,8 @@ class Sampler:
         prompt: str = "",
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Token ids of the first samples of a block, integers `(rows, 128)`, and their ln probabilities if at hand."""
+        self.refuse_order(mask is not None or bool(prompt))
         if self._prefixes is None:
-            if mask is not None or prompt:
-                raise OptionError(
-                    f"{self.checkpoint.architecture.title} writes tokens in any order: it takes constraints with "
-                    "--exact only, and no prompt"
-                )
             drawer = any_order.AnyOrderDrawer(self.checkpoint)
             return drawer.draw(rows, seed, block, decoding), None
         tokens = prompt_ids(prompt, self.notation)
@@ -212,6 +208,18 @@ class Sampler:
             lambda drawer: drawer.draw(rows, seed, block, decoding, mask=mask, prompt=tokens)
         )
         return drawn.ids, drawn.log_prob
+
+    def refuse_order(self, asked: bool) -> None:
+        """Refuse masks and prompts, if asked for, where the model does not write from left to right.
+
+        Raises:
+            OptionError: it does not.
+        """
+        if asked and self.objective == "masked":
+            raise OptionError(
+                f"{self.checkpoint.architecture.title} writes tokens in any order: it takes constraints with "
+                "--exact only, and no prompt"
+            )
 
     def log_prob(self, batch: CompositionBatch, *, batch_size: int = 64) -> np.ndarray:
         """See `Likelihood.of`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from matgen.errors import OptionError
+from matgen.errors import OptionError, OutputError
 from matgen.files import refuse_to_overwrite, whole_file, write_json
 
 SUFFIXES = (".csv", ".parquet")
@@ -18,11 +19,19 @@ def claim(out: Path, *, force: bool) -> None:
 
     Raises:
         OptionError: its name ends otherwise than in `SUFFIXES`.
-        OutputError: it exists and `force` is off.
+        OutputError: it exists and `force` is off, it is a folder, or nothing can be written beside it.
     """
     if out.suffix not in SUFFIXES:
         raise OptionError(f"cannot write {out}: the name must end in {' or '.join(SUFFIXES)}")
     refuse_to_overwrite(out, force=force)
+    if out.is_dir():
+        raise OutputError(f"cannot write {out}: it is a folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
 
 
 def write_with_metadata(out: Path, frame: pd.DataFrame, metadata: dict[str, Any]) -> None:

@@ -20,6 +20,9 @@ from matgen.tokenizer import sequence_lengths
 if TYPE_CHECKING:
     from matgen.progress import Progress
 
+BEFORE = "log_prob_before"
+"""What a column `log_prob` of the input is called in the output."""
+
 _CHUNK = 8192
 
 
@@ -28,11 +31,11 @@ class Scored:
     """A table with log-probabilities.
 
     Attributes:
-        frame: the input's rows in order, and `log_prob`: of the canonical sequence in nats, NaN where the formula could
-            not be read, minus infinity where it is longer than the model.
+        frame: the input's rows in order (an earlier `log_prob` as `BEFORE`), and `log_prob`: of the canonical sequence
+            in nats, NaN where the formula could not be read, minus infinity where it is longer than the model.
         bad: rows that could not be read, with reasons.
         summary: `formulas` scored, `too_long`, `nats_per_formula`, `nats_per_token` and `perplexity` (its exponential,
-            per token, the end of the sequence counted as one).
+            per token, the end of the sequence counted as one); None where nothing was scored.
     """
 
     frame: pd.DataFrame
@@ -65,7 +68,8 @@ def score_table(
             progress(len(values[part]))
     log_prob = np.full(len(frame), np.nan)
     log_prob[parsed.rows] = values
-    scored = frame.reset_index(drop=True).assign(log_prob=log_prob)
+    kept = frame.reset_index(drop=True).rename(columns={"log_prob": BEFORE})
+    scored = kept.assign(log_prob=log_prob)
     return Scored(scored, parsed.bad, _summary(values, sequence_lengths(parsed.batch, sampler.notation) + 1))
 
 
@@ -100,12 +104,15 @@ def score_file(
 
 def _summary(log_prob: np.ndarray, tokens: np.ndarray) -> dict[str, Any]:
     fits = np.isfinite(log_prob)
+    if not fits.any():
+        nothing = dict.fromkeys(("nats_per_formula", "nats_per_token", "perplexity"))
+        return {"formulas": 0, "too_long": len(log_prob), **nothing}
     nats = -log_prob[fits].sum()
-    per_token = nats / max(int(tokens[fits].sum()), 1)
+    per_token = nats / int(tokens[fits].sum())
     return {
         "formulas": int(fits.sum()),
         "too_long": int((~fits).sum()),
-        "nats_per_formula": round(float(nats / max(int(fits.sum()), 1)), 4),
+        "nats_per_formula": round(float(nats / int(fits.sum())), 4),
         "nats_per_token": round(float(per_token), 4),
         "perplexity": round(float(np.exp(per_token)), 4),
     }

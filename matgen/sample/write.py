@@ -25,7 +25,7 @@ from matgen.datasets import load_dataset
 from matgen.errors import MatgenError, OptionError, OutputError
 from matgen.files import read_json, whole_file, write_json
 from matgen.references import KeySet
-from matgen.sample.collect import REACHED, Collector
+from matgen.sample.collect import BUDGET, Collector
 from matgen.sample.decoding import Decoding
 from matgen.sample.engine import SampleBlock, Sampler, masking, prompt_ids
 from matgen.sample.outputs import claim
@@ -83,6 +83,8 @@ class SampleRequest:
     def __post_init__(self) -> None:
         if self.n < 1:
             raise OptionError(f"n is {self.n}, it must be at least 1")
+        if not 0 <= self.seed < 1 << 64:
+            raise OptionError(f"seed is {self.seed}, it must be 0 or above, and below 2^64")
         if self.block_size is not None and self.block_size < 1:
             raise OptionError(f"block size is {self.block_size}, it must be at least 1")
         if self.most_draws is not None and self.most_draws < 1:
@@ -146,7 +148,7 @@ def sample_to_file(
             "yield": collector.tally.kept / max(collector.tally.drawn, 1),
             **run.totals,
             "processes": processes.count,
-            "formulas_per_second": round(run.drawn_here / max(seconds, 1e-9), 1),
+            "formulas_per_second": round((collector.tally.drawn - run.drawn_before) / max(seconds, 1e-9), 1),
             "log_prob": "nats, of the canonical sequence"
             + (" (a lower bound, estimated)" if sampler.objective == "masked" else ""),
             "versions": versions("torch", "transformers", "numpy"),
@@ -164,13 +166,14 @@ class _Run:
         self.size = request.block_size or sampler.block_size(request.n)
         self.mask, self.accept = masking(request.constraints, exact=request.exact, notation=sampler.notation)
         tokens = prompt_ids(request.prompt, sampler.notation)
+        sampler.refuse_order(self.mask is not None or bool(tokens))
         if self.mask is not None:
             self.mask.check_prompt(tokens)
         self.novel_to, self.references = _known(request.novel_to)
         self.existing = self._existing()
         self.identity = self._identity()
         self.totals = {"canonical": 0, "unfinished": 0}
-        self.drawn_here = 0
+        self.drawn_before = 0
 
     def prepare(self, out: Path, *, resume: bool, force: bool) -> None:
         """Claim the places that will be written."""
@@ -181,6 +184,7 @@ class _Run:
                 raise OutputError(
                     f"{self.parts} holds parts of another request: repeat its options, or remove the folder"
                 )
+            self.drawn_before = sum(block.drawn for block in self.blocks())
             return
         if self.parts.exists() and not force:
             raise OutputError(f"{self.parts} holds an unfinished run: add --resume to go on, or --force to start anew")
@@ -193,31 +197,29 @@ class _Run:
             self.request.n,
             unique=self.request.unique,
             novel_to=self.novel_to,
-            most_draws=None if self.request.keeps_all else self.most_draws,
+            most_draws=self.most_draws,
             existing=self.existing,
         )
 
     @property
     def most_draws(self) -> int:
+        """Samples drawn at most."""
+        if self.request.keeps_all:
+            return min(self.request.n, self.request.most_draws or self.request.n)
         return self.request.most_draws or MOST_DRAWS * self.request.n
 
     def draw(self, began: float, progress: Progress | None) -> str:
         """Draw blocks until there are enough; returns why drawing stopped.
 
-        The blocks go round the processes. Where not every sample is kept, the first process looks after each round
-        whether there are enough; the others wait for its word.
+        The blocks go round the processes. After each round the first process looks whether there are enough; the
+        others wait for its word.
         """
-        request, collector = self.request, self.collector()
-        most = request.n if request.keeps_all else self.most_draws
+        collector, most = self.collector(), self.most_draws
         last = -(-most // self.size)
         for first in range(0, last, self.processes.count):
             number = first + self.processes.rank
             if number < last:
                 self._draw_block(number, min(self.size, most - number * self.size))
-            if request.keeps_all and self.processes.count > 1:
-                if progress:
-                    progress.advance(min(self.size * self.processes.count, request.n - first * self.size))
-                continue
             self.processes.wait()
             stopped = None
             if self.processes.first:
@@ -233,7 +235,7 @@ class _Run:
             stopped = self.processes.share(stopped)
             if stopped:
                 return stopped
-        return REACHED if request.keeps_all else "budget"
+        return self.processes.share(collector.stopped or BUDGET)
 
     def _out_of_time(self, began: float) -> bool:
         return self.request.max_minutes is not None and time.monotonic() - began > 60 * self.request.max_minutes
@@ -253,7 +255,6 @@ class _Run:
             prompt=request.prompt,
         )
         _write_block(path, block)
-        self.drawn_here += rows
 
     def _part(self, number: int) -> Path:
         return self.parts / f"part-{number:06d}.parquet"
@@ -298,7 +299,7 @@ class _Run:
             "constraints_meaning": None if request.constraints is None else ("exact" if request.exact else "masked"),
             "unique": request.unique,
             "novel_to": self.references,
-            "max_draws": None if request.keeps_all else self.most_draws,
+            "max_draws": self.most_draws,
         }
 
 

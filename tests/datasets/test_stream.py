@@ -354,3 +354,16 @@ for frame, column in iterate_formula_table(sys.argv[1], rows_per_chunk=20_000):
     rows += len(parse_formulas(frame[column]).batch)
 print(rows, next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))
 """
+
+
+def test_parts_are_of_the_split_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    load_dataset("hybrid").frame[["formula"]].head(3000).to_csv(path, index=False)
+    for split in ("split", "split_chemsys"):
+        expected = load_dataset(path, split=split).split
+        codes = np.concatenate([part for _, part in open_reference(path, split).batches()])
+        assert (np.array(PARTS)[codes - 1] == expected).all()
+    with pytest.raises(OptionError, match="unknown split 'half'; known: split, split_chemsys"):
+        open_reference(path, "half")
+    with pytest.raises(OptionError, match="a reference without a name"):
+        open_reference("")

@@ -8,12 +8,14 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from scipy.stats import chi2_contingency
 
+from matgen.datasets import load_dataset
 from matgen.errors import DataError, OptionError, OutputError
 from matgen.evaluate import evaluate, page_compare, terminal
 from matgen.evaluate.compare import FILES, compare, read_report, two_proportions
@@ -161,3 +163,16 @@ def test_too_few_too_many_and_twice(runs: Path) -> None:
         compare([runs / "good", runs / "good" / "report.json"])
     with pytest.raises(DataError, match="no such folder"):
         compare([runs / "good", runs / "none"])
+
+
+def test_shares_that_fall_with_n_are_tested_at_equal_n_only(tmp_path: Path) -> None:
+    """The same pool drawn from less and more often: nothing differs but n."""
+    pool = load_dataset("hybrid-pure").frame["formula"].to_numpy(object)[:1500]
+    rng = np.random.default_rng(0)
+    for name, n in (("few", 600), ("many", 9000), ("again", 600)):
+        evaluate(rng.choice(pool, n).tolist(), "mp-mix", baselines=False, out=tmp_path / name)
+    different = compare([tmp_path / "few", tmp_path / "many"]).content["metrics"]
+    assert [different[name]["tests"][1] for name in ("novel", "valid_unique_novel")] == [None, None]
+    assert different["valid"]["tests"][1] is not None
+    alike = compare([tmp_path / "few", tmp_path / "again"]).content["metrics"]
+    assert alike["valid_unique_novel"]["tests"][1]["verdict"] == "within noise"

@@ -202,3 +202,20 @@ def test_processes_fail_together(checkpoints, tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "exists" in done.stderr
     assert out.read_text() == "precious"
+
+
+def test_plain_draws_stop_at_their_limits_too(sampler: Sampler, tmp_path: Path) -> None:
+    few = sample_to_file(sampler, SampleRequest(500, block_size=SIZE, most_draws=250), tmp_path / "few.csv")
+    assert (few["rows"], few["stopped"]) == (250, "budget")
+    timed = sample_to_file(sampler, SampleRequest(500, block_size=SIZE, max_minutes=1e-6), tmp_path / "timed.csv")
+    assert (timed["rows"], timed["stopped"]) == (SIZE, "time")
+
+
+def test_a_model_that_cannot_take_constraints_leaves_nothing_behind(checkpoints, tmp_path: Path) -> None:
+    masked = Sampler(checkpoints("roberta"))
+    constraints = Constraints.from_options(contains="O")
+    with pytest.raises(OptionError, match="writes tokens in any order"):
+        sample_to_file(masked, SampleRequest(20, constraints=constraints), tmp_path / "a.csv")
+    assert not list(tmp_path.iterdir())
+    exact = SampleRequest(20, constraints=constraints, exact=True, block_size=SIZE)
+    assert sample_to_file(masked, exact, tmp_path / "a.csv")["rows"] == 20

@@ -11,7 +11,6 @@ model computes for each formula, and how much of the machine's matrix speed is u
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.record import write_result
+from benchmarks.record import RESULTS, write_result
+from matgen.files import read_json
 from matgen.models import load_checkpoint
 from matgen.models.locate import find_checkpoint
 from matgen.sample import Decoding, Sampler
@@ -159,15 +159,23 @@ def measure(folder: Any, sizes: list[int], rounds: int) -> dict[str, Any]:
     return found
 
 
+_WATCHED = """
+import sys
+from matgen.cli import main
+status = main(sys.argv[1:])
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+sys.exit(status)
+"""
+
+
 def whole_command(folder: Any, n: int) -> dict[str, float]:
-    """`matgen sample -n N` as typed: seconds, formulas a second and peak memory of the process."""
+    """`matgen sample -n N` as typed, in a process of its own: seconds, formulas a second and its peak memory."""
     with tempfile.TemporaryDirectory() as work:
-        command = [sys.executable, "-m", "matgen", "sample", "-n", str(n), "--model", str(folder), "--quiet"]
+        verb = ["sample", "-n", str(n), "--model", str(folder), "--quiet", "--out", f"{work}/c.parquet"]
         began = time.perf_counter()
-        subprocess.run([*command, "--out", f"{work}/c.parquet"], check=True)
+        done = subprocess.run([sys.executable, "-c", _WATCHED, *verb], check=True, capture_output=True, text=True)
         seconds = time.perf_counter() - began
-    # Of all children so far the largest: sizes go upward, so it is the last one's.
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    peak = int(done.stdout) / 1024
     return {"seconds": round(seconds, 1), "formulas_per_second": round(n / seconds), "peak_memory_mb": round(peak)}
 
 
@@ -176,10 +184,12 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", default=[None], help="checkpoints (default: the bundled one)")
     parser.add_argument("--n", nargs="+", type=int, default=[1_000, 10_000, 100_000])
     parser.add_argument("--whole", nargs="*", type=int, default=[10_000, 1_000_000], help="sizes of the whole command")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="0: only the whole command")
     arguments = parser.parse_args()
     content: dict[str, Any] = {"rounds": arguments.rounds, "threads": torch.get_num_threads(), "models": {}}
-    for name in arguments.model:
+    if not arguments.rounds:  # the whole command alone, beside what was measured before
+        content = {k: v for k, v in read_json(RESULTS / "sampling.json").items() if k != "machine"}
+    for name in arguments.model if arguments.rounds else ():
         folder = find_checkpoint(name)
         content["models"][folder.name] = measure(folder, arguments.n, arguments.rounds)
         write_result("sampling", content)

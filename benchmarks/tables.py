@@ -157,6 +157,29 @@ def agreement(found: dict[str, Any], speed: dict[str, Any]) -> list[str]:
     ]
 
 
+def constraints(content: dict[str, Any]) -> list[str]:
+    lines = [
+        f"| constraints ({content['sets'][0]['n']:,} samples each) | broken | formulas/s "
+        f"(free: {content['unconstrained_formulas_per_second']:,}) | distinct | free draws that satisfy them |",
+        "|---|---|---|---|---|",
+    ]
+    for row in content["sets"]:
+        said = ", ".join(_said(name, value) for name, value in row["constraints"].items() if name != "rules")
+        lines.append(
+            f"| {said} | {row['violations']} | {row['formulas_per_second']:,} | {row['distinct']:,} | "
+            f"{100 * row['kept_of_free_draws']:.2f} % |"
+        )
+    return lines
+
+
+def _said(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return name
+    if isinstance(value, list):
+        value = ", ".join(map(str, value)) if len(value) < 13 else f"{len(value)} elements"
+    return f"{name.replace('_', ' ')} {value}"
+
+
 def valid(content: dict[str, Any]) -> list[str]:
     lines = ["| known compounds | formulas | " + " | ".join(TABLE_NAMES.values()) + " |", "|---" * 7 + "|"]
     for name, shares in content["valid"].items():
@@ -188,6 +211,7 @@ def blocks() -> dict[str, list[str]]:
         "main_job": main_job(results["main_job"]),
         "agreement": agreement(results["validity_agreement"], results["validity"]),
         "valid": valid(results["validity"]),
+        "constraints": constraints(results["constraints"]),
         "speed": speed(
             results["parsing"], results["training"], results["validity"], results["streaming"], results.get("sampling")
         ),

@@ -125,7 +125,20 @@ def test_protocols_and_compare(formulas_csv, capsys: pytest.CaptureFixture[str])
     table = formulas_csv(["NaCl", "NaCl2", "Fe3O4", "CuZn", "SrTiO3", "KBr", "PbI5"] * 30)
     assert run("evaluate", table, "--out", "a", "--quiet") == 0
     assert (
-        run("evaluate", table, "--out", "b", "--quiet", "--protocol", "published", "--reference", "mp-mix", table) == 0
+        run(
+            "evaluate",
+            table,
+            "--out",
+            "b",
+            "--quiet",
+            "--protocol",
+            "published",
+            "--reference",
+            "mp-mix",
+            "--reference",
+            table,
+        )
+        == 0
     )
     ours, published = read_json("a/report.json"), read_json("b/report.json")
     assert ours["protocol"]["name"] == "default"
@@ -214,7 +227,7 @@ def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoin
         (("evaluate", good, "--oxidation-states", "icsd99"), "unknown oxidation-state table 'icsd99'"),
         (("evaluate", good, "--consensus", "5", "--oxidation-states", "wiki"), "filter icsd24 alone, not wiki"),
         (("evaluate", good, "--protocol", "published", "--include-alloys"), "leave out --include-alloys"),
-        (("evaluate", good, "--reference", "hybrid", "hybrid"), "hybrid"),
+        (("evaluate", good, "--reference", "hybrid", "--reference", "hybrid"), "named twice"),
         (("check", "Xx2"), "row 1: 'Xx2'"),
         (("check", "NaCl", "--oxidation-states", "other.csv"), "other.csv, line 1: 'a,b' is not an element"),
         (("compare", "taken"), "2 to 8"),

@@ -14,6 +14,7 @@ from matgen.cli.options import (
     judging_options,
     pick_device,
     reference_options,
+    references_of,
     rules_of,
     training_options,
 )
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         ),
         checkpoint=find_checkpoint(arguments.model) if arguments.model else None,
         n=arguments.n,
-        reference=tuple(arguments.reference),
+        reference=references_of(arguments),
         seed=arguments.seed,
         decoding=decoding_of(arguments),
         rules=rules_of(arguments),

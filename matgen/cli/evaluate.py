@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.options import judging_options, reference_options, rules_of
+from matgen.cli.options import judging_options, reference_options, references_of, rules_of
 from matgen.cli.shared import StageBars, common_options, path, say, verb
 
 
@@ -33,13 +33,13 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.evaluate.terminal import print_summary
     from matgen.files import next_free
 
-    rules = rules_of(arguments)
+    rules, references = rules_of(arguments), references_of(arguments)
     out = arguments.out or next_free(Path("report"))
-    say(arguments, f"judging {arguments.candidates} against {', '.join(arguments.reference)} into {out}/")
+    say(arguments, f"judging {arguments.candidates} against {', '.join(references)} into {out}/")
     bars = StageBars(arguments)
     report = evaluate(
         arguments.candidates,
-        arguments.reference,
+        references,
         rules=rules,
         protocol=arguments.protocol,
         split=arguments.reference_split,

@@ -131,10 +131,9 @@ def reference_options(parser: argparse.ArgumentParser) -> None:
     """What novelty refers to, and the named sets of rules."""
     parser.add_argument(
         "--reference",
-        nargs="+",
-        default=["hybrid"],
+        action="append",
         metavar="NAME",
-        help="datasets, files or folders that novelty refers to (default: hybrid)",
+        help="dataset, file or folder that novelty refers to; may be repeated (default: hybrid)",
     )
     parser.add_argument(
         "--reference-split",
@@ -147,6 +146,11 @@ def reference_options(parser: argparse.ArgumentParser) -> None:
         choices=("default", "published"),
         help="published: the settings inferred for Fu et al. 2023, instead of those for validity",
     )
+
+
+def references_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The references that the options name, or the default one."""
+    return tuple(arguments.reference or ("hybrid",))
 
 
 def rules_of(arguments: argparse.Namespace) -> ValidityRules | None:

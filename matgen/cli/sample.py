@@ -45,7 +45,9 @@ def add(verbs: Any) -> None:
     constraint_options(parser)
     group = parser.add_argument_group("which rows are kept (then n counts those)")
     group.add_argument("--unique", action="store_true", help="each composition once, in order of arrival")
-    group.add_argument("--novel-to", nargs="+", default=(), metavar="NAME", help="none of these datasets or files")
+    group.add_argument(
+        "--novel-to", action="append", metavar="NAME", help="none of this dataset or file; may be repeated"
+    )
     group.add_argument("--max-draws", type=int, metavar="N", help="draws after which to stop (default: 100 a row)")
     group.add_argument("--max-minutes", type=float, metavar="M", help="minutes after which to stop")
     parser.add_argument(
@@ -71,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
         constraints=constraints_of(arguments),
         exact=arguments.exact,
         unique=arguments.unique,
-        novel_to=tuple(arguments.novel_to),
+        novel_to=tuple(arguments.novel_to or ()),
         prompt=arguments.prompt,
         most_draws=arguments.max_draws,
         max_minutes=arguments.max_minutes,

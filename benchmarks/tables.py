@@ -152,7 +152,7 @@ def agreement(found: dict[str, Any], speed: dict[str, Any]) -> list[str]:
         "",
         f"{hybrid['formulas_per_second_a_core'] / 1e6:.1f} million bundled formulas a second on one core, "
         f"{hybrid['ratio_a_core']:,} times SMACT's {hybrid['smact_formulas_per_second']:,} in the same run "
-        f"({random_speed['ratio_a_core']:,} times on random ones); with witness and reasons "
+        f"({random_speed['ratio_a_core']:,} times on random ones); with the states that work or come nearest "
         f"{hybrid['formulas_per_second_with_witness'] / 1e6:.1f} million on two.",
     ]
 

@@ -6,6 +6,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from matgen.compiled import load_kernel
+
 _WORTH_LOADING = 150_000
 """Rows from which the compiled reader is loaded: numba takes about half a second to import."""
 
@@ -17,11 +19,7 @@ def kernel_for(n: int) -> ModuleType | None:
     """`matgen.formula_kernel`, or None where `n` rows are too few for it or numba cannot work here."""
     if n < (_WORTH_USING if "matgen.formula_kernel" in sys.modules else _WORTH_LOADING):
         return None
-    try:
-        from matgen import formula_kernel
-    except (ImportError, RuntimeError):  # not installed, too new a numpy for it, or nowhere to keep compiled code
-        return None
-    return formula_kernel
+    return load_kernel("formula_kernel")
 
 
 def arrow_strings(column: Any) -> list[Any] | None:

@@ -9,12 +9,13 @@ takes this way where it gives the logits of the model itself, which is tried whe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.nn import functional
+
+from matgen.compiled import load_kernel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +86,7 @@ class FastStep:
         self.head_bias = None if model.lm_head.bias is None else model.lm_head.bias.float()
         self.stored: list[Tensor] = [self.embedding.new_empty(0, 2 * self.width) for _ in layers]
         self.turned: dict[tuple[int, int], Tensor] = {}
-        self.kernel = load_kernel() if self.embedding.device.type == "cpu" else None
+        self.kernel = load_kernel("sample.attention_kernel") if self.embedding.device.type == "cpu" else None
 
     @classmethod
     def of(cls, model: Any, product_dtype: torch.dtype = torch.float32) -> FastStep | None:
@@ -148,9 +149,7 @@ class FastStep:
         """Make space for rows up to this many, what is stored kept."""
         for number, stored in enumerate(self.stored):
             if len(stored) < rows:
-                fresh = stored.new_empty(max(_FIRST_ROWS, 2 * len(stored), rows), stored.shape[1])
-                fresh[: len(stored)] = stored
-                self.stored[number] = fresh
+                self.stored[number] = grown(stored, rows)
 
     def _turned(self, number: int, place: int) -> Tensor:
         """The product into queries, keys and the rest with queries and keys turned by the angle of their position.
@@ -173,16 +172,11 @@ class FastStep:
         return turned
 
 
-@cache
-def load_kernel() -> Any | None:
-    """The compiled attention, or None where numba is not installed."""
-    try:
-        from matgen.sample import attention_kernel
-    except ImportError as error:
-        if (error.name or "").startswith("matgen"):
-            raise
-        return None
-    return attention_kernel
+def grown(stored: Tensor, rows: int) -> Tensor:
+    """Space for at least `rows` rows, what is stored kept; it doubles, so that growing costs little in all."""
+    fresh = stored.new_empty(max(_FIRST_ROWS, 2 * len(stored), rows), *stored.shape[1:])
+    fresh[: len(stored)] = stored
+    return fresh
 
 
 def _norm(module: Any) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderDecoderCache
 
-from matgen.sample.fast_step import FastStep
+from matgen.sample.fast_step import FastStep, grown
 from matgen.tokenizer import BOS, EOS, MASK
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from matgen.models.checkpoint import Checkpoint
 
-_FIRST_ROWS = 4096
 _TRIED = 32
 """First of the token ids that a faster way is tried with."""
 
@@ -43,8 +42,11 @@ class _StoreLayer(DynamicLayer):
         """Store the new tokens' rows and return all rows of each prefix, `(b, heads, tokens, width of a head)`."""
         store = self.store
         new = slice(store.first_new, store.first_new + store.n_new)
-        self.stored_keys = _grown(self.stored_keys, key_states, new.stop)
-        self.stored_values = _grown(self.stored_values, value_states, new.stop)
+        if self.stored_keys is None or self.stored_values is None:
+            self.stored_keys, self.stored_values = (x.new_empty(0, *x.shape[1::2]) for x in (key_states, value_states))
+        if len(self.stored_keys) < new.stop:
+            self.stored_keys = grown(self.stored_keys, new.stop)
+            self.stored_values = grown(self.stored_values, new.stop)
         self.stored_keys[new] = key_states[: store.n_new, :, 0]
         self.stored_values[new] = value_states[: store.n_new, :, 0]
         b, tokens = store.rows.shape
@@ -173,15 +175,3 @@ def encode_nothing(model: Any) -> Tensor:
     """Encoder states of the source that says nothing (`<bos> <mask> <eos>`), `(1, 3, width)`."""
     source = torch.tensor([[BOS, MASK, EOS]], device=next(model.parameters()).device)
     return model.get_encoder()(source).last_hidden_state
-
-
-def _grown(stored: Tensor | None, like: Tensor, rows: int) -> Tensor:
-    """Space for at least `rows` rows, what is stored kept."""
-    have = 0 if stored is None else len(stored)
-    if stored is not None and have >= rows:
-        return stored
-    capacity = max(_FIRST_ROWS, 2 * have, rows)
-    fresh = torch.empty(capacity, like.shape[1], like.shape[3], dtype=like.dtype, device=like.device)
-    if stored is not None:
-        fresh[:have] = stored
-    return fresh

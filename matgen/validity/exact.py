@@ -22,7 +22,7 @@ MAX_SUMS = 1_000_000
 """Distinct sums that are listed; formulas that need more (over 10^7 atoms of several elements) are left unjudged."""
 
 UNDECIDED, BALANCED, NEUTRAL, UNBALANCEABLE = -1, 2, 1, 0
-"""Verdicts, as in `kernel`."""
+"""Verdicts: not decided; neutral and balanced; neutral alone; neither. `kernel` has the same."""
 
 
 def judge(elements: np.ndarray, counts: np.ndarray, table: StateTable, chi: np.ndarray) -> int:

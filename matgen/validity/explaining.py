@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from matgen.chemistry import ELECTRONEGATIVITY, SYMBOLS
+from matgen.compiled import load_kernel
 from matgen.composition import CompositionBatch
-from matgen.validity.judging import FEW, Validity, available_cores, check, load_kernel, slices
+from matgen.validity.judging import FEW, Validity, available_cores, check, slices
 from matgen.validity.rules import StateTable, ValidityRules, electronegativity_text, state_table
 from matgen.validity.witness import MAX_SITES, Site, best_balanced, best_nearest
 
@@ -214,7 +215,7 @@ class _Sites:
         n = len(self.rows)
         chosen = np.zeros(len(self.element), dtype=np.int8)
         charge, done = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
-        kernel = load_kernel("witness_kernel") if n > FEW else None
+        kernel = load_kernel("validity.witness_kernel") if n > FEW else None
 
         def search(part: slice) -> None:
             if kernel is not None:

@@ -6,12 +6,11 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 
 from matgen.chemistry import ELECTRONEGATIVITY
+from matgen.compiled import load_kernel
 from matgen.composition import CompositionBatch
 from matgen.validity import exact
 from matgen.validity.rules import StateTable, ValidityRules, state_table
@@ -79,19 +78,6 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@cache
-def load_kernel(name: str) -> Any | None:
-    """A module of compiled functions, or None where numba is not installed (then `exact` does all the work)."""
-    from importlib import import_module
-
-    try:
-        return import_module(f"matgen.validity.{name}")
-    except ImportError as error:
-        if (error.name or "").startswith("matgen"):
-            raise
-        return None
-
-
 def slices(n: int, size: int = CHUNK) -> Iterator[slice]:
     """Slices of at most `size` that cover `n` rows."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
@@ -102,7 +88,7 @@ def _verdicts(
 ) -> np.ndarray:
     """Verdicts of `exact`, int8 `(n,)`."""
     verdicts = np.full(len(batch), exact.UNDECIDED, dtype=np.int8)
-    kernel = load_kernel("kernel") if len(batch) > FEW else None
+    kernel = load_kernel("validity.kernel") if len(batch) > FEW else None
 
     def judge(part: slice) -> int:
         if kernel is not None:

@@ -17,11 +17,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from matgen.validity.exact import BALANCED, NEUTRAL, UNBALANCEABLE, UNDECIDED
+
 WORDS = 64
 """64-bit words of a bit set."""
-
-TOO_LARGE, BALANCED, NEUTRAL, UNBALANCEABLE = -1, 2, 1, 0
-"""Verdicts: not decided here; neutral and balanced; neutral alone; neither."""
 
 _CATION, _ANION, _ANY = 0, 1, 2
 
@@ -216,7 +215,7 @@ def judge(elements, counts, states, n_states, chi, mixed, verdicts):
             verdicts[i] = UNBALANCEABLE
             continue
         if max(limit, -lowest) >= 64 * WORDS:
-            verdicts[i] = TOO_LARGE
+            verdicts[i] = UNDECIDED
             continue
         balanced = False
         if comparable and limit < 64:

@@ -165,7 +165,7 @@ def test_a_missing_numba_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.delitem(__import__("sys").modules, "matgen.validity.kernel", raising=False)
     monkeypatch.setattr(builtins, "__import__", without_numba)
-    assert judging.load_kernel.__wrapped__("kernel") is None
+    assert judging.load_kernel.__wrapped__("validity.kernel") is None
 
 
 @settings(max_examples=200, deadline=None)

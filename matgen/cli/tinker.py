@@ -1,0 +1,140 @@
+"""matgen tinker: what could take an element's place in a formula."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matgen.cli.options import model_option, n_mc_option, pick_device
+from matgen.cli.shared import bar, common_options, say, shown, verb
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from matgen.sample.tinker import Tinkered
+
+LISTED = 10
+"""Rows, and elements of a blank, that are printed."""
+
+_WIDEST = 60
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "tinker",
+        run,
+        "say what could take an element's place in a formula, and with what probability",
+        "matgen tinker SrTiO3 --mask Sr --exclude radioactive; matgen tinker '_ Ti O3'",
+    )
+    parser.add_argument(
+        "formula",
+        help="such as SrTiO3; or with blanks, '_ Ti O3', where _ is an atom, _3 three atoms of one element",
+    )
+    change = parser.add_argument_group("what to change (where no blank is written)")
+    change.add_argument(
+        "--mask",
+        action="append",
+        metavar="SITE",
+        help="replace this element; or its place by electronegativity (in SrTiO3 1 is Sr, 3 is O); "
+        "several by commas, or by repeating the option",
+    )
+    change.add_argument(
+        "--dope",
+        metavar="SHARE",
+        help="replace only this share of the one masked site, such as 0.125 or 1/8; ranks stay those of all of it",
+    )
+    change.add_argument("--insert", type=int, metavar="N", help="add N atoms of one more element")
+    change.add_argument("--delete", action="store_true", help="leave out each element in turn")
+    fill = parser.add_argument_group("what may fill a blank")
+    fill.add_argument("--within", metavar="A-B-C", help="no elements but these; groups may be named")
+    fill.add_argument("--exclude", metavar="A,GROUP", help="none of these: elements, or lanthanides, toxic ...")
+    model_option(parser)
+    n_mc_option(parser)
+    parser.add_argument("--top", type=int, metavar="N", help="rows to write (default: all)")
+    parser.add_argument(
+        "--novel-to", action="append", metavar="NAME", help="what novel refers to; may be repeated (default: hybrid)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    common_options(parser, out="tinker.csv", seed=False)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Rank the ways of changing a formula."""
+    from matgen.sample.tinker_request import TinkerRequest
+
+    request = TinkerRequest(
+        arguments.formula,
+        mask=tuple(arguments.mask or ()),
+        insert=arguments.insert,
+        delete=arguments.delete,
+        dope=arguments.dope,
+        within=arguments.within,
+        exclude=arguments.exclude,
+        n_mc=arguments.n_mc,
+        novel_to=tuple(arguments.novel_to or ("hybrid",)),
+    )
+    from matgen.files import next_free
+    from matgen.models.locate import find_checkpoint
+    from matgen.sample import Sampler
+    from matgen.sample.tinker import tinker_to_file
+
+    folder = find_checkpoint(arguments.model)
+    out = arguments.out or next_free(Path("tinker.csv"))
+    say(arguments, f"{request}: by {shown(folder)} into {out}")
+    sampler = Sampler(folder, device=pick_device(arguments.device), precision="fp32")
+    progress = bar(arguments, "tinker", "formulas")
+    found = tinker_to_file(sampler, request, out, top=arguments.top, force=arguments.force, progress=progress)
+    if not arguments.quiet:
+        print("\n".join(_ranking(found.frame) + _blanks(found)))
+    say(arguments, "\n".join(_remarks(found, out)))
+
+
+def _ranking(frame: pd.DataFrame) -> list[str]:
+    """The first rows as lines of text."""
+    head = ["", "formula", "probability", "valid", "novel", "states that work, or what stands in the way"]
+    rows = [head]
+    for place, row in enumerate(frame.head(LISTED).to_dict("records"), 1):
+        why = row["oxidation_states"] if row["valid"] else row["reason"]
+        why = str(why or "a single element")
+        rows.append(
+            [
+                str(place),
+                row["formula"] + (" (itself)" if row["original"] else ""),
+                f"{100 * row['probability']:.2f} %",
+                "yes" if row["valid"] else "no",
+                "yes" if row["novel"] else "no",
+                why if len(why) <= _WIDEST else why[: _WIDEST - 1] + "…",
+            ]
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    right = (0, 2)
+    return [
+        "  ".join(
+            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _blanks(found: Tinkered) -> list[str]:
+    """What fills each blank, where there are several."""
+    if len(found.positions) < 2:
+        return []
+    lines = [""]
+    for i, position in enumerate(found.positions, 1):
+        best = ", ".join(f"{symbol} {100 * p:.1f} %" for symbol, p in list(position.items())[:LISTED])
+        lines.append(f"blank {i}: {best}{' ...' if len(position) > LISTED else ''}")
+    return lines
+
+
+def _remarks(found: Tinkered, out: Path) -> list[str]:
+    told = found.summary
+    remarks = [f"{told['completions']:,} ways, {told['rows']:,} written"]
+    if told["original_rank"]:
+        remarks[0] += (
+            f"; the compound itself is number {told['original_rank']}, {100 * told['original_probability']:.2f} %"
+        )
+    return remarks

@@ -1,0 +1,167 @@
+"""What to change in a formula: which places are open, what may fill them, and what that is compared with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from matgen.chemistry import SYMBOLS
+from matgen.composition import CompositionBatch
+from matgen.errors import OptionError
+from matgen.sample.constraints import Constraints
+from matgen.sample.likelihood import N_MC, check_n_mc
+from matgen.sample.template import (
+    BLANK,
+    Completions,
+    Template,
+    completions,
+    diluted,
+    mask,
+    masked_elements,
+    read_formula,
+    read_template,
+    with_insertion,
+    without_each,
+)
+
+FINEST_SHARE = 1000
+"""Largest denominator of a share of a site; other shares are rounded to the nearest fraction."""
+
+
+@dataclass(frozen=True)
+class TinkerRequest:
+    """What to change, and what may take its place. One of a template, `mask`, `insert` and `delete` is asked for.
+
+    Attributes:
+        formula: a formula, or a template as `read_template` reads it.
+        mask: elements of the formula to replace, or their places; see `template.mask`.
+        insert: put in so many atoms of one more element.
+        delete: leave out each element in turn.
+        dope: replace only this share of the one masked site: 0.125 or `1/8`. Ranks stay those of the full
+            replacement.
+        within: elements (and groups) that may fill a blank, by default all.
+        exclude: elements (and groups) that may not.
+        n_mc: random orders, for models that write in any order and formulas too long to go through all orders.
+        novel_to: datasets or files that `novel` refers to.
+
+    Raises:
+        FormulaError: the formula or template cannot be read.
+        OptionError: a value makes no sense, or two contradict each other.
+    """
+
+    formula: str
+    mask: str | Sequence[str | int] = ()
+    insert: int | None = None
+    delete: bool = False
+    dope: str | float | Fraction | None = None
+    within: str | Sequence[str] | None = None
+    exclude: str | Sequence[str] | None = None
+    n_mc: int = N_MC
+    novel_to: tuple[str, ...] = ("hybrid",)
+
+    def __post_init__(self) -> None:
+        asked = [name for name in ("mask", "insert", "delete") if getattr(self, name) not in ((), [], None, False)]
+        if self.written and asked:
+            raise OptionError(f"{self.formula[:60]!r} has blanks of its own: leave out {' and '.join(asked)}")
+        if not self.written and len(asked) != 1:
+            name = read_formula(self.formula).formulas()[0]
+            raise OptionError(
+                f"{' and '.join(asked)} are asked for at once: take one of them"
+                if asked
+                else f"what to change in {name}? Take mask, insert or delete, or write blanks, such as '_ Ti O3'"
+            )
+        check_n_mc(self.n_mc)
+        if self.delete and (self.within is not None or self.exclude is not None):
+            raise OptionError("within and exclude say what may come in: delete has no use for them")
+        if self.dope is not None and (self.template is None or len(self.replaced) != 1):
+            masked = f", not {len(self.replaced)}" if self.replaced else ""
+            raise OptionError(f"dope replaces a share of one masked site{masked}: say which by mask")
+        _ = self.template, self.share, self.allowed  # read now, so that bad input is refused before any work
+
+    @property
+    def written(self) -> bool:
+        """True where the blanks are written in the formula."""
+        return BLANK in self.formula
+
+    @cached_property
+    def template(self) -> Template | None:
+        """What is to be filled, None where elements are left out."""
+        if self.written:
+            return read_template(self.formula)
+        if self.delete:
+            return None
+        return with_insertion(self.formula, self.insert) if self.insert is not None else mask(self.formula, self.mask)
+
+    @cached_property
+    def replaced(self) -> tuple[int, ...]:
+        """Atomic numbers of the masked elements, in the order of the blanks."""
+        if self.template is None or not self.template.distinct:
+            return ()
+        return masked_elements(self.formula, self.template)
+
+    @cached_property
+    def share(self) -> Fraction | None:
+        """The share of the site that is replaced, None for all of it."""
+        return None if self.dope is None else read_share(self.dope)
+
+    @cached_property
+    def allowed(self) -> np.ndarray:
+        """Elements that may fill a blank, bool `(119,)`."""
+        return Constraints.from_options(within=self.within, exclude=self.exclude).allowed_elements()
+
+    def variants(self) -> Completions:
+        """The compositions to be compared.
+
+        Raises:
+            OptionError: there are none, or too many to go through.
+        """
+        return without_each(self.formula) if self.template is None else completions(self.template, self.allowed)
+
+    def shown(self, variants: Completions) -> CompositionBatch:
+        """The compositions that are judged and listed, one a variant: under `dope` the diluted ones."""
+        if self.share is None:
+            return variants.batch
+        return diluted(self.formula, self.replaced[0], variants.fills[:, 0], self.share)
+
+    def is_original(self, batch: CompositionBatch) -> np.ndarray:
+        """Which compositions are the formula itself, bool `(m,)`; none is a template that was written."""
+        if self.written:
+            return np.zeros(len(batch), dtype=bool)
+        return np.asarray((batch.keys() == read_formula(self.formula).keys()).all(axis=1))
+
+    def __str__(self) -> str:
+        """In words: `SrTiO3 with another element for Sr`."""
+        if self.written:
+            return str(self.template)
+        formula = str(read_formula(self.formula).formulas()[0])
+        if self.delete:
+            return f"{formula} without each of its elements"
+        if self.insert is not None:
+            return f"{formula} with {self.insert} more atom{'s' if self.insert > 1 else ''} of one element"
+        share = "" if self.share is None else f"{self.share} of "
+        return f"{formula} with others for {share}{' and '.join(SYMBOLS[list(self.replaced)])}"
+
+
+def read_share(value: str | float | Fraction) -> Fraction:
+    """A share of a site: `0.125`, `1/8` or a number; 0.3333 is a third.
+
+    Raises:
+        OptionError: it is not above 0 and at most 1.
+    """
+    parts = re.fullmatch(r"\s*([0-9]{1,6})\s*/\s*([0-9]{1,6})\s*", str(value))
+    try:
+        share = Fraction(int(parts[1]), int(parts[2])) if parts else Fraction(float(value))
+        share = share.limit_denominator(FINEST_SHARE)
+    except (ValueError, OverflowError, ZeroDivisionError):  # not a number, infinite, or over nothing
+        share = Fraction(0)
+    if not 0 < share <= 1:
+        raise OptionError(
+            f"dope is {str(value)[:20]!r}, it must be a share above 0 and at most 1, such as 0.125 or 1/8 "
+            f"(none finer than 1/{FINEST_SHARE})"
+        )
+    return share

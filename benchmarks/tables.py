@@ -188,6 +188,49 @@ def valid(content: dict[str, Any]) -> list[str]:
     return lines
 
 
+RANKINGS = {
+    "training_pairs": "pairs of training compounds in which one element stands for the other",
+    "frequency": "how often the element has this place in training",
+    "mendeleev_number": "nearest Mendeleev number",
+    "ionic_radius": "nearest Shannon radius in the parent's oxidation state",
+    "chance": "chance",
+}
+
+
+def substitution(content: dict[str, Any]) -> list[str]:
+    """Models first, then rankings without one, each by mean reciprocal rank; of pymatgen's variants the better one."""
+
+    def row(title: str, part: dict[str, Any]) -> str:
+        cells = [_with_error(part[f"recall_at_{k}"]) for k in (1, 5, 20)]
+        cells.append(_with_error(part["known_ions"]["recall_at_5"]) if "known_ions" in part else "")
+        rate = f"{part['queries_per_second']:,.0f}" if "queries_per_second" in part else ""
+        return f"| {title} | {' | '.join(cells)} | {part['mean_reciprocal_rank']['value']:.3f} | {rate} |"
+
+    def reciprocal(part: dict[str, Any]) -> float:
+        return part["mean_reciprocal_rank"]["value"]
+
+    tables = content["rankings"]
+    state = max(("any", "same"), key=lambda state: reciprocal(tables[f"pymatgen_{state}_state"]))
+    titles = RANKINGS | {f"pymatgen_{state}_state": f"pymatgen's mined substitution probability, {state} state"}
+    models = {f"{part['title']} (`{name}`)": part for name, part in content["models"].items()}
+    without = {titles[name]: part for name, part in tables.items() if name in titles}
+    n, candidates = content["settings"]["queries"], content["candidates"]["median"]
+    return [
+        f"| {n:,} queries, {candidates} candidates (median) | recall at 1 | at 5 | at 20 | "
+        f"at 5, {content['known_ions']:,} ions that pymatgen has | mean reciprocal rank | queries/s |",
+        "|---" * 7 + "|",
+        *(row(*item) for part in (models, without) for item in sorted(part.items(), key=lambda i: -reciprocal(i[1]))),
+        "",
+        f"{content['held_out_with_parent']:,} of the {content['held_out']:,} held-out compounds of "
+        f"`{content['settings']['dataset']}` have such a parent.",
+    ]
+
+
+def _with_error(share: dict[str, float]) -> str:
+    error = f" ± {100 * share['standard_error']:.1f}" if "standard_error" in share else ""
+    return f"{100 * share['value']:.1f}{error} %"
+
+
 def bundled(metadata: dict[str, Any], result: dict[str, Any]) -> list[str]:
     training, row = metadata["metrics"], result["models"][metadata["architecture"]]
     return [
@@ -215,6 +258,7 @@ def blocks() -> dict[str, list[str]]:
         "speed": speed(
             results["parsing"], results["training"], results["validity"], results["streaming"], results.get("sampling")
         ),
+        "substitution": substitution(results["substitution"]),
         "bundled": bundled(read_metadata(find_checkpoint(None)), results["architectures"]),
     }
 

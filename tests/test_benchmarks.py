@@ -1,0 +1,131 @@
+"""The arithmetic of benchmarks whose figures stand in the README."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.substitution import chance, ranks, recall
+from benchmarks.substitution_queries import Queries, find_queries
+from benchmarks.substitution_rankings import (
+    MAX_STATE,
+    element_order,
+    frequency,
+    mined_probabilities,
+    shannon_radii,
+    states,
+    training_pairs,
+)
+from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS, SYMBOLS
+from matgen.composition import CompositionBatch
+
+KNOWN = CompositionBatch.from_formulas(["SrTiO3", "BaTiO3", "SrZrO3", "LaAlO3", "MgO", "Fe2O3", "Al2O3", "NaCl"])
+
+
+def symbols(mask: np.ndarray) -> set[str]:
+    return set(SYMBOLS[np.flatnonzero(mask)])
+
+
+def replaced(query: Queries) -> list[str]:
+    elements = query.parents.elements.copy()
+    elements[np.arange(len(query)), query.slot] = query.answer
+    return CompositionBatch.from_arrays(elements, query.parents.counts).formulas().tolist()
+
+
+def test_parents_differ_by_one_element_of_the_same_count() -> None:
+    # Two elements differ in KF; Sr stands in SrTiO4 once, but O four times.
+    held_out = CompositionBatch.from_formulas(["CaTiO3", "KF", "CaO", "AlFeO3", "Ti2O3", "SrTiO4"])
+    queries = find_queries(KNOWN, held_out, seed=0)
+    expected = {"CaTiO3": {"SrTiO3", "BaTiO3"}, "CaO": {"MgO"}, "AlFeO3": {"LaAlO3"}, "Ti2O3": {"Fe2O3", "Al2O3"}}
+    assert sorted(replaced(queries)) == sorted(expected)
+    for made, parent in zip(replaced(queries), queries.parents.formulas(), strict=True):
+        assert parent in expected[made]
+
+
+def test_candidates_are_new_and_all_parents_are_drawn() -> None:
+    held_out = CompositionBatch.from_formulas(["CaTiO3", "SrHfO3"])
+    parents: dict[str, set[str]] = {"CaTiO3": set(), "SrHfO3": set()}
+    for seed in range(30):
+        queries = find_queries(KNOWN, held_out, seed=seed)
+        for i, made in enumerate(replaced(queries)):
+            parents[made].add(queries.parents[i : i + 1].formulas()[0])
+            elements = symbols(queries.candidates[i])
+            assert elements == {"Mg", "Fe", "Al", "Na", "Cl", "Ca", "La"} | (
+                {"Zr", "Hf"} if made == "CaTiO3" else {"Ba", "Hf"}
+            )
+    assert parents == {"CaTiO3": {"SrTiO3", "BaTiO3"}, "SrHfO3": {"SrTiO3", "SrZrO3"}}
+
+
+def test_parents_agree_with_trying_every_pair() -> None:
+    rng = np.random.default_rng(0)
+    elements = np.argsort(rng.random((400, 6)), axis=1)[:, :3] + 3
+    everything = CompositionBatch.from_arrays(elements, rng.integers([1, 0, 0], [4, 3, 3], size=(400, 3)))
+    keys = everything.keys()
+    everything = everything[np.unique(keys, axis=0, return_index=True)[1]]
+    train, held_out = everything[:120], everything[120:]
+
+    def content(batch: CompositionBatch) -> list[dict[int, int]]:
+        pairs = zip(batch.elements.tolist(), batch.counts.tolist(), strict=True)
+        return [{z: n for z, n in zip(*one, strict=True) if z} for one in pairs]
+
+    def one_replaced(a: dict[int, int], b: dict[int, int]) -> bool:
+        gone, come = set(a.items()) - set(b.items()), set(b.items()) - set(a.items())
+        return len(gone) == len(come) == 1 and next(iter(gone))[1] == next(iter(come))[1] and len(a) == len(b)
+
+    expected = [made for made in content(held_out) if any(one_replaced(one, made) for one in content(train))]
+    queries = find_queries(train, held_out, seed=3)
+    assert len(queries) == len(expected)
+    asked = content(CompositionBatch.from_formulas(replaced(queries)))
+    assert sorted(map(sorted, map(dict.items, asked))) == sorted(map(sorted, map(dict.items, expected)))
+    assert all(one_replaced(*pair) for pair in zip(content(queries.parents), asked, strict=True))
+
+
+def three_queries() -> Queries:
+    candidates = np.zeros((3, N_ELEMENTS + 1), dtype=bool)
+    candidates[:, [3, 4, 5, 6]] = True
+    parents = CompositionBatch.from_formulas(["NaCl", "NaCl", "NaCl"])
+    return Queries(parents, np.zeros(3, dtype=np.int64), np.array([3, 4, 6], dtype=np.uint8), candidates)
+
+
+def test_ranks_count_candidates_only_and_break_ties_by_the_order() -> None:
+    scores = np.zeros((3, N_ELEMENTS + 1))
+    scores[0, [3, 4, 5, 6, 7]] = [2.0, 3.0, 1.0, -np.inf, 9.0]  # 7 is no candidate
+    scores[2] = -np.inf
+    order = np.arange(N_ELEMENTS + 1)
+    assert ranks(scores, three_queries(), order).tolist() == [2, 2, 4]
+    assert ranks(scores, three_queries(), order[::-1]).tolist() == [2, 3, 1]
+
+
+def test_recall_and_chance() -> None:
+    found = recall(np.array([1, 2, 6, 30]))
+    assert found["recall_at_1"] == {"value": 0.25, "standard_error": pytest.approx(0.2165, abs=1e-4)}
+    assert [found[f"recall_at_{k}"]["value"] for k in (5, 20)] == [0.5, 0.75]
+    assert found["mean_reciprocal_rank"]["value"] == pytest.approx((1 + 1 / 2 + 1 / 6 + 1 / 30) / 4, abs=1e-4)
+    drawn = chance(np.array([2, 40]))
+    assert [drawn[f"recall_at_{k}"]["value"] for k in (1, 5, 20)] == [0.2625, 0.5625, 0.75]
+    assert drawn["mean_reciprocal_rank"]["value"] == pytest.approx((0.75 + np.mean(1 / np.arange(1, 41))) / 2, abs=1e-4)
+
+
+def test_tables_of_the_rankings() -> None:
+    queries = find_queries(KNOWN, CompositionBatch.from_formulas(["Ga2O3"]), seed=0)
+    assert states(queries).tolist() == [3]
+    z = ATOMIC_NUMBER
+    held = frequency(KNOWN)(queries)[0]
+    assert {SYMBOLS[i]: int(held[i]) for i in np.flatnonzero(held)} == {"Fe": 1, "Al": 1}
+    pairs = np.exp(training_pairs(KNOWN))
+    assert pairs[z["Sr"], z["Ba"]] == pairs[z["Zr"], z["Ti"]] == pairs[z["Al"], z["Fe"]] == 1
+    assert pairs[z["Sr"], z["Fe"]] == 0
+    assert element_order(KNOWN)[z["O"]] == 0
+    assert shannon_radii()[z["Sr"], 2 + MAX_STATE] > shannon_radii()[z["Ca"], 2 + MAX_STATE]
+
+
+def test_mined_probabilities_are_those_of_pymatgen() -> None:
+    from pymatgen.analysis.structure_prediction.substitution_probability import SubstitutionProbability
+    from pymatgen.core import Species
+
+    any_state, same_state = mined_probabilities()
+    table, iron = SubstitutionProbability(), ATOMIC_NUMBER["Fe"]
+    place = (ATOMIC_NUMBER["Co"], 2 + MAX_STATE, iron)
+    of = [table.prob(Species("Co", 2), Species("Fe", state)) for state in (2, 3)]
+    assert np.exp(same_state[place]) == pytest.approx(of[0])
+    assert np.exp(any_state[place]) == pytest.approx(max(of))

@@ -7,6 +7,8 @@ The public names below are imported when first used, so that `import matgen` cos
 from importlib import import_module
 from typing import Any
 
+from matgen.auto_classes import register
+
 __version__ = "0.1.0"
 
 _PUBLIC = {
@@ -29,6 +31,8 @@ _PUBLIC = {
 }
 
 __all__ = ["__version__", *_PUBLIC]
+
+register()
 
 
 def __getattr__(name: str) -> Any:

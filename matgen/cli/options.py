@@ -19,6 +19,17 @@ def model_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def n_mc_option(parser: argparse.ArgumentParser) -> None:
+    """How long a likelihood is estimated where it is no simple product."""
+    parser.add_argument(
+        "--n-mc",
+        type=int,
+        default=8,
+        metavar="K",
+        help="random orders for formulas of more than 8 tokens, where the model writes in any order (default: 8)",
+    )
+
+
 def decoding_options(parser: argparse.ArgumentParser) -> None:
     """How to draw."""
     parser.add_argument("--temperature", type=float, default=1.0, help="1 draws from the model itself (default: 1)")

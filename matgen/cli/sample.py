@@ -42,6 +42,7 @@ def add(verbs: Any) -> None:
     model_option(parser)
     decoding_options(parser)
     parser.add_argument("--prompt", default="", metavar="'Li Fe'", help="tokens that every sequence begins with")
+    parser.add_argument("--trace", action="store_true", help="write the steps of each draw (a blank language model's)")
     constraint_options(parser)
     group = parser.add_argument_group("which rows are kept (then n counts those)")
     group.add_argument("--unique", action="store_true", help="each composition once, in order of arrival")
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
         unique=arguments.unique,
         novel_to=tuple(arguments.novel_to or ()),
         prompt=arguments.prompt,
+        trace=arguments.trace,
         most_draws=arguments.max_draws,
         max_minutes=arguments.max_minutes,
         block_size=arguments.block_size,
@@ -116,7 +118,8 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
         progress=bar(arguments, "sample", "formulas"),
         processes=processes,
     )
-    kept = "" if request.keeps_all else f" of {metadata['tally']['drawn']:,} drawn"
+    drawn = metadata["tally"]["drawn"]
+    kept = "" if drawn == metadata["rows"] else f" of {drawn:,} drawn"
     kept += WHY_STOPPED[metadata["stopped"]]
     say(
         arguments,
@@ -129,7 +132,7 @@ def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: An
     from matgen.sample import Decoding
     from matgen.sample.best_first import list_to_file
 
-    drawing = request.unique or request.novel_to or request.prompt or request.exact or arguments.resume
+    drawing = request.unique or request.novel_to or request.prompt or request.exact or request.trace or arguments.resume
     if drawing or request.most_draws or request.max_minutes or request.decoding != Decoding():
         raise OptionError("--top lists the model's most probable compositions: it takes constraints and nothing else")
     out = arguments.out or next_free(Path("most_probable.csv"))

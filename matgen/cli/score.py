@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.options import model_option, pick_device
+from matgen.cli.options import model_option, n_mc_option, pick_device
 from matgen.cli.shared import bar, common_options, path, say, shown, verb
 
 
@@ -22,6 +22,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
     model_option(parser)
+    n_mc_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
     common_options(parser, out="scored.csv", seed=False)
 
@@ -39,7 +40,13 @@ def run(arguments: argparse.Namespace) -> None:
     sampler = Sampler(folder, device=pick_device(arguments.device), precision="fp32")
     progress = bar(arguments, "score", "formulas")
     scored = score_file(
-        sampler, arguments.formulas, out, column=arguments.column, force=arguments.force, progress=progress
+        sampler,
+        arguments.formulas,
+        out,
+        column=arguments.column,
+        n_mc=arguments.n_mc,
+        force=arguments.force,
+        progress=progress,
     )
     summary = scored.summary
     bad = f"; {len(scored.bad):,} rows could not be read, first: {scored.bad[0]}" if scored.bad else ""

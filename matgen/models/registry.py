@@ -1,7 +1,7 @@
 """One row per architecture: its transformers model type, how it is trained and sampled, and its shapes.
 
 The preset `paper` holds the released shapes of Materials Transformers (Fu et al. 2023, Mach. Learn.: Sci. Technol. 4
-015001); `tiny` and `small` train on a laptop. A blank language model will be one more row.
+015001); `tiny` and `small` train on a laptop.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Architecture:
         model_type: `model_type` of the transformers configuration.
         auto_class: the transformers `Auto...` class that opens its checkpoints.
         objective: `causal` (next token), `denoising` (encoder-decoder: the decoder rewrites the sequence from a source
-            with spans masked, down to a source that is one mask) or `masked` (order-agnostic: any subset masked).
+            with spans masked, down to a source that is one mask) `masked` (order-agnostic: any subset masked) or
+            `blank` (words written into blanks, in any order).
         has_cache: whether its key-value cache works, so that sampling need not recompute prefixes.
         shapes: preset to `Shape`.
         learning_rate: its best peak over that of the causal models.
@@ -62,6 +63,11 @@ class Architecture:
     shapes: dict[str, Shape]
     learning_rate: float = 1.0
 
+    @property
+    def any_order(self) -> bool:
+        """True where the model writes tokens in any order, so that a likelihood is a sum over orders."""
+        return self.objective in ("masked", "blank")
+
 
 # Narrow layers learn much faster from wider first weights, near 1 / sqrt(width): after 224 steps of 256 formulas a tiny
 # GPT-J stood at 14.7 nats a formula instead of 16.3.
@@ -75,6 +81,8 @@ _ENCODER_DECODER = {
     "paper": Shape(10, 4, 128, 256, dropout=0.1),
 }
 
+_BLANK = {"tiny": _TINY, "small": _SMALL, "paper": Shape(6, 8, 512, 2048, dropout=0.3)}
+
 MODELS: dict[str, Architecture] = {
     row.key: row
     for row in (
@@ -83,6 +91,7 @@ MODELS: dict[str, Architecture] = {
         Architecture("gptneo", "GPT-Neo", "gpt_neo", "AutoModelForCausalLM", "causal", True, _TWELVE),
         Architecture("gptj", "GPT-J", "gptj", "AutoModelForCausalLM", "causal", True, _TWELVE),
         Architecture("bart", "BART", "bart", "AutoModelForSeq2SeqLM", "denoising", True, _ENCODER_DECODER),
+        Architecture("blmm", "BLMM", "blank_language_model", "AutoModel", "blank", False, _BLANK),
         # At the others' rate RoBERTa hardly learns: 23.8 nats a formula after 438 steps instead of 18.3 after 367.
         Architecture("roberta", "RoBERTa", "roberta", "AutoModelForMaskedLM", "masked", False, _EIGHT, 1 / 3),
     )
@@ -158,6 +167,15 @@ def config_arguments(key: str, size: Shape) -> dict[str, Any]:
             "init_std": size.initializer,
             "decoder_start_token_id": BOS,
             "forced_eos_token_id": None,
+        },
+        "blank_language_model": {
+            "hidden_size": size.width,
+            "num_hidden_layers": size.layers,
+            "num_attention_heads": size.heads,
+            "intermediate_size": size.feed_forward,
+            "max_position_embeddings": MAX_POSITIONS,
+            "dropout": drop,
+            "initializer_range": size.initializer,
         },
         "roberta": {
             "hidden_size": size.width,

@@ -18,7 +18,7 @@ import torch
 from matgen.composition import CompositionBatch
 from matgen.errors import OptionError, unknown_name
 from matgen.models.checkpoint import Checkpoint, load_checkpoint
-from matgen.sample import any_order
+from matgen.sample import any_order, canvas_draw
 from matgen.sample.decoding import Decoding
 from matgen.sample.likelihood import Likelihood
 from matgen.sample.prefixes import WIDTH, Drawn, PrefixDrawer
@@ -53,6 +53,7 @@ class SampleBlock:
             bound; NaN where unfinished.
         canonical: bool `(b,)`, True where the sequence drawn was the canonical one.
         keys: uint64 `(b, 2)`, keys of the compositions, zero where unfinished.
+        trace: object `(b,)`, the canvases of each sample's steps as text, where they were asked for.
     """
 
     number: int
@@ -62,6 +63,7 @@ class SampleBlock:
     log_prob: np.ndarray
     canonical: np.ndarray
     keys: np.ndarray
+    trace: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.formulas)
@@ -76,6 +78,7 @@ class SampleBlock:
             self.log_prob[rows],
             self.canonical[rows],
             self.keys[rows],
+            None if self.trace is None else self.trace[rows],
         )
 
 
@@ -117,7 +120,7 @@ class Sampler:
         self.objective = loaded.architecture.objective
         self.precision = _precision(precision, self.device)
         self.likelihood = Likelihood(loaded)
-        self._prefixes = self._drawer(width) if self.objective != "masked" else None
+        self._prefixes = None if loaded.architecture.any_order else self._drawer(width)
 
     def sample(
         self,
@@ -129,6 +132,7 @@ class Sampler:
         exact: bool = False,
         prompt: str = "",
         size: int | None = None,
+        trace: bool = False,
     ) -> Iterator[SampleBlock]:
         """Draw `n` samples, block by block.
 
@@ -141,20 +145,23 @@ class Sampler:
                 given the constraints and are fewer than `n`; otherwise tokens that lead there are masked.
             prompt: tokens that every sequence begins with, such as `Li Fe`.
             size: samples of a block, by default `block_size(n)`.
+            trace: keep the steps of each sample, of a blank language model.
 
         Raises:
-            OptionError: something is out of range, nothing satisfies the constraints, or the model cannot take a mask
-                or a prompt.
+            OptionError: something is out of range, nothing satisfies the constraints, or the model cannot take a
+                mask, a prompt or a trace.
         """
         if n < 1:
             raise OptionError(f"n is {n}, it must be at least 1")
         size = self.block_size(n) if size is None else size
         if size < 1:
             raise OptionError(f"block size is {size}, it must be at least 1")
-        mask, accept = masking(constraints, exact=exact, notation=self.notation)
+        mask, accept = self.masking(constraints, exact=exact)
         for number in range(-(-n // size)):
             rows = min(size, n - number * size)
-            yield self.block(number, rows, seed=seed, decoding=decoding, mask=mask, accept=accept, prompt=prompt)
+            yield self.block(
+                number, rows, seed=seed, decoding=decoding, mask=mask, accept=accept, prompt=prompt, trace=trace
+            )
 
     def block(
         self,
@@ -166,6 +173,7 @@ class Sampler:
         mask: DecodingMask | None = None,
         accept: Accept | None = None,
         prompt: str = "",
+        trace: bool = False,
     ) -> SampleBlock:
         """The first `rows` samples of one block, as `sample` draws them with the mask and filter of `masking`.
 
@@ -174,16 +182,18 @@ class Sampler:
         """
         if not 0 <= seed < 1 << 64:
             raise OptionError(f"seed is {seed}, it must be 0 or above, and below 2^64")
+        steps: list[np.ndarray] | None = [] if trace else None
         ids, log_prob = self.draw_ids(
-            rows, seed=seed, block=number, decoding=decoding or Decoding(), mask=mask, prompt=prompt
+            rows, seed=seed, block=number, decoding=decoding or Decoding(), mask=mask, prompt=prompt, trace=steps
         )
         filters = [one for one in (self.accept, accept) if one is not None]
-        return self._read(number, ids, log_prob, filters)
+        texts = None if steps is None else canvas_draw.trace_texts(steps, self.notation)
+        return self._read(number, ids, log_prob, filters, texts)
 
     def block_size(self, n: int) -> int:
         """Samples of a block in a run of `n`."""
-        if self.objective == "masked":
-            return any_order.BLOCK_SIZE
+        if self._prefixes is None:
+            return (canvas_draw if self.objective == "blank" else any_order).BLOCK_SIZE
         return next((size for size in BLOCK_SIZES if n <= size), BLOCK_SIZES[-1])
 
     def draw_ids(
@@ -195,31 +205,57 @@ class Sampler:
         decoding: Decoding,
         mask: DecodingMask | None = None,
         prompt: str = "",
+        trace: list[np.ndarray] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Token ids of the first samples of a block, integers `(rows, 128)`, and their ln probabilities if at hand."""
-        self.refuse_order(mask is not None or bool(prompt))
+        tokens = self.check(mask, prompt, trace=trace is not None)
+        if self.objective == "blank":
+            limits = None if mask is None else canvas_draw.Limits.of(mask.constraints)
+            canvases = canvas_draw.CanvasDrawer(self.checkpoint)
+            return canvases.draw(rows, seed, block, decoding, limits=limits, prompt=tokens, trace=trace), None
         if self._prefixes is None:
-            drawer = any_order.AnyOrderDrawer(self.checkpoint)
-            return drawer.draw(rows, seed, block, decoding), None
-        tokens = prompt_ids(prompt, self.notation)
-        if mask is not None and tokens:
-            mask.check_prompt(tokens)
+            return any_order.AnyOrderDrawer(self.checkpoint).draw(rows, seed, block, decoding), None
         drawn = self._with_less_memory(
             lambda drawer: drawer.draw(rows, seed, block, decoding, mask=mask, prompt=tokens)
         )
         return drawn.ids, drawn.log_prob
 
-    def refuse_order(self, asked: bool) -> None:
-        """Refuse masks and prompts, if asked for, where the model does not write from left to right.
+    def masking(self, constraints: Constraints | None, *, exact: bool) -> tuple[DecodingMask | None, Accept | None]:
+        """The mask for masked constraints, the filter for exact ones, or both where a mask does not hold all of them.
 
         Raises:
-            OptionError: it does not.
+            OptionError: nothing satisfies the constraints; the reason is told.
         """
-        if asked and self.objective == "masked":
+        if constraints is None:
+            return None, None
+        from matgen.sample.reachability import DecodingMask
+
+        # Built for exact constraints too, since it refuses what cannot be before drawing goes on for ever.
+        mask = DecodingMask(constraints, self.notation)
+        if exact:
+            return None, constraints.satisfied
+        return mask, constraints.satisfied if self.objective == "blank" else None
+
+    def check(self, mask: DecodingMask | None, prompt: str, *, trace: bool = False) -> list[int]:
+        """Token ids of a prompt, once it is known that the model can do what is asked.
+
+        Raises:
+            OptionError: it cannot, the prompt has an unknown word, or no sequence begins with it.
+        """
+        title = self.checkpoint.architecture.title
+        if self.objective == "masked" and (mask is not None or prompt.strip()):
             raise OptionError(
-                f"{self.checkpoint.architecture.title} writes tokens in any order: it takes constraints with "
-                "--exact only, and no prompt"
+                f"{title} writes tokens in any order: it takes constraints with --exact only, and no prompt"
             )
+        if trace and self.objective != "blank":
+            raise OptionError(f"a trace is of a blank language model's steps: {title} has none")
+        tokens = prompt_ids(prompt, self.notation)
+        if mask is not None and tokens:
+            if self.objective == "blank":
+                canvas_draw.Limits.of(mask.constraints).check_prompt(tokens, self.notation)
+            else:
+                mask.check_prompt(tokens)
+        return tokens
 
     def log_prob(self, batch: CompositionBatch, *, batch_size: int = 64) -> np.ndarray:
         """See `Likelihood.of`."""
@@ -244,7 +280,12 @@ class Sampler:
         return PrefixDrawer(self.checkpoint, width=width, precision=self.precision)
 
     def _read(
-        self, number: int, ids: np.ndarray, sequence_log_prob: np.ndarray | None, filters: list[Accept]
+        self,
+        number: int,
+        ids: np.ndarray,
+        sequence_log_prob: np.ndarray | None,
+        filters: list[Accept],
+        trace: np.ndarray | None,
     ) -> SampleBlock:
         read = decode(ids, self.notation)
         formulas = np.empty(len(ids), dtype=object)
@@ -265,30 +306,13 @@ class Sampler:
         # What was drawn in another order, or unreduced, is looked up in the canonical one.
         again = np.flatnonzero(keep[read.rows] & (~read.canonical | (sequence_log_prob is None)))
         log_prob[read.rows[again]] = self._of_repeated(read.batch[again])
-        block = SampleBlock(number, len(ids), len(unfinished), formulas, log_prob, canonical, keys)
+        block = SampleBlock(number, len(ids), len(unfinished), formulas, log_prob, canonical, keys, trace)
         return block if keep.all() else block[keep]
 
     def _of_repeated(self, batch: CompositionBatch) -> np.ndarray:
         """Ln probabilities, those of equal compositions computed once."""
         _, first, place = np.unique(batch.keys(), axis=0, return_index=True, return_inverse=True)
         return self.log_prob(batch[first])[place.ravel()]
-
-
-def masking(
-    constraints: Constraints | None, *, exact: bool, notation: str
-) -> tuple[DecodingMask | None, Accept | None]:
-    """The mask for masked constraints, or the filter for exact ones.
-
-    Raises:
-        OptionError: nothing satisfies the constraints; the reason is told.
-    """
-    if constraints is None:
-        return None, None
-    from matgen.sample.reachability import DecodingMask
-
-    # Built for exact constraints too, since it refuses what cannot be before drawing goes on for ever.
-    mask = DecodingMask(constraints, notation)
-    return (None, constraints.satisfied) if exact else (mask, None)
 
 
 def prompt_ids(prompt: str, notation: str) -> list[int]:

@@ -165,7 +165,21 @@ class PrefixDrawer:
             prompt: tokens that every sequence begins with.
         """
         with self._threads() as pool:
-            run = _Run(n, seed, block, decoding, mask, prompt, self.device, pool)
+            run = _Run(n, seed, block, decoding, mask, self.device, pool)
+            run.given = torch.tensor([BOS, *prompt], device=self.device).expand(n, -1)
+            self._draw(run)
+        return Drawn(run.ids.cpu().numpy(), run.log_prob.cpu().numpy(), run.prefixes, run.computed)
+
+    @torch.inference_mode()
+    def score(self, ids: np.ndarray) -> Drawn:
+        """Ln probabilities of given sequences, as if they had been drawn.
+
+        Args:
+            ids: integers `(n, length)`, `<bos> tokens <eos> <pad> ...`, of at most 128 tokens.
+        """
+        with self._threads() as pool:
+            run = _Run(len(ids), 0, 0, Decoding(), None, self.device, pool)
+            run.given = torch.from_numpy(ids.astype(np.int64)).to(self.device)
             self._draw(run)
         return Drawn(run.ids.cpu().numpy(), run.log_prob.cpu().numpy(), run.prefixes, run.computed)
 
@@ -266,8 +280,8 @@ class PrefixDrawer:
         log_prob = logits.log_softmax(1)
         sizes = groups.sizes[start:stop]
         group = torch.repeat_interleave(torch.arange(stop - start, device=self.device), sizes)
-        if place <= len(run.prompt):
-            token = torch.full_like(samples, run.prompt[place - 1])
+        if place < run.given.shape[1]:
+            token = run.given[samples, place]
         else:
             if run.mask is not None:
                 allowed = run.mask.allowed(groups.states[np.arange(start, stop)])
@@ -296,13 +310,13 @@ class _Run:
         block: int,
         decoding: Decoding,
         mask: Mask | None,
-        prompt: Sequence[int],
         device: torch.device,
         pool: ThreadPoolExecutor | None,
     ) -> None:
         self.map = pool.map if pool is not None else map
         self.n, self.seed, self.block = n, seed, block
-        self.decoding, self.mask, self.prompt, self.device = decoding, mask, tuple(prompt), device
+        self.decoding, self.mask, self.device = decoding, mask, device
+        self.given = torch.full((n, 1), BOS, device=device)  # tokens that are not drawn
         self.ids = torch.full((n, MAX_POSITIONS), PAD, dtype=torch.int16, device=device)
         self.ids[:, 0] = BOS
         self.log_prob = torch.full((n,), torch.nan, dtype=torch.float64, device=device)

@@ -14,6 +14,8 @@ from matgen.composition import BadFormula, parse_formulas
 from matgen.datasets import read_formula_table
 from matgen.errors import DataError
 from matgen.sample.engine import Sampler
+from matgen.sample.likelihood import N_MC, check_n_mc
+from matgen.sample.orders import EXACT_TOKENS
 from matgen.sample.outputs import claim, write_with_metadata
 from matgen.tokenizer import sequence_lengths
 
@@ -44,7 +46,12 @@ class Scored:
 
 
 def score_table(
-    sampler: Sampler, frame: pd.DataFrame, column: str, *, progress: Callable[[int], None] | None = None
+    sampler: Sampler,
+    frame: pd.DataFrame,
+    column: str,
+    *,
+    n_mc: int = N_MC,
+    progress: Callable[[int], None] | None = None,
 ) -> Scored:
     """Score the formulas of a column.
 
@@ -52,6 +59,7 @@ def score_table(
         sampler: the model.
         frame: `n` rows; it is not changed.
         column: the column of formulas.
+        n_mc: random orders, for models that write in any order and formulas too long to sum over all of them.
         progress: called with the number of formulas scored since the last call.
 
     Raises:
@@ -63,7 +71,7 @@ def score_table(
     values = np.empty(len(parsed.batch))
     for start in range(0, len(values), _CHUNK):
         part = slice(start, start + _CHUNK)
-        values[part] = sampler.log_prob(parsed.batch[part])
+        values[part] = sampler.likelihood.summed(parsed.batch[part], n_mc=n_mc)
         if progress:
             progress(len(values[part]))
     log_prob = np.full(len(frame), np.nan)
@@ -79,6 +87,7 @@ def score_file(
     out: Path | str,
     *,
     column: str | None = None,
+    n_mc: int = N_MC,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Scored:
@@ -86,18 +95,21 @@ def score_file(
 
     Raises:
         DataError: the input cannot be read, or none of its formulas can.
-        OptionError: `out` ends otherwise than in `.csv` or `.parquet`.
+        OptionError: `out` ends otherwise than in `.csv` or `.parquet`, or `n_mc` is below 1.
         OutputError: `out` exists and `force` is off, or cannot be written.
     """
     out = Path(out)
+    check_n_mc(n_mc)
     claim(out, force=force)
     frame, name = read_formula_table(candidates, column)
     if progress:
         progress.start(len(frame))
-    scored = score_table(sampler, frame, name, progress=progress.advance if progress else None)
+    scored = score_table(sampler, frame, name, n_mc=n_mc, progress=progress.advance if progress else None)
     if progress:
         progress.close()
     metadata = {"model": sampler.checkpoint.folder.name, "column": name, **scored.summary}
+    if sampler.checkpoint.architecture.any_order:
+        metadata["log_prob"] = f"exact up to {EXACT_TOKENS} tokens, then estimated from {n_mc} random orders"
     write_with_metadata(out, scored.frame, metadata)
     return scored
 

@@ -27,7 +27,7 @@ from matgen.files import read_json, whole_file, write_json
 from matgen.references import KeySet
 from matgen.sample.collect import BUDGET, Collector
 from matgen.sample.decoding import Decoding
-from matgen.sample.engine import SampleBlock, Sampler, masking, prompt_ids
+from matgen.sample.engine import SampleBlock, Sampler
 from matgen.sample.outputs import claim
 from matgen.sample.processes import Processes
 from matgen.versions import versions
@@ -43,6 +43,7 @@ _COUNTED = 100_000
 """Compositions up to which those that exist under the constraints are counted."""
 
 _SCHEMA = pa.schema([("formula", pa.string()), ("log_prob", pa.float64()), ("canonical", pa.bool_())])
+_TRACE = pa.field("trace", pa.string())
 _KEYS = ("key_0", "key_1")
 
 
@@ -60,6 +61,7 @@ class SampleRequest:
         unique: each composition once, in order of arrival.
         novel_to: datasets or files; their compositions are not kept.
         prompt: tokens that every sequence begins with.
+        trace: write the steps of each sample into a column `trace`, of a blank language model.
         most_draws: samples after which drawing stops, by default `MOST_DRAWS` for each row.
         max_minutes: time after which drawing stops.
         block_size: samples of a block, by default chosen from `n`.
@@ -76,6 +78,7 @@ class SampleRequest:
     unique: bool = False
     novel_to: tuple[str, ...] = ()
     prompt: str = ""
+    trace: bool = False
     most_draws: int | None = None
     max_minutes: float | None = None
     block_size: int | None = None
@@ -94,8 +97,8 @@ class SampleRequest:
 
     @property
     def keeps_all(self) -> bool:
-        """True where every sample becomes a row."""
-        return not (self.unique or self.novel_to or (self.exact and self.constraints is not None))
+        """True where every sample that the sampler gives becomes a row."""
+        return not (self.unique or self.novel_to)
 
 
 def sample_to_file(
@@ -150,7 +153,7 @@ def sample_to_file(
             "processes": processes.count,
             "formulas_per_second": round((collector.tally.drawn - run.drawn_before) / max(seconds, 1e-9), 1),
             "log_prob": "nats, of the canonical sequence"
-            + (" (a lower bound, estimated)" if sampler.objective == "masked" else ""),
+            + (" (a lower bound, estimated)" if sampler.checkpoint.architecture.any_order else ""),
             "versions": versions("torch", "transformers", "numpy"),
         }
         write_json(Path(f"{out}.json"), metadata)
@@ -164,12 +167,9 @@ class _Run:
     def __init__(self, sampler: Sampler, request: SampleRequest, parts: Path, processes: Processes) -> None:
         self.sampler, self.request, self.parts, self.processes = sampler, request, parts, processes
         self.size = request.block_size or sampler.block_size(request.n)
-        self.mask, self.accept = masking(request.constraints, exact=request.exact, notation=sampler.notation)
-        tokens = prompt_ids(request.prompt, sampler.notation)
-        sampler.refuse_order(self.mask is not None or bool(tokens))
-        if self.mask is not None:
-            self.mask.check_prompt(tokens)
-        self.novel_to, self.references = _known(request.novel_to)
+        self.mask, self.accept = sampler.masking(request.constraints, exact=request.exact)
+        sampler.check(self.mask, request.prompt, trace=request.trace)
+        self.novel_to, self.references = known_compositions(request.novel_to)
         self.existing = self._existing()
         self.identity = self._identity()
         self.totals = {"canonical": 0, "unfinished": 0}
@@ -204,7 +204,7 @@ class _Run:
     @property
     def most_draws(self) -> int:
         """Samples drawn at most."""
-        if self.request.keeps_all:
+        if self.request.keeps_all and self.accept is None:
             return min(self.request.n, self.request.most_draws or self.request.n)
         return self.request.most_draws or MOST_DRAWS * self.request.n
 
@@ -253,6 +253,7 @@ class _Run:
             mask=self.mask,
             accept=self.accept,
             prompt=request.prompt,
+            trace=request.trace,
         )
         _write_block(path, block)
 
@@ -295,6 +296,7 @@ class _Run:
             "device": sampler.device.type,
             **dataclasses.asdict(request.decoding),
             "prompt": request.prompt,
+            "trace": request.trace,
             "constraints": None if request.constraints is None else request.constraints.describe(),
             "constraints_meaning": None if request.constraints is None else ("exact" if request.exact else "masked"),
             "unique": request.unique,
@@ -303,7 +305,7 @@ class _Run:
         }
 
 
-def _known(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict[str, Any]]]:
+def known_compositions(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict[str, Any]]]:
     """The compositions that rows must be new to, and what they were."""
     if not names:
         return None, []
@@ -333,6 +335,7 @@ def _write_block(path: Path, block: SampleBlock) -> None:
             "canonical": pa.array(block.canonical, pa.bool_()),
             _KEYS[0]: pa.array(block.keys[:, 0]),
             _KEYS[1]: pa.array(block.keys[:, 1]),
+            **({} if block.trace is None else {_TRACE.name: pa.array(block.trace, pa.string())}),
         }
     ).replace_schema_metadata(
         {"number": str(block.number), "drawn": str(block.drawn), "unfinished": str(block.unfinished)}
@@ -354,16 +357,17 @@ def _read_block(path: Path) -> SampleBlock:
         table["log_prob"].to_numpy(),
         canonical.astype(bool),
         keys.astype(np.uint64).reshape(-1, 2),
+        table[_TRACE.name].to_numpy(zero_copy_only=False) if _TRACE.name in table.schema.names else None,
     )
 
 
 def _join(run: _Run, out: Path) -> Collector:
     """Join the kept rows of all blocks, in order and one block at a time, into one file."""
-    collector = run.collector()
+    collector, schema = run.collector(), _SCHEMA.append(_TRACE) if run.request.trace else _SCHEMA
     with whole_file(out) as temporary:
-        writer = pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") if out.suffix == ".parquet" else None
+        writer = pq.ParquetWriter(temporary, schema, compression="zstd") if out.suffix == ".parquet" else None
         if writer is None:
-            pd.DataFrame(columns=_SCHEMA.names).to_csv(temporary, index=False)
+            pd.DataFrame(columns=schema.names).to_csv(temporary, index=False)
         for drawn in run.blocks():
             if collector.stopped is not None:
                 break
@@ -371,8 +375,10 @@ def _join(run: _Run, out: Path) -> Collector:
             run.totals["canonical"] += int(block.canonical.sum())
             run.totals["unfinished"] += int(np.isnan(block.log_prob).sum())
             columns = {"formula": block.formulas, "log_prob": block.log_prob, "canonical": block.canonical}
+            if block.trace is not None:
+                columns[_TRACE.name] = block.trace
             if writer is not None:
-                writer.write_table(pa.table(columns, schema=_SCHEMA))
+                writer.write_table(pa.table(columns, schema=schema))
             else:
                 frame = pd.DataFrame(columns)
                 frame.to_csv(temporary, mode="a", header=False, index=False, float_format="%.6f")

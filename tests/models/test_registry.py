@@ -18,7 +18,8 @@ def test_every_row_builds_and_takes_its_longest_sequence(key: str, preset: str) 
     ids = torch.full((1, MAX_POSITIONS), 40)
     ids[0, 0] = BOS
     with torch.no_grad():
-        assert model(input_ids=ids).logits.shape == (1, MAX_POSITIONS, config.vocab_size)
+        out = model(input_ids=ids)[0]  # logits, or the hidden states of the blank language model
+    assert out.shape == (1, MAX_POSITIONS, config.hidden_size if key == "blmm" else config.vocab_size)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_seed_decides_the_weights_and_leaves_the_global_generator_alone() -> Non
 
 
 def test_unknown_names_list_the_known() -> None:
-    with pytest.raises(OptionError, match="unknown model 'gpt5'; known: gpt, gpt2, gptneo, gptj, bart, roberta"):
+    with pytest.raises(OptionError, match="unknown model 'gpt5'; known: gpt, gpt2, gptneo, gptj, bart, blmm, roberta"):
         architecture("gpt5")
     with pytest.raises(OptionError, match="unknown preset 'huge'; known: tiny, small, paper"):
         build_model("gpt2", "huge", "expanded", seed=0)

@@ -1,0 +1,75 @@
+"""Sequences of which some tokens are hidden: which ones, and what is seen in their place."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from matgen.tokenizer import PAD
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def token_places(ids: Tensor, n_tokens: Tensor) -> Tensor:
+    """True at the tokens between `<bos>` and `<eos>`, bool `(b, length)`."""
+    place = torch.arange(ids.shape[1], device=ids.device)[None, :]
+    return (place >= 1) & (place <= n_tokens[:, None])
+
+
+def choose_places(ids: Tensor, n_tokens: Tensor, count: Tensor, generator: torch.Generator) -> Tensor:
+    """A uniformly random subset of `count` tokens in each row, bool `(b, length)`.
+
+    Args:
+        ids: int64 `(b, length)`, `<bos> tokens <eos> <pad> ...`.
+        n_tokens: int64 `(b,)`, tokens of each row without `<bos>` and `<eos>`.
+        count: int64 `(b,)`, at most `n_tokens`.
+        generator: of the random numbers.
+    """
+    drawn = torch.rand(ids.shape, generator=generator, device=ids.device)
+    drawn = drawn.masked_fill(~token_places(ids, n_tokens), math.inf)
+    rank = drawn.argsort(dim=1).argsort(dim=1)
+    return rank < count[:, None]
+
+
+def choose_hidden(ids: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """As many random tokens as a uniform draw from 1 to all of them says.
+
+    Args:
+        ids: int64 `(b, length)`, `<bos> tokens <eos> <pad> ...`.
+        lengths: int64 `(b,)`, with `<bos>` and `<eos>`.
+        generator: of the random numbers.
+
+    Returns:
+        `(hidden, weight)`: bool `(b, length)`; float32 `(b,)`, tokens over hidden tokens, with which a sum over the
+        hidden ones is an unbiased estimate of the sum over all steps of a random order.
+    """
+    n_tokens = lengths - 2
+    count = 1 + (torch.rand(len(ids), generator=generator, device=ids.device) * n_tokens).long()
+    return choose_places(ids, n_tokens, count, generator), (n_tokens / count).float()
+
+
+def collapse_runs(ids: Tensor, hidden: Tensor, mark: int) -> tuple[Tensor, Tensor]:
+    """Sequences with every run of hidden tokens written as one `mark`.
+
+    Args:
+        ids: int64 `(b, length)`, right-padded.
+        hidden: bool `(b, length)`.
+        mark: id of the token that stands for a run.
+
+    Returns:
+        `(canvas, place)`: int64 `(b, shorter)`, right-padded; int64 `(b, length)`, where in the canvas each token is,
+        or the mark of its run.
+    """
+    begins = hidden.clone()
+    begins[:, 1:] &= ~hidden[:, :-1]
+    kept = (ids != PAD) & (begins | ~hidden)
+    place = kept.long().cumsum(1) - 1
+    width = int(place[:, -1].max()) + 1 if len(ids) else 0
+    # What is not kept goes to a column of its own, which is then cut off.
+    target = torch.where(kept, place, width)
+    canvas = torch.full((len(ids), width + 1), PAD, dtype=ids.dtype, device=ids.device)
+    canvas.scatter_(1, target, torch.where(hidden, mark, ids))
+    return canvas[:, :width], place

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from matgen.composition import CompositionBatch
+from matgen.models import load_checkpoint
+from matgen.sample.likelihood import Likelihood
+from matgen.sample.orders import Orders
+from matgen.tokenizer import BLANK, EOS, MASK, encode, suppressed_ids
+
+FORMULAS = ["NaCl", "TiO2", "LiFeO2", "SrTiO3"]
+
+
+def step(model, ids: list[int], hidden: set[int], place: int, forbidden: list[int]) -> float:
+    """Ln probability of writing one place next, by a forward pass of its own."""
+    if model.config.model_type == "roberta":
+        seen = [MASK if i in hidden else token for i, token in enumerate(ids)]
+        logits = model(input_ids=torch.tensor([seen])).logits[0, place].double()
+        logits[forbidden] = -torch.inf
+        return float(logits.log_softmax(0)[ids[place]])
+    canvas, at = [], {}
+    for i, token in enumerate(ids):
+        if i not in hidden or i - 1 not in hidden:
+            canvas.append(BLANK if i in hidden else token)
+        at[i] = len(canvas) - 1
+    out = model(input_ids=torch.tensor([canvas]))
+    blank = out.last_hidden_state[0, at[place]][None]
+    word = model.word_logits(blank).log_softmax(1)[0, ids[place] - model.config.first_word]
+    flags = model.flag_logits(blank, torch.tensor([ids[place]])).log_softmax(1)[
+        0, (place - 1 in hidden) + 2 * (place + 1 in hidden)
+    ]
+    return float(out.blank_log_prob[0, at[place]] + word + flags)
+
+
+@torch.inference_mode()
+def by_enumeration(model, ids: list[int], notation: str, last: tuple[int, ...] = ()) -> tuple[float, int]:
+    """Ln of the sum over all orders that end with the places in `last`, one after another, and their number."""
+    forbidden = [*suppressed_ids(notation), EOS]
+    totals = []
+    for order in itertools.permutations(range(1, len(ids) - 1)):
+        if set(order[len(order) - len(last) :]) != set(last):
+            continue
+        hidden, total = set(order), 0.0
+        for place in order:
+            total += step(model, ids, hidden, place, forbidden)
+            hidden.discard(place)
+        totals.append(total)
+    return float(np.logaddexp.reduce(totals)), len(totals)
+
+
+@pytest.fixture(params=[("blmm", "expanded"), ("blmm", "counted"), ("roberta", "expanded")], ids="-".join)
+def checkpoint(request, checkpoints):
+    return load_checkpoint(checkpoints(*request.param))
+
+
+def test_sums_over_orders_equal_enumeration(checkpoint) -> None:
+    batch = CompositionBatch.from_formulas(FORMULAS)
+    likelihood = Likelihood(checkpoint)
+    found = likelihood.summed(batch)
+    ids, lengths = encode(batch, checkpoint.notation)
+    for row, length, value in zip(ids.tolist(), lengths, found, strict=True):
+        total, n_orders = by_enumeration(checkpoint.model, row[:length], checkpoint.notation)
+        if checkpoint.architecture.objective == "masked":
+            total += -math.log(n_orders) + likelihood.length_log_prob(torch.tensor([row[:length]]))
+        assert value == pytest.approx(total, abs=1e-4)
+
+
+def test_sums_over_orders_that_end_with_given_places(checkpoint) -> None:
+    ids, lengths = encode(CompositionBatch.from_formulas(["SrTiO3"]), checkpoint.notation)
+    row = ids[0, : lengths[0]].tolist()
+    last = torch.zeros(1, len(row), dtype=torch.bool)
+    last[0, [1, 3]] = True
+    value = float(Orders(checkpoint).exact(torch.tensor([row]), last=last))
+    total, n_orders = by_enumeration(checkpoint.model, row, checkpoint.notation, last=(1, 3))
+    assert value == pytest.approx(
+        total - (math.log(n_orders) if checkpoint.architecture.objective == "masked" else 0), abs=1e-4
+    )
+    estimated = float(Orders(checkpoint).sampled(torch.tensor([row]), 400, last=last))
+    assert estimated == pytest.approx(value, abs=0.15)
+
+
+def test_estimates_approach_the_exact_sum_from_below(checkpoint) -> None:
+    ids, lengths = encode(CompositionBatch.from_formulas(["SrTiO3"]), checkpoint.notation)
+    row = torch.from_numpy(ids[:, : lengths[0]]).long()
+    orders = Orders(checkpoint)
+    exact, bound = float(orders.exact(row)), float(orders.bound(row, 400))
+    assert float(orders.sampled(row, 2000)) == pytest.approx(exact, abs=0.1)
+    assert bound < exact + 0.02
+    assert bound == pytest.approx(exact, abs=5)
+
+
+def test_many_sequences_at_once_give_what_each_gives_alone(checkpoint, monkeypatch) -> None:
+    batch = CompositionBatch.from_formulas(["SrTiO3", "BaTiO3", "CaTiO3", "LaAlO3"])
+    together = Likelihood(checkpoint).summed(batch)
+    monkeypatch.setattr("matgen.sample.orders._CANVASES", 5)
+    monkeypatch.setattr("matgen.sample.orders._STATES", 40)
+    assert Likelihood(checkpoint).summed(batch) == pytest.approx(together, abs=1e-4)
+    alone = [float(Likelihood(checkpoint).summed(batch[i : i + 1])[0]) for i in range(len(batch))]
+    assert alone == pytest.approx(together, abs=1e-4)
+
+
+def test_longer_formulas_are_estimated_and_too_long_ones_are_impossible(checkpoint) -> None:
+    values = Likelihood(checkpoint).summed(CompositionBatch.from_formulas(["Li4Ti5O12", "C30H101", "NaCl"]), n_mc=2)
+    assert np.isfinite(values[2])
+    if checkpoint.notation == "expanded":
+        assert np.isneginf(values[1])
+        assert values[0] < 0

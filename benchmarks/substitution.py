@@ -1,6 +1,6 @@
 """Recall of substitutions: of a known compound with one element masked, which fill is a compound that was held out?
 
-python -m benchmarks.substitution --models runs/architectures/* [--queries 1000] [--seed 0] [--force]
+python -m benchmarks.substitution --models runs/architectures/*/ [--queries 1000] [--seed 0] [--force]
 
 Held-out compounds of a dataset that are a training compound with one element replaced (see `substitution_queries`); a
 query is one such parent and the element. Every ranking orders the same candidates: what is known from training is left

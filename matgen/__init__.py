@@ -27,6 +27,8 @@ _PUBLIC = {
     "load_checkpoint": "matgen.models",
     "parse_formulas": "matgen.composition",
     "sample_to_file": "matgen.sample",
+    "tinker": "matgen.sample",
+    "tinker_to_file": "matgen.sample",
     "train_model": "matgen.train",
 }
 

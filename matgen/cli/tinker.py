@@ -27,24 +27,25 @@ def add(verbs: Any) -> None:
         "tinker",
         run,
         "say what could take an element's place in a formula, and with what probability",
-        "matgen tinker SrTiO3 --mask Sr --exclude radioactive; matgen tinker '_ Ti O3'",
+        "matgen tinker SrTiO3 --mask Sr --exclude radioactive",
     )
     parser.add_argument(
         "formula",
-        help="such as SrTiO3; or with blanks, '_ Ti O3', where _ is an atom, _3 three atoms of one element",
+        help="such as SrTiO3; or with blanks, such as '_ Ti O3': _ is one atom, _3 three atoms of one element",
     )
     change = parser.add_argument_group("what to change (where no blank is written)")
     change.add_argument(
         "--mask",
         action="append",
         metavar="SITE",
-        help="replace this element; or its place by electronegativity (in SrTiO3 1 is Sr, 3 is O); "
+        help="replace this element, or the one in this place by electronegativity (of SrTiO3 1 is Sr, 3 is O); "
         "several by commas, or by repeating the option",
     )
     change.add_argument(
         "--dope",
         metavar="SHARE",
-        help="replace only this share of the one masked site, such as 0.125 or 1/8; ranks stay those of all of it",
+        help="replace only this share of the one masked site, such as 0.125 or 1/8; "
+        "probabilities stay those of replacing all of it",
     )
     change.add_argument("--insert", type=int, metavar="N", help="add N atoms of one more element")
     change.add_argument("--delete", action="store_true", help="leave out each element in turn")
@@ -81,6 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.sample import Sampler
     from matgen.sample.tinker import tinker_to_file
 
+    _ = request.variants  # what cannot be is refused before a model is opened
     folder = find_checkpoint(arguments.model)
     out = arguments.out or next_free(Path("tinker.csv"))
     say(arguments, f"{request}: by {shown(folder)} into {out}")
@@ -88,20 +90,22 @@ def run(arguments: argparse.Namespace) -> None:
     progress = bar(arguments, "tinker", "formulas")
     found = tinker_to_file(sampler, request, out, top=arguments.top, force=arguments.force, progress=progress)
     if not arguments.quiet:
-        print("\n".join(_ranking(found.frame) + _blanks(found)))
-    say(arguments, "\n".join(_remarks(found, out)))
+        print("\n".join(_ranking(found.frame) + _blanks(found)), flush=True)
+    say(arguments, "; ".join(_remarks(found)))
 
 
 def _ranking(frame: pd.DataFrame) -> list[str]:
-    """The first rows as lines of text."""
-    head = ["", "formula", "probability", "valid", "novel", "states that work, or what stands in the way"]
-    rows = [head]
-    for place, row in enumerate(frame.head(LISTED).to_dict("records"), 1):
-        why = row["oxidation_states"] if row["valid"] else row["reason"]
-        why = str(why or "a single element")
+    """The first rows, and that of the compound itself, as lines of text."""
+    fills = [name for name in frame.columns if name.startswith(("fill_", "deleted"))]
+    rows = [["", *fills, "formula", "probability", "valid", "novel", "oxidation states, or what stands in the way"]]
+    for place, row in frame[(frame.index < LISTED) | frame["original"]].iterrows():
+        why = str(
+            (row["oxidation_states"] if row["valid"] else row["reason"]) or "too many atoms to show an assignment"
+        )
         rows.append(
             [
-                str(place),
+                f"{int(str(place)) + 1:,}",
+                *row[fills],
                 row["formula"] + (" (itself)" if row["original"] else ""),
                 f"{100 * row['probability']:.2f} %",
                 "yes" if row["valid"] else "no",
@@ -109,32 +113,36 @@ def _ranking(frame: pd.DataFrame) -> list[str]:
                 why if len(why) <= _WIDEST else why[: _WIDEST - 1] + "…",
             ]
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    right = (0, 2)
+    right = {0, len(fills) + 2}
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
 
 
 def _blanks(found: Tinkered) -> list[str]:
-    """What fills each blank, where there are several."""
+    """The elements of each blank, where there are several."""
     if len(found.positions) < 2:
         return []
     lines = [""]
     for i, position in enumerate(found.positions, 1):
         best = ", ".join(f"{symbol} {100 * p:.1f} %" for symbol, p in list(position.items())[:LISTED])
-        lines.append(f"blank {i}: {best}{' ...' if len(position) > LISTED else ''}")
+        lines.append(f"fill_{i}: {best}{' ...' if len(position) > LISTED else ''}")
     return lines
 
 
-def _remarks(found: Tinkered, out: Path) -> list[str]:
+def _remarks(found: Tinkered) -> list[str]:
     told = found.summary
-    remarks = [f"{told['completions']:,} ways, {told['rows']:,} written"]
+    remarks = [f"{told['completions']:,} ways" + (f", {told['rows']:,} written" * (told["rows"] < told["completions"]))]
     if told["original_rank"]:
-        remarks[0] += (
-            f"; the compound itself is number {told['original_rank']}, {100 * told['original_probability']:.2f} %"
-        )
+        share = f"{100 * told['original_probability']:.2f} %"
+        remarks.append(f"the compound itself is number {told['original_rank']:,} with {share}")
+    if told["too_long"]:
+        remarks.append(f"{told['too_long']:,} are longer than the model reads")
+    if told["dope"] and not told["in_domain"] and told["completions"] > 1:
+        remarks.append("every cell is larger than what the model has learned from, so take log_prob with care")
     return remarks

@@ -12,11 +12,10 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
-from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS, ORDER_RANK, SYMBOLS
+from matgen.chemistry import ATOMIC_NUMBER, ORDER_RANK, SYMBOLS
 from matgen.composition import CompositionBatch, first_occurrence, parse_formulas
 from matgen.errors import FormulaError, OptionError
 
@@ -25,6 +24,9 @@ BLANK = "_"
 
 MOST_COMPLETIONS = 300_000
 """Completions that are gone through; three blanks of one atom each have 280,840."""
+
+Sites = str | int | Sequence[str | int]
+"""Elements of a formula, or their 1-based places in matgen's order; a text may name several."""
 
 _WORD = re.compile(r"(_|[A-Z][a-z]?)([0-9]{0,6})(?![0-9])[\s,]*")
 
@@ -48,9 +50,9 @@ class Template:
 
     def __post_init__(self) -> None:
         if not self.blanks:
-            raise FormulaError(f"template {str(self)!r} has no blank: write one as {BLANK}, such as '_ Ti O3'")
+            raise FormulaError(f"template {_quoted(self)} has no blank: write one as {BLANK}, such as '_ Ti O3'")
         if min(self.blanks) < 1:
-            raise FormulaError(f"template {str(self)!r} has a blank without atoms")
+            raise FormulaError(f"template {_quoted(self)} has a blank without atoms")
 
     @property
     def n_atoms(self) -> int:
@@ -92,7 +94,7 @@ def read_template(text: str) -> Template:
     Raises:
         FormulaError: the text is something else, names an unknown element, or has no blank.
     """
-    shown = repr(text if len(text) <= 60 else text[:57] + "...")
+    shown = _quoted(text)
     fixed: dict[int, int] = {}
     blanks: list[int] = []
     rest = text.strip()
@@ -129,7 +131,7 @@ def read_formula(text: str) -> CompositionBatch:
     return parsed.batch
 
 
-def mask(formula: str, sites: str | Sequence[str | int]) -> Template:
+def mask(formula: str, sites: Sites) -> Template:
     """The reduced formula with a blank in place of some elements, to be filled by others.
 
     Args:
@@ -203,48 +205,33 @@ def completions(template: Template, allowed: np.ndarray) -> Completions:
     groups = [np.flatnonzero(np.array(template.blanks) == atoms) for atoms in dict.fromkeys(template.blanks)]
     n = _number_of_fillings([len(places) for places in groups], len(elements), distinct=template.distinct)
     if n > MOST_COMPLETIONS:
+        ways = f"{n:,}" if n < 10**12 else "over a trillion"
         raise OptionError(
-            f"the blanks of '{template}' can be filled in {n:,} ways, at most {MOST_COMPLETIONS:,} are gone through: "
-            "leave fewer blanks, or allow fewer elements (within, exclude)"
+            f"the blanks of {_quoted(template)} can be filled in {ways} ways, at most {MOST_COMPLETIONS:,} are gone "
+            "through: leave fewer blanks, or allow fewer elements (within, exclude)"
         )
     if not n:
-        raise OptionError(f"too few elements are left to fill '{template}': allow more (within, exclude)")
+        raise OptionError(f"too few elements are left to fill {_quoted(template)}: allow more (within, exclude)")
     fills = _fillings(groups, elements, distinct=template.distinct)
     batch = _composed(template, fills)
     kept = batch.n_atoms == template.n_atoms  # the others were reduced: they are multiples
     if not template.distinct:
         kept &= first_occurrence(batch.keys()) == np.arange(len(batch))
     if not kept.any():
-        raise OptionError(f"every way to fill '{template}' gives a multiple of a smaller formula: write smaller counts")
+        raise OptionError(
+            f"every way to fill {_quoted(template)} gives a multiple of a smaller formula: write smaller counts"
+        )
     return Completions(batch[kept], fills[kept])
 
 
-def diluted(formula: str, site: int, fills: np.ndarray, share: Fraction) -> CompositionBatch:
-    """The smallest cells in which whole atoms make up a share of a site: La in Sr of SrTiO3, 1/8, is LaSr7Ti8O24.
-
-    Args:
-        formula: of the host; it is reduced.
-        site: atomic number of the element that is replaced in part.
-        fills: uint8 `(m,)`, the elements that replace it; one that the formula has adds to it.
-        share: above 0 and at most 1.
-
-    Returns:
-        `m` compositions, reduced.
-    """
-    one = read_formula(formula)
-    counts = one.counts[0].astype(np.int64)
-    at = int(np.flatnonzero(one.elements[0] == site)[0])
-    cells = (share * int(counts[at])).denominator
-    replaced = int(share * int(counts[at]) * cells)
-    counts *= cells
-    counts[at] -= replaced
-    m = len(fills)
-    elements = np.concatenate([np.repeat(one.elements, m, axis=0), fills[:, None]], axis=1)
-    return CompositionBatch.from_arrays(elements, np.tile(np.append(counts, replaced), (m, 1)))
+def _quoted(text: str | Template) -> str:
+    """As messages show it."""
+    text = str(text)
+    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def _words(sites: str | Sequence[str | int]) -> list[str]:
-    texts = [sites] if isinstance(sites, str) else [str(site) for site in sites]
+def _words(sites: Sites) -> list[str]:
+    texts = [str(sites)] if isinstance(sites, str | int) else [str(site) for site in sites]
     return [word for text in texts for word in re.split(r"[\s,]+", text) if word]
 
 
@@ -301,7 +288,3 @@ def _composed(template: Template, fills: np.ndarray) -> CompositionBatch:
     elements = np.concatenate([np.tile(fixed[:, 0], (m, 1)), fills], axis=1)
     counts = np.tile(np.concatenate([fixed[:, 1], np.array(template.blanks, dtype=np.int64)]), (m, 1))
     return CompositionBatch.from_arrays(elements, counts)
-
-
-ALL_ELEMENTS: np.ndarray = np.arange(N_ELEMENTS + 1) > 0
-"""Every element allowed, bool `(119,)`."""

@@ -22,7 +22,7 @@ from matgen.models.registry import MAX_POSITIONS
 from matgen.sample.infilling import completion_log_prob, method
 from matgen.sample.orders import EXACT_TOKENS
 from matgen.sample.outputs import claim, write_with_metadata
-from matgen.sample.template import Completions
+from matgen.sample.template import read_formula
 from matgen.sample.tinker_request import TinkerRequest
 from matgen.sample.write import known_compositions
 from matgen.tokenizer import sequence_lengths
@@ -82,11 +82,10 @@ def tinker(
         request = TinkerRequest(request, **options)
     elif options:
         request = dataclasses.replace(request, **options)
-    variants = request.variants()
+    variants, shown = request.variants, request.shown
     _refuse_too_long(sampler, request, variants.batch)
     known, references = known_compositions(request.novel_to)
-    shown = request.shown(variants)
-    weights, log_prob = _scores(sampler, request, variants, shown, progress)
+    weights, log_prob = _scores(sampler, request, progress)
     probability = np.exp(weights - weights.max())
     probability /= probability.sum()
 
@@ -157,21 +156,16 @@ def longest_learned(checkpoint: Checkpoint) -> int:
 def _refuse_too_long(sampler: Sampler, request: TinkerRequest, batch: CompositionBatch) -> None:
     tokens = int(sequence_lengths(batch, sampler.notation).min())
     if tokens > MAX_POSITIONS - 2:
-        what = request.template or request.formula
         raise OptionError(
-            f"'{what}' takes {tokens:,} tokens in the notation {sampler.notation}, the model reads {MAX_POSITIONS - 2}"
+            f"{request}: that takes {tokens:,} tokens in the notation {sampler.notation}, "
+            f"the model reads at most {MAX_POSITIONS - 2}"
         )
 
 
-def _scores(
-    sampler: Sampler,
-    request: TinkerRequest,
-    variants: Completions,
-    shown: CompositionBatch,
-    progress: Progress | None,
-) -> tuple[np.ndarray, np.ndarray]:
+def _scores(sampler: Sampler, request: TinkerRequest, progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
     """Ln weights of the variants, and ln probabilities of what is shown, float64 `(m,)` each."""
-    template, n = request.template, len(variants)
+    template, variants, shown = request.template, request.variants, request.shown
+    n = len(variants)
     # The weights of a causal model are its likelihoods; elements left out are compared by the likelihood in any model.
     likelihood_weighs = template is None or sampler.checkpoint.architecture.objective == "causal"
     one_pass = likelihood_weighs and shown is variants.batch
@@ -233,6 +227,7 @@ def _summary(
         "notation": checkpoint.notation,
         "dataset": checkpoint.metadata.get("dataset"),
         "task": str(request),
+        "formula": None if request.written else str(read_formula(request.formula).formulas()[0]),
         "template": None if request.template is None else str(request.template),
         "distinct": request.template is not None and request.template.distinct,
         "dope": None if request.share is None else str(request.share),
@@ -243,6 +238,7 @@ def _summary(
         "n_mc": request.n_mc if architecture.any_order else None,
         "completions": len(frame),
         "too_long": int((~np.isfinite(frame["log_prob"])).sum()),
+        "in_domain": None if request.share is None else int((frame["in_domain"] & ~frame["original"]).sum()),
         "original_rank": int(own[0]) + 1 if len(own) else None,
         "original_probability": float(frame["probability"][own[0]]) if len(own) else None,
         "positions": positions,

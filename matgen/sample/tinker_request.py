@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,15 +11,16 @@ import numpy as np
 
 from matgen.chemistry import SYMBOLS
 from matgen.composition import CompositionBatch
-from matgen.errors import OptionError
+from matgen.errors import FormulaError, OptionError
 from matgen.sample.constraints import Constraints
+from matgen.sample.dilution import diluted, read_share
 from matgen.sample.likelihood import N_MC, check_n_mc
 from matgen.sample.template import (
     BLANK,
     Completions,
+    Sites,
     Template,
     completions,
-    diluted,
     mask,
     masked_elements,
     read_formula,
@@ -28,9 +28,6 @@ from matgen.sample.template import (
     with_insertion,
     without_each,
 )
-
-FINEST_SHARE = 1000
-"""Largest denominator of a share of a site; other shares are rounded to the nearest fraction."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class TinkerRequest:
     """
 
     formula: str
-    mask: str | Sequence[str | int] = ()
+    mask: Sites = ()
     insert: int | None = None
     delete: bool = False
     dope: str | float | Fraction | None = None
@@ -65,23 +62,31 @@ class TinkerRequest:
     novel_to: tuple[str, ...] = ("hybrid",)
 
     def __post_init__(self) -> None:
-        asked = [name for name in ("mask", "insert", "delete") if getattr(self, name) not in ((), [], None, False)]
-        if self.written and asked:
-            raise OptionError(f"{self.formula[:60]!r} has blanks of its own: leave out {' and '.join(asked)}")
-        if not self.written and len(asked) != 1:
-            name = read_formula(self.formula).formulas()[0]
-            raise OptionError(
-                f"{' and '.join(asked)} are asked for at once: take one of them"
-                if asked
-                else f"what to change in {name}? Take mask, insert or delete, or write blanks, such as '_ Ti O3'"
-            )
+        self._check_change()
         check_n_mc(self.n_mc)
         if self.delete and (self.within is not None or self.exclude is not None):
             raise OptionError("within and exclude say what may come in: delete has no use for them")
-        if self.dope is not None and (self.template is None or len(self.replaced) != 1):
-            masked = f", not {len(self.replaced)}" if self.replaced else ""
-            raise OptionError(f"dope replaces a share of one masked site{masked}: say which by mask")
+        if self.dope is not None and len(self.replaced) != 1:
+            masked = f", not of {len(self.replaced)}" if self.replaced else ""
+            raise OptionError(f"dope replaces a share of one site{masked}: name one by mask")
         _ = self.template, self.share, self.allowed  # read now, so that bad input is refused before any work
+
+    def _check_change(self) -> None:
+        """Exactly one change is asked for."""
+        if "?" in self.formula:  # as the option stoichiometry has it
+            raise FormulaError(f"formula {self.formula[:60]!r}: a blank is written {BLANK}, such as '_ Ti O3'")
+        empty = isinstance(self.mask, Sequence) and len(self.mask) == 0
+        given = {"mask": not empty, "insert": self.insert is not None, "delete": self.delete}
+        asked = [name for name, said in given.items() if said]
+        if self.written and asked:
+            raise OptionError(f"{self.formula[:60]!r} has blanks of its own: leave out {' and '.join(asked)}")
+        if len(asked) > 1:
+            raise OptionError(f"{' and '.join(asked)} are asked for at once: take one of them")
+        if not self.written and not asked:
+            name = read_formula(self.formula).formulas()[0]
+            raise OptionError(
+                f"what is to change in {name}? Take mask, insert or delete, or write blanks, such as '_ Ti O3'"
+            )
 
     @property
     def written(self) -> bool:
@@ -114,6 +119,7 @@ class TinkerRequest:
         """Elements that may fill a blank, bool `(119,)`."""
         return Constraints.from_options(within=self.within, exclude=self.exclude).allowed_elements()
 
+    @cached_property
     def variants(self) -> Completions:
         """The compositions to be compared.
 
@@ -122,11 +128,12 @@ class TinkerRequest:
         """
         return without_each(self.formula) if self.template is None else completions(self.template, self.allowed)
 
-    def shown(self, variants: Completions) -> CompositionBatch:
+    @cached_property
+    def shown(self) -> CompositionBatch:
         """The compositions that are judged and listed, one a variant: under `dope` the diluted ones."""
         if self.share is None:
-            return variants.batch
-        return diluted(self.formula, self.replaced[0], variants.fills[:, 0], self.share)
+            return self.variants.batch
+        return diluted(self.formula, self.replaced[0], self.variants.fills[:, 0], self.share)
 
     def is_original(self, batch: CompositionBatch) -> np.ndarray:
         """Which compositions are the formula itself, bool `(m,)`; none is a template that was written."""
@@ -135,7 +142,7 @@ class TinkerRequest:
         return np.asarray((batch.keys() == read_formula(self.formula).keys()).all(axis=1))
 
     def __str__(self) -> str:
-        """In words: `SrTiO3 with another element for Sr`."""
+        """In words: `SrTiO3 with another element in place of Sr`."""
         if self.written:
             return str(self.template)
         formula = str(read_formula(self.formula).formulas()[0])
@@ -144,24 +151,5 @@ class TinkerRequest:
         if self.insert is not None:
             return f"{formula} with {self.insert} more atom{'s' if self.insert > 1 else ''} of one element"
         share = "" if self.share is None else f"{self.share} of "
-        return f"{formula} with others for {share}{' and '.join(SYMBOLS[list(self.replaced)])}"
-
-
-def read_share(value: str | float | Fraction) -> Fraction:
-    """A share of a site: `0.125`, `1/8` or a number; 0.3333 is a third.
-
-    Raises:
-        OptionError: it is not above 0 and at most 1.
-    """
-    parts = re.fullmatch(r"\s*([0-9]{1,6})\s*/\s*([0-9]{1,6})\s*", str(value))
-    try:
-        share = Fraction(int(parts[1]), int(parts[2])) if parts else Fraction(float(value))
-        share = share.limit_denominator(FINEST_SHARE)
-    except (ValueError, OverflowError, ZeroDivisionError):  # not a number, infinite, or over nothing
-        share = Fraction(0)
-    if not 0 < share <= 1:
-        raise OptionError(
-            f"dope is {str(value)[:20]!r}, it must be a share above 0 and at most 1, such as 0.125 or 1/8 "
-            f"(none finer than 1/{FINEST_SHARE})"
-        )
-    return share
+        other = "another element" if len(self.replaced) == 1 else "other elements"
+        return f"{formula} with {other} in place of {share}{' and '.join(SYMBOLS[list(self.replaced)])}"

@@ -143,6 +143,8 @@ def _remarks(found: Tinkered) -> list[str]:
         remarks.append(f"the compound itself is number {told['original_rank']:,} with {share}")
     if told["too_long"]:
         remarks.append(f"{told['too_long']:,} are longer than the model reads")
+    if told["impossible"] > told["too_long"]:
+        remarks.append(f"{told['impossible'] - told['too_long']:,} are of a length that the model has not learned")
     if told["dope"] and not told["in_domain"] and told["completions"] > 1:
         remarks.append("every cell is larger than what the model has learned from, so take log_prob with care")
     return remarks

@@ -7,6 +7,7 @@ of the blank language model for materials (Wei et al. 2022, arXiv:2204.11953).
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
 LEAST_LISTED = 1e-6
 """Probability below which an element is not listed among those of a blank."""
 
-_CHUNK = 8192
+_AT_ONCE = 65_536
+"""Compositions scored together, which share what they begin with."""
+
+_AT_ONCE_ANY_ORDER = 1024
+"""The same for models that write in any order, which take long for each."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,11 @@ class Tinkered:
 
     Attributes:
         frame: one row a variant, most probable first. `formula`; `probability`, a share of all variants; `log_prob`, in
-            nats, of the canonical sequence (a lower bound where that is what the model gives), minus infinity where it
-            is longer than the model; `fill_1` ... the element of each blank (`deleted` where one is left out); under
-            `dope` `undiluted`, the full replacement that has the probability, and `in_domain`, False where the cell has
-            more atoms than the model has learned from; `original`, True for the compound itself; `charge_neutral`,
-            `electronegativity_balanced`, `valid`, `oxidation_states`, `reason` and `novel` of `formula`, as in an
-            evaluation.
+            nats, of the canonical sequence, minus infinity where the model cannot write one of its length; `fill_1` ...
+            the element of each blank (`deleted` where one is left out); under `dope` `undiluted`, the full replacement
+            that has the probability, and `in_domain`, False where the cell has more atoms than the model has learned
+            from; `original`, True for the compound itself; `charge_neutral`, `electronegativity_balanced`, `valid`,
+            `oxidation_states`, `reason` and `novel` of `formula`, as in an evaluation.
         positions: of each blank symbol to probability over all variants, most probable first, from `LEAST_LISTED` on.
             Blanks of equal atoms are told apart by electronegativity, the least electronegative element first.
         summary: what is written beside the table.
@@ -76,7 +80,7 @@ def tinker(
     Raises:
         DataError: a reference of `novel_to` cannot be read.
         FormulaError: a formula or template that cannot be read.
-        OptionError: a request that makes no sense, or all variants too long for the model.
+        OptionError: a request that makes no sense, or variants of a length that the model cannot write.
     """
     if isinstance(request, str):
         request = TinkerRequest(request, **options)
@@ -165,28 +169,34 @@ def _refuse_too_long(sampler: Sampler, request: TinkerRequest, batch: Compositio
 def _scores(sampler: Sampler, request: TinkerRequest, progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
     """Ln weights of the variants, and ln probabilities of what is shown, float64 `(m,)` each."""
     template, variants, shown = request.template, request.variants, request.shown
-    n = len(variants)
+    architecture, n = sampler.checkpoint.architecture, len(request.variants)
     # The weights of a causal model are its likelihoods; elements left out are compared by the likelihood in any model.
-    likelihood_weighs = template is None or sampler.checkpoint.architecture.objective == "causal"
+    likelihood_weighs = template is None or architecture.objective == "causal"
     one_pass = likelihood_weighs and shown is variants.batch
-    if progress:
-        progress.start(n if one_pass else 2 * n)
+    at_once = _AT_ONCE_ANY_ORDER if architecture.any_order else _AT_ONCE
 
-    def likelihood(batch: CompositionBatch) -> np.ndarray:
+    def in_parts(score: Callable[[slice], np.ndarray], size: int = at_once) -> np.ndarray:
         values = np.empty(n)
-        for start in range(0, n, _CHUNK):
-            part = slice(start, start + _CHUNK)
-            values[part] = sampler.likelihood.summed(batch[part], n_mc=request.n_mc)
+        for start in range(0, n, size):
+            part = slice(start, min(start + size, n))
+            values[part] = score(part)
             if progress:
-                progress.advance(len(values[part]))
+                progress.advance(part.stop - start)
         return values
 
+    def likelihood(batch: CompositionBatch) -> np.ndarray:
+        return in_parts(lambda part: sampler.likelihood.summed(batch[part], n_mc=request.n_mc))
+
+    if progress:
+        progress.start(n if one_pass else 2 * n)
     if template is None or likelihood_weighs:
         weights = likelihood(variants.batch)
     else:
-        weights = completion_log_prob(sampler, template, variants, n_mc=request.n_mc)
-        if progress:
-            progress.advance(n)
+        # A denoising model weighs completions against each other, so it takes all at once.
+        size = at_once if architecture.any_order else n
+        weights = in_parts(lambda part: completion_log_prob(sampler, template, variants[part], n_mc=request.n_mc), size)
+    if not np.isfinite(weights).any():
+        raise OptionError(f"{request}: {architecture.title} has learned no formula of that length, so none is probable")
     log_prob = weights if one_pass else likelihood(shown)
     if progress:
         progress.close()
@@ -237,7 +247,8 @@ def _summary(
         "log_prob": joint,
         "n_mc": request.n_mc if architecture.any_order else None,
         "completions": len(frame),
-        "too_long": int((~np.isfinite(frame["log_prob"])).sum()),
+        "too_long": int((sequence_lengths(request.shown, sampler.notation) > MAX_POSITIONS - 2).sum()),
+        "impossible": int((~np.isfinite(frame["log_prob"])).sum()),
         "in_domain": None if request.share is None else int((frame["in_domain"] & ~frame["original"]).sum()),
         "original_rank": int(own[0]) + 1 if len(own) else None,
         "original_probability": float(frame["probability"][own[0]]) if len(own) else None,

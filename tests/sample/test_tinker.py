@@ -152,6 +152,16 @@ def test_models_that_fill_blanks_otherwise(checkpoints, key: str) -> None:
     assert found.summary["n_mc"] == (2 if key == "roberta" else None)
 
 
+def test_lengths_that_a_model_has_not_learned(checkpoints) -> None:
+    sampler = Sampler(checkpoints("roberta"))  # draws lengths first, those of up to 8 atoms
+    with pytest.raises(OptionError, match="RoBERTa has learned no formula of that length"):
+        tinker(sampler, "_ Ti8 O31")
+    doped = tinker(sampler, "SrTiO3", mask="Sr", dope="1/8", within="Ca-Sr", novel_to=(), n_mc=1)
+    assert doped.frame["probability"].sum() == pytest.approx(1)
+    assert np.isneginf(doped.frame.set_index("fill_1")["log_prob"]["Ca"])
+    assert (doped.summary["too_long"], doped.summary["impossible"], doped.summary["in_domain"]) == (0, 1, 0)
+
+
 def test_request_as_a_value(sampler: Sampler) -> None:
     request = TinkerRequest("LiFePO4", mask="Fe", novel_to=())
     assert tinker(sampler, request).frame.equals(tinker(sampler, "LiFePO4", mask="Fe", novel_to=()).frame)

@@ -1,11 +1,11 @@
 """Drawing compositions: matgen's engine beside transformers' `generate`, with the same trained weights in the same run.
 
-python -m benchmarks.sampling [--model CHECKPOINT ...] [--n 10000 100000] [--rounds 3]
+python -m benchmarks.sampling [--model CHECKPOINT ...] [--n 10000 100000] [--rounds 3] [--device cuda]
 
-`generate` is timed on 2,000 samples with the best of several batch sizes, in fp32 (its default) and in bf16; the engine
-in both too, writing nothing, formulas and log-probabilities included. The published recipe draws one sequence at a
-time: greedy, a prompt of four random elements, 256 tokens (here as many as the model holds). Also the rows that the
-model computes for each formula, and how much of the machine's matrix speed is used.
+`generate` is timed on 2,000 samples with the best of several batch sizes (found in the first round), in fp32 (its
+default) and in bf16; the engine in both too, writing nothing, formulas and log-probabilities included. The published
+recipe draws one sequence at a time: greedy, a prompt of four random elements, 256 tokens (here as many as the model
+holds). Also the rows that the model computes for each formula, and how much of the machine's matrix speed is used.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from matgen.tokenizer import BOS, FIRST_ELEMENT
 
 GENERATED = 2_000
 BATCHES = (250, 1000, 2000)
+MILLION = 1_000_000
 ONE_AT_A_TIME = 5
 
 
@@ -37,7 +38,7 @@ def generate_rate(model: Any, batch: int) -> float:
     """Formulas a second of `generate`, sampling at temperature 1 until all have ended."""
     done, began = 0, time.perf_counter()
     while done < GENERATED:
-        start = torch.full((batch, 1), BOS)
+        start = torch.full((batch, 1), BOS, device=model.device)
         with torch.inference_mode():
             model.generate(start, attention_mask=torch.ones_like(start), max_new_tokens=126, do_sample=True)
         done += batch
@@ -48,7 +49,7 @@ def published_rate(model: Any) -> float:
     """Formulas a second of the published recipe: each prompt of four random elements continued greedily to the end."""
     rng, began = np.random.default_rng(0), time.perf_counter()
     for _ in range(ONE_AT_A_TIME):
-        prompt = torch.tensor([[BOS, *(FIRST_ELEMENT + rng.choice(90, 4, replace=False))]])
+        prompt = torch.tensor([[BOS, *(FIRST_ELEMENT + rng.choice(90, 4, replace=False))]], device=model.device)
         with torch.inference_mode():
             model.generate(
                 prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=122, min_new_tokens=122, do_sample=False
@@ -65,32 +66,42 @@ def engine_rate(sampler: Sampler, n: int, seed: int) -> tuple[float, Any]:
     return n / seconds, drawn
 
 
-def matrix_peak(dtype: torch.dtype) -> float:
+def rows_of_a_million(sampler: Sampler) -> float:
+    """Distinct prefixes that the model computes for each of a million samples."""
+    size = sampler.block_size(MILLION)
+    blocks = [(number, min(size, MILLION - number * size)) for number in range(-(-MILLION // size))]
+    drawer = sampler._prefixes
+    assert drawer is not None
+    return sum(drawer.draw(rows, 1, number, Decoding()).prefixes for number, rows in blocks) / MILLION
+
+
+def matrix_peak(dtype: torch.dtype, device: str) -> float:
     """GFLOP/s of large matrix products on this machine."""
-    a = torch.randn(2048, 2048).to(dtype)
-    a @ a
+    size = 2048 if device == "cpu" else 8192
+    a = torch.randn(size, size, device=device).to(dtype)
+    (a @ a).sum().item()
     taken = []
     for _ in range(5):
         began = time.perf_counter()
-        a @ a
+        (a @ a)[0, 0].item()
         taken.append(time.perf_counter() - began)
-    return 2 * 2048**3 / statistics.median(taken) / 1e9
+    return 2 * size**3 / statistics.median(taken) / 1e9
 
 
-def agreement(folder: Any, model: Any, n: int = 20_000) -> dict[str, float]:
+def agreement(sampler: Sampler, model: Any, n: int) -> dict[str, float]:
     """P-values of two-sample chi-square tests of the engine in fp32 against `generate`, both at temperature 1.
 
     Of the first token, the last token, the number of tokens and the whole sequence (those met at least 20 times, the
     others together).
     """
-    start = torch.full((2_000, 1), BOS)
+    start = torch.full((2_000, 1), BOS, device=model.device)
     theirs = []
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(0)
         for _ in range(n // 2_000):
             drawn = model.generate(start, attention_mask=torch.ones_like(start), max_new_tokens=126, do_sample=True)
-            theirs.append(torch.nn.functional.pad(drawn, (0, 128 - drawn.shape[1])).numpy())
-    ours = Sampler(folder, precision="fp32").draw_ids(n, seed=7, block=0, decoding=Decoding())[0]
+            theirs.append(torch.nn.functional.pad(drawn, (0, 128 - drawn.shape[1])).cpu().numpy())
+    ours = sampler.draw_ids(n, seed=7, block=0, decoding=Decoding())[0]
     both = [np.concatenate(theirs), ours]
     length = [(ids >= FIRST_ELEMENT).sum(axis=1) for ids in both]
     views = {
@@ -112,28 +123,38 @@ def _two_sample(a: np.ndarray, b: np.ndarray) -> float:
     return float(chi2_contingency(table[:, table.sum(axis=0) > 0]).pvalue)
 
 
-def measure(folder: Any, sizes: list[int], rounds: int) -> dict[str, Any]:
+def measure(folder: Any, options: argparse.Namespace) -> dict[str, Any]:
+    sizes, rounds, device = options.n, options.rounds, options.device
     checkpoint = load_checkpoint(folder)
     parameters = sum(p.numel() for p in checkpoint.model.parameters())
-    found: dict[str, Any] = {"parameters": parameters, "notation": checkpoint.notation, "engine": {}, "generate": {}}
-    samplers = {name: Sampler(folder, precision=name) for name in ("fp32", "bf16")}
+    told = {name: checkpoint.metadata[name] for name in ("architecture", "preset", "notation")}
+    found: dict[str, Any] = {**told, "valid_nats": checkpoint.metadata["metrics"]["valid_nats"]}
+    found |= {"rounds": rounds, "parameters": parameters, "engine": {}, "generate": {}, "generate_batch": {}}
+    samplers = {name: Sampler(folder, precision=name, device=device) for name in ("fp32", "bf16")}
     for sampler in samplers.values():
         engine_rate(sampler, 2000, 99)  # compiles, allocates
-    plain = {"fp32": load_checkpoint(folder).model, "bf16": load_checkpoint(folder).model.bfloat16()}
+    opened = [load_checkpoint(folder, device=device).model for _ in samplers]
+    plain = {"fp32": opened[0], "bf16": opened[1].bfloat16()}
     rates: dict[tuple[str, Any], list[float]] = {}
+    batches = dict.fromkeys(plain, BATCHES)
     for _ in range(rounds):
         for name, model in plain.items():
-            for batch in BATCHES:
+            for batch in batches[name]:
                 rates.setdefault((name, batch), []).append(generate_rate(model, batch))
+        for name in plain:
+            batches[name] = (max(BATCHES, key=lambda batch: statistics.median(rates[name, batch])),)
         for name, sampler in samplers.items():
             for n in sizes:
                 rates.setdefault((name, f"n={n}"), []).append(engine_rate(sampler, n, 1)[0])
     median = {key: statistics.median(values) for key, values in rates.items()}
     for name in samplers:
-        found["generate"][name] = round(max(median[name, batch] for batch in BATCHES), 1)
-    found["chi_square_p_values"] = agreement(folder, plain["fp32"])
+        found["generate_batch"][name] = batches[name][0]
+        found["generate"][name] = round(median[name, batches[name][0]], 1)
+    found["chi_square_p_values"] = agreement(samplers["fp32"], plain["fp32"], options.agreement)
+    found["chi_square_samples"] = options.agreement
     found["published"] = round(published_rate(plain["fp32"]), 2)
-    peak = {name: matrix_peak(torch.float32 if name == "fp32" else torch.bfloat16) for name in samplers}
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    peak = {name: matrix_peak(types[name], device) for name in samplers}
     for n in sizes:
         _, drawn = engine_rate(samplers["fp32"], n, 1)
         row: dict[str, Any] = {}
@@ -155,6 +176,8 @@ def measure(folder: Any, sizes: list[int], rounds: int) -> dict[str, Any]:
                     rate * drawn.prefixes / n * 2 * parameters / 1e9 / peak[name], 4
                 )
         found["engine"][str(n)] = row
+    if options.million:
+        found["rows_per_formula_of_a_million"] = round(rows_of_a_million(samplers["bf16"]), 3)
     found["matrix_peak_gflops"] = {name: round(value) for name, value in peak.items()}
     return found
 
@@ -185,17 +208,23 @@ def main() -> None:
     parser.add_argument("--n", nargs="+", type=int, default=[1_000, 10_000, 100_000])
     parser.add_argument("--whole", nargs="*", type=int, default=[10_000, 1_000_000], help="sizes of the whole command")
     parser.add_argument("--rounds", type=int, default=3, help="0: only the whole command")
+    parser.add_argument("--agreement", type=int, default=20_000, help="samples of the chi-square tests")
+    parser.add_argument("--million", action="store_true", help="count the rows of a million samples too")
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    content: dict[str, Any] = {"rounds": arguments.rounds, "threads": torch.get_num_threads(), "models": {}}
-    if not arguments.rounds:  # the whole command alone, beside what was measured before
-        content = {k: v for k, v in read_json(RESULTS / "sampling.json").items() if k != "machine"}
+    # Models measured before stay, beside those that are measured now.
+    before = RESULTS / "sampling.json"
+    content: dict[str, Any] = read_json(before) if before.is_file() else {"models": {}}
+    content.pop("machine", None)
+    content["threads"] = torch.get_num_threads()
     for name in arguments.model if arguments.rounds else ():
         folder = find_checkpoint(name)
-        content["models"][folder.name] = measure(folder, arguments.n, arguments.rounds)
+        content["models"][folder.name] = measure(folder, arguments)
         write_result("sampling", content)
-    folder = find_checkpoint(arguments.model[0])
-    content["whole_command"] = {str(n): whole_command(folder, n) for n in sorted(arguments.whole)}
-    write_result("sampling", content)
+    if arguments.whole:
+        folder = find_checkpoint(arguments.model[0])
+        content["whole_command"] = {str(n): whole_command(folder, n) for n in sorted(arguments.whole)}
+        write_result("sampling", content)
     print(content)
 
 

@@ -5,12 +5,14 @@ python -m benchmarks.tables           (writes README.md)
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RESULTS
 from matgen.files import read_json, write_text
+from matgen.models import MODELS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -19,21 +21,31 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+PUBLISHED = {"gptj": "97.6 / 91.2 %", "blmm": "89.7 / 84.8 %"}
+"""Neutral and balanced as published: Fu et al. 2023 (the best model), Wei et al. 2022 (its BLMM)."""
+
+
 def architectures(content: dict[str, Any]) -> list[str]:
     lines = [
-        "| model | size | nats a held-out formula | neutral | balanced | unique | novel | all three | recovered |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| {content['minutes']:.0f} minutes on `{content['dataset']}` | size | bits a held-out formula | neutral | "
+        "balanced | published | unique | novel | all three | recovered | training, formulas/s | drawing, formulas/s |",
+        "|---" * 12 + "|",
     ]
-    for row in content["models"].values():
+    for key, row in content["models"].items():
         training = row["training"]
-        sign = "≤ " if training["figure"] == "bound" else ""
+        bits = f"{training['test_nats'] / math.log(2):.2f}"
+        if training["figure"] == "bound":
+            bits = f"≤ {bits}; ≈ {row['summed_nats'] / math.log(2):.2f} summed"
         cells = [
             row["title"],
             f"{training['parameters'] / 1e6:.2f} M",
-            f"{sign}{training['test_nats']:.2f}",
-            *(percent(row[name]) for name in ("charge_neutral", "electronegativity_balanced", "unique", "novel")),
-            percent(row["valid_unique_novel"]),
+            bits,
+            *(percent(row[name]) for name in ("charge_neutral", "electronegativity_balanced")),
+            PUBLISHED.get(key, ""),
+            *(percent(row[name]) for name in ("unique", "novel", "valid_unique_novel")),
             percent(row["recovery"]["test"]),
+            f"{training['formulas_per_second']:,.0f}",
+            f"{row['sampling_formulas_per_second']:,.0f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -67,7 +79,6 @@ def speed(
     training: dict[str, Any],
     validity: dict[str, Any],
     streaming: dict[str, Any],
-    sampling: dict[str, Any] | None,
 ) -> list[str]:
     per_second, peer = "formulas/s", training["trainer_formulas_per_second"]
     rows = [
@@ -105,19 +116,44 @@ def speed(
             f"{streaming['ratio']:.0f} x",
         )
     )
-    for name, model in (sampling or {"models": {}})["models"].items():
-        for n, row in model["engine"].items():
-            rows.append(
-                (
-                    f"drawing {int(n):,} formulas, `{name}`, bf16",
-                    f"{row['bf16']['formulas_per_second']:,} {per_second}",
-                    f"`generate`, best batch, fp32 / bf16: {model['generate']['fp32']:,.0f} / "
-                    f"{model['generate']['bf16']:,.0f} {per_second}",
-                    f"{row['bf16']['ratio_to_generate_fp32']:.0f} x / {row['bf16']['ratio_to_generate']:.0f} x",
-                )
-            )
     head = ["| what | matgen | peer, same run | ratio |", "|---|---|---|---|"]
     return head + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def sampling(content: dict[str, Any]) -> list[str]:
+    """One line a model: rates of the engine at 10,000 and 100,000 beside the best of `generate`."""
+    lines = [
+        "| model, notation, nats a formula | rows computed a formula, n = 10^3 … 10^6 | `generate`, fp32 / bf16 | "
+        "matgen, n = 10^4 / 10^5 | over `generate` fp32 | over `generate` bf16 | over the published recipe | "
+        "bf16 matrix peak | p |",
+        "|---" * 9 + "|",
+    ]
+    for model in content["models"].values():
+        sizes = {int(n): row for n, row in model["engine"].items()}
+        at = [sizes[n]["bf16"] for n in (10_000, 100_000)]
+        shared = [f"{row['rows_per_formula']:.2f}" for _, row in sorted(sizes.items())]
+        if "rows_per_formula_of_a_million" in model:
+            shared.append(f"{model['rows_per_formula_of_a_million']:.2f}")
+        p_values = model["chi_square_p_values"].values()
+        rates = " / ".join(f"{row['formulas_per_second']:,}" for row in at)
+        over_fp32, over_bf16 = (
+            " / ".join(f"{row[name]:.0f} x" for row in at) for name in ("ratio_to_generate_fp32", "ratio_to_generate")
+        )
+        lines.append(
+            f"| {MODELS[model['architecture']].title} `{model['preset']}`, {model['notation']}, "
+            f"{model['valid_nats']:.2f} | {' / '.join(shared)} | {model['generate']['fp32']:,.0f} / "
+            f"{model['generate']['bf16']:,.0f} | {rates} | "
+            f"{over_fp32} | "
+            f"{over_bf16} | "
+            f"{at[0]['ratio_to_published']:,} x | {percent(at[1]['share_of_matrix_peak'])} | "
+            f"{min(p_values):.2f} … {max(p_values):.2f} |"
+        )
+    whole = {int(n): row for n, row in content["whole_command"].items()}
+    parts = [
+        f"{n:,} formulas in {row['seconds']:,.1f} s with {row['peak_memory_mb']:,} MB"
+        for n, row in sorted(whole.items())
+    ]
+    return [*lines, "", f"The whole command with the first model, as typed: {'; '.join(parts)}."]
 
 
 TABLE_NAMES = {
@@ -235,7 +271,7 @@ def bundled(metadata: dict[str, Any], result: dict[str, Any]) -> list[str]:
     training, row = metadata["metrics"], result["models"][metadata["architecture"]]
     return [
         f"It is a {row['title']} (`{metadata['preset']}`, {training['parameters']:,} parameters) trained for "
-        f"{training['seconds'] / 60:.0f} minutes on two cores (the one of the table, its weights in bfloat16): "
+        f"{training['seconds'] / 60:.0f} minutes on two cores (its weights in bfloat16): "
         f"{training['test_nats']:.2f} nats a held-out formula; of 10,000 draws "
         f"{percent(row['electronegativity_balanced'])} are balanced, {percent(row['unique'])} unique, "
         f"{percent(row['novel'])} of the distinct ones novel, and {percent(row['recovery']['test'])} of the held-out "
@@ -251,15 +287,15 @@ def blocks() -> dict[str, list[str]]:
     results = {path.stem: read_json(path) for path in RESULTS.glob("*.json")}
     return {
         "architectures": architectures(results["architectures"]),
+        "architectures_mp": architectures(results["architectures_mp"]),
         "main_job": main_job(results["main_job"]),
         "agreement": agreement(results["validity_agreement"], results["validity"]),
         "valid": valid(results["validity"]),
         "constraints": constraints(results["constraints"]),
-        "speed": speed(
-            results["parsing"], results["training"], results["validity"], results["streaming"], results.get("sampling")
-        ),
+        "speed": speed(results["parsing"], results["training"], results["validity"], results["streaming"]),
+        "sampling": sampling(results["sampling"]),
         "substitution": substitution(results["substitution"]),
-        "bundled": bundled(read_metadata(find_checkpoint(None)), results["architectures"]),
+        "bundled": bundled(read_metadata(find_checkpoint(None)), results["bundled"]),
     }
 
 

@@ -2,7 +2,7 @@
 
 The bundled checkpoint was made by::
 
-    python -m benchmarks.architectures --minutes 3 --baselines
+    python -m benchmarks.architectures --minutes 3 --baselines --models gptj --name bundled
     python data/bundle_checkpoint.py runs/architectures/gptj hybrid-pure-gptj-tiny
 """
 

@@ -91,7 +91,7 @@ MODELS: dict[str, Architecture] = {
         Architecture("gptneo", "GPT-Neo", "gpt_neo", "AutoModelForCausalLM", "causal", True, _TWELVE),
         Architecture("gptj", "GPT-J", "gptj", "AutoModelForCausalLM", "causal", True, _TWELVE),
         Architecture("bart", "BART", "bart", "AutoModelForSeq2SeqLM", "denoising", True, _ENCODER_DECODER),
-        Architecture("blmm", "BLMM", "blank_language_model", "AutoModel", "blank", False, _BLANK),
+        Architecture("blmm", "BLMM", "blank_language_model", "AutoModel", "blank", False, _BLANK, 2 / 3),
         # At the others' rate RoBERTa hardly learns: 23.8 nats a formula after 438 steps instead of 18.3 after 367.
         Architecture("roberta", "RoBERTa", "roberta", "AutoModelForMaskedLM", "masked", False, _EIGHT, 1 / 3),
     )

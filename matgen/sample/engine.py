@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.composition import CompositionBatch
 from matgen.errors import OptionError, unknown_name
 from matgen.models.checkpoint import Checkpoint, load_checkpoint
+from matgen.models.registry import MAX_POSITIONS
 from matgen.sample import any_order, canvas_draw
 from matgen.sample.decoding import Decoding
 from matgen.sample.likelihood import Likelihood
 from matgen.sample.prefixes import WIDTH, Drawn, PrefixDrawer
-from matgen.tokenizer import FIRST_ELEMENT, decode, to_text, vocabulary
+from matgen.tokenizer import FIRST_ELEMENT, decode, encode, sequence_lengths, to_text, vocabulary
 
 if TYPE_CHECKING:
     from matgen.sample.constraints import Constraints
@@ -231,7 +233,7 @@ class Sampler:
         from matgen.sample.reachability import DecodingMask
 
         # Built for exact constraints too, since it refuses what cannot be before drawing goes on for ever.
-        mask = DecodingMask(constraints, self.notation)
+        mask = DecodingMask(constraints, self.notation, known=self._known_elements())
         if exact:
             return None, constraints.satisfied
         return mask, constraints.satisfied if self.objective == "blank" else None
@@ -260,6 +262,11 @@ class Sampler:
     def log_prob(self, batch: CompositionBatch, *, batch_size: int = 64) -> np.ndarray:
         """See `Likelihood.of`."""
         return self.likelihood.of(batch, batch_size=batch_size)
+
+    def _known_elements(self) -> np.ndarray | None:
+        """Elements that the model has seen in training, bool `(119,)`; None where the checkpoint does not say."""
+        seen = self.checkpoint.metadata.get("elements")
+        return None if seen is None else np.isin(np.arange(N_ELEMENTS + 1), [ATOMIC_NUMBER[symbol] for symbol in seen])
 
     def _with_less_memory(self, draw: Callable[[PrefixDrawer], Drawn]) -> Drawn:
         """Draw, with half as many prefixes open as often as memory runs out."""
@@ -312,7 +319,15 @@ class Sampler:
     def _of_repeated(self, batch: CompositionBatch) -> np.ndarray:
         """Ln probabilities, those of equal compositions computed once."""
         _, first, place = np.unique(batch.keys(), axis=0, return_index=True, return_inverse=True)
-        return self.log_prob(batch[first])[place.ravel()]
+        distinct = batch[first]
+        if self._prefixes is None:
+            return self.log_prob(distinct)[place.ravel()]
+        value = np.full(len(distinct), -np.inf)
+        fits = np.flatnonzero(sequence_lengths(distinct, self.notation) <= MAX_POSITIONS - 2)
+        ids, _ = encode(distinct[fits], self.notation)
+        # As the draws themselves: by the same steps in the same precision, sharing what they begin with.
+        value[fits] = self._with_less_memory(lambda drawer: drawer.score(ids)).log_prob
+        return value[place.ravel()]
 
 
 def prompt_ids(prompt: str, notation: str) -> list[int]:

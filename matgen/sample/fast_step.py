@@ -86,7 +86,11 @@ class FastStep:
         self.head_bias = None if model.lm_head.bias is None else model.lm_head.bias.float()
         self.stored: list[Tensor] = [self.embedding.new_empty(0, 2 * self.width) for _ in layers]
         self.turned: dict[tuple[int, int], Tensor] = {}
-        self.kernel = load_kernel("sample.attention_kernel") if self.embedding.device.type == "cpu" else None
+        self.kernel = load_kernel("sample.step_kernel") if self.embedding.device.type == "cpu" else None
+        self.gelu_table: np.ndarray | None = None
+        if self.kernel is not None and product_dtype == torch.bfloat16:
+            every = torch.arange(1 << 16).to(torch.int16).view(torch.bfloat16)
+            self.gelu_table = _bits(functional.gelu(every, approximate="tanh"))
 
     @classmethod
     def of(cls, model: Any, product_dtype: torch.dtype = torch.float32) -> FastStep | None:
@@ -115,18 +119,27 @@ class FastStep:
             mixed = torch.addmm(layer.into_bias, normed, self._turned(number, place))
             attended = self._attend(number, mixed[:, : 3 * self.width], rows, first_new, n_new)
             if layer.norm_2 is None:
-                wide = functional.gelu(mixed[:, 3 * self.width :], approximate="tanh")
+                wide = self._gelu(mixed[:, 3 * self.width :])
                 x = x + torch.addmm(layer.back_bias, torch.cat([attended, wide], dim=1), layer.back)
                 continue
             assert layer.up is not None and layer.up_bias is not None
             assert layer.down is not None and layer.down_bias is not None
             x = x + torch.addmm(layer.back_bias, attended, layer.back)
             normed = functional.layer_norm(x, (self.width,), *layer.norm_2, self.epsilon).to(self.dtype)
-            wide = functional.gelu(torch.addmm(layer.up_bias, normed, layer.up), approximate="tanh")
+            wide = self._gelu(torch.addmm(layer.up_bias, normed, layer.up))
             x = x + torch.addmm(layer.down_bias, wide, layer.down)
         x = functional.layer_norm(x, (self.width,), *self.last_norm, self.epsilon)
         out = (x.to(self.dtype) @ self.head).float()
         return out if self.head_bias is None else out + self.head_bias
+
+    def _gelu(self, x: Tensor) -> Tensor:
+        """The activation of `(b, width)` numbers."""
+        if self.gelu_table is None:
+            return functional.gelu(x, approximate="tanh")
+        assert self.kernel is not None
+        out = torch.empty(x.shape, dtype=x.dtype)
+        self.kernel.look_up(_bits(x), self.gelu_table, _bits(out))
+        return out
 
     def _attend(self, number: int, mixed: Tensor, rows: Tensor, first_new: int, n_new: int) -> Tensor:
         """Attention of each row over its prefix, `(b, width)`; keeps the new rows' keys and values."""
@@ -181,6 +194,11 @@ def grown(stored: Tensor, rows: int) -> Tensor:
 
 def _norm(module: Any) -> tuple[Tensor, Tensor]:
     return module.weight, module.bias
+
+
+def _bits(x: Tensor) -> np.ndarray:
+    """The bits of bfloat16 numbers, uint16 of the same shape, in the same memory."""
+    return x.view(torch.int16).numpy().view(np.uint16)
 
 
 def _gpt2(layer: Any) -> _Layer:

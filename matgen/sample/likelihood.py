@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 N_MC = 8
 """Random steps or orders from which the likelihood of a model that writes in any order is estimated."""
 
+_FEWEST_SHARING = 2048
+"""Sequences from which on it pays to share their beginnings; few of them share little."""
+
 _SHARING = 65_536
 """Sequences scored together where they share their beginnings."""
 
@@ -76,7 +79,7 @@ class Likelihood:
         probability, so a lower bound on its logarithm in the mean.
         """
         if self.orders is None:
-            return self._sharing(batch)
+            return self._sharing(batch) if len(batch) >= _FEWEST_SHARING else self.of(batch)
         return self._of(batch, lambda ids: self.over_orders(ids, n_mc=n_mc))
 
     def over_orders(self, ids: Tensor, *, n_mc: int, last: Tensor | None = None) -> Tensor:
@@ -88,6 +91,8 @@ class Likelihood:
             last: bool `(b, length)`, by default every order counts.
         """
         assert self.orders is not None
+        if math.isinf(self.length_log_prob(ids)):
+            return torch.full((len(ids),), -torch.inf, dtype=torch.float64, device=self.device)
         short = ids.shape[1] - 2 <= EXACT_TOKENS
         over = self.orders.exact(ids, last=last) if short else self.orders.sampled(ids, n_mc, last=last)
         return over + self.length_log_prob(ids)

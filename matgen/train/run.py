@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from matgen.chemistry import SYMBOLS
 from matgen.composition import CompositionBatch
 from matgen.datasets import DEFAULT_DATASET, Dataset, load_dataset
 from matgen.errors import CheckpointError, DataError
@@ -171,6 +172,11 @@ def _encodable(batch: CompositionBatch, plan: TrainingPlan) -> CompositionBatch:
     return batch[sequence_lengths(batch, plan.notation) <= MAX_POSITIONS - 2]
 
 
+def _elements(batch: CompositionBatch) -> list[str]:
+    """Symbols of the elements that occur, by atomic number."""
+    return [str(symbol) for symbol in SYMBOLS[np.unique(batch.elements[batch.elements > 0])]]
+
+
 def _metadata(
     plan: TrainingPlan,
     dataset: Dataset,
@@ -195,6 +201,7 @@ def _metadata(
         "seed": plan.settings.seed,
         "settings": dataclasses.asdict(plan.settings) | {"trackers": list(plan.settings.trackers)},
         "length_histogram": histogram,
+        "elements": _elements(parts["train"]),
         "metrics": metrics,
     }
 

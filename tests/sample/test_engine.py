@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from matgen.chemistry import ATOMIC_NUMBER
 from matgen.composition import CompositionBatch
 from matgen.errors import CheckpointError, OptionError
 from matgen.models import MODELS, load_checkpoint
@@ -173,3 +174,26 @@ def test_prompts_in_both_notations() -> None:
     assert engine.prompt_ids("Li Fe", "expanded") == [34, 57]
     assert engine.prompt_ids("Li2 O16", "counted") == [32 + 2 * 16 + 1, 32 + 7 * 16 + 15]
     assert engine.prompt_ids(" ", "counted") == []
+
+
+@pytest.mark.parametrize("key", ["gptj", "gpt", "bart"])
+def test_scores_that_share_beginnings_equal_those_that_do_not(checkpoints, key: str, monkeypatch) -> None:
+    sampler = Sampler(checkpoints(key), precision="fp32")
+    batch = CompositionBatch.from_formulas([*(f"Na{i}Cl{j}" for i, j in ((1, 1), (2, 3), (3, 2))), "Fe2O3", "C30H101"])
+    plain = sampler.likelihood.of(batch)
+    monkeypatch.setattr("matgen.sample.likelihood._FEWEST_SHARING", 1)
+    monkeypatch.setattr("matgen.sample.likelihood._SHARING", 3)
+    assert sampler.likelihood.summed(batch) == pytest.approx(plain, abs=1e-3)
+
+
+def test_elements_that_training_never_showed_are_refused_and_never_drawn_under_a_mask(checkpoints) -> None:
+    sampler = Sampler(checkpoints("gptj"))
+    with pytest.raises(OptionError, match="does not know Og"):
+        next(sampler.sample(5, constraints=Constraints.from_options(contains="Og-O")))
+    (block,) = sampler.sample(
+        200, constraints=Constraints.from_options(elements="2..3"), decoding=Decoding(temperature=9)
+    )
+    drawn = CompositionBatch.from_formulas(block.formulas).elements
+    seen = {ATOMIC_NUMBER[symbol] for symbol in sampler.checkpoint.metadata["elements"]}
+    assert set(drawn[drawn > 0].tolist()) <= seen
+    assert len(seen) < 118

@@ -88,9 +88,9 @@ def test_estimates_approach_the_exact_sum_from_below(checkpoint) -> None:
     ids, lengths = encode(CompositionBatch.from_formulas(["SrTiO3"]), checkpoint.notation)
     row = torch.from_numpy(ids[:, : lengths[0]]).long()
     orders = Orders(checkpoint)
-    exact, bound = float(orders.exact(row)), float(orders.bound(row, 400))
+    exact, bound = float(orders.exact(row)), float(orders.bound(row.repeat(400, 1), 10).mean())
     assert float(orders.sampled(row, 2000)) == pytest.approx(exact, abs=0.1)
-    assert bound < exact + 0.02
+    assert bound < exact + 0.1
     assert bound == pytest.approx(exact, abs=5)
 
 

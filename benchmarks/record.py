@@ -36,10 +36,13 @@ def machine() -> dict[str, Any]:
     }
 
 
+def command_line() -> str:
+    """The command that is running."""
+    return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+
+
 def write_result(name: str, content: dict[str, Any]) -> Path:
     """Write `results/<name>.json` with the command and the machine beside the figures."""
-    module = Path(sys.argv[0]).stem
-    command = shlex.join(["python", "-m", f"benchmarks.{module}", *sys.argv[1:]])
     path = RESULTS / f"{name}.json"
-    write_json(path, {"command": command, "machine": machine(), **content})
+    write_json(path, {"command": command_line(), "machine": machine(), **content})
     return path

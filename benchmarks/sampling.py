@@ -2,6 +2,8 @@
 
 python -m benchmarks.sampling [--model CHECKPOINT ...] [--n 10000 100000] [--rounds 3] [--device cuda]
 
+Models are trained by `matgen train --model gptj --preset paper --notation counted --max-minutes 11 --out runs/NAME`.
+
 `generate` is timed on 2,000 samples with the best of several batch sizes (found in the first round), in fp32 (its
 default) and in bf16; the engine in both too, writing nothing, formulas and log-probabilities included. The published
 recipe draws one sequence at a time: greedy, a prompt of four random elements, 256 tokens (here as many as the model
@@ -21,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.record import RESULTS, write_result
+from benchmarks.record import RESULTS, command_line, write_result
 from matgen.files import read_json
 from matgen.models import load_checkpoint
 from matgen.models.locate import find_checkpoint
@@ -129,7 +131,7 @@ def measure(folder: Any, options: argparse.Namespace) -> dict[str, Any]:
     parameters = sum(p.numel() for p in checkpoint.model.parameters())
     told = {name: checkpoint.metadata[name] for name in ("architecture", "preset", "notation")}
     found: dict[str, Any] = {**told, "valid_nats": checkpoint.metadata["metrics"]["valid_nats"]}
-    found |= {"rounds": rounds, "parameters": parameters, "engine": {}, "generate": {}, "generate_batch": {}}
+    found |= {"command": command_line(), "rounds": rounds, "parameters": parameters, "engine": {}, "generate": {}, "generate_batch": {}}
     samplers = {name: Sampler(folder, precision=name, device=device) for name in ("fp32", "bf16")}
     for sampler in samplers.values():
         engine_rate(sampler, 2000, 99)  # compiles, allocates

@@ -131,7 +131,14 @@ def measure(folder: Any, options: argparse.Namespace) -> dict[str, Any]:
     parameters = sum(p.numel() for p in checkpoint.model.parameters())
     told = {name: checkpoint.metadata[name] for name in ("architecture", "preset", "notation")}
     found: dict[str, Any] = {**told, "valid_nats": checkpoint.metadata["metrics"]["valid_nats"]}
-    found |= {"command": command_line(), "rounds": rounds, "parameters": parameters, "engine": {}, "generate": {}, "generate_batch": {}}
+    found |= {
+        "command": command_line(),
+        "rounds": rounds,
+        "parameters": parameters,
+        "engine": {},
+        "generate": {},
+        "generate_batch": {},
+    }
     samplers = {name: Sampler(folder, precision=name, device=device) for name in ("fp32", "bf16")}
     for sampler in samplers.values():
         engine_rate(sampler, 2000, 99)  # compiles, allocates

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.blank_likelihood import by_enumeration
 from matgen.composition import CompositionBatch
 from matgen.models import MODELS
 from matgen.sample import Constraints, Sampler
 from matgen.sample.infilling import completion_log_prob, filled_places, method
 from matgen.sample.template import completions, mask, read_template, with_insertion
 from matgen.tokenizer import BOS, EOS, MASK, encode, vocabulary
-from tests.sample.test_orders import by_enumeration
 
 ALL_ELEMENTS = Constraints().allowed_elements()
 

@@ -1,56 +1,19 @@
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.blank_likelihood import by_enumeration
 from matgen.composition import CompositionBatch
 from matgen.models import load_checkpoint
 from matgen.sample.likelihood import Likelihood
 from matgen.sample.orders import Orders
-from matgen.tokenizer import BLANK, EOS, MASK, encode, suppressed_ids
+from matgen.tokenizer import encode
 
 FORMULAS = ["NaCl", "TiO2", "LiFeO2", "SrTiO3"]
-
-
-def step(model, ids: list[int], hidden: set[int], place: int, forbidden: list[int]) -> float:
-    """Ln probability of writing one place next, by a forward pass of its own."""
-    if model.config.model_type == "roberta":
-        seen = [MASK if i in hidden else token for i, token in enumerate(ids)]
-        logits = model(input_ids=torch.tensor([seen])).logits[0, place].double()
-        logits[forbidden] = -torch.inf
-        return float(logits.log_softmax(0)[ids[place]])
-    canvas, at = [], {}
-    for i, token in enumerate(ids):
-        if i not in hidden or i - 1 not in hidden:
-            canvas.append(BLANK if i in hidden else token)
-        at[i] = len(canvas) - 1
-    out = model(input_ids=torch.tensor([canvas]))
-    blank = out.last_hidden_state[0, at[place]][None]
-    word = model.word_logits(blank).log_softmax(1)[0, ids[place] - model.config.first_word]
-    flags = model.flag_logits(blank, torch.tensor([ids[place]])).log_softmax(1)[
-        0, (place - 1 in hidden) + 2 * (place + 1 in hidden)
-    ]
-    return float(out.blank_log_prob[0, at[place]] + word + flags)
-
-
-@torch.inference_mode()
-def by_enumeration(model, ids: list[int], notation: str, last: tuple[int, ...] = ()) -> tuple[float, int]:
-    """Ln of the sum over all orders that end with the places in `last`, one after another, and their number."""
-    forbidden = [*suppressed_ids(notation), EOS]
-    totals = []
-    for order in itertools.permutations(range(1, len(ids) - 1)):
-        if set(order[len(order) - len(last) :]) != set(last):
-            continue
-        hidden, total = set(order), 0.0
-        for place in order:
-            total += step(model, ids, hidden, place, forbidden)
-            hidden.discard(place)
-        totals.append(total)
-    return float(np.logaddexp.reduce(totals)), len(totals)
 
 
 @pytest.fixture(params=[("blmm", "expanded"), ("blmm", "counted"), ("roberta", "expanded")], ids="-".join)

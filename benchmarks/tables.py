@@ -35,7 +35,7 @@ def architectures(content: dict[str, Any]) -> list[str]:
         training = row["training"]
         bits = f"{training['test_nats'] / math.log(2):.2f}"
         if training["figure"] == "bound":
-            bits = f"≤ {bits}; ≈ {row['summed_nats'] / math.log(2):.2f} summed"
+            bits = f"≤ {bits}" + (f"; ≈ {row['summed_nats'] / math.log(2):.2f} summed" if "summed_nats" in row else "")
         cells = [
             row["title"],
             f"{training['parameters'] / 1e6:.2f} M",
@@ -287,7 +287,7 @@ def blocks() -> dict[str, list[str]]:
     results = {path.stem: read_json(path) for path in RESULTS.glob("*.json")}
     return {
         "architectures": architectures(results["architectures"]),
-        "architectures_mp": architectures(results["architectures_mp"]),
+        "architectures_mp": architectures(results["architectures_mp"]) if "architectures_mp" in results else [],
         "main_job": main_job(results["main_job"]),
         "agreement": agreement(results["validity_agreement"], results["validity"]),
         "valid": valid(results["validity"]),

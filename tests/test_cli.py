@@ -13,6 +13,7 @@ import pytest
 
 from matgen.cli import main
 from matgen.files import read_json
+from matgen.models.registry import MODELS
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,12 @@ def test_help_is_instant_because_nothing_heavy_is_imported() -> None:
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_help_of_train_names_every_model(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("train", "--help")
+    assert set(MODELS) <= set(capsys.readouterr().out.replace(",", " ").split())
 
 
 @pytest.mark.parametrize("verb", ["discover", "data", "train", "sample", "evaluate"])

@@ -21,7 +21,9 @@ def add(verbs: Any) -> None:
         "train a language model on compositions",
         "matgen train --model gptj --dataset hybrid-pure --max-minutes 10 --out runs/gptj",
     )
-    parser.add_argument("--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart or roberta (default: gptj)")
+    parser.add_argument(
+        "--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart, blmm or roberta (default: gptj)"
+    )
     training_options(parser)
     parser.add_argument("--objective", metavar="NAME", help="masked-fixed: the published control for roberta")
     parser.add_argument("--column", metavar="NAME", help="formula column of a file (default: found by its name)")

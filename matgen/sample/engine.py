@@ -27,6 +27,7 @@ from matgen.sample.prefixes import WIDTH, Drawn, PrefixDrawer
 from matgen.tokenizer import FIRST_ELEMENT, decode, encode, sequence_lengths, to_text, vocabulary
 
 if TYPE_CHECKING:
+    from matgen.models.registry import Architecture
     from matgen.sample.constraints import Constraints
     from matgen.sample.reachability import DecodingMask
 
@@ -92,14 +93,14 @@ class Sampler:
         device: where to compute.
         accept: a filter, from a `CompositionBatch` of `b` to bool `(b,)`; rows it refuses are left out of the blocks.
         precision: of matrix products while drawing: `fp32`, `bf16`, or `auto`: bf16 where the GPU or the CPU multiplies
-            it, fp32 elsewhere. In bf16 the distribution drawn from, and `log_prob`, are those of rounded weights
-            (a few hundredths of a nat off).
+            it, fp32 elsewhere and for models that write in any order. In bf16 the distribution drawn from, and
+            `log_prob`, are those of rounded weights (a few hundredths of a nat off).
         width: distinct prefixes held open at once. It bounds memory and changes no sample; it is halved when memory
             runs out.
 
     Raises:
         CheckpointError: the folder is not a usable checkpoint.
-        OptionError: an unknown precision, or a width below 1.
+        OptionError: a precision that is unknown or that the model is not drawn from in, or a width below 1.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Sampler:
         self.model, self.notation = loaded.model, loaded.notation
         self.device = next(self.model.parameters()).device
         self.objective = loaded.architecture.objective
-        self.precision = _precision(precision, self.device)
+        self.precision = _precision(precision, self.device, loaded.architecture)
         self.likelihood = Likelihood(loaded)
         self._prefixes = None if loaded.architecture.any_order else self._drawer(width)
 
@@ -345,7 +346,11 @@ def prompt_ids(prompt: str, notation: str) -> list[int]:
     return [known[word] for word in prompt.split()]
 
 
-def _precision(name: str, device: torch.device) -> str:
+def _precision(name: str, device: torch.device, row: Architecture) -> str:
+    if row.any_order:
+        if name == "bf16":
+            raise OptionError(f"{row.title} is drawn from in fp32 only: leave out --precision")
+        return "fp32"
     if name != "auto":
         return name
     if device.type == "cuda":

@@ -111,3 +111,9 @@ def test_low_temperature_repeats_and_seeds_differ(sampler) -> None:
 def test_other_models_have_no_trace(checkpoints) -> None:
     with pytest.raises(OptionError, match="has none"):
         next(Sampler(checkpoints("gptj")).sample(5, trace=True))
+
+
+def test_models_that_write_in_any_order_are_drawn_from_in_fp32(checkpoints) -> None:
+    assert Sampler(checkpoints("blmm")).precision == "fp32"
+    with pytest.raises(OptionError, match="fp32 only"):
+        Sampler(checkpoints("roberta"), precision="bf16")

@@ -50,7 +50,7 @@ class _Layer:
         """The same with the products of a type; normalisations stay float32."""
         return _Layer(
             **{
-                name: value if value is None or name.startswith("norm") else value.to(dtype)
+                name: value if value is None or name.startswith("norm") else value.to(dtype).contiguous()
                 for name, value in vars(self).items()
             }
         )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.record import RESULTS, write_result
+from benchmarks.record import RESULTS, command_line, write_result
 from matgen.datasets import load_dataset
 from matgen.evaluate import evaluate
 from matgen.files import read_json
@@ -57,6 +57,7 @@ def measure(key: str, options: argparse.Namespace) -> dict[str, Any]:
     own = evaluate(samples, options.dataset, seed=options.seed, baselines=options.baselines).content
     return {
         "title": MODELS[key].title,
+        "command": command_line(),
         **{name: known[name] for name in METRICS},
         "recovery": own["recovery"],
         "novel_to_dataset": own["novel"],

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import RESULTS, write_result
+from benchmarks.record import RESULTS, command_line, write_result
 from benchmarks.substitution_queries import Queries, find_queries
 from benchmarks.substitution_rankings import Ranking, element_order, known_ions, rankings
 from matgen.datasets import SPLITS, load_dataset
@@ -183,7 +183,7 @@ def main() -> None:
             continue
         sampler = Sampler(folder, device=options.device)
         row = measured(lambda some, model=sampler: model_scores(model, some, options.n_mc), asked)
-        models[name] = known | row
+        models[name] = known | row | {"command": command_line()}
         write_result(options.name, content)
         print(f"{name}: {row}", flush=True)
 

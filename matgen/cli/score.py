@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     summary = scored.summary
     bad = f"; {len(scored.bad):,} rows could not be read, first: {scored.bad[0]}" if scored.bad else ""
     long = f"; {summary['too_long']:,} are longer than the model" if summary["too_long"] else ""
+    if summary["impossible"]:
+        long += f"; {summary['impossible']:,} are of a length that the model has not learned"
     if not summary["formulas"]:
         say(arguments, f"no formula fits the model{long}{bad}")
         return

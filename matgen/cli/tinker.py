@@ -137,7 +137,8 @@ def _blanks(found: Tinkered) -> list[str]:
 
 def _remarks(found: Tinkered) -> list[str]:
     told = found.summary
-    remarks = [f"{told['completions']:,} ways" + (f", {told['rows']:,} written" * (told["rows"] < told["completions"]))]
+    ways = told["completions"]
+    remarks = [f"{ways:,} way{'s' * (ways != 1)}" + (f", {told['rows']:,} written" * (told["rows"] < ways))]
     if told["original_rank"]:
         share = f"{100 * told['original_probability']:.2f} %"
         remarks.append(f"the compound itself is number {told['original_rank']:,} with {share}")

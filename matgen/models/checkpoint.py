@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.errors import CheckpointError, DataError, OutputError, first_line
 from matgen.files import read_json, write_json, write_text
 from matgen.models.registry import MODELS, Architecture, architecture
@@ -40,6 +43,11 @@ class Checkpoint:
     notation: str
     metadata: dict[str, Any]
     folder: Path
+
+    def known_elements(self) -> np.ndarray | None:
+        """Elements that the model has seen in training, bool `(119,)`; None where the checkpoint does not say."""
+        seen = self.metadata.get("elements")
+        return None if seen is None else np.isin(np.arange(N_ELEMENTS + 1), [ATOMIC_NUMBER[symbol] for symbol in seen])
 
 
 def save_checkpoint(folder: Path, model: PreTrainedModel, metadata: dict[str, Any], *, card: str = "") -> None:

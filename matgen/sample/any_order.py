@@ -41,8 +41,9 @@ class AnyOrderDrawer:
             CheckpointError: the checkpoint has no histogram of lengths.
         """
         rng = np.random.Generator(np.random.Philox(key=np.array([seed, block], dtype=np.uint64)))
-        uniforms = torch.from_numpy(rng.random((BLOCK_SIZE, MAX_POSITIONS))[:n]).to(self.device)
-        orders = torch.from_numpy(rng.random((BLOCK_SIZE, MAX_POSITIONS))[:n]).to(self.device)
+        rows = max(n, BLOCK_SIZE)
+        uniforms = torch.from_numpy(rng.random((rows, MAX_POSITIONS))[:n]).to(self.device)
+        orders = torch.from_numpy(rng.random((rows, MAX_POSITIONS))[:n]).to(self.device)
         return self._draw(uniforms, orders, decoding).cpu().numpy()
 
     def _draw(self, uniforms: Tensor, orders: Tensor, decoding: Decoding) -> Tensor:

@@ -111,7 +111,7 @@ def list_to_file(
     if constraints is not None:
         from matgen.sample.reachability import DecodingMask
 
-        DecodingMask(constraints, checkpoint.notation)  # refuses what cannot be
+        DecodingMask(constraints, checkpoint.notation, known=checkpoint.known_elements())  # refuses what cannot be
         elements = vocabulary(checkpoint.notation).atomic_number
         tokens = np.flatnonzero(constraints.allowed_elements()[elements] & (elements > 0))
         accept = constraints.satisfied

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from matgen.models.checkpoint import Checkpoint
-    from matgen.sample.constraints import Constraints
+    from matgen.sample.reachability import DecodingMask
 
 BLOCK_SIZE = 8192
 """Samples of a block."""
@@ -39,16 +39,23 @@ class Limits:
     Attributes:
         elements: bool `(119,)`, by atomic number, those that may be written.
         max_atoms: the most atoms of a sequence, None for as many as the model holds.
+        max_elements: the most different elements; only a prompt is held to it.
     """
 
     elements: np.ndarray
     max_atoms: int | None = None
+    max_elements: int | None = None
 
     @classmethod
-    def of(cls, constraints: Constraints) -> Limits:
-        """What of the constraints can be kept to."""
+    def of(cls, mask: DecodingMask) -> Limits:
+        """What can be kept to of the constraints that a mask holds."""
+        constraints = mask.constraints
         pattern = constraints.pattern
-        return cls(constraints.allowed_elements(), sum(pattern) if pattern else constraints.max_atoms)
+        return cls(
+            constraints.allowed_elements() & mask.known,
+            sum(pattern) if pattern else constraints.max_atoms,
+            len(pattern) if pattern else (constraints.elements or (1, None))[1],
+        )
 
     def check_prompt(self, tokens: list[int], notation: str) -> None:
         """Refuse a prompt that breaks the limits, or leaves its blank no room.
@@ -60,6 +67,9 @@ class Limits:
         for token in tokens:
             if not self.elements[words.atomic_number[token]]:
                 raise OptionError(f"prompt: {words.tokens[token]!r} is excluded by the constraints")
+        different = len(np.unique(words.atomic_number[tokens]))
+        if self.max_elements is not None and different > self.max_elements:
+            raise OptionError(f"the prompt has {different} elements, the constraints allow {self.max_elements}")
         atoms = int(words.count[tokens].sum())
         if self.max_atoms is not None and atoms >= self.max_atoms:
             raise OptionError(f"the prompt has {atoms} atoms and one more follows, but max-atoms is {self.max_atoms}")
@@ -92,7 +102,7 @@ class CanvasDrawer:
         """Token ids of the first `n` samples of a block, int64 `(n, 128)`, `<bos> tokens <eos> <pad> ...`.
 
         Args:
-            n: at most `BLOCK_SIZE`.
+            n: how many.
             seed: of the draws.
             block: number of the block.
             decoding: temperature applies to blanks, words and flags, the cuts to words.
@@ -101,7 +111,7 @@ class CanvasDrawer:
             trace: a list that is given the canvases of every step, int64 `(n, 128)` each.
         """
         rng = np.random.Generator(np.random.Philox(key=np.array([seed, block], dtype=np.uint64)))
-        uniforms = torch.from_numpy(rng.random((BLOCK_SIZE, MAX_POSITIONS, 3))[:n]).to(self.device)
+        uniforms = torch.from_numpy(rng.random((max(n, BLOCK_SIZE), MAX_POSITIONS, 3))[:n]).to(self.device)
         start = [BOS, *(prompt or []), BLANK, EOS]
         ids = torch.full((n, MAX_POSITIONS), PAD, device=self.device)
         ids[:, : len(start)] = torch.tensor(start, device=self.device)

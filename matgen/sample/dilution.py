@@ -27,7 +27,7 @@ def read_share(value: str | float | Fraction) -> Fraction:
     except (ValueError, OverflowError, ZeroDivisionError):  # not a number, infinite, or over nothing
         given = Fraction(0)
     share = given.limit_denominator(FINEST_SHARE)
-    if not (share and 0 < given <= 1):
+    if not (share and 0 < given <= 1) or (share == 1 and given != 1):
         raise OptionError(
             f"dope is {str(value)[:20]!r}, it must be a share above 0 and at most 1, such as 0.125 or 1/8 "
             f"(none finer than 1/{FINEST_SHARE})"

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.composition import CompositionBatch
 from matgen.errors import OptionError, unknown_name
 from matgen.models.checkpoint import Checkpoint, load_checkpoint
@@ -52,8 +51,8 @@ class SampleBlock:
         formulas: object `(b,)`, reduced formulas; an unfinished sequence is its tokens and an ellipsis, unreadable on
             purpose.
         log_prob: float64 `(b,)`, ln probability of the canonical sequence of the composition under the model (at
-            temperature 1, nothing cut off or masked); for order-agnostic models a Monte Carlo estimate of its lower
-            bound; NaN where unfinished.
+            temperature 1, nothing cut off or masked); for models that write in any order summed over the orders, as
+            `Likelihood.summed` does; NaN where unfinished.
         canonical: bool `(b,)`, True where the sequence drawn was the canonical one.
         keys: uint64 `(b, 2)`, keys of the compositions, zero where unfinished.
         trace: object `(b,)`, the canvases of each sample's steps as text, where they were asked for.
@@ -213,7 +212,7 @@ class Sampler:
         """Token ids of the first samples of a block, integers `(rows, 128)`, and their ln probabilities if at hand."""
         tokens = self.check(mask, prompt, trace=trace is not None)
         if self.objective == "blank":
-            limits = None if mask is None else canvas_draw.Limits.of(mask.constraints)
+            limits = None if mask is None else canvas_draw.Limits.of(mask)
             canvases = canvas_draw.CanvasDrawer(self.checkpoint)
             return canvases.draw(rows, seed, block, decoding, limits=limits, prompt=tokens, trace=trace), None
         if self._prefixes is None:
@@ -234,7 +233,7 @@ class Sampler:
         from matgen.sample.reachability import DecodingMask
 
         # Built for exact constraints too, since it refuses what cannot be before drawing goes on for ever.
-        mask = DecodingMask(constraints, self.notation, known=self._known_elements())
+        mask = DecodingMask(constraints, self.notation, known=self.checkpoint.known_elements())
         if exact:
             return None, constraints.satisfied
         return mask, constraints.satisfied if self.objective == "blank" else None
@@ -253,9 +252,13 @@ class Sampler:
         if trace and self.objective != "blank":
             raise OptionError(f"a trace is of a blank language model's steps: {title} has none")
         tokens = prompt_ids(prompt, self.notation)
+        if self.objective == "blank" and len(tokens) > MAX_POSITIONS - 3:
+            raise OptionError(
+                f"prompt: {len(tokens)} tokens, {title} holds {MAX_POSITIONS - 3} and the blank after them"
+            )
         if mask is not None and tokens:
             if self.objective == "blank":
-                canvas_draw.Limits.of(mask.constraints).check_prompt(tokens, self.notation)
+                canvas_draw.Limits.of(mask).check_prompt(tokens, self.notation)
             else:
                 mask.check_prompt(tokens)
         return tokens
@@ -263,11 +266,6 @@ class Sampler:
     def log_prob(self, batch: CompositionBatch, *, batch_size: int = 64) -> np.ndarray:
         """See `Likelihood.of`."""
         return self.likelihood.of(batch, batch_size=batch_size)
-
-    def _known_elements(self) -> np.ndarray | None:
-        """Elements that the model has seen in training, bool `(119,)`; None where the checkpoint does not say."""
-        seen = self.checkpoint.metadata.get("elements")
-        return None if seen is None else np.isin(np.arange(N_ELEMENTS + 1), [ATOMIC_NUMBER[symbol] for symbol in seen])
 
     def _with_less_memory(self, draw: Callable[[PrefixDrawer], Drawn]) -> Drawn:
         """Draw, with half as many prefixes open as often as memory runs out."""
@@ -319,10 +317,12 @@ class Sampler:
 
     def _of_repeated(self, batch: CompositionBatch) -> np.ndarray:
         """Ln probabilities, those of equal compositions computed once."""
+        if not len(batch):
+            return np.zeros(0)
         _, first, place = np.unique(batch.keys(), axis=0, return_index=True, return_inverse=True)
         distinct = batch[first]
         if self._prefixes is None:
-            return self.log_prob(distinct)[place.ravel()]
+            return self.likelihood.summed(distinct)[place.ravel()]
         value = np.full(len(distinct), -np.inf)
         fits = np.flatnonzero(sequence_lengths(distinct, self.notation) <= MAX_POSITIONS - 2)
         ids, _ = encode(distinct[fits], self.notation)

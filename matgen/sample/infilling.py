@@ -8,6 +8,9 @@
 * A denoising model is given the formula with its blanks masked and rewrites it. A source says where its masks are, so
   sources with the masks at different places cannot be compared by it; these share the probability that its completions
   have when written from nothing.
+
+Where a filling is of an element that the rest holds too, which of its atoms came in cannot be told: the last ones of
+the run are taken, and in `counted` the whole token.
 """
 
 from __future__ import annotations
@@ -71,8 +74,20 @@ def completion_log_prob(
         else:
             parts = zip(*(x.split(_AT_ONCE) for x in of_length), strict=True)
             values = torch.cat([likelihood.over_orders(part, n_mc=n_mc, last=where) for part, where in parts])
+            if objective == "blank":
+                values = values + _ways(of_length[1])
         result[fits[rows]] = values.cpu().numpy()
     return result
+
+
+def _ways(last: torch.Tensor) -> torch.Tensor:
+    """Ln of how many sets of places could have been filled last, float64 `(m,)`.
+
+    A blank language model splits the probability of a formula over all its orders. Completions with another number of
+    tokens (`counted`, where a filling merges with what is there) leave another share of it to the orders counted here.
+    """
+    n, filled = torch.tensor(float(last.shape[1] - 1), dtype=torch.float64), last.sum(1).double()
+    return torch.lgamma(n) - torch.lgamma(filled + 1) - torch.lgamma(n - filled)
 
 
 def filled_places(ids: np.ndarray, fills: np.ndarray, blanks: tuple[int, ...], notation: str) -> np.ndarray:
@@ -86,12 +101,10 @@ def filled_places(ids: np.ndarray, fills: np.ndarray, blanks: tuple[int, ...], n
         blanks: atoms of each blank.
         notation: of the ids.
     """
-    m = len(ids)
-    atoms = np.zeros((m, 256), dtype=np.int64)
-    for place, count in enumerate(blanks):
-        atoms[np.arange(m), fills[:, place]] += count
     z = vocabulary(notation).atomic_number[ids]
-    coming = np.where(z > 0, np.take_along_axis(atoms, z, axis=1), 0)
+    coming = np.zeros(ids.shape, dtype=np.int64)
+    for place, count in enumerate(blanks):
+        coming += count * ((z == fills[:, place, None]) & (z > 0))
     if notation == "counted":
         return coming > 0
     # Tokens of an element stand together: the last ones of its run are those that came in.

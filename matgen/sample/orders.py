@@ -80,7 +80,8 @@ class Orders:
         if last is not None:
             drawn = drawn + last[:, None, 1:-1]
         order = 1 + drawn.argsort(dim=2)
-        total = torch.cat([self._of_orders(*part) for part in _parts(ids, order, at_once=_STATES // (n_mc * n))])
+        slices = order.split(max(1, _STATES // n), dim=1)
+        total = torch.stack([self._over(ids, some, n) for some in slices], dim=1)
         return total.logsumexp(1) - math.log(n_mc) + (self._log_orders(n, last) if self.blank else 0.0)
 
     def exact(self, ids: Tensor, *, last: Tensor | None = None) -> Tensor:
@@ -123,6 +124,11 @@ class Orders:
         logits = self.model(input_ids=canvas, attention_mask=(canvas != PAD).long()).logits.float()
         logits[:, :, self._never] = -torch.inf
         return logits.log_softmax(-1)[action[:, 0], action[:, 1], action[:, 2]]
+
+    def _over(self, ids: Tensor, order: Tensor, n: int) -> Tensor:
+        """Ln of the sum over given orders `(b, k, n)`, float64 `(b,)`."""
+        parts = _parts(ids, order, at_once=_STATES // (order.shape[1] * n))
+        return torch.cat([self._of_orders(*part).logsumexp(1) for part in parts])
 
     def _of_orders(self, ids: Tensor, order: Tensor) -> Tensor:
         """Ln probability of writing sequences in given orders of places `(b, k, n)`, float64 `(b, k)`."""

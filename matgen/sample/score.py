@@ -13,6 +13,7 @@ import pandas as pd
 from matgen.composition import BadFormula, parse_formulas
 from matgen.datasets import read_formula_table
 from matgen.errors import DataError
+from matgen.models.registry import MAX_POSITIONS
 from matgen.sample.engine import Sampler
 from matgen.sample.likelihood import N_MC, check_n_mc
 from matgen.sample.orders import EXACT_TOKENS
@@ -34,9 +35,10 @@ class Scored:
 
     Attributes:
         frame: the input's rows in order (an earlier `log_prob` as `BEFORE`), and `log_prob`: of the canonical sequence
-            in nats, NaN where the formula could not be read, minus infinity where it is longer than the model.
+            in nats, NaN where the formula could not be read, minus infinity where it is longer than the model, or of a
+            length that a model which is given lengths has not learned.
         bad: rows that could not be read, with reasons.
-        summary: `formulas` scored, `too_long`, `nats_per_formula`, `nats_per_token` and `perplexity` (its exponential,
+        summary: `formulas` scored, `too_long`, `impossible` (of such a length), `nats_per_formula`, `nats_per_token` and `perplexity` (its exponential,
             per token, the end of the sequence counted as one); None where nothing was scored.
     """
 
@@ -78,7 +80,7 @@ def score_table(
     log_prob[parsed.rows] = values
     kept = frame.reset_index(drop=True).rename(columns={"log_prob": BEFORE})
     scored = kept.assign(log_prob=log_prob)
-    return Scored(scored, parsed.bad, _summary(values, sequence_lengths(parsed.batch, sampler.notation) + 1))
+    return Scored(scored, parsed.bad, _summary(values, sequence_lengths(parsed.batch, sampler.notation)))
 
 
 def score_file(
@@ -114,16 +116,18 @@ def score_file(
     return scored
 
 
-def _summary(log_prob: np.ndarray, tokens: np.ndarray) -> dict[str, Any]:
+def _summary(log_prob: np.ndarray, lengths: np.ndarray) -> dict[str, Any]:
     fits = np.isfinite(log_prob)
+    too_long = int((lengths > MAX_POSITIONS - 2).sum())
+    unscored = {"too_long": too_long, "impossible": int((~fits).sum()) - too_long}
     if not fits.any():
         nothing = dict.fromkeys(("nats_per_formula", "nats_per_token", "perplexity"))
-        return {"formulas": 0, "too_long": len(log_prob), **nothing}
+        return {"formulas": 0, **unscored, **nothing}
     nats = -log_prob[fits].sum()
-    per_token = nats / int(tokens[fits].sum())
+    per_token = nats / int((lengths[fits] + 1).sum())
     return {
         "formulas": int(fits.sum()),
-        "too_long": int((~fits).sum()),
+        **unscored,
         "nats_per_formula": round(float(nats / int(fits.sum())), 4),
         "nats_per_token": round(float(per_token), 4),
         "perplexity": round(float(np.exp(per_token)), 4),

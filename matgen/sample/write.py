@@ -28,6 +28,8 @@ from matgen.references import KeySet
 from matgen.sample.collect import BUDGET, Collector
 from matgen.sample.decoding import Decoding
 from matgen.sample.engine import SampleBlock, Sampler
+from matgen.sample.likelihood import N_MC
+from matgen.sample.orders import EXACT_TOKENS
 from matgen.sample.outputs import claim
 from matgen.sample.processes import Processes
 from matgen.versions import versions
@@ -153,7 +155,11 @@ def sample_to_file(
             "processes": processes.count,
             "formulas_per_second": round((collector.tally.drawn - run.drawn_before) / max(seconds, 1e-9), 1),
             "log_prob": "nats, of the canonical sequence"
-            + (" (a lower bound, estimated)" if sampler.checkpoint.architecture.any_order else ""),
+            + (
+                f", summed over orders: exact up to {EXACT_TOKENS} tokens, then estimated from {N_MC}"
+                if sampler.checkpoint.architecture.any_order
+                else ""
+            ),
             "versions": versions("torch", "transformers", "numpy"),
         }
         write_json(Path(f"{out}.json"), metadata)

@@ -23,7 +23,7 @@ def copy(checkpoints, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("key", MODELS)
-def test_transformers_opens_it_without_matgen(checkpoints, key: str) -> None:
+def test_transformers_opens_it(checkpoints, key: str) -> None:
     folder = checkpoints(key)
     model = getattr(transformers, MODELS[key].auto_class).from_pretrained(folder).eval()
     ours = load_checkpoint(folder).model

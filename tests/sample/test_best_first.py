@@ -80,3 +80,13 @@ def test_bad_requests(checkpoints) -> None:
         most_probable(load_checkpoint(checkpoints("gptj")), 0)
     with pytest.raises(OptionError, match="RoBERTa does not write from left to right"):
         most_probable(load_checkpoint(checkpoints("roberta")), 5)
+
+
+def test_elements_that_training_never_showed_are_refused(checkpoints, tmp_path) -> None:
+    with pytest.raises(OptionError, match="does not know Og"):
+        list_to_file(
+            load_checkpoint(checkpoints("gpt2")),
+            5,
+            tmp_path / "t.csv",
+            constraints=Constraints.from_options(contains="Og"),
+        )

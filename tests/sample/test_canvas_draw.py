@@ -50,6 +50,16 @@ def test_sharing_canvases_changes_no_distribution(few, monkeypatch) -> None:
     assert chi2_contingency(table[:, table.sum(0) > 10]).pvalue > 1e-4
 
 
+def test_a_prompt_must_leave_room_and_elements(sampler) -> None:
+    room = " ".join(["O"] * 125)
+    (block,) = sampler.sample(2, prompt=room)
+    assert len(block) == 2
+    with pytest.raises(OptionError, match="prompt: 126 tokens, BLMM holds 125"):
+        next(sampler.sample(2, prompt=room + " O"))
+    with pytest.raises(OptionError, match="the prompt has 3 elements, the constraints allow 2"):
+        next(sampler.sample(2, prompt="Sr Ti O", constraints=Constraints.from_options(elements="2")))
+
+
 def test_a_trace_goes_from_one_blank_to_the_formula(sampler, tmp_path) -> None:
     (block,) = sampler.sample(50, trace=True)
     assert block.trace is not None

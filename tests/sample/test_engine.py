@@ -33,8 +33,23 @@ def test_blocks(checkpoints, key: str) -> None:
     assert (block.log_prob[finished] < 0).all()
     read = CompositionBatch.from_formulas(block.formulas[finished])
     assert (read.keys() == block.keys[finished]).all()
-    if not MODELS[key].any_order:  # there it is an estimate
-        assert block.log_prob[finished] == pytest.approx(sampler.log_prob(read), abs=1e-3)
+    # Equal formulas have equal probabilities, and those of the scores of a file.
+    assert block.log_prob[finished] == pytest.approx(sampler.likelihood.summed(read), abs=1e-3)
+
+
+@pytest.mark.parametrize("key", ["gpt", "gpt2"])
+def test_one_row(checkpoints, key: str) -> None:
+    """Nothing of it may be left to look up afterwards, or all of it."""
+    for seed in range(8):
+        (block,) = Sampler(checkpoints(key), precision="fp32").sample(1, seed=seed)
+        assert len(block) == 1
+
+
+@pytest.mark.parametrize(("key", "size"), [("blmm", 8200), ("roberta", 2100)])
+def test_blocks_larger_than_usual_are_filled(few, key: str, size: int) -> None:
+    sampler = Sampler(few(key))
+    (block,) = sampler.sample(size, size=size)
+    assert len(block) == size
 
 
 def test_order_agnostic_samples_follow_the_exact_distribution(few) -> None:

@@ -62,3 +62,9 @@ def test_files(checkpoints, formulas_csv, tmp_path: Path, suffix: str) -> None:
         score_file(sampler, source, out)
     with pytest.raises(DataError, match="none of the 1 formulas can be read"):
         score_file(sampler, formulas_csv(["??"], "bad.csv"), tmp_path / "b.csv")
+
+
+def test_lengths_that_a_masked_model_has_not_learned_are_told_apart_from_too_long_ones(checkpoints) -> None:
+    frame = pd.DataFrame({"formula": ["SrTiO3", "Y3Al5O12", "KH400"]})
+    summary = score_table(Sampler(checkpoints("roberta")), frame, "formula").summary
+    assert (summary["formulas"], summary["too_long"], summary["impossible"]) == (1, 1, 1)

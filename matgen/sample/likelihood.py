@@ -65,7 +65,8 @@ class Likelihood:
 
         Exact for causal and denoising models (special tokens, which are never drawn, carry no probability). For models
         that write in any order a lower bound, estimated from `N_MC` random steps with fixed noise: quick; in the mean
-        over many formulas a few tenths of a nat below `summed`, for one formula off by nats. Minus infinity where a composition is longer than the model.
+        over many formulas a few tenths of a nat below `summed`, for one formula off by nats. Minus infinity where a
+        composition is longer than the model.
         """
         if self.orders is None:
             return self._of(batch, self.exact, batch_size=batch_size, same_length=False)

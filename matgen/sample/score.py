@@ -39,8 +39,8 @@ class Scored:
             length that a model which is given lengths has not learned.
         bad: rows that could not be read, with reasons.
         summary: `formulas` scored, `too_long`, `impossible` (of such a length), `nats_per_formula`, `nats_per_token`
-            and `perplexity` (its exponential, per token, the end of the sequence counted as one); None where nothing was
-            scored.
+            and `perplexity` (its exponential, per token, the end of the sequence counted as one); None where nothing
+            was scored.
     """
 
     frame: pd.DataFrame

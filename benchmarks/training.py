@@ -25,6 +25,7 @@ from matgen.models import build_model
 from matgen.tokenizer import EOS, PAD, encode
 from matgen.train.objectives import causal_loss
 from matgen.train.run import default_settings
+from matgen.train.shared_beginnings import SharedBeginnings
 
 BLOCK, BATCH = 128, 256
 
@@ -74,7 +75,9 @@ def matgen_formulas_per_second(model_key: str, preset: str, notation: str, table
     settings = default_settings(preset, model_key, epochs=steps * BATCH / len(table), evaluations=1, batch_size=BATCH)
     with tempfile.TemporaryDirectory() as folder:
         model = build_model(model_key, preset, notation, seed=0)
-        state = Fitter(model, table, causal_loss, lambda model: 0.0, Path(folder), settings).run().state
+        state = (
+            Fitter(SharedBeginnings(model), table, causal_loss, lambda model: 0.0, Path(folder), settings).run().state
+        )
     return {"formulas_per_second": state.history[-1]["formulas_per_second"], "precision": state.precision}
 
 

@@ -16,6 +16,7 @@ from matgen.errors import CheckpointError, OptionError, OutputError
 from matgen.fitting import FitSettings, Fitter, TokenTable, batches_of_epoch, learning_rate_at
 from matgen.models import build_model
 from matgen.train.objectives import causal_loss
+from matgen.train.shared_beginnings import SharedBeginnings
 
 SETTINGS = FitSettings(batch_size=8, epochs=4, evaluations=6, precision="fp32", patience=50)
 
@@ -73,15 +74,13 @@ def table_of(n: int = 64, seed: int = 0) -> TokenTable:
 def fitter(folder: Path, *, settings: FitSettings = SETTINGS, loss=causal_loss, validate=None, n: int = 64) -> Fitter:
     # Dropout on, so that a resumed run must also see the same random numbers.
     model = build_model("gpt2", "tiny", "expanded", seed=0)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.1
+    model.config.update({"embd_pdrop": 0.1, "attn_pdrop": 0.1, "resid_pdrop": 0.1})
     table = table_of(n)
 
     def nats(model: torch.nn.Module) -> float:
         return float(causal_loss(model, table.batch(np.arange(n)), torch.Generator())) / n
 
-    return Fitter(model, table, loss, validate or nats, folder, settings)
+    return Fitter(SharedBeginnings(model), table, loss, validate or nats, folder, settings)
 
 
 def weights(fit: Fitter) -> dict[str, torch.Tensor]:
@@ -167,7 +166,9 @@ def test_accumulated_batches_give_the_same_gradient(tmp_path: Path) -> None:
         )
         model = build_model("gpt2", "tiny", "expanded", seed=0)
         table = table_of()
-        fit = Fitter(model, table, causal_loss, lambda model: 1.0, tmp_path / str(accumulate), settings)
+        fit = Fitter(
+            SharedBeginnings(model), table, causal_loss, lambda model: 1.0, tmp_path / str(accumulate), settings
+        )
         fit.run()
         results.append(weights(fit))
     for name, value in results[0].items():

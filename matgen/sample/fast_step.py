@@ -1,4 +1,4 @@
-"""One decoding step of GPT-2, GPT-Neo and GPT-J, written out for a tile of prefixes that each get one token.
+"""One decoding step of GPT, GPT-2, GPT-Neo and GPT-J, written out for a tile of prefixes that each get one token.
 
 transformers' own modules are general; a step of one token for 512 small rows spends most of its time in their many
 small operations. Here a layer is a normalisation, one matrix product into queries, keys, values (and, where attention
@@ -16,15 +16,16 @@ import torch
 from torch.nn import functional
 
 from matgen.compiled import load_kernel
+from matgen.models.decoder import Decoder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from matgen.models.decoder import DecoderLayer, Norm
+
 _FIRST_ROWS = 4096
 _TURNED_KEPT = 24
 """Positions whose turned weights are kept: few formulas are longer (a paper-size layer takes 0.9 MB a position)."""
-_GELU = {"gelu_new", "gelu_pytorch_tanh", "gelu_fast"}
-"""Names of the activation that torch calls GELU with the tanh approximation."""
 
 
 @dataclass
@@ -35,16 +36,40 @@ class _Layer:
     the feed-forward's way back, one below the other.
     """
 
-    norm: tuple[Tensor, Tensor]
+    norm: Norm
     into: Tensor
     into_bias: Tensor
     back: Tensor
     back_bias: Tensor
-    norm_2: tuple[Tensor, Tensor] | None = None
+    norm_2: Norm | None = None
     up: Tensor | None = None
     up_bias: Tensor | None = None
     down: Tensor | None = None
     down_bias: Tensor | None = None
+
+    @classmethod
+    def of(cls, layer: DecoderLayer) -> _Layer:
+        """A model's layer; what runs side by side is put side by side."""
+
+        def bias(given: Tensor | None, product: Tensor) -> Tensor:
+            return product.new_zeros(product.shape[1]) if given is None else given
+
+        into_bias, back_bias = bias(layer.into_bias, layer.into), bias(layer.back_bias, layer.back)
+        if layer.norm_2 is None:
+            into, back = torch.cat([layer.into, layer.up], dim=1), torch.cat([layer.back, layer.down])
+            return cls(layer.norm, into, torch.cat([into_bias, layer.up_bias]), back, back_bias + layer.down_bias)
+        return cls(
+            layer.norm,
+            layer.into,
+            into_bias,
+            layer.back,
+            back_bias,
+            layer.norm_2,
+            layer.up,
+            layer.up_bias,
+            layer.down,
+            layer.down_bias,
+        )
 
     def to(self, dtype: torch.dtype) -> _Layer:
         """The same with the products of a type; normalisations stay float32."""
@@ -62,29 +87,21 @@ class FastStep:
     Everything but the matrix products is float32; these are of `product_dtype`.
 
     Args:
-        model: a GPT-2, GPT-Neo or GPT-J language model.
-        layers: its layers' weights.
-        scale: of attention's scores.
-        rotary: cosines and sines `(positions, columns of queries and keys / 2, 2)` of GPT-J's rotation, or None.
+        decoder: the model's weights.
         product_dtype: float32 or bfloat16.
     """
 
-    def __init__(
-        self, model: Any, layers: list[_Layer], scale: float, rotary: Tensor | None, product_dtype: torch.dtype
-    ) -> None:
-        inner = model.transformer
+    def __init__(self, decoder: Decoder, product_dtype: torch.dtype) -> None:
         self.dtype = product_dtype
-        self.layers = [layer.to(product_dtype) for layer in layers]
-        self.scale, self.rotary = scale, rotary
-        self.heads = model.config.num_attention_heads
-        self.width = model.config.hidden_size
-        self.embedding = inner.wte.weight.float()
-        self.positions = inner.wpe.weight.float() if rotary is None else None
-        self.last_norm = (inner.ln_f.weight.float(), inner.ln_f.bias.float())
-        self.epsilon = model.config.layer_norm_epsilon
-        self.head = model.lm_head.weight.t().to(product_dtype)
-        self.head_bias = None if model.lm_head.bias is None else model.lm_head.bias.float()
-        self.stored: list[Tensor] = [self.embedding.new_empty(0, 2 * self.width) for _ in layers]
+        self.layers = [_Layer.of(layer).to(product_dtype) for layer in decoder.layers]
+        self.after, self.scale, self.rotary = decoder.order == "after", decoder.scale, decoder.rotary
+        self.heads, self.width, self.epsilon = decoder.heads, decoder.embedding.shape[1], decoder.epsilon
+        self.embedding = decoder.embedding.float()
+        self.positions = None if decoder.positions is None else decoder.positions.float()
+        self.last_norm = decoder.last_norm
+        self.head = decoder.head.to(product_dtype)
+        self.head_bias = None if decoder.head_bias is None else decoder.head_bias.float()
+        self.stored: list[Tensor] = [self.embedding.new_empty(0, 2 * self.width) for _ in self.layers]
         self.turned: dict[tuple[int, int], Tensor] = {}
         self.kernel = load_kernel("sample.step_kernel") if self.embedding.device.type == "cpu" else None
         self.gelu_table: np.ndarray | None = None
@@ -95,18 +112,8 @@ class FastStep:
     @classmethod
     def of(cls, model: Any, product_dtype: torch.dtype = torch.float32) -> FastStep | None:
         """The step of a model, or None where it is of another kind."""
-        config = model.config
-        if getattr(config, "activation_function", None) not in _GELU:
-            return None
-        kind, layers, rotary = config.model_type, None, None
-        scale = float((config.hidden_size // config.num_attention_heads) ** -0.5)
-        if kind == "gpt2" and config.scale_attn_weights and not config.scale_attn_by_inverse_layer_idx:
-            layers = [_gpt2(h) for h in model.transformer.h]
-        elif kind == "gpt_neo" and config.window_size >= config.max_position_embeddings:
-            layers, scale = [_gpt_neo(h) for h in model.transformer.h], 1.0
-        elif kind == "gptj" and config.rotary_dim == config.hidden_size // config.num_attention_heads:
-            layers, rotary = [_gptj(h) for h in model.transformer.h], _rotation(model)
-        return None if layers is None else cls(model, layers, scale, rotary, product_dtype)
+        decoder = Decoder.of(model)
+        return None if decoder is None else cls(decoder, product_dtype)
 
     def logits(self, tokens: Tensor, rows: Tensor, first_new: int, n_new: int) -> Tensor:
         """As `NextToken.logits`."""
@@ -115,8 +122,8 @@ class FastStep:
         if self.positions is not None:
             x = x + self.positions[place]
         for number, layer in enumerate(self.layers):
-            normed = functional.layer_norm(x, (self.width,), *layer.norm, self.epsilon).to(self.dtype)
-            mixed = torch.addmm(layer.into_bias, normed, self._turned(number, place))
+            read = x.to(self.dtype) if self.after else self._normed(x, layer.norm)
+            mixed = torch.addmm(layer.into_bias, read, self._turned(number, place))
             attended = self._attend(number, mixed[:, : 3 * self.width], rows, first_new, n_new)
             if layer.norm_2 is None:
                 wide = self._gelu(mixed[:, 3 * self.width :])
@@ -125,12 +132,19 @@ class FastStep:
             assert layer.up is not None and layer.up_bias is not None
             assert layer.down is not None and layer.down_bias is not None
             x = x + torch.addmm(layer.back_bias, attended, layer.back)
-            normed = functional.layer_norm(x, (self.width,), *layer.norm_2, self.epsilon).to(self.dtype)
-            wide = self._gelu(torch.addmm(layer.up_bias, normed, layer.up))
-            x = x + torch.addmm(layer.down_bias, wide, layer.down)
-        x = functional.layer_norm(x, (self.width,), *self.last_norm, self.epsilon)
+            if self.after:
+                x = functional.layer_norm(x, (self.width,), *layer.norm, self.epsilon)
+            read = x.to(self.dtype) if self.after else self._normed(x, layer.norm_2)
+            x = x + torch.addmm(layer.down_bias, self._gelu(torch.addmm(layer.up_bias, read, layer.up)), layer.down)
+            if self.after:
+                x = functional.layer_norm(x, (self.width,), *layer.norm_2, self.epsilon)
+        if self.last_norm is not None:
+            x = functional.layer_norm(x, (self.width,), *self.last_norm, self.epsilon)
         out = (x.to(self.dtype) @ self.head).float()
         return out if self.head_bias is None else out + self.head_bias
+
+    def _normed(self, x: Tensor, norm: Norm) -> Tensor:
+        return functional.layer_norm(x, (self.width,), *norm, self.epsilon).to(self.dtype)
 
     def _gelu(self, x: Tensor) -> Tensor:
         """The activation of `(b, width)` numbers."""
@@ -192,65 +206,6 @@ def grown(stored: Tensor, rows: int) -> Tensor:
     return fresh
 
 
-def _norm(module: Any) -> tuple[Tensor, Tensor]:
-    return module.weight, module.bias
-
-
 def _bits(x: Tensor) -> np.ndarray:
     """The bits of bfloat16 numbers, uint16 of the same shape, in the same memory."""
     return x.view(torch.int16).numpy().view(np.uint16)
-
-
-def _gpt2(layer: Any) -> _Layer:
-    attention, feed = layer.attn, layer.mlp  # their weights are (in, out) already
-    return _Layer(
-        _norm(layer.ln_1),
-        attention.c_attn.weight,
-        attention.c_attn.bias,
-        attention.c_proj.weight,
-        attention.c_proj.bias,
-        _norm(layer.ln_2),
-        feed.c_fc.weight,
-        feed.c_fc.bias,
-        feed.c_proj.weight,
-        feed.c_proj.bias,
-    )
-
-
-def _gpt_neo(layer: Any) -> _Layer:
-    attention, feed = layer.attn.attention, layer.mlp
-    into = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]).t().contiguous()
-    return _Layer(
-        _norm(layer.ln_1),
-        into,
-        into.new_zeros(into.shape[1]),
-        attention.out_proj.weight.t(),
-        attention.out_proj.bias,
-        _norm(layer.ln_2),
-        feed.c_fc.weight.t(),
-        feed.c_fc.bias,
-        feed.c_proj.weight.t(),
-        feed.c_proj.bias,
-    )
-
-
-def _gptj(layer: Any) -> _Layer:
-    attention, feed = layer.attn, layer.mlp
-    parts = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight, feed.fc_in.weight]
-    into = torch.cat(parts).t().contiguous()
-    bias = torch.cat([into.new_zeros(into.shape[1] - len(feed.fc_in.bias)), feed.fc_in.bias])
-    back = torch.cat([attention.out_proj.weight, feed.fc_out.weight], dim=1).t().contiguous()
-    return _Layer(_norm(layer.ln_1), into, bias, back, feed.fc_out.bias)
-
-
-def _rotation(model: Any) -> Tensor:
-    """Cosine and sine of each position's angle for each pair of columns of queries and keys, `(positions, w, 2)`.
-
-    Su et al., arXiv:2104.09864; the angles are those of transformers' GPT-J, the same for every head.
-    """
-    config = model.config
-    pairs = config.rotary_dim // 2
-    angles = model.transformer.h[0].attn.embed_positions  # sines, then cosines: (positions, 2 * pairs)
-    turn = torch.stack([angles[:, pairs:], angles[:, :pairs]], dim=-1)
-    weight = model.transformer.wte.weight
-    return turn.repeat(1, 2 * config.num_attention_heads, 1).float().to(weight.device)

@@ -87,11 +87,11 @@ class NextToken:
         self.model = checkpoint.model
         self.device = next(self.model.parameters()).device
         self.denoising = checkpoint.architecture.objective == "denoising"
-        self.stored = checkpoint.architecture.has_cache
         config = self.model.config
         self.n_layers = config.decoder_layers if self.denoising else config.num_hidden_layers
         self.store = Store(self.n_layers)
-        self.fast = self._faster_way() if self.stored and not self.denoising else None
+        self.fast = None if self.denoising else self._faster_way()
+        self.stored = checkpoint.architecture.has_cache or self.fast is not None
         self._encoded: tuple[Tensor, list[tuple[Tensor, Tensor]]] | None = None
 
     @property

@@ -1,6 +1,6 @@
 """What each architecture is trained to do, as a loss over batches of token ids.
 
-* causal: the next token. Exact likelihood.
+* causal: the next token, every distinct beginning of a batch computed once. Exact likelihood.
 * denoising (BART): the decoder rewrites the whole sequence from a source in which spans are one `<mask>` each. The
   share masked is uniform on [0, 1], and in half of the examples the source is a single `<mask>`: on that source the
   decoder is an exact generative model, which is what is validated and sampled; the other half teaches infilling. (BART
@@ -30,6 +30,7 @@ from matgen.fitting import Batch, Loss, TokenTable
 from matgen.models.blank import steps_from
 from matgen.models.canvas import choose_hidden, choose_places, collapse_runs, token_places
 from matgen.tokenizer import BLANK, BOS, EOS, MASK, PAD
+from matgen.train.shared_beginnings import SharedBeginnings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,20 +49,18 @@ class Objective:
         train: the training loss.
         validate: the loss whose mean over held-out formulas is reported, in nats a formula.
         figure: `exact`, `bound` (the likelihood is at least that good) or `control` (not a likelihood).
+        wrap: puts a model into the module that the losses call.
     """
 
     train: Loss
     validate: Loss
     figure: str
+    wrap: Callable[[nn.Module], nn.Module] = lambda model: model
 
 
 def causal_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Sum of -ln p(token | tokens before) over the batch; `<bos>` is given, `<eos>` is predicted."""
-    ids, _ = batch
-    # Padding is on the right, where causal attention never looks: attention is faster without a mask, and transformers
-    # warns of a forgotten one unless the padding is written as another token.
-    logits = model(input_ids=ids.masked_fill(ids == PAD, EOS)).logits  # (B, L, V)
-    return _cross_entropy(logits[:, :-1], _targets(ids[:, 1:]))
+    """Sum of -ln p(token | tokens before) over the batch, of a model in `SharedBeginnings`."""
+    return model(batch[0])
 
 
 def denoising_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -101,7 +100,7 @@ def fixed_rate_loss(model: nn.Module, batch: Batch, generator: torch.Generator) 
 
 
 OBJECTIVES: dict[str, Objective] = {
-    "causal": Objective(causal_loss, causal_loss, "exact"),
+    "causal": Objective(causal_loss, causal_loss, "exact", SharedBeginnings),
     "denoising": Objective(denoising_loss, from_nothing_loss, "exact"),
     "blank": Objective(insertion_loss, insertion_loss, "bound"),
     "masked": Objective(order_agnostic_loss, order_agnostic_loss, "bound"),

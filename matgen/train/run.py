@@ -138,7 +138,8 @@ def train_model(
         return validation_figure(tables[name], objective, extra)
 
     model = build_model(plan.model, plan.preset, plan.notation, seed=plan.settings.seed)
-    fitter = Fitter(model, tables["train"], objective.train, figure("valid"), out, plan.settings, progress)
+    learner = objective.wrap(model)
+    fitter = Fitter(learner, tables["train"], objective.train, figure("valid"), out, plan.settings, progress)
     # A run that ended before its first save starts again, under its own plan.
     result = fitter.run(resume=resume and (out / "training" / "latest.json").is_file())
     if result.interrupted or not fitter.accelerator.is_main_process:
@@ -159,9 +160,9 @@ def train_model(
     if "test" in tables:
         import torch
 
-        model.eval()
+        learner.eval()
         with torch.no_grad():
-            metrics["test_nats"] = round(figure("test")(model), 4)
+            metrics["test_nats"] = round(figure("test")(learner), 4)
     metadata = _metadata(plan, dataset, parts, objective_name, histogram, metrics)
     save_checkpoint(out, model, metadata, card=model_card(metadata))
     return result

@@ -30,7 +30,9 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             settings = FitSettings(batch_size=32, epochs=60, precision="fp32", learning_rate=1e-3)
             network = build_model(key, "tiny", "expanded", seed=0)
             better = itertools.count(0, -1)  # ever better, so that the last weights are kept
-            Fitter(network, table, objective.train, lambda model: float(next(better)), out, settings).run()
+            Fitter(
+                objective.wrap(network), table, objective.train, lambda model: float(next(better)), out, settings
+            ).run()
             histogram = length_histogram(table.lengths.numpy())
             save_checkpoint(out, network, {"architecture": key, "notation": "expanded", "length_histogram": histogram})
         return out

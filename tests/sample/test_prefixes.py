@@ -159,7 +159,7 @@ def test_random_numbers_are_streams_of_their_own() -> None:
     assert all(abs(np.corrcoef(a, b)[0, 1]) < 0.15 for a, b in itertools.combinations(streams, 2))
 
 
-@pytest.mark.parametrize("key", ["gpt2", "gptneo", "gptj"])
+@pytest.mark.parametrize("key", ["gpt", "gpt2", "gptneo", "gptj"])
 @pytest.mark.parametrize("with_numba", [True, False])
 def test_the_step_written_out_gives_the_models_logits(checkpoints, key: str, with_numba: bool, monkeypatch) -> None:
     if not with_numba:

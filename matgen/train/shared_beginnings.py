@@ -1,0 +1,138 @@
+"""The next-token loss of a batch with every distinct beginning computed once.
+
+Formulas of a batch begin alike: the first token is one of some eighty elements, the second often agrees too. In a model
+that writes from left to right, what is computed at a token depends on the tokens before it alone, so sequences that
+begin alike share it. A batch is a tree of its distinct beginnings; all products run over the nodes of that tree
+(256 formulas of `hybrid-pure`: 5.1 a formula instead of 8.2 tokens; counted: 2.7 instead of 5.4). Loss and gradient are
+those of the batch, exactly; under dropout, sequences share the noise of what they share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from matgen.models.decoder import Decoder, DecoderLayer, Norm
+from matgen.tokenizer import PAD
+from matgen.train.shared_operations import add_dropped, attention, gelu
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BeginningTree:
+    """The distinct beginnings of a batch of sequences.
+
+    Attributes:
+        node: int64 `(B, L)`, the beginning of each sequence that ends at each of its first `L` tokens.
+        token: int64 `(N,)`, the last token of each beginning.
+        place: int64 `(N,)`, its position.
+        row: int64 `(N,)`, where in the flattened `(B, L)` a beginning is found, first of all.
+    """
+
+    node: Tensor
+    token: Tensor
+    place: Tensor
+    row: Tensor
+
+    @cached_property
+    def above(self) -> Tensor:
+        """The beginnings of each beginning, itself at its place, int64 `(N, L)`; what follows means nothing."""
+        return self.node[self.row // self.node.shape[1]]
+
+    @classmethod
+    def of(cls, ids: Tensor) -> BeginningTree:
+        """The tree of sequences `(B, L)`, right-padded."""
+        b, length = ids.shape
+        node = torch.empty_like(ids)
+        group = torch.zeros(b, dtype=torch.long, device=ids.device)
+        n, span = 0, int(ids.max()) + 1
+        firsts = []
+        every = torch.arange(b, device=ids.device)
+        for place in range(length):
+            distinct, group = torch.unique(group * span + ids[:, place], return_inverse=True)
+            node[:, place] = n + group
+            n += len(distinct)
+            first = torch.full((len(distinct),), b, device=ids.device).scatter_reduce(0, group, every, "amin")
+            firsts.append(first * length + place)
+        row = torch.cat(firsts)
+        return cls(node, ids.flatten()[row], row % length, row)
+
+
+class SharedBeginnings(nn.Module):
+    """A causal model whose forward pass is the loss of a batch.
+
+    Args:
+        model: a GPT, GPT-2, GPT-Neo or GPT-J language model of transformers; its parameters are shared.
+
+    Raises:
+        ValueError: it is another kind of model; `SharedBeginnings.fits` tells.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        if not self.fits(model):
+            raise ValueError(f"{type(model).__name__} does not write from left to right")
+        self.model = model
+
+    @staticmethod
+    def fits(model: nn.Module) -> bool:
+        """Whether a model can be trained this way."""
+        return Decoder.of(model) is not None
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Sum of -ln p(token | tokens before) over sequences, a scalar; `<bos>` is given, `<eos>` is predicted.
+
+        Args:
+            ids: int64 `(B, L)`, `<bos> tokens <eos> <pad> ...`.
+        """
+        targets = ids[:, 1:]
+        # A beginning that ends with padding would be one more node for nothing.
+        tree = BeginningTree.of(ids[:, :-1])
+        log_prob = self._logits(tree).float().log_softmax(-1)
+        of_target = log_prob.view(-1)[tree.node * log_prob.shape[1] + targets]
+        return -of_target.masked_fill(targets == PAD, 0.0).sum()
+
+    def _logits(self, tree: BeginningTree) -> Tensor:
+        """Logits after each beginning, `(N, vocabulary)`."""
+        decoder = Decoder.of(self.model)
+        assert decoder is not None
+        embedding_dropout, attention_dropout, dropout = (p * self.training for p in decoder.dropout)
+        x = functional.embedding(tree.token, decoder.embedding)
+        if decoder.positions is not None:
+            x = x + functional.embedding(tree.place, decoder.positions)
+        x = functional.dropout(x, embedding_dropout) if embedding_dropout else x
+
+        def norm(x: Tensor, weights: Norm) -> Tensor:
+            return functional.layer_norm(x, (x.shape[1],), *weights, decoder.epsilon)
+
+        def attend(layer: DecoderLayer, x: Tensor) -> Tensor:
+            mixed = functional.linear(x, layer.into.t(), layer.into_bias)
+            attended = attention(mixed, tree, decoder.heads, decoder.scale, decoder.rotary, attention_dropout)
+            return functional.linear(attended, layer.back.t(), layer.back_bias)
+
+        for layer in decoder.layers:
+            if layer.norm_2 is None:
+                normed = norm(x, layer.norm)
+                x = add_dropped(x, attend(layer, normed), dropout)
+                x = add_dropped(x, _feed_forward(layer, normed), dropout)
+            elif decoder.order == "before":
+                x = add_dropped(x, attend(layer, norm(x, layer.norm)), dropout)
+                x = add_dropped(x, _feed_forward(layer, norm(x, layer.norm_2)), dropout)
+            else:
+                x = norm(add_dropped(x, attend(layer, x), dropout), layer.norm)
+                x = norm(add_dropped(x, _feed_forward(layer, x), dropout), layer.norm_2)
+        if decoder.last_norm is not None:
+            x = norm(x, decoder.last_norm)
+        return functional.linear(x, decoder.head.t(), decoder.head_bias)
+
+
+def _feed_forward(layer: DecoderLayer, x: Tensor) -> Tensor:
+    wide = gelu(functional.linear(x, layer.up.t(), layer.up_bias))
+    return functional.linear(wide, layer.down.t(), layer.down_bias)

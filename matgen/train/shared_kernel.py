@@ -1,0 +1,160 @@
+"""Parts of a training step on the CPU, compiled by numba. Where numba is missing, or on a GPU, torch does them.
+
+torch's attention is made for long sequences, its dropout for one random number at a time. Here each beginning attends
+over its own tokens where they lie, and a random bit pattern is made from a counter where it is needed, so that the
+backward pass makes it again instead of keeping it.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+_SETTINGS = {"nogil": True, "cache": True, "boundscheck": False, "error_model": "numpy"}
+
+
+@numba.njit(inline="always", **_SETTINGS)
+def _random_16_bits(seed, counter):
+    """16 random bits from a seed and a counter (the mixer `lowbias32` of Wellons' hash-prospector, upper half)."""
+    z = np.uint32(counter) ^ seed
+    z = np.uint32((z ^ (z >> np.uint32(16))) * np.uint32(0x7FEB352D))
+    z = np.uint32((z ^ (z >> np.uint32(15))) * np.uint32(0x846CA68B))
+    return z >> np.uint32(16)
+
+
+@numba.njit(fastmath=True, **_SETTINGS)
+def drop_and_add(x, y, dropped, scale, seed, start, stop, out):
+    """Write `out = x + scale * y`, with random elements of `y` left out.
+
+    Args:
+        x, y, out: float32, flat; `x` may be empty for nothing to add to.
+        dropped: uint32, how many of 65,536 elements are left out in the mean.
+        scale: of what stays.
+        seed: uint32; the same seed leaves out the same elements.
+        start, stop: elements to write.
+    """
+    if len(x):
+        for i in range(start, stop):
+            kept = scale if _random_16_bits(seed, i) >= dropped else np.float32(0.0)
+            out[i] = x[i] + kept * y[i]
+    else:
+        for i in range(start, stop):
+            kept = scale if _random_16_bits(seed, i) >= dropped else np.float32(0.0)
+            out[i] = kept * y[i]
+
+
+@numba.njit(fastmath=True, **_SETTINGS)
+def turn(mixed, angle, place, back, first_head, last_head):
+    """Turn queries and keys in place by the angle of their position, or back.
+
+    Args:
+        mixed: float32 `(N, 3, heads, d)`.
+        angle: float32 `(positions, d / 2, 2)`, cosines and sines; empty for no turn.
+        place: int64 `(N,)`.
+        back: whether to turn the other way.
+        first_head, last_head: of the heads to turn, the last not included.
+    """
+    if len(angle) == 0:
+        return
+    for i in range(len(mixed)):
+        for part in range(2):
+            for h in range(first_head, last_head):
+                vector = mixed[i, part, h]
+                for pair in range(angle.shape[1]):
+                    cosine, sine = angle[place[i], pair, 0], angle[place[i], pair, 1]
+                    if back:
+                        sine = -sine
+                    even, odd = vector[2 * pair], vector[2 * pair + 1]
+                    vector[2 * pair] = even * cosine - odd * sine
+                    vector[2 * pair + 1] = odd * cosine + even * sine
+
+
+@numba.njit(fastmath=True, **_SETTINGS)
+def attend(mixed, above, place, scale, dropped, seed, first_head, last_head, weight, out):
+    """Write the attention of each beginning's last token over its tokens, and its weights before dropout.
+
+    Args:
+        mixed: float32 `(N, 3, heads, d)`, queries, keys and values.
+        above: int64 `(N, L)`, the beginnings that end at each token of a beginning, itself last.
+        place: int64 `(N,)`, position of its last token.
+        scale: of the scores.
+        dropped, seed: of the dropout, as for `drop_and_add`.
+        first_head, last_head: of the heads to write, the last not included.
+        weight: float32 `(N, heads, L)`, written.
+        out: float32 `(N, heads, d)`, written.
+    """
+    n, length = above.shape
+    heads, d = mixed.shape[2], mixed.shape[3]
+    kept = np.float32(65536.0) / np.float32(65536 - dropped)
+    for i in range(n):
+        for h in range(first_head, last_head):
+            query, highest = mixed[i, 0, h], np.float32(-np.inf)
+            for j in range(place[i] + 1):
+                key, dot = mixed[above[i, j], 1, h], np.float32(0.0)
+                for x in range(d):
+                    dot += query[x] * key[x]
+                weight[i, h, j] = dot * scale
+                highest = max(highest, dot * scale)
+            total = np.float32(0.0)
+            for j in range(place[i] + 1):
+                weight[i, h, j] = np.exp(weight[i, h, j] - highest)
+                total += weight[i, h, j]
+            answer = out[i, h]
+            for x in range(d):
+                answer[x] = 0.0
+            for j in range(place[i] + 1):
+                weight[i, h, j] /= total
+                if dropped and _random_16_bits(seed, (i * heads + h) * length + j) < dropped:
+                    continue
+                share, value = weight[i, h, j] * kept, mixed[above[i, j], 2, h]
+                for x in range(d):
+                    answer[x] += share * value[x]
+
+
+@numba.njit(fastmath=True, **_SETTINGS)
+def attend_backward(grad, mixed, weight, above, place, scale, dropped, seed, first_head, last_head, grad_mixed):
+    """Add the gradient of queries, keys and values of `attend` to `grad_mixed`.
+
+    Args:
+        grad: float32 `(N, heads, d)`, of what `attend` wrote.
+        grad_mixed: float32 `(N, 3, heads, d)`, zero before.
+    """
+    n, length = above.shape
+    heads, d = mixed.shape[2], mixed.shape[3]
+    kept = np.float32(65536.0) / np.float32(65536 - dropped)
+    of_weight = np.empty(length, dtype=np.float32)
+    for i in range(n):
+        for h in range(first_head, last_head):
+            incoming, query, of_query = grad[i, h], mixed[i, 0, h], grad_mixed[i, 0, h]
+            mean = np.float32(0.0)
+            for j in range(place[i] + 1):
+                of_weight[j] = 0.0
+                if dropped and _random_16_bits(seed, (i * heads + h) * length + j) < dropped:
+                    continue
+                value, of_value = mixed[above[i, j], 2, h], grad_mixed[above[i, j], 2, h]
+                share, dot = weight[i, h, j] * kept, np.float32(0.0)
+                for x in range(d):
+                    dot += incoming[x] * value[x]
+                    of_value[x] += share * incoming[x]
+                of_weight[j] = dot * kept
+                mean += weight[i, h, j] * of_weight[j]
+            for j in range(place[i] + 1):
+                score = weight[i, h, j] * (of_weight[j] - mean) * scale
+                key, of_key = mixed[above[i, j], 1, h], grad_mixed[above[i, j], 1, h]
+                for x in range(d):
+                    of_query[x] += score * key[x]
+                    of_key[x] += score * query[x]
+
+
+@numba.njit(**_SETTINGS)
+def look_up(x, table, start, stop, out):
+    """Write the values of a function of bfloat16 numbers, given by their bits, from a table of all 65,536."""
+    for i in range(start, stop):
+        out[i] = table[x[i]]
+
+
+@numba.njit(**_SETTINGS)
+def look_up_times(x, table, grad, start, stop, out):
+    """The same times `grad`; table, `grad` and `out` are float32."""
+    for i in range(start, stop):
+        out[i] = table[x[i]] * grad[i]

@@ -1,0 +1,195 @@
+"""What training over shared beginnings does between its matrix products, with gradients: attention, dropout, GELU.
+
+On a CPU with numba these are compiled loops (`shared_kernel`), spread over torch's threads; elsewhere torch's own
+functions give the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from matgen.compiled import load_kernel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MOST_THREADS = 64
+
+
+def kernel_for(device: torch.device) -> Any | None:
+    """The compiled loops, None where torch does their work."""
+    return load_kernel("train.shared_kernel") if device.type == "cpu" else None
+
+
+def attention(mixed: Tensor, tree: Any, heads: int, scale: float, rotary: Tensor | None, dropout: float) -> Tensor:
+    """Attention of each beginning's last token over its tokens, `(N, width)`.
+
+    Args:
+        mixed: `(N, 3 * width)`, queries, keys and values.
+        tree: a `BeginningTree` of N beginnings.
+        heads: of attention.
+        scale: of the scores.
+        rotary: as `Decoder.rotary`.
+        dropout: probability that a weight of attention is left out.
+    """
+    if (kernel := kernel_for(mixed.device)) is not None:
+        return _Attention.apply(mixed, tree, heads, scale, rotary, dropout, kernel)
+    width = mixed.shape[1] // 3
+    if rotary is not None:
+        turned = _turn(mixed[:, : 2 * width], rotary[tree.place].to(mixed.dtype))
+        mixed = torch.cat([turned, mixed[:, 2 * width :]], dim=1)
+    b, length = tree.node.shape
+    rows = mixed.index_select(0, tree.node.flatten()).view(b, length, 3, heads, width // heads)
+    query, key, value = rows.permute(2, 0, 3, 1, 4)
+    out = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, dropout_p=dropout)
+    return out.transpose(1, 2).reshape(b * length, width).index_select(0, tree.row)
+
+
+def add_dropped(x: Tensor, y: Tensor, dropout: float) -> Tensor:
+    """`x + y` with elements of `y` left out at random, and the rest scaled up to make up for them."""
+    if not dropout:
+        return x + y
+    if (kernel := kernel_for(x.device)) is not None and x.dtype == torch.float32:
+        return _AddDropped.apply(x, y, dropout, kernel)
+    return x + functional.dropout(y, dropout)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """GELU by its tanh approximation (Hendrycks and Gimpel, arXiv:1606.08415)."""
+    if x.dtype == torch.bfloat16 and (kernel := kernel_for(x.device)) is not None:
+        return _Gelu.apply(x, kernel)
+    return functional.gelu(x, approximate="tanh")
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, mixed: Tensor, tree: Any, heads: int, scale: float, rotary: Any, dropout: float, kernel: Any
+    ) -> Tensor:
+        n, width = len(mixed), mixed.shape[1] // 3
+        by_head = mixed.float().clone() if mixed.dtype == torch.float32 else mixed.float()
+        parts = by_head.numpy().reshape(n, 3, heads, width // heads)
+        pairs = width // heads // 2
+        angle = np.empty((0, 0, 2), np.float32) if rotary is None else rotary[:, :pairs].numpy()
+        above, place = tree.above.numpy(), tree.place.numpy()
+        weight = np.empty((n, heads, above.shape[1]), np.float32)
+        out = torch.empty(n, width)
+        seed, dropped = _seed() if dropout else np.uint32(0), _of_65536(dropout)
+
+        def work(first: int, last: int) -> None:
+            kernel.turn(parts, angle, place, False, first, last)
+            answer = out.numpy().reshape(n, heads, -1)
+            kernel.attend(parts, above, place, np.float32(scale), dropped, seed, first, last, weight, answer)
+
+        _spread(work, heads)
+        ctx.kept = (parts, weight, above, place, np.float32(scale), dropped, seed, angle, mixed.dtype, kernel)
+        return out.to(mixed.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        parts, weight, above, place, scale, dropped, seed, angle, dtype, kernel = ctx.kept
+        n, _, heads, d = parts.shape
+        grad = grads[0].float().contiguous().numpy().reshape(n, heads, d)
+        result = torch.zeros(n, 3 * heads * d)
+        of_parts = result.numpy().reshape(parts.shape)
+
+        def work(first: int, last: int) -> None:
+            kernel.attend_backward(grad, parts, weight, above, place, scale, dropped, seed, first, last, of_parts)
+            kernel.turn(of_parts, angle, place, True, first, last)
+
+        _spread(work, heads)
+        return result.to(dtype), None, None, None, None, None, None
+
+
+class _AddDropped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, dropout: float, kernel: Any) -> Tensor:
+        ctx.kept = (dropout, _seed(), y.dtype, kernel)
+        return _drop_and_add(x, y, *ctx.kept)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        dropout, seed, dtype, kernel = ctx.kept
+        return grads[0], _drop_and_add(None, grads[0], dropout, seed, dtype, kernel).to(dtype), None, None
+
+
+def _drop_and_add(x: Tensor | None, y: Tensor, dropout: float, seed: np.uint32, _: Any, kernel: Any) -> Tensor:
+    first = np.empty(0, np.float32) if x is None else x.contiguous().numpy().ravel()
+    second, out = y.float().contiguous().numpy().ravel(), torch.empty(y.shape)
+    dropped = _of_65536(dropout)
+    scale, flat = np.float32(65536 / (65536 - int(dropped))), out.numpy().ravel()
+    _spread(lambda start, stop: kernel.drop_and_add(first, second, dropped, scale, seed, start, stop, flat), y.numel())
+    return out
+
+
+class _Gelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Any) -> Tensor:
+        bits, out = _bits(x.contiguous()), torch.empty(x.shape, dtype=x.dtype)
+        flat, written, table = bits.ravel(), _bits(out).ravel(), _gelu_tables()[0]
+        _spread(lambda start, stop: kernel.look_up(flat, table, start, stop, written), x.numel())
+        ctx.kept = (flat, kernel)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        flat, kernel = ctx.kept
+        grad, result = grads[0].float().contiguous(), torch.empty(grads[0].shape)
+        incoming, written, table = grad.numpy().ravel(), result.numpy().ravel(), _gelu_tables()[1]
+        _spread(lambda start, stop: kernel.look_up_times(flat, table, incoming, start, stop, written), result.numel())
+        return result.to(grads[0].dtype), None
+
+
+@cache
+def _gelu_tables() -> tuple[np.ndarray, np.ndarray]:
+    """Of every bfloat16 number its GELU, as bits, and the derivative, float32."""
+    every = torch.arange(1 << 16).to(torch.int16).view(torch.bfloat16)
+    values = functional.gelu(every, approximate="tanh")
+    at = every.float().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(functional.gelu(at, approximate="tanh").sum(), at)
+    return _bits(values).copy(), slope.numpy().copy()
+
+
+def _bits(x: Tensor) -> np.ndarray:
+    """The bits of bfloat16 numbers, uint16 of the same shape, in the same memory."""
+    return x.detach().view(torch.int16).numpy().view(np.uint16)
+
+
+def _of_65536(probability: float) -> np.uint32:
+    return np.uint32(round(probability * 65536))
+
+
+def _seed() -> np.uint32:
+    """A seed of the noise, from torch's own generator."""
+    return np.uint32(int(torch.randint(2**32, ())))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_MOST_THREADS)
+
+
+def _spread(work: Callable[[int, int], None], n: int) -> None:
+    """Do the work from 0 to n in as many parts as torch has threads."""
+    threads = min(torch.get_num_threads(), _MOST_THREADS, n)
+    cuts = [n * i // threads for i in range(threads + 1)]
+    jobs = [_pool().submit(work, *part) for part in itertools.pairwise(cuts[1:])]
+    work(cuts[0], cuts[1])
+    for job in jobs:
+        job.result()
+
+
+def _turn(columns: Tensor, angle: Tensor) -> Tensor:
+    """Pairs of columns `(N, 2 * pairs)` turned by cosines and sines `(N, pairs, 2)`."""
+    even, odd = columns.unflatten(1, (-1, 2)).unbind(-1)
+    cosine, sine = angle.unbind(-1)
+    return torch.stack([even * cosine - odd * sine, odd * cosine + even * sine], dim=-1).flatten(1)

@@ -39,6 +39,10 @@ Accept = Callable[[CompositionBatch], np.ndarray]
 
 PRECISIONS = ("auto", "bf16", "fp32")
 
+QUICK_TOKENS = 5
+"""Longest draws of models that write in any order whose `log_prob` is summed over all orders: up to here that takes no
+more canvases than `N_MC` random orders do."""
+
 
 @dataclass(frozen=True)
 class SampleBlock:
@@ -51,8 +55,8 @@ class SampleBlock:
         formulas: object `(b,)`, reduced formulas; an unfinished sequence is its tokens and an ellipsis, unreadable on
             purpose.
         log_prob: float64 `(b,)`, ln probability of the canonical sequence of the composition under the model (at
-            temperature 1, nothing cut off or masked); for models that write in any order summed over the orders, as
-            `Likelihood.summed` does; NaN where unfinished.
+            temperature 1, nothing cut off or masked); for models that write in any order summed over the orders,
+            exactly up to `QUICK_TOKENS` tokens, else estimated (`Likelihood.summed`); NaN where unfinished.
         canonical: bool `(b,)`, True where the sequence drawn was the canonical one.
         keys: uint64 `(b, 2)`, keys of the compositions, zero where unfinished.
         trace: object `(b,)`, the canvases of each sample's steps as text, where they were asked for.
@@ -322,7 +326,7 @@ class Sampler:
         _, first, place = np.unique(batch.keys(), axis=0, return_index=True, return_inverse=True)
         distinct = batch[first]
         if self._prefixes is None:
-            return self.likelihood.summed(distinct)[place.ravel()]
+            return self.likelihood.summed(distinct, exact_tokens=QUICK_TOKENS)[place.ravel()]
         value = np.full(len(distinct), -np.inf)
         fits = np.flatnonzero(sequence_lengths(distinct, self.notation) <= MAX_POSITIONS - 2)
         ids, _ = encode(distinct[fits], self.notation)

@@ -73,28 +73,31 @@ class Likelihood:
         orders = self.orders
         return self._of(batch, lambda ids: orders.bound(ids, N_MC) + self.length_log_prob(ids))
 
-    def summed(self, batch: CompositionBatch, *, n_mc: int = N_MC) -> np.ndarray:
+    def summed(self, batch: CompositionBatch, *, n_mc: int = N_MC, exact_tokens: int = EXACT_TOKENS) -> np.ndarray:
         """The same, summed over the orders of writing for the models that have them, float64 `(n,)`.
 
-        Exact up to `EXACT_TOKENS` tokens; beyond, estimated from `n_mc` random orders: an unbiased estimate of the
-        probability, so a lower bound on its logarithm in the mean.
+        Exact up to `exact_tokens` tokens; beyond, estimated from `n_mc` random orders (the same ones for all sequences
+        of a length): an unbiased estimate of the probability, so a lower bound on its logarithm in the mean.
         """
         if self.orders is None:
             return self._sharing(batch) if len(batch) >= _FEWEST_SHARING else self.of(batch)
-        return self._of(batch, lambda ids: self.over_orders(ids, n_mc=n_mc))
+        return self._of(batch, lambda ids: self.over_orders(ids, n_mc=n_mc, exact_tokens=exact_tokens))
 
-    def over_orders(self, ids: Tensor, *, n_mc: int, last: Tensor | None = None) -> Tensor:
+    def over_orders(
+        self, ids: Tensor, *, n_mc: int, last: Tensor | None = None, exact_tokens: int = EXACT_TOKENS
+    ) -> Tensor:
         """Ln probability over the orders of writing that end with the tokens in `last`, float64 `(b,)`.
 
         Args:
             ids: int64 `(b, length)`, `<bos> tokens <eos>`, all equally long, of a model that writes in any order.
             n_mc: random orders where there are too many to sum.
             last: bool `(b, length)`, by default every order counts.
+            exact_tokens: longest sequences whose orders are all summed.
         """
         assert self.orders is not None
         if math.isinf(self.length_log_prob(ids)):
             return torch.full((len(ids),), -torch.inf, dtype=torch.float64, device=self.device)
-        short = ids.shape[1] - 2 <= EXACT_TOKENS
+        short = ids.shape[1] - 2 <= exact_tokens
         over = self.orders.exact(ids, last=last) if short else self.orders.sampled(ids, n_mc, last=last)
         return over + self.length_log_prob(ids)
 

@@ -27,9 +27,8 @@ from matgen.files import read_json, whole_file, write_json
 from matgen.references import KeySet
 from matgen.sample.collect import BUDGET, Collector
 from matgen.sample.decoding import Decoding
-from matgen.sample.engine import SampleBlock, Sampler
+from matgen.sample.engine import QUICK_TOKENS, SampleBlock, Sampler
 from matgen.sample.likelihood import N_MC
-from matgen.sample.orders import EXACT_TOKENS
 from matgen.sample.outputs import claim
 from matgen.sample.processes import Processes
 from matgen.versions import versions
@@ -156,7 +155,7 @@ def sample_to_file(
             "formulas_per_second": round((collector.tally.drawn - run.drawn_before) / max(seconds, 1e-9), 1),
             "log_prob": "nats, of the canonical sequence"
             + (
-                f", summed over orders: exact up to {EXACT_TOKENS} tokens, then estimated from {N_MC}"
+                f", summed over orders: exact up to {QUICK_TOKENS} tokens, then estimated from {N_MC}"
                 if sampler.checkpoint.architecture.any_order
                 else ""
             ),

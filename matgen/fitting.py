@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 
 from matgen.errors import CheckpointError, OptionError, OutputError
 from matgen.files import read_json, write_json, write_text
+from matgen.processes import Processes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -100,6 +101,10 @@ class TokenTable:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def share(self, rank: int, count: int) -> TokenTable:
+        """The rows that are one process's of `count`: `rank`, `rank + count` ..."""
+        return TokenTable(self.ids[rank::count].contiguous(), self.lengths[rank::count].contiguous())
 
     def to(self, device: torch.device) -> TokenTable:
         """The table on another device."""
@@ -190,12 +195,14 @@ class Fitter:
 
         self.settings, self.folder, self.progress = settings, Path(folder), progress
         self.loss, self.validate = loss, validate
+        self.processes = Processes()  # before accelerate's, which would look for a GPU
         log_with: Any = list(settings.trackers) or None
         self.accelerator = Accelerator(log_with=log_with, project_dir=str(self.folder / "training"))
         self.lengths = train.lengths.numpy()
         self.mean_length = float(self.lengths.mean())
         self.device = self.accelerator.device
-        self.train = train.to(self.device)
+        # Every process holds the examples that are its own.
+        self.train = train.share(self.processes.rank, self.processes.count).to(self.device)
         self.raw_model = model.to(self.device)
         self.optimizer = _adamw(self.raw_model, settings, fused=self.device.type in ("cpu", "cuda"))
         self.model, self.prepared_optimizer = self.accelerator.prepare(self.raw_model, self.optimizer)
@@ -205,7 +212,7 @@ class Fitter:
     @property
     def steps_per_epoch(self) -> int:
         """Updates a pass over the training set."""
-        return math.ceil(len(self.train) / self.settings.batch_size)
+        return math.ceil(len(self.lengths) / self.settings.batch_size)
 
     def run(self, *, resume: bool = False) -> FitResult:
         """Train to the end of the budget, to an early stop or to an interrupt (Ctrl-C, SIGTERM).
@@ -224,8 +231,9 @@ class Fitter:
             stopped_early = self._loop(interrupted)
             if self.settings.trackers:
                 self.accelerator.end_training()
-        was_interrupted = interrupted.is_set() and not stopped_early and not self.state.finished
+        was_interrupted = not stopped_early and not self.state.finished
         if not was_interrupted:
+            self.processes.wait()
             self._restore_best()
         return FitResult(self.state, was_interrupted, stopped_early)
 
@@ -236,7 +244,7 @@ class Fitter:
         if self.progress:
             self.progress.start(state.total_steps, state.step)
         examples, nats, started = 0, torch.zeros((), device=self.device), time.monotonic()
-        while not state.finished and not interrupted.is_set() and not self._out_of_patience():
+        while not state.finished and not self.processes.any(interrupted.is_set()) and not self._out_of_patience():
             if state.step // self.steps_per_epoch != epoch:
                 epoch = state.step // self.steps_per_epoch
                 batches = batches_of_epoch(self.lengths, settings.batch_size, settings.seed, epoch)
@@ -251,7 +259,7 @@ class Fitter:
                 nats = self.accelerator.reduce(nats, reduction="sum")
                 self._evaluate(float(nats) / examples, examples / seconds, seconds)
                 examples, nats, started = 0, torch.zeros_like(nats), time.monotonic()
-        if interrupted.is_set() and not state.finished:
+        if not state.finished and not self._out_of_patience():
             self._save()
         if self.progress:
             self.progress.close()
@@ -262,17 +270,20 @@ class Fitter:
         settings, step = self.settings, self.state.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(step, self.state.total_steps, settings)
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        rank, world = self.processes.rank, self.processes.count
         # Counter-based seeds: dropout and noise depend on the step alone, so a resumed run sees the same ones.
         torch.manual_seed(_seed(settings.seed, step, rank))
         generator = torch.Generator(device=self.device).manual_seed(_seed(settings.seed + 1, step, rank))
         total = torch.zeros((), device=self.device)
         self.model.train()
-        for part in np.array_split(rows[rank::world], settings.accumulate):
-            if not len(part):
+        own = rows[rows % world == rank] // world
+        for part in np.array_split(own, settings.accumulate):
+            if not len(part) and world == 1:
                 continue
+            # Processes exchange gradients after every part: one without examples takes part with a weight of nothing.
             with self._autocast():
-                nats = self.loss(self.model, self.train.batch(part), generator)
+                nats = self.loss(self.model, self.train.batch(part if len(part) else np.zeros(1, int)), generator)
+            nats = nats * bool(len(part))
             # Every formula weighs the same; the constant mean length only sets the scale of the gradient.
             self.accelerator.backward(nats * world / (len(rows) * self.mean_length))
             total += nats.detach()
@@ -323,7 +334,7 @@ class Fitter:
         """Choose precision and number of steps, once; both are saved so that a resumed run keeps them."""
         settings = self.settings
         candidates = ("fp32", "bf16") if settings.precision == "auto" else (settings.precision,)
-        if settings.precision == "auto" and settings.max_minutes is None and len(self.train) < 2_000:
+        if settings.precision == "auto" and settings.max_minutes is None and len(self.lengths) < 2_000:
             candidates = ("fp32",)  # too little work for the choice to matter
         needs_timing = len(candidates) > 1 or settings.max_minutes is not None
         seconds = {name: self._seconds_per_step(name) for name in candidates} if needs_timing else {candidates[0]: 0.0}
@@ -349,8 +360,8 @@ class Fitter:
 
     def _seconds_per_step(self, precision: str) -> float:
         """Mean time of a step on batches spread over all lengths, without a change to the weights."""
-        by_length = np.argsort(self.lengths, kind="stable")
-        width = min(self.settings.batch_size, len(by_length))
+        by_length = np.argsort(self.train.lengths.cpu().numpy(), kind="stable")
+        width = min(math.ceil(self.settings.batch_size / self.processes.count), len(by_length))
         starts = np.linspace(0, len(by_length) - width, _PROBE_STEPS).astype(int)
         generator = torch.Generator(device=self.device).manual_seed(0)
         self.model.train()
@@ -385,7 +396,7 @@ class Fitter:
             ) from error
         write_json(
             training / "latest.json",
-            {"folder": target.name, "examples": len(self.train)}
+            {"folder": target.name, "examples": len(self.lengths)}
             | dataclasses.asdict(self.state)
             | {"best_nats": self.state.best_nats if self.state.best_step >= 0 else None},
         )
@@ -412,9 +423,9 @@ class Fitter:
         if not (training / "latest.json").is_file():
             raise CheckpointError(f"nothing to resume in {self.folder}: start without --resume")
         content = read_json(training / "latest.json")
-        if content["examples"] != len(self.train):
+        if content["examples"] != len(self.lengths):
             raise CheckpointError(
-                f"{self.folder} was trained on {content['examples']} examples, the dataset now has {len(self.train)}"
+                f"{self.folder} was trained on {content['examples']} examples, the dataset now has {len(self.lengths)}"
             )
         names = {f.name for f in dataclasses.fields(FitState)}
         self.state = FitState(**{name: value for name, value in content.items() if name in names})

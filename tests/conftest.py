@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,9 @@ import pytest
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Workers and the programs they start share the cores: more threads than cores make each other wait (ten times slower).
 os.environ["OMP_NUM_THREADS"] = "1"
+
+TWO_PROCESSES = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+"""On a machine without a GPU these are two processes on the CPU; `--cpu` would start them by MPI, or just one."""
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         training=TrainingPlan(
             model=arguments.architecture,
             dataset=arguments.dataset,
-            notation=arguments.notation,
+            notation=arguments.notation or "expanded",
             preset=preset,
             settings=default_settings(
                 preset, arguments.architecture, max_minutes=minutes, evaluations=8, seed=arguments.seed

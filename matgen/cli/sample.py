@@ -18,8 +18,8 @@ from matgen.cli.shared import bar, common_options, say, shown, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
+    from matgen.processes import Processes
     from matgen.sample import SampleRequest
-    from matgen.sample.processes import Processes
 
 WHY_STOPPED = {
     "reached": "",
@@ -64,8 +64,8 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draw candidates into a file."""
+    from matgen.processes import Processes
     from matgen.sample import SampleRequest
-    from matgen.sample.processes import Processes
 
     request = SampleRequest(
         arguments.n,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matgen.cli.options import default_preset, training_options
 from matgen.cli.shared import INTERRUPTED, bar, common_options, say, verb
 from matgen.errors import OptionError
+
+if TYPE_CHECKING:
+    from matgen.processes import Processes
 
 
 def add(verbs: Any) -> None:
@@ -21,9 +24,7 @@ def add(verbs: Any) -> None:
         "train a language model on compositions",
         "matgen train --model gptj --dataset hybrid-pure --max-minutes 10 --out runs/gptj",
     )
-    parser.add_argument(
-        "--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart, blmm or roberta (default: gptj)"
-    )
+    parser.add_argument("--model", help="gpt, gpt2, gptneo, gptj, bart, blmm or roberta (default: gptj)")
     training_options(parser)
     parser.add_argument("--objective", metavar="NAME", help="masked-fixed: the published control for roberta")
     parser.add_argument("--column", metavar="NAME", help="formula column of a file (default: found by its name)")
@@ -45,20 +46,36 @@ def add(verbs: Any) -> None:
     parser.add_argument("--evaluations", type=int, help="validations over the run (default: 20)")
     parser.add_argument("--patience", type=int, help="validations without progress before stopping (default: 5)")
     parser.add_argument("--trackers", nargs="+", metavar="NAME", help="tensorboard, wandb, trackio ...")
+    parser.add_argument(
+        "--init",
+        metavar="CHECKPOINT",
+        help="go on from trained weights, at a fifth of the learning rate and a quarter of the epochs",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
     common_options(parser, out="runs/<model>")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on training."""
+    from matgen.processes import Processes
+
+    processes = Processes()
+    try:
+        return _train(arguments, processes)
+    finally:
+        processes.close()
+
+
+def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     from matgen.files import next_free
     from matgen.train import train_model
     from matgen.train.run import TrainingPlan, default_settings
 
-    preset = arguments.preset or default_preset()
+    model, preset, notation = _what(arguments)
     settings = default_settings(
         preset,
-        arguments.model,
+        model,
+        transfer=arguments.init is not None,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
         epochs=arguments.epochs,
@@ -71,30 +88,39 @@ def run(arguments: argparse.Namespace) -> int:
         trackers=tuple(arguments.trackers) if arguments.trackers else None,
     )
     plan = TrainingPlan(
-        model=arguments.model,
+        model=model,
         dataset=arguments.dataset,
-        notation=arguments.notation,
+        notation=notation,
         preset=preset,
         objective=arguments.objective,
         column=arguments.column,
         published_filter=arguments.published_filter,
         where=arguments.where,
         split=arguments.split,
+        init=arguments.init,
         settings=settings,
     )
+    arguments.quiet |= not processes.first
     out = arguments.out or _default_run(arguments)
     if not arguments.resume:
-        out = arguments.out or next_free(out)
+        out = arguments.out or processes.share(next_free(out))
         budget = f"{settings.max_minutes:g} minutes" if settings.max_minutes else f"at most {settings.epochs:g} epochs"
-        say(arguments, f"{plan.model} ({preset}, {plan.notation}) on {plan.dataset}, {budget}, into {out}")
+        start = f", going on from {plan.init}" if plan.init else ""
+        say(arguments, f"{plan.model} ({preset}, {plan.notation}) on {plan.dataset}{start}, {budget}, into {out}")
     else:
         say(arguments, f"going on in {out}")
     result = train_model(
-        plan, out, resume=arguments.resume, force=arguments.force, progress=bar(arguments, "train", "steps")
+        plan,
+        out,
+        resume=arguments.resume,
+        force=arguments.force,
+        progress=bar(arguments, "train", "steps"),
+        warn=_warn if processes.first else None,
     )
     if result.interrupted:
         again = f"matgen train --resume --out {out}"
-        print(f"interrupted at step {result.state.step:,}; saved. Go on with: {again}", file=sys.stderr)
+        if processes.first:
+            print(f"interrupted at step {result.state.step:,}; saved. Go on with: {again}", file=sys.stderr)
         return INTERRUPTED
     why = "stopped early: " if result.stopped_early else ""
     say(
@@ -105,12 +131,30 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _warn(remarks: list[str]) -> None:
+    for remark in remarks:
+        print(f"matgen train: note: {remark}", file=sys.stderr)
+
+
+def _what(arguments: argparse.Namespace) -> tuple[str, str, str]:
+    """Architecture, preset and notation: as asked for, as the checkpoint has them, or the defaults."""
+    if arguments.init is None:
+        return arguments.model or "gptj", arguments.preset or default_preset(), arguments.notation or "expanded"
+    from matgen.models.checkpoint import read_metadata
+    from matgen.models.locate import find_checkpoint
+
+    if arguments.preset:
+        raise OptionError("the shape is that of the checkpoint in --init: leave out --preset")
+    told = read_metadata(find_checkpoint(arguments.init))
+    return arguments.model or told["architecture"], told["preset"], arguments.notation or told["notation"]
+
+
 def _default_run(arguments: argparse.Namespace) -> Path:
     """`runs/<model>`; to resume, the newest unfinished run."""
     from matgen.models.locate import RUNS
 
     if not arguments.resume:
-        return RUNS / arguments.model
+        return RUNS / _what(arguments)[0]
     states = [p for p in RUNS.glob("*/training/plan.json") if not (p.parent.parent / "matgen.json").exists()]
     if not states:
         raise OptionError(f"no unfinished run in {RUNS}/: name its folder by --out")

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,15 +22,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from matgen.datasets import load_dataset
-from matgen.errors import MatgenError, OptionError, OutputError
+from matgen.errors import OptionError, OutputError
 from matgen.files import read_json, whole_file, write_json
+from matgen.processes import Processes
 from matgen.references import KeySet
 from matgen.sample.collect import BUDGET, Collector
 from matgen.sample.decoding import Decoding
 from matgen.sample.engine import QUICK_TOKENS, SampleBlock, Sampler
 from matgen.sample.likelihood import N_MC
 from matgen.sample.outputs import claim
-from matgen.sample.processes import Processes
 from matgen.versions import versions
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def sample_to_file(
     out = Path(out)
     processes = processes or Processes()
     run = _Run(sampler, request, Path(f"{out}.parts"), processes)
-    _together(processes, lambda: run.prepare(out, resume=resume, force=force))
+    processes.together(lambda: run.prepare(out, resume=resume, force=force))
     began = time.monotonic()
     if progress and processes.first:
         progress.start(request.n)
@@ -317,19 +317,6 @@ def known_compositions(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict
     datasets = [load_dataset(name) for name in names]
     keys = KeySet(np.concatenate([dataset.batch.keys() for dataset in datasets]))
     return keys, [{"name": one.name, "sha256": one.sha256, "size": len(one)} for one in datasets]
-
-
-def _together(processes: Processes, work: Callable[[], None]) -> None:
-    """Let the first process do something; where that fails, all fail alike."""
-    error: MatgenError | None = None
-    if processes.first:
-        try:
-            work()
-        except MatgenError as raised:
-            error = raised
-    error = processes.share(error)
-    if error is not None:
-        raise error
 
 
 def _write_block(path: Path, block: SampleBlock) -> None:

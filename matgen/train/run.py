@@ -13,11 +13,12 @@ import numpy as np
 from matgen.chemistry import SYMBOLS
 from matgen.composition import CompositionBatch
 from matgen.datasets import DEFAULT_DATASET, Dataset, load_dataset
-from matgen.errors import CheckpointError, DataError
+from matgen.errors import CheckpointError, DataError, OptionError
 from matgen.files import read_json, refuse_to_overwrite, write_json
 from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable
 from matgen.models.checkpoint import METADATA, save_checkpoint
 from matgen.models.registry import MAX_POSITIONS, architecture, build_model, shape
+from matgen.processes import Processes
 from matgen.tokenizer import encode, sequence_lengths, vocabulary
 from matgen.train.card import model_card
 from matgen.train.objectives import (
@@ -27,8 +28,13 @@ from matgen.train.objectives import (
     objective_for,
     validation_figure,
 )
+from matgen.train.transfer import FEWER_EPOCHS, LOWER_RATE, continued, unknown_elements
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from transformers import PreTrainedModel
+
     from matgen.progress import Progress
 
 _PEAK_LEARNING_RATE = {"tiny": 3e-3, "small": 2e-3, "paper": 1e-3}
@@ -49,6 +55,7 @@ class TrainingPlan:
         published_filter: 2-8 elements and at most 30 atoms; None for the dataset's own default.
         where: condition on the dataset's columns, such as `band_gap > 1.98`.
         split: `split` (by formula) or `split_chemsys` (by chemical system).
+        init: checkpoint (as `--model` takes it) to go on from; its shape then stands for that of the preset.
         settings: of the training loop.
     """
 
@@ -61,18 +68,24 @@ class TrainingPlan:
     published_filter: bool | None = None
     where: str | None = None
     split: str = "split"
+    init: str | None = None
     settings: FitSettings = field(default_factory=FitSettings)
 
 
-def default_settings(preset: str, model: str = "gptj", **changes: Any) -> FitSettings:
+def default_settings(preset: str, model: str = "gptj", *, transfer: bool = False, **changes: Any) -> FitSettings:
     """`FitSettings` with the rate and epochs of a preset and architecture, and given changes (None changes nothing).
+
+    Where a run goes on from a checkpoint (`transfer`), both are lower: `LOWER_RATE`, `FEWER_EPOCHS`.
 
     Raises:
         OptionError: unknown architecture or preset.
     """
     shape(model, preset)
     rate = _PEAK_LEARNING_RATE[preset] * architecture(model).learning_rate
-    base = FitSettings(learning_rate=rate, epochs=_EPOCHS[preset])
+    epochs = _EPOCHS[preset]
+    if transfer:
+        rate, epochs = rate * LOWER_RATE, epochs * FEWER_EPOCHS
+    base = FitSettings(learning_rate=rate, epochs=epochs)
     return dataclasses.replace(base, **{name: value for name, value in changes.items() if value is not None})
 
 
@@ -83,6 +96,7 @@ def train_model(
     resume: bool = False,
     force: bool = False,
     progress: Progress | None = None,
+    warn: Callable[[list[str]], None] | None = None,
 ) -> FitResult:
     """Train a model and write its checkpoint.
 
@@ -92,6 +106,7 @@ def train_model(
         resume: go on with an interrupted run in `out`.
         force: replace an earlier run in `out`.
         progress: told of every step.
+        warn: told what the user should know of the checkpoint that `init` names.
 
     Returns:
         How it ended. The folder holds a checkpoint unless the run was interrupted.
@@ -100,16 +115,16 @@ def train_model(
         OutputError: `out` exists (without `force` or `resume`) or cannot be written.
         CheckpointError: there is nothing to resume, or the run has already ended.
         DataError: the dataset has no usable formula for training or validation.
-        OptionError: unknown model, preset, notation or objective.
+        OptionError: unknown model, preset, notation or objective, or another architecture than that of `init`.
     """
-    out = Path(out)
+    out, processes = Path(out), Processes()
     if resume:
         plan = _saved_plan(out)
     else:
         shape(plan.model, plan.preset)
         objective_for(architecture(plan.model).objective, plan.objective)
         vocabulary(plan.notation)
-        refuse_to_overwrite(out, force=force)
+        processes.together(lambda: refuse_to_overwrite(out, force=force))
     dataset = load_dataset(
         plan.dataset,
         column=plan.column,
@@ -122,10 +137,7 @@ def train_model(
         if not len(parts[name]):
             raise DataError(f"dataset {plan.dataset} has no formulas for {name}: it holds {len(dataset.batch)} in all")
     if not resume:
-        # With --force: what an earlier run left would pass for this one's, were this one interrupted.
-        (out / METADATA).unlink(missing_ok=True)
-        shutil.rmtree(out / "training", ignore_errors=True)
-        write_json(out / "training" / "plan.json", dataclasses.asdict(plan))
+        processes.together(lambda: _start_anew(out, plan))
 
     tables = {name: TokenTable.from_numpy(*encode(part, plan.notation)) for name, part in parts.items() if len(part)}
     objective_name = objective_for(architecture(plan.model).objective, plan.objective)
@@ -137,12 +149,14 @@ def train_model(
         extra = mean_length_nats(histogram, lengths) if objective_name.startswith("masked") else 0.0
         return validation_figure(tables[name], objective, extra)
 
-    model = build_model(plan.model, plan.preset, plan.notation, seed=plan.settings.seed)
+    model, remarks = _first_model(plan, _elements(parts["train"]))
+    if remarks and warn:
+        warn(remarks)
     learner = objective.wrap(model)
     fitter = Fitter(learner, tables["train"], objective.train, figure("valid"), out, plan.settings, progress)
     # A run that ended before its first save starts again, under its own plan.
     result = fitter.run(resume=resume and (out / "training" / "latest.json").is_file())
-    if result.interrupted or not fitter.accelerator.is_main_process:
+    if result.interrupted or not processes.first:
         return result
 
     metrics: dict[str, Any] = {
@@ -166,6 +180,23 @@ def train_model(
     metadata = _metadata(plan, dataset, parts, objective_name, histogram, metrics)
     save_checkpoint(out, model, metadata, card=model_card(metadata))
     return result
+
+
+def _first_model(plan: TrainingPlan, elements: list[str]) -> tuple[PreTrainedModel, list[str]]:
+    """The model that training begins with, and remarks for the user."""
+    if plan.init is None:
+        return build_model(plan.model, plan.preset, plan.notation, seed=plan.settings.seed), []
+    model, checkpoint, remarks = continued(plan.init, plan.notation)
+    if checkpoint.architecture.key != plan.model:
+        raise OptionError(f"{plan.init} is a {checkpoint.architecture.key}, not a {plan.model}: leave out --model")
+    return model, remarks + unknown_elements(checkpoint, elements)
+
+
+def _start_anew(out: Path, plan: TrainingPlan) -> None:
+    """Write down what is to be done; what an earlier run left must not pass for this one's, were it interrupted."""
+    (out / METADATA).unlink(missing_ok=True)
+    shutil.rmtree(out / "training", ignore_errors=True)
+    write_json(out / "training" / "plan.json", dataclasses.asdict(plan))
 
 
 def _encodable(batch: CompositionBatch, plan: TrainingPlan) -> CompositionBatch:
@@ -197,6 +228,7 @@ def _metadata(
         "published_filter": plan.published_filter,
         "where": plan.where,
         "split": plan.split,
+        "init": plan.init,
         "formulas": used,
         "formulas_too_long": len(dataset.batch) - sum(used.values()),
         "seed": plan.settings.seed,

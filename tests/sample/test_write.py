@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,10 +14,9 @@ from matgen.composition import CompositionBatch
 from matgen.errors import OptionError, OutputError
 from matgen.files import read_json
 from matgen.sample import Constraints, Decoding, Sampler, SampleRequest, sample_to_file
+from tests.conftest import TWO_PROCESSES
 
 SIZE = 200
-TWO_PROCESSES = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-"""On a machine without a GPU these are two processes on the CPU; `--cpu` would start them by MPI, or just one."""
 
 
 @pytest.fixture(scope="module")

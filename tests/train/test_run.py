@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,11 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from matgen.cli import main
 from matgen.errors import CheckpointError, DataError, OptionError, OutputError
 from matgen.models import MODELS
 from matgen.models.checkpoint import load_checkpoint, read_metadata
 from matgen.train import TrainingPlan, train_model
 from matgen.train.run import default_settings
+from tests.conftest import TWO_PROCESSES
 
 QUICK = {"epochs": 1, "batch_size": 64, "precision": "fp32"}
 
@@ -127,3 +131,50 @@ def test_killed_and_resumed_ends_with_the_same_weights(key: str, small_table: Pa
     subprocess.run([sys.executable, "-m", "matgen", *resume], check=True)
     whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_curve_of_one_and_take_over_its_run(small_table: Path, tmp_path: Path) -> None:
+    """Equal global batch, half of the examples each; and a run of one process resumed by two."""
+    options = ["--epochs", "3", "--batch-size", "33", "--precision", "fp32", "--evaluations", "6", "--quiet"]
+    fixed = ["train", "--model", "gptj", "--dataset", str(small_table), "--preset", "tiny", *options]
+    assert main([*fixed, "--out", str(tmp_path / "one")]) == 0
+    together = [*TWO_PROCESSES, "-m", "matgen"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_PORT": "29641"}
+    subprocess.run([*together, *fixed, "--out", str(tmp_path / "two")], check=True, env=environment)
+
+    plan = TrainingPlan(
+        "gptj",
+        str(small_table),
+        settings=default_settings("tiny", epochs=3, batch_size=33, precision="fp32", evaluations=6),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train_model(plan, tmp_path / "cut", progress=StopAfterTwoEvaluations())
+    resume = ["train", "--resume", "--out", str(tmp_path / "cut"), "--quiet"]
+    subprocess.run([*together, *resume], check=True, env=environment | {"MASTER_PORT": "29642"})
+    curves = [
+        [json.loads(line)["valid_nats"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("one", "two", "cut")
+    ]
+    assert len(curves[0]) == 6
+    assert curves[1] == pytest.approx(curves[0], abs=2e-3)
+    assert curves[2] == pytest.approx(curves[0], abs=2e-3)
+    assert (tmp_path / "cut" / "matgen.json").is_file()
+
+
+class StopAfterTwoEvaluations:
+    """Progress that ends the process's work after its second report, as a kill would."""
+
+    def __init__(self) -> None:
+        self.left = 2
+
+    def start(self, total: int, done: int = 0) -> None: ...
+
+    def advance(self, amount: int, rate: float | None = None) -> None: ...
+
+    def close(self) -> None: ...
+
+    def note(self, entry: dict) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt

@@ -1,9 +1,12 @@
-"""The processes that draw together: one, or those that `accelerate launch` started."""
+"""The processes that work together: one, or those that `accelerate launch` started."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, TypeVar
+
+from matgen.errors import MatgenError
 
 Value = TypeVar("Value")
 
@@ -43,6 +46,32 @@ class Processes:
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([value])[0]
+
+    def together(self, work: Callable[[], None]) -> None:
+        """Let the first process do something; where that fails, all fail alike.
+
+        Raises:
+            MatgenError: the work raised it.
+        """
+        error: MatgenError | None = None
+        if self.first:
+            try:
+                work()
+            except MatgenError as raised:
+                error = raised
+        error = self.share(error)
+        if error is not None:
+            raise error
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so; all hear the same."""
+        if self._state is None:
+            return flag
+        import torch
+
+        said = torch.tensor([float(flag)], device=self._state.device)
+        torch.distributed.all_reduce(said)
+        return bool(said > 0)
 
     def close(self) -> None:
         """Part in order: a process that just ends may take the others' last words with it."""

@@ -1,6 +1,7 @@
 """Training throughput: matgen's loop against transformers' Trainer with the published recipe, same model, same run.
 
-The recipe: formulas run together into blocks of 128 tokens, 256 blocks a step, float32. Both predict the next token.
+The recipe: formulas run together into blocks of 128 tokens, 256 blocks a step, float32. Both predict the next token, with
+the thread settings of `matgen train` (they cost the Trainer a few per cent).
 
 python -m benchmarks.training --preset paper
 """
@@ -14,18 +15,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from matgen.processes import leave_cores_to_others
 
-from benchmarks.record import write_result
-from matgen.datasets import load_dataset
-from matgen.fitting import Fitter, TokenTable
-from matgen.models import build_model
-from matgen.tokenizer import EOS, PAD, encode
-from matgen.train.objectives import causal_loss
-from matgen.train.run import default_settings
-from matgen.train.shared_beginnings import SharedBeginnings
+leave_cores_to_others()  # as `matgen train` does, before torch is imported
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402
+
+from benchmarks.record import write_result  # noqa: E402
+from matgen.datasets import load_dataset  # noqa: E402
+from matgen.fitting import Fitter, TokenTable  # noqa: E402
+from matgen.models import build_model  # noqa: E402
+from matgen.tokenizer import EOS, PAD, encode  # noqa: E402
+from matgen.train.objectives import causal_loss  # noqa: E402
+from matgen.train.run import default_settings  # noqa: E402
+from matgen.train.shared_beginnings import SharedBeginnings  # noqa: E402
 
 BLOCK, BATCH = 128, 256
 

@@ -43,6 +43,9 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train or take a checkpoint, draw, judge, rank."""
+    from matgen.processes import leave_cores_to_others
+
+    leave_cores_to_others()
     from matgen.discover import DiscoveryPlan, discover
     from matgen.evaluate.terminal import print_summary
     from matgen.files import next_free

@@ -57,8 +57,9 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on training."""
-    from matgen.processes import Processes
+    from matgen.processes import Processes, leave_cores_to_others
 
+    leave_cores_to_others()
     processes = Processes()
     try:
         return _train(arguments, processes)

@@ -16,10 +16,13 @@ _SETTINGS = {"nogil": True, "cache": True, "boundscheck": False, "error_model": 
 @numba.njit(inline="always", **_SETTINGS)
 def _random_16_bits(seed, counter):
     """16 random bits from a seed and a counter (the mixer `lowbias32` of Wellons' hash-prospector, upper half)."""
-    z = np.uint32(counter) ^ seed
-    z = np.uint32((z ^ (z >> np.uint32(16))) * np.uint32(0x7FEB352D))
-    z = np.uint32((z ^ (z >> np.uint32(15))) * np.uint32(0x846CA68B))
-    return z >> np.uint32(16)
+    # Every step says uint32: numba would go on in 64 bits, which processors do not multiply side by side.
+    z = np.uint32(np.uint32(counter) ^ seed)
+    z = np.uint32(z ^ np.uint32(z >> np.uint32(16)))
+    z = np.uint32(z * np.uint32(0x7FEB352D))
+    z = np.uint32(z ^ np.uint32(z >> np.uint32(15)))
+    z = np.uint32(z * np.uint32(0x846CA68B))
+    return np.uint32(z >> np.uint32(16))
 
 
 @numba.njit(fastmath=True, **_SETTINGS)
@@ -33,14 +36,17 @@ def drop_and_add(x, y, dropped, scale, seed, start, stop, out):
         seed: uint32; the same seed leaves out the same elements.
         start, stop: elements to write.
     """
+    # Slices that are counted from 0 are what the compiler takes sixteen elements at a time of.
+    given, written, base = y[start:stop], out[start:stop], np.uint32(start)
     if len(x):
-        for i in range(start, stop):
-            kept = scale if _random_16_bits(seed, i) >= dropped else np.float32(0.0)
-            out[i] = x[i] + kept * y[i]
+        known = x[start:stop]
+        for i in range(len(written)):
+            kept = np.float32(_random_16_bits(seed, np.uint32(np.uint32(i) + base)) >= dropped)
+            written[i] = known[i] + kept * scale * given[i]
     else:
-        for i in range(start, stop):
-            kept = scale if _random_16_bits(seed, i) >= dropped else np.float32(0.0)
-            out[i] = kept * y[i]
+        for i in range(len(written)):
+            kept = np.float32(_random_16_bits(seed, np.uint32(np.uint32(i) + base)) >= dropped)
+            written[i] = kept * scale * given[i]
 
 
 @numba.njit(fastmath=True, **_SETTINGS)
@@ -48,7 +54,7 @@ def turn(mixed, angle, place, back, first_head, last_head):
     """Turn queries and keys in place by the angle of their position, or back.
 
     Args:
-        mixed: float32 `(N, 3, heads, d)`.
+        mixed: float32 `(heads, N, 3, d)`.
         angle: float32 `(positions, d / 2, 2)`, cosines and sines; empty for no turn.
         place: int64 `(N,)`.
         back: whether to turn the other way.
@@ -56,10 +62,10 @@ def turn(mixed, angle, place, back, first_head, last_head):
     """
     if len(angle) == 0:
         return
-    for i in range(len(mixed)):
-        for part in range(2):
-            for h in range(first_head, last_head):
-                vector = mixed[i, part, h]
+    for h in range(first_head, last_head):
+        for i in range(mixed.shape[1]):
+            for part in range(2):
+                vector = mixed[h, i, part]
                 for pair in range(angle.shape[1]):
                     cosine, sine = angle[place[i], pair, 0], angle[place[i], pair, 1]
                     if back:
@@ -74,39 +80,40 @@ def attend(mixed, above, place, scale, dropped, seed, first_head, last_head, wei
     """Write the attention of each beginning's last token over its tokens, and its weights before dropout.
 
     Args:
-        mixed: float32 `(N, 3, heads, d)`, queries, keys and values.
+        mixed: float32 `(heads, N, 3, d)`, queries, keys and values. Heads come first so that threads, which have some
+            each, write to memory far apart.
         above: int64 `(N, L)`, the beginnings that end at each token of a beginning, itself last.
         place: int64 `(N,)`, position of its last token.
         scale: of the scores.
         dropped, seed: of the dropout, as for `drop_and_add`.
         first_head, last_head: of the heads to write, the last not included.
-        weight: float32 `(N, heads, L)`, written.
+        weight: float32 `(heads, N, L)`, written.
         out: float32 `(N, heads, d)`, written.
     """
     n, length = above.shape
-    heads, d = mixed.shape[2], mixed.shape[3]
+    heads, d = mixed.shape[0], mixed.shape[3]
     kept = np.float32(65536.0) / np.float32(65536 - dropped)
-    for i in range(n):
-        for h in range(first_head, last_head):
-            query, highest = mixed[i, 0, h], np.float32(-np.inf)
+    for h in range(first_head, last_head):
+        for i in range(n):
+            query, highest = mixed[h, i, 0], np.float32(-np.inf)
             for j in range(place[i] + 1):
-                key, dot = mixed[above[i, j], 1, h], np.float32(0.0)
+                key, dot = mixed[h, above[i, j], 1], np.float32(0.0)
                 for x in range(d):
                     dot += query[x] * key[x]
-                weight[i, h, j] = dot * scale
+                weight[h, i, j] = dot * scale
                 highest = max(highest, dot * scale)
             total = np.float32(0.0)
             for j in range(place[i] + 1):
-                weight[i, h, j] = np.exp(weight[i, h, j] - highest)
-                total += weight[i, h, j]
+                weight[h, i, j] = np.exp(weight[h, i, j] - highest)
+                total += weight[h, i, j]
             answer = out[i, h]
             for x in range(d):
                 answer[x] = 0.0
             for j in range(place[i] + 1):
-                weight[i, h, j] /= total
+                weight[h, i, j] /= total
                 if dropped and _random_16_bits(seed, (i * heads + h) * length + j) < dropped:
                     continue
-                share, value = weight[i, h, j] * kept, mixed[above[i, j], 2, h]
+                share, value = weight[h, i, j] * kept, mixed[h, above[i, j], 2]
                 for x in range(d):
                     answer[x] += share * value[x]
 
@@ -117,30 +124,30 @@ def attend_backward(grad, mixed, weight, above, place, scale, dropped, seed, fir
 
     Args:
         grad: float32 `(N, heads, d)`, of what `attend` wrote.
-        grad_mixed: float32 `(N, 3, heads, d)`, zero before.
+        grad_mixed: float32 `(heads, N, 3, d)`, zero before.
     """
     n, length = above.shape
-    heads, d = mixed.shape[2], mixed.shape[3]
+    heads, d = mixed.shape[0], mixed.shape[3]
     kept = np.float32(65536.0) / np.float32(65536 - dropped)
     of_weight = np.empty(length, dtype=np.float32)
-    for i in range(n):
-        for h in range(first_head, last_head):
-            incoming, query, of_query = grad[i, h], mixed[i, 0, h], grad_mixed[i, 0, h]
+    for h in range(first_head, last_head):
+        for i in range(n):
+            incoming, query, of_query = grad[i, h], mixed[h, i, 0], grad_mixed[h, i, 0]
             mean = np.float32(0.0)
             for j in range(place[i] + 1):
                 of_weight[j] = 0.0
                 if dropped and _random_16_bits(seed, (i * heads + h) * length + j) < dropped:
                     continue
-                value, of_value = mixed[above[i, j], 2, h], grad_mixed[above[i, j], 2, h]
-                share, dot = weight[i, h, j] * kept, np.float32(0.0)
+                value, of_value = mixed[h, above[i, j], 2], grad_mixed[h, above[i, j], 2]
+                share, dot = weight[h, i, j] * kept, np.float32(0.0)
                 for x in range(d):
                     dot += incoming[x] * value[x]
                     of_value[x] += share * incoming[x]
                 of_weight[j] = dot * kept
-                mean += weight[i, h, j] * of_weight[j]
+                mean += weight[h, i, j] * of_weight[j]
             for j in range(place[i] + 1):
-                score = weight[i, h, j] * (of_weight[j] - mean) * scale
-                key, of_key = mixed[above[i, j], 1, h], grad_mixed[above[i, j], 1, h]
+                score = weight[h, i, j] * (of_weight[j] - mean) * scale
+                key, of_key = mixed[h, above[i, j], 1], grad_mixed[h, above[i, j], 1]
                 for x in range(d):
                     of_query[x] += score * key[x]
                     of_key[x] += score * query[x]
@@ -149,12 +156,14 @@ def attend_backward(grad, mixed, weight, above, place, scale, dropped, seed, fir
 @numba.njit(**_SETTINGS)
 def look_up(x, table, start, stop, out):
     """Write the values of a function of bfloat16 numbers, given by their bits, from a table of all 65,536."""
-    for i in range(start, stop):
-        out[i] = table[x[i]]
+    given, written = x[start:stop], out[start:stop]
+    for i in range(len(written)):
+        written[i] = table[given[i]]
 
 
 @numba.njit(**_SETTINGS)
 def look_up_times(x, table, grad, start, stop, out):
     """The same times `grad`; table, `grad` and `out` are float32."""
-    for i in range(start, stop):
-        out[i] = table[x[i]] * grad[i]
+    given, incoming, written = x[start:stop], grad[start:stop], out[start:stop]
+    for i in range(len(written)):
+        written[i] = table[given[i]] * incoming[i]

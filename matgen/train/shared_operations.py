@@ -75,12 +75,13 @@ class _Attention(torch.autograd.Function):
         ctx: Any, mixed: Tensor, tree: Any, heads: int, scale: float, rotary: Any, dropout: float, kernel: Any
     ) -> Tensor:
         n, width = len(mixed), mixed.shape[1] // 3
-        by_head = mixed.float().clone() if mixed.dtype == torch.float32 else mixed.float()
-        parts = by_head.numpy().reshape(n, 3, heads, width // heads)
+        by_head = torch.empty(heads, n, 3, width // heads)
+        by_head.copy_(mixed.view(n, 3, heads, -1).permute(2, 0, 1, 3))
+        parts = by_head.numpy()
         pairs = width // heads // 2
         angle = np.empty((0, 0, 2), np.float32) if rotary is None else rotary[:, :pairs].numpy()
         above, place = tree.above.numpy(), tree.place.numpy()
-        weight = np.empty((n, heads, above.shape[1]), np.float32)
+        weight = np.empty((heads, n, above.shape[1]), np.float32)
         out = torch.empty(n, width)
         seed, dropped = _seed() if dropout else np.uint32(0), _of_65536(dropout)
 
@@ -96,17 +97,17 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         parts, weight, above, place, scale, dropped, seed, angle, dtype, kernel = ctx.kept
-        n, _, heads, d = parts.shape
+        heads, n, _, d = parts.shape
         grad = grads[0].float().contiguous().numpy().reshape(n, heads, d)
-        result = torch.zeros(n, 3 * heads * d)
-        of_parts = result.numpy().reshape(parts.shape)
+        result = torch.zeros(parts.shape)
+        of_parts = result.numpy()
 
         def work(first: int, last: int) -> None:
             kernel.attend_backward(grad, parts, weight, above, place, scale, dropped, seed, first, last, of_parts)
             kernel.turn(of_parts, angle, place, True, first, last)
 
         _spread(work, heads)
-        return result.to(dtype), None, None, None, None, None, None
+        return result.permute(1, 2, 0, 3).to(dtype).reshape(n, 3 * heads * d), None, None, None, None, None, None
 
 
 class _AddDropped(torch.autograd.Function):

@@ -1,7 +1,7 @@
 """Training throughput: matgen's loop against transformers' Trainer with the published recipe, same model, same run.
 
-The recipe: formulas run together into blocks of 128 tokens, 256 blocks a step, float32. Both predict the next token, with
-the thread settings of `matgen train` (they cost the Trainer a few per cent).
+The recipe: formulas run together into blocks of 128 tokens, 256 blocks a step, float32. Both predict the next token,
+with the thread settings of `matgen train` (they cost the Trainer a few per cent).
 
 python -m benchmarks.training --preset paper
 """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from matgen.datasets import data_folder
-from matgen.errors import CheckpointError, MissingDependencyError, first_line
+from matgen.errors import CheckpointError
 from matgen.models.checkpoint import METADATA
+from matgen.models.hub import download, is_hub_name
 
 RUNS = Path("runs")
 """Where `matgen train` puts its runs, and where the newest one is looked for."""
@@ -41,26 +42,7 @@ def find_checkpoint(name: str | None) -> Path:
         return Path(name)
     if name in bundled:
         return bundled[name]
-    if (
-        name.count("/") == 1
-        and not name.startswith((".", "/"))
-        and not name.endswith("/")
-        and not name.startswith("runs/")
-    ):
-        return _from_hub(name)
+    if is_hub_name(name):
+        return download(name)
     known = f"; bundled: {', '.join(bundled)}" if bundled else ""
     raise CheckpointError(f"no checkpoint folder {name}{known}")
-
-
-def _from_hub(name: str) -> Path:
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise MissingDependencyError(
-            "checkpoints from the Hub need huggingface_hub: pip install huggingface_hub"
-        ) from error
-    try:
-        allowed = ["*.json", "*.safetensors", "README.md"]  # never a pickle
-        return Path(snapshot_download(name, allow_patterns=allowed))
-    except Exception as error:  # many kinds: no network, no such repository, no permission
-        raise CheckpointError(f"{name} is no folder here, and the Hub did not give it: {first_line(error)}") from error

@@ -61,3 +61,5 @@ def run(arguments: argparse.Namespace) -> None:
         f"{summary['formulas']:,} formulas, {summary['nats_per_formula']:.3f} nats a formula, "
         f"perplexity {summary['perplexity']:.3f} a token{long}{bad}",
     )
+    found = " and ".join(f"{100 * share:.2f} % in {int(n):,}" for n, share in summary["expected_recovery"].items())
+    say(arguments, f"expected to be drawn, at least: {found} draws")

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 BEFORE = "log_prob_before"
 """What a column `log_prob` of the input is called in the output."""
 
+DRAWS = (10_000, 1_000_000)
+"""Numbers of draws of which the summary says how many of the formulas they are expected to hold."""
+
 _CHUNK = 8192
 
 
@@ -40,12 +43,25 @@ class Scored:
         bad: rows that could not be read, with reasons.
         summary: `formulas` scored, `too_long`, `impossible` (of such a length), `nats_per_formula`, `nats_per_token`
             and `perplexity` (its exponential, per token, the end of the sequence counted as one); None where nothing
-            was scored.
+            was scored; `expected_recovery`, see `expected_recovery`, by the numbers of `DRAWS`.
     """
 
     frame: pd.DataFrame
     bad: list[BadFormula]
     summary: dict[str, Any]
+
+
+def expected_recovery(log_prob: np.ndarray, draws: int) -> float:
+    """The share of formulas expected among so many independent draws: the mean of `1 - (1 - p)^draws`.
+
+    With probabilities of canonical sequences a lower bound, since a formula may be drawn in other orders too.
+
+    Args:
+        log_prob: float64 `(n,)`, n above 0, in nats; minus infinity for what cannot be drawn.
+        draws: how many.
+    """
+    with np.errstate(divide="ignore"):  # a probability of 1
+        return float(-np.expm1(draws * np.log1p(-np.exp(np.minimum(log_prob, 0.0)))).mean())
 
 
 def score_table(
@@ -123,7 +139,7 @@ def _summary(log_prob: np.ndarray, lengths: np.ndarray) -> dict[str, Any]:
     unscored = {"too_long": too_long, "impossible": int((~fits).sum()) - too_long}
     if not fits.any():
         nothing = dict.fromkeys(("nats_per_formula", "nats_per_token", "perplexity"))
-        return {"formulas": 0, **unscored, **nothing}
+        return {"formulas": 0, **unscored, **nothing, "expected_recovery": dict.fromkeys(map(str, DRAWS), 0.0)}
     nats = -log_prob[fits].sum()
     per_token = nats / int((lengths[fits] + 1).sum())
     return {
@@ -132,4 +148,5 @@ def _summary(log_prob: np.ndarray, lengths: np.ndarray) -> dict[str, Any]:
         "nats_per_formula": round(float(nats / int(fits.sum())), 4),
         "nats_per_token": round(float(per_token), 4),
         "perplexity": round(float(np.exp(per_token)), 4),
+        "expected_recovery": {str(draws): round(expected_recovery(log_prob, draws), 6) for draws in DRAWS},
     }

@@ -11,7 +11,7 @@ from matgen.composition import CompositionBatch
 from matgen.errors import DataError, OutputError
 from matgen.files import read_json
 from matgen.sample import Sampler
-from matgen.sample.score import score_file, score_table
+from matgen.sample.score import expected_recovery, score_file, score_table
 from matgen.tokenizer import BOS, EOS, MASK, encode, suppressed_ids
 
 
@@ -68,3 +68,32 @@ def test_lengths_that_a_masked_model_has_not_learned_are_told_apart_from_too_lon
     frame = pd.DataFrame({"formula": ["SrTiO3", "Y3Al5O12", "KH400"]})
     summary = score_table(Sampler(checkpoints("roberta")), frame, "formula").summary
     assert (summary["formulas"], summary["too_long"], summary["impossible"]) == (1, 1, 1)
+
+
+def test_expected_recovery_is_the_share_found_by_drawing() -> None:
+    probability = np.array([0.3, 0.05, 0.01, 1e-9, 0.0])
+    draws = 40
+    exact = np.mean([1 - (1 - p) ** draws for p in probability])
+    with np.errstate(divide="ignore"):
+        found = expected_recovery(np.log(probability), draws)
+    assert found == pytest.approx(exact)
+    rng = np.random.default_rng(0)
+    cumulative = np.append(probability, 1 - probability.sum()).cumsum()
+    hits = [
+        np.isin(np.arange(5), np.searchsorted(cumulative, rng.random(draws), side="right")).mean() for _ in range(2000)
+    ]
+    assert np.mean(hits) == pytest.approx(found, abs=0.01)
+    assert expected_recovery(np.zeros(1), 10) == 1.0
+
+
+def test_expected_recovery_of_a_model_is_what_its_draws_recover(checkpoints, small_table: Path) -> None:
+    sampler = Sampler(checkpoints("gpt2"), precision="fp32")
+    held = pd.read_csv(small_table, keep_default_na=False)
+    batch = CompositionBatch.from_formulas(held["formula"])
+    expected = expected_recovery(sampler.likelihood.summed(batch), 3000)
+    shares = []
+    for seed in range(6):
+        keys = np.concatenate([block.keys for block in sampler.sample(3000, seed=seed)])
+        shares.append(np.isin(batch.keys()[:, 0], keys[:, 0]).mean())
+    assert 0.9 * expected < np.mean(shares)  # other orders may add to it
+    assert np.mean(shares) < 2 * expected + 0.01

@@ -72,19 +72,14 @@ class SharedBeginnings(nn.Module):
         model: a GPT, GPT-2, GPT-Neo or GPT-J language model of transformers; its parameters are shared.
 
     Raises:
-        ValueError: it is another kind of model; `SharedBeginnings.fits` tells.
+        ValueError: it is another kind of model.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        if not self.fits(model):
+        if Decoder.of(model) is None:
             raise ValueError(f"{type(model).__name__} does not write from left to right")
         self.model = model
-
-    @staticmethod
-    def fits(model: nn.Module) -> bool:
-        """Whether a model can be trained this way."""
-        return Decoder.of(model) is not None
 
     def forward(self, ids: Tensor) -> Tensor:
         """Sum of -ln p(token | tokens before) over sequences, a scalar; `<bos>` is given, `<eos>` is predicted.
@@ -93,7 +88,7 @@ class SharedBeginnings(nn.Module):
             ids: int64 `(B, L)`, `<bos> tokens <eos> <pad> ...`.
         """
         targets = ids[:, 1:]
-        # A beginning that ends with padding would be one more node for nothing.
+        # Nothing is predicted from a sequence's last token.
         tree = BeginningTree.of(ids[:, :-1])
         log_prob = self._logits(tree).float().log_softmax(-1)
         of_target = log_prob.view(-1)[tree.node * log_prob.shape[1] + targets]

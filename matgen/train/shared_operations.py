@@ -113,16 +113,15 @@ class _Attention(torch.autograd.Function):
 class _AddDropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, dropout: float, kernel: Any) -> Tensor:
-        ctx.kept = (dropout, _seed(), y.dtype, kernel)
+        ctx.dtype, ctx.kept = y.dtype, (dropout, _seed(), kernel)
         return _drop_and_add(x, y, *ctx.kept)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        dropout, seed, dtype, kernel = ctx.kept
-        return grads[0], _drop_and_add(None, grads[0], dropout, seed, dtype, kernel).to(dtype), None, None
+        return grads[0], _drop_and_add(None, grads[0], *ctx.kept).to(ctx.dtype), None, None
 
 
-def _drop_and_add(x: Tensor | None, y: Tensor, dropout: float, seed: np.uint32, _: Any, kernel: Any) -> Tensor:
+def _drop_and_add(x: Tensor | None, y: Tensor, dropout: float, seed: np.uint32, kernel: Any) -> Tensor:
     first = np.empty(0, np.float32) if x is None else x.contiguous().numpy().ravel()
     second, out = y.float().contiguous().numpy().ravel(), torch.empty(y.shape)
     dropped = _of_65536(dropout)

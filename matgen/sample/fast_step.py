@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from matgen.compiled import load_kernel
 from matgen.models.decoder import Decoder
+from matgen.models.gelu import bits, gelu_tables
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,10 +105,9 @@ class FastStep:
         self.stored: list[Tensor] = [self.embedding.new_empty(0, 2 * self.width) for _ in self.layers]
         self.turned: dict[tuple[int, int], Tensor] = {}
         self.kernel = load_kernel("sample.step_kernel") if self.embedding.device.type == "cpu" else None
-        self.gelu_table: np.ndarray | None = None
-        if self.kernel is not None and product_dtype == torch.bfloat16:
-            every = torch.arange(1 << 16).to(torch.int16).view(torch.bfloat16)
-            self.gelu_table = _bits(functional.gelu(every, approximate="tanh"))
+        # On a CPU, an activation of bfloat16 numbers is looked up.
+        looks_up = self.kernel is not None and product_dtype == torch.bfloat16
+        self.gelu_kernel = load_kernel("models.gelu_kernel") if looks_up else None
 
     @classmethod
     def of(cls, model: Any, product_dtype: torch.dtype = torch.float32) -> FastStep | None:
@@ -148,11 +148,10 @@ class FastStep:
 
     def _gelu(self, x: Tensor) -> Tensor:
         """The activation of `(b, width)` numbers."""
-        if self.gelu_table is None:
+        if self.gelu_kernel is None:
             return functional.gelu(x, approximate="tanh")
-        assert self.kernel is not None
         out = torch.empty(x.shape, dtype=x.dtype)
-        self.kernel.look_up(_bits(x), self.gelu_table, _bits(out))
+        self.gelu_kernel.look_up(bits(x), gelu_tables()[0], bits(out))
         return out
 
     def _attend(self, number: int, mixed: Tensor, rows: Tensor, first_new: int, n_new: int) -> Tensor:
@@ -204,8 +203,3 @@ def grown(stored: Tensor, rows: int) -> Tensor:
     fresh = stored.new_empty(max(_FIRST_ROWS, 2 * len(stored), rows), *stored.shape[1:])
     fresh[: len(stored)] = stored
     return fresh
-
-
-def _bits(x: Tensor) -> np.ndarray:
-    """The bits of bfloat16 numbers, uint16 of the same shape, in the same memory."""
-    return x.view(torch.int16).numpy().view(np.uint16)

@@ -1,27 +1,13 @@
 """Parts of a decoding step on the CPU, compiled by numba. Where numba is missing, or on a GPU, torch does them.
 
 torch's attention wants the rows of each prefix gathered first, and is made for long sequences; here they are read where
-they lie. An activation of bfloat16 numbers has 65,536 possible values: they are looked up.
+they lie.
 """
 
 from __future__ import annotations
 
 import numba
 import numpy as np
-
-
-@numba.njit(nogil=True, cache=True, boundscheck=False)
-def look_up(x, table, out):
-    """Write the function values of bfloat16 numbers.
-
-    Args:
-        x: uint16 `(b, width)`, the bits of the numbers.
-        table: uint16 `(65536,)`, by the bits of a number those of its value.
-        out: uint16 `(b, width)`, written.
-    """
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            out[i, j] = table[x[i, j]]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, boundscheck=False, error_model="numpy")

@@ -151,19 +151,3 @@ def attend_backward(grad, mixed, weight, above, place, scale, dropped, seed, fir
                 for x in range(d):
                     of_query[x] += score * key[x]
                     of_key[x] += score * query[x]
-
-
-@numba.njit(**_SETTINGS)
-def look_up(x, table, start, stop, out):
-    """Write the values of a function of bfloat16 numbers, given by their bits, from a table of all 65,536."""
-    given, written = x[start:stop], out[start:stop]
-    for i in range(len(written)):
-        written[i] = table[given[i]]
-
-
-@numba.njit(**_SETTINGS)
-def look_up_times(x, table, grad, start, stop, out):
-    """The same times `grad`; table, `grad` and `out` are float32."""
-    given, incoming, written = x[start:stop], grad[start:stop], out[start:stop]
-    for i in range(len(written)):
-        written[i] = table[given[i]] * incoming[i]

@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from matgen.compiled import load_kernel
+from matgen.models.gelu import bits, gelu_tables
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 _MOST_THREADS = 64
 
 
-def kernel_for(device: torch.device) -> Any | None:
+def kernel_for(device: torch.device, name: str = "train.shared_kernel") -> Any | None:
     """The compiled loops, None where torch does their work."""
-    return load_kernel("train.shared_kernel") if device.type == "cpu" else None
+    return load_kernel(name) if device.type == "cpu" else None
 
 
 def attention(mixed: Tensor, tree: Any, heads: int, scale: float, rotary: Tensor | None, dropout: float) -> Tensor:
@@ -64,7 +65,7 @@ def add_dropped(x: Tensor, y: Tensor, dropout: float) -> Tensor:
 
 def gelu(x: Tensor) -> Tensor:
     """GELU by its tanh approximation (Hendrycks and Gimpel, arXiv:1606.08415)."""
-    if x.dtype == torch.bfloat16 and (kernel := kernel_for(x.device)) is not None:
+    if x.dtype == torch.bfloat16 and (kernel := kernel_for(x.device, "models.gelu_kernel")) is not None:
         return _Gelu.apply(x, kernel)
     return functional.gelu(x, approximate="tanh")
 
@@ -133,35 +134,23 @@ def _drop_and_add(x: Tensor | None, y: Tensor, dropout: float, seed: np.uint32, 
 class _Gelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Any) -> Tensor:
-        bits, out = _bits(x.contiguous()), torch.empty(x.shape, dtype=x.dtype)
-        flat, written, table = bits.ravel(), _bits(out).ravel(), _gelu_tables()[0]
-        _spread(lambda start, stop: kernel.look_up(flat, table, start, stop, written), x.numel())
-        ctx.kept = (flat, kernel)
+        given, out, table = bits(x), torch.empty(x.shape, dtype=x.dtype), gelu_tables()[0]
+        written = bits(out)
+        _spread(lambda start, stop: kernel.look_up(given[start:stop], table, written[start:stop]), len(x))
+        ctx.kept = (given, kernel)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        flat, kernel = ctx.kept
-        grad, result = grads[0].float().contiguous(), torch.empty(grads[0].shape)
-        incoming, written, table = grad.numpy().ravel(), result.numpy().ravel(), _gelu_tables()[1]
-        _spread(lambda start, stop: kernel.look_up_times(flat, table, incoming, start, stop, written), result.numel())
+        given, kernel = ctx.kept
+        incoming, result, slope = grads[0].float().numpy(), torch.empty(grads[0].shape), gelu_tables()[1]
+        written = result.numpy()
+
+        def work(start: int, stop: int) -> None:
+            kernel.look_up_times(given[start:stop], slope, incoming[start:stop], written[start:stop])
+
+        _spread(work, len(given))
         return result.to(grads[0].dtype), None
-
-
-@cache
-def _gelu_tables() -> tuple[np.ndarray, np.ndarray]:
-    """Of every bfloat16 number its GELU, as bits, and the derivative, float32."""
-    every = torch.arange(1 << 16).to(torch.int16).view(torch.bfloat16)
-    values = functional.gelu(every, approximate="tanh")
-    at = every.float().requires_grad_()
-    with torch.enable_grad():
-        (slope,) = torch.autograd.grad(functional.gelu(at, approximate="tanh").sum(), at)
-    return _bits(values).copy(), slope.numpy().copy()
-
-
-def _bits(x: Tensor) -> np.ndarray:
-    """The bits of bfloat16 numbers, uint16 of the same shape, in the same memory."""
-    return x.detach().view(torch.int16).numpy().view(np.uint16)
 
 
 def _of_65536(probability: float) -> np.uint32:

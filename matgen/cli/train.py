@@ -12,6 +12,7 @@ from matgen.cli.shared import INTERRUPTED, bar, common_options, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
+    from matgen.models.registry import Shape
     from matgen.processes import Processes
 
 
@@ -42,6 +43,8 @@ def add(verbs: Any) -> None:
     parser.add_argument("--batch-size", type=int, help="formulas a step, over all processes (default: 256)")
     parser.add_argument("--accumulate", type=int, help="parts a batch is computed in, to save memory (default: 1)")
     parser.add_argument("--learning-rate", type=float, help="peak (default: 3e-3 for tiny, 2e-3, 1e-3 for paper)")
+    parser.add_argument("--weight-decay", type=float, help="of AdamW, on matrices (default: 0.05)")
+    parser.add_argument("--dropout", type=float, metavar="P", help="share left out in training (default: the preset's)")
     parser.add_argument("--precision", help="auto (times both), bf16 or fp32 (default: auto)")
     parser.add_argument("--evaluations", type=int, help="validations over the run (default: 20)")
     parser.add_argument("--patience", type=int, help="validations without progress before stopping (default: 5)")
@@ -79,6 +82,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         transfer=arguments.init is not None,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
+        weight_decay=arguments.weight_decay,
         epochs=arguments.epochs,
         max_minutes=arguments.max_minutes,
         evaluations=arguments.evaluations,
@@ -93,6 +97,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         dataset=arguments.dataset,
         notation=notation,
         preset=preset,
+        shape=_with_dropout(arguments, preset, model),
         objective=arguments.objective,
         column=arguments.column,
         published_filter=arguments.published_filter,
@@ -139,15 +144,32 @@ def _warn(remarks: list[str]) -> None:
 
 def _what(arguments: argparse.Namespace) -> tuple[str, str, str]:
     """Architecture, preset and notation: as asked for, as the checkpoint has them, or the defaults."""
+    from matgen.models.presets import find_preset
+
     if arguments.init is None:
-        return arguments.model or "gptj", arguments.preset or default_preset(), arguments.notation or "expanded"
+        preset = find_preset(arguments.preset or default_preset(), arguments.model)
+        return preset.model, preset.name, arguments.notation or preset.notation or "expanded"
     from matgen.models.checkpoint import read_metadata
     from matgen.models.locate import find_checkpoint
+    from matgen.models.registry import PRESETS
 
-    if arguments.preset:
-        raise OptionError("the shape is that of the checkpoint in --init: leave out --preset")
+    if arguments.preset or arguments.dropout is not None:
+        raise OptionError("the shape is that of the checkpoint in --init: leave out --preset and --dropout")
     told = read_metadata(find_checkpoint(arguments.init))
-    return arguments.model or told["architecture"], told["preset"], arguments.notation or told["notation"]
+    # The file of a preset may have gone: `small` is in the middle.
+    preset_name = told["preset"] if told["preset"] in PRESETS else "small"
+    return arguments.model or told["architecture"], preset_name, arguments.notation or told["notation"]
+
+
+def _with_dropout(arguments: argparse.Namespace, preset: str, model: str) -> Shape | None:
+    """The preset's shape with the dropout asked for, None where none was."""
+    import dataclasses
+
+    from matgen.models.presets import find_preset
+
+    if arguments.dropout is None:
+        return None
+    return dataclasses.replace(find_preset(preset, model).shape, dropout=arguments.dropout)
 
 
 def _default_run(arguments: argparse.Namespace) -> Path:

@@ -36,6 +36,28 @@ class Shape:
     dropout: float = 0.0
     initializer: float = 0.02
 
+    def __post_init__(self) -> None:
+        for name in ("layers", "heads", "width", "feed_forward", "initializer"):
+            if not getattr(self, name) > 0:
+                raise OptionError(f"{name} is {getattr(self, name)}, it must be above 0")
+        if not 0 <= self.dropout < 1:
+            raise OptionError(f"dropout is {self.dropout}, it must be from 0 to below 1")
+        if self.width % self.heads:
+            raise OptionError(f"width {self.width} is not a multiple of {self.heads} heads")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a search may try: from `low` to `high`, evenly or (`log`) evenly in their logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+Choices = Range | tuple[int, ...]
+"""What a search may try for one quantity."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -51,6 +73,8 @@ class Architecture:
             `blank` (words written into blanks, in any order).
         has_cache: whether its key-value cache works, so that sampling need not recompute prefixes.
         shapes: preset to `Shape`.
+        search: what a search may try: `width`, `head_width` and `layers` of the shape (the feed-forward is four times
+            the width), its `dropout` and `initializer`, and settings of the training.
         learning_rate: its best peak over that of the causal models.
     """
 
@@ -61,6 +85,7 @@ class Architecture:
     objective: str
     has_cache: bool
     shapes: dict[str, Shape]
+    search: dict[str, Choices]
     learning_rate: float = 1.0
 
     @property
@@ -72,28 +97,52 @@ class Architecture:
 # Narrow layers learn much faster from wider first weights, near 1 / sqrt(width): after 224 steps of 256 formulas a tiny
 # GPT-J stood at 14.7 nats a formula instead of 16.3.
 _TINY = Shape(4, 4, 128, 512, initializer=0.08)
-_SMALL = Shape(6, 6, 192, 768, initializer=0.07)
+_SMALL = Shape(6, 6, 192, 768, dropout=0.1, initializer=0.07)
 _TWELVE = {"tiny": _TINY, "small": _SMALL, "paper": Shape(12, 6, 180, 720, dropout=0.1)}
 _EIGHT = {"tiny": _TINY, "small": _SMALL, "paper": Shape(8, 4, 180, 720, dropout=0.1)}
 _ENCODER_DECODER = {
     "tiny": Shape(2, 4, 128, 512, initializer=0.08),
-    "small": Shape(3, 6, 192, 768, initializer=0.07),
+    "small": Shape(3, 6, 192, 768, dropout=0.1, initializer=0.07),
     "paper": Shape(10, 4, 128, 256, dropout=0.1),
 }
+
+_SEARCH: dict[str, Choices] = {
+    "learning_rate": Range(5e-4, 1e-2, log=True),
+    "weight_decay": Range(1e-3, 0.3, log=True),
+    "batch_size": (128, 256, 512),
+    "dropout": Range(0.0, 0.3),
+    "initializer": Range(0.02, 0.12, log=True),
+    "layers": (2, 4, 6, 8),  # even: GPT-Neo's attention is global and local in turn
+    "width": (64, 128, 192, 256),
+    "head_width": (16, 32, 64),
+}
+_SEARCH_BART = _SEARCH | {"layers": (1, 2, 3, 4)}
+_SEARCH_SLOW = _SEARCH | {"learning_rate": Range(2e-4, 5e-3, log=True)}
 
 _BLANK = {"tiny": _TINY, "small": _SMALL, "paper": Shape(6, 8, 512, 2048, dropout=0.3)}
 
 MODELS: dict[str, Architecture] = {
     row.key: row
     for row in (
-        Architecture("gpt", "GPT", "openai-gpt", "AutoModelForCausalLM", "causal", False, _TWELVE),
-        Architecture("gpt2", "GPT-2", "gpt2", "AutoModelForCausalLM", "causal", True, _EIGHT),
-        Architecture("gptneo", "GPT-Neo", "gpt_neo", "AutoModelForCausalLM", "causal", True, _TWELVE),
-        Architecture("gptj", "GPT-J", "gptj", "AutoModelForCausalLM", "causal", True, _TWELVE),
-        Architecture("bart", "BART", "bart", "AutoModelForSeq2SeqLM", "denoising", True, _ENCODER_DECODER),
-        Architecture("blmm", "BLMM", "blank_language_model", "AutoModel", "blank", False, _BLANK, 2 / 3),
+        Architecture("gpt", "GPT", "openai-gpt", "AutoModelForCausalLM", "causal", False, _TWELVE, _SEARCH),
+        Architecture("gpt2", "GPT-2", "gpt2", "AutoModelForCausalLM", "causal", True, _EIGHT, _SEARCH),
+        Architecture("gptneo", "GPT-Neo", "gpt_neo", "AutoModelForCausalLM", "causal", True, _TWELVE, _SEARCH),
+        Architecture("gptj", "GPT-J", "gptj", "AutoModelForCausalLM", "causal", True, _TWELVE, _SEARCH),
+        Architecture(
+            "bart",
+            "BART",
+            "bart",
+            "AutoModelForSeq2SeqLM",
+            "denoising",
+            True,
+            _ENCODER_DECODER,
+            _SEARCH_BART,
+        ),
+        Architecture("blmm", "BLMM", "blank_language_model", "AutoModel", "blank", False, _BLANK, _SEARCH_SLOW, 2 / 3),
         # At the others' rate RoBERTa hardly learns: 23.8 nats a formula after 438 steps instead of 18.3 after 367.
-        Architecture("roberta", "RoBERTa", "roberta", "AutoModelForMaskedLM", "masked", False, _EIGHT, 1 / 3),
+        Architecture(
+            "roberta", "RoBERTa", "roberta", "AutoModelForMaskedLM", "masked", False, _EIGHT, _SEARCH_SLOW, 1 / 3
+        ),
     )
 }
 
@@ -123,8 +172,6 @@ def shape(key: str, preset: str) -> Shape:
 
 def config_arguments(key: str, size: Shape) -> dict[str, Any]:
     """Arguments of the transformers configuration for a shape, in the words of each model type."""
-    if size.width % size.heads:
-        raise OptionError(f"width {size.width} is not a multiple of {size.heads} heads")
     drop = size.dropout
     gpt_style = {
         "n_embd": size.width,
@@ -193,12 +240,12 @@ def config_arguments(key: str, size: Shape) -> dict[str, Any]:
     return by_type[architecture(key).model_type]
 
 
-def build_model(key: str, preset: str, notation: str, *, seed: int) -> PreTrainedModel:
+def build_model(key: str, size: str | Shape, notation: str, *, seed: int) -> PreTrainedModel:
     """A freshly initialised model.
 
     Args:
         key: name in `MODELS`.
-        preset: `tiny`, `small` or `paper`.
+        size: its shape, or the preset that names it: `tiny`, `small` or `paper`.
         notation: notation of its vocabulary.
         seed: of the initial weights; torch's global generator is left as it was.
     """
@@ -212,7 +259,7 @@ def build_model(key: str, preset: str, notation: str, *, seed: int) -> PreTraine
         bos_token_id=BOS,
         eos_token_id=EOS,
         pad_token_id=PAD,
-        **config_arguments(key, shape(key, preset)),
+        **config_arguments(key, shape(key, size) if isinstance(size, str) else size),
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -17,7 +17,8 @@ from matgen.errors import CheckpointError, DataError, OptionError
 from matgen.files import read_json, refuse_to_overwrite, write_json
 from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable
 from matgen.models.checkpoint import METADATA, save_checkpoint
-from matgen.models.registry import MAX_POSITIONS, architecture, build_model, shape
+from matgen.models.presets import find_preset
+from matgen.models.registry import MAX_POSITIONS, Shape, architecture, build_model
 from matgen.processes import Processes
 from matgen.tokenizer import encode, sequence_lengths, vocabulary
 from matgen.train.card import model_card
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
     from matgen.progress import Progress
 
-_PEAK_LEARNING_RATE = {"tiny": 3e-3, "small": 2e-3, "paper": 1e-3}
-_EPOCHS = {"tiny": 30.0, "small": 40.0, "paper": 100.0}
-
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -49,7 +47,8 @@ class TrainingPlan:
         model: key of the architecture.
         dataset: name or file, as `load_dataset` takes it.
         notation: `expanded` or `counted`.
-        preset: `tiny`, `small` or `paper`.
+        preset: `tiny`, `small`, `paper` or a preset's file.
+        shape: size of the model; None for that of the preset.
         objective: None for the architecture's own.
         column: formula column of a file, None to find it.
         published_filter: 2-8 elements and at most 30 atoms; None for the dataset's own default.
@@ -63,6 +62,7 @@ class TrainingPlan:
     dataset: str = DEFAULT_DATASET
     notation: str = "expanded"
     preset: str = "tiny"
+    shape: Shape | None = None
     objective: str | None = None
     column: str | None = None
     published_filter: bool | None = None
@@ -73,19 +73,19 @@ class TrainingPlan:
 
 
 def default_settings(preset: str, model: str = "gptj", *, transfer: bool = False, **changes: Any) -> FitSettings:
-    """`FitSettings` with the rate and epochs of a preset and architecture, and given changes (None changes nothing).
+    """`FitSettings` with what a preset says for an architecture, and given changes (None changes nothing).
 
-    Where a run goes on from a checkpoint (`transfer`), both are lower: `LOWER_RATE`, `FEWER_EPOCHS`.
+    Where a run goes on from a checkpoint (`transfer`), rate and epochs are lower: `LOWER_RATE`, `FEWER_EPOCHS`.
 
     Raises:
         OptionError: unknown architecture or preset.
+        DataError: the preset is a file that is missing or damaged.
     """
-    shape(model, preset)
-    rate = _PEAK_LEARNING_RATE[preset] * architecture(model).learning_rate
-    epochs = _EPOCHS[preset]
+    base = FitSettings(**find_preset(preset, model).settings)
     if transfer:
-        rate, epochs = rate * LOWER_RATE, epochs * FEWER_EPOCHS
-    base = FitSettings(learning_rate=rate, epochs=epochs)
+        base = dataclasses.replace(
+            base, learning_rate=base.learning_rate * LOWER_RATE, epochs=base.epochs * FEWER_EPOCHS
+        )
     return dataclasses.replace(base, **{name: value for name, value in changes.items() if value is not None})
 
 
@@ -121,7 +121,8 @@ def train_model(
     if resume:
         plan = _saved_plan(out)
     else:
-        shape(plan.model, plan.preset)
+        size = plan.shape or find_preset(plan.preset, plan.model).shape
+        plan = dataclasses.replace(plan, shape=size)  # a preset's file may change before the run is resumed
         objective_for(architecture(plan.model).objective, plan.objective)
         vocabulary(plan.notation)
         processes.together(lambda: refuse_to_overwrite(out, force=force))
@@ -185,7 +186,8 @@ def train_model(
 def _first_model(plan: TrainingPlan, elements: list[str]) -> tuple[PreTrainedModel, list[str]]:
     """The model that training begins with, and remarks for the user."""
     if plan.init is None:
-        return build_model(plan.model, plan.preset, plan.notation, seed=plan.settings.seed), []
+        size = plan.shape or find_preset(plan.preset, plan.model).shape
+        return build_model(plan.model, size, plan.notation, seed=plan.settings.seed), []
     model, checkpoint, remarks = continued(plan.init, plan.notation)
     if checkpoint.architecture.key != plan.model:
         raise OptionError(f"{plan.init} is a {checkpoint.architecture.key}, not a {plan.model}: leave out --model")
@@ -221,6 +223,7 @@ def _metadata(
     return {
         "architecture": plan.model,
         "preset": plan.preset,
+        "shape": plan.shape and dataclasses.asdict(plan.shape),
         "notation": plan.notation,
         "objective": objective,
         "dataset": plan.dataset,
@@ -247,7 +250,17 @@ def _saved_plan(out: Path) -> TrainingPlan:
         raise CheckpointError(f"nothing to resume in {out}: start without --resume")
     content = read_json(path)
     try:
-        settings = FitSettings(**content["settings"] | {"trackers": tuple(content["settings"]["trackers"])})
-        return TrainingPlan(**content | {"settings": settings})
+        return plan_from(content)
     except (TypeError, KeyError) as error:
         raise CheckpointError(f"{path} is not a training plan of this version of matgen: {error}") from error
+
+
+def plan_from(content: dict[str, Any]) -> TrainingPlan:
+    """A plan from what `dataclasses.asdict` made of it.
+
+    Raises:
+        TypeError, KeyError: it is not one.
+    """
+    settings = FitSettings(**content["settings"] | {"trackers": tuple(content["settings"]["trackers"])})
+    size = content.get("shape") and Shape(**content["shape"])
+    return TrainingPlan(**content | {"settings": settings, "shape": size})

@@ -11,22 +11,31 @@ import contextlib
 import dataclasses
 import json
 import math
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from matgen.errors import CheckpointError, OptionError, OutputError
-from matgen.files import read_json, write_json, write_text
+from matgen.errors import CheckpointError, OptionError, first_line
+from matgen.files import write_text
+from matgen.fit_state import (
+    FitState,
+    load_best,
+    load_state,
+    optimizer_tensors,
+    save_best,
+    save_state,
+    set_optimizer_tensors,
+    set_weights,
+    shard,
+    weights_of,
+)
 from matgen.processes import Processes
 
 if TYPE_CHECKING:
@@ -57,6 +66,7 @@ class FitSettings:
         patience: validations without improvement after which training stops.
         precision: `auto` times both and keeps the faster; `bf16` (autocast) or `fp32`.
         accumulate: batches a step is split into, to save memory.
+        shard: share parameters, gradients and optimiser out over the processes, for models that no device holds whole.
         clip: largest norm of the gradient.
         seed: of the order of examples, the noise of objectives, and dropout.
         trackers: names that accelerate knows (tensorboard, wandb, trackio ...).
@@ -72,6 +82,7 @@ class FitSettings:
     patience: int = 5
     precision: str = "auto"
     accumulate: int = 1
+    shard: bool = False
     clip: float = 1.0
     seed: int = 0
     trackers: tuple[str, ...] = ()
@@ -115,25 +126,6 @@ class TokenTable:
         index = torch.from_numpy(rows).to(self.ids.device)
         lengths = self.lengths[index]
         return self.ids[index, : int(lengths.max())].long(), lengths
-
-
-@dataclass
-class FitState:
-    """Where a run stands; what resuming needs besides weights and optimiser."""
-
-    step: int = 0
-    total_steps: int = 0
-    evaluations: int = 1
-    precision: str = "fp32"
-    best_step: int = -1
-    best_nats: float = math.inf
-    seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def finished(self) -> bool:
-        """All steps are done."""
-        return self.step >= self.total_steps > 0
 
 
 @dataclass(frozen=True)
@@ -204,8 +196,13 @@ class Fitter:
         # Every process holds the examples that are its own.
         self.train = train.share(self.processes.rank, self.processes.count).to(self.device)
         self.raw_model = model.to(self.device)
+        self.sharded = settings.shard and self.processes.count > 1
+        if self.sharded:
+            shard(self.raw_model, self.processes.count)
         self.optimizer = _adamw(self.raw_model, settings, fused=self.device.type in ("cpu", "cuda"))
-        self.model, self.prepared_optimizer = self.accelerator.prepare(self.raw_model, self.optimizer)
+        # What is sharded exchanges gradients by itself; accelerate would wrap it a second time.
+        self.model = self.raw_model if self.sharded else self.accelerator.prepare(self.raw_model)
+        self.prepared_optimizer = self.accelerator.prepare(self.optimizer)
         self.state = FitState()
         self._saved_step = -1
 
@@ -379,80 +376,37 @@ class Fitter:
         return 1.1 * sum(times) / len(times)  # a tenth more for the optimiser and the loop
 
     def _save(self) -> None:
-        """Write weights, optimiser and state to a folder of this step, then point `latest.json` at it."""
-        # What `latest.json` points at is never written again: a kill in between would leave nothing to resume from.
-        if not self.accelerator.is_main_process or self.state.step == self._saved_step:
+        """Save where the run stands; every process takes part."""
+        if self.state.step == self._saved_step:
             return
-        training = self.folder / "training"
-        target = training / f"step-{self.state.step:08d}"
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            save_file(self._weights(), target / "model.safetensors")
-            save_file(_optimizer_tensors(self.raw_model, self.optimizer), target / "optimizer.safetensors")
-        except (OSError, SafetensorError) as error:
-            shutil.rmtree(target, ignore_errors=True)
-            raise OutputError(
-                f"cannot save to {target}: {error}; the state before is kept, --resume goes on"
-            ) from error
-        write_json(
-            training / "latest.json",
-            {"folder": target.name, "examples": len(self.lengths)}
-            | dataclasses.asdict(self.state)
-            | {"best_nats": self.state.best_nats if self.state.best_step >= 0 else None},
-        )
+        weights, optimizer = weights_of(self.raw_model), optimizer_tensors(self.raw_model, self.optimizer)
         self._saved_step = self.state.step
-        lines = "".join(json.dumps(entry) + "\n" for entry in self.state.history)
-        write_text(self.folder / "metrics.jsonl", lines)
-        for old in training.glob("step-*"):
-            if old.name != target.name:
-                shutil.rmtree(old, ignore_errors=True)
+        if self.processes.first:
+            save_state(self.folder / "training", self.state, len(self.lengths), weights, optimizer)
+            lines = "".join(json.dumps(entry) + "\n" for entry in self.state.history)
+            write_text(self.folder / "metrics.jsonl", lines)
 
     def _save_best(self) -> None:
-        if not self.accelerator.is_main_process:
-            return
-        training = self.folder / "training"
-        try:
-            training.mkdir(parents=True, exist_ok=True)
-            save_file(self._weights(), training / "best.tmp")
-            (training / "best.tmp").replace(training / "best.safetensors")
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"cannot save to {training}: {error}") from error
+        weights = weights_of(self.raw_model)
+        if self.processes.first:
+            save_best(self.folder / "training", weights)
 
     def _load(self) -> None:
         training = self.folder / "training"
-        if not (training / "latest.json").is_file():
-            raise CheckpointError(f"nothing to resume in {self.folder}: start without --resume")
-        content = read_json(training / "latest.json")
-        if content["examples"] != len(self.lengths):
-            raise CheckpointError(
-                f"{self.folder} was trained on {content['examples']} examples, the dataset now has {len(self.lengths)}"
-            )
-        names = {f.name for f in dataclasses.fields(FitState)}
-        self.state = FitState(**{name: value for name, value in content.items() if name in names})
-        if self.state.best_step < 0:
-            self.state.best_nats = math.inf
-        target = training / content["folder"]
+        self.state, weights, optimizer = load_state(training, len(self.lengths))
         try:
-            self._set_weights(load_file(target / "model.safetensors"))
-            tensors = load_file(target / "optimizer.safetensors")
-        except Exception as error:  # missing file, damaged header, other shapes
-            raise CheckpointError(f"cannot resume from {target}: {error}") from error
-        _set_optimizer_tensors(self.raw_model, self.optimizer, tensors)
+            set_weights(self.raw_model, weights)
+            set_optimizer_tensors(self.raw_model, self.optimizer, optimizer)
+        except (KeyError, RuntimeError) as error:  # other names, other shapes
+            raise CheckpointError(f"cannot resume from {training}: {first_line(error)}") from error
         self._saved_step = self.state.step
 
     def _restore_best(self) -> None:
-        best = self.folder / "training" / "best.safetensors"
-        if self.state.best_step >= 0 and self.state.best_step != self.state.step and best.is_file():
-            self._set_weights(load_file(best))
-
-    def _weights(self) -> dict[str, Tensor]:
-        # Parameters tied to one another appear once, so safetensors takes them.
-        return {name: p.detach().contiguous() for name, p in self.raw_model.named_parameters()}
-
-    def _set_weights(self, tensors: dict[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self.raw_model.named_parameters():
-                parameter.copy_(tensors[name])
+        if self.state.best_step < 0 or self.state.best_step == self.state.step:
+            return
+        best = load_best(self.folder / "training")
+        if best is not None:
+            set_weights(self.raw_model, best)
 
 
 def _adamw(model: nn.Module, settings: FitSettings, *, fused: bool) -> torch.optim.AdamW:
@@ -462,22 +416,6 @@ def _adamw(model: nn.Module, settings: FitSettings, *, fused: bool) -> torch.opt
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=fused)
-
-
-def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    return {
-        f"{name}|{key}": value.detach().contiguous()
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
-
-
-def _set_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    parameters = dict(model.named_parameters())
-    for label, value in tensors.items():
-        name, _, key = label.rpartition("|")
-        parameter = parameters[name]
-        optimizer.state[parameter][key] = value if key == "step" else value.to(parameter.device)
 
 
 def _seed(seed: int, step: int, rank: int) -> int:

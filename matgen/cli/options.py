@@ -95,7 +95,7 @@ def training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", default="hybrid-pure", help="name or file (default: hybrid-pure)")
     parser.add_argument("--notation", help="expanded or counted (default: expanded)")
     parser.add_argument(
-        "--preset", help="tiny, small, paper or a file of `matgen tune` (default: paper on a GPU, tiny without)"
+        "--preset", help="tiny, small, paper, large or a file of `matgen tune` (default: paper on a GPU, tiny without)"
     )
     parser.add_argument("--max-minutes", type=float, metavar="M", help="time budget, fixed as a number of steps")
 

@@ -39,10 +39,11 @@ def add(verbs: Any) -> None:
         help="2-8 elements, at most 30 atoms (default: on for -mix, -pure and -strict)",
     )
     filters.add_argument("--no-published-filter", dest="published_filter", action="store_const", const=False)
-    parser.add_argument("--epochs", type=float, help="passes over the data (default: 30 for tiny, 40, 100 for paper)")
+    parser.add_argument("--epochs", type=float, help="passes over the data (default: the preset's, 30 for tiny)")
     parser.add_argument("--batch-size", type=int, help="formulas a step, over all processes (default: 256)")
     parser.add_argument("--accumulate", type=int, help="parts a batch is computed in, to save memory (default: 1)")
-    parser.add_argument("--learning-rate", type=float, help="peak (default: 3e-3 for tiny, 2e-3, 1e-3 for paper)")
+    parser.add_argument("--shard", action="store_true", help="share the model out over the processes (FSDP)")
+    parser.add_argument("--learning-rate", type=float, help="peak (default: the preset's, 3e-3 for tiny)")
     parser.add_argument("--weight-decay", type=float, help="of AdamW, on matrices (default: 0.05)")
     parser.add_argument("--dropout", type=float, metavar="P", help="share left out in training (default: the preset's)")
     parser.add_argument("--precision", help="auto (times both), bf16 or fp32 (default: auto)")
@@ -89,6 +90,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         patience=arguments.patience,
         precision=arguments.precision,
         accumulate=arguments.accumulate,
+        shard=arguments.shard or None,
         seed=arguments.seed,
         trackers=tuple(arguments.trackers) if arguments.trackers else None,
     )

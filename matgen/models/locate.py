@@ -8,6 +8,7 @@ from matgen.datasets import data_folder
 from matgen.errors import CheckpointError
 from matgen.models.checkpoint import METADATA
 from matgen.models.hub import download, is_hub_name
+from matgen.models.published import converted, is_published
 
 RUNS = Path("runs")
 """Where `matgen train` puts its runs, and where the newest one is looked for."""
@@ -23,8 +24,8 @@ def find_checkpoint(name: str | None) -> Path:
     """The folder that `--model` means.
 
     Args:
-        name: a folder, the name of a bundled checkpoint, or a Hub id (`organisation/name`, which is downloaded); None
-            for the default: the bundled checkpoint, without one the newest run in `runs/`.
+        name: a folder of matgen or as published (which is converted), the name of a bundled checkpoint, or a Hub id
+            (`organisation/name`, which is downloaded); None for the default: the bundled checkpoint, without one the newest run in `runs/`.
 
     Raises:
         CheckpointError: nothing of that name.
@@ -39,7 +40,7 @@ def find_checkpoint(name: str | None) -> Path:
             )
         return found[0]
     if Path(name).is_dir():
-        return Path(name)
+        return converted(Path(name)) if is_published(Path(name)) else Path(name)
     if name in bundled:
         return bundled[name]
     if is_hub_name(name):

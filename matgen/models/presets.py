@@ -11,8 +11,8 @@ from matgen.errors import DataError, OptionError
 from matgen.files import read_json, write_json
 from matgen.models.registry import Shape, architecture, shape
 
-_PEAK_LEARNING_RATE = {"tiny": 3e-3, "small": 2e-3, "paper": 1e-3}
-_EPOCHS = {"tiny": 30.0, "small": 40.0, "paper": 100.0}
+_PEAK_LEARNING_RATE = {"tiny": 3e-3, "small": 2e-3, "paper": 1e-3, "large": 3e-4}
+_EPOCHS = {"tiny": 30.0, "small": 40.0, "paper": 100.0, "large": 20.0}
 SETTINGS = ("learning_rate", "epochs", "batch_size", "weight_decay")
 """What a preset may say about training; the rest is the same for all."""
 
@@ -22,7 +22,7 @@ class Preset:
     """A model's size and the settings of its training.
 
     Attributes:
-        name: `tiny`, `small`, `paper`, or the file it was read from.
+        name: `tiny`, `small`, `paper`, `large`, or the file it was read from.
         model: key of the architecture.
         shape: size of the model.
         settings: values of `SETTINGS`, of which only those are there that the preset sets.
@@ -40,7 +40,7 @@ def find_preset(name: str, model: str | None = None) -> Preset:
     """The preset of a name, or in a file (a name that ends in `.json`).
 
     Args:
-        name: `tiny`, `small`, `paper` or a file.
+        name: `tiny`, `small`, `paper`, `large` or a file.
         model: key of the architecture; None for that of the file, without one GPT-J.
 
     Raises:

@@ -1,7 +1,7 @@
 """One row per architecture: its transformers model type, how it is trained and sampled, and its shapes.
 
 The preset `paper` holds the released shapes of Materials Transformers (Fu et al. 2023, Mach. Learn.: Sci. Technol. 4
-015001); `tiny` and `small` train on a laptop.
+015001); `tiny` and `small` train on a laptop, `large` on GPUs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_POSITIONS = 128
 """Longest sequence of any model, with `<bos>` and `<eos>` (the published blocks are 128 tokens)."""
 
-PRESETS = ("tiny", "small", "paper")
+PRESETS = ("tiny", "small", "paper", "large")
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,14 @@ class Architecture:
 # GPT-J stood at 14.7 nats a formula instead of 16.3.
 _TINY = Shape(4, 4, 128, 512, initializer=0.08)
 _SMALL = Shape(6, 6, 192, 768, dropout=0.1, initializer=0.07)
-_TWELVE = {"tiny": _TINY, "small": _SMALL, "paper": Shape(12, 6, 180, 720, dropout=0.1)}
-_EIGHT = {"tiny": _TINY, "small": _SMALL, "paper": Shape(8, 4, 180, 720, dropout=0.1)}
+_LARGE = Shape(12, 12, 768, 3072, dropout=0.1)  # GPT-2's smallest size, some 85 million parameters: for GPUs
+_TWELVE = {"tiny": _TINY, "small": _SMALL, "paper": Shape(12, 6, 180, 720, dropout=0.1), "large": _LARGE}
+_EIGHT = {"tiny": _TINY, "small": _SMALL, "paper": Shape(8, 4, 180, 720, dropout=0.1), "large": _LARGE}
 _ENCODER_DECODER = {
     "tiny": Shape(2, 4, 128, 512, initializer=0.08),
     "small": Shape(3, 6, 192, 768, dropout=0.1, initializer=0.07),
     "paper": Shape(10, 4, 128, 256, dropout=0.1),
+    "large": Shape(6, 12, 768, 3072, dropout=0.1),
 }
 
 _SEARCH: dict[str, Choices] = {
@@ -119,7 +121,7 @@ _SEARCH: dict[str, Choices] = {
 _SEARCH_BART = _SEARCH | {"layers": (1, 2, 3, 4)}
 _SEARCH_SLOW = _SEARCH | {"learning_rate": Range(2e-4, 5e-3, log=True)}
 
-_BLANK = {"tiny": _TINY, "small": _SMALL, "paper": Shape(6, 8, 512, 2048, dropout=0.3)}
+_BLANK = {"tiny": _TINY, "small": _SMALL, "paper": Shape(6, 8, 512, 2048, dropout=0.3), "large": _LARGE}
 
 MODELS: dict[str, Architecture] = {
     row.key: row
@@ -245,7 +247,7 @@ def build_model(key: str, size: str | Shape, notation: str, *, seed: int) -> Pre
 
     Args:
         key: name in `MODELS`.
-        size: its shape, or the preset that names it: `tiny`, `small` or `paper`.
+        size: its shape, or the preset that names it: `tiny`, `small`, `paper` or `large`.
         notation: notation of its vocabulary.
         seed: of the initial weights; torch's global generator is left as it was.
     """

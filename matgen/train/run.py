@@ -15,6 +15,7 @@ from matgen.composition import CompositionBatch
 from matgen.datasets import DEFAULT_DATASET, Dataset, load_dataset
 from matgen.errors import CheckpointError, DataError, OptionError
 from matgen.files import read_json, refuse_to_overwrite, write_json
+from matgen.fit_state import set_weights, weights_of
 from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable
 from matgen.models.checkpoint import METADATA, save_checkpoint
 from matgen.models.presets import find_preset
@@ -47,7 +48,7 @@ class TrainingPlan:
         model: key of the architecture.
         dataset: name or file, as `load_dataset` takes it.
         notation: `expanded` or `counted`.
-        preset: `tiny`, `small`, `paper` or a preset's file.
+        preset: `tiny`, `small`, `paper`, `large` or a preset's file.
         shape: size of the model; None for that of the preset.
         objective: None for the architecture's own.
         column: formula column of a file, None to find it.
@@ -157,6 +158,11 @@ def train_model(
     fitter = Fitter(learner, tables["train"], objective.train, figure("valid"), out, plan.settings, progress)
     # A run that ended before its first save starts again, under its own plan.
     result = fitter.run(resume=resume and (out / "training" / "latest.json").is_file())
+    if fitter.sharded and not result.interrupted:
+        weights = weights_of(learner)  # every process takes part
+        model = type(model)(model.config)
+        learner = objective.wrap(model)
+        set_weights(learner, weights)
     if result.interrupted or not processes.first:
         return result
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 import torch
 
 from matgen.models.checkpoint import Checkpoint, load_checkpoint
 from matgen.models.locate import find_checkpoint
+from matgen.models.retokenise import with_tokens
 from matgen.tokenizer import vocabulary
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedModel
 
 LOWER_RATE = 0.2
@@ -48,25 +47,7 @@ def continued(name: str, notation: str) -> tuple[PreTrainedModel, Checkpoint, li
         f"{checkpoint.folder.name} is in the notation {checkpoint.notation}, this run in {notation}: "
         f"{int((origin >= 0).sum()):,} of {len(new):,} tokens are known to it, the others start from the mean"
     )
-    return _with_vocabulary(checkpoint.model, origin), checkpoint, [remark]
-
-
-def _with_vocabulary(model: PreTrainedModel, origin: Tensor) -> PreTrainedModel:
-    """The model with other tokens; `origin` is the earlier id of each, or -1."""
-    config = copy.deepcopy(model.config)
-    n_old, config.vocab_size = config.vocab_size, len(origin)
-    fresh, before = type(model)(config), dict(model.named_parameters())
-    with torch.no_grad():
-        for name, parameter in fresh.named_parameters():
-            value = before[name]
-            if parameter.shape == value.shape:
-                parameter.copy_(value)
-                continue
-            first = n_old - len(value)  # some output weights leave out the special tokens in front
-            rows = origin[first:] - first
-            known = (rows >= 0).view(-1, *[1] * (value.dim() - 1))
-            parameter.copy_(torch.where(known, value[rows], value.mean(0)))
-    return fresh
+    return with_tokens(checkpoint.model, origin), checkpoint, [remark]
 
 
 def unknown_elements(checkpoint: Checkpoint, elements: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from matgen.errors import OptionError
-from matgen.models.registry import MAX_POSITIONS, MODELS, PRESETS, Shape, architecture, build_model, config_arguments
+from matgen.models.registry import MAX_POSITIONS, MODELS, PRESETS, Shape, architecture, build_model
 from matgen.tokenizer import BOS, EOS, PAD, vocabulary
 
 
@@ -59,7 +59,7 @@ def test_seed_decides_the_weights_and_leaves_the_global_generator_alone() -> Non
 def test_unknown_names_list_the_known() -> None:
     with pytest.raises(OptionError, match="unknown model 'gpt5'; known: gpt, gpt2, gptneo, gptj, bart, blmm, roberta"):
         architecture("gpt5")
-    with pytest.raises(OptionError, match="unknown preset 'huge'; known: tiny, small, paper"):
+    with pytest.raises(OptionError, match="unknown preset 'huge'; known: tiny, small, paper, large"):
         build_model("gpt2", "huge", "expanded", seed=0)
     with pytest.raises(OptionError, match="not a multiple of 5 heads"):
-        config_arguments("gpt2", Shape(2, 5, 128, 512))
+        Shape(2, 5, 128, 512)

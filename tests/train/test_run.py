@@ -162,6 +162,56 @@ def test_two_processes_give_the_curve_of_one_and_take_over_its_run(small_table: 
     assert (tmp_path / "cut" / "matgen.json").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["gptj", "gpt2", "blmm"])
+def test_a_model_shared_out_over_processes_learns_as_one_held_whole(
+    key: str, small_table: Path, tmp_path: Path
+) -> None:
+    options = ["--epochs", "2", "--batch-size", "33", "--precision", "fp32", "--evaluations", "4", "--quiet"]
+    fixed = ["train", "--model", key, "--dataset", str(small_table), "--preset", "tiny", "--accumulate", "2", *options]
+    fixed += ["--dropout", "0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_PORT": "29643"}
+    together = [*TWO_PROCESSES, "-m", "matgen"]
+    if key == "blmm":  # each process has its own noise: two must be compared with two
+        subprocess.run([*together, *fixed, "--out", str(tmp_path / "one")], check=True, env=environment)
+    else:
+        assert main([*fixed, "--out", str(tmp_path / "one")]) == 0
+    subprocess.run([*together, *fixed, "--shard", "--out", str(tmp_path / "two")], check=True, env=environment)
+    curves = [
+        [json.loads(line)["valid_nats"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    ]
+    assert curves[1] == pytest.approx(curves[0], abs=2e-3)
+    one, two = (read_metadata(tmp_path / name)["metrics"]["test_nats"] for name in ("one", "two"))
+    assert two == pytest.approx(one, abs=2e-3)
+    assert set(load_file(tmp_path / "one" / "model.safetensors")) == set(
+        load_file(tmp_path / "two" / "model.safetensors")
+    )
+
+
+@pytest.mark.slow
+def test_a_large_model_is_trained_shared_out_stopped_and_resumed_by_one_process(
+    small_table: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "few.csv"
+    table.write_text("\n".join(small_table.read_text().splitlines()[:120]) + "\n")
+    options = ["--epochs", "1", "--batch-size", "60", "--precision", "fp32", "--evaluations", "2", "--quiet", "--shard"]
+    out = tmp_path / "out"
+    fixed = ["train", "--model", "gpt2", "--dataset", str(table), "--preset", "large", *options, "--out", str(out)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_PORT": "29644"}
+    process = subprocess.Popen([*TWO_PROCESSES, "-m", "matgen", *fixed], env=environment)
+    deadline = time.monotonic() + 300
+    while not (out / "training" / "latest.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    if not (out / "matgen.json").exists():
+        assert main(["train", "--resume", "--out", str(out), "--quiet"]) == 0
+    metrics = read_metadata(out)["metrics"]
+    assert metrics["parameters"] > 80e6
+    assert metrics["steps"] == 2
+
+
 class StopAfterTwoEvaluations:
     """Progress that ends the process's work after its second report, as a kill would."""
 

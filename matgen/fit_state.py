@@ -1,0 +1,173 @@
+"""What a training run leaves on disk to go on from: weights, optimiser and where it stands, each written whole.
+
+Models may be sharded over processes (FSDP): then every process must take part in gathering, and the first one writes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from matgen.errors import CheckpointError, OutputError
+from matgen.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Tensors = dict[str, "Tensor"]
+LATEST, BEST = "latest.json", "best.safetensors"
+
+
+@dataclass
+class FitState:
+    """Where a run stands; what resuming needs besides weights and optimiser."""
+
+    step: int = 0
+    total_steps: int = 0
+    evaluations: int = 1
+    precision: str = "fp32"
+    best_step: int = -1
+    best_nats: float = math.inf
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        """All steps are done."""
+        return self.step >= self.total_steps > 0
+
+
+def weights_of(model: nn.Module) -> Tensors:
+    """A model's parameters by name, whole. Those tied to one another appear once, so safetensors takes them."""
+    return {name: _whole(parameter.detach()) for name, parameter in model.named_parameters()}
+
+
+def set_weights(model: nn.Module, tensors: Tensors) -> None:
+    """Give a model the parameters that `weights_of` found."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(_laid_out_as(parameter, tensors[name]))
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
+    """What an optimiser remembers of each parameter, whole, by the parameter's name and its own."""
+    return {
+        f"{name}|{key}": _whole(value.detach())
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def set_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Give an optimiser back what `optimizer_tensors` found."""
+    parameters = dict(model.named_parameters())
+    for label, value in tensors.items():
+        name, _, key = label.rpartition("|")
+        parameter = parameters[name]
+        laid_out = value if key == "step" else _laid_out_as(parameter, value.to(parameter.device))
+        optimizer.state[parameter][key] = laid_out
+
+
+def shard(model: nn.Module, processes: int) -> None:
+    """Share a model's parameters, their gradients and what an optimiser will remember of them out over all processes.
+
+    They are whole while a forward and backward pass lasts (torch's `fully_shard` of the model as one unit).
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    device = next(model.parameters()).device.type
+    fully_shard(model, mesh=init_device_mesh(device, (processes,)))
+
+
+def save_state(training: Path, state: FitState, examples: int, weights: Tensors, optimizer: Tensors) -> None:
+    """Write weights, optimiser and state to a folder of this step, then point `latest.json` at it.
+
+    What `latest.json` points at is never written again: a kill in between would leave nothing to resume from.
+
+    Raises:
+        OutputError: the folder cannot be written; the state before is kept.
+    """
+    target = training / f"step-{state.step:08d}"
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        save_file(weights, target / "model.safetensors")
+        save_file(optimizer, target / "optimizer.safetensors")
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise OutputError(f"cannot save to {target}: {error}; the state before is kept, --resume goes on") from error
+    write_json(
+        training / LATEST,
+        {"folder": target.name, "examples": examples}
+        | dataclasses.asdict(state)
+        | {"best_nats": state.best_nats if state.best_step >= 0 else None},
+    )
+    for old in training.glob("step-*"):
+        if old.name != target.name:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def save_best(training: Path, weights: Tensors) -> None:
+    """Write the best weights so far.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    try:
+        training.mkdir(parents=True, exist_ok=True)
+        save_file(weights, training / "best.tmp")
+        (training / "best.tmp").replace(training / BEST)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot save to {training}: {error}") from error
+
+
+def load_state(training: Path, examples: int) -> tuple[FitState, Tensors, Tensors]:
+    """The state that was saved last, its weights and its optimiser.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or it is of another number of examples.
+    """
+    if not (training / LATEST).is_file():
+        raise CheckpointError(f"nothing to resume in {training.parent}: start without --resume")
+    content: dict[str, Any] = read_json(training / LATEST)
+    if content["examples"] != examples:
+        raise CheckpointError(
+            f"{training.parent} was trained on {content['examples']} examples, the dataset now has {examples}"
+        )
+    names = {f.name for f in dataclasses.fields(FitState)}
+    state = FitState(**{name: value for name, value in content.items() if name in names})
+    if state.best_step < 0:
+        state.best_nats = math.inf
+    target = training / content["folder"]
+    try:
+        return state, load_file(target / "model.safetensors"), load_file(target / "optimizer.safetensors")
+    except Exception as error:  # missing file, damaged header
+        raise CheckpointError(f"cannot resume from {target}: {error}") from error
+
+
+def load_best(training: Path) -> Tensors | None:
+    """The best weights, None where none were saved."""
+    return load_file(training / BEST) if (training / BEST).is_file() else None
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    from torch.distributed.tensor import DTensor
+
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).contiguous()
+
+
+def _laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """A whole tensor, sharded where a parameter is."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if not isinstance(parameter, DTensor):
+        return tensor
+    return distribute_tensor(tensor.to(parameter.device), parameter.device_mesh, parameter.placements)

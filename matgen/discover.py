@@ -108,7 +108,7 @@ def discover(
         if result.interrupted:
             return Discovery(out, pd.DataFrame(), None, seconds)
     else:
-        say(f"1/3 taking the checkpoint {checkpoint}")
+        say(f"1/3 taking the checkpoint {checkpoint.name} in {checkpoint.parent}")
 
     say(f"2/3 drawing {plan.n:,} compositions")
     began = time.monotonic()

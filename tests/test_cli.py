@@ -83,7 +83,7 @@ def test_train_sample_evaluate_as_typed(small_table: Path, capsys: pytest.Captur
     assert run("train", "--model", "gpt2", *quick) == 0  # said twice: the next numbered folder
     assert Path("runs/gpt2/matgen.json").exists()
     assert Path("runs/gpt2-2/matgen.json").exists()
-    assert "gpt2 (tiny, expanded)" in capsys.readouterr().err
+    assert "gpt2 (tiny, counted)" in capsys.readouterr().err
 
     assert run("sample", "-n", "300", "--model", "runs/gpt2") == 0
     assert run("sample", "-n", "300", "--model", "runs/gpt2") == 0
@@ -194,6 +194,18 @@ def test_discover_with_a_checkpoint(checkpoints, capsys: pytest.CaptureFixture[s
     captured = capsys.readouterr()
     assert "next: open discovery/report/report.html" in captured.out
     assert Path("discovery/ranked.csv").exists()
+
+
+def test_bare_discover_takes_the_bundled_checkpoint_and_training_options_train(
+    small_table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("discover", "-n", "300") == 0
+    assert not Path("discovery/model").exists()
+    assert "taking the checkpoint hybrid-pure" in capsys.readouterr().err
+    assert run("discover", "-n", "50", "--dataset", small_table, "--max-minutes", "0.02") == 0
+    assert read_json("discovery-2/model/matgen.json")["dataset"] == str(small_table)
+    assert run("discover", "--model", "discovery-2/model", "--max-minutes", "1") == 2
+    assert "--model takes a trained checkpoint: leave out --max-minutes" in capsys.readouterr().err
 
 
 def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoints, formulas_csv) -> None:

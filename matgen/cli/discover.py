@@ -19,6 +19,10 @@ from matgen.cli.options import (
     training_options,
 )
 from matgen.cli.shared import INTERRUPTED, StageBars, bar, common_options, say, verb
+from matgen.errors import OptionError
+
+_TRAINING = ("architecture", "dataset", "notation", "preset", "max_minutes")
+"""Options of which any one means that a model is to be trained."""
 
 
 def add(verbs: Any) -> None:
@@ -27,13 +31,20 @@ def add(verbs: Any) -> None:
         verbs,
         "discover",
         run,
-        "learn from known compositions, write new ones, judge and rank them",
+        "write new compositions, judge and rank them (with a model of your own, if asked)",
         "matgen discover -n 10000 --out discovery",
     )
     parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
-    parser.add_argument("--model", metavar="CHECKPOINT", help="take this checkpoint instead of training one")
-    parser.add_argument("--architecture", default="gptj", help="what to train: gpt, gpt2, gptj ... (default: gptj)")
-    training_options(parser)
+    parser.add_argument(
+        "--model",
+        metavar="CHECKPOINT",
+        help="what draws: folder, bundled name or Hub id (default: the bundled one, or what is trained)",
+    )
+    group = parser.add_argument_group("training (any of these trains a model first)")
+    group.add_argument("--architecture", help="gpt, gpt2, gptj ... (default: gptj)")
+    training_options(group)
+    # What is not said tells that nothing is to be trained.
+    parser.set_defaults(dataset=None)
     decoding_options(parser)
     reference_options(parser)
     judging_options(parser)
@@ -46,26 +57,32 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.processes import leave_cores_to_others
 
     leave_cores_to_others()
+    from matgen.datasets import DEFAULT_DATASET
     from matgen.discover import DiscoveryPlan, discover
     from matgen.evaluate.terminal import print_summary
     from matgen.files import next_free
     from matgen.models.locate import find_checkpoint
+    from matgen.models.presets import find_preset
+    from matgen.tokenizer import DEFAULT_NOTATION
     from matgen.train.run import TrainingPlan, default_settings
 
     out = arguments.out or next_free(Path("discovery"))
-    preset = arguments.preset or default_preset()
+    said = [name for name in _TRAINING if getattr(arguments, name) is not None]
+    if arguments.model and said:
+        raise OptionError(f"--model takes a trained checkpoint: leave out --{said[0].replace('_', '-')}")
+    preset = find_preset(arguments.preset or default_preset(), arguments.architecture)
     minutes = 4.0 if arguments.max_minutes is None else arguments.max_minutes
     plan = DiscoveryPlan(
         training=TrainingPlan(
-            model=arguments.architecture,
-            dataset=arguments.dataset,
-            notation=arguments.notation or "expanded",
-            preset=preset,
+            model=preset.model,
+            dataset=arguments.dataset or DEFAULT_DATASET,
+            notation=arguments.notation or preset.notation or DEFAULT_NOTATION,
+            preset=preset.name,
             settings=default_settings(
-                preset, arguments.architecture, max_minutes=minutes, evaluations=8, seed=arguments.seed
+                preset.name, preset.model, max_minutes=minutes, evaluations=8, seed=arguments.seed
             ),
         ),
-        checkpoint=find_checkpoint(arguments.model) if arguments.model else None,
+        checkpoint=None if said else find_checkpoint(arguments.model),
         n=arguments.n,
         reference=references_of(arguments),
         seed=arguments.seed,
@@ -110,5 +127,5 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"next: open {out}/report/report.html")
     model = plan.checkpoint or out / "model"
     print(f"      matgen sample -n 100000 --model {model}     (more of the same)")
-    print("      matgen train --model gptj --max-minutes 60   (a better model)")
+    print("      matgen discover --dataset mine.csv            (with a model of your own compounds)")
     return 0

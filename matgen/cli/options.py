@@ -90,10 +90,10 @@ def constraints_of(arguments: argparse.Namespace) -> Constraints | None:
     return found or None
 
 
-def training_options(parser: argparse.ArgumentParser) -> None:
+def training_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """What every training needs to know."""
     parser.add_argument("--dataset", default="hybrid-pure", help="name or file (default: hybrid-pure)")
-    parser.add_argument("--notation", help="expanded or counted (default: expanded)")
+    parser.add_argument("--notation", help="expanded or counted (default: counted)")
     parser.add_argument(
         "--preset", help="tiny, small, paper, large or a file of `matgen tune` (default: paper on a GPU, tiny without)"
     )

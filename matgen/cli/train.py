@@ -147,10 +147,11 @@ def _warn(remarks: list[str]) -> None:
 def _what(arguments: argparse.Namespace) -> tuple[str, str, str]:
     """Architecture, preset and notation: as asked for, as the checkpoint has them, or the defaults."""
     from matgen.models.presets import find_preset
+    from matgen.tokenizer import DEFAULT_NOTATION
 
     if arguments.init is None:
         preset = find_preset(arguments.preset or default_preset(), arguments.model)
-        return preset.model, preset.name, arguments.notation or preset.notation or "expanded"
+        return preset.model, preset.name, arguments.notation or preset.notation or DEFAULT_NOTATION
     from matgen.models.checkpoint import read_metadata
     from matgen.models.locate import find_checkpoint
     from matgen.models.registry import PRESETS

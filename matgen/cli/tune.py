@@ -105,6 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> Any:
     from matgen.cli.options import default_preset
     from matgen.models.presets import find_preset
+    from matgen.tokenizer import DEFAULT_NOTATION
     from matgen.train.run import TrainingPlan, default_settings
     from matgen.train.search import SearchPlan
 
@@ -118,7 +119,7 @@ def _plan(arguments: argparse.Namespace) -> Any:
     training = TrainingPlan(
         model=preset.model,
         dataset=arguments.dataset,
-        notation=arguments.notation or preset.notation or "expanded",
+        notation=arguments.notation or preset.notation or DEFAULT_NOTATION,
         preset=preset.name,
         where=arguments.where,
         split=arguments.split,

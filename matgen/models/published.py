@@ -2,8 +2,8 @@
 
 A folder has `vocab.txt` (`[PAD] [UNK] [CLS] [SEP] [MASK]`, 112 elements in alphabetical order of their names, `.`),
 `config.json`, and `pytorch_model.bin`, which is read with `weights_only`: nothing in it is executed. Lines were
-trained on as `[CLS] Sr Ti O O O . [SEP]`: `[CLS]` becomes `<bos>`, `.` becomes `<eos>`. The configurations name 120 as first and
-last token, outside their own vocabulary, which the published generator works around by cutting text at `.`.
+trained on as `[CLS] Sr Ti O O O . [SEP]`: `[CLS]` becomes `<bos>`, `.` becomes `<eos>`. The configurations name 120 as
+first and last token, outside their own vocabulary, which the published generator works around by cutting text at `.`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from matgen.models.checkpoint import METADATA, save_checkpoint
 from matgen.models.presets import find_preset
 from matgen.models.registry import MAX_POSITIONS, Shape, architecture, build_model
 from matgen.processes import Processes
-from matgen.tokenizer import encode, sequence_lengths, vocabulary
+from matgen.tokenizer import DEFAULT_NOTATION, encode, sequence_lengths, vocabulary
 from matgen.train.card import model_card
 from matgen.train.objectives import (
     OBJECTIVES,
@@ -61,7 +61,7 @@ class TrainingPlan:
 
     model: str = "gptj"
     dataset: str = DEFAULT_DATASET
-    notation: str = "expanded"
+    notation: str = DEFAULT_NOTATION
     preset: str = "tiny"
     shape: Shape | None = None
     objective: str | None = None

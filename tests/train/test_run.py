@@ -105,7 +105,8 @@ def test_a_forced_run_leaves_nothing_of_the_earlier_one(train_small, small_table
 def test_formulas_longer_than_the_model_are_left_out_and_counted(small_table: Path, tmp_path: Path) -> None:
     table = tmp_path / "long.csv"
     table.write_text(small_table.read_text() + "KH300\n")
-    train_model(TrainingPlan("gpt2", str(table), settings=default_settings("tiny", **QUICK)), tmp_path / "out")
+    plan = TrainingPlan("gpt2", str(table), "expanded", settings=default_settings("tiny", **QUICK))
+    train_model(plan, tmp_path / "out")
     assert read_metadata(tmp_path / "out")["formulas_too_long"] == 1
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +26,145 @@ PUBLISHED = {"gptj": "97.6 / 91.2 %", "blmm": "89.7 / 84.8 %"}
 """Neutral and balanced as published: Fu et al. 2023 (the best model), Wei et al. 2022 (its BLMM)."""
 
 
-def architectures(content: dict[str, Any]) -> list[str]:
+def published(content: dict[str, Any], chosen: Callable[[dict[str, Any]], bool], first: str) -> list[str]:
+    """Rows of the study, of 10,000 draws; `first` names the column that tells them apart."""
     lines = [
-        f"| {content['minutes']:.0f} minutes on `{content['dataset']}` | size | bits a held-out formula | neutral | "
-        "balanced | published | unique | novel | all three | recovered | training, formulas/s | drawing, formulas/s |",
-        "|---" * 12 + "|",
+        f"| {first} | minutes | size | bits a held-out formula | neutral | balanced | published | unique | novel | "
+        "all three | recovered | expected in 10^4 / 10^6 | training, formulas/s | drawing, formulas/s |",
+        "|---" * 14 + "|",
     ]
-    for key, row in content["models"].items():
-        training = row["training"]
+    order = list(MODELS)
+    rows = [row for row in content["rows"].values() if chosen(row)]
+    for row in sorted(rows, key=lambda row: (row["dataset"], order.index(row["model"]), row["notation"])):
+        training, drawn = row["training"], row["samples"]["10000"]
         bits = f"{training['test_nats'] / math.log(2):.2f}"
         if training["figure"] == "bound":
-            bits = f"≤ {bits}" + (f"; ≈ {row['summed_nats'] / math.log(2):.2f} summed" if "summed_nats" in row else "")
+            bits = f"≤ {bits}; ≈ {row['summed_nats'] / math.log(2):.2f} summed"
+        expected = " / ".join(f"{100 * share:.1f}" for share in row["expected_recovery"].values())
+        told = {"model": row["title"], "dataset": f"`{row['dataset']}`"}
         cells = [
-            row["title"],
+            told[first] + (", counted" if row["notation"] == "counted" else ""),
+            f"{row['minutes']:.0f}",
             f"{training['parameters'] / 1e6:.2f} M",
             bits,
-            *(percent(row[name]) for name in ("charge_neutral", "electronegativity_balanced")),
-            PUBLISHED.get(key, ""),
-            *(percent(row[name]) for name in ("unique", "novel", "valid_unique_novel")),
-            percent(row["recovery"]["test"]),
+            *(percent(drawn[name]) for name in ("charge_neutral", "electronegativity_balanced")),
+            PUBLISHED.get(row["model"], "") if first == "model" else "",
+            *(percent(drawn[name]) for name in ("unique", "novel", "valid_unique_novel")),
+            percent(drawn["recovery"]["test"]),
+            f"{expected} %",
             f"{training['formulas_per_second']:,.0f}",
-            f"{row['sampling_formulas_per_second']:,.0f}",
+            f"{drawn['formulas_per_second']:,.0f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def of_models(dataset: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda row: row["dataset"] == dataset and row["split"] == "split" and row["preset"] == "tiny"
+
+
+def of_datasets(row: dict[str, Any]) -> bool:
+    return row["model"] == "gptj" and row["notation"] == "expanded" and row["split"] == "split"
+
+
+def recovery(content: dict[str, Any], bundled_row: dict[str, Any]) -> list[str]:
+    """Recovery of held-out formulas, expected and found, on both splits, beside chance and the most there can be."""
+    lines = [
+        "| held out of `hybrid-pure` | expected in 10^4 draws | found in 10^4 | expected in 10^6 |",
+        "|---|---|---|---|",
+    ]
+    titles = {"split": "single formulas", "split_chemsys": "whole chemical systems"}
+    for split, title in titles.items():
+        for row in content["rows"].values():
+            if (row["model"], row["dataset"], row["split"]) == ("gptj", "hybrid-pure", split):
+                expected = [percent(share) for share in row["expected_recovery"].values()]
+                found = percent(row["samples"]["10000"]["recovery"]["test"])
+                name = f"GPT-J `{row['preset']}`, {row['notation']}, {row['minutes']:.0f} minutes"
+                lines.append(f"| {title}: {name} | {expected[0]} | {found} | {expected[1]} |")
+        if split == "split":
+            expected = [percent(share) for share in bundled_row["expected_recovery"].values()]
+            found = percent(bundled_row["metrics"]["recovery"]["test"])
+            lines.append(f"| {title}: the bundled GPT-J | {expected[0]} | {found} | {expected[1]} |")
+        places = content["baselines"].get(f"hybrid-pure {split}")
+        if places:
+            for name in ("stoichiometry_frequency", "stoichiometry_uniform", "uniform"):
+                shares = [f"{100 * share:.2f} %" for share in places[name].values()]
+                lines.append(f"| {title}: random, {name.replace('_', ', ')} |  | {shares[0]} | {shares[1]} (found) |")
+            most = [percent(share) for share in places["ceiling"].values()]
+            lines.append(
+                f"| {title}: every formula of the dataset equally probable, and no other | {most[0]} |  | {most[1]} |"
+            )
+    return lines
+
+
+def yields(content: dict[str, Any]) -> list[str]:
+    temperatures = [row["temperature"] for row in next(iter(content["models"].values()))["rows"]]
+    lines = [
+        "| valid, unique and novel of 10,000 draws at temperature | "
+        + " | ".join(f"{t:g}" for t in temperatures)
+        + " |",
+        "|---" * (len(temperatures) + 1) + "|",
+    ]
+    for model in content["models"].values():
+        title = MODELS[model["architecture"]].title
+        name = f"{title} `{model['preset']}`, {model['notation']}, {model['test_nats']:.2f} nats"
+        shares = [f"{100 * row['valid_unique_novel']:.1f} %" for row in model["rows"]]
+        lines.append(f"| {name} | {' | '.join(shares)} |")
+        valid = [f"{100 * row['valid']:.1f} %" for row in model["rows"]]
+        lines.append(f"| of which valid | {' | '.join(valid)} |")
+    return lines
+
+
+def training_size(content: dict[str, Any]) -> list[str]:
+    lines = [
+        "| training formulas | nats a held-out formula | neutral | balanced | unique | novel | all three | recovered | "
+        "expected in 10^6 | epochs |",
+        "|---" * 10 + "|",
+    ]
+    names = ("charge_neutral", "electronegativity_balanced", "unique", "novel", "valid_unique_novel", "recovered")
+    for row in content["rows"]:
+        cells = [percent(row[name]) for name in names]
+        lines.append(
+            f"| {row['formulas']:,} ({100 * row['share']:g} %) | {row['test_nats']:.2f} | {' | '.join(cells)} | "
+            f"{percent(row['expected_recovery']['1000000'])} | {row['training']['epochs']:.0f} |"
+        )
+    return lines
+
+
+def as_released(content: dict[str, Any]) -> list[str]:
+    names = ("charge_neutral", "electronegativity_balanced", "unique", "novel", "valid_unique_novel", "recovered")
+    rows = {
+        "trained and drawn from as released": content["as_released"],
+        "trained as released, drawn from by matgen": content["drawn_by_matgen"],
+        "trained and drawn from by matgen": content["matgen"],
+    }
+    lines = [
+        f"| GPT-J `tiny`, {content['minutes']:.0f} minutes | formulas | nats a held-out formula | neutral | balanced | "
+        "unique | novel | all three | recovered |",
+        "|---" * 9 + "|",
+    ]
+    for title, row in rows.items():
+        nats = f"{row['test_nats']:.2f}" if "test_nats" in row else ""
+        lines.append(f"| {title} | {row['n']:,} | {nats} | {' | '.join(percent(row[name]) for name in names)} |")
+    drawing = content["as_released"]["drawing"]
+    return [
+        *lines,
+        "",
+        f"The released generator wrote {drawing['pieces']:,} pieces between points in {drawing['seconds']:.0f} s, of "
+        f"which {drawing['distinct_pieces']:,} were distinct and {drawing['formulas']:,} passed its filter; it miscounted "
+        f"{drawing['miscounted']:,} of them.",
+    ]
+
+
+def time_to_loss(content: dict[str, Any]) -> list[str]:
+    lines = ["| GPT-J `paper`, two cores | minutes | nats a validation formula |", "|---|---|---|"]
+    for row in content["recipe"]:
+        lines.append(
+            f"| transformers `Trainer`, published recipe, learning rate {row['learning_rate']:g} | "
+            f"{row['seconds'] / 60:.1f} | {row['valid_nats']:.2f} |"
+        )
+    for notation, row in content["matgen"].items():
+        lines.append(f"| matgen, {notation} | {row['seconds'] / 60:.1f} | {row['valid_nats']:.2f} |")
     return lines
 
 
@@ -55,11 +172,8 @@ def main_job(content: dict[str, Any]) -> list[str]:
     stages, metrics = content["stages"], content["metrics"]
     rows = [
         ("`matgen --help`", f"{content['help_seconds']:.2f} s"),
-        ("`matgen discover`, all of it", f"{content['discover_seconds'] / 60:.1f} min"),
-        (
-            "of which training, drawing, judging",
-            " / ".join(f"{stages[s]:.0f} s" for s in ("train", "sample", "evaluate")),
-        ),
+        ("`matgen discover`, all of it", f"{content['discover_seconds']:.0f} s"),
+        ("of which drawing, judging", " / ".join(f"{stages[s]:.0f} s" for s in ("sample", "evaluate"))),
         ("charge neutral (best random baseline)", _beside(metrics, "charge_neutral")),
         ("electronegativity balanced (best random baseline)", _beside(metrics, "electronegativity_balanced")),
         ("balanced, of compositions not all metal", percent(metrics["groups"]["ionic"]["electronegativity_balanced"])),
@@ -279,27 +393,35 @@ def blank_likelihood(content: dict[str, Any]) -> list[str]:
     ]
 
 
-def bundled(metadata: dict[str, Any], result: dict[str, Any]) -> list[str]:
-    training, row = metadata["metrics"], result["models"][metadata["architecture"]]
-    return [
-        f"It is a {row['title']} (`{metadata['preset']}`, {training['parameters']:,} parameters) trained for "
-        f"{training['seconds'] / 60:.0f} minutes on two cores (its weights in bfloat16): "
-        f"{training['test_nats']:.2f} nats a held-out formula; of 10,000 draws "
-        f"{percent(row['electronegativity_balanced'])} are balanced, {percent(row['unique'])} unique, "
-        f"{percent(row['novel'])} of the distinct ones novel, and {percent(row['recovery']['test'])} of the held-out "
-        "formulas of `hybrid-pure` are recovered."
+def bundled(content: dict[str, Any]) -> list[str]:
+    lines = [
+        "| `--model` | size | trained on | nats a held-out formula | neutral | balanced | unique | novel | all three | "
+        "held-out formulas recovered |",
+        "|---" * 10 + "|",
     ]
+    names = ("charge_neutral", "electronegativity_balanced", "unique", "novel", "valid_unique_novel")
+    for name, row in content["checkpoints"].items():
+        cells = [percent(row["metrics"][metric]) for metric in names]
+        lines.append(
+            f"| `{name}` | {row['parameters'] / 1e6:.1f} M, {row['megabytes']:.1f} MB | `{row['dataset']}` | "
+            f"{row['test_nats']:.2f} | {' | '.join(cells)} | {percent(row['metrics']['recovery']['test'])} |"
+        )
+    return lines
 
 
 def blocks() -> dict[str, list[str]]:
     """Name of each marker in the README to its lines."""
-    from matgen.models.checkpoint import read_metadata
-    from matgen.models.locate import find_checkpoint
-
     results = {path.stem: read_json(path) for path in RESULTS.glob("*.json")}
+    study = results["published"]
     return {
-        "architectures": architectures(results["architectures"]),
-        "architectures_mp": architectures(results["architectures_mp"]),
+        "published": published(study, of_models("hybrid-pure"), "model"),
+        "published_mp": published(study, of_models("mp-pure"), "model"),
+        "published_datasets": published(study, of_datasets, "dataset"),
+        "recovery": recovery(study, next(iter(results["bundled"]["checkpoints"].values()))),
+        "yields": yields(results["yields"]),
+        "training_size": training_size(results["training_size"]),
+        "as_released": as_released(results["as_released"]),
+        "time_to_loss": time_to_loss(results["time_to_loss"]),
         "main_job": main_job(results["main_job"]),
         "agreement": agreement(results["validity_agreement"], results["validity"]),
         "valid": valid(results["validity"]),
@@ -308,7 +430,7 @@ def blocks() -> dict[str, list[str]]:
         "sampling": sampling(results["sampling"]),
         "substitution": substitution(results["substitution"]),
         "blank_likelihood": blank_likelihood(results["blank_likelihood"]),
-        "bundled": bundled(read_metadata(find_checkpoint(None)), results["bundled"]),
+        "bundled": bundled(results["bundled"]),
     }
 
 

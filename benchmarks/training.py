@@ -24,13 +24,14 @@ import torch  # noqa: E402
 from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402
 
 from benchmarks.record import write_result  # noqa: E402
+from benchmarks.sampling import matrix_peak  # noqa: E402
 from matgen.datasets import load_dataset  # noqa: E402
-from matgen.fitting import Fitter, TokenTable  # noqa: E402
+from matgen.fitting import Fitter, TokenTable, batches_of_epoch  # noqa: E402
 from matgen.models import build_model  # noqa: E402
 from matgen.tokenizer import EOS, PAD, encode  # noqa: E402
 from matgen.train.objectives import causal_loss  # noqa: E402
 from matgen.train.run import default_settings  # noqa: E402
-from matgen.train.shared_beginnings import SharedBeginnings  # noqa: E402
+from matgen.train.shared_beginnings import BeginningTree, SharedBeginnings  # noqa: E402
 
 BLOCK, BATCH = 128, 256
 
@@ -86,6 +87,30 @@ def matgen_formulas_per_second(model_key: str, preset: str, notation: str, table
     return {"formulas_per_second": state.history[-1]["formulas_per_second"], "precision": state.precision}
 
 
+def work_a_formula(model_key: str, preset: str, notation: str, table: TokenTable) -> dict[str, float]:
+    """Multiplications and additions of the matrix products of a training step, in GFLOP a formula, attention left out.
+
+    `all_tokens` is what a model does that computes every token once (6 for each weight: Kaplan et al. 2020), `computed`
+    what is left when sequences share their beginnings.
+    """
+    model = build_model(model_key, preset, notation, seed=0)
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
+    head = model.get_output_embeddings().weight
+    weights = sum(p.numel() for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings - {id(head)})
+    batches = batches_of_epoch(table.lengths.numpy(), BATCH, 0, 0)[:40]
+    rows = sum(len(rows) for rows in batches)
+    # The last token of a sequence predicts nothing.
+    tokens = sum(int((table.lengths[torch.from_numpy(rows)] - 1).sum()) for rows in batches) / rows
+    nodes = sum(len(BeginningTree.of(table.batch(rows)[0][:, :-1]).token) for rows in batches) / rows
+    each = 6 * weights / 1e9
+    return {
+        "all_tokens": tokens * each,
+        "computed": nodes * each,
+        "tokens_a_formula": round(tokens, 3),
+        "computed_rows_a_formula": round(nodes, 3),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="gptj")
@@ -106,8 +131,13 @@ def main() -> None:
             ours = matgen_formulas_per_second(options.model, options.preset, notation, table, options.matgen_steps)
             found[notation] = ours["formulas_per_second"]
             found["precision"] = ours["precision"]
+        found["matrix_peak_gflops"] = matrix_peak(
+            torch.bfloat16 if found["precision"] == "bf16" else torch.float32,
+            "cuda" if torch.cuda.is_available() else "cpu",
+        )
         rounds.append(found)
         print(found, flush=True)
+    work = {name: work_a_formula(options.model, options.preset, name, table) for name, table in tables.items()}
     content = {
         "model": options.model,
         "preset": options.preset,
@@ -116,6 +146,15 @@ def main() -> None:
         "trainer_formulas_per_second": statistics.median(r["trainer"] for r in rounds),
         **{f"{name}_formulas_per_second": statistics.median(r[name] for r in rounds) for name in tables},
         **{f"{name}_ratio": statistics.median(r[name] / r["trainer"] for r in rounds) for name in tables},
+        "work_gflop_a_formula": work,
+        "matrix_peak_gflops": statistics.median(r["matrix_peak_gflops"] for r in rounds),
+        "share_of_matrix_peak": {
+            name: {
+                kind: statistics.median(r[name] * work[name][kind] / r["matrix_peak_gflops"] for r in rounds)
+                for kind in ("all_tokens", "computed")
+            }
+            for name in tables
+        },
         "rounds": rounds,
     }
     write_result("training", content)

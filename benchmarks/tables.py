@@ -151,8 +151,8 @@ def as_released(content: dict[str, Any]) -> list[str]:
         *lines,
         "",
         f"The released generator wrote {drawing['pieces']:,} pieces between points in {drawing['seconds']:.0f} s, of "
-        f"which {drawing['distinct_pieces']:,} were distinct and {drawing['formulas']:,} passed its filter; it miscounted "
-        f"{drawing['miscounted']:,} of them.",
+        f"which {drawing['distinct_pieces']:,} were distinct and {drawing['formulas']:,} passed its filter; "
+        f"{drawing['miscounted']:,} of them are miscounted.",
     ]
 
 

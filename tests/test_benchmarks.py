@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.as_released import WORDS, blocks
+from benchmarks.published import Row, ceiling, found_among, same
 from benchmarks.substitution import chance, ranks, recall
 from benchmarks.substitution_queries import Queries, find_queries
 from benchmarks.substitution_rankings import (
@@ -16,8 +18,14 @@ from benchmarks.substitution_rankings import (
     states,
     training_pairs,
 )
+from benchmarks.training import work_a_formula
+from benchmarks.training_size import table_of_share
 from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS, SYMBOLS
 from matgen.composition import CompositionBatch
+from matgen.datasets import load_dataset
+from matgen.fitting import TokenTable
+from matgen.models import build_model
+from matgen.tokenizer import encode
 
 KNOWN = CompositionBatch.from_formulas(["SrTiO3", "BaTiO3", "SrZrO3", "LaAlO3", "MgO", "Fe2O3", "Al2O3", "NaCl"])
 
@@ -129,3 +137,50 @@ def test_mined_probabilities_are_those_of_pymatgen() -> None:
     of = [table.prob(Species("Co", 2), Species("Fe", state)) for state in (2, 3)]
     assert np.exp(same_state[place]) == pytest.approx(of[0])
     assert np.exp(any_state[place]) == pytest.approx(max(of))
+
+
+def test_recovery_of_a_perfect_model_and_of_drawn_formulas() -> None:
+    n = len(load_dataset("hybrid-pure").batch)
+    assert ceiling("hybrid-pure", 10_000) == pytest.approx(1 - (1 - 1 / n) ** 10_000)
+    held_out = CompositionBatch.from_formulas(["NaCl", "KBr", "Li2O", "MgO"])
+    assert found_among(held_out, CompositionBatch.from_formulas(["ClNa", "MgO", "MgO", "CaO"])) == 0.5
+
+
+def test_rows_measured_with_other_settings_are_measured_again() -> None:
+    row = Row("gptj", "hybrid-pure", "expanded", "tiny", "split", 10.0, 0)
+    found = {**row.__dict__, "samples": {"10000": {}, "50000": {}}}
+    assert same(row, [10_000, 50_000], found)
+    assert not same(row, [10_000, 100_000], found)
+    assert not same(row, [10_000], found | {"minutes": 5.0})
+    assert not same(row, [10_000], None)
+    assert row.key == "gptj hybrid-pure expanded tiny"
+    assert Row("gptj", "x", "counted", "tiny", "split_chemsys", 1, 0).key == "gptj x counted tiny split_chemsys"
+
+
+def test_blocks_as_released_cut_formulas_in_two() -> None:
+    batch = CompositionBatch.from_formulas(["SrTiO3", "NaCl"] * 40)
+    words = [[WORDS[i] for i in block] for block in blocks(batch).tolist()]
+    assert [len(block) for block in words] == [128] * (40 * (8 + 5) // 128)
+    text = " ".join(word for block in words for word in block)
+    assert "[CLS] Sr Ti O O O . [SEP] [CLS]" in text or "[CLS] Na Cl . [SEP] [CLS]" in text
+    assert any(block[-1] != "[SEP]" for block in words)
+
+
+def test_shares_of_the_training_set_keep_the_held_out_formulas(tmp_path) -> None:
+    dataset = load_dataset("hybrid-pure")
+    table_of_share(dataset, 0.01, tmp_path / "share.csv")
+    share = load_dataset(str(tmp_path / "share.csv"), published_filter=False)
+    assert len(share.part("train")) == round(0.01 * len(dataset.part("train")))
+    for part in ("valid", "test"):
+        assert set(map(bytes, share.part(part).keys())) == set(map(bytes, dataset.part(part).keys()))
+
+
+def test_work_of_a_training_step_is_that_of_the_products() -> None:
+    batch = CompositionBatch.from_formulas(["NaCl"] * 256 + ["KBr"] * 256)
+    table = TokenTable.from_numpy(*encode(batch, "counted"))
+    work = work_a_formula("gpt2", "tiny", "counted", table)
+    assert work["tokens_a_formula"] == 3  # <bos> and two elements; <eos> predicts nothing
+    assert work["computed_rows_a_formula"] == pytest.approx(5 / 256, abs=2e-3)
+    model = build_model("gpt2", "tiny", "counted", seed=0)
+    products = [p for n, p in model.named_parameters() if p.dim() == 2 and "wpe" not in n]
+    assert work["all_tokens"] == pytest.approx(3 * 6 * sum(p.numel() for p in products) / 1e9)

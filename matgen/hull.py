@@ -1,0 +1,220 @@
+"""How far above the convex hull of competing phases a composition lies, from labelled compositions of one source.
+
+At a composition x the hull's energy is the lowest that any mixture of phases with the same atoms can have: the linear
+program min sum(a_i e_i) over fractions of atoms a_i >= 0 with sum(a_i c_i) = x, where e_i are formation energies in
+eV/atom and c_i the atomic fractions of the phases. Elements are phases at 0 eV/atom. Its solution names the products of
+decomposition. Each composition is left out of its own hull, so that a stable one gets a negative distance: the energy
+that it wins over its competitors (Bartel et al., npj Comput. Mater. 6, 97, 2020).
+
+Labels of different sources never meet: OQMD's and the Materials Project's formation energies of the same compounds
+differ by 0.117 eV/atom on average.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matgen.chemistry import N_ELEMENTS, SYMBOLS
+from matgen.composition import CompositionBatch, first_occurrence
+from matgen.datasets import load_dataset
+from matgen.errors import DataError, unknown_name
+from matgen.files import read_json
+
+SOURCES = {"oqmd": "formation_energy_oqmd", "mp": "formation_energy_mp_min"}
+"""Name of a source to the column of the bundled table with its formation energies."""
+
+_NEGLIGIBLE = 1e-9
+"""Fractions of atoms below which a phase takes no part in a mixture."""
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """What competes with `n` compositions.
+
+    Attributes:
+        energy: float64 `(n,)`, formation energy of the best mixture of competing phases, eV/atom.
+        owner: int64 `(m,)`, the composition that each product belongs to, ascending.
+        product: int64 `(m,)`, row of a product in `CompetingPhases.batch`, or -atomic number for an element.
+        fraction: float64 `(m,)`, the product's share of the atoms.
+    """
+
+    energy: np.ndarray
+    owner: np.ndarray
+    product: np.ndarray
+    fraction: np.ndarray
+
+
+class CompetingPhases:
+    """Labelled compositions of one source, by chemical system.
+
+    Args:
+        batch: `m` compositions; of one that occurs again the lowest energy counts.
+        energy: float64 `(m,)`, formation energies in eV/atom; rows without one (NaN) are left out.
+        source: what to call them.
+    """
+
+    def __init__(self, batch: CompositionBatch, energy: np.ndarray, source: str) -> None:
+        energy = np.asarray(energy, dtype=np.float64)
+        usable = np.flatnonzero(np.isfinite(energy) & (batch.n_elements > 1))
+        usable = usable[np.argsort(energy[usable], kind="stable")]
+        usable = usable[first_occurrence(batch[usable].keys()) == np.arange(len(usable))]
+        self.batch, self.energy, self.source = batch[usable], energy[usable], source
+        self._rows_of: dict[tuple[int, ...], np.ndarray] = {}
+        systems = np.sort(np.where(self.batch.elements > 0, self.batch.elements, N_ELEMENTS + 1), axis=1)
+        distinct, system = np.unique(systems, axis=0, return_inverse=True)
+        order = np.argsort(system.ravel(), kind="stable")
+        starts = np.searchsorted(system.ravel()[order], np.arange(len(distinct) + 1))
+        for elements, start, stop in zip(distinct.tolist(), starts[:-1], starts[1:], strict=True):
+            self._rows_of[tuple(z for z in elements if z <= N_ELEMENTS)] = order[start:stop]
+
+    @classmethod
+    def of_source(cls, source: str) -> CompetingPhases:
+        """The bundled labels of a source, `oqmd` or `mp` (the lowest polymorph of each composition).
+
+        Raises:
+            OptionError: an unknown source.
+        """
+        if source not in SOURCES:
+            raise unknown_name("source", source, SOURCES)
+        return _of_source(source)
+
+    @classmethod
+    def from_entries(cls, path: Path | str) -> CompetingPhases:
+        """A user's own phases: a JSON list of pymatgen's `ComputedEntry` (total energies, with all elements).
+
+        Formation energies refer to the lowest entry of each element in the file.
+
+        Raises:
+            DataError: the file is not such a list, or an element has no entry of its own.
+        """
+        from pymatgen.entries.computed_entries import ComputedEntry
+
+        content = read_json(path)
+        try:
+            entries = [ComputedEntry.from_dict(entry) for entry in content]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{path} is not a JSON list of pymatgen ComputedEntry: {error}") from error
+        lowest: dict[str, float] = {}
+        for entry in entries:
+            if entry.composition.is_element:
+                symbol = entry.composition.elements[0].symbol
+                lowest[symbol] = min(lowest.get(symbol, np.inf), entry.energy_per_atom)
+        missing = {element.symbol for entry in entries for element in entry.composition} - set(lowest)
+        if missing:
+            raise DataError(f"{path} has no entry of the element {', '.join(sorted(missing))}: add one")
+        formation = [
+            entry.energy_per_atom
+            - sum(lowest[element.symbol] * share for element, share in entry.composition.fractional_composition.items())
+            for entry in entries
+        ]
+        batch = CompositionBatch.from_formulas([entry.composition.reduced_formula for entry in entries])
+        return cls(batch, np.array(formation), str(path))
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def phases_within(self, elements: tuple[int, ...]) -> np.ndarray:
+        """Rows of all phases of these elements (ascending atomic numbers) and no others, int64 `(p,)`."""
+        found = [
+            self._rows_of[subset]
+            for size in range(2, len(elements) + 1)
+            for subset in itertools.combinations(elements, size)
+            if subset in self._rows_of
+        ]
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+    def decompose(self, batch: CompositionBatch, *, progress: Callable[[int], None] | None = None) -> Decomposition:
+        """The best mixtures of competing phases at each composition, itself left out.
+
+        Args:
+            batch: `n` compositions.
+            progress: called with the number of compositions done since the last call.
+        """
+        energy = np.zeros(len(batch))
+        owners, products, fractions = [], [], []
+        shares = batch.counts / batch.counts.sum(axis=1, keepdims=True)
+        own_keys = batch.keys()
+        systems = [tuple(sorted(z for z in row if z)) for row in batch.elements.tolist()]
+        for rows in _groups(systems):
+            elements = systems[rows[0]]
+            phases = _System(self, elements)
+            for i in rows:
+                x = np.zeros(len(elements))
+                present = batch.elements[i] > 0
+                x[np.searchsorted(elements, batch.elements[i][present])] = shares[i][present]
+                energy[i], product, fraction = phases.mixture(x, own_keys[i])
+                owners.append(np.full(len(product), i))
+                products.append(product)
+                fractions.append(fraction)
+            if progress:
+                progress(len(rows))
+        if not owners:
+            return Decomposition(energy, *(np.zeros(0, dtype=t) for t in (np.int64, np.int64, np.float64)))
+        owner, product, fraction = (np.concatenate(parts) for parts in (owners, products, fractions))
+        order = np.lexsort((-fraction, owner))
+        return Decomposition(energy, owner[order], product[order], fraction[order])
+
+    def in_words(self, found: Decomposition, n: int) -> list[str]:
+        """The products of each of `n` compositions: `0.60 Li2O + 0.40 Fe2O3`, fractions of atoms, most first."""
+        names = self.batch[found.product[found.product >= 0]].formulas().tolist()
+        following = iter(names)
+        texts: list[list[str]] = [[] for _ in range(n)]
+        for i, product, fraction in zip(found.owner, found.product, found.fraction, strict=True):
+            name = next(following) if product >= 0 else str(SYMBOLS[-product])
+            texts[i].append(f"{fraction:.2f} {name}")
+        return [" + ".join(parts) for parts in texts]
+
+
+class _System:
+    """The phases of one chemical system as columns of a linear program, elements first."""
+
+    def __init__(self, phases: CompetingPhases, elements: tuple[int, ...]) -> None:
+        rows = phases.phases_within(elements)
+        found, counts = phases.batch.elements[rows], phases.batch.counts[rows]
+        columns = np.zeros((len(elements), len(rows)))
+        row, slot = np.nonzero(found)
+        columns[np.searchsorted(elements, found[row, slot]), row] = counts[row, slot]
+        columns /= np.maximum(columns.sum(axis=0), 1)
+        self.keys = phases.batch[rows].keys()
+        self.columns = np.hstack([np.eye(len(elements)), columns])
+        self.energies = np.concatenate([np.zeros(len(elements)), phases.energy[rows]])
+        self.product = np.concatenate([-np.array(elements, dtype=np.int64), rows])
+
+    def mixture(self, x: np.ndarray, key: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Energy, products and fractions of the best mixture at `x` `(k,)`, without the phase of that key."""
+        from scipy.optimize import linprog
+
+        n_elements = len(x)
+        # A phase above the elements takes part in no best mixture.
+        usable = self.energies < 0
+        usable[:n_elements] = True
+        usable[n_elements:] &= (self.keys != key).any(axis=1)
+        columns, energies = self.columns[:, usable], self.energies[usable]
+        if columns.shape[1] == n_elements:
+            return 0.0, self.product[:n_elements], x
+        solved = linprog(energies, A_eq=columns, b_eq=x, bounds=(0, None), method="highs-ds")
+        if solved.x is None:  # pragma: no cover - elements alone are always a solution
+            raise DataError(f"no mixture of phases found: {solved.message}")
+        taking_part = solved.x > _NEGLIGIBLE
+        return float(solved.fun), self.product[usable][taking_part], solved.x[taking_part]
+
+
+@lru_cache(maxsize=len(SOURCES))
+def _of_source(source: str) -> CompetingPhases:
+    dataset = load_dataset("hybrid")
+    return CompetingPhases(dataset.batch, dataset.frame[SOURCES[source]].to_numpy(np.float64), source)
+
+
+def _groups(systems: list[Any]) -> list[list[int]]:
+    """Positions of equal entries, in order of first occurrence."""
+    groups: dict[Any, list[int]] = {}
+    for i, system in enumerate(systems):
+        groups.setdefault(system, []).append(i)
+    return list(groups.values())

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.core import Composition, Element
+from pymatgen.entries.computed_entries import ComputedEntry
+
+from matgen.composition import CompositionBatch
+from matgen.datasets import load_dataset
+from matgen.errors import DataError, OptionError
+from matgen.hull import SOURCES, CompetingPhases
+
+
+def by_pymatgen(formula: str, phases: CompetingPhases) -> tuple[float, dict[str, float]]:
+    """Hull energy at a composition without its own entry, and its decomposition, by pymatgen's PhaseDiagram."""
+    target = Composition(formula)
+    elements = tuple(sorted(element.Z for element in target))
+    rows = phases.phases_within(elements)
+    entries = [PDEntry(Composition(element.symbol), 0.0) for element in target]
+    for name, energy in zip(phases.batch[rows].formulas(), phases.energy[rows], strict=True):
+        composition = Composition(name)
+        if composition.reduced_formula != target.reduced_formula:
+            entries.append(PDEntry(composition, energy * composition.num_atoms))
+    diagram = PhaseDiagram(entries)
+    parts = diagram.get_decomposition(target)
+    energy = diagram.get_hull_energy_per_atom(target)
+    return energy, {entry.composition.reduced_formula: share for entry, share in parts.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", SOURCES)
+def test_agrees_with_phase_diagrams_of_known_compounds(source: str) -> None:
+    phases = CompetingPhases.of_source(source)
+    dataset = load_dataset("hybrid")
+    labelled = np.flatnonzero(np.isfinite(dataset.frame[SOURCES[source]]) & (dataset.batch.n_elements <= 5))
+    chosen = dataset.batch[np.random.default_rng(0).choice(labelled, 60, replace=False)]
+    found = phases.decompose(chosen)
+    words = phases.in_words(found, len(chosen))
+    for i, formula in enumerate(chosen.formulas()):
+        energy, parts = by_pymatgen(formula, phases)
+        assert found.energy[i] == pytest.approx(energy, abs=1e-6), formula
+        mine = found.owner == i
+        assert found.fraction[mine].sum() == pytest.approx(1)
+        if len(parts) == mine.sum():  # ties may be mixed in many ways
+            names = {Composition(part.split(" ")[1]).reduced_formula for part in words[i].split(" + ")}
+            assert names == set(parts), formula
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_agrees_with_pymatgen_on_invented_systems(data: st.DataObject) -> None:
+    elements = ["Li", "Fe", "O", "F"][: data.draw(st.integers(2, 4))]
+    counts = st.lists(st.integers(0, 4), min_size=len(elements), max_size=len(elements)).filter(
+        lambda row: sum(n > 0 for n in row) > 1
+    )
+    rows = data.draw(st.lists(counts, min_size=1, max_size=8))
+    energies = data.draw(st.lists(st.floats(-3, 0.5), min_size=len(rows), max_size=len(rows)))
+    formulas = ["".join(f"{e}{n}" for e, n in zip(elements, row, strict=True) if n) for row in rows]
+    phases = CompetingPhases(CompositionBatch.from_formulas(formulas), np.array(energies), "invented")
+    target = data.draw(counts)
+    formula = "".join(f"{e}{n}" for e, n in zip(elements, target, strict=True) if n)
+    found = phases.decompose(CompositionBatch.from_formulas([formula]))
+    assert found.energy[0] == pytest.approx(by_pymatgen(formula, phases)[0], abs=1e-7)
+
+
+def test_products_make_up_the_composition_and_its_energy() -> None:
+    phases = CompetingPhases.of_source("oqmd")
+    batch = CompositionBatch.from_formulas(["LiFePO4", "Na2SO4", "SrTiO3", "CsPbI3", "NaCl"])
+    found = phases.decompose(batch)
+    for i in range(len(batch)):
+        atoms = np.zeros(119)
+        energy = 0.0
+        for product, share in zip(found.product[found.owner == i], found.fraction[found.owner == i], strict=True):
+            if product < 0:
+                atoms[-product] += share
+                continue
+            z, n = phases.batch.elements[product], phases.batch.counts[product]
+            np.add.at(atoms, z, share * n / n.sum())
+            energy += share * phases.energy[product]
+        expected = np.zeros(119)
+        np.add.at(expected, batch.elements[i], batch.counts[i] / batch.counts[i].sum())
+        assert atoms == pytest.approx(expected, abs=1e-7)
+        assert energy == pytest.approx(found.energy[i], abs=1e-7)
+        assert batch.formulas()[i] not in phases.in_words(found, len(batch))[i].split()
+
+
+def test_nothing_competes_but_the_elements() -> None:
+    phases = CompetingPhases(CompositionBatch.from_formulas(["NaCl"]), np.array([-2.0]), "one")
+    batch = CompositionBatch.from_formulas(["NaCl", "KBr", "Na2Cl"])
+    found = phases.decompose(batch)
+    assert found.energy == pytest.approx([0.0, 0.0, -2.0 * 2 / 3])
+    assert phases.in_words(found, 3)[1] in ("0.50 K + 0.50 Br", "0.50 Br + 0.50 K")
+    empty = phases.decompose(batch[:0])
+    assert len(empty.energy) == len(empty.owner) == 0
+
+
+def test_the_lowest_label_counts_and_sources_are_not_mixed() -> None:
+    batch = CompositionBatch.from_formulas(["NaCl", "NaCl", "KCl", "Fe"])
+    phases = CompetingPhases(batch, np.array([-1.0, -2.0, np.nan, -9.0]), "x")
+    assert phases.batch.formulas().tolist() == ["NaCl"]
+    assert phases.energy.tolist() == [-2.0]
+    frame = load_dataset("hybrid").frame
+    for source, column in SOURCES.items():
+        assert len(CompetingPhases.of_source(source)) <= frame[column].notna().sum()
+        assert CompetingPhases.of_source(source) is CompetingPhases.of_source(source)
+    with pytest.raises(OptionError, match="unknown source 'icsd'; known: oqmd, mp"):
+        CompetingPhases.of_source("icsd")
+
+
+def test_entries_of_a_user(tmp_path: Path) -> None:
+    entries = [
+        ComputedEntry("Li", -1.9),
+        ComputedEntry("Li", -1.8),
+        ComputedEntry("O2", -9.8),
+        ComputedEntry("Li2O", -14.3),
+        ComputedEntry("Li4O2", -28.4),
+    ]
+    path = tmp_path / "entries.json"
+    path.write_text(json.dumps([entry.as_dict() for entry in entries], default=str))
+    phases = CompetingPhases.from_entries(path)
+    assert phases.batch.formulas().tolist() == ["Li2O"]
+    assert phases.energy[0] == pytest.approx((-14.3 + 2 * 1.9 + 4.9) / 3)
+    diagram = PhaseDiagram([ComputedEntry(entry.composition, entry.energy) for entry in entries])
+    stable = next(entry for entry in diagram.stable_entries if not entry.is_element)
+    assert phases.energy[0] == pytest.approx(diagram.get_form_energy_per_atom(stable))
+    assert Element("O") in diagram.elements
+    path.write_text(json.dumps([entries[0].as_dict(), entries[3].as_dict()], default=str))
+    with pytest.raises(DataError, match="has no entry of the element O: add one"):
+        CompetingPhases.from_entries(path)
+    path.write_text("[1, 2]")
+    with pytest.raises(DataError, match="not a JSON list of pymatgen ComputedEntry"):
+        CompetingPhases.from_entries(path)

@@ -73,7 +73,7 @@ def matgen(model_key: str, preset: str, notation: str, minutes: float) -> dict[s
     with tempfile.TemporaryDirectory() as folder:
         plan = TrainingPlan(model_key, notation=notation, preset=preset, settings=settings)
         state = train_model(plan, Path(folder) / "run").state
-    return {"steps": state.step, "seconds": state.seconds, "valid_nats": state.best_nats}
+    return {"steps": state.step, "seconds": state.seconds, "valid_nats": state.best_loss}
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class FitState:
     evaluations: int = 1
     precision: str = "fp32"
     best_step: int = -1
-    best_nats: float = math.inf
+    best_loss: float = math.inf
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -108,7 +108,7 @@ def save_state(training: Path, state: FitState, examples: int, weights: Tensors,
         training / LATEST,
         {"folder": target.name, "examples": examples}
         | dataclasses.asdict(state)
-        | {"best_nats": state.best_nats if state.best_step >= 0 else None},
+        | {"best_loss": state.best_loss if state.best_step >= 0 else None},
     )
     for old in training.glob("step-*"):
         if old.name != target.name:
@@ -145,7 +145,7 @@ def load_state(training: Path, examples: int) -> tuple[FitState, Tensors, Tensor
     names = {f.name for f in dataclasses.fields(FitState)}
     state = FitState(**{name: value for name, value in content.items() if name in names})
     if state.best_step < 0:
-        state.best_nats = math.inf
+        state.best_loss = math.inf
     target = training / content["folder"]
     try:
         return state, load_file(target / "model.safetensors"), load_file(target / "optimizer.safetensors")

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
 Batch = tuple["Tensor", "Tensor"]
 """Token ids int64 `(B, L)`, right-padded, and lengths int64 `(B,)`."""
-Loss = Callable[["nn.Module", Batch, torch.Generator], "Tensor"]
-"""Sum over the examples of a batch of the quantity to minimise, in nats: a scalar."""
+Loss = Callable[["nn.Module", Any, torch.Generator], "Tensor"]
+"""Sum over the examples of a batch of the quantity to minimise (of language models, nats): a scalar."""
 PRECISIONS = ("auto", "bf16", "fp32")
 _PROBE_STEPS = 6
 
@@ -96,6 +96,25 @@ class FitSettings:
             raise OptionError(f"max_minutes is {self.max_minutes}, it must be above 0")
         if self.precision not in PRECISIONS:
             raise OptionError(f"precision is {self.precision!r}, it must be one of {', '.join(PRECISIONS)}")
+
+
+class Examples(Protocol):
+    """What a model learns from: rows of some length, of which any can be put together to a batch."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """Of each row, int64 `(n,)`: batches are of like length."""
+
+    def __len__(self) -> int: ...
+
+    def share(self, rank: int, count: int) -> Examples:
+        """The rows that are one process's of `count`: `rank`, `rank + count` ..."""
+
+    def to(self, device: torch.device) -> Examples:
+        """The same on another device."""
+
+    def batch(self, rows: np.ndarray) -> Any:
+        """The rows named, as the loss takes them."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +186,8 @@ class Fitter:
         model: trained in place; holds the best weights after `run`.
         train: the examples.
         loss: what to minimise.
-        validate: nats an example on held-out data; called in evaluation mode under the training precision.
+        validate: loss on held-out data (of language models, nats an example); called in evaluation mode under the
+            training precision.
         folder: state goes to `folder/training/`, figures to `folder/metrics.jsonl`.
         settings: how to train.
         progress: told of every step; None is silent.
@@ -176,7 +196,7 @@ class Fitter:
     def __init__(
         self,
         model: nn.Module,
-        train: TokenTable,
+        train: Examples,
         loss: Loss,
         validate: Callable[[nn.Module], float],
         folder: Path,
@@ -289,17 +309,17 @@ class Fitter:
         self.prepared_optimizer.zero_grad()
         return total
 
-    def _evaluate(self, train_nats: float, examples_per_second: float, seconds: float) -> None:
+    def _evaluate(self, train_loss: float, examples_per_second: float, seconds: float) -> None:
         state = self.state
         began = time.monotonic()
-        valid_nats = self._validate()
+        valid_loss = self._validate()
         state.seconds += seconds + time.monotonic() - began
         state.history.append(
             {
                 "step": state.step,
                 "epoch": round(state.step / self.steps_per_epoch, 4),
-                "train_nats": round(train_nats, 5),
-                "valid_nats": round(valid_nats, 5),
+                "train_loss": round(train_loss, 5),
+                "valid_loss": round(valid_loss, 5),
                 "learning_rate": learning_rate_at(state.step - 1, state.total_steps, self.settings),
                 "formulas_per_second": round(examples_per_second, 1),
                 "seconds": round(state.seconds, 2),
@@ -307,8 +327,8 @@ class Fitter:
         )
         if self.settings.trackers:
             self.accelerator.log(state.history[-1], step=state.step)
-        if valid_nats < state.best_nats:
-            state.best_nats, state.best_step = valid_nats, state.step
+        if valid_loss < state.best_loss:
+            state.best_loss, state.best_step = valid_loss, state.step
             self._save_best()
         self._save()
         if self.progress:

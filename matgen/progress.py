@@ -13,10 +13,11 @@ class Progress:
         label: what is being done.
         unit: of the counted things.
         quiet: print nothing at all.
+        loss_unit: of the losses of a training.
     """
 
-    def __init__(self, label: str, unit: str, *, quiet: bool = False) -> None:
-        self.label, self.unit, self.quiet = label, unit, quiet
+    def __init__(self, label: str, unit: str, *, quiet: bool = False, loss_unit: str = "nats/formula") -> None:
+        self.label, self.unit, self.quiet, self.loss_unit = label, unit, quiet, loss_unit
         self._bar: Any = None
 
     def start(self, total: int | None, done: int = 0) -> None:
@@ -50,8 +51,8 @@ class Progress:
         from tqdm import tqdm
 
         tqdm.write(
-            f"step {figures['step']:>7,.0f}  epoch {figures['epoch']:6.2f}  train {figures['train_nats']:7.3f}  "
-            f"valid {figures['valid_nats']:7.3f} nats/formula  {figures['formulas_per_second']:7,.0f} formulas/s",
+            f"step {figures['step']:>7,.0f}  epoch {figures['epoch']:6.2f}  train {figures['train_loss']:7.3f}  "
+            f"valid {figures['valid_loss']:7.3f} {self.loss_unit}  {figures['formulas_per_second']:7,.0f} formulas/s",
             file=sys.stderr,
         )
 

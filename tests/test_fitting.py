@@ -106,7 +106,7 @@ def test_interrupted_and_resumed_gives_the_same_weights_bit_for_bit(tmp_path: Pa
     whole = fitter(tmp_path / "whole")
     expected = whole.run()
     assert not expected.interrupted
-    assert expected.state.history[-1]["valid_nats"] < expected.state.history[0]["valid_nats"]
+    assert expected.state.history[-1]["valid_loss"] < expected.state.history[0]["valid_loss"]
 
     first = fitter(tmp_path / "cut", loss=interrupt_at(step)).run()
     assert first.interrupted
@@ -117,7 +117,7 @@ def test_interrupted_and_resumed_gives_the_same_weights_bit_for_bit(tmp_path: Pa
     final = weights(second)
     assert all(torch.equal(final[name], value) for name, value in weights(whole).items())
     for a, b in zip(expected.state.history, result.state.history, strict=True):
-        assert (a["step"], a["valid_nats"]) == (b["step"], b["valid_nats"])
+        assert (a["step"], a["valid_loss"]) == (b["step"], b["valid_loss"])
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -144,7 +144,7 @@ def test_best_weights_are_kept_and_patience_ends_the_run(tmp_path: Path) -> None
     result = fit.run()
     assert result.stopped_early
     assert len(result.state.history) == 4
-    assert result.state.best_nats == 3.0
+    assert result.state.best_loss == 3.0
     assert all(torch.equal(p, seen[1][name]) for name, p in fit.raw_model.named_parameters())
 
 

@@ -6,11 +6,11 @@ import argparse
 import sys
 
 from matgen import __version__
-from matgen.cli import check, compare, data, discover, evaluate, push, sample, score, tinker, train, tune
+from matgen.cli import check, compare, data, discover, evaluate, fit, predict, push, sample, score, tinker, train, tune
 from matgen.cli.shared import INTERRUPTED, Parser
 from matgen.errors import MatgenError
 
-VERBS = (discover, data, train, tune, sample, score, tinker, check, evaluate, compare, push)
+VERBS = (discover, data, train, tune, sample, score, tinker, check, evaluate, compare, fit, predict, push)
 """Modules of the verbs, in the order of the help; each has `add`, which adds its parser."""
 
 

@@ -133,7 +133,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     why = "stopped early: " if result.stopped_early else ""
     say(
         arguments,
-        f"{why}{result.state.best_nats:.3f} nats a validation formula at step {result.state.best_step:,}. "
+        f"{why}{result.state.best_loss:.3f} nats a validation formula at step {result.state.best_step:,}. "
         f"Next: matgen sample -n 10000 --model {out}",
     )
     return 0

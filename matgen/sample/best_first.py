@@ -19,7 +19,7 @@ import torch
 from matgen.composition import CompositionBatch
 from matgen.errors import OptionError
 from matgen.models.registry import MAX_POSITIONS
-from matgen.sample.outputs import claim, write_with_metadata
+from matgen.outputs import claim, write_with_metadata
 from matgen.tokenizer import BOS, EOS, PAD, decode, suppressed_ids, vocabulary
 
 if TYPE_CHECKING:

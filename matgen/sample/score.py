@@ -14,10 +14,10 @@ from matgen.composition import BadFormula, parse_formulas
 from matgen.datasets import read_formula_table
 from matgen.errors import DataError
 from matgen.models.registry import MAX_POSITIONS
+from matgen.outputs import claim, write_with_metadata
 from matgen.sample.engine import Sampler
 from matgen.sample.likelihood import N_MC, check_n_mc
 from matgen.sample.orders import EXACT_TOKENS
-from matgen.sample.outputs import claim, write_with_metadata
 from matgen.tokenizer import sequence_lengths
 
 if TYPE_CHECKING:

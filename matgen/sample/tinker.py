@@ -20,9 +20,9 @@ from matgen.composition import CompositionBatch
 from matgen.datasets.load import MAX_ATOMS
 from matgen.errors import OptionError
 from matgen.models.registry import MAX_POSITIONS
+from matgen.outputs import claim, write_with_metadata
 from matgen.sample.infilling import completion_log_prob, method
 from matgen.sample.orders import EXACT_TOKENS
-from matgen.sample.outputs import claim, write_with_metadata
 from matgen.sample.template import read_formula
 from matgen.sample.tinker_request import TinkerRequest
 from matgen.sample.write import known_compositions

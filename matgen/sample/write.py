@@ -24,13 +24,13 @@ import pyarrow.parquet as pq
 from matgen.datasets import load_dataset
 from matgen.errors import OptionError, OutputError
 from matgen.files import read_json, whole_file, write_json
+from matgen.outputs import claim
 from matgen.processes import Processes
 from matgen.references import KeySet
 from matgen.sample.collect import BUDGET, Collector
 from matgen.sample.decoding import Decoding
 from matgen.sample.engine import QUICK_TOKENS, SampleBlock, Sampler
 from matgen.sample.likelihood import N_MC
-from matgen.sample.outputs import claim
 from matgen.versions import versions
 
 if TYPE_CHECKING:

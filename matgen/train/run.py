@@ -167,7 +167,7 @@ def train_model(
         return result
 
     metrics: dict[str, Any] = {
-        "valid_nats": round(result.state.best_nats, 4),
+        "valid_nats": round(result.state.best_loss, 4),
         "figure": objective.figure,
         "best_step": result.state.best_step,
         "steps": result.state.step,

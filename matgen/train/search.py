@@ -134,8 +134,8 @@ def _try(
     try:
         result = train_model(training, folder, force=True, progress=_Report(trial))
         interrupted = result.interrupted
-        if not interrupted and math.isfinite(result.state.best_nats):
-            state, nats = optuna.trial.TrialState.COMPLETE, result.state.best_nats
+        if not interrupted and math.isfinite(result.state.best_loss):
+            state, nats = optuna.trial.TrialState.COMPLETE, result.state.best_loss
     except optuna.TrialPruned:
         state, interrupted = optuna.trial.TrialState.PRUNED, False
     finally:  # whatever ends it, the journal knows
@@ -156,7 +156,7 @@ class _Report(Progress):
         import optuna
 
         self.validations += 1
-        self.trial.report(figures["valid_nats"], self.validations)
+        self.trial.report(figures["valid_loss"], self.validations)
         if self.trial.should_prune():
             raise optuna.TrialPruned
 

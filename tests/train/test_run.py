@@ -154,7 +154,7 @@ def test_two_processes_give_the_curve_of_one_and_take_over_its_run(small_table: 
     resume = ["train", "--resume", "--out", str(tmp_path / "cut"), "--quiet"]
     subprocess.run([*together, *resume], check=True, env=environment | {"MASTER_PORT": "29642"})
     curves = [
-        [json.loads(line)["valid_nats"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        [json.loads(line)["valid_loss"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("one", "two", "cut")
     ]
     assert len(curves[0]) == 6
@@ -179,7 +179,7 @@ def test_a_model_shared_out_over_processes_learns_as_one_held_whole(
         assert main([*fixed, "--out", str(tmp_path / "one")]) == 0
     subprocess.run([*together, *fixed, "--shard", "--out", str(tmp_path / "two")], check=True, env=environment)
     curves = [
-        [json.loads(line)["valid_nats"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        [json.loads(line)["valid_loss"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("one", "two")
     ]
     assert curves[1] == pytest.approx(curves[0], abs=2e-3)

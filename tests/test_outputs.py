@@ -7,7 +7,7 @@ import pytest
 
 from matgen.errors import OptionError, OutputError
 from matgen.files import read_json
-from matgen.sample.outputs import claim, write_with_metadata
+from matgen.outputs import claim, write_with_metadata
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -1,0 +1,71 @@
+"""matgen predict: properties of the formulas of a file, and their distance to the hull."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.shared import bar, common_options, path, say, shown, verb
+from matgen.errors import OptionError
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "predict",
+        run,
+        "predict a property of the formulas of a file, with its spread",
+        "matgen predict candidates.csv --property formation_energy --out predicted.csv",
+    )
+    parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    parser.add_argument("--property", help="formation_energy or band_gap (default: formation_energy)")
+    parser.add_argument("--source", help="whose labels were learned: oqmd or mp (default: oqmd)")
+    parser.add_argument("--model", metavar="FOLDER", help="a predictor of `matgen fit` instead of a bundled one")
+    parser.add_argument(
+        "--entries",
+        metavar="FILE",
+        help="pymatgen ComputedEntry as JSON, which compete instead of the bundled labels",
+    )
+    parser.add_argument("--no-hull", dest="hull", action="store_false", help="leave out the distance to the hull")
+    common_options(parser, out="predicted.csv", seed=False)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Predict for a file."""
+    from matgen.files import next_free
+    from matgen.hull import CompetingPhases
+    from matgen.predict import Predictor
+    from matgen.predict.locate import find_predictor
+    from matgen.predict.table import predict_file
+
+    if arguments.model and (arguments.property or arguments.source):
+        raise OptionError("--model says what is predicted: leave out --property and --source")
+    folder = find_predictor(arguments.model, arguments.property or "formation_energy", arguments.source or "oqmd")
+    predictor = Predictor.load(folder)
+    phases = CompetingPhases.from_entries(arguments.entries) if arguments.entries else None
+    out = arguments.out or next_free(Path("predicted.csv"))
+    unit = f" in {predictor.metadata['unit']}" if predictor.metadata["unit"] else ""
+    say(arguments, f"predicting {predictor.name}{unit} of {arguments.formulas} by {shown(folder)} into {out}")
+    progress = bar(arguments, "predict", "formulas")
+    progress.start(None)
+    predicted = predict_file(
+        predictor,
+        arguments.formulas,
+        out,
+        column=arguments.column,
+        phases=phases,
+        hull=arguments.hull,
+        force=arguments.force,
+        progress=progress.advance,
+    )
+    progress.close()
+    summary = predicted.summary
+    bad = f"; {len(predicted.bad):,} rows could not be read, first: {predicted.bad[0]}" if predicted.bad else ""
+    beyond = f"; {summary['out_of_domain']:,} unlike what was learned from (in_domain)" * bool(summary["out_of_domain"])
+    stable = ""
+    if "on_or_below_hull" in summary:
+        stable = f"; {summary['on_or_below_hull']:,} on or below the hull of {summary['hull']}"
+    say(arguments, f"{summary['formulas']:,} formulas{stable}{beyond}{bad}")

@@ -1,0 +1,39 @@
+"""The card (README.md) that is written into every predictor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def predictor_card(metadata: dict[str, Any]) -> str:
+    """Markdown made from the content of `predictor.json`."""
+    metrics, formulas, unit = metadata["metrics"], metadata["formulas"], metadata["unit"]
+    of = f" ({unit})" if unit else ""
+    left_out = "; ".join(f"{n:,} {reason}" for reason, n in metadata["left_out"].items() if n) or "nothing"
+    rows = [
+        ("formulas to learn from / stop and calibrate by / test", " / ".join(f"{n:,}" for n in formulas.values())),
+        ("left out", left_out),
+        ("members, parameters of each", f"{len(metrics.get('mae_of_members', []))}, {metadata['parameters']:,}"),
+    ]
+    if metrics:
+        coverage = ", ".join(f"{100 * float(c):g} %: {100 * found:.1f} %" for c, found in metrics["coverage"].items())
+        rows += [
+            (f"mean absolute error of the test part{of}", f"{metrics['mae']:.4f}"),
+            (f"the same, always saying the median{of}", f"{metrics['mae_of_the_median']:.4f}"),
+            ("truth inside intervals of", coverage),
+        ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"""# {metadata["property"]}{of} from composition, source {metadata["source"]}
+
+Networks of attention among the elements of a formula, trained by matgen. Open with `matgen predict --model <this
+folder>`.
+
+| | |
+|---|---|
+{table}
+
+## Limits
+
+A composition has many structures; what is predicted is the label that the source gives it (of the most stable structure
+that the source knows). Outside of what was learned from (`in_domain` False) the spread is a guess too.
+"""

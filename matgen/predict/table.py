@@ -1,0 +1,118 @@
+"""Predicting for the formulas of a table, and for those of energies the distance to the hull."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from matgen.composition import BadFormula, CompositionBatch, parse_formulas
+from matgen.datasets import read_formula_table
+from matgen.errors import DataError
+from matgen.hull import SOURCES, CompetingPhases
+from matgen.outputs import claim, write_with_metadata
+from matgen.predict.stability import stability
+
+if TYPE_CHECKING:
+    from matgen.predict.predictor import Predictor
+
+_CHUNK = 8_192
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A table with predictions.
+
+    Attributes:
+        frame: the input's rows in order, with the columns of `Predictor.predict` and, of formation energies, those of
+            `stability` (columns of these names in the input are replaced); empty where a formula could not be read.
+        bad: rows that could not be read, with reasons.
+        summary: numbers of rows predicted and of those outside of what was learned from.
+    """
+
+    frame: pd.DataFrame
+    bad: list[BadFormula]
+    summary: dict[str, Any]
+
+
+def predict_table(
+    predictor: Predictor,
+    frame: pd.DataFrame,
+    column: str,
+    *,
+    phases: CompetingPhases | None = None,
+    hull: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Predicted:
+    """Predict for the formulas of a column.
+
+    Args:
+        predictor: what predicts.
+        frame: `n` rows; it is not changed.
+        column: the column of formulas.
+        phases: what competes with predicted formation energies; by default the bundled labels of the same source.
+        hull: whether distances to the hull are wanted, of predicted formation energies.
+        progress: called with the number of formulas done since the last call.
+
+    Raises:
+        DataError: no formula can be read.
+        OptionError: `phases` are of another source.
+    """
+    parsed = parse_formulas(frame[column])
+    if not len(parsed.batch):
+        raise DataError(f"none of the {len(frame):,} formulas can be read; {parsed.bad[0]}")
+    if phases is None and hull and predictor.name == "formation_energy" and predictor.metadata["source"] in SOURCES:
+        phases = CompetingPhases.of_source(predictor.metadata["source"])
+    parts = []
+    for start in range(0, len(parsed.batch), _CHUNK):
+        batch: CompositionBatch = parsed.batch[start : start + _CHUNK]
+        part = predictor.predict(batch)
+        if phases is not None and hull:
+            part = pd.concat([part, stability(batch, part, predictor, phases)], axis=1)
+        parts.append(part)
+        if progress:
+            progress(len(batch))
+    predicted = pd.concat(parts, ignore_index=True)
+    summary = {
+        "property": predictor.name,
+        "source": predictor.metadata["source"],
+        "hull": phases.source if phases is not None and hull else None,
+        "formulas": len(predicted),
+        "out_of_domain": int((~predicted["in_domain"]).sum()),
+    }
+    if "energy_above_hull" in predicted:
+        summary["on_or_below_hull"] = int((predicted["energy_above_hull"] <= 0).sum())
+    predicted.index = pd.Index(parsed.rows)
+    kept = frame.reset_index(drop=True).drop(columns=[name for name in predicted if name in frame])
+    whole = predicted.reindex(np.arange(len(frame)))
+    return Predicted(pd.concat([kept, whole], axis=1), parsed.bad, summary)
+
+
+def predict_file(
+    predictor: Predictor,
+    candidates: Path | str,
+    out: Path | str,
+    *,
+    column: str | None = None,
+    phases: CompetingPhases | None = None,
+    hull: bool = True,
+    force: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Predicted:
+    """Predict for a file into a CSV or Parquet file with all its columns; the summary goes to `<out>.json`.
+
+    Raises:
+        DataError: the input cannot be read, or none of its formulas can.
+        OptionError: `out` ends otherwise than in `.csv` or `.parquet`.
+        OutputError: `out` exists and `force` is off, or cannot be written.
+    """
+    out = Path(out)
+    claim(out, force=force)
+    frame, name = read_formula_table(candidates, column)
+    predicted = predict_table(predictor, frame, name, phases=phases, hull=hull, progress=progress)
+    write_with_metadata(out, predicted.frame, {"column": name, **predicted.summary})
+    return predicted

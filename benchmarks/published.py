@@ -68,7 +68,10 @@ class Row:
     def checkpoint(self, work: Path) -> Path:
         """The folder of its model; trained if it is not there."""
         folder = work / self.key.replace(" ", "_")
-        if not (folder / METADATA).is_file():
+        done = (folder / METADATA).is_file()
+        if done and read_metadata(folder)["settings"]["max_minutes"] != self.minutes:
+            raise SystemExit(f"{folder} was not trained for {self.minutes:g} minutes: move it away")
+        if not done:
             settings = default_settings(
                 self.preset, self.model, max_minutes=self.minutes, evaluations=10, seed=self.seed
             )

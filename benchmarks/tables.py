@@ -131,33 +131,9 @@ def training_size(content: dict[str, Any]) -> list[str]:
     return lines
 
 
-def as_released(content: dict[str, Any]) -> list[str]:
-    names = ("charge_neutral", "electronegativity_balanced", "unique", "novel", "valid_unique_novel", "recovered")
-    rows = {
-        "trained and drawn from as released": content["as_released"],
-        "trained as released, drawn from by matgen": content["drawn_by_matgen"],
-        "trained and drawn from by matgen": content["matgen"],
-    }
-    lines = [
-        f"| GPT-J `tiny`, {content['minutes']:.0f} minutes | formulas | nats a held-out formula | neutral | balanced | "
-        "unique | novel | all three | recovered |",
-        "|---" * 9 + "|",
-    ]
-    for title, row in rows.items():
-        nats = f"{row['test_nats']:.2f}" if "test_nats" in row else ""
-        lines.append(f"| {title} | {row['n']:,} | {nats} | {' | '.join(percent(row[name]) for name in names)} |")
-    drawing = content["as_released"]["drawing"]
-    return [
-        *lines,
-        "",
-        f"The released generator wrote {drawing['pieces']:,} pieces between points in {drawing['seconds']:.0f} s, of "
-        f"which {drawing['distinct_pieces']:,} were distinct and {drawing['formulas']:,} passed its filter; "
-        f"{drawing['miscounted']:,} of them are miscounted.",
-    ]
-
-
 def time_to_loss(content: dict[str, Any]) -> list[str]:
-    lines = ["| GPT-J `paper`, two cores | minutes | nats a validation formula |", "|---|---|---|"]
+    cores = "one core" if content["threads"] == 1 else f"{content['threads']} cores"
+    lines = [f"| GPT-J `paper`, {cores} | minutes | nats a validation formula |", "|---|---|---|"]
     for row in content["recipe"]:
         lines.append(
             f"| transformers `Trainer`, published recipe, learning rate {row['learning_rate']:g} | "
@@ -415,12 +391,10 @@ def blocks() -> dict[str, list[str]]:
     study = results["published"]
     return {
         "published": published(study, of_models("hybrid-pure"), "model"),
-        "published_mp": published(study, of_models("mp-pure"), "model"),
         "published_datasets": published(study, of_datasets, "dataset"),
         "recovery": recovery(study, next(iter(results["bundled"]["checkpoints"].values()))),
         "yields": yields(results["yields"]),
         "training_size": training_size(results["training_size"]),
-        "as_released": as_released(results["as_released"]),
         "time_to_loss": time_to_loss(results["time_to_loss"]),
         "main_job": main_job(results["main_job"]),
         "agreement": agreement(results["validity_agreement"], results["validity"]),

@@ -92,9 +92,9 @@ def test_missing_folders(tmp_path: Path) -> None:
 
 def test_bundled_checkpoint_is_small_and_good() -> None:
     name, folder = next(iter(bundled_checkpoints().items()))
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 2e6
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 10e6
     assert find_checkpoint(None) == find_checkpoint(name) == folder
-    assert load_checkpoint(folder).metadata["metrics"]["test_nats"] < 15.5
+    assert load_checkpoint(folder).metadata["metrics"]["test_nats"] < 13.6
 
 
 def test_find_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def plot(rows: list[dict[str, Any]]) -> None:
         other.set_ylabel("nats a held-out formula (dashed)")
         axes.set_xscale("log")
         axes.set_ylim(0, 102)
-        axes.legend(fontsize=8, loc="lower right")
+        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(0.02, 0.12))
 
 
 def plot_qualities(rows: dict[str, Any]) -> None:

@@ -267,7 +267,7 @@ def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoin
         (("sample", "--chemsys", "Na-K", "--valid"), "no composition of at most 40 atoms satisfies"),
         (("sample", "-n", "9", "--within", "Na-Cl", "--max-atoms", "2", "--unique"), "only 3 compositions"),
         (("sample", "--exact"), "--exact says how constraints are met"),
-        (("sample", "--prompt", "Li3"), "'Li3' is not a token"),
+        (("sample", "--prompt", "Li99"), "'Li99' is not a token"),
         (("sample", "--prompt", "O", "--within", "Na-Cl"), "no sequence that begins with 'O'"),
         (("sample", "--top", "5", "--unique"), "--top lists"),
         (("sample", "--top", "0"), "top is 0"),

@@ -219,7 +219,7 @@ def test_a_full_disk_keeps_the_state_before(tmp_path: Path, monkeypatch: pytest.
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("matgen.fitting.save_file", full)
+    monkeypatch.setattr("matgen.fit_state.save_file", full)
     with pytest.raises(OutputError, match="No space left"):
         fitter(tmp_path).run(resume=True)
     assert (tmp_path / "training" / "latest.json").read_text() == before

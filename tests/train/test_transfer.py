@@ -55,7 +55,7 @@ def test_other_architectures_and_new_elements_are_told(
     table = formulas_csv([*(f"NaCl{n}" for n in range(1, 40)), *(f"Og{n}O" for n in range(2, 40))])
     told: list[str] = []
     settings = default_settings("tiny", transfer=True, epochs=1, batch_size=32, precision="fp32", evaluations=1)
-    plan = TrainingPlan("gptj", str(table), init=str(checkpoints("gptj")), settings=settings)
+    plan = TrainingPlan("gptj", str(table), "expanded", init=str(checkpoints("gptj")), settings=settings)
     train_model(plan, tmp_path / "run", warn=told.extend)
     assert told == [f"{checkpoints('gptj').name} has never seen Og"]
     assert "Og" in read_metadata(tmp_path / "run")["elements"]

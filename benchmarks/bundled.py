@@ -9,15 +9,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.judging import METRICS, recovered, recovery_expected
 from benchmarks.record import write_result
 from matgen.datasets import load_dataset
 from matgen.evaluate import evaluate
 from matgen.models.locate import bundled_checkpoints
 from matgen.sample import Sampler, SampleRequest, sample_to_file
-from matgen.sample.score import expected_recovery
-
-METRICS = ("charge_neutral", "electronegativity_balanced", "unique", "novel", "valid_unique_novel")
-DRAWS = (10_000, 1_000_000)
 
 
 def measure(folder: Path) -> dict[str, Any]:
@@ -27,14 +24,14 @@ def measure(folder: Path) -> dict[str, Any]:
         path = Path(scratch) / "draws.parquet"
         sample_to_file(sampler, SampleRequest(10_000), path)
         known = evaluate(path, "hybrid").content
-        own = evaluate(path, told["dataset"], baselines=False).content
+        own = recovered(path, told["dataset"])
     log_prob = sampler.log_prob(load_dataset(told["dataset"]).part("test"))
     return {
         **{name: told[name] for name in ("architecture", "preset", "notation", "dataset")},
         "parameters": told["metrics"]["parameters"],
         "megabytes": round((folder / "model.safetensors").stat().st_size / 1e6, 2),
         "test_nats": float(-log_prob.mean()),
-        "expected_recovery": {str(n): expected_recovery(log_prob, n) for n in DRAWS},
+        "expected_recovery": recovery_expected(log_prob),
         "metrics": {
             **{name: known[name] for name in METRICS},
             "baseline": known["baseline"],

@@ -19,8 +19,8 @@ from matgen.models.locate import find_checkpoint
 from matgen.sample import Sampler
 
 
-def by_pymatgen(formula: str, phases: CompetingPhases) -> float:
-    """Hull energy at a composition without its own entry, eV/atom."""
+def by_pymatgen(formula: str, phases: CompetingPhases) -> tuple[float, dict[str, float]]:
+    """Hull energy at a composition without its own entry (eV/atom), and the fractions of its products."""
     target = Composition(formula)
     rows = phases.phases_within(tuple(sorted(element.Z for element in target)))
     entries = [PDEntry(Composition(element.symbol), 0.0) for element in target]
@@ -28,7 +28,9 @@ def by_pymatgen(formula: str, phases: CompetingPhases) -> float:
         composition = Composition(name)
         if composition.reduced_formula != target.reduced_formula:
             entries.append(PDEntry(composition, energy * composition.num_atoms))
-    return float(PhaseDiagram(entries).get_hull_energy_per_atom(target))
+    diagram = PhaseDiagram(entries)
+    parts = {entry.composition.reduced_formula: share for entry, share in diagram.get_decomposition(target).items()}
+    return float(diagram.get_hull_energy_per_atom(target)), parts
 
 
 def main() -> None:
@@ -49,7 +51,7 @@ def main() -> None:
         seconds = time.perf_counter() - began
         chosen = np.random.default_rng(0).choice(len(batch), options.compared, replace=False)
         began = time.perf_counter()
-        theirs = np.array([by_pymatgen(formula, phases) for formula in batch[chosen].formulas()])
+        theirs = np.array([by_pymatgen(formula, phases)[0] for formula in batch[chosen].formulas()])
         pymatgen_seconds = time.perf_counter() - began
         found[source] = {
             "phases": len(phases),

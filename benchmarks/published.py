@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.judging import METRICS, recovered, recovery_expected, shares
 from benchmarks.record import RESULTS, command_line, write_result
 from matgen.composition import CompositionBatch
 from matgen.datasets import load_dataset
-from matgen.evaluate import evaluate
 from matgen.evaluate.baselines import draw
 from matgen.evaluate.labels import BASELINES
 from matgen.files import read_json
@@ -34,13 +34,10 @@ from matgen.models.checkpoint import METADATA, read_metadata
 from matgen.progress import Progress
 from matgen.references import KeySet
 from matgen.sample import Sampler, SampleRequest, sample_to_file
-from matgen.sample.score import expected_recovery
+from matgen.sample.score import DRAWS, expected_recovery
 from matgen.train import TrainingPlan, train_model
 from matgen.train.run import default_settings
 
-METRICS = ("charge_neutral", "electronegativity_balanced", "unique", "novel", "valid_unique_novel")
-DRAWS = (10_000, 1_000_000)
-"""For which recovery is expected."""
 SCORED = 1_000
 """Held-out formulas scored over all orders, for the models that write in any order."""
 MOST_OF_ANY_ORDER = 10_000
@@ -102,7 +99,7 @@ def measure(row: Row, work: Path, samples: list[int]) -> dict[str, Any]:
         "command": command_line(),
         "training": metadata["metrics"],
         "summed_nats": float(-log_prob.mean()) if any_order else None,
-        "expected_recovery": {str(n): expected_recovery(log_prob, n) for n in DRAWS},
+        "expected_recovery": recovery_expected(log_prob),
         "samples": sizes,
         "threads": torch.get_num_threads(),
     }
@@ -111,8 +108,8 @@ def measure(row: Row, work: Path, samples: list[int]) -> dict[str, Any]:
 def judged(row: Row, sampler: Sampler, n: int, path: Path) -> dict[str, Any]:
     """What becomes of n draws: novelty against all that is known, recovery of the row's own dataset."""
     drawn = sample_to_file(sampler, SampleRequest(n, seed=row.seed), path, force=True)
-    known = evaluate(path, "hybrid", seed=row.seed, baselines=False).content
-    own = evaluate(path, row.dataset, split=row.split, seed=row.seed, baselines=False).content
+    known = shares(path, row.seed)
+    own = recovered(path, row.dataset, row.split, row.seed)
     return {
         **{name: known[name] for name in METRICS},
         "recovery": own["recovery"],

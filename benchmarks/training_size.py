@@ -9,27 +9,24 @@ draws the plots anew; the one of quality shows the rows `gptj hybrid-mix|pure|st
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.judging import METRICS, drawn, recovery_expected
 from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, write_result
 from matgen.datasets import Dataset, load_dataset
-from matgen.evaluate import evaluate
 from matgen.files import read_json
 from matgen.models.checkpoint import METADATA, read_metadata
 from matgen.progress import Progress
-from matgen.sample import Sampler, SampleRequest, sample_to_file
-from matgen.sample.score import expected_recovery
+from matgen.sample import Sampler, SampleRequest
 from matgen.train import TrainingPlan, train_model
 from matgen.train.run import default_settings
 
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
-METRICS = ("charge_neutral", "electronegativity_balanced", "unique", "novel", "valid_unique_novel")
 QUALITIES = ("hybrid-mix", "hybrid-pure", "hybrid-strict")
 
 
@@ -54,20 +51,14 @@ def measure(share: float, options: argparse.Namespace, dataset: Dataset) -> dict
         train_model(plan, folder, force=True, progress=Progress(f"{share:g}", "steps"))
     told, sampler = read_metadata(folder), Sampler(folder)
     assert told["formulas"]["test"] == len(dataset.part("test"))
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "draws.parquet"
-        sample_to_file(sampler, SampleRequest(options.n), path)
-        known = evaluate(path, "hybrid", baselines=False).content
-        own = evaluate(path, "hybrid-pure", baselines=False).content
     log_prob = sampler.log_prob(dataset.part("test"))
     return {
         "share": share,
         "formulas": told["formulas"]["train"],
         "training": told["metrics"],
         "test_nats": float(-log_prob.mean()),
-        **{name: known[name] for name in METRICS},
-        "recovered": own["recovery"]["test"],
-        "expected_recovery": {str(n): expected_recovery(log_prob, n) for n in (10_000, 1_000_000)},
+        **drawn(sampler, SampleRequest(options.n), "hybrid-pure"),
+        "expected_recovery": recovery_expected(log_prob),
     }
 
 

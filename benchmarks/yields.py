@@ -9,17 +9,15 @@ columns, trained for 15 minutes of one core, at temperature 1: about 35 %.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.judging import drawn
 from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, write_result
-from matgen.evaluate import evaluate
 from matgen.models.locate import bundled_checkpoints, find_checkpoint
-from matgen.sample import Decoding, Sampler, SampleRequest, sample_to_file
+from matgen.sample import Decoding, Sampler, SampleRequest
 
-METRICS = ("charge_neutral", "electronegativity_balanced", "valid", "unique", "novel", "valid_unique_novel")
 PROTOTYPE = 0.35
 
 
@@ -35,7 +33,10 @@ def main() -> None:
     for name in options.models:
         sampler = Sampler(find_checkpoint(name))
         told = sampler.checkpoint.metadata
-        rows = [measure(sampler, temperature, options.n) for temperature in options.temperatures]
+        rows = [
+            {"temperature": t, **drawn(sampler, SampleRequest(options.n, decoding=Decoding(t)))}
+            for t in options.temperatures
+        ]
         models[Path(name).name] = {
             "architecture": told["architecture"],
             "preset": told["preset"],
@@ -46,14 +47,6 @@ def main() -> None:
         print(name, [(row["temperature"], row["valid_unique_novel"]) for row in rows], flush=True)
     write_result("yields", {"n": options.n, "reference": "hybrid", "prototype": PROTOTYPE, "models": models})
     plot(models)
-
-
-def measure(sampler: Sampler, temperature: float, n: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "draws.parquet"
-        sample_to_file(sampler, SampleRequest(n, decoding=Decoding(temperature)), path)
-        found = evaluate(path, "hybrid", baselines=False).content
-    return {"temperature": temperature, **{name: found[name] for name in METRICS}}
 
 
 def plot(models: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from matgen.chemistry import FORMULA_RANK, IS_METAL, ORDER_RANK, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
-from matgen.errors import FormulaError
+from matgen.errors import DataError, FormulaError
 from matgen.formula_columns import arrow_strings, kernel_for
 from matgen.formula_parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain
 
@@ -299,6 +299,19 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
             for bad in one.bad
         ],
     )
+
+
+def parse_some(formulas: Iterable[str]) -> ParsedFormulas:
+    """`parse_formulas`, of a column of which at least one formula must be read.
+
+    Raises:
+        DataError: none can be read.
+    """
+    parsed = parse_formulas(formulas)
+    if not len(parsed.batch):
+        example = f"; {parsed.bad[0]}" if parsed.bad else ""
+        raise DataError(f"none of the {len(parsed.bad):,} formulas can be read{example}")
+    return parsed
 
 
 def _texts_as_arrow(texts: list[str]) -> list[Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class MatgenError(Exception):
@@ -36,6 +37,13 @@ class MissingDependencyError(MatgenError):
 def first_line(error: BaseException) -> str:
     """What another library's error says, in one line of at most 200 characters; its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def require_above_zero(options: Any, *names: str) -> None:
+    """Raise an `OptionError` unless all attributes of these names are above 0."""
+    for name in names:
+        if not getattr(options, name) > 0:
+            raise OptionError(f"{name} is {getattr(options, name)}, it must be above 0")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> OptionError:

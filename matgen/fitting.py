@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from matgen.errors import CheckpointError, OptionError, first_line
+from matgen.errors import CheckpointError, OptionError, first_line, require_above_zero
 from matgen.files import write_text
 from matgen.fit_state import (
     FitState,
@@ -89,9 +89,7 @@ class FitSettings:
 
     def __post_init__(self) -> None:
         positive = ("batch_size", "learning_rate", "epochs", "evaluations", "patience", "accumulate", "clip")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise OptionError(f"{name} is {getattr(self, name)}, it must be above 0")
+        require_above_zero(self, *positive)
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise OptionError(f"max_minutes is {self.max_minutes}, it must be above 0")
         if self.precision not in PRECISIONS:

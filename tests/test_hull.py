@@ -7,30 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.analysis.phase_diagram import PhaseDiagram
 from pymatgen.core import Composition, Element
 from pymatgen.entries.computed_entries import ComputedEntry
 
+from benchmarks.hull import by_pymatgen
 from matgen.composition import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.errors import DataError, OptionError
 from matgen.hull import SOURCES, CompetingPhases
-
-
-def by_pymatgen(formula: str, phases: CompetingPhases) -> tuple[float, dict[str, float]]:
-    """Hull energy at a composition without its own entry, and its decomposition, by pymatgen's PhaseDiagram."""
-    target = Composition(formula)
-    elements = tuple(sorted(element.Z for element in target))
-    rows = phases.phases_within(elements)
-    entries = [PDEntry(Composition(element.symbol), 0.0) for element in target]
-    for name, energy in zip(phases.batch[rows].formulas(), phases.energy[rows], strict=True):
-        composition = Composition(name)
-        if composition.reduced_formula != target.reduced_formula:
-            entries.append(PDEntry(composition, energy * composition.num_atoms))
-    diagram = PhaseDiagram(entries)
-    parts = diagram.get_decomposition(target)
-    energy = diagram.get_hull_energy_per_atom(target)
-    return energy, {entry.composition.reduced_formula: share for entry, share in parts.items()}
 
 
 @pytest.mark.slow

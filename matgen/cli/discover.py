@@ -63,7 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.files import next_free
     from matgen.models.locate import find_checkpoint
     from matgen.models.presets import find_preset
-    from matgen.tokenizer import DEFAULT_NOTATION
     from matgen.train.run import TrainingPlan, default_settings
 
     out = arguments.out or next_free(Path("discovery"))
@@ -76,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         training=TrainingPlan(
             model=preset.model,
             dataset=arguments.dataset or DEFAULT_DATASET,
-            notation=arguments.notation or preset.notation or DEFAULT_NOTATION,
+            notation=arguments.notation or "auto",
             preset=preset.name,
             settings=default_settings(
                 preset.name, preset.model, max_minutes=minutes, evaluations=8, seed=arguments.seed

@@ -74,9 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     from matgen.files import next_free
     from matgen.train import train_model
-    from matgen.train.run import TrainingPlan, default_settings
+    from matgen.train.run import TrainingPlan, completed, default_settings
 
-    model, preset, notation = _what(arguments)
+    model, preset = _what(arguments)
     settings = default_settings(
         preset,
         model,
@@ -97,7 +97,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     plan = TrainingPlan(
         model=model,
         dataset=arguments.dataset,
-        notation=notation,
+        notation=arguments.notation or "auto",
         preset=preset,
         shape=_with_dropout(arguments, preset, model),
         objective=arguments.objective,
@@ -108,6 +108,8 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         init=arguments.init,
         settings=settings,
     )
+    if not arguments.resume:
+        plan = completed(plan)
     arguments.quiet |= not processes.first
     out = arguments.out or _default_run(arguments)
     if not arguments.resume:
@@ -144,14 +146,13 @@ def _warn(remarks: list[str]) -> None:
         print(f"matgen train: note: {remark}", file=sys.stderr)
 
 
-def _what(arguments: argparse.Namespace) -> tuple[str, str, str]:
-    """Architecture, preset and notation: as asked for, as the checkpoint has them, or the defaults."""
+def _what(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Architecture and preset: as asked for, as the checkpoint has them, or the defaults."""
     from matgen.models.presets import find_preset
-    from matgen.tokenizer import DEFAULT_NOTATION
 
     if arguments.init is None:
         preset = find_preset(arguments.preset or default_preset(), arguments.model)
-        return preset.model, preset.name, arguments.notation or preset.notation or DEFAULT_NOTATION
+        return preset.model, preset.name
     from matgen.models.checkpoint import read_metadata
     from matgen.models.locate import find_checkpoint
     from matgen.models.registry import PRESETS
@@ -161,7 +162,7 @@ def _what(arguments: argparse.Namespace) -> tuple[str, str, str]:
     told = read_metadata(find_checkpoint(arguments.init))
     # The file of a preset may have gone: `small` is in the middle.
     preset_name = told["preset"] if told["preset"] in PRESETS else "small"
-    return arguments.model or told["architecture"], preset_name, arguments.notation or told["notation"]
+    return arguments.model or told["architecture"], preset_name
 
 
 def _with_dropout(arguments: argparse.Namespace, preset: str, model: str) -> Shape | None:

@@ -105,8 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> Any:
     from matgen.cli.options import default_preset
     from matgen.models.presets import find_preset
-    from matgen.tokenizer import DEFAULT_NOTATION
-    from matgen.train.run import TrainingPlan, default_settings
+    from matgen.train.run import TrainingPlan, completed, default_settings
     from matgen.train.search import SearchPlan
 
     preset = find_preset(arguments.preset or default_preset(), arguments.model)
@@ -119,13 +118,13 @@ def _plan(arguments: argparse.Namespace) -> Any:
     training = TrainingPlan(
         model=preset.model,
         dataset=arguments.dataset,
-        notation=arguments.notation or preset.notation or DEFAULT_NOTATION,
+        notation=arguments.notation or "auto",
         preset=preset.name,
         where=arguments.where,
         split=arguments.split,
         settings=settings,
     )
-    return SearchPlan(training, None if arguments.search is None else tuple(arguments.search))
+    return SearchPlan(completed(training), None if arguments.search is None else tuple(arguments.search))
 
 
 def _in_words(preset: Preset) -> str:

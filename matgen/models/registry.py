@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from matgen.errors import OptionError, unknown_name
+from matgen.errors import OptionError, require_above_zero, unknown_name
 from matgen.tokenizer import BOS, EOS, PAD, vocabulary
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ class Shape:
     initializer: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("layers", "heads", "width", "feed_forward", "initializer"):
-            if not getattr(self, name) > 0:
-                raise OptionError(f"{name} is {getattr(self, name)}, it must be above 0")
+        require_above_zero(self, "layers", "heads", "width", "feed_forward", "initializer")
         if not 0 <= self.dropout < 1:
             raise OptionError(f"dropout is {self.dropout}, it must be from 0 to below 1")
         if self.width % self.heads:

@@ -126,7 +126,7 @@ def fit_predictor(
         mean, _ = network_outputs(network, stop_batch)
         return float(np.abs(center + scale * mean - stop_target).mean())
 
-    members = []
+    members, trained = [], []
     for member in range(plan.members):
         settings = dataclasses.replace(plan.settings, seed=plan.settings.seed + member)
         folder = out / "training" / f"member-{member}"
@@ -138,13 +138,8 @@ def fit_predictor(
         if result.interrupted:
             return None
         members.append(network.eval())
-        trained = result.state
+        trained.append({"steps": result.state.step, "seconds": result.state.seconds})
 
-    outputs = [network_outputs(network, held_out) for network in members]
-    mean, spread, disagreement = combined(*(np.stack(parts) for parts in zip(*outputs, strict=True)))
-    mean, spread, disagreement = center + scale * mean, scale * spread, scale * disagreement
-    calibrating = ~stopping
-    calibration = Calibration.of((mean - held_out_target)[calibrating], spread[calibrating])
     elements, counted = np.unique(train.elements[train.elements > 0], return_counts=True)
     metadata: dict[str, Any] = {
         "property": data.name,
@@ -154,14 +149,17 @@ def fit_predictor(
         "scale": scale,
         "elements": {str(SYMBOLS[z]): int(n) for z, n in zip(elements, counted, strict=True)},
         "range": [float(target.min()), float(target.max())],
-        "largest_usual_disagreement": float(np.quantile(disagreement, 0.99)) if len(members) > 1 else float("inf"),
         "formulas": {part: int((data.part == part).sum()) for part in ("train", "valid", "test")},
         "left_out": dict(data.left_out),
         "settings": dataclasses.asdict(plan.settings) | {"trackers": []},
-        "training": {"steps": trained.step, "seconds": trained.seconds, "precision": trained.precision},
+        "training": {"members": trained, "precision": result.state.precision},
         "parameters": sum(p.numel() for p in members[0].parameters()),
     }
-    predictor = Predictor(members, metadata, calibration, out)
+    predictor = Predictor(members, metadata, Calibration(np.zeros(0)), out)
+    mean, spread, disagreement = predictor.spread(held_out)
+    predictor.calibration = Calibration.of((mean - held_out_target)[~stopping], spread[~stopping])
+    usual = float(np.quantile(disagreement, 0.99)) if len(members) > 1 else float("inf")
+    metadata["largest_usual_disagreement"] = usual
     metadata["metrics"] = measured(predictor, *data.of("test"))
     predictor.save(out, predictor_card(metadata))
     return predictor
@@ -177,12 +175,9 @@ def measured(predictor: Predictor, batch: CompositionBatch, target: np.ndarray) 
     """
     if not len(batch):
         return {}
-    mean, spread, _ = predictor.spread(batch)
+    means, scales = predictor.outputs(batch)
+    mean, spread, _ = combined(means, scales)
     error = np.abs(mean - target)
-    center, scale = predictor.metadata["center"], predictor.metadata["scale"]
-    alone = [
-        np.abs(center + scale * network_outputs(network, batch)[0] - target).mean() for network in predictor.members
-    ]
     coverage = {}
     for confidence in CONFIDENCES:
         low, high = predictor.calibration.intervals(mean, spread, confidence).T
@@ -190,7 +185,7 @@ def measured(predictor: Predictor, batch: CompositionBatch, target: np.ndarray) 
     return {
         "n": len(batch),
         "mae": float(error.mean()),
-        "mae_of_members": [float(value) for value in alone],
+        "mae_of_members": np.abs(means - target).mean(axis=1).tolist(),
         "median_absolute_error": float(np.median(error)),
         "rmse": float(np.sqrt((error**2).mean())),
         "mae_of_the_median": float(np.abs(target - predictor.metadata["center"]).mean()),

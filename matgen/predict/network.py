@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from matgen.chemistry import N_ELEMENTS
-from matgen.errors import OptionError
+from matgen.errors import OptionError, require_above_zero
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,9 +45,7 @@ class NetworkSize:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("layers", "heads", "width", "feed_forward", "targets"):
-            if not getattr(self, name) > 0:
-                raise OptionError(f"{name} is {getattr(self, name)}, it must be above 0")
+        require_above_zero(self, "layers", "heads", "width", "feed_forward", "targets")
         if self.width % self.heads:
             raise OptionError(f"width {self.width} is not a multiple of {self.heads} heads")
 

@@ -74,11 +74,14 @@ class Predictor:
 
     def spread(self, batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean, spread and disagreement of the members, float64 `(n,)` each, in the property's unit."""
-        outputs = [network_outputs(member, batch) for member in self.members]
-        means, log_scales = (np.stack(parts) for parts in zip(*outputs, strict=True))
+        return combined(*self.outputs(batch))
+
+    def outputs(self, batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale that each member says, float64 `(members, n)` each, in the property's unit."""
+        found = [network_outputs(member, batch) for member in self.members]
+        means, log_scales = (np.stack(parts).astype(np.float64) for parts in zip(*found, strict=True))
         center, scale = self.metadata["center"], self.metadata["scale"]
-        mean, spread, disagreement = combined(means, log_scales)
-        return center + scale * mean, scale * spread, scale * disagreement
+        return center + scale * means, scale * np.exp(log_scales)
 
     def in_domain(self, batch: CompositionBatch, disagreement: np.ndarray) -> np.ndarray:
         """Whether compositions are of the kind that was learned from, bool `(n,)`.

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from matgen.composition import BadFormula, CompositionBatch, parse_formulas
+from matgen.composition import BadFormula, CompositionBatch, parse_some
 from matgen.datasets import read_formula_table
-from matgen.errors import DataError
 from matgen.hull import SOURCES, CompetingPhases
 from matgen.outputs import claim, write_with_metadata
 from matgen.predict.stability import stability
@@ -62,16 +61,17 @@ def predict_table(
         DataError: no formula can be read.
         OptionError: `phases` are of another source.
     """
-    parsed = parse_formulas(frame[column])
-    if not len(parsed.batch):
-        raise DataError(f"none of the {len(frame):,} formulas can be read; {parsed.bad[0]}")
-    if phases is None and hull and predictor.name == "formation_energy" and predictor.metadata["source"] in SOURCES:
-        phases = CompetingPhases.of_source(predictor.metadata["source"])
+    parsed = parse_some(frame[column])
+    source = predictor.metadata["source"]
+    if not hull:
+        phases = None
+    elif phases is None and predictor.name == "formation_energy" and source in SOURCES:
+        phases = CompetingPhases.of_source(source)
     parts = []
     for start in range(0, len(parsed.batch), _CHUNK):
         batch: CompositionBatch = parsed.batch[start : start + _CHUNK]
         part = predictor.predict(batch)
-        if phases is not None and hull:
+        if phases is not None:
             part = pd.concat([part, stability(batch, part, predictor, phases)], axis=1)
         parts.append(part)
         if progress:
@@ -79,8 +79,8 @@ def predict_table(
     predicted = pd.concat(parts, ignore_index=True)
     summary = {
         "property": predictor.name,
-        "source": predictor.metadata["source"],
-        "hull": phases.source if phases is not None and hull else None,
+        "source": source,
+        "hull": phases.source if phases is not None else None,
         "formulas": len(predicted),
         "out_of_domain": int((~predicted["in_domain"]).sum()),
     }

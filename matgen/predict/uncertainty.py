@@ -17,17 +17,16 @@ from matgen.errors import MissingDependencyError
 CONFIDENCES = (0.5, 0.8, 0.95)
 
 
-def combined(means: np.ndarray, log_scales: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def combined(means: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, total spread and disagreement of an ensemble.
 
     Args:
-        means: float `(members, n)`.
-        log_scales: float `(members, n)`, of Laplace noise.
+        means: float64 `(members, n)`.
+        scales: float64 `(members, n)`, of Laplace noise.
 
     Returns:
         float64 `(n,)` each: the mean, the standard deviation, and the standard deviation of the means alone.
     """
-    means, scales = means.astype(np.float64), np.exp(log_scales.astype(np.float64))
     between = means.var(axis=0)
     return means.mean(axis=0), np.sqrt((2 * scales**2).mean(axis=0) + between), np.sqrt(between)
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from matgen.composition import BadFormula, parse_formulas
+from matgen.composition import BadFormula, parse_some
 from matgen.datasets import read_formula_table
-from matgen.errors import DataError
 from matgen.models.registry import MAX_POSITIONS
 from matgen.outputs import claim, write_with_metadata
 from matgen.sample.engine import Sampler
@@ -84,9 +83,7 @@ def score_table(
     Raises:
         DataError: no formula can be read.
     """
-    parsed = parse_formulas(frame[column])
-    if not len(parsed.batch):
-        raise DataError(f"none of the {len(frame):,} formulas can be read; {parsed.bad[0]}")
+    parsed = parse_some(frame[column])
     values = np.empty(len(parsed.batch))
     for start in range(0, len(values), _CHUNK):
         part = slice(start, start + _CHUNK)

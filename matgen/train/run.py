@@ -17,7 +17,8 @@ from matgen.errors import CheckpointError, DataError, OptionError
 from matgen.files import read_json, refuse_to_overwrite, write_json
 from matgen.fit_state import set_weights, weights_of
 from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable
-from matgen.models.checkpoint import METADATA, save_checkpoint
+from matgen.models.checkpoint import METADATA, read_metadata, save_checkpoint
+from matgen.models.locate import find_checkpoint
 from matgen.models.presets import find_preset
 from matgen.models.registry import MAX_POSITIONS, Shape, architecture, build_model
 from matgen.processes import Processes
@@ -47,7 +48,7 @@ class TrainingPlan:
     Attributes:
         model: key of the architecture.
         dataset: name or file, as `load_dataset` takes it.
-        notation: `expanded` or `counted`.
+        notation: `expanded` or `counted`; `auto` for that of `init` or of the preset's file, or else `counted`.
         preset: `tiny`, `small`, `paper`, `large` or a preset's file.
         shape: size of the model; None for that of the preset.
         objective: None for the architecture's own.
@@ -61,7 +62,7 @@ class TrainingPlan:
 
     model: str = "gptj"
     dataset: str = DEFAULT_DATASET
-    notation: str = DEFAULT_NOTATION
+    notation: str = "auto"
     preset: str = "tiny"
     shape: Shape | None = None
     objective: str | None = None
@@ -122,8 +123,7 @@ def train_model(
     if resume:
         plan = _saved_plan(out)
     else:
-        size = plan.shape or find_preset(plan.preset, plan.model).shape
-        plan = dataclasses.replace(plan, shape=size)  # a preset's file may change before the run is resumed
+        plan = completed(plan)  # what it names may change before the run is resumed
         objective_for(architecture(plan.model).objective, plan.objective)
         vocabulary(plan.notation)
         processes.together(lambda: refuse_to_overwrite(out, force=force))
@@ -189,11 +189,27 @@ def train_model(
     return result
 
 
+def completed(plan: TrainingPlan) -> TrainingPlan:
+    """A plan that says what it left to its preset and its checkpoint: shape and notation.
+
+    Raises:
+        OptionError: unknown model or preset.
+        DataError: the preset's file is missing or damaged.
+        CheckpointError: there is no such checkpoint as `init` names.
+    """
+    preset = find_preset(plan.preset, plan.model)
+    notation = plan.notation
+    if notation == "auto" and plan.init is not None:
+        notation = read_metadata(find_checkpoint(plan.init))["notation"]
+    elif notation == "auto":
+        notation = preset.notation or DEFAULT_NOTATION
+    return dataclasses.replace(plan, shape=plan.shape or preset.shape, notation=notation)
+
+
 def _first_model(plan: TrainingPlan, elements: list[str]) -> tuple[PreTrainedModel, list[str]]:
     """The model that training begins with, and remarks for the user."""
     if plan.init is None:
-        size = plan.shape or find_preset(plan.preset, plan.model).shape
-        return build_model(plan.model, size, plan.notation, seed=plan.settings.seed), []
+        return build_model(plan.model, plan.shape or plan.preset, plan.notation, seed=plan.settings.seed), []
     model, checkpoint, remarks = continued(plan.init, plan.notation)
     if checkpoint.architecture.key != plan.model:
         raise OptionError(f"{plan.init} is a {checkpoint.architecture.key}, not a {plan.model}: leave out --model")

@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
 from matgen.models.presets import Preset, find_preset, write_preset
 from matgen.models.registry import Choices, Range, Shape, architecture
 from matgen.progress import Progress
-from matgen.train.run import TrainingPlan, default_settings, plan_from, train_model
+from matgen.train.run import TrainingPlan, completed, default_settings, plan_from, train_model
 
 if TYPE_CHECKING:
     import optuna
@@ -52,6 +53,11 @@ class SearchPlan:
         strange = sorted(set(self.names or ()) - set(known))
         if strange:
             raise OptionError(f"cannot search {', '.join(strange)}; known: {', '.join(known)}")
+
+    @cached_property
+    def first(self) -> Preset:
+        """The preset that is tried first, whose values stand wherever nothing is searched."""
+        return find_preset(self.training.preset, self.training.model)
 
     def space(self) -> dict[str, Choices]:
         """What is tried for each quantity."""
@@ -103,8 +109,7 @@ def search(
     out = Path(out)
     if trials < 1:
         raise OptionError(f"trials is {trials}, it must be above 0")
-    if resume:
-        plan = _saved_plan(out)
+    plan = _saved_plan(out) if resume else dataclasses.replace(plan, training=completed(plan.training))
     study = _study(plan, out, resume=resume, force=force)
     began, interrupted = time.monotonic(), False
     while _count(study, "COMPLETE", "PRUNED") < trials and not interrupted:
@@ -170,7 +175,6 @@ def _study(plan: SearchPlan, out: Path, *, resume: bool, force: bool) -> optuna.
         raise MissingDependencyError("searching needs optuna: pip install 'matgen[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     training = plan.training
-    first = find_preset(training.preset, training.model)
     if not resume:
         refuse_to_overwrite(out, force=force)
         for name in (JOURNAL, f"{JOURNAL}.lock", TRIALS, PRESET):
@@ -188,7 +192,7 @@ def _study(plan: SearchPlan, out: Path, *, resume: bool, force: bool) -> optuna.
         seed=training.settings.seed + 1_000 * len(study.trials), multivariate=True, n_startup_trials=8
     )
     if not study.trials:
-        study.enqueue_trial(_as_parameters(first, plan.space()))
+        study.enqueue_trial(_as_parameters(plan.first, plan.space()))
     return study
 
 
@@ -207,19 +211,18 @@ def _as_parameters(preset: Preset, space: dict[str, Choices]) -> dict[str, Any]:
 
 def _proposed(trial: optuna.Trial, plan: SearchPlan) -> Preset:
     """The preset that a trial stands for."""
-    first = find_preset(plan.training.preset, plan.training.model)
     found: dict[str, Any] = {}
     for name, choices in plan.space().items():
         if isinstance(choices, Range):
             found[name] = trial.suggest_float(name, choices.low, choices.high, log=choices.log)
         else:
             found[name] = trial.suggest_categorical(name, choices)
-    return _preset(first, found, plan)
+    return _preset(found, plan)
 
 
-def _preset(first: Preset, found: dict[str, Any], plan: SearchPlan) -> Preset:
-    """A preset with found values in place of its own."""
-    size = first.shape
+def _preset(found: dict[str, Any], plan: SearchPlan) -> Preset:
+    """The first preset with found values in place of its own."""
+    first, size = plan.first, plan.first.shape
     width = found.get("width", size.width)
     shape = Shape(
         layers=found.get("layers", size.layers),
@@ -241,8 +244,7 @@ def _result(study: optuna.Study, plan: SearchPlan, interrupted: bool) -> SearchR
     ended, pruned = _count(study, "COMPLETE"), _count(study, "PRUNED")
     if not ended:
         return SearchResult(ended, pruned, None, None, interrupted)
-    first = find_preset(plan.training.preset, plan.training.model)
-    best = _preset(first, study.best_trial.params, plan)
+    best = _preset(study.best_trial.params, plan)
     return SearchResult(ended, pruned, study.best_value, best, interrupted)
 
 

@@ -9,6 +9,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from benchmarks.as_released import LATER, WORDS
 from matgen.chemistry import SYMBOLS
 from matgen.cli import main
 from matgen.composition import CompositionBatch
@@ -19,8 +20,6 @@ from matgen.models.published import convert, is_published
 from matgen.sample import Sampler
 from matgen.tokenizer import BOS, EOS, FIRST_ELEMENT, vocabulary
 
-LATER = {"Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"}
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted({*SYMBOLS[1:]} - LATER), "Uuo", "."]
 KINDS = {
     "gptj": {"n_embd": 60, "n_layer": 2, "n_head": 6, "n_positions": 256, "rotary_dim": 10},
     "gpt2": {"n_embd": 60, "n_layer": 2, "n_head": 6, "n_positions": 256},

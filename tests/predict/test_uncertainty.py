@@ -10,11 +10,10 @@ from matgen.predict.uncertainty import CONFIDENCES, Calibration, combined
 
 
 def test_an_ensemble_has_the_moments_of_its_mixture(rng: np.random.Generator) -> None:
-    means, log_scales = rng.normal(size=(3, 2)), rng.normal(size=(3, 2)) * 0.3
-    mean, spread, disagreement = combined(means, log_scales)
-    draws = np.stack(
-        [rng.laplace(means[member], np.exp(log_scales[member]), size=(400_000, 2)) for member in range(3)]
-    ).reshape(-1, 2)
+    means, scales = rng.normal(size=(3, 2)), np.exp(rng.normal(size=(3, 2)) * 0.3)
+    mean, spread, disagreement = combined(means, scales)
+    draws = np.stack([rng.laplace(means[member], scales[member], size=(400_000, 2)) for member in range(3)])
+    draws = draws.reshape(-1, 2)
     assert mean == pytest.approx(draws.mean(axis=0), abs=0.02)
     assert spread == pytest.approx(draws.std(axis=0), rel=0.02)
     assert disagreement == pytest.approx(means.std(axis=0))

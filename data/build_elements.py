@@ -1,8 +1,9 @@
-"""Write matgen/elements.json and matgen/oxidation_states.json from the element tables of SMACT and pymatgen.
+"""Write matgen/elements.json, oxidation_states.json and magpie.json from tables of SMACT, pymatgen and matminer.
 
-Run once when either library changes its tables: ``python data/build_elements.py``. The files are package data because
-training, sampling and judging must work on machines that have neither library; ``tests/test_chemistry.py`` and
-``tests/validity/test_rules.py`` compare them with the installed libraries.
+Run once when one of the libraries changes its tables: ``python data/build_elements.py``. The files are package data
+because training, sampling, judging and predicting must work on machines that have none of them;
+``tests/test_chemistry.py``, ``tests/validity/test_rules.py`` and ``tests/predict/test_magpie.py`` compare them with the
+installed libraries.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import smact
+from matminer.featurizers.composition import ElementProperty
 from pymatgen.core import Element
 from smact.utils.oxidation import ICSD24OxStatesFilter
 
@@ -59,8 +61,20 @@ def oxidation_states() -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
+def magpie() -> str:
+    """The content of magpie.json: each property of matminer's preset `magpie`, by atomic number from 1."""
+    preset = ElementProperty.from_preset("magpie", impute_nan=False)
+    lines = []
+    for name in preset.features:
+        values = [preset.data_source.get_elemental_property(Element.from_Z(z), name) for z in range(1, 119)]
+        lines.append(f"    {json.dumps(name)}: {json.dumps([None if math.isnan(v) else v for v in values])}")
+    sources = {"matminer": version("matminer")}
+    return f'{{\n  "sources": {json.dumps(sources)},\n  "properties": {{\n' + ",\n".join(lines) + "\n  }\n}\n"
+
+
 def main() -> None:
     (PACKAGE / "elements.json").write_text(elements(), encoding="utf-8")
+    (PACKAGE / "magpie.json").write_text(magpie(), encoding="utf-8")
     (PACKAGE / "oxidation_states.json").write_text(oxidation_states(), encoding="utf-8")
 
 

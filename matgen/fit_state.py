@@ -57,23 +57,25 @@ def set_weights(model: nn.Module, tensors: Tensors) -> None:
             parameter.copy_(_laid_out_as(parameter, tensors[name]))
 
 
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
-    """What an optimiser remembers of each parameter, whole, by the parameter's name and its own."""
+def optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> Tensors:
+    """What optimisers remember of each parameter, whole, by the parameter's name and their own."""
     return {
         f"{name}|{key}": _whole(value.detach())
         for name, parameter in model.named_parameters()
+        for optimizer in optimizers
         for key, value in optimizer.state.get(parameter, {}).items()
     }
 
 
-def set_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Give an optimiser back what `optimizer_tensors` found."""
+def set_optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer], tensors: Tensors) -> None:
+    """Give optimisers back what `optimizer_tensors` found."""
     parameters = dict(model.named_parameters())
+    owner = {id(p): optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     for label, value in tensors.items():
         name, _, key = label.rpartition("|")
         parameter = parameters[name]
         laid_out = value if key == "step" else _laid_out_as(parameter, value.to(parameter.device))
-        optimizer.state[parameter][key] = laid_out
+        owner[id(parameter)].state[parameter][key] = laid_out
 
 
 def shard(model: nn.Module, processes: int) -> None:

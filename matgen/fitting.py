@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from matgen.errors import CheckpointError, OptionError, first_line, require_above_zero
+from matgen.errors import CheckpointError, OptionError, first_line, require_above_zero, unknown_name
 from matgen.files import write_text
 from matgen.fit_state import (
     FitState,
@@ -36,6 +36,7 @@ from matgen.fit_state import (
     shard,
     weights_of,
 )
+from matgen.optimizers import OPTIMIZERS, make_optimizers
 from matgen.processes import Processes
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class FitSettings:
         accumulate: batches a step is split into, to save memory.
         shard: share parameters, gradients and optimiser out over the processes, for models that no device holds whole.
         clip: largest norm of the gradient.
+        optimizer: `adamw` or `muon` (see `make_optimizers`).
         seed: of the order of examples, the noise of objectives, and dropout.
         trackers: names that accelerate knows (tensorboard, wandb, trackio ...).
     """
@@ -84,6 +86,7 @@ class FitSettings:
     accumulate: int = 1
     shard: bool = False
     clip: float = 1.0
+    optimizer: str = "adamw"
     seed: int = 0
     trackers: tuple[str, ...] = ()
 
@@ -92,6 +95,10 @@ class FitSettings:
         require_above_zero(self, *positive)
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise OptionError(f"max_minutes is {self.max_minutes}, it must be above 0")
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown_name("optimizer", self.optimizer, OPTIMIZERS)
+        if self.optimizer == "muon" and self.shard:
+            raise OptionError("muon needs whole matrices: with shard, take the optimizer adamw")
         if self.precision not in PRECISIONS:
             raise OptionError(f"precision is {self.precision!r}, it must be one of {', '.join(PRECISIONS)}")
 
@@ -217,10 +224,10 @@ class Fitter:
         self.sharded = settings.shard and self.processes.count > 1
         if self.sharded:
             shard(self.raw_model, self.processes.count)
-        self.optimizer = _adamw(self.raw_model, settings, fused=self.device.type in ("cpu", "cuda"))
+        self.optimizers = make_optimizers(self.raw_model, settings, self.device)
         # What is sharded exchanges gradients by itself; accelerate would wrap it a second time.
         self.model = self.raw_model if self.sharded else self.accelerator.prepare(self.raw_model)
-        self.prepared_optimizer = self.accelerator.prepare(self.optimizer)
+        self.prepared_optimizers = [self.accelerator.prepare(one) for one in self.optimizers]
         self.state = FitState()
         self._saved_step = -1
 
@@ -283,8 +290,9 @@ class Fitter:
     def _step(self, rows: np.ndarray) -> Tensor:
         """One update from a batch; returns the summed nats of this process's share, detached."""
         settings, step = self.settings, self.state.step
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate_at(step, self.state.total_steps, settings)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(step, self.state.total_steps, settings)
         rank, world = self.processes.rank, self.processes.count
         # Counter-based seeds: dropout and noise depend on the step alone, so a resumed run sees the same ones.
         torch.manual_seed(_seed(settings.seed, step, rank))
@@ -303,8 +311,9 @@ class Fitter:
             self.accelerator.backward(nats * world / (len(rows) * self.mean_length))
             total += nats.detach()
         self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip)
-        self.prepared_optimizer.step()
-        self.prepared_optimizer.zero_grad()
+        for optimizer in self.prepared_optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         return total
 
     def _evaluate(self, train_loss: float, examples_per_second: float, seconds: float) -> None:
@@ -387,17 +396,27 @@ class Fitter:
                 with self._autocast(precision):
                     nats = self.loss(self.model, self.train.batch(by_length[start : start + width]), generator)
                 self.accelerator.backward(nats / width)
+                self._step_in_place()
                 if self.device.type == "cuda":
                     torch.cuda.synchronize()
                 times.append(time.perf_counter() - began)
-                self.prepared_optimizer.zero_grad()
-        return 1.1 * sum(times) / len(times)  # a tenth more for the optimiser and the loop
+        for optimizer in self.optimizers:
+            optimizer.state.clear()
+        return 1.05 * sum(times) / len(times)  # a little more for the loop
+
+    def _step_in_place(self) -> None:
+        """What a step of the optimisers costs, at a rate of zero."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = 0.0
+            optimizer.step()
+            optimizer.zero_grad()
 
     def _save(self) -> None:
         """Save where the run stands; every process takes part."""
         if self.state.step == self._saved_step:
             return
-        weights, optimizer = weights_of(self.raw_model), optimizer_tensors(self.raw_model, self.optimizer)
+        weights, optimizer = weights_of(self.raw_model), optimizer_tensors(self.raw_model, self.optimizers)
         self._saved_step = self.state.step
         if self.processes.first:
             save_state(self.folder / "training", self.state, len(self.lengths), weights, optimizer)
@@ -414,7 +433,7 @@ class Fitter:
         self.state, weights, optimizer = load_state(training, len(self.lengths))
         try:
             set_weights(self.raw_model, weights)
-            set_optimizer_tensors(self.raw_model, self.optimizer, optimizer)
+            set_optimizer_tensors(self.raw_model, self.optimizers, optimizer)
         except (KeyError, RuntimeError) as error:  # other names, other shapes
             raise CheckpointError(f"cannot resume from {training}: {first_line(error)}") from error
         self._saved_step = self.state.step
@@ -425,15 +444,6 @@ class Fitter:
         best = load_best(self.folder / "training")
         if best is not None:
             set_weights(self.raw_model, best)
-
-
-def _adamw(model: nn.Module, settings: FitSettings, *, fused: bool) -> torch.optim.AdamW:
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=fused)
 
 
 def _seed(seed: int, step: int, rank: int) -> int:

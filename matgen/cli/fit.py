@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matgen.cli.shared import INTERRUPTED, bar, common_options, path, say, verb
 from matgen.errors import OptionError
+
+if TYPE_CHECKING:
+    from matgen.predict import Predictor, PropertyData
 
 
 def add(verbs: Any) -> None:
@@ -26,13 +29,24 @@ def add(verbs: Any) -> None:
     parser.add_argument("--property", help="formation_energy or band_gap of the bundled table, instead of a table")
     parser.add_argument("--source", default="oqmd", help="whose labels: oqmd or mp, never both (default: oqmd)")
     parser.add_argument("--split", help="split or split_chemsys (default: the official one of OQMD, else split)")
-    parser.add_argument("--members", type=int, default=3, help="networks whose disagreement is told (default: 3)")
+    parser.add_argument(
+        "--kind",
+        default="network",
+        help="network (attention among elements), trees (boosted, on Magpie features) or language_model (a checkpoint "
+        "with a head) (default: network)",
+    )
+    parser.add_argument(
+        "--init", metavar="NAME", help="go on from a predictor (network) or a checkpoint (language_model)"
+    )
+    parser.add_argument("--members", type=int, default=3, help="whose disagreement is told (default: 3)")
     parser.add_argument("--max-minutes", type=float, metavar="M", help="time budget of all members together")
-    parser.add_argument("--epochs", type=float, help="passes over the data of each member (default: 100)")
+    parser.add_argument(
+        "--epochs", type=float, help="passes over the data of each member (default: 100, of a language model 20)"
+    )
     parser.add_argument("--layers", type=int, default=3, help="of each network (default: 3)")
     parser.add_argument("--width", type=int, default=128, help="of each network (default: 128)")
-    parser.add_argument("--batch-size", type=int, default=256, help="compositions a step (default: 256)")
-    parser.add_argument("--learning-rate", type=float, default=2e-3, help="peak (default: 2e-3)")
+    parser.add_argument("--batch-size", type=int, help="compositions a step (default: 16 to 256, by the table's size)")
+    parser.add_argument("--learning-rate", type=float, help="peak (default: 2e-3, of a language model 5e-4)")
     parser.add_argument("--resume", action="store_true", help="go on with the interrupted fit in --out")
     common_options(parser, out="models/<target>")
 
@@ -40,8 +54,8 @@ def add(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fit, or go on fitting."""
     from matgen.files import next_free
-    from matgen.fitting import FitSettings
     from matgen.predict import FitPlan, NetworkSize, bundled_property, fit_predictor, table_property
+    from matgen.predict.fit import default_fit_settings
     from matgen.processes import leave_cores_to_others
 
     leave_cores_to_others()
@@ -56,20 +70,20 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         data = bundled_property(arguments.property, arguments.source, arguments.split or "official")
     minutes = None if arguments.max_minutes is None else arguments.max_minutes / arguments.members
-    settings = FitSettings(
+    learned = int((data.part == "train").sum())
+    settings = default_fit_settings(
+        arguments.kind,
+        learned,
         learning_rate=arguments.learning_rate,
-        weight_decay=0.01,
         batch_size=arguments.batch_size,
-        epochs=100.0 if arguments.epochs is None else arguments.epochs,
+        epochs=arguments.epochs,
         max_minutes=minutes,
-        patience=8,
         seed=arguments.seed,
     )
-    size = NetworkSize(arguments.layers, width=arguments.width, feed_forward=4 * arguments.width)
-    plan = FitPlan(size, arguments.members, settings)
+    size = NetworkSize(arguments.layers, width=arguments.width, feed_forward=2 * arguments.width)
+    plan = FitPlan(arguments.kind, size, arguments.members, arguments.init, settings)
     default = Path("models") / (arguments.target or f"{data.name}-{data.source}").replace("/", "-")
     out = arguments.out or (default if arguments.resume else next_free(default))
-    learned = int((data.part == "train").sum())
     say(arguments, f"{data.name}: {learned:,} compositions to learn from, {plan.members} members, into {out}")
     for reason, count in data.left_out.items():
         say(arguments, f"note: {count:,} {reason}")
@@ -83,12 +97,18 @@ def run(arguments: argparse.Namespace) -> int:
     if predictor is None:
         print(f"interrupted; go on with the same command and --resume --out {out}", file=sys.stderr)
         return INTERRUPTED
-    metrics = predictor.metadata["metrics"]
-    unit = f" {data.unit}" if data.unit else ""
-    coverage = metrics["coverage"]["0.95"]
-    say(
-        arguments,
-        f"test: mean absolute error {metrics['mae']:.4f}{unit} (the median alone: {metrics['mae_of_the_median']:.4f}), "
-        f"intervals of 95 % hold {100 * coverage:.1f} %. Next: matgen predict candidates.csv --model {out}",
-    )
+    say(arguments, f"test: {_in_words(data, predictor)}. Next: matgen predict candidates.csv --model {out}")
     return 0
+
+
+def _in_words(data: PropertyData, predictor: Predictor) -> str:
+    """How well the test part is predicted."""
+    metrics = predictor.metadata["metrics"]
+    if predictor.classifies:
+        area = f", area under the ROC curve {metrics['roc_auc']:.4f}" if metrics["roc_auc"] is not None else ""
+        majority = f"the majority alone: {100 * metrics['accuracy_of_the_majority']:.1f} %"
+        return f"{100 * metrics['accuracy']:.1f} % right ({majority}){area}"
+    unit = f" {data.unit}" if data.unit else ""
+    alone = f"the median alone: {metrics['mae_of_the_median']:.4f}"
+    held = 100 * metrics["coverage"]["0.95"]
+    return f"mean absolute error {metrics['mae']:.4f}{unit} ({alone}), intervals of 95 % hold {held:.1f} %"

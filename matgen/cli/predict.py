@@ -21,8 +21,8 @@ def add(verbs: Any) -> None:
     )
     parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
-    parser.add_argument("--property", help="formation_energy or band_gap (default: formation_energy)")
-    parser.add_argument("--source", help="whose labels were learned: oqmd or mp (default: oqmd)")
+    parser.add_argument("--property", help="formation_energy, band_gap or is_metal (default: formation_energy)")
+    parser.add_argument("--source", help="whose labels were learned: oqmd or mp (default: oqmd where it is bundled)")
     parser.add_argument("--model", metavar="FOLDER", help="a predictor of `matgen fit` instead of a bundled one")
     parser.add_argument(
         "--entries",
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.model and (arguments.property or arguments.source):
         raise OptionError("--model says what is predicted: leave out --property and --source")
-    folder = find_predictor(arguments.model, arguments.property or "formation_energy", arguments.source or "oqmd")
+    folder = find_predictor(arguments.model or _bundled_name(arguments.property, arguments.source))
     predictor = Predictor.load(folder)
     phases = CompetingPhases.from_entries(arguments.entries) if arguments.entries else None
     out = arguments.out or next_free(Path("predicted.csv"))
@@ -69,3 +69,13 @@ def run(arguments: argparse.Namespace) -> None:
     if "on_or_below_hull" in summary:
         stable = f"; {summary['on_or_below_hull']:,} on or below the hull of {summary['hull']}"
     say(arguments, f"{summary['formulas']:,} formulas{stable}{beyond}{bad}")
+
+
+def _bundled_name(name: str | None, source: str | None) -> str:
+    """The bundled predictor of a property and a source; without one, whichever source is bundled."""
+    from matgen.hull import SOURCES
+    from matgen.predict.locate import bundled_predictors
+
+    name = name or "formation_energy"
+    names = [f"{name}-{one}" for one in ([source] if source else SOURCES)]
+    return next((one for one in names if one in bundled_predictors()), names[0])

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+_KINDS = {
+    "network": "Networks of attention among the elements of a formula",
+    "trees": "Boosted trees on Magpie features",
+    "language_model": "Composition language models with a head",
+}
+
 
 def predictor_card(metadata: dict[str, Any]) -> str:
     """Markdown made from the content of `predictor.json`."""
@@ -13,9 +19,16 @@ def predictor_card(metadata: dict[str, Any]) -> str:
     rows = [
         ("formulas to learn from / stop and calibrate by / test", " / ".join(f"{n:,}" for n in formulas.values())),
         ("left out", left_out),
-        ("members, parameters of each", f"{len(metrics.get('mae_of_members', []))}, {metadata['parameters']:,}"),
+        ("members, parameters of each", f"{len(metadata['training'])}, {metadata['parameters']:,}"),
     ]
-    if metrics:
+    if metrics and metadata["task"] == "classification":
+        rows += [
+            ("right, of the test part", f"{100 * metrics['accuracy']:.2f} %"),
+            ("the same, always saying the majority", f"{100 * metrics['accuracy_of_the_majority']:.2f} %"),
+            ("area under the ROC curve", "" if metrics["roc_auc"] is None else f"{metrics['roc_auc']:.4f}"),
+            ("Brier score", f"{metrics['brier']:.4f}"),
+        ]
+    elif metrics:
         coverage = ", ".join(f"{100 * float(c):g} %: {100 * found:.1f} %" for c, found in metrics["coverage"].items())
         rows += [
             (f"mean absolute error of the test part{of}", f"{metrics['mae']:.4f}"),
@@ -25,8 +38,7 @@ def predictor_card(metadata: dict[str, Any]) -> str:
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"""# {metadata["property"]}{of} from composition, source {metadata["source"]}
 
-Networks of attention among the elements of a formula, trained by matgen. Open with `matgen predict --model <this
-folder>`.
+{_KINDS[metadata["kind"]]}, made by matgen. Open with `matgen predict --model <this folder>`.
 
 | | |
 |---|---|

@@ -1,4 +1,4 @@
-"""Fitting an ensemble of networks to one property."""
+"""Fitting a predictor: members of one kind, from one property."""
 
 from __future__ import annotations
 
@@ -12,17 +12,40 @@ import numpy as np
 import torch
 
 from matgen.chemistry import SYMBOLS
+from matgen.errors import OptionError, require_above_zero, unknown_name
 from matgen.files import refuse_to_overwrite
 from matgen.fitting import FitSettings, Fitter
+from matgen.models.checkpoint import load_checkpoint
+from matgen.models.locate import find_checkpoint
+from matgen.optimizers import BEST_OPTIMIZER
 from matgen.predict.card import predictor_card
-from matgen.predict.network import CompositionNetwork, NetworkSize, network_inputs, network_loss
-from matgen.predict.predictor import Predictor, network_outputs
-from matgen.predict.uncertainty import CONFIDENCES, Calibration, combined
+from matgen.predict.language import LanguageNetwork
+from matgen.predict.learned import (
+    PropertyExamples,
+    TorchMember,
+    classification_loss,
+    network_outputs,
+    regression_loss,
+)
+from matgen.predict.locate import find_predictor
+from matgen.predict.measure import measured
+from matgen.predict.network import CompositionNetwork, NetworkSize
+from matgen.predict.predictor import MEMBERS, Member, Predictor
+from matgen.predict.trees import fit_trees
+from matgen.predict.uncertainty import Calibration
 
 if TYPE_CHECKING:
     from matgen.composition import CompositionBatch
     from matgen.predict.tables import PropertyData
     from matgen.progress import Progress
+
+_SETTINGS = {
+    "network": FitSettings(learning_rate=2e-3, weight_decay=0.01, epochs=100.0, patience=8, optimizer=BEST_OPTIMIZER),
+    "language_model": FitSettings(learning_rate=5e-4, weight_decay=0.05, epochs=20.0, patience=5),
+    "trees": FitSettings(),
+}
+_BATCHES_AN_EPOCH = 64
+"""Of a small table: a batch of 256 would leave too few steps."""
 
 
 @dataclass(frozen=True)
@@ -30,57 +53,62 @@ class FitPlan:
     """How to fit.
 
     Attributes:
+        kind: of the members: `network` (attention among the elements), `trees` (boosted, on Magpie features) or
+            `language_model` (a checkpoint with a head).
         size: of each network.
-        members: networks of the ensemble, which differ in their first weights and in the order of examples.
+        members: how many; they differ in their first weights and in the order of examples.
+        init: what to go on from: for networks a predictor (folder or bundled name), for language models a checkpoint
+            (by default the bundled one).
         settings: of the training of each; their `max_minutes` is that of one member.
     """
 
+    kind: str = "network"
     size: NetworkSize = field(default_factory=NetworkSize)
     members: int = 3
-    settings: FitSettings = field(
-        default_factory=lambda: FitSettings(learning_rate=2e-3, weight_decay=0.01, epochs=100.0, patience=8)
-    )
+    init: str | None = None
+    settings: FitSettings = _SETTINGS["network"]
+
+    def __post_init__(self) -> None:
+        if self.kind not in MEMBERS:
+            raise unknown_name("kind of predictor", self.kind, MEMBERS)
+        if self.kind == "trees" and self.init is not None:
+            raise OptionError("trees begin anew: leave out --init")
+        require_above_zero(self, "members")
+
+
+def default_fit_settings(kind: str, compositions: int, **changes: Any) -> FitSettings:
+    """`FitSettings` for a kind of predictor and so many compositions to learn from; None changes nothing.
+
+    Raises:
+        OptionError: an unknown kind.
+    """
+    if kind not in _SETTINGS:
+        raise unknown_name("kind of predictor", kind, _SETTINGS)
+    batch_size = int(np.clip(compositions // _BATCHES_AN_EPOCH, 16, 256))
+    given = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(_SETTINGS[kind], **{"batch_size": batch_size} | given)
 
 
 @dataclass(frozen=True)
-class PropertyExamples:
-    """Examples of the training loop: elements uint8 `(n, k)`, fractions float32 `(n, k)`, targets float32 `(n, T)`."""
+class _Task:
+    """What each member learns: standardised targets, and half of the validation part to stop by."""
 
-    elements: torch.Tensor
-    fractions: torch.Tensor
-    targets: torch.Tensor
-    lengths: torch.Tensor
+    train: CompositionBatch
+    target: np.ndarray
+    stop: CompositionBatch
+    stop_target: np.ndarray
+    scale: float
+    classify: bool
+    plan: FitPlan
+    out: Path
+    resume: bool
 
-    @classmethod
-    def of(cls, batch: CompositionBatch, targets: np.ndarray) -> PropertyExamples:
-        """From compositions and standardised targets `(n,)`."""
-        elements, fractions = network_inputs(batch)
-        return cls(
-            torch.from_numpy(elements),
-            torch.from_numpy(fractions),
-            torch.from_numpy(targets.astype(np.float32))[:, None],
-            torch.from_numpy(batch.n_elements.astype(np.int64)),
-        )
-
-    def __len__(self) -> int:
-        return len(self.elements)
-
-    def share(self, rank: int, count: int) -> PropertyExamples:
-        """The rows that are one process's of `count`."""
-        return PropertyExamples(*(tensor[rank::count].contiguous() for tensor in self._tensors()))
-
-    def to(self, device: torch.device) -> PropertyExamples:
-        """The examples on another device."""
-        return PropertyExamples(*(tensor.to(device) for tensor in self._tensors()))
-
-    def batch(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The rows named, trimmed to as many elements as they have."""
-        index = torch.from_numpy(rows).to(self.elements.device)
-        width = int(self.lengths[index].max())
-        return self.elements[index, :width].long(), self.fractions[index, :width], self.targets[index]
-
-    def _tensors(self) -> tuple[torch.Tensor, ...]:
-        return self.elements, self.fractions, self.targets, self.lengths
+    def error(self, network: Any) -> float:
+        """What stops: mean absolute error in the property's unit, or nats of what is true."""
+        said, _ = network_outputs(network, self.stop)
+        if self.classify:
+            return float(np.logaddexp(0, np.where(self.stop_target > 0, -said, said)).mean())
+        return float(self.scale * np.abs(said - self.stop_target).mean())
 
 
 def fit_predictor(
@@ -92,7 +120,7 @@ def fit_predictor(
     force: bool = False,
     progress: Callable[[int], Progress | None] = lambda member: None,
 ) -> Predictor | None:
-    """Fit an ensemble and write it.
+    """Fit a predictor and write it.
 
     Half of the validation part says when to stop, the other half calibrates the spreads; the test part is only
     measured.
@@ -110,84 +138,109 @@ def fit_predictor(
 
     Raises:
         OutputError: `out` exists (without `force` or `resume`) or cannot be written.
+        CheckpointError: there is nothing of the name in `plan.init`.
+        OptionError: what `plan.init` names does not fit.
+        MissingDependencyError: a library that the kind needs is not installed.
     """
     out = Path(out)
     if not resume:
         refuse_to_overwrite(out, force=force)
     train, target = data.of("train")
-    center = float(np.median(target))
-    scale = float(np.abs(target - center).mean()) or 1.0
-    examples = PropertyExamples.of(train, (target - center) / scale)
+    classify = data.task == "classification"
+    center = 0.0 if classify else float(np.median(target))
+    scale = 1.0 if classify else float(np.abs(target - center).mean()) or 1.0
     held_out, held_out_target = data.of("valid")
-    stopping = np.arange(len(held_out)) % 2 == 0
-    stop_batch, stop_target = held_out[np.flatnonzero(stopping)], held_out_target[stopping]
-
-    def error(network: Any) -> float:
-        mean, _ = network_outputs(network, stop_batch)
-        return float(np.abs(center + scale * mean - stop_target).mean())
-
-    members, trained = [], []
-    for member in range(plan.members):
-        settings = dataclasses.replace(plan.settings, seed=plan.settings.seed + member)
-        folder = out / "training" / f"member-{member}"
-        with torch.random.fork_rng():
-            torch.manual_seed(settings.seed)
-            network = CompositionNetwork(plan.size)
-        fitter = Fitter(network, examples, network_loss, error, folder, settings, progress(member))
-        result = fitter.run(resume=resume and (folder / "training" / "latest.json").is_file())
-        if result.interrupted:
+    calibrating = np.arange(len(held_out)) % 2 == 1
+    stop = np.flatnonzero(~calibrating)
+    task = _Task(
+        train, (target - center) / scale, held_out[stop], (held_out_target[stop] - center) / scale, scale, classify,
+        plan, out, resume,
+    )  # fmt: skip
+    members: list[Member] = []
+    trained: list[dict[str, Any]] = []
+    for i in range(plan.members):
+        fitted = _fit_trees(task, i) if plan.kind == "trees" else _fit_network(task, i, progress(i))
+        if fitted is None:
             return None
-        members.append(network.eval())
-        trained.append({"steps": result.state.step, "seconds": result.state.seconds})
-
+        members.append(fitted[0])
+        trained.append(fitted[1])
     elements, counted = np.unique(train.elements[train.elements > 0], return_counts=True)
     metadata: dict[str, Any] = {
+        "kind": plan.kind,
         "property": data.name,
+        "task": data.task,
         "source": data.source,
         "unit": data.unit,
         "center": center,
         "scale": scale,
+        "lowest": data.lowest,
         "elements": {str(SYMBOLS[z]): int(n) for z, n in zip(elements, counted, strict=True)},
         "range": [float(target.min()), float(target.max())],
         "formulas": {part: int((data.part == part).sum()) for part in ("train", "valid", "test")},
         "left_out": dict(data.left_out),
+        "init": plan.init,
         "settings": dataclasses.asdict(plan.settings) | {"trackers": []},
-        "training": {"members": trained, "precision": result.state.precision},
-        "parameters": sum(p.numel() for p in members[0].parameters()),
+        "training": trained,
+        "parameters": members[0].parameters,
     }
     predictor = Predictor(members, metadata, Calibration(np.zeros(0)), out)
-    mean, spread, disagreement = predictor.spread(held_out)
-    predictor.calibration = Calibration.of((mean - held_out_target)[~stopping], spread[~stopping])
-    usual = float(np.quantile(disagreement, 0.99)) if len(members) > 1 else float("inf")
-    metadata["largest_usual_disagreement"] = usual
+    _calibrate(predictor, held_out, held_out_target, calibrating)
     metadata["metrics"] = measured(predictor, *data.of("test"))
     predictor.save(out, predictor_card(metadata))
     return predictor
 
 
-def measured(predictor: Predictor, batch: CompositionBatch, target: np.ndarray) -> dict[str, Any]:
-    """Errors of a predictor and of its members, and what share of the truth its intervals hold.
+def _calibrate(predictor: Predictor, batch: CompositionBatch, target: np.ndarray, calibrating: np.ndarray) -> None:
+    """Calibrate on the rows that nothing was learned from; say how much members usually disagree."""
+    if predictor.classifies:
+        log_odds, _ = predictor.outputs(batch)
+        predictor.calibration = Calibration.of_odds(log_odds[:, calibrating], target[calibrating])
+    mean, spread, disagreement = predictor.spread(batch)
+    if not predictor.classifies:
+        predictor.calibration = Calibration.of((mean - target)[calibrating], spread[calibrating])
+    alone = len(predictor.members) == 1
+    # Not the quantile of a single member, whose disagreement is rounding.
+    predictor.metadata["largest_usual_disagreement"] = None if alone else float(np.quantile(disagreement, 0.99))
 
-    Args:
-        predictor: what to measure.
-        batch: `n` compositions that it has not seen.
-        target: float64 `(n,)`, the truth.
-    """
-    if not len(batch):
-        return {}
-    means, scales = predictor.outputs(batch)
-    mean, spread, _ = combined(means, scales)
-    error = np.abs(mean - target)
-    coverage = {}
-    for confidence in CONFIDENCES:
-        low, high = predictor.calibration.intervals(mean, spread, confidence).T
-        coverage[str(confidence)] = float(((low <= target) & (target <= high)).mean())
-    return {
-        "n": len(batch),
-        "mae": float(error.mean()),
-        "mae_of_members": np.abs(means - target).mean(axis=1).tolist(),
-        "median_absolute_error": float(np.median(error)),
-        "rmse": float(np.sqrt((error**2).mean())),
-        "mae_of_the_median": float(np.abs(target - predictor.metadata["center"]).mean()),
-        "coverage": coverage,
+
+def _fit_trees(task: _Task, member: int) -> tuple[Member, dict[str, Any]]:
+    seed = task.plan.settings.seed + member
+    fitted = fit_trees((task.train, task.target), (task.stop, task.stop_target), classify=task.classify, seed=seed)
+    return fitted, {"trees": fitted.mean.num_trees()}
+
+
+def _fit_network(task: _Task, member: int, progress: Progress | None) -> tuple[Member, dict[str, Any]] | None:
+    """A trained network and how its training went; None where the user interrupted."""
+    plan = task.plan
+    settings = dataclasses.replace(plan.settings, seed=plan.settings.seed + member)
+    folder = task.out / "training" / f"member-{member}"
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        network = _first_network(plan, member)
+    examples = PropertyExamples.of(network, task.train, task.target)
+    loss = classification_loss if task.classify else regression_loss
+    fitter = Fitter(network, examples, loss, task.error, folder, settings, progress)
+    result = fitter.run(resume=task.resume and (folder / "training" / "latest.json").is_file())
+    if result.interrupted:
+        return None
+    state = result.state
+    return TorchMember(network), {
+        "steps": state.step,
+        "seconds": state.seconds,
+        "precision": state.precision,
+        "history": [[entry["seconds"], entry["epoch"], entry["valid_loss"]] for entry in state.history],
     }
+
+
+def _first_network(plan: FitPlan, member: int) -> Any:
+    """The network that training begins with."""
+    if plan.kind == "language_model":
+        return LanguageNetwork.of(load_checkpoint(find_checkpoint(plan.init)))
+    if plan.init is None:
+        return CompositionNetwork(plan.size)
+    earlier = Predictor.load(find_predictor(plan.init))
+    if earlier.metadata["kind"] != "network":
+        raise OptionError(f"{plan.init} is a predictor of kind {earlier.metadata['kind']}, not network")
+    network = earlier.members[member % len(earlier.members)].network  # type: ignore[attr-defined]
+    network.forget_output()
+    return network

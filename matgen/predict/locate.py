@@ -15,23 +15,19 @@ def bundled_predictors() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{METADATA}"))}
 
 
-def find_predictor(folder: str | None, name: str, source: str) -> Path:
+def find_predictor(name: str) -> Path:
     """The folder of a predictor.
 
     Args:
-        folder: where it is, or the name of a bundled one; None for the bundled one of a property and source.
-        name: of the property.
-        source: whose labels it learned.
+        name: a folder, or a bundled predictor: its property and source, as `band_gap-mp`.
 
     Raises:
         CheckpointError: there is none.
     """
     bundled = bundled_predictors()
-    wanted = folder or f"{name}-{source}"
-    if folder and Path(folder).is_dir():
-        return Path(folder)
-    if wanted in bundled:
-        return bundled[wanted]
+    if Path(name).is_dir():
+        return Path(name)
+    if name in bundled:
+        return bundled[name]
     known = f"bundled: {', '.join(bundled)}" if bundled else "none is bundled"
-    how = f"matgen fit --property {name} --source {source}" if not folder else "matgen fit"
-    raise CheckpointError(f"no predictor {wanted} ({known}): make one with `{how}`, and name its folder by --model")
+    raise CheckpointError(f"no predictor {name} ({known}): make one with `matgen fit`, and name its folder by --model")

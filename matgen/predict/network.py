@@ -5,9 +5,6 @@ attention and feed-forward let elements see one another, in the spirit of CrabNe
 77, 2021) and Roost (Goodall and Lee, Nat. Commun. 11, 6280, 2020); what each then says is averaged by its fraction.
 Scores of attention get the logarithm of the fraction of the element attended to, times a learned number of each head,
 so that a dopant weighs little wherever amounts matter.
-
-Every target has a mean and a spread: the mean learns by its absolute error, the scale of a Laplace distribution around
-it by likelihood, with the mean held fixed, lest a large scale excuse a poor mean (Seitzer et al., ICLR 2022).
 """
 
 from __future__ import annotations
@@ -35,23 +32,22 @@ _FREQUENCIES = 16
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """Size of a network: `layers` of `width` with `heads` and a feed-forward of `feed_forward`, and its targets."""
+    """Size of a network: `layers` of `width` with `heads` and a feed-forward of `feed_forward`."""
 
     layers: int = 3
     heads: int = 4
     width: int = 128
     feed_forward: int = 512
-    targets: int = 1
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        require_above_zero(self, "layers", "heads", "width", "feed_forward", "targets")
+        require_above_zero(self, "layers", "heads", "width", "feed_forward")
         if self.width % self.heads:
             raise OptionError(f"width {self.width} is not a multiple of {self.heads} heads")
 
 
 class CompositionNetwork(nn.Module):
-    """Elements and fractions to the mean and scale of each target.
+    """Elements and fractions to a mean and a scale.
 
     Args:
         size: of the network.
@@ -64,11 +60,29 @@ class CompositionNetwork(nn.Module):
         self.amount = nn.Linear(4 * _FREQUENCIES, size.width)
         self.layers = nn.ModuleList(_Layer(size) for _ in range(size.layers))
         self.norm = nn.LayerNorm(size.width)
-        last = nn.Linear(size.feed_forward, 2 * size.targets)
-        self.out = nn.Sequential(nn.Linear(size.width, size.feed_forward), nn.GELU(), last)
+        self.out = nn.Sequential(nn.Linear(size.width, size.feed_forward), nn.GELU(), nn.Linear(size.feed_forward, 2))
         nn.init.normal_(self.element.weight)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        self.forget_output()
+
+    def inputs(self, batch: CompositionBatch) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        """Atomic numbers uint8 `(n, k)` and fractions float32 `(n, k)`, and of how many columns each row needs."""
+        counts = batch.counts.astype(np.float64)
+        fractions = (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
+        return (batch.elements, fractions), batch.n_elements.astype(np.int64)
+
+    def description(self) -> dict[str, Any]:
+        """What `from_description` makes the network of, without its weights."""
+        return dataclasses.asdict(self.size)
+
+    @classmethod
+    def from_description(cls, content: dict[str, Any]) -> CompositionNetwork:
+        """The network that was described."""
+        return cls(NetworkSize(**content))
+
+    def forget_output(self) -> None:
+        """Begin the output anew, for another property."""
+        for parameter in self.out[2].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, elements: Tensor, fractions: Tensor) -> tuple[Tensor, Tensor]:
         """Predict.
@@ -78,7 +92,7 @@ class CompositionNetwork(nn.Module):
             fractions: float32 `(B, K)`, atomic fractions that sum to 1, 0 for none.
 
         Returns:
-            Mean and logarithm of the scale of each target, float32 `(B, T)` each, in standardised units.
+            Mean and logarithm of the scale, float32 `(B,)` each, in standardised units.
         """
         present = elements > 0
         log_fraction = fractions.clamp(min=1e-6).log()
@@ -87,8 +101,8 @@ class CompositionNetwork(nn.Module):
         absent = torch.zeros_like(fractions).masked_fill(~present, -1e4)
         for layer in self.layers:
             x = layer(x, log_fraction, absent)
-        said = self.out(self.norm(x)).float()  # (B, K, 2 T)
-        mean, log_scale = (fractions.unsqueeze(-1) * said).sum(1).chunk(2, -1)
+        said = self.out(self.norm(x)).float()  # (B, K, 2)
+        mean, log_scale = (fractions.unsqueeze(-1) * said).sum(1).unbind(-1)
         return mean, log_scale.clamp(-8.0, 4.0)
 
 
@@ -124,30 +138,3 @@ def _encoded(fractions: Tensor, log_fraction: Tensor) -> Tensor:
     logarithmic = log_fraction.unsqueeze(-1) * (2 * np.pi / 6 * 60 ** (steps / (_FREQUENCIES - 1)))
     angles = torch.cat([linear, logarithmic], -1)
     return torch.cat([angles.sin(), angles.cos()], -1)
-
-
-def network_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor], generator: Any = None) -> Tensor:
-    """Sum over formulas and targets of the absolute error, and of the spread's nats with the mean held fixed.
-
-    Args:
-        model: a `CompositionNetwork`.
-        batch: elements, fractions, and standardised targets float32 `(B, T)`, NaN where there is none.
-        generator: unused.
-    """
-    elements, fractions, target = batch
-    mean, log_scale = model(elements, fractions)
-    known = torch.isfinite(target)
-    error = (mean - torch.where(known, target, 0.0)).abs()
-    spread = error.detach() * (-log_scale).exp() + log_scale
-    return ((error + 0.1 * spread) * known).sum()
-
-
-def network_inputs(batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Atomic numbers uint8 `(n, k)` and fractions float32 `(n, k)` of compositions."""
-    counts = batch.counts.astype(np.float64)
-    return batch.elements, (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def size_of(content: dict[str, Any]) -> NetworkSize:
-    """The size that `dataclasses.asdict` made a dictionary of."""
-    return NetworkSize(**{f.name: content[f.name] for f in dataclasses.fields(NetworkSize)})

@@ -1,12 +1,12 @@
-"""Predictors: an ensemble of networks in a folder, safetensors and JSON, with their calibration and a card."""
+"""Predictors: an ensemble of members in a folder, safetensors and JSON, with their calibration and a card."""
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from matgen.chemistry import SYMBOLS
-from matgen.errors import CheckpointError, OutputError, first_line
+from matgen.errors import CheckpointError, MissingDependencyError, OutputError, first_line
 from matgen.files import read_json, write_json, write_text
-from matgen.predict.network import CompositionNetwork, network_inputs, size_of
+from matgen.predict.language import LanguageNetwork
+from matgen.predict.learned import TorchMember
+from matgen.predict.network import CompositionNetwork
+from matgen.predict.trees import TreesMember
 from matgen.predict.uncertainty import Calibration, combined
 from matgen.versions import versions
 
@@ -25,23 +28,47 @@ if TYPE_CHECKING:
     from matgen.composition import CompositionBatch
 
 METADATA = "predictor.json"
-_BLOCK = 4_096
 FEWEST_OF_AN_ELEMENT = 10
 """Training compositions that hold an element, below which it counts as unknown."""
 
 
+class Member(Protocol):
+    """What every kind of member offers."""
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that it has learned."""
+
+    def outputs(self, batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (or logarithm of the odds) and logarithm of the scale, float32 `(n,)` each, standardised."""
+
+    def description(self) -> dict[str, Any]:
+        """What is needed to open it, besides its files; JSON."""
+
+    def save(self, stem: Path) -> None:
+        """Write its files, whose names begin with `stem`."""
+
+
+MEMBERS: dict[str, Callable[[Path, dict[str, Any]], Member]] = {
+    "network": lambda stem, content: TorchMember.load(stem, CompositionNetwork.from_description(content)),
+    "trees": TreesMember.load,
+    "language_model": lambda stem, content: TorchMember.load(stem, LanguageNetwork.from_description(content)),
+}
+"""Kind of a predictor to what opens a member of it."""
+
+
 @dataclass
 class Predictor:
-    """Networks that predict one property.
+    """Members that predict one property.
 
     Attributes:
-        members: the networks, in evaluation mode.
-        metadata: content of `predictor.json`: `property`, `source`, `unit`, `center`, `scale`, `elements` ...
-        calibration: of the spreads.
+        members: all of one kind.
+        metadata: content of `predictor.json`: `kind`, `property`, `task`, `source`, `unit`, `center`, `scale` ...
+        calibration: of the spreads, or of the odds.
         folder: where it was read from; None for one that was not saved.
     """
 
-    members: list[CompositionNetwork]
+    members: list[Member]
     metadata: dict[str, Any]
     calibration: Calibration
     folder: Path | None = None
@@ -51,34 +78,60 @@ class Predictor:
         """The property."""
         return str(self.metadata["property"])
 
+    @property
+    def lowest(self) -> float:
+        """What the property cannot be below; minus infinity where it can be anything."""
+        lowest = self.metadata["lowest"]
+        return -np.inf if lowest is None else float(lowest)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the property is one that a composition has or has not."""
+        return self.metadata["task"] == "classification"
+
     def predict(self, batch: CompositionBatch) -> pd.DataFrame:
         """Predictions for `n` compositions.
 
         Returns:
-            Columns `<property>` and `<property>_std` (in the property's unit), `<property>_low` and `<property>_high`
-            (a conformal interval of 95 %), `<property>_source`, and `in_domain` (see `in_domain`).
+            Of a number: columns `<property>` and `<property>_std` (in the property's unit), `<property>_low` and
+            `<property>_high` (a conformal interval of 95 %). Of what is or is not: `<property>`, bool, and
+            `<property>_probability`. Then `<property>_source`, and `in_domain` (see `in_domain`).
         """
         mean, spread, disagreement = self.spread(batch)
-        low, high = self.calibration.intervals(mean, spread, 0.95).T
         name = self.name
-        return pd.DataFrame(
-            {
+        if self.classifies:
+            columns = {name: mean > 0.5, f"{name}_probability": mean}
+        else:
+            low, high = self.calibration.intervals(mean, spread, 0.95).T
+            columns = {
                 name: mean,
                 f"{name}_std": spread,
-                f"{name}_low": low,
-                f"{name}_high": high,
-                f"{name}_source": self.metadata["source"],
-                "in_domain": self.in_domain(batch, disagreement),
+                f"{name}_low": np.maximum(low, self.lowest),
+                f"{name}_high": np.maximum(high, self.lowest),
             }
-        )
+        told = {f"{name}_source": self.metadata["source"], "in_domain": self.in_domain(batch, disagreement)}
+        return pd.DataFrame(columns | told)
 
     def spread(self, batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean, spread and disagreement of the members, float64 `(n,)` each, in the property's unit."""
-        return combined(*self.outputs(batch))
+        """Mean, spread and disagreement of the members, float64 `(n,)` each, in the property's unit.
+
+        Of what is or is not: the calibrated probability, the standard deviation that it implies, and the disagreement
+        of the members' probabilities.
+        """
+        means, scales = self.outputs(batch)
+        if self.classifies:
+            said = self.calibration.probability(means)
+            mean = said.mean(axis=0)
+            return mean, np.sqrt(mean * (1 - mean)), said.std(axis=0)
+        mean, spread, disagreement = combined(means, scales)
+        return np.maximum(mean, self.lowest), spread, disagreement
 
     def outputs(self, batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and scale that each member says, float64 `(members, n)` each, in the property's unit."""
-        found = [network_outputs(member, batch) for member in self.members]
+        """Mean and scale that each member says, float64 `(members, n)` each, in the property's unit.
+
+        Of what is or is not: the logarithm of the odds, as it was learned.
+        """
+        found = [member.outputs(batch) for member in self.members]
         means, log_scales = (np.stack(parts).astype(np.float64) for parts in zip(*found, strict=True))
         center, scale = self.metadata["center"], self.metadata["scale"]
         return center + scale * means, scale * np.exp(log_scales)
@@ -93,7 +146,8 @@ class Predictor:
         known[0] = True
         for z, symbol in enumerate(SYMBOLS):
             known[z] |= self.metadata["elements"].get(symbol, 0) >= FEWEST_OF_AN_ELEMENT
-        usual = disagreement <= self.metadata["largest_usual_disagreement"]
+        largest = self.metadata["largest_usual_disagreement"]
+        usual = disagreement <= (np.inf if largest is None else largest)
         return known[batch.elements].all(axis=1) & (batch.n_elements > 1) & usual
 
     def save(self, folder: Path | str, card: str = "") -> None:
@@ -106,11 +160,10 @@ class Predictor:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / METADATA).unlink(missing_ok=True)
-            for old in folder.glob("member-*.safetensors"):
+            for old in folder.glob("member-*.*"):
                 old.unlink()
             for i, member in enumerate(self.members):
-                tensors = {name: p.detach().to(torch.bfloat16).contiguous() for name, p in member.named_parameters()}
-                save_file(tensors, folder / f"member-{i}.safetensors")
+                member.save(folder / f"member-{i}")
             scores = torch.from_numpy(self.calibration.scores.astype(np.float32))
             save_file({"scores": scores}, folder / "calibration.safetensors")
         except (OSError, SafetensorError) as error:
@@ -118,12 +171,12 @@ class Predictor:
         if card:
             write_text(folder / "README.md", card)
         shutil.rmtree(folder / "training", ignore_errors=True)
-        sizes = dataclasses.asdict(self.members[0].size)
-        write_json(
-            folder / METADATA,
-            self.metadata
-            | {"size": sizes, "members": len(self.members), "versions": versions("torch", "numpy", "crepes")},
-        )
+        told = {
+            "members": [member.description() for member in self.members],
+            "temperature": self.calibration.temperature,
+            "versions": versions("torch", "numpy", "crepes", "lightgbm"),
+        }
+        write_json(folder / METADATA, self.metadata | told)
 
     @classmethod
     def load(cls, folder: Path | str) -> Predictor:
@@ -131,36 +184,18 @@ class Predictor:
 
         Raises:
             CheckpointError: it is missing, damaged, or no predictor.
+            MissingDependencyError: a library that it needs is not installed.
         """
         folder = Path(folder)
         if not (folder / METADATA).is_file():
             raise CheckpointError(f"{folder} has no {METADATA}: make a predictor with `matgen fit --out {folder}`")
         metadata = read_json(folder / METADATA)
         try:
-            members = []
-            for i in range(metadata["members"]):
-                member = CompositionNetwork(size_of(metadata["size"]))
-                tensors = load_file(folder / f"member-{i}.safetensors")
-                member.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-                members.append(member.eval())
+            open_member = MEMBERS[metadata["kind"]]
+            members = [open_member(folder / f"member-{i}", told) for i, told in enumerate(metadata["members"])]
             scores = load_file(folder / "calibration.safetensors")["scores"].double().numpy()
+            return cls(members, metadata, Calibration(scores, float(metadata["temperature"])), folder)
+        except MissingDependencyError:
+            raise
         except Exception as error:  # missing or damaged files, foreign names and shapes
             raise CheckpointError(f"cannot open the predictor {folder}: {first_line(error)}") from error
-        return cls(members, metadata, Calibration(scores), folder)
-
-
-def network_outputs(network: CompositionNetwork, batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and logarithm of the scale of the first target, float32 `(n,)` each, in standardised units."""
-    elements, fractions = network_inputs(batch)
-    rows = np.argsort(batch.n_elements, kind="stable")
-    mean, log_scale = (np.zeros(len(batch), dtype=np.float32) for _ in range(2))
-    network.eval()
-    with torch.inference_mode():
-        for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
-            width = int(batch.n_elements[block[-1]])
-            found = network(
-                torch.from_numpy(elements[block, :width].astype(np.int64)), torch.from_numpy(fractions[block, :width])
-            )
-            mean[block], log_scale[block] = (part[:, 0].numpy() for part in found)
-    return mean, log_scale

@@ -27,10 +27,14 @@ PROPERTIES = {
     ("formation_energy", "mp"): "formation_energy_mp_min",
     ("band_gap", "oqmd"): "band_gap_oqmd",
     ("band_gap", "mp"): "band_gap_mp",
+    ("is_metal", "oqmd"): "band_gap_oqmd",
+    ("is_metal", "mp"): "band_gap_mp",
 }
-"""Property and source to a column of the bundled table."""
+"""Property and source to a column of the bundled table. A metal is what has no band gap (PBE, as the labels are)."""
 
 UNITS = {"formation_energy": "eV/atom", "band_gap": "eV"}
+LOWEST = {"band_gap": 0.0}
+"""What a property cannot be below."""
 OUTLIER_ENERGY = 5.0
 """Formation energies beyond this many eV/atom in OQMD are failed calculations (one is -198.7), 86 of 341,700."""
 _FEWEST = 20
@@ -49,6 +53,8 @@ class PropertyData:
         target: float64 `(n,)`.
         part: `train`, `valid` or `test` of each, object `(n,)`.
         left_out: reasons and numbers of rows that are not there.
+        task: `regression`, or `classification` of what is (1) or is not (0).
+        lowest: what the property cannot be below, None where it can be anything.
     """
 
     name: str
@@ -58,6 +64,8 @@ class PropertyData:
     target: np.ndarray
     part: np.ndarray
     left_out: Mapping[str, int]
+    task: str = "regression"
+    lowest: float | None = None
 
     def of(self, part: str) -> tuple[CompositionBatch, np.ndarray]:
         """Compositions and targets of one part."""
@@ -69,7 +77,7 @@ def bundled_property(name: str, source: str, split: str = "official") -> Propert
     """A property of the bundled table.
 
     Args:
-        name: `formation_energy` or `band_gap`.
+        name: `formation_energy`, `band_gap` or `is_metal`.
         source: `oqmd` or `mp`.
         split: `official` (OQMD's own parts, its outliers kept in the test part; by composition for `mp`), `split` or
             `split_chemsys`.
@@ -94,11 +102,25 @@ def bundled_property(name: str, source: str, split: str = "official") -> Propert
     keep = np.isfinite(target) & ~(outlier & (part != "test"))
     rows = np.flatnonzero(keep)
     left_out = {"outliers not learned from": int((outlier & (part != "test")).sum())}
-    return PropertyData(name, source, UNITS[name], dataset.batch[rows], target[rows], part[rows], left_out)
+    if name == "is_metal":
+        target = (target == 0).astype(np.float64)
+    return PropertyData(
+        name,
+        source,
+        UNITS.get(name, ""),
+        dataset.batch[rows],
+        target[rows],
+        part[rows],
+        left_out,
+        "classification" if name == "is_metal" else "regression",
+        LOWEST.get(name),
+    )
 
 
 def table_property(path: Path | str, target: str, column: str | None = None, split: str = "split") -> PropertyData:
-    """A numeric column of a user's table; of a composition that occurs again the mean counts.
+    """A column of a user's table: numbers, or true and false (or 0 and 1), which are to be told apart.
+
+    Of a composition that occurs again the mean counts, or what more of its rows say.
 
     Args:
         path: a table as `read_formula_table` reads it.
@@ -123,6 +145,9 @@ def table_property(path: Path | str, target: str, column: str | None = None, spl
     first = first_occurrence(batch.keys())
     rows, group = np.unique(first, return_inverse=True)
     mean = np.bincount(group, value) / np.maximum(np.bincount(group), 1)
+    classify = bool(np.isin(value, (0.0, 1.0)).all())
+    if classify:
+        mean = (mean >= 0.5).astype(np.float64)
     batch = batch[rows]
     if len(batch) < _FEWEST:
         raise DataError(
@@ -137,11 +162,14 @@ def table_property(path: Path | str, target: str, column: str | None = None, spl
         "rows without a target": int((~known).sum()),
         "compositions that occur again (their mean counts)": int(known.sum()) - len(batch),
     }
-    return PropertyData(target, str(path), "", batch, mean, part, {k: n for k, n in left_out.items() if n})
+    task = "classification" if classify else "regression"
+    return PropertyData(target, str(path), "", batch, mean, part, {k: n for k, n in left_out.items() if n}, task)
 
 
 def _numbers(column: pd.Series, path: Path | str, name: str) -> np.ndarray:
-    """A column as numbers; empty cells are missing, other text is an error."""
+    """A column as numbers, true as 1; empty cells are missing, other text is an error."""
+    words = {"true": 1.0, "false": 0.0}
+    column = column.map(lambda cell: words.get(str(cell).strip().lower(), cell))
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
     text = column.notna() & ~np.isfinite(values) & (column.astype(str).str.strip() != "")
     if text.any():

@@ -33,18 +33,43 @@ def combined(means: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 @dataclass(frozen=True)
 class Calibration:
-    """Errors over spreads of held-out compositions.
+    """What predictions on held-out compositions say of further ones.
 
     Attributes:
-        scores: float64 `(c,)`, absolute errors divided by spreads, ascending.
+        scores: float64 `(c,)`, absolute errors divided by spreads, ascending; empty where something is classified.
+        temperature: what logarithms of odds are divided by, where something is classified.
     """
 
     scores: np.ndarray
+    temperature: float = 1.0
 
     @classmethod
     def of(cls, error: np.ndarray, spread: np.ndarray) -> Calibration:
         """From the errors on compositions that nothing was learned from, and the spreads predicted for them."""
         return cls(np.sort(np.abs(error) / spread))
+
+    @classmethod
+    def of_odds(cls, log_odds: np.ndarray, truth: np.ndarray) -> Calibration:
+        """The temperature at which the ensemble's probability fits the truth best (Guo et al., ICML 2017).
+
+        Args:
+            log_odds: float `(members, n)`, on compositions that nothing was learned from.
+            truth: `(n,)`, 0 or 1.
+        """
+        from scipy.optimize import minimize_scalar
+
+        def nats(log_temperature: float) -> float:
+            said = cls(np.zeros(0), float(np.exp(log_temperature))).probability(log_odds).mean(axis=0)
+            return float(-np.log(np.clip(np.where(truth > 0.5, said, 1 - said), 1e-12, 1)).mean())
+
+        best = minimize_scalar(nats, bounds=(-2.0, 3.0), method="bounded")
+        return cls(np.zeros(0), float(np.exp(best.x)))
+
+    def probability(self, log_odds: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities of logarithms of odds, of any shape."""
+        from scipy.special import expit
+
+        return expit(log_odds / self.temperature)
 
     def intervals(self, mean: np.ndarray, spread: np.ndarray, confidence: float) -> np.ndarray:
         """Bounds that hold the truth with a given probability, float64 `(n, 2)`; infinite where too few calibrate.

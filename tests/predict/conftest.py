@@ -11,7 +11,7 @@ from matgen.fitting import FitSettings
 from matgen.predict import FitPlan, NetworkSize, Predictor, fit_predictor, table_property
 
 QUICK = FitPlan(
-    NetworkSize(1, 2, 32, 64),
+    size=NetworkSize(1, 2, 32, 64),
     members=2,
     settings=FitSettings(learning_rate=5e-3, batch_size=32, epochs=15, evaluations=5, precision="fp32"),
 )

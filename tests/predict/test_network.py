@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from matgen.composition import CompositionBatch
 from matgen.errors import OptionError
-from matgen.predict.fit import PropertyExamples
-from matgen.predict.network import CompositionNetwork, NetworkSize, network_inputs, network_loss
+from matgen.predict.learned import PropertyExamples, classification_loss, regression_loss
+from matgen.predict.network import CompositionNetwork, NetworkSize
 
 SIZE = NetworkSize(2, 2, 32, 64)
 
@@ -47,9 +47,10 @@ def test_amounts_and_elements_matter(network: CompositionNetwork) -> None:
     assert (said(network, [19, 17], [0.5, 0.5]) - base).abs().max() > 1e-4
 
 
-def test_inputs_are_fractions() -> None:
+def test_inputs_are_fractions(network: CompositionNetwork) -> None:
     batch = CompositionBatch.from_formulas(["SrTiO3", "NaCl", "Fe"])
-    elements, fractions = network_inputs(batch)
+    (elements, fractions), needed = network.inputs(batch)
+    assert needed.tolist() == [3, 2, 1]
     assert fractions.sum(axis=1) == pytest.approx([1, 1, 1])
     found = dict(zip(elements[0].tolist(), fractions[0].tolist(), strict=True))
     assert found == pytest.approx({38: 0.2, 22: 0.2, 8: 0.6})
@@ -57,26 +58,35 @@ def test_inputs_are_fractions() -> None:
 
 def test_the_loss_is_the_absolute_error_and_the_spread_does_not_touch_the_mean(network: CompositionNetwork) -> None:
     elements, fractions = torch.tensor([[11, 17], [38, 8]]), torch.tensor([[0.5, 0.5], [0.5, 0.5]])
-    target = torch.tensor([[2.0], [float("nan")]])
-    mean, log_scale = (part.detach() for part in network(elements, fractions))
-    error = abs(float(mean[0, 0]) - 2)
-    expected = error + 0.1 * (error / np.exp(float(log_scale[0, 0])) + float(log_scale[0, 0]))
-    loss = network_loss(network, (elements, fractions, target))
-    assert float(loss) == pytest.approx(expected, rel=1e-4)  # a missing target counts for nothing
+    target = torch.tensor([2.0, -1.0])
+    mean, log_scale = (part.detach().double().numpy() for part in network(elements, fractions))
+    error = np.abs(mean - [2, -1])
+    expected = error + 0.1 * (error / np.exp(log_scale) + log_scale)
+    loss = regression_loss(network, (elements, fractions, target))
+    assert loss.item() == pytest.approx(expected.sum(), rel=1e-4)
     network.zero_grad()
     loss.backward()
-    mean_row, scale_row = network.out[2].bias.grad
-    assert float(mean_row) == pytest.approx(np.sign(float(mean[0, 0]) - 2))
-    assert float(scale_row) == pytest.approx(0.1 * (1 - error / np.exp(float(log_scale[0, 0]))), rel=1e-3)
+    mean_row, scale_row = network.out[2].bias.grad.tolist()
+    assert mean_row == pytest.approx(np.sign(mean - [2, -1]).sum())
+    assert scale_row == pytest.approx(0.1 * (1 - error / np.exp(log_scale)).sum(), rel=1e-3)
     network.zero_grad()
 
 
-def test_examples_of_the_training_loop() -> None:
+def test_classes_learn_by_the_nats_of_what_is_true(network: CompositionNetwork) -> None:
+    elements, fractions = torch.tensor([[11, 17], [38, 8]]), torch.tensor([[0.5, 0.5], [0.5, 0.5]])
+    odds = network(elements, fractions)[0].detach().double().numpy()
+    probability = 1 / (1 + np.exp(-odds))
+    loss = classification_loss(network, (elements, fractions, torch.tensor([1.0, 0.0])))
+    assert loss.item() == pytest.approx(-np.log(probability[0]) - np.log(1 - probability[1]), rel=1e-4)
+
+
+def test_examples_of_the_training_loop(network: CompositionNetwork) -> None:
     batch = CompositionBatch.from_formulas(["SrTiO3", "NaCl", "LiFePO4"])
-    examples = PropertyExamples.of(batch, np.array([1.0, 2.0, 3.0]))
+    examples = PropertyExamples.of(network, batch, np.array([1.0, 2.0, 3.0]))
     elements, fractions, targets = examples.batch(np.array([1, 0]))
     assert elements.shape == fractions.shape == (2, 3)  # as many as the longest has
-    assert targets.flatten().tolist() == [2.0, 1.0]
+    assert elements.dtype == torch.int64
+    assert targets.tolist() == [2.0, 1.0]
     assert len(examples.share(0, 2)) == 2
     assert len(examples.share(1, 2)) == 1
 

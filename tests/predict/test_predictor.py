@@ -11,7 +11,6 @@ from matgen.composition import CompositionBatch
 from matgen.errors import CheckpointError, OutputError
 from matgen.files import read_json
 from matgen.predict import Predictor, fit_predictor, measured, table_property
-from matgen.predict.network import network_inputs
 from tests.predict.conftest import QUICK
 
 
@@ -42,15 +41,13 @@ def test_saved_and_opened(predictor: Predictor) -> None:
     assert (frame["energy"] < frame["energy_high"]).all()
     assert frame["energy"].to_numpy() == pytest.approx(predictor.predict(batch)["energy"].to_numpy(), abs=0.05)
     assert not predictor.predict(batch[:0]).shape[0]
-    elements, fractions = network_inputs(batch)
-    assert elements.shape == fractions.shape
     assert all(tensor.dtype.itemsize == 2 for tensor in load_file(folder / "member-0.safetensors").values())
 
 
 def test_blocks_do_not_matter(predictor: Predictor, energies_csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = table_property(energies_csv, "energy").batch
     whole = predictor.spread(batch)
-    monkeypatch.setattr("matgen.predict.predictor._BLOCK", 7)
+    monkeypatch.setattr("matgen.predict.learned._BLOCK", 7)
     for a, b in zip(whole, predictor.spread(batch), strict=True):
         assert a == pytest.approx(b, abs=1e-4)
 
@@ -93,4 +90,4 @@ def test_damaged_folders(predictor: Predictor, tmp_path: Path) -> None:
     (folder / "predictor.json").unlink()
     with pytest.raises(CheckpointError, match="make a predictor with `matgen fit"):
         Predictor.load(folder)
-    assert read_json(predictor.folder / "predictor.json")["members"] == 2
+    assert len(read_json(predictor.folder / "predictor.json")["members"]) == 2

@@ -28,7 +28,9 @@ def test_bundled_properties(name: str, source: str) -> None:
     assert np.isfinite(data.target).all()
     train, test = (set(data.of(part)[0].chemical_systems()) for part in ("train", "test"))
     assert not train & test
-    assert data.unit in ("eV", "eV/atom")
+    assert data.unit == {"formation_energy": "eV/atom", "band_gap": "eV", "is_metal": ""}[name]
+    assert (data.task == "classification") == (name == "is_metal") == set(data.target).issubset({0, 1})
+    assert data.lowest == (0 if name == "band_gap" else None)
 
 
 def table(path: Path, rows: int = 40, **columns) -> Path:

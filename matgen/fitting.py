@@ -224,7 +224,12 @@ class Fitter:
         self.sharded = settings.shard and self.processes.count > 1
         if self.sharded:
             shard(self.raw_model, self.processes.count)
-        self.optimizers = make_optimizers(self.raw_model, settings, self.device)
+        self.optimizers = make_optimizers(
+            self.raw_model,
+            settings.optimizer,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
         # What is sharded exchanges gradients by itself; accelerate would wrap it a second time.
         self.model = self.raw_model if self.sharded else self.accelerator.prepare(self.raw_model)
         self.prepared_optimizers = [self.accelerator.prepare(one) for one in self.optimizers]

@@ -11,8 +11,6 @@ from matgen.errors import MissingDependencyError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from matgen.fitting import FitSettings
-
 OPTIMIZERS = ("adamw", "muon")
 BEST_OPTIMIZER = "muon" if hasattr(torch.optim, "Muon") else "adamw"
 """What this torch has best for small networks; Muon came with torch 2.9."""
@@ -21,8 +19,10 @@ _NARROWEST = 16
 """Smaller side of a matrix from which on Muon is worth its products."""
 
 
-def make_optimizers(model: nn.Module, settings: FitSettings, device: torch.device) -> list[torch.optim.Optimizer]:
-    """Optimisers that share out a model's parameters.
+def make_optimizers(
+    model: nn.Module, name: str, *, learning_rate: float, weight_decay: float
+) -> list[torch.optim.Optimizer]:
+    """Optimisers that share out a model's parameters; weight decay is on matrices only.
 
     `adamw` (Loshchilov and Hutter 2019) takes all of them. `muon` (Jordan et al. 2024; scaled to the updates of AdamW
     as Liu et al. 2025, arXiv:2502.16982) takes the matrices of the layers, AdamW the rest: embeddings, the layer that
@@ -32,25 +32,23 @@ def make_optimizers(model: nn.Module, settings: FitSettings, device: torch.devic
         MissingDependencyError: this torch has no Muon.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
-    matrices = layer_matrices(model) if settings.optimizer == "muon" else []
+    matrices = layer_matrices(model) if name == "muon" else []
     chosen = {id(p) for p in matrices}
     rest = [p for p in parameters if id(p) not in chosen]
     groups = [
-        {"params": [p for p in rest if p.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in rest if p.dim() >= 2], "weight_decay": weight_decay},
         {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0},
     ]
-    fused = device.type in ("cpu", "cuda")
-    made: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=settings.learning_rate, betas=_BETAS, fused=fused)
-    ]
+    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
+    made: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=learning_rate, betas=_BETAS, fused=fused)]
     if matrices:
         if not hasattr(torch.optim, "Muon"):
             raise MissingDependencyError(f"torch {torch.__version__} has no Muon: use torch 2.9 or later, or adamw")
         made.append(
             torch.optim.Muon(
                 matrices,
-                lr=settings.learning_rate,
-                weight_decay=settings.weight_decay,
+                lr=learning_rate,
+                weight_decay=weight_decay,
                 adjust_lr_fn="match_rms_adamw",
             )
         )

@@ -31,9 +31,11 @@ DEFAULT_NOTATION = "counted"
 
 PAD, BOS, EOS, UNK, MASK, BLANK = range(6)
 N_CONDITIONS = 24
-"""Generic tokens `<condition_0>` ... reserved for property conditions, so that later training keeps today's ids."""
-FIRST_ELEMENT = 6 + 2 + N_CONDITIONS
-"""Id of the first element token; everything below is special (two ids are spare)."""
+"""Generic tokens `<condition_0>` ... for conditions on properties."""
+FIRST_CONDITION = 6 + 2
+"""Id of the first of them (two ids before it are spare)."""
+FIRST_ELEMENT = FIRST_CONDITION + N_CONDITIONS
+"""Id of the first element token; everything below is special."""
 MAX_TOKEN_COUNT = 16
 """Largest count that one token of the notation `counted` carries."""
 

@@ -42,6 +42,13 @@ def add(verbs: Any) -> None:
     model_option(parser)
     decoding_options(parser)
     parser.add_argument("--prompt", default="", metavar="'Li Fe'", help="tokens that every sequence begins with")
+    parser.add_argument(
+        "--condition",
+        nargs="+",
+        default=[],
+        metavar="band_gap=2..3",
+        help="ranges of properties that the model was told in training; =2.. and =..3 are open",
+    )
     parser.add_argument("--trace", action="store_true", help="write the steps of each draw (a blank language model's)")
     constraint_options(parser)
     group = parser.add_argument_group("which rows are kept (then n counts those)")
@@ -76,6 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
         unique=arguments.unique,
         novel_to=tuple(arguments.novel_to or ()),
         prompt=arguments.prompt,
+        conditions=tuple(arguments.condition),
         trace=arguments.trace,
         most_draws=arguments.max_draws,
         max_minutes=arguments.max_minutes,
@@ -132,7 +140,10 @@ def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: An
     from matgen.sample import Decoding
     from matgen.sample.best_first import list_to_file
 
-    drawing = request.unique or request.novel_to or request.prompt or request.exact or request.trace or arguments.resume
+    drawing = (
+        request.unique or request.novel_to or request.prompt or request.exact or request.trace or request.conditions
+    )
+    drawing = drawing or arguments.resume
     if drawing or request.most_draws or request.max_minutes or request.decoding != Decoding():
         raise OptionError("--top lists the model's most probable compositions: it takes constraints and nothing else")
     out = arguments.out or next_free(Path("most_probable.csv"))

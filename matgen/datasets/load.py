@@ -23,7 +23,7 @@ from matgen.datasets.sources import matminer_dataset
 from matgen.datasets.splits import PARTS, SPLITS, split_batch
 from matgen.datasets.storage import checksum_ok, read_metadata, read_table, table_path
 from matgen.datasets.tables import TABLE_SUFFIXES, find_formula_column, read_formula_table
-from matgen.datasets.where import where_mask
+from matgen.datasets.where import numeric_column, where_mask
 from matgen.errors import DataError, MatgenError, OptionError, unknown_name
 from matgen.references import KeySet
 
@@ -66,6 +66,15 @@ class Dataset:
         if name not in PARTS:
             raise unknown_name("part", name, PARTS)
         return np.asarray(self.split == name, dtype=bool)
+
+    def numbers(self, column: str) -> np.ndarray:
+        """A column of numbers, float64 `(n,)`, NaN where there is none; `band_gap` in `mp-*` means `band_gap_mp`.
+
+        Raises:
+            OptionError: no such column, or one that holds text.
+        """
+        row = find_row(self.name)
+        return numeric_column(self.frame, column, row.aliases if row else None).astype(np.float64)
 
     def keyset(self) -> KeySet:
         """The compositions as a set, for membership."""

@@ -67,18 +67,28 @@ def where_mask(frame: pd.DataFrame, text: str, aliases: Mapping[str, str] | None
     """
     mask = np.ones(len(frame), dtype=bool)
     for condition in parse_where(text):
-        column = condition.column
-        if column not in frame.columns:
-            column = (aliases or {}).get(column, column)
-        if column not in frame.columns:
-            known = [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])]
-            raise OptionError(
-                f"no column {condition.column!r} to compare; numeric columns: {', '.join(known) or 'none'}"
-            )
-        if not pd.api.types.is_numeric_dtype(frame[column]):
-            raise OptionError(f"column {column!r} holds text, which cannot be compared with {condition.number:g}")
         # The number is rounded to the column's own precision: a float32 of 1.98 is not greater than 1.98.
-        precision = np.float32 if frame[column].dtype == np.float32 else np.float64
-        values = frame[column].to_numpy(dtype=precision, na_value=np.nan)
+        values = numeric_column(frame, condition.column, aliases)
         mask &= _OPERATORS[condition.operator](values, condition.number) & ~np.isnan(values)
     return mask
+
+
+def numeric_column(frame: pd.DataFrame, name: str, aliases: Mapping[str, str] | None = None) -> np.ndarray:
+    """A column's numbers in its own precision, float32 or float64 `(n,)`, NaN where there is none.
+
+    Args:
+        frame: the rows.
+        name: of the column, or another name of it.
+        aliases: other names of columns; a column of that very name goes first.
+
+    Raises:
+        OptionError: no such column (the numeric ones are listed), or one that holds text.
+    """
+    column = name if name in frame.columns else (aliases or {}).get(name, name)
+    if column not in frame.columns:
+        known = [str(one) for one in frame.columns if pd.api.types.is_numeric_dtype(frame[one])]
+        raise OptionError(f"no column {name!r} to compare; numeric columns: {', '.join(known) or 'none'}")
+    if not pd.api.types.is_numeric_dtype(frame[column]):
+        raise OptionError(f"column {column!r} holds text, which cannot be compared with a number")
+    precision = np.float32 if frame[column].dtype == np.float32 else np.float64
+    return frame[column].to_numpy(dtype=precision, na_value=np.nan)

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.errors import CheckpointError, DataError, OutputError, first_line
 from matgen.files import read_json, write_json, write_text
+from matgen.models.conditions import Conditions, tell
 from matgen.models.registry import MODELS, Architecture, architecture
 from matgen.tokenizer import EOS, NOTATIONS, hugging_face_tokenizer, suppressed_ids, vocabulary
 from matgen.versions import versions
@@ -43,6 +45,12 @@ class Checkpoint:
     notation: str
     metadata: dict[str, Any]
     folder: Path
+
+    @cached_property
+    def conditions(self) -> Conditions | None:
+        """The properties that the model can be told, None for an ordinary one."""
+        told = self.metadata.get("conditions")
+        return None if told is None else Conditions.from_description(told)
 
     def known_elements(self) -> np.ndarray | None:
         """Elements that the model has seen in training, bool `(119,)`; None where the checkpoint does not say."""
@@ -106,7 +114,10 @@ def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -
             f"{folder} has {model.config.vocab_size} tokens, the notation {notation} has {len(vocabulary(notation))}: "
             "it was not written by matgen"
         )
-    return Checkpoint(model.to(device).eval(), row, notation, metadata, folder)
+    found = Checkpoint(model.to(device).eval(), row, notation, metadata, folder)
+    if found.conditions is not None:
+        tell(model, found.conditions)
+    return found
 
 
 def read_metadata(folder: Path | str) -> dict[str, Any]:

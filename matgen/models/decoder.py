@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from matgen.models.conditions import start_embeddings
+from matgen.tokenizer import BOS
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -57,7 +60,7 @@ class Decoder:
     Attributes:
         layers: from first to last.
         order: where its layers normalise.
-        embedding: `(vocabulary, width)`.
+        embedding: `(vocabulary, width)`; of a conditional model, embeddings that sequences may begin with follow.
         positions: `(positions, width)`, None where queries and keys are turned instead.
         rotary: cosines and sines `(positions, width, 2)` by which pairs of columns of queries (first half of the pairs)
             and keys are turned (Su et al., arXiv:2104.09864), None where positions are added.
@@ -94,11 +97,12 @@ class Decoder:
         if config.model_type == "gpt_neo":
             names = ("embed_dropout", "attention_dropout", "resid_dropout")
         dropout = [getattr(config, name) for name in names]
-        embedding = inner.tokens_embed if gpt else inner.wte
+        embedding = (inner.tokens_embed if gpt else inner.wte).weight
+        starts = start_embeddings(model, embedding, BOS)
         return cls(
             layers=[_READERS[config.model_type](layer) for layer in inner.h],
             order="after" if gpt else "parallel" if gptj else "before",
-            embedding=embedding.weight,
+            embedding=embedding if starts is None else torch.cat([embedding, starts.to(embedding.dtype)]),
             positions=None if gptj else (inner.positions_embed if gpt else inner.wpe).weight,
             rotary=_rotation(model) if gptj else None,
             last_norm=None if gpt else _norm(inner.ln_f),

@@ -7,7 +7,7 @@ process draws which block changes a sample, and every part of a file is a fair s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from matgen.models.registry import MAX_POSITIONS
 from matgen.sample import any_order, canvas_draw
 from matgen.sample.decoding import Decoding
 from matgen.sample.likelihood import Likelihood
-from matgen.sample.prefixes import WIDTH, Drawn, PrefixDrawer
+from matgen.sample.prefixes import WIDTH, Drawn, PrefixDrawer, uniform_numbers
 from matgen.tokenizer import FIRST_ELEMENT, decode, encode, sequence_lengths, to_text, vocabulary
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class Sampler:
         constraints: Constraints | None = None,
         exact: bool = False,
         prompt: str = "",
+        conditions: Sequence[str] = (),
         size: int | None = None,
         trace: bool = False,
     ) -> Iterator[SampleBlock]:
@@ -150,6 +151,8 @@ class Sampler:
             exact: draw freely and leave out what breaks a constraint, so that rows follow the model's distribution
                 given the constraints and are fewer than `n`; otherwise tokens that lead there are masked.
             prompt: tokens that every sequence begins with, such as `Li Fe`.
+            conditions: ranges of properties that a conditional model is told, such as `band_gap=2..3`; `log_prob` is
+                then that given the bins drawn for a row.
             size: samples of a block, by default `block_size(n)`.
             trace: keep the steps of each sample, of a blank language model.
 
@@ -163,10 +166,19 @@ class Sampler:
         if size < 1:
             raise OptionError(f"block size is {size}, it must be at least 1")
         mask, accept = self.masking(constraints, exact=exact)
+        told = self.told(conditions)
         for number in range(-(-n // size)):
             rows = min(size, n - number * size)
             yield self.block(
-                number, rows, seed=seed, decoding=decoding, mask=mask, accept=accept, prompt=prompt, trace=trace
+                number,
+                rows,
+                seed=seed,
+                decoding=decoding,
+                mask=mask,
+                accept=accept,
+                prompt=prompt,
+                told=told,
+                trace=trace,
             )
 
     def block(
@@ -179,9 +191,10 @@ class Sampler:
         mask: DecodingMask | None = None,
         accept: Accept | None = None,
         prompt: str = "",
+        told: np.ndarray | None = None,
         trace: bool = False,
     ) -> SampleBlock:
-        """The first `rows` samples of one block, as `sample` draws them with the mask and filter of `masking`.
+        """The first `rows` samples of one block, as `sample` draws them with what `masking` and `told` give.
 
         Raises:
             OptionError: as `sample`.
@@ -189,12 +202,42 @@ class Sampler:
         if not 0 <= seed < 1 << 64:
             raise OptionError(f"seed is {seed}, it must be 0 or above, and below 2^64")
         steps: list[np.ndarray] | None = [] if trace else None
+        starts = None if told is None else self._starts(told, uniform_numbers(rows, seed, number, 0))
         ids, log_prob = self.draw_ids(
-            rows, seed=seed, block=number, decoding=decoding or Decoding(), mask=mask, prompt=prompt, trace=steps
+            rows,
+            seed=seed,
+            block=number,
+            decoding=decoding or Decoding(),
+            mask=mask,
+            prompt=prompt,
+            starts=starts,
+            trace=steps,
         )
         filters = [one for one in (self.accept, accept) if one is not None]
         texts = None if steps is None else canvas_draw.trace_texts(steps, self.notation)
-        return self._read(number, ids, log_prob, filters, texts)
+        return self._read(number, ids, log_prob, filters, texts, starts)
+
+    def told(self, conditions: Sequence[str]) -> np.ndarray | None:
+        """How probable each combination of bins is under conditions, float64 `(combinations,)`; None without any.
+
+        Raises:
+            OptionError: the model takes no conditions, or these cannot be read or are outside of what it knows.
+        """
+        if not conditions:
+            return None
+        known = self.checkpoint.conditions
+        if known is None:
+            raise OptionError(
+                f"{self.checkpoint.folder.name} takes no conditions: train a model with `matgen train --condition "
+                "band_gap`, or screen by --screen"
+            )
+        return known.requested(conditions)
+
+    def _starts(self, told: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+        """Tokens in place of `<bos>`, int64 `(n,)`, by numbers in [0, 1)."""
+        possible = np.flatnonzero(told)
+        place = np.searchsorted(np.cumsum(told[possible]), uniforms, side="right")
+        return len(vocabulary(self.notation)) + possible[np.minimum(place, len(possible) - 1)]
 
     def block_size(self, n: int) -> int:
         """Samples of a block in a run of `n`."""
@@ -211,6 +254,7 @@ class Sampler:
         decoding: Decoding,
         mask: DecodingMask | None = None,
         prompt: str = "",
+        starts: np.ndarray | None = None,
         trace: list[np.ndarray] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Token ids of the first samples of a block, integers `(rows, 128)`, and their ln probabilities if at hand."""
@@ -222,7 +266,7 @@ class Sampler:
         if self._prefixes is None:
             return any_order.AnyOrderDrawer(self.checkpoint).draw(rows, seed, block, decoding), None
         drawn = self._with_less_memory(
-            lambda drawer: drawer.draw(rows, seed, block, decoding, mask=mask, prompt=tokens)
+            lambda drawer: drawer.draw(rows, seed, block, decoding, mask=mask, prompt=tokens, starts=starts)
         )
         return drawn.ids, drawn.log_prob
 
@@ -296,6 +340,7 @@ class Sampler:
         sequence_log_prob: np.ndarray | None,
         filters: list[Accept],
         trace: np.ndarray | None,
+        starts: np.ndarray | None,
     ) -> SampleBlock:
         read = decode(ids, self.notation)
         formulas = np.empty(len(ids), dtype=object)
@@ -315,15 +360,20 @@ class Sampler:
             log_prob[read.rows] = sequence_log_prob[read.rows]
         # What was drawn in another order, or unreduced, is looked up in the canonical one.
         again = np.flatnonzero(keep[read.rows] & (~read.canonical | (sequence_log_prob is None)))
-        log_prob[read.rows[again]] = self._of_repeated(read.batch[again])
+        log_prob[read.rows[again]] = self._of_repeated(
+            read.batch[again], None if starts is None else starts[read.rows[again]]
+        )
         block = SampleBlock(number, len(ids), len(unfinished), formulas, log_prob, canonical, keys, trace)
         return block if keep.all() else block[keep]
 
-    def _of_repeated(self, batch: CompositionBatch) -> np.ndarray:
-        """Ln probabilities, those of equal compositions computed once."""
+    def _of_repeated(self, batch: CompositionBatch, starts: np.ndarray | None) -> np.ndarray:
+        """Ln probabilities, those of equal compositions (with equal starts) computed once."""
         if not len(batch):
             return np.zeros(0)
-        _, first, place = np.unique(batch.keys(), axis=0, return_index=True, return_inverse=True)
+        keys = batch.keys()
+        if starts is not None:
+            keys = np.column_stack([keys, starts.astype(np.uint64)])
+        _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         distinct = batch[first]
         if self._prefixes is None:
             return self.likelihood.summed(distinct, exact_tokens=QUICK_TOKENS)[place.ravel()]
@@ -331,7 +381,8 @@ class Sampler:
         fits = np.flatnonzero(sequence_lengths(distinct, self.notation) <= MAX_POSITIONS - 2)
         ids, _ = encode(distinct[fits], self.notation)
         # As the draws themselves: by the same steps in the same precision, sharing what they begin with.
-        value[fits] = self._with_less_memory(lambda drawer: drawer.score(ids)).log_prob
+        begin = None if starts is None else starts[first][fits]
+        value[fits] = self._with_less_memory(lambda drawer: drawer.score(ids, begin)).log_prob
         return value[place.ravel()]
 
 

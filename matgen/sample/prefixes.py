@@ -153,6 +153,7 @@ class PrefixDrawer:
         *,
         mask: Mask | None = None,
         prompt: Sequence[int] = (),
+        starts: np.ndarray | None = None,
     ) -> Drawn:
         """Draw the first `n` samples of a block.
 
@@ -163,35 +164,38 @@ class PrefixDrawer:
             decoding: temperature and cuts.
             mask: constraints, or None.
             prompt: tokens that every sequence begins with.
+            starts: int64 `(n,)`, token in place of `<bos>`, of a conditional model.
         """
         with self._threads() as pool:
             run = _Run(n, seed, block, decoding, mask, self.device, pool)
             run.given = torch.tensor([BOS, *prompt], device=self.device).expand(n, -1)
-            self._draw(run)
+            self._draw(run, starts)
         return Drawn(run.ids.cpu().numpy(), run.log_prob.cpu().numpy(), run.prefixes, run.computed)
 
     @torch.inference_mode()
-    def score(self, ids: np.ndarray) -> Drawn:
+    def score(self, ids: np.ndarray, starts: np.ndarray | None = None) -> Drawn:
         """Ln probabilities of given sequences, as if they had been drawn.
 
         Args:
             ids: integers `(n, length)`, `<bos> tokens <eos> <pad> ...`, of at most 128 tokens.
+            starts: int64 `(n,)`, token in place of `<bos>`, of a conditional model.
         """
         with self._threads() as pool:
             run = _Run(len(ids), 0, 0, Decoding(), None, self.device, pool)
             run.given = torch.from_numpy(ids.astype(np.int64)).to(self.device)
-            self._draw(run)
+            self._draw(run, starts)
         return Drawn(run.ids.cpu().numpy(), run.log_prob.cpu().numpy(), run.prefixes, run.computed)
 
-    def _draw(self, run: _Run) -> None:
-        n, mask = run.n, run.mask
+    def _draw(self, run: _Run, starts: np.ndarray | None) -> None:
+        begin = torch.from_numpy(np.full(run.n, BOS, dtype=np.int64) if starts is None else starts).to(self.device)
+        tokens, sizes = begin.unique(return_counts=True)
         root = _Groups(
-            torch.full((1,), BOS, device=self.device),
-            torch.empty(1, 0, dtype=torch.long, device=self.device),
-            torch.zeros(1, dtype=torch.float64, device=self.device),
-            torch.arange(n, device=self.device),
-            torch.full((1,), n, device=self.device),
-            mask.start() if mask is not None else None,
+            tokens,
+            torch.empty(len(tokens), 0, dtype=torch.long, device=self.device),
+            torch.zeros(len(tokens), dtype=torch.float64, device=self.device),
+            begin.argsort(stable=True),
+            sizes,
+            None if run.mask is None else run.mask.start()[np.zeros(len(tokens), dtype=np.int64)],
             0,
         )
         open_groups = [root]

@@ -62,6 +62,8 @@ class SampleRequest:
         unique: each composition once, in order of arrival.
         novel_to: datasets or files; their compositions are not kept.
         prompt: tokens that every sequence begins with.
+        conditions: ranges of properties that a conditional model is told, such as `band_gap=2..3`.
+        screen: what the sampler's own filter keeps, in words; rows are then those that it keeps.
         trace: write the steps of each sample into a column `trace`, of a blank language model.
         most_draws: samples after which drawing stops, by default `MOST_DRAWS` for each row.
         max_minutes: time after which drawing stops.
@@ -79,6 +81,8 @@ class SampleRequest:
     unique: bool = False
     novel_to: tuple[str, ...] = ()
     prompt: str = ""
+    conditions: tuple[str, ...] = ()
+    screen: str = ""
     trace: bool = False
     most_draws: int | None = None
     max_minutes: float | None = None
@@ -173,6 +177,7 @@ class _Run:
         self.sampler, self.request, self.parts, self.processes = sampler, request, parts, processes
         self.size = request.block_size or sampler.block_size(request.n)
         self.mask, self.accept = sampler.masking(request.constraints, exact=request.exact)
+        self.told = sampler.told(request.conditions)
         sampler.check(self.mask, request.prompt, trace=request.trace)
         self.novel_to, self.references = known_compositions(request.novel_to)
         self.existing = self._existing()
@@ -209,7 +214,7 @@ class _Run:
     @property
     def most_draws(self) -> int:
         """Samples drawn at most."""
-        if self.request.keeps_all and self.accept is None:
+        if self.request.keeps_all and self.accept is None and not self.request.screen:
             return min(self.request.n, self.request.most_draws or self.request.n)
         return self.request.most_draws or MOST_DRAWS * self.request.n
 
@@ -258,6 +263,7 @@ class _Run:
             mask=self.mask,
             accept=self.accept,
             prompt=request.prompt,
+            told=self.told,
             trace=request.trace,
         )
         _write_block(path, block)
@@ -301,6 +307,8 @@ class _Run:
             "device": sampler.device.type,
             **dataclasses.asdict(request.decoding),
             "prompt": request.prompt,
+            "conditions": list(request.conditions),
+            "screen": request.screen,
             "trace": request.trace,
             "constraints": None if request.constraints is None else request.constraints.describe(),
             "constraints_meaning": None if request.constraints is None else ("exact" if request.exact else "masked"),

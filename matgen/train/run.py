@@ -18,12 +18,15 @@ from matgen.files import read_json, refuse_to_overwrite, write_json
 from matgen.fit_state import set_weights, weights_of
 from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable
 from matgen.models.checkpoint import METADATA, read_metadata, save_checkpoint
+from matgen.models.conditions import forget, tell
 from matgen.models.locate import find_checkpoint
 from matgen.models.presets import find_preset
 from matgen.models.registry import MAX_POSITIONS, Shape, architecture, build_model
+from matgen.optimizers import BEST_OPTIMIZER
 from matgen.processes import Processes
 from matgen.tokenizer import DEFAULT_NOTATION, encode, sequence_lengths, vocabulary
 from matgen.train.card import model_card
+from matgen.train.conditional import conditional, conditioned
 from matgen.train.objectives import (
     OBJECTIVES,
     length_histogram,
@@ -56,6 +59,7 @@ class TrainingPlan:
         published_filter: 2-8 elements and at most 30 atoms; None for the dataset's own default.
         where: condition on the dataset's columns, such as `band_gap > 1.98`.
         split: `split` (by formula) or `split_chemsys` (by chemical system).
+        condition: properties (columns of the dataset) whose values the model is told; see `models.conditions`.
         init: checkpoint (as `--model` takes it) to go on from; its shape then stands for that of the preset.
         settings: of the training loop.
     """
@@ -70,6 +74,7 @@ class TrainingPlan:
     published_filter: bool | None = None
     where: str | None = None
     split: str = "split"
+    condition: tuple[str, ...] = ()
     init: str | None = None
     settings: FitSettings = field(default_factory=FitSettings)
 
@@ -83,7 +88,9 @@ def default_settings(preset: str, model: str = "gptj", *, transfer: bool = False
         OptionError: unknown architecture or preset.
         DataError: the preset is a file that is missing or damaged.
     """
-    base = FitSettings(**find_preset(preset, model).settings)
+    causal = architecture(model).objective == "causal"
+    optimizer = BEST_OPTIMIZER if causal and not changes.get("shard") else "adamw"
+    base = FitSettings(**{"optimizer": optimizer} | find_preset(preset, model).settings)
     if transfer:
         base = dataclasses.replace(
             base, learning_rate=base.learning_rate * LOWER_RATE, epochs=base.epochs * FEWER_EPOCHS
@@ -124,7 +131,9 @@ def train_model(
         plan = _saved_plan(out)
     else:
         plan = completed(plan)  # what it names may change before the run is resumed
-        objective_for(architecture(plan.model).objective, plan.objective)
+        named = objective_for(architecture(plan.model).objective, plan.objective)
+        if plan.condition and named != "causal":
+            raise OptionError(f"{architecture(plan.model).title} cannot be told of properties: take gpt, gpt2 ... gptj")
         vocabulary(plan.notation)
         processes.together(lambda: refuse_to_overwrite(out, force=force))
     dataset = load_dataset(
@@ -134,16 +143,20 @@ def train_model(
         where=plan.where,
         split=plan.split,
     )
-    parts = {name: _encodable(dataset.part(name), plan) for name in ("train", "valid", "test")}
+    rows = {name: _usable_rows(dataset, name, plan) for name in ("train", "valid", "test")}
+    parts = {name: dataset.batch[chosen] for name, chosen in rows.items()}
     for name in ("train", "valid"):
         if not len(parts[name]):
             raise DataError(f"dataset {plan.dataset} has no formulas for {name}: it holds {len(dataset.batch)} in all")
-    if not resume:
-        processes.together(lambda: _start_anew(out, plan))
-
     tables = {name: TokenTable.from_numpy(*encode(part, plan.notation)) for name, part in parts.items() if len(part)}
     objective_name = objective_for(architecture(plan.model).objective, plan.objective)
     objective = OBJECTIVES[objective_name]
+    conditions = None
+    if plan.condition:
+        conditions = conditioned(plan.condition, dataset, rows, tables, plan.notation)
+        objective = conditional(objective, conditions, plan.notation)
+    if not resume:
+        processes.together(lambda: _start_anew(out, plan))
     histogram = length_histogram(tables["train"].lengths.numpy())
 
     def figure(name: str) -> Any:
@@ -152,8 +165,12 @@ def train_model(
         return validation_figure(tables[name], objective, extra)
 
     model, remarks = _first_model(plan, _elements(parts["train"]))
+    if conditions is not None and not hasattr(model, "start_tokens"):
+        forget(model)
     if remarks and warn:
         warn(remarks)
+    if conditions is not None:
+        tell(model, conditions)
     learner = objective.wrap(model)
     fitter = Fitter(learner, tables["train"], objective.train, figure("valid"), out, plan.settings, progress)
     # A run that ended before its first save starts again, under its own plan.
@@ -161,6 +178,8 @@ def train_model(
     if fitter.sharded and not result.interrupted:
         weights = weights_of(learner)  # every process takes part
         model = type(model)(model.config)
+        if conditions is not None:
+            tell(model, conditions)
         learner = objective.wrap(model)
         set_weights(learner, weights)
     if result.interrupted or not processes.first:
@@ -185,6 +204,8 @@ def train_model(
         with torch.no_grad():
             metrics["test_nats"] = round(figure("test")(learner), 4)
     metadata = _metadata(plan, dataset, parts, objective_name, histogram, metrics)
+    if conditions is not None:
+        metadata["conditions"] = conditions.describe()
     save_checkpoint(out, model, metadata, card=model_card(metadata))
     return result
 
@@ -223,9 +244,10 @@ def _start_anew(out: Path, plan: TrainingPlan) -> None:
     write_json(out / "training" / "plan.json", dataclasses.asdict(plan))
 
 
-def _encodable(batch: CompositionBatch, plan: TrainingPlan) -> CompositionBatch:
-    """The formulas that fit into the model's positions; very large ones are left out, which the metadata counts."""
-    return batch[sequence_lengths(batch, plan.notation) <= MAX_POSITIONS - 2]
+def _usable_rows(dataset: Dataset, part: str, plan: TrainingPlan) -> np.ndarray:
+    """Rows of a part that fit into the model's positions; very large ones are left out, which the metadata counts."""
+    fits = sequence_lengths(dataset.batch, plan.notation) <= MAX_POSITIONS - 2
+    return np.flatnonzero(dataset.part_mask(part) & fits)
 
 
 def _elements(batch: CompositionBatch) -> list[str]:
@@ -253,6 +275,7 @@ def _metadata(
         "published_filter": plan.published_filter,
         "where": plan.where,
         "split": plan.split,
+        "condition": list(plan.condition),
         "init": plan.init,
         "formulas": used,
         "formulas_too_long": len(dataset.batch) - sum(used.values()),
@@ -285,4 +308,5 @@ def plan_from(content: dict[str, Any]) -> TrainingPlan:
     """
     settings = FitSettings(**content["settings"] | {"trackers": tuple(content["settings"]["trackers"])})
     size = content.get("shape") and Shape(**content["shape"])
-    return TrainingPlan(**content | {"settings": settings, "shape": size})
+    condition = tuple(content.get("condition", ()))
+    return TrainingPlan(**content | {"settings": settings, "shape": size, "condition": condition})

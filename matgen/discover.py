@@ -11,8 +11,11 @@ import pandas as pd
 
 from matgen.errors import OptionError
 from matgen.evaluate import Report, evaluate
+from matgen.evaluate.ranking import chosen, ranked
 from matgen.files import refuse_to_overwrite, whole_file, write_json
 from matgen.models.checkpoint import read_metadata
+from matgen.predict import Predictor
+from matgen.predict.table import predict_file
 from matgen.sample import Decoding, Sampler, SampleRequest, sample_to_file
 from matgen.train import TrainingPlan, train_model
 from matgen.validity import ValidityRules
@@ -30,6 +33,7 @@ class DiscoveryPlan:
     Attributes:
         training: what to train, where no checkpoint is given.
         checkpoint: a checkpoint folder to take instead of training.
+        predictor: of formation energies, by which candidates are ranked; None ranks by the model's probability.
         n: compositions to draw.
         reference: what `novel` is judged against, one or several.
         seed: of drawing and of the random baselines.
@@ -42,6 +46,7 @@ class DiscoveryPlan:
 
     training: TrainingPlan = field(default_factory=TrainingPlan)
     checkpoint: Path | None = None
+    predictor: Path | None = None
     n: int = 10_000
     reference: str | tuple[str, ...] = "hybrid"
     seed: int = 0
@@ -58,7 +63,7 @@ class Discovery:
 
     Attributes:
         folder: everything it wrote.
-        ranked: valid, novel, distinct compositions, most probable first; columns as in `ranked.csv`.
+        ranked: valid, novel, distinct compositions, those to look at first first; columns as in `ranked.csv`.
         report: the evaluation of all draws; None where training was interrupted.
         seconds: time of each stage.
     """
@@ -78,9 +83,10 @@ def discover(
     progress: Callable[[str, str], Progress | None] = lambda label, unit: None,
     evaluation_progress: Callable[[str, int, int], None] | None = None,
 ) -> Discovery:
-    """Train (or take a checkpoint), sample, evaluate and rank into one folder.
+    """Train (or take a checkpoint), sample, predict, evaluate and rank into one folder.
 
-    Writes `model/` (unless a checkpoint is given), `candidates.csv`, `report/`, `ranked.csv` and `discovery.json`.
+    Writes `model/` (unless a checkpoint is given), `candidates.csv`, `predicted.parquet` (where there is a predictor),
+    `report/`, `ranked.csv` and `discovery.json`.
 
     Args:
         plan: what to do.
@@ -98,19 +104,20 @@ def discover(
         raise OptionError(f"n is {plan.n}, it must be at least 1")
     refuse_to_overwrite(out, force=force)
     seconds: dict[str, float] = {}
+    last = 3 if plan.predictor is None else 4
     checkpoint = plan.checkpoint
     if checkpoint is None:
         checkpoint = out / "model"
-        say(f"1/3 training {plan.training.model} ({plan.training.preset}) on {plan.training.dataset}")
+        say(f"1/{last} training {plan.training.model} ({plan.training.preset}) on {plan.training.dataset}")
         began = time.monotonic()
         result = train_model(plan.training, checkpoint, force=force, progress=progress("train", "steps"))
         seconds["train"] = round(time.monotonic() - began, 1)
         if result.interrupted:
             return Discovery(out, pd.DataFrame(), None, seconds)
     else:
-        say(f"1/3 taking the checkpoint {checkpoint.name} in {checkpoint.parent}")
+        say(f"1/{last} taking the checkpoint {checkpoint.name} in {checkpoint.parent}")
 
-    say(f"2/3 drawing {plan.n:,} compositions")
+    say(f"2/{last} drawing {plan.n:,} compositions")
     began = time.monotonic()
     sampler = Sampler(checkpoint, device=plan.device)
     request = SampleRequest(plan.n, seed=plan.seed, decoding=plan.decoding)
@@ -118,11 +125,20 @@ def discover(
     sample_to_file(sampler, request, candidates, force=force, progress=progress("sample", "formulas"))
     seconds["sample"] = round(time.monotonic() - began, 1)
 
+    judged = candidates
+    if plan.predictor is not None:
+        say(f"3/{last} predicting energies and distances to the hull")
+        began = time.monotonic()
+        judged = out / "predicted.parquet"
+        bar = progress("predict", "formulas")
+        predict_file(Predictor.load(plan.predictor), candidates, judged, force=force, progress=bar)
+        seconds["predict"] = round(time.monotonic() - began, 1)
+
     names = (plan.reference,) if isinstance(plan.reference, str) else plan.reference
-    say(f"3/3 judging them against {', '.join(names)}")
+    say(f"{last}/{last} judging them against {', '.join(names)}")
     began = time.monotonic()
     report = evaluate(
-        candidates,
+        judged,
         names,
         rules=plan.rules,
         protocol=plan.protocol,
@@ -133,33 +149,17 @@ def discover(
         progress=evaluation_progress,
     )
     seconds["evaluate"] = round(time.monotonic() - began, 1)
-    ranked = rank(report.frame)
+    order = ranked(chosen(report.frame)) if report.ranked is None else report.ranked
     with whole_file(out / "ranked.csv") as temporary:
-        ranked.to_csv(temporary, index=False, float_format="%.6f")
+        order.to_csv(temporary, index=False, float_format="%.6f")
     summary: dict[str, Any] = {
         "checkpoint": str(checkpoint),
         "training": read_metadata(checkpoint)["metrics"],
         "n": plan.n,
-        "ranked": len(ranked),
+        "predictor": None if plan.predictor is None else plan.predictor.name,
+        "ranked": len(order),
         "seconds": seconds | {"total": round(sum(seconds.values()), 1)},
         "metrics": report.content,
     }
     write_json(out / "discovery.json", summary)
-    return Discovery(out, ranked, report, seconds)
-
-
-def rank(candidates: pd.DataFrame) -> pd.DataFrame:
-    """Valid, novel compositions, each once, the most probable under the model first.
-
-    Probability is the model's own; it says what resembles known compounds, not what is stable.
-
-    Args:
-        candidates: evaluated candidate table with `valid`, `novel`, `duplicate_of` and, if sampled, `log_prob`.
-    """
-    chosen = candidates[candidates["valid"] & candidates["novel"] & candidates["duplicate_of"].isna()]
-    if "log_prob" in chosen:
-        chosen = chosen.sort_values("log_prob", ascending=False, kind="stable")
-    chosen = chosen.reset_index(drop=True)
-    chosen.insert(0, "rank", chosen.index + 1)
-    leading = ["rank", "formula", "log_prob", "all_metal"]
-    return chosen[[name for name in leading if name in chosen]]
+    return Discovery(out, order, report, seconds)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+pytest_plugins = ["tests.quick_predictor"]
+
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Workers and the programs they start share the cores: more threads than cores make each other wait (ten times slower).
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -5,9 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from matgen.discover import DiscoveryPlan, discover, rank
+from matgen.discover import DiscoveryPlan, discover
 from matgen.errors import OptionError, OutputError
 from matgen.files import read_json
+from matgen.predict import Predictor
 from matgen.train import TrainingPlan
 from matgen.train.run import default_settings
 
@@ -44,16 +45,19 @@ def test_a_checkpoint_is_taken_instead_of_training(found, tmp_path: Path) -> Non
     pd.testing.assert_frame_equal(again.ranked, found.ranked)
 
 
-def test_rank_without_probabilities() -> None:
-    frame = pd.DataFrame(
-        {
-            "formula": ["A", "B", "A", "C", "D"],
-            "valid": [True, True, True, False, True],
-            "novel": [True, True, True, True, False],
-            "duplicate_of": pd.array([None, None, 0, None, None], dtype="Int64"),
-        }
-    )
-    assert rank(frame)["formula"].tolist() == ["A", "B"]
+def test_a_predictor_ranks_by_stability_and_novelty(found, of_oqmd: Predictor, tmp_path: Path) -> None:
+    plan = DiscoveryPlan(checkpoint=found.folder / "model", predictor=of_oqmd.folder, n=400)
+    again = discover(plan, tmp_path / "again")
+    ranked = pd.read_csv(tmp_path / "again" / "ranked.csv", keep_default_na=False)
+    assert set(ranked["formula"]) == set(found.ranked["formula"])
+    assert {"score", "novelty", "energy_above_hull", "probability_hull_0.1", "nearest_known"} <= set(ranked)
+    assert ranked["score"].to_numpy() == pytest.approx(ranked["probability_hull_0.1"] * ranked["novelty"], abs=1e-5)
+    inside = ranked[ranked["in_domain"].astype(str) == "True"]
+    assert inside["score"].is_monotonic_decreasing
+    assert inside.index.tolist() == list(range(len(inside)))
+    assert set(again.seconds) == {"sample", "predict", "evaluate"}
+    assert (tmp_path / "again" / "predicted.parquet").exists()
+    assert "Probably stable and new" in (tmp_path / "again" / "report" / "report.html").read_text()
 
 
 def test_bad_requests(found, tmp_path: Path) -> None:

@@ -40,6 +40,11 @@ def add(verbs: Any) -> None:
         metavar="CHECKPOINT",
         help="what draws: folder, bundled name or Hub id (default: the bundled one, or what is trained)",
     )
+    parser.add_argument(
+        "--predictor",
+        metavar="NAME",
+        help="of formation energies, to rank by: folder or bundled name, or none (default: formation_energy-oqmd)",
+    )
     group = parser.add_argument_group("training (any of these trains a model first)")
     group.add_argument("--architecture", help="gpt, gpt2, gptj ... (default: gptj)")
     training_options(group)
@@ -82,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
             ),
         ),
         checkpoint=None if said else find_checkpoint(arguments.model),
+        predictor=_predictor(arguments.predictor),
         n=arguments.n,
         reference=references_of(arguments),
         seed=arguments.seed,
@@ -116,9 +122,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.quiet:
         return 0
     print_summary(found.report.content)
-    print(f"\nthe most probable of {len(found.ranked):,} valid, novel compositions (ranked.csv):")
+    print(f"\nthe first of {len(found.ranked):,} valid, novel compositions (ranked.csv):")
     print("  " + ", ".join(found.ranked["formula"].head(12)))
-    print("  ranked by the model's probability: like known compounds, not yet known to be stable")
+    if plan.predictor is None:
+        print("  ranked by the model's probability: like known compounds, not yet known to be stable")
+    else:
+        print("  ranked by the predicted probability to be within 0.1 eV/atom of the hull, times novelty")
     print(
         f"\nin {out}/: ranked.csv, candidates.csv, report/report.html, discovery.json"
         + ("" if plan.checkpoint else ", model/")
@@ -128,3 +137,14 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"      matgen sample -n 100000 --model {model}     (more of the same)")
     print("      matgen discover --dataset mine.csv            (with a model of your own compounds)")
     return 0
+
+
+def _predictor(name: str | None) -> Path | None:
+    """The folder of the predictor to rank by, None where none is wanted (or none is bundled and none named)."""
+    from matgen.predict.locate import bundled_predictors, find_predictor
+
+    if name == "none":
+        return None
+    if name is None:
+        return bundled_predictors().get("formation_energy-oqmd")
+    return find_predictor(name)

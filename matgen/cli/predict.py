@@ -49,8 +49,6 @@ def run(arguments: argparse.Namespace) -> None:
     out = arguments.out or next_free(Path("predicted.csv"))
     unit = f" in {predictor.metadata['unit']}" if predictor.metadata["unit"] else ""
     say(arguments, f"predicting {predictor.name}{unit} of {arguments.formulas} by {shown(folder)} into {out}")
-    progress = bar(arguments, "predict", "formulas")
-    progress.start(None)
     predicted = predict_file(
         predictor,
         arguments.formulas,
@@ -59,9 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
         phases=phases,
         hull=arguments.hull,
         force=arguments.force,
-        progress=progress.advance,
+        progress=bar(arguments, "predict", "formulas"),
     )
-    progress.close()
     summary = predicted.summary
     bad = f"; {len(predicted.bad):,} rows could not be read, first: {predicted.bad[0]}" if predicted.bad else ""
     beyond = f"; {summary['out_of_domain']:,} unlike what was learned from (in_domain)" * bool(summary["out_of_domain"])

@@ -14,10 +14,11 @@ from matgen.cli.options import (
     model_option,
     pick_device,
 )
-from matgen.cli.shared import bar, common_options, say, shown, verb
+from matgen.cli.shared import bar, common_options, path, say, shown, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
+    from matgen.predict.screening import Screen
     from matgen.processes import Processes
     from matgen.sample import SampleRequest
 
@@ -56,6 +57,15 @@ def add(verbs: Any) -> None:
     group.add_argument(
         "--novel-to", action="append", metavar="NAME", help="none of this dataset or file; may be repeated"
     )
+    group.add_argument(
+        "--screen",
+        metavar="CONDITION",
+        help="what predictors must say, as 'band_gap > 1.98 and energy_above_hull <= 0.05'",
+    )
+    group.add_argument(
+        "--predictor", action="append", type=path, metavar="FOLDER", help="to screen by, instead of a bundled one"
+    )
+    group.add_argument("--source", help="whose labels bundled predictors learned: oqmd or mp (default: oqmd first)")
     group.add_argument("--max-draws", type=int, metavar="N", help="draws after which to stop (default: 100 a row)")
     group.add_argument("--max-minutes", type=float, metavar="M", help="minutes after which to stop")
     parser.add_argument(
@@ -74,6 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.processes import Processes
     from matgen.sample import SampleRequest
 
+    screen = _screen(arguments)
     request = SampleRequest(
         arguments.n,
         arguments.seed,
@@ -84,6 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
         novel_to=tuple(arguments.novel_to or ()),
         prompt=arguments.prompt,
         conditions=tuple(arguments.condition),
+        screen=screen.describe() if screen else "",
         trace=arguments.trace,
         most_draws=arguments.max_draws,
         max_minutes=arguments.max_minutes,
@@ -91,12 +103,22 @@ def run(arguments: argparse.Namespace) -> None:
     )
     processes = Processes()
     try:
-        _sample(arguments, request, processes)
+        _sample(arguments, request, processes, screen)
     finally:
         processes.close()
 
 
-def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Processes) -> None:
+def _screen(arguments: argparse.Namespace) -> Screen | None:
+    if arguments.screen is None:
+        if arguments.predictor or arguments.source:
+            raise OptionError("--predictor and --source say what to screen by: add --screen")
+        return None
+    from matgen.predict.screening import Screen
+
+    return Screen(arguments.screen, arguments.predictor or (), arguments.source)
+
+
+def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Processes, screen: Screen | None) -> None:
     from matgen.files import next_free
     from matgen.models.locate import find_checkpoint
     from matgen.sample import Sampler, sample_to_file
@@ -108,6 +130,7 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
         device=processes.device(pick_device(arguments.device)),
         precision=arguments.precision,
         width=arguments.batch_size,
+        accept=screen,
     )
     if arguments.top is not None:
         if processes.first:
@@ -140,11 +163,9 @@ def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: An
     from matgen.sample import Decoding
     from matgen.sample.best_first import list_to_file
 
-    drawing = (
-        request.unique or request.novel_to or request.prompt or request.exact or request.trace or request.conditions
-    )
-    drawing = drawing or arguments.resume
-    if drawing or request.most_draws or request.max_minutes or request.decoding != Decoding():
+    names = ("unique", "novel_to", "prompt", "exact", "trace", "conditions", "screen", "most_draws", "max_minutes")
+    drawing = arguments.resume or any(getattr(request, name) for name in names)
+    if drawing or request.decoding != Decoding():
         raise OptionError("--top lists the model's most probable compositions: it takes constraints and nothing else")
     out = arguments.out or next_free(Path("most_probable.csv"))
     say(arguments, f"listing the {arguments.top:,} most probable compositions into {out}")

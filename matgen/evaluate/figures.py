@@ -119,6 +119,35 @@ def curves(
     return _svg(title, draw)
 
 
+def scatter(
+    title: str, x: Sequence[float], y: Sequence[float], names: Sequence[str], x_label: str, y_label: str
+) -> str:
+    """Points, with a line at y = 0; the first ones get their names."""
+
+    def draw(axes: Axes) -> None:
+        n = len(names)
+        axes.axhline(0.0, color=_MUTED, linewidth=0.8)
+        axes.plot(x[n:], y[n:], linestyle="", marker=_MARKERS[0], markersize=2.2, alpha=0.6, color=SERIES[0])
+        axes.plot(x[:n], y[:n], linestyle="", marker=_MARKERS[1], markersize=5, color=SERIES[1])
+        # Names in order of height, none over another.
+        low, high = axes.get_ylim()
+        place = low
+        for i in sorted(range(n), key=lambda i: y[i]):
+            place = max(place + (high - low) / 22, y[i])
+            axes.annotate(
+                names[i],
+                (x[i], y[i]),
+                (x[i] + 0.012 * (max(x) - min(x) + 1e-9), place),
+                fontsize=8,
+                va="center",
+                arrowprops={"arrowstyle": "-", "color": _LINE, "linewidth": 0.6},
+            )
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+
+    return _svg(title, draw)
+
+
 def bars(
     title: str,
     categories: Sequence[str],

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from matgen.evaluate import figures, page_heatmap, page_tables
@@ -16,6 +17,7 @@ _FORMULAS, _IONS = 12, 16
 _MOST_ATOMS, _MOST_ELEMENTS = 60, 12
 _MOST_LETTERS = 20
 """Of a category's name; an anonymous formula of dozens of elements would leave no room for bars."""
+_MOST_POINTS, _NAMED = 2_000, 8
 _LEAST_SHOWN = 1e-3
 """Share below which a number of elements gets no bar beyond the others."""
 
@@ -77,6 +79,23 @@ def maps(content: Mapping[str, Any]) -> dict[str, Drawing]:
             Markup(page_heatmap.share_map("Reference", reference, "reference compositions", most)),
         ),
     }
+
+
+def ranking(ranked: pd.DataFrame) -> Drawing:
+    """Predicted distance to the hull against novelty, the first of the ranking named."""
+    shown = ranked.head(_MOST_POINTS)
+    title = "Energy above the hull against novelty"
+    drawing = figures.scatter(
+        title,
+        shown["novelty"].tolist(),
+        shown["energy_above_hull"].tolist(),
+        shown["formula"].head(_NAMED).astype(str).tolist(),
+        "novelty: share of atoms unlike the nearest known composition",
+        "predicted energy above the hull / eV/atom",
+    )
+    most = f"The first {len(shown):,} of {len(ranked):,}" if len(shown) < len(ranked) else f"All {len(ranked):,}"
+    return Drawing(title, Markup(drawing), f"{most} ranked candidates; the first {_NAMED} are named. Below the line: "
+                   "predicted to be more stable than anything known at that composition.")  # fmt: skip
 
 
 def bars(reports: Sequence[tuple[str, Mapping[str, Any]]], of_reference: int | None = None) -> list[Drawing]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matgen.evaluate.labels import BASELINES, DISTRIBUTIONS, GROUPS, METRICS, Label
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Rows = list[list[str]]
 Table = tuple[list[str], Rows]
@@ -151,6 +154,31 @@ def system_rows(content: Mapping[str, Any], first: int = 0, last: int | None = N
         for system in content["chemical_systems"]["top"][first:last]
     ]
     return ["Chemical system", "Candidates", "Distinct", "Valid", "Novel", "Known in the reference"], rows
+
+
+def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
+    """The first of the ranking."""
+    head = [
+        "Formula", "Nearest known", "Decomposes into", "Rank", "Score", "Within 0.1 eV/atom", "Novelty",
+        "Above the hull / eV/atom", "In domain",
+    ]  # fmt: skip
+    rows = []
+    for row in [] if ranked is None else ranked.head(most).to_dict("records"):
+        spread = f"{row['energy_above_hull']:.3f} ± {row['energy_above_hull_std']:.3f}"
+        rows.append(
+            [
+                str(row["formula"]),
+                str(row["nearest_known"] or "-"),
+                str(row["decomposition"]),
+                str(row["rank"]),
+                f"{row['score']:.3f}",
+                percent(row["probability_hull_0.1"], 1),
+                f"{row['novelty']:.2f}",
+                spread,
+                "yes" if row["in_domain"] else "no",
+            ]
+        )
+    return head, rows
 
 
 def curve_rows(content: Mapping[str, Any]) -> Table:

@@ -27,6 +27,7 @@ from matgen.evaluate.page_markdown import markdown
 __all__ = ["Card", "html", "markdown", "render"]
 
 _SYSTEMS = 15
+_RANKED = 50
 _CARDS = ("valid_unique_novel", "valid", "electronegativity_balanced", "charge_neutral", "unique", "novel")
 
 
@@ -57,12 +58,13 @@ class Card:
     chief: bool = False
 
 
-def html(content: Mapping[str, Any], frame: pd.DataFrame) -> str:
+def html(content: Mapping[str, Any], frame: pd.DataFrame, ranked: pd.DataFrame | None = None) -> str:
     """The report as one self-contained page; every text is escaped.
 
     Args:
         content: of `report.json`.
         frame: the judged candidates, or the first of them; `content["n"]` says how many there are.
+        ranked: the order in which to look at those that were predicted, None where none were.
     """
     return render(
         "report.html",
@@ -88,6 +90,8 @@ def html(content: Mapping[str, Any], frame: pd.DataFrame) -> str:
         baseline_notes=page_tables.baseline_notes(content),
         near_duplicates=page_tables.near_duplicate_sentence(content),
         copied=page_tables.copy_sentence(content),
+        ranking=None if ranked is None or not len(ranked) else page_figures.ranking(ranked),
+        ranked=page_tables.ranked_rows(ranked, _RANKED),
         candidates=candidates(frame, content["n"]),
         page_rows=PAGE_ROWS,
         protocol=page_tables.protocol_rows(content),

@@ -23,11 +23,15 @@ from matgen.evaluate.known import Known, open_references
 from matgen.evaluate.labels import COLUMNS
 from matgen.evaluate.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
 from matgen.evaluate.protocol import protocol_of
+from matgen.evaluate.ranking import PROBABILITY, chosen, ranked
 from matgen.files import write_json, write_text
 from matgen.validity import ValidityRules
 
 FILES = ("candidates.parquet", "report.md", "report.html", "report.json")
 """What a report consists of. `report.json` is moved into place last: where it is, the others are."""
+
+MOST_RANKED = 20_000
+"""Candidates that are ranked: the most probably stable ones."""
 
 _PAGE_ROWS = 20_000
 """Rows of a table that is not kept in memory which the page is given."""
@@ -39,14 +43,23 @@ class Report:
     Attributes:
         content: what `report.json` holds.
         folder: where the report was written, or None.
+        ranked: candidates that are valid, novel and the first of their kind, in the order in which to look at them
+            (`ranking.ranked`); of a table with `matgen predict`'s columns, else None.
     """
 
-    def __init__(self, content: dict[str, Any], frame: pd.DataFrame | None, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        content: dict[str, Any],
+        frame: pd.DataFrame | None,
+        folder: Path | None = None,
+        ranked: pd.DataFrame | None = None,
+    ) -> None:
         """Keep what was found; without a `frame`, `folder` must hold the judged table."""
         if frame is None and folder is None:
             raise OptionError("a report without a table needs the folder that holds one")
         self.content = content
         self.folder = folder
+        self.ranked = ranked
         self._frame = frame
 
     @property
@@ -77,8 +90,8 @@ class Report:
                 writer = TableWriter(stage / "candidates.parquet", types.schema())
                 writer.add(frame)
                 writer.close()
-            _write_pages(stage, self.content, frame)
-        return Report(self.content, frame, folder)
+            _write_pages(stage, self.content, frame, self.ranked)
+        return Report(self.content, frame, folder, self.ranked)
 
 
 class _Keeper:
@@ -169,7 +182,7 @@ def evaluate(
     if seed < 0:
         raise OptionError(f"seed {seed}: at least 0")
 
-    def run(stage: Path | None) -> tuple[dict[str, Any], _Keeper]:
+    def run(stage: Path | None) -> tuple[dict[str, Any], _Keeper, pd.DataFrame | None]:
         table = CandidateTable(candidates, column)
         known = Known(open_references(reference, split))
         keeper = _Keeper(stage, table.held)
@@ -185,22 +198,31 @@ def evaluate(
         )
         keeper.close()
         names = [one.name for one in known.references]
-        return report_content(found, names, (name, named), split, seed, table.source), keeper
+        content = report_content(found, names, (name, named), split, seed, table.source)
+        return content, keeper, _ranked(keeper.frame, known)
 
     if out is None:
-        content, keeper = run(None)
-        return Report(content, keeper.frame)
+        content, keeper, order = run(None)
+        return Report(content, keeper.frame, ranked=order)
     # The folder is claimed before the work, so that an unwritable one costs no time.
     with _staged(Path(out), force=force) as stage:
-        content, keeper = run(stage)
-        _write_pages(stage, content, keeper.frame)
-    return Report(content, keeper.frame if keeper.whole else None, Path(out))
+        content, keeper, order = run(stage)
+        _write_pages(stage, content, keeper.frame, order)
+    return Report(content, keeper.frame if keeper.whole else None, Path(out), order)
 
 
-def _write_pages(stage: Path, content: dict[str, Any], frame: pd.DataFrame) -> None:
+def _ranked(frame: pd.DataFrame, known: Known) -> pd.DataFrame | None:
+    """The candidates that were predicted in order (of a table too large to keep, of its first rows)."""
+    if PROBABILITY not in frame or "formula" not in frame or "in_domain" not in frame:
+        return None
+    rows = chosen(frame).nlargest(MOST_RANKED, PROBABILITY)
+    return ranked(rows, [reference.sample for reference in known.references])
+
+
+def _write_pages(stage: Path, content: dict[str, Any], frame: pd.DataFrame, order: pd.DataFrame | None) -> None:
     with _writing(stage.parent):
         write_text(stage / "report.md", pages.markdown(content))
-        write_text(stage / "report.html", pages.html(content, frame))
+        write_text(stage / "report.html", pages.html(content, frame, order))
         write_json(stage / "report.json", content)
 
 

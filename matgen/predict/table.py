@@ -18,6 +18,7 @@ from matgen.predict.stability import stability
 
 if TYPE_CHECKING:
     from matgen.predict.predictor import Predictor
+    from matgen.progress import Progress
 
 _CHUNK = 8_192
 
@@ -101,7 +102,7 @@ def predict_file(
     phases: CompetingPhases | None = None,
     hull: bool = True,
     force: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Predicted:
     """Predict for a file into a CSV or Parquet file with all its columns; the summary goes to `<out>.json`.
 
@@ -113,6 +114,11 @@ def predict_file(
     out = Path(out)
     claim(out, force=force)
     frame, name = read_formula_table(candidates, column)
-    predicted = predict_table(predictor, frame, name, phases=phases, hull=hull, progress=progress)
+    if progress:
+        progress.start(len(frame))
+    advance = progress.advance if progress else None
+    predicted = predict_table(predictor, frame, name, phases=phases, hull=hull, progress=advance)
+    if progress:
+        progress.close()
     write_with_metadata(out, predicted.frame, {"column": name, **predicted.summary})
     return predicted

@@ -16,7 +16,7 @@ from matgen.errors import CheckpointError, MissingDependencyError, OptionError
 from matgen.fitting import FitSettings
 from matgen.predict import FitPlan, Predictor, PropertyData, fit_predictor, table_property, trees
 from matgen.predict.fit import default_fit_settings
-from tests.predict.conftest import QUICK
+from tests.quick_predictor import QUICK
 
 LANGUAGE = FitPlan(
     "language_model",

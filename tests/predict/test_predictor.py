@@ -11,7 +11,7 @@ from matgen.composition import CompositionBatch
 from matgen.errors import CheckpointError, OutputError
 from matgen.files import read_json
 from matgen.predict import Predictor, fit_predictor, measured, table_property
-from tests.predict.conftest import QUICK
+from tests.quick_predictor import QUICK
 
 
 def test_it_learns_and_says_how_well(predictor: Predictor, energies_csv: Path) -> None:

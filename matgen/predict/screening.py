@@ -1,0 +1,93 @@
+"""Keeping what predictors accept: a filter for drawing, written as a condition on predicted columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from matgen.datasets.where import parse_where, where_mask
+from matgen.errors import OptionError
+from matgen.hull import SOURCES, CompetingPhases
+from matgen.predict.locate import bundled_predictors
+from matgen.predict.predictor import Predictor
+from matgen.predict.stability import stability
+
+if TYPE_CHECKING:
+    from matgen.composition import CompositionBatch
+
+_OF_HULL = ("energy_above_hull", "probability_hull")
+_ENERGY = "formation_energy"
+
+
+class Screen:
+    """A filter from compositions to whether to keep them.
+
+    Args:
+        text: a condition on columns that `matgen predict` writes: `band_gap > 1.98 and energy_above_hull <= 0.05`.
+        predictors: folders to take before the bundled predictors.
+        source: whose labels bundled predictors learned; by default OQMD's where there is one of them, else MP's.
+
+    Raises:
+        OptionError: a condition that cannot be read, or on a column that no predictor writes.
+        CheckpointError: a folder that is no predictor.
+    """
+
+    def __init__(self, text: str, predictors: Sequence[Path] = (), source: str | None = None) -> None:
+        self.text = text
+        columns = [condition.column for condition in parse_where(text)]
+        named = {one.name: one for one in map(Predictor.load, predictors)}
+        bundled = bundled_predictors()
+        self.predictors: dict[str, Predictor] = {}
+        for column in columns:
+            if column == "in_domain":
+                continue
+            name = self._property(column, [*named, *(one.rpartition("-")[0] for one in bundled)])
+            if name not in self.predictors:
+                wanted = [f"{name}-{one}" for one in ([source] if source else SOURCES)]
+                found = named.get(name) or next(
+                    (Predictor.load(bundled[one]) for one in wanted if one in bundled), None
+                )
+                if found is None:
+                    raise OptionError(f"no predictor of {name} of {source} is bundled: name a folder by --predictor")
+                self.predictors[name] = found
+        if not self.predictors:
+            raise OptionError(f"screen {text!r}: name a predicted property, as band_gap > 1.98")
+        self.phases: CompetingPhases | None = None
+        if any(column.startswith(_OF_HULL) for column in columns):
+            self.phases = CompetingPhases.of_source(self.predictors[_ENERGY].metadata["source"])
+
+    def _property(self, column: str, known: Sequence[str]) -> str:
+        """The property that a column tells of."""
+        if column.startswith(_OF_HULL):
+            return _ENERGY
+        for name in known:
+            if column in (name, f"{name}_std", f"{name}_low", f"{name}_high", f"{name}_probability"):
+                return name
+        names = ", ".join(dict.fromkeys(known)) or "none: make one with `matgen fit`"
+        raise OptionError(f"no predictor writes a column {column}; there are predictors of {names}")
+
+    def __call__(self, batch: CompositionBatch) -> np.ndarray:
+        """Which compositions to keep, bool `(n,)`."""
+        if not len(batch):
+            return np.zeros(0, dtype=bool)
+        return where_mask(self.columns(batch), self.text)
+
+    def columns(self, batch: CompositionBatch) -> pd.DataFrame:
+        """What is predicted; `in_domain` where every predictor has it so."""
+        parts, inside = [], np.ones(len(batch), dtype=bool)
+        for name, predictor in self.predictors.items():
+            found = predictor.predict(batch)
+            inside &= found.pop("in_domain").to_numpy()
+            parts.append(found)
+            if name == _ENERGY and self.phases is not None:
+                parts.append(stability(batch, found, predictor, self.phases))
+        return pd.concat(parts, axis=1).assign(in_domain=inside)
+
+    def describe(self) -> str:
+        """The condition and what it was judged by."""
+        by = ", ".join(f"{one.name} of {one.metadata['source']}" for one in self.predictors.values())
+        return f"{self.text} (predicted: {by})"

@@ -15,6 +15,7 @@ from matgen.chemistry import SYMBOLS
 from matgen.errors import OptionError, require_above_zero, unknown_name
 from matgen.files import refuse_to_overwrite
 from matgen.fitting import FitSettings, Fitter
+from matgen.hull import SOURCES, CompetingPhases
 from matgen.models.checkpoint import load_checkpoint
 from matgen.models.locate import find_checkpoint
 from matgen.optimizers import BEST_OPTIMIZER
@@ -31,6 +32,7 @@ from matgen.predict.locate import find_predictor
 from matgen.predict.measure import measured
 from matgen.predict.network import CompositionNetwork, NetworkSize
 from matgen.predict.predictor import MEMBERS, Member, Predictor
+from matgen.predict.stability import calibrate_selection
 from matgen.predict.trees import fit_trees
 from matgen.predict.uncertainty import Calibration
 
@@ -44,6 +46,8 @@ _SETTINGS = {
     "language_model": FitSettings(learning_rate=5e-4, weight_decay=0.05, epochs=20.0, patience=5),
     "trees": FitSettings(),
 }
+_OF_HULL = 20_000
+"""Compositions whose distance to the hull is calibrated by; a minute of one core."""
 _BATCHES_AN_EPOCH = 64
 """Of a small table: a batch of 256 would leave too few steps."""
 
@@ -150,8 +154,7 @@ def fit_predictor(
     center = 0.0 if classify else float(np.median(target))
     scale = 1.0 if classify else float(np.abs(target - center).mean()) or 1.0
     held_out, held_out_target = data.of("valid")
-    calibrating = np.arange(len(held_out)) % 2 == 1
-    stop = np.flatnonzero(~calibrating)
+    stop = np.flatnonzero(~_unseen(len(held_out)))
     task = _Task(
         train, (target - center) / scale, held_out[stop], (held_out_target[stop] - center) / scale, scale, classify,
         plan, out, resume,
@@ -184,23 +187,38 @@ def fit_predictor(
         "parameters": members[0].parameters,
     }
     predictor = Predictor(members, metadata, Calibration(np.zeros(0)), out)
-    _calibrate(predictor, held_out, held_out_target, calibrating)
+    calibrate(predictor, data)
     metadata["metrics"] = measured(predictor, *data.of("test"))
     predictor.save(out, predictor_card(metadata))
     return predictor
 
 
-def _calibrate(predictor: Predictor, batch: CompositionBatch, target: np.ndarray, calibrating: np.ndarray) -> None:
-    """Calibrate on the rows that nothing was learned from; say how much members usually disagree."""
+def calibrate(predictor: Predictor, data: PropertyData) -> None:
+    """Calibrate a predictor's spreads on the half of the validation part that nothing was learned from.
+
+    Also says how much its members usually disagree, and, of formation energies of a bundled source, how wrong
+    distances to the hull are by what was predicted.
+    """
+    batch, target = data.of("valid")
+    unseen = _unseen(len(batch))
     if predictor.classifies:
         log_odds, _ = predictor.outputs(batch)
-        predictor.calibration = Calibration.of_odds(log_odds[:, calibrating], target[calibrating])
+        predictor.calibration = Calibration.of_odds(log_odds[:, unseen], target[unseen])
     mean, spread, disagreement = predictor.spread(batch)
     if not predictor.classifies:
-        predictor.calibration = Calibration.of((mean - target)[calibrating], spread[calibrating])
-    alone = len(predictor.members) == 1
-    # Not the quantile of a single member, whose disagreement is rounding.
-    predictor.metadata["largest_usual_disagreement"] = None if alone else float(np.quantile(disagreement, 0.99))
+        predictor.calibration = Calibration.of((mean - target)[unseen], spread[unseen])
+    # Of a single member, which cannot disagree with itself, there is none.
+    usual = float(np.quantile(disagreement, 0.99)) if len(predictor.members) > 1 else None
+    predictor.metadata["largest_usual_disagreement"] = usual
+    if data.name == "formation_energy" and data.source in SOURCES:
+        chosen = np.flatnonzero(unseen)[:_OF_HULL]
+        phases = CompetingPhases.of_source(data.source)
+        predictor.selection = calibrate_selection(predictor, batch[chosen], target[chosen], phases)
+
+
+def _unseen(held_out: int) -> np.ndarray:
+    """Which rows of the validation part calibrate; the others say when to stop."""
+    return np.arange(held_out) % 2 == 1
 
 
 def _fit_trees(task: _Task, member: int) -> tuple[Member, dict[str, Any]]:
@@ -224,7 +242,7 @@ def _fit_network(task: _Task, member: int, progress: Progress | None) -> tuple[M
     if result.interrupted:
         return None
     state = result.state
-    return TorchMember(network), {
+    return TorchMember(network).rounded(), {
         "steps": state.step,
         "seconds": state.seconds,
         "precision": state.precision,

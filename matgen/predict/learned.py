@@ -56,6 +56,13 @@ class TorchMember:
         """Mean (or logarithm of the odds) and logarithm of the scale, float32 `(n,)` each, standardised."""
         return network_outputs(self.network, batch)
 
+    def rounded(self) -> TorchMember:
+        """The same with weights as they are saved, so that what is measured is what is opened."""
+        with torch.no_grad():
+            for parameter in self.network.parameters():
+                parameter.copy_(parameter.to(torch.bfloat16))
+        return self
+
     def description(self) -> dict[str, Any]:
         """What `load` needs besides the file of weights."""
         return self.network.description()

@@ -20,6 +20,7 @@ from matgen.files import read_json, write_json, write_text
 from matgen.predict.language import LanguageNetwork
 from matgen.predict.learned import TorchMember
 from matgen.predict.network import CompositionNetwork
+from matgen.predict.selection import SelectionCalibration
 from matgen.predict.trees import TreesMember
 from matgen.predict.uncertainty import Calibration, combined
 from matgen.versions import versions
@@ -66,12 +67,14 @@ class Predictor:
         metadata: content of `predictor.json`: `kind`, `property`, `task`, `source`, `unit`, `center`, `scale` ...
         calibration: of the spreads, or of the odds.
         folder: where it was read from; None for one that was not saved.
+        selection: of distances to the hull, for what was chosen by them; None where it was not calibrated for that.
     """
 
     members: list[Member]
     metadata: dict[str, Any]
     calibration: Calibration
     folder: Path | None = None
+    selection: SelectionCalibration | None = None
 
     @property
     def name(self) -> str:
@@ -164,8 +167,11 @@ class Predictor:
                 old.unlink()
             for i, member in enumerate(self.members):
                 member.save(folder / f"member-{i}")
-            scores = torch.from_numpy(self.calibration.scores.astype(np.float32))
-            save_file({"scores": scores}, folder / "calibration.safetensors")
+            scores = {"scores": self.calibration.scores}
+            if self.selection is not None:
+                scores["selection"] = self.selection.scores
+            tensors = {name: torch.from_numpy(values.astype(np.float32)) for name, values in scores.items()}
+            save_file(tensors, folder / "calibration.safetensors")
         except (OSError, SafetensorError) as error:
             raise OutputError(f"cannot write the predictor {folder}: {error}") from error
         if card:
@@ -193,8 +199,11 @@ class Predictor:
         try:
             open_member = MEMBERS[metadata["kind"]]
             members = [open_member(folder / f"member-{i}", told) for i, told in enumerate(metadata["members"])]
-            scores = load_file(folder / "calibration.safetensors")["scores"].double().numpy()
-            return cls(members, metadata, Calibration(scores, float(metadata["temperature"])), folder)
+            tensors = load_file(folder / "calibration.safetensors")
+            scores = {name: tensor.double().numpy() for name, tensor in tensors.items()}
+            calibration = Calibration(scores["scores"], float(metadata["temperature"]))
+            selection = SelectionCalibration(scores["selection"]) if "selection" in scores else None
+            return cls(members, metadata, calibration, folder, selection)
         except MissingDependencyError:
             raise
         except Exception as error:  # missing or damaged files, foreign names and shapes

@@ -10,6 +10,7 @@ import pandas as pd
 
 from matgen.errors import OptionError
 from matgen.hull import CompetingPhases
+from matgen.predict.selection import SelectionCalibration
 
 if TYPE_CHECKING:
     from matgen.composition import CompositionBatch
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
 
 LIMITS = (0.0, 0.05, 0.1)
 """Distances above the hull, eV/atom, of which the probability to be at most so far is told."""
+
+
+def calibrate_selection(
+    predictor: Predictor, batch: CompositionBatch, energy: np.ndarray, phases: CompetingPhases
+) -> SelectionCalibration:
+    """How wrong predictions are by predicted distance to the hull, on compositions that nothing was learned from.
+
+    Args:
+        predictor: of formation energies.
+        batch: `n` compositions that it has not seen.
+        energy: float64 `(n,)`, their formation energies.
+        phases: what competes.
+    """
+    hull = phases.decompose(batch).energy
+    mean, spread, _ = predictor.spread(batch)
+    return SelectionCalibration.of(mean - hull, energy - hull, spread)
 
 
 def probability_column(limit: float) -> str:
@@ -44,7 +61,8 @@ def stability(
     Returns:
         Columns `energy_above_hull` (eV/atom, below zero where a composition would change the hull),
         `energy_above_hull_std` (that of the prediction: the competitors' labels are taken as they are),
-        `probability_hull_0`, `probability_hull_0.05`, `probability_hull_0.1`, and `decomposition`.
+        `probability_hull_0`, `probability_hull_0.05`, `probability_hull_0.1` (corrected for selection where the
+        predictor was calibrated for that, see `selection`), and `decomposition`.
 
     Raises:
         OptionError: labels of different sources would meet.
@@ -57,5 +75,9 @@ def stability(
     spread = energy["formation_energy_std"].to_numpy()
     columns: dict[str, np.ndarray | list[str]] = {"energy_above_hull": mean, "energy_above_hull_std": spread}
     for limit in LIMITS:
-        columns[probability_column(limit)] = predictor.calibration.probability_below(mean, spread, limit)
+        if predictor.selection is not None:
+            chance = predictor.selection.probability_below(mean, spread, limit)
+        else:
+            chance = predictor.calibration.probability_below(mean, spread, limit)
+        columns[probability_column(limit)] = chance
     return pd.DataFrame(columns | {"decomposition": phases.in_words(found, len(batch))})

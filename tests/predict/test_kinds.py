@@ -46,7 +46,7 @@ def test_numbers(kind: str, energies_csv: Path, tmp_path: Path) -> None:
     opened = Predictor.load(tmp_path / "p")
     assert opened.metadata["kind"] == kind
     before, after = found.predict(batch), opened.predict(batch)
-    assert after["energy"].to_numpy() == pytest.approx(before["energy"].to_numpy(), abs=0.1)
+    assert after["energy"].to_numpy() == pytest.approx(before["energy"].to_numpy(), abs=1e-5)
     assert (after["energy_std"] > 0).all()
     inside = (after["energy_low"] <= target) & (target <= after["energy_high"])
     assert inside.mean() > 0.8

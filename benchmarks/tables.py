@@ -11,15 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import tables_predict
 from benchmarks.record import RESULTS
+from benchmarks.tables_predict import percent
 from matgen.files import read_json, write_text
 from matgen.models import MODELS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
 
 
 PUBLISHED = {"gptj": "97.6 / 91.2 %", "blmm": "89.7 / 84.8 %"}
@@ -405,6 +403,13 @@ def blocks() -> dict[str, list[str]]:
         "substitution": substitution(results["substitution"]),
         "blank_likelihood": blank_likelihood(results["blank_likelihood"]),
         "bundled": bundled(results["bundled"]),
+        "as_released": tables_predict.as_released(results["as_released"]),
+        "hull": tables_predict.hull(results["hull"]),
+        "predictors": tables_predict.predictors(results["predictors"]),
+        "coverage": tables_predict.coverage(results["uncertainty"]),
+        "stability": tables_predict.stability(results["uncertainty"]),
+        "experiments": tables_predict.experiments(results["uncertainty"]),
+        "conditional": tables_predict.conditional(results["conditional"]),
     }
 
 

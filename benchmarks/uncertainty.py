@@ -174,8 +174,9 @@ def _atoms(formula: str) -> float:
 
 
 def _looked_up(asked: CompositionBatch, known: CompositionBatch, value: np.ndarray) -> np.ndarray:
+    keys = asked.keys()
     place = {bytes(key): i for i, key in enumerate(known.keys())}
-    return np.array([value[place[bytes(key)]] if bytes(key) in place else np.nan for key in asked])
+    return np.array([value[place[bytes(key)]] if bytes(key) in place else np.nan for key in keys])
 
 
 def left_out(what: str, minutes: float, work: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from matgen.composition import CompositionBatch
 
-_BLOCK = 4_096
+_BLOCK = 1_024
 
 
 class Network(Protocol):

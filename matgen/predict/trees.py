@@ -138,5 +138,5 @@ def _lightgbm() -> Any:
     try:
         import lightgbm
     except (ImportError, OSError) as error:  # OSError: its OpenMP library is missing
-        raise MissingDependencyError(f"trees need lightgbm: pip install 'matgen[predict]' ({error})") from error
+        raise MissingDependencyError(f"trees need lightgbm: pip install 'matgen[trees]' ({error})") from error
     return lightgbm

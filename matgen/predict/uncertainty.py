@@ -8,11 +8,10 @@ held-out compositions demand (Papadopoulos et al., ECML 2002), whatever the true
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
-
-from matgen.errors import MissingDependencyError
 
 CONFIDENCES = (0.5, 0.8, 0.95)
 
@@ -72,18 +71,15 @@ class Calibration:
         return expit(log_odds / self.temperature)
 
     def intervals(self, mean: np.ndarray, spread: np.ndarray, confidence: float) -> np.ndarray:
-        """Bounds that hold the truth with a given probability, float64 `(n, 2)`; infinite where too few calibrate.
+        """Bounds that hold the truth with a given probability, float64 `(n, 2)`; infinite where too few calibrate."""
+        from crepes import ConformalRegressor
 
-        Raises:
-            MissingDependencyError: crepes is not installed.
-        """
-        try:
-            from crepes import ConformalRegressor
-        except ImportError as error:
-            raise MissingDependencyError("conformal intervals need crepes: pip install 'matgen[predict]'") from error
         regressor = ConformalRegressor()
         regressor.fit(self.scores, sigmas=np.ones_like(self.scores))
-        return np.asarray(regressor.predict_int(mean, sigmas=spread, confidence=confidence), dtype=np.float64)
+        with warnings.catch_warnings():  # that too few calibrate: the bounds say so
+            warnings.simplefilter("ignore", UserWarning)
+            bounds = regressor.predict_int(mean, sigmas=spread, confidence=confidence)
+        return np.asarray(bounds, dtype=np.float64)
 
     def probability_below(self, mean: np.ndarray, spread: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
         """The probability that the truth is at most `limit`, float64 `(n,)`, were errors as those that calibrate.

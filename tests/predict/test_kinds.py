@@ -121,7 +121,7 @@ def test_small_batches_of_errors_give_one_scale(energies_csv: Path) -> None:
 def test_without_lightgbm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "lightgbm", None)
     batch = CompositionBatch.from_formulas(["NaCl"])
-    with pytest.raises(MissingDependencyError, match="pip install 'matgen\\[predict\\]'"):
+    with pytest.raises(MissingDependencyError, match="pip install 'matgen\\[trees\\]'"):
         trees.fit_trees((batch, np.zeros(1)), (batch, np.zeros(1)), classify=False, seed=0)
 
 

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 
-from matgen.errors import MissingDependencyError
 from matgen.predict.uncertainty import CONFIDENCES, Calibration, combined
 
 
@@ -48,9 +45,3 @@ def test_probabilities_are_shares_of_errors(rng: np.random.Generator) -> None:
 def test_too_few_to_calibrate_gives_no_bounds_rather_than_wrong_ones() -> None:
     calibration = Calibration.of(np.array([0.1, 0.2]), np.ones(2))
     assert np.isinf(calibration.intervals(np.zeros(1), np.ones(1), 0.95)).all()
-
-
-def test_without_crepes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "crepes", None)
-    with pytest.raises(MissingDependencyError, match="pip install 'matgen\\[predict\\]'"):
-        Calibration(np.ones(3)).intervals(np.zeros(1), np.ones(1), 0.5)

@@ -197,8 +197,8 @@ def conditional(content: dict[str, Any]) -> list[str]:
 
 def as_released(content: dict[str, Any]) -> list[str]:
     lines = [
-        f"| GPT-J `tiny`, {content['minutes']:.0f} minutes of one core | formulas judged | neutral | balanced | unique | "
-        "novel | all three | held-out formulas recovered |",
+        f"| GPT-J `tiny`, {content['minutes']:.0f} minutes of one core | formulas judged | neutral | balanced | "
+        "unique | novel | all three | held-out formulas recovered |",
         "|---" * 8 + "|",
     ]
     titles = {
@@ -214,7 +214,7 @@ def as_released(content: dict[str, Any]) -> list[str]:
     lines += [
         "",
         f"Drawn as released, {drawing['prompts']} prompts gave {drawing['pieces']:,} pieces, of which "
-        f"{drawing['formulas']:,} were distinct formulas of a possible size ({drawing['miscounted']:,} of them with wrong "
-        f"counts), {drawing['distinct_formulas_per_second']:.0f} a second.",
+        f"{drawing['formulas']:,} were distinct formulas of a possible size ({drawing['miscounted']:,} of them with "
+        f"wrong counts), {drawing['distinct_formulas_per_second']:.0f} a second.",
     ]
     return lines

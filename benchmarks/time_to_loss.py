@@ -25,7 +25,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E4
 from benchmarks.record import write_result  # noqa: E402
 from benchmarks.training import BATCH, BLOCK, Blocks  # noqa: E402
 from matgen.datasets import load_dataset  # noqa: E402
-from matgen.fitting import TokenTable  # noqa: E402
+from matgen.examples import TokenTable  # noqa: E402
 from matgen.models import build_model  # noqa: E402
 from matgen.tokenizer import encode  # noqa: E402
 from matgen.train import OBJECTIVES, TrainingPlan, train_model  # noqa: E402

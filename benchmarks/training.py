@@ -26,7 +26,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E4
 from benchmarks.record import write_result  # noqa: E402
 from benchmarks.sampling import matrix_peak  # noqa: E402
 from matgen.datasets import load_dataset  # noqa: E402
-from matgen.fitting import Fitter, TokenTable, batches_of_epoch  # noqa: E402
+from matgen.examples import TokenTable, batches_of_epoch  # noqa: E402
+from matgen.fitting import Fitter  # noqa: E402
 from matgen.models import build_model  # noqa: E402
 from matgen.tokenizer import EOS, PAD, encode  # noqa: E402
 from matgen.train.objectives import causal_loss  # noqa: E402

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from matgen.datasets import load_dataset
-from matgen.fitting import TokenTable
+from matgen.examples import TokenTable
 from matgen.models import load_checkpoint, save_checkpoint
 from matgen.tokenizer import encode
 from matgen.train.card import model_card

@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from matgen.errors import CheckpointError, OptionError, first_line, require_above_zero, unknown_name
+from matgen.examples import Examples, batches_of_epoch
 from matgen.files import write_text
 from matgen.fit_state import (
     FitState,
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
     from matgen.progress import Progress
 
-Batch = tuple["Tensor", "Tensor"]
-"""Token ids int64 `(B, L)`, right-padded, and lengths int64 `(B,)`."""
 Loss = Callable[["nn.Module", Any, torch.Generator], "Tensor"]
 """Sum over the examples of a batch of the quantity to minimise (of language models, nats): a scalar."""
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -103,55 +102,6 @@ class FitSettings:
             raise OptionError(f"precision is {self.precision!r}, it must be one of {', '.join(PRECISIONS)}")
 
 
-class Examples(Protocol):
-    """What a model learns from: rows of some length, of which any can be put together to a batch."""
-
-    @property
-    def lengths(self) -> Tensor:
-        """Of each row, int64 `(n,)`: batches are of like length."""
-
-    def __len__(self) -> int: ...
-
-    def share(self, rank: int, count: int) -> Examples:
-        """The rows that are one process's of `count`: `rank`, `rank + count` ..."""
-
-    def to(self, device: torch.device) -> Examples:
-        """The same on another device."""
-
-    def batch(self, rows: np.ndarray) -> Any:
-        """The rows named, as the loss takes them."""
-
-
-@dataclass(frozen=True)
-class TokenTable:
-    """Examples to learn from: ids int16 `(n, longest)`, right-padded; lengths int64 `(n,)`."""
-
-    ids: Tensor
-    lengths: Tensor
-
-    @classmethod
-    def from_numpy(cls, ids: np.ndarray, lengths: np.ndarray) -> TokenTable:
-        """The same from arrays, without a copy."""
-        return cls(torch.from_numpy(ids), torch.from_numpy(lengths))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def share(self, rank: int, count: int) -> TokenTable:
-        """The rows that are one process's of `count`: `rank`, `rank + count` ..."""
-        return TokenTable(self.ids[rank::count].contiguous(), self.lengths[rank::count].contiguous())
-
-    def to(self, device: torch.device) -> TokenTable:
-        """The table on another device."""
-        return TokenTable(self.ids.to(device), self.lengths.to(device))
-
-    def batch(self, rows: np.ndarray) -> Batch:
-        """The rows named, trimmed to the longest of them."""
-        index = torch.from_numpy(rows).to(self.ids.device)
-        lengths = self.lengths[index]
-        return self.ids[index, : int(lengths.max())].long(), lengths
-
-
 @dataclass(frozen=True)
 class FitResult:
     """How a run ended: its state, and whether it was interrupted (and can be resumed) or stopped early."""
@@ -159,20 +109,6 @@ class FitResult:
     state: FitState
     interrupted: bool
     stopped_early: bool
-
-
-def batches_of_epoch(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Rows of each batch of an epoch: every row once, batches of like length, in random order.
-
-    Rows are shuffled, sorted by length (stably) and cut into batches, which are then shuffled, so hardly a token is
-    padding. Depends on nothing but the arguments.
-    """
-    rng = np.random.default_rng((seed, epoch))
-    rows = rng.permutation(len(lengths))
-    rows = rows[np.argsort(lengths[rows], kind="stable")]
-    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    rng.shuffle(batches)  # in place
-    return batches
 
 
 def learning_rate_at(step: int, total_steps: int, settings: FitSettings) -> float:

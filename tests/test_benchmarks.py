@@ -23,7 +23,7 @@ from benchmarks.training_size import table_of_share
 from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS, SYMBOLS
 from matgen.composition import CompositionBatch
 from matgen.datasets import load_dataset
-from matgen.fitting import TokenTable
+from matgen.examples import TokenTable
 from matgen.models import build_model
 from matgen.tokenizer import encode
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -9,35 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from matgen.errors import CheckpointError, OptionError, OutputError
-from matgen.fitting import FitSettings, Fitter, TokenTable, batches_of_epoch, learning_rate_at
+from matgen.examples import TokenTable
+from matgen.fitting import FitSettings, Fitter, learning_rate_at
 from matgen.models import build_model
 from matgen.train.objectives import causal_loss
 from matgen.train.shared_beginnings import SharedBeginnings
 
 SETTINGS = FitSettings(batch_size=8, epochs=4, evaluations=6, precision="fp32", patience=50)
-
-
-@given(st.lists(st.integers(4, 30), min_size=1, max_size=300), st.integers(1, 64), st.integers(0, 3))
-def test_an_epoch_is_every_row_once_in_batches_of_like_length(lengths: list[int], size: int, epoch: int) -> None:
-    table = np.array(lengths)
-    batches = batches_of_epoch(table, size, 0, epoch)
-    assert sorted(np.concatenate(batches)) == list(range(len(table)))
-    assert len(batches) == -(-len(table) // size)
-    spans = sorted((table[rows].min(), table[rows].max()) for rows in batches)
-    assert all(high <= next_low for (_, high), (next_low, _) in itertools.pairwise(spans))
-    again = batches_of_epoch(table, size, 0, epoch)
-    assert all((a == b).all() for a, b in zip(batches, again, strict=True))
-
-
-def test_epochs_and_seeds_differ() -> None:
-    lengths = np.full(100, 7)
-    first, second, seeded = (np.concatenate(batches_of_epoch(lengths, 10, s, e)) for s, e in ((0, 0), (0, 1), (1, 0)))
-    assert (first != second).any()
-    assert (first != seeded).any()
 
 
 def test_learning_rate() -> None:

@@ -8,7 +8,8 @@ import torch
 
 from matgen.composition import CompositionBatch
 from matgen.errors import MissingDependencyError, OptionError
-from matgen.fitting import FitSettings, Fitter, TokenTable
+from matgen.examples import TokenTable
+from matgen.fitting import FitSettings, Fitter
 from matgen.models import MODELS, build_model
 from matgen.optimizers import layer_matrices, make_optimizers
 from matgen.tokenizer import encode

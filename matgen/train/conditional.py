@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from matgen.fitting import Batch, TokenTable
+from matgen.examples import Batch, TokenTable
 from matgen.models.conditions import ALL_FORGOTTEN, FORGOTTEN, Conditions
 from matgen.tokenizer import vocabulary
 

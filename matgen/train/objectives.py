@@ -26,7 +26,8 @@ import torch
 from torch.nn import functional
 
 from matgen.errors import OptionError
-from matgen.fitting import Batch, Loss, TokenTable
+from matgen.examples import Batch, TokenTable
+from matgen.fitting import Loss
 from matgen.models.blank import steps_from
 from matgen.models.canvas import choose_hidden, choose_places, collapse_runs, token_places
 from matgen.tokenizer import BLANK, BOS, EOS, MASK, PAD

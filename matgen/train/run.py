@@ -14,9 +14,10 @@ from matgen.chemistry import SYMBOLS
 from matgen.composition import CompositionBatch
 from matgen.datasets import DEFAULT_DATASET, Dataset, load_dataset
 from matgen.errors import CheckpointError, DataError, OptionError
+from matgen.examples import TokenTable
 from matgen.files import read_json, refuse_to_overwrite, write_json
 from matgen.fit_state import set_weights, weights_of
-from matgen.fitting import FitResult, FitSettings, Fitter, TokenTable
+from matgen.fitting import FitResult, FitSettings, Fitter
 from matgen.models.checkpoint import METADATA, read_metadata, save_checkpoint
 from matgen.models.conditions import forget, tell
 from matgen.models.locate import find_checkpoint

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from matgen.composition import CompositionBatch
-from matgen.fitting import FitSettings, Fitter, TokenTable
+from matgen.examples import TokenTable
+from matgen.fitting import FitSettings, Fitter
 from matgen.models import MODELS, build_model, save_checkpoint
 from matgen.tokenizer import encode
 from matgen.train.objectives import OBJECTIVES, length_histogram

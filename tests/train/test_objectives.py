@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from matgen.composition import CompositionBatch
 from matgen.errors import OptionError
-from matgen.fitting import TokenTable
+from matgen.examples import TokenTable
 from matgen.models import build_model
 from matgen.tokenizer import BOS, EOS, MASK, PAD, encode
 from matgen.train.objectives import (

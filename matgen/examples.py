@@ -1,0 +1,78 @@
+"""What the training loop learns from: rows of some length, of which any can be put together to a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Batch = tuple["Tensor", "Tensor"]
+"""Token ids int64 `(B, L)`, right-padded, and lengths int64 `(B,)`."""
+
+
+class Examples(Protocol):
+    """What a model learns from: rows of some length, of which any can be put together to a batch."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """Of each row, int64 `(n,)`: batches are of like length."""
+
+    def __len__(self) -> int: ...
+
+    def share(self, rank: int, count: int) -> Examples:
+        """The rows that are one process's of `count`: `rank`, `rank + count` ..."""
+
+    def to(self, device: torch.device) -> Examples:
+        """The same on another device."""
+
+    def batch(self, rows: np.ndarray) -> Any:
+        """The rows named, as the loss takes them."""
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """Examples to learn from: ids int16 `(n, longest)`, right-padded; lengths int64 `(n,)`."""
+
+    ids: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def from_numpy(cls, ids: np.ndarray, lengths: np.ndarray) -> TokenTable:
+        """The same from arrays, without a copy."""
+        return cls(torch.from_numpy(ids), torch.from_numpy(lengths))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def share(self, rank: int, count: int) -> TokenTable:
+        """The rows that are one process's of `count`: `rank`, `rank + count` ..."""
+        return TokenTable(self.ids[rank::count].contiguous(), self.lengths[rank::count].contiguous())
+
+    def to(self, device: torch.device) -> TokenTable:
+        """The table on another device."""
+        return TokenTable(self.ids.to(device), self.lengths.to(device))
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The rows named, trimmed to the longest of them."""
+        index = torch.from_numpy(rows).to(self.ids.device)
+        lengths = self.lengths[index]
+        return self.ids[index, : int(lengths.max())].long(), lengths
+
+
+def batches_of_epoch(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Rows of each batch of an epoch: every row once, batches of like length, in random order.
+
+    Rows are shuffled, sorted by length (stably) and cut into batches, which are then shuffled, so hardly a token is
+    padding. Depends on nothing but the arguments.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    rows = rng.permutation(len(lengths))
+    rows = rows[np.argsort(lengths[rows], kind="stable")]
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    rng.shuffle(batches)  # in place
+    return batches

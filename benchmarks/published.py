@@ -4,6 +4,7 @@ python -m benchmarks.published --minutes 10 --models gptj gpt2 gptneo
 python -m benchmarks.published --minutes 10 --models gptj --datasets hybrid-mix hybrid-strict mp-mix oqmd-mix
 python -m benchmarks.published --minutes 5 --datasets mp-pure
 python -m benchmarks.published --minutes 10 --models gptj --split split_chemsys
+python -m benchmarks.published --minutes 10 --models gptj --notations counted --optimizer muon
 
 Resumable: a model whose checkpoint is in the work folder is not trained again (a run that was cut off goes on), a row
 that is in the JSON with the same settings is not measured again. Rows can be shared out over processes
@@ -56,11 +57,13 @@ class Row:
     split: str
     minutes: float
     seed: int
+    optimizer: str = "adamw"
 
     @property
     def key(self) -> str:
         parts = [self.model, self.dataset, self.notation, self.preset]
-        return " ".join(parts if self.split == "split" else [*parts, self.split])
+        parts += [self.split] * (self.split != "split") + [self.optimizer] * (self.optimizer != "adamw")
+        return " ".join(parts)
 
     def checkpoint(self, work: Path) -> Path:
         """The folder of its model; trained if it is not there."""
@@ -70,7 +73,12 @@ class Row:
             raise SystemExit(f"{folder} was not trained for {self.minutes:g} minutes: move it away")
         if not done:
             settings = default_settings(
-                self.preset, self.model, max_minutes=self.minutes, evaluations=10, seed=self.seed
+                self.preset,
+                self.model,
+                max_minutes=self.minutes,
+                evaluations=10,
+                seed=self.seed,
+                optimizer=self.optimizer,
             )
             plan = TrainingPlan(
                 model=self.model, dataset=self.dataset, preset=self.preset, notation=self.notation,
@@ -162,6 +170,7 @@ def main() -> None:
     parser.add_argument("--notations", nargs="+", default=["expanded"])
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--split", default="split")
+    parser.add_argument("--optimizer", default="adamw")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--samples", type=int, nargs="+", default=[10_000, 50_000])
     parser.add_argument("--seed", type=int, default=0)
@@ -169,7 +178,9 @@ def main() -> None:
     parser.add_argument("--measure-only", action="store_true")
     options = parser.parse_args()
     for dataset, notation, model in itertools.product(options.datasets, options.notations, options.models):
-        row = Row(model, dataset, notation, options.preset, options.split, options.minutes, options.seed)
+        row = Row(
+            model, dataset, notation, options.preset, options.split, options.minutes, options.seed, options.optimizer
+        )
         if same(row, options.samples, earlier()["rows"].get(row.key)):
             continue
         if options.measure_only and not (options.work / row.key.replace(" ", "_") / METADATA).is_file():

@@ -41,7 +41,7 @@ def published(content: dict[str, Any], chosen: Callable[[dict[str, Any]], bool],
         expected = " / ".join(f"{100 * share:.1f}" for share in row["expected_recovery"].values())
         told = {"model": row["title"], "dataset": f"`{row['dataset']}`"}
         cells = [
-            told[first] + (", counted" if row["notation"] == "counted" else ""),
+            told[first] + ", counted" * (row["notation"] == "counted") + ", by Muon" * (row["optimizer"] == "muon"),
             f"{row['minutes']:.0f}",
             f"{training['parameters'] / 1e6:.2f} M",
             bits,
@@ -78,6 +78,7 @@ def recovery(content: dict[str, Any], bundled_row: dict[str, Any]) -> list[str]:
                 expected = [percent(share) for share in row["expected_recovery"].values()]
                 found = percent(row["samples"]["10000"]["recovery"]["test"])
                 name = f"GPT-J `{row['preset']}`, {row['notation']}, {row['minutes']:.0f} minutes"
+                name += " by Muon" * (row["optimizer"] == "muon")
                 lines.append(f"| {title}: {name} | {expected[0]} | {found} | {expected[1]} |")
         if split == "split":
             expected = [percent(share) for share in bundled_row["expected_recovery"].values()]

@@ -22,8 +22,11 @@ from typing import Any
 import numpy as np
 
 from matgen.chemistry import N_ELEMENTS, SYMBOLS
-from matgen.composition import CompositionBatch, first_occurrence
-from matgen.datasets import load_dataset
+from matgen.composition import CompositionBatch, first_occurrence, parse_some
+from matgen.datasets import load_dataset, read_formula_table
+from matgen.datasets.load import find_row, load_task
+from matgen.datasets.tables import find_formula_column
+from matgen.datasets.where import numeric_column
 from matgen.errors import DataError, unknown_name
 from matgen.files import read_json
 
@@ -116,6 +119,32 @@ class CompetingPhases:
         ]
         batch = CompositionBatch.from_formulas([entry.composition.reduced_formula for entry in entries])
         return cls(batch, np.array(formation), str(path))
+
+    @classmethod
+    def from_table(cls, name_or_path: Path | str, column: str = "formation_energy") -> CompetingPhases:
+        """Formation energies (eV/atom) of a table, of a composition that occurs again the lowest.
+
+        Args:
+            name_or_path: a file with formulas, or a dataset: `materials-project`, once it was built by API key, holds
+                today's corrected energies.
+            column: with the energies.
+
+        Raises:
+            DataError: the table is missing, has no formulas, or none with an energy.
+            OptionError: no such column, or one that holds text.
+        """
+        name = str(name_or_path)
+        if find_row(name) is not None:
+            frame = load_task(name)
+            formulas = find_formula_column(frame.columns, None, name)
+        else:
+            frame, formulas = read_formula_table(name_or_path, None)
+        energy = numeric_column(frame, column).astype(np.float64)
+        parsed = parse_some(frame[formulas])
+        found = cls(parsed.batch, energy[parsed.rows], name)
+        if not len(found):
+            raise DataError(f"{name} has no compound with a number in {column}")
+        return found
 
     def __len__(self) -> int:
         return len(self.batch)

@@ -121,3 +121,19 @@ def test_entries_of_a_user(tmp_path: Path) -> None:
     path.write_text("[1, 2]")
     with pytest.raises(DataError, match="not a JSON list of pymatgen ComputedEntry"):
         CompetingPhases.from_entries(path)
+
+
+def test_formation_energies_of_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("formula,formation_energy\nNaCl,-2.0\nNa2Cl2,-2.1\nKCl,\nnonsense,1\n")
+    phases = CompetingPhases.from_table(path)
+    assert phases.batch.formulas().tolist() == ["NaCl"]
+    assert phases.energy.tolist() == [-2.1]  # the lowest of the same composition
+    assert phases.source == str(path)
+    with pytest.raises(OptionError, match="no column 'energy'"):
+        CompetingPhases.from_table(path, "energy")
+    path.write_text("formula,formation_energy\nNaCl,\n")
+    with pytest.raises((DataError, OptionError), match="number|text"):
+        CompetingPhases.from_table(path)
+    with pytest.raises(DataError, match="matgen data build materials-project"):
+        CompetingPhases.from_table("materials-project")

@@ -27,7 +27,8 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--entries",
         metavar="FILE",
-        help="pymatgen ComputedEntry as JSON, which compete instead of the bundled labels",
+        help="what competes instead of the bundled labels: pymatgen ComputedEntry as JSON, a table with a column "
+        "formation_energy, or materials-project (after `matgen data build materials-project`)",
     )
     parser.add_argument("--no-hull", dest="hull", action="store_false", help="leave out the distance to the hull")
     common_options(parser, out="predicted.csv", seed=False)
@@ -45,7 +46,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise OptionError("--model says what is predicted: leave out --property and --source")
     folder = find_predictor(arguments.model or _bundled_name(arguments.property, arguments.source))
     predictor = Predictor.load(folder)
-    phases = CompetingPhases.from_entries(arguments.entries) if arguments.entries else None
+    phases = None
+    if arguments.entries:
+        of_json = arguments.entries.endswith(".json")
+        phases = (CompetingPhases.from_entries if of_json else CompetingPhases.from_table)(arguments.entries)
     out = arguments.out or next_free(Path("predicted.csv"))
     unit = f" in {predictor.metadata['unit']}" if predictor.metadata["unit"] else ""
     say(arguments, f"predicting {predictor.name}{unit} of {arguments.formulas} by {shown(folder)} into {out}")

@@ -33,6 +33,9 @@ from matgen.files import read_json
 SOURCES = {"oqmd": "formation_energy_oqmd", "mp": "formation_energy_mp_min"}
 """Name of a source to the column of the bundled table with its formation energies."""
 
+OUTLIER_ENERGY = 5.0
+"""Formation energies beyond this many eV/atom are failed calculations (one of OQMD's is -198.7), 86 of 341,700."""
+
 _NEGLIGIBLE = 1e-9
 """Fractions of atoms below which a phase takes no part in a mixture."""
 
@@ -80,6 +83,8 @@ class CompetingPhases:
     @classmethod
     def of_source(cls, source: str) -> CompetingPhases:
         """The bundled labels of a source, `oqmd` or `mp` (the lowest polymorph of each composition).
+
+        Failed calculations (`OUTLIER_ENERGY`) are left out: one would pull down the hull of its whole system.
 
         Raises:
             OptionError: an unknown source.
@@ -238,7 +243,8 @@ class _System:
 @lru_cache(maxsize=len(SOURCES))
 def _of_source(source: str) -> CompetingPhases:
     dataset = load_dataset("hybrid")
-    return CompetingPhases(dataset.batch, dataset.frame[SOURCES[source]].to_numpy(np.float64), source)
+    energy = dataset.frame[SOURCES[source]].to_numpy(np.float64)
+    return CompetingPhases(dataset.batch, np.where(np.abs(energy) > OUTLIER_ENERGY, np.nan, energy), source)
 
 
 def _groups(systems: list[Any]) -> list[list[int]]:

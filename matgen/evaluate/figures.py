@@ -122,15 +122,18 @@ def curves(
 def scatter(
     title: str, x: Sequence[float], y: Sequence[float], names: Sequence[str], x_label: str, y_label: str
 ) -> str:
-    """Points, with a line at y = 0; the first ones get their names."""
+    """Points, with a line at y = 0; the first ones get their names. The highest hundredth may lie outside."""
 
     def draw(axes: Axes) -> None:
         n = len(names)
         axes.axhline(0.0, color=_MUTED, linewidth=0.8)
         axes.plot(x[n:], y[n:], linestyle="", marker=_MARKERS[0], markersize=2.2, alpha=0.6, color=SERIES[0])
         axes.plot(x[:n], y[:n], linestyle="", marker=_MARKERS[1], markersize=5, color=SERIES[1])
+        ascending = sorted(y)
+        low, high = min(ascending[0], 0.0), max(ascending[int(0.99 * (len(y) - 1))], *y[:n], 0.0)
+        low, high = low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3
+        axes.set_ylim(low, high)
         # Names in order of height, none over another.
-        low, high = axes.get_ylim()
         place = low
         for i in sorted(range(n), key=lambda i: y[i]):
             place = max(place + (high - low) / 22, y[i])

@@ -59,7 +59,9 @@ class SelectionCalibration:
     def probability_below(self, distance: np.ndarray, spread: np.ndarray, limit: float) -> np.ndarray:
         """The probability that the true distance is at most `limit`, float64 `(n,)`."""
         wanted = (limit - distance) / spread
-        return (self.scores[group_of(distance)] <= wanted[:, None]).mean(axis=1)
+        below = (self.scores[group_of(distance)] <= wanted[:, None]).sum(axis=1)
+        # What never happened among so many may yet happen.
+        return (below + 0.5) / (self.scores.shape[1] + 1)
 
     def intervals(self, distance: np.ndarray, spread: np.ndarray, confidence: float) -> np.ndarray:
         """Bounds that hold the true distance with a given probability, as much left out on either side, `(n, 2)`."""

@@ -18,6 +18,7 @@ from matgen.datasets import load_dataset
 from matgen.datasets.splits import split_batch
 from matgen.datasets.tables import read_formula_table
 from matgen.errors import DataError, OptionError, unknown_name
+from matgen.hull import OUTLIER_ENERGY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +36,6 @@ PROPERTIES = {
 UNITS = {"formation_energy": "eV/atom", "band_gap": "eV"}
 LOWEST = {"band_gap": 0.0}
 """What a property cannot be below."""
-OUTLIER_ENERGY = 5.0
-"""Formation energies beyond this many eV/atom in OQMD are failed calculations (one is -198.7), 86 of 341,700."""
 _FEWEST = 20
 """Rows with a target that a predictor needs."""
 

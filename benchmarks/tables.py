@@ -148,7 +148,10 @@ def main_job(content: dict[str, Any]) -> list[str]:
     rows = [
         ("`matgen --help`", f"{content['help_seconds']:.2f} s"),
         ("`matgen discover`, all of it", f"{content['discover_seconds']:.0f} s"),
-        ("of which drawing, judging", " / ".join(f"{stages[s]:.0f} s" for s in ("sample", "evaluate"))),
+        (
+            "of which drawing, predicting, judging",
+            " / ".join(f"{stages[s]:.0f} s" for s in ("sample", "predict", "evaluate")),
+        ),
         ("charge neutral (best random baseline)", _beside(metrics, "charge_neutral")),
         ("electronegativity balanced (best random baseline)", _beside(metrics, "electronegativity_balanced")),
         ("balanced, of compositions not all metal", percent(metrics["groups"]["ionic"]["electronegativity_balanced"])),

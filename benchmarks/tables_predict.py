@@ -60,6 +60,19 @@ def predictors(content: dict[str, Any]) -> list[str]:
         lines.append(
             f"| {title} | {_title(name, first)} | {size} | {minutes:.1f} | {ours} | {base} | {PUBLISHED[task]} |"
         )
+    told = {
+        row["task"]: row["compositions_in_training"] for row in content["rows"].values() if row["task"] != "critexam_ed"
+    }
+    repeated = ", ".join(f"`{task}` {percent(share)}" for task, share in told.items())
+    lines += [
+        "",
+        f"Test rows whose composition is in the training part too (another structure or measurement): {repeated}.",
+    ]
+    if content["oqmd"]:
+        history = content["oqmd"]["training"][0]["history"]
+        points = [history[i] for i in range(3, len(history), 4)]
+        curve = ", ".join(f"{seconds / 60:.0f} minutes {error:.4f}" for seconds, _, error in points)
+        lines.append(f"Validation error of the first member of `oqmd` over its training: {curve} eV/atom.")
     return lines
 
 

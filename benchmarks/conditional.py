@@ -45,7 +45,7 @@ def inside(values: dict[str, np.ndarray], ranges: dict[str, tuple[float, float]]
     """Which rows lie in all ranges; predicted gaps are never exactly 0."""
     keep = np.ones(len(next(iter(values.values()))), dtype=bool)
     for name, (low, high) in ranges.items():
-        keep &= (values[name] >= low) & (values[name] <= max(high, METAL))
+        keep &= (values[name] >= low) & (values[name] <= (METAL if low == high == 0 else high))
     return keep
 
 

@@ -242,7 +242,7 @@ def _fit_network(task: _Task, member: int, progress: Progress | None) -> tuple[M
     if result.interrupted:
         return None
     state = result.state
-    return TorchMember(network).rounded(), {
+    return TorchMember(network.cpu()).rounded(), {
         "steps": state.step,
         "seconds": state.seconds,
         "precision": state.precision,

@@ -91,12 +91,13 @@ def network_outputs(network: Any, batch: CompositionBatch) -> tuple[np.ndarray, 
     rows = np.argsort(lengths, kind="stable")
     mean, log_scale = (np.zeros(len(batch), dtype=np.float32) for _ in range(2))
     network.eval()
+    device = next(network.parameters()).device
     with torch.inference_mode():
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
             width = int(lengths[block[-1]])
-            found = network(*(_for_network(torch.from_numpy(array[block, :width])) for array in arrays))
-            mean[block], log_scale[block] = (part.float().numpy() for part in found)
+            found = network(*(_for_network(torch.from_numpy(array[block, :width])).to(device) for array in arrays))
+            mean[block], log_scale[block] = (part.float().cpu().numpy() for part in found)
     return mean, log_scale
 
 

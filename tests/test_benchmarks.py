@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.model_selection import KFold
 
+from benchmarks import conditional, predictors, uncertainty
 from benchmarks.as_released import WORDS, blocks
 from benchmarks.published import Row, ceiling, found_among, same
 from benchmarks.substitution import chance, ranks, recall
@@ -184,3 +187,42 @@ def test_work_of_a_training_step_is_that_of_the_products() -> None:
     model = build_model("gpt2", "tiny", "counted", seed=0)
     products = [p for n, p in model.named_parameters() if p.dim() == 2 and "wpe" not in n]
     assert work["all_tokens"] == pytest.approx(3 * 6 * sum(p.numel() for p in products) / 1e9)
+
+
+def test_folds_are_matbenchs_and_no_composition_both_learns_and_validates(monkeypatch) -> None:
+    frame = pd.DataFrame({"formula": load_dataset("hybrid-pure").frame["formula"][:300].astype(str)})
+    frame["target"] = np.random.default_rng(0).normal(size=300)
+    frame = pd.concat([frame, frame.head(20)], ignore_index=True)  # two values of one composition
+    monkeypatch.setattr(predictors, "load_task", lambda name: frame)
+    tested = []
+    for fold, (_, test) in enumerate(KFold(5, shuffle=True, random_state=18012019).split(frame)):
+        data = predictors.data_of("mp_gap", fold)
+        assert np.flatnonzero(data.part == "test").tolist() == test.tolist()
+        assert data.lowest == 0
+        tested += test.tolist()
+        learned, validated = (set(map(bytes, data.of(part)[0].keys())) for part in ("train", "valid"))
+        assert not learned & validated
+        assert 0.04 < (data.part == "valid").mean() < 0.15
+    assert sorted(tested) == list(range(320))
+    frame["target"] = (frame["target"] > 0).astype(float)
+    assert predictors.data_of("expt_is_metal", 0).task == "classification"
+
+
+def test_reliability_and_bands() -> None:
+    rng = np.random.default_rng(0)
+    said = rng.random(20_000)
+    found = uncertainty.reliability(said, rng.random(20_000) < said)
+    assert all(abs(a - b) < 0.04 for a, b, _ in found["said_and_happened"])
+    assert sum(n for *_, n in found["said_and_happened"]) == 20_000
+    assert found["brier"] == pytest.approx(1 / 6, abs=0.01)
+    assert found["brier_of_the_mean"] == pytest.approx(1 / 4, abs=0.01)
+    low, high = uncertainty.band(0.95, 10_000)
+    assert (low, high) == pytest.approx((0.9457, 0.9543), abs=1e-4)
+
+
+def test_what_lies_in_a_range() -> None:
+    values = {"band_gap": np.array([0.0, 0.05, 2.5, 7.0]), "formation_energy": np.array([-3.0, -1.0, -3.0, -3.0])}
+    assert conditional.inside(values, {"band_gap": (0.0, 0.0)}).tolist() == [True, True, False, False]
+    both = {"band_gap": (2.0, 3.0), "formation_energy": (-np.inf, -2.0)}
+    assert conditional.inside(values, both).tolist() == [False, False, True, False]
+    assert conditional.inside(values, {}).all()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from matgen.datasets.where import parse_where, where_mask
+from matgen.datasets.where import Condition, parse_where, where_mask
 from matgen.errors import OptionError
 from matgen.hull import SOURCES, CompetingPhases
 from matgen.predict.locate import bundled_predictors
@@ -38,7 +38,10 @@ class Screen:
 
     def __init__(self, text: str, predictors: Sequence[Path] = (), source: str | None = None) -> None:
         self.text = text
-        columns = [condition.column for condition in parse_where(text)]
+        conditions = parse_where(text)
+        columns = [condition.column for condition in conditions]
+        self._of_hull = _text(one for one in conditions if one.column.startswith(_OF_HULL))
+        self._others = _text(one for one in conditions if not one.column.startswith(_OF_HULL))
         named = {one.name: one for one in map(Predictor.load, predictors)}
         bundled = bundled_predictors()
         self.predictors: dict[str, Predictor] = {}
@@ -57,7 +60,7 @@ class Screen:
         if not self.predictors:
             raise OptionError(f"screen {text!r}: name a predicted property, as band_gap > 1.98")
         self.phases: CompetingPhases | None = None
-        if any(column.startswith(_OF_HULL) for column in columns):
+        if self._of_hull:
             self.phases = CompetingPhases.of_source(self.predictors[_ENERGY].metadata["source"])
 
     def _property(self, column: str, known: Sequence[str]) -> str:
@@ -74,20 +77,29 @@ class Screen:
         """Which compositions to keep, bool `(n,)`."""
         if not len(batch):
             return np.zeros(0, dtype=bool)
-        return where_mask(self.columns(batch), self.text)
+        predicted = self.predicted(batch)
+        keep = where_mask(predicted, self._others) if self._others else np.ones(len(batch), dtype=bool)
+        rows = np.flatnonzero(keep)
+        if self.phases is not None and len(rows):  # the slow part, for what is left
+            energy = predicted.iloc[rows].reset_index(drop=True)
+            found = stability(batch[rows], energy, self.predictors[_ENERGY], self.phases)
+            keep[rows] = where_mask(found, self._of_hull)
+        return keep
 
-    def columns(self, batch: CompositionBatch) -> pd.DataFrame:
-        """What is predicted; `in_domain` where every predictor has it so."""
+    def predicted(self, batch: CompositionBatch) -> pd.DataFrame:
+        """What is predicted, distances to the hull apart; `in_domain` where every predictor has it so."""
         parts, inside = [], np.ones(len(batch), dtype=bool)
-        for name, predictor in self.predictors.items():
+        for predictor in self.predictors.values():
             found = predictor.predict(batch)
             inside &= found.pop("in_domain").to_numpy()
             parts.append(found)
-            if name == _ENERGY and self.phases is not None:
-                parts.append(stability(batch, found, predictor, self.phases))
         return pd.concat(parts, axis=1).assign(in_domain=inside)
 
     def describe(self) -> str:
         """The condition and what it was judged by."""
         by = ", ".join(f"{one.name} of {one.metadata['source']}" for one in self.predictors.values())
         return f"{self.text} (predicted: {by})"
+
+
+def _text(conditions: Iterable[Condition]) -> str:
+    return " and ".join(f"{one.column} {one.operator} {one.number!r}" for one in conditions)

@@ -20,6 +20,7 @@ def test_the_wheel_holds_code_data_and_checkpoint(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     assert "matgen/data/hybrid.parquet" in names
     assert any(name.startswith("matgen/data/checkpoints/") and name.endswith("matgen.json") for name in names)
+    assert sum(name.startswith("matgen/data/predictors/") and name.endswith("predictor.json") for name in names) == 4
     assert not any("__pycache__" in name or name.startswith(("tests/", "data/")) for name in names)
     code = (
         "import matgen.datasets as d; from matgen.models.locate import find_checkpoint\n"

@@ -189,6 +189,14 @@ class Conditions:
             weight = alone
         return weight / weight.sum()
 
+    def in_words(self, weight: np.ndarray) -> dict[str, float]:
+        """The combinations `(combinations,)` that are drawn at all, as text, with their probabilities."""
+        found = {}
+        for i in np.flatnonzero(weight):
+            given = [one.in_words(b) for one, b in zip(self.properties, self.bins()[i], strict=True) if b >= 0]
+            found[" ".join(given)] = float(weight[i])
+        return found
+
     def _counted_as(self, given: np.ndarray) -> np.ndarray:
         """Training compositions of each combination, the properties that are not given left out."""
         pattern = int(((~given) << np.arange(len(given))).sum())
@@ -216,7 +224,7 @@ class Conditions:
                     f"cannot read the condition {text!r}: write {name}=2..3, =2.., =..3 or =2.5"
                 ) from None
             trained = f"it was trained on {edges[0]:.4g} to {edges[-1]:.4g}"
-            if low > high:
+            if not low <= high:  # nan is neither
                 raise OptionError(f"condition {text}: {low:g} is more than {high:g} ({trained})")
             if not known[name].shares(low, high).any() or high < edges[0] or low > edges[-1]:
                 raise OptionError(f"condition {text} is outside of what the model knows: {trained}")

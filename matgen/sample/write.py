@@ -293,7 +293,7 @@ class _Run:
     def _identity(self) -> dict[str, Any]:
         """What must be equal for a file to be continued."""
         sampler, request = self.sampler, self.request
-        weights = sampler.checkpoint.folder / "model.safetensors"
+        weights, conditions = sampler.checkpoint.folder / "model.safetensors", sampler.checkpoint.conditions
         return {
             "model": sampler.checkpoint.folder.name,
             "model_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
@@ -308,6 +308,7 @@ class _Run:
             **dataclasses.asdict(request.decoding),
             "prompt": request.prompt,
             "conditions": list(request.conditions),
+            "told": {} if self.told is None or conditions is None else conditions.in_words(self.told),
             "screen": request.screen,
             "trace": request.trace,
             "constraints": None if request.constraints is None else request.constraints.describe(),

@@ -91,6 +91,7 @@ def test_requests_are_weighed_as_in_training() -> None:
     metal = conditions.requested(["gap=0"])
     assert metal.sum() == pytest.approx(1)
     assert {tuple(row) for row in bins[metal > 0]} == {(0, -1)}
+    assert conditions.in_words(metal) == {"gap=0": 1.0}
     ranged = conditions.requested(["gap=0.5..", "energy=-2"])
     place = conditions.properties[0].bin_of(np.array([2.0]))[0]
     assert bins[ranged.argmax()][0] == place  # the only training compound of both
@@ -113,6 +114,7 @@ def test_requests_are_weighed_as_in_training() -> None:
         (["gap=9..10"], "outside of what the model knows: it was trained on 0 to 3"),
         (["gap=-1"], "outside of what the model knows"),
         (["gap=1", "gap=2"], "gap is named twice"),
+        (["gap=nan"], "nan is more than nan"),
     ],
 )
 def test_bad_requests(texts: list[str], message: str) -> None:

@@ -14,10 +14,14 @@ RUNS = Path("runs")
 """Where `matgen train` puts its runs, and where the newest one is looked for."""
 
 
+DEFAULT_CHECKPOINT = "hybrid-pure-gptj-small"
+"""The bundled checkpoint that is taken where none is named."""
+
+
 def bundled_checkpoints() -> dict[str, Path]:
     """Names and folders of the checkpoints that come with matgen, the default one first."""
-    folder = data_folder() / "checkpoints"
-    return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{METADATA}"))}
+    folders = [path.parent for path in (data_folder() / "checkpoints").glob(f"*/{METADATA}")]
+    return {one.name: one for one in sorted(folders, key=lambda one: (one.name != DEFAULT_CHECKPOINT, one.name))}
 
 
 def find_checkpoint(name: str | None) -> Path:

@@ -167,8 +167,19 @@ def fit_predictor(
             return None
         members.append(fitted[0])
         trained.append(fitted[1])
+    metadata = _metadata(data, plan, center, scale) | {"training": trained, "parameters": members[0].parameters}
+    predictor = Predictor(members, metadata, Calibration(np.zeros(0)), out)
+    calibrate(predictor, data)
+    metadata["metrics"] = measured(predictor, *data.of("test"))
+    predictor.save(out, predictor_card(metadata))
+    return predictor
+
+
+def _metadata(data: PropertyData, plan: FitPlan, center: float, scale: float) -> dict[str, Any]:
+    """What is to be known of a predictor besides how its training went."""
+    train, target = data.of("train")
     elements, counted = np.unique(train.elements[train.elements > 0], return_counts=True)
-    metadata: dict[str, Any] = {
+    return {
         "kind": plan.kind,
         "property": data.name,
         "task": data.task,
@@ -183,14 +194,7 @@ def fit_predictor(
         "left_out": dict(data.left_out),
         "init": plan.init,
         "settings": dataclasses.asdict(plan.settings) | {"trackers": []},
-        "training": trained,
-        "parameters": members[0].parameters,
     }
-    predictor = Predictor(members, metadata, Calibration(np.zeros(0)), out)
-    calibrate(predictor, data)
-    metadata["metrics"] = measured(predictor, *data.of("test"))
-    predictor.save(out, predictor_card(metadata))
-    return predictor
 
 
 def calibrate(predictor: Predictor, data: PropertyData) -> None:

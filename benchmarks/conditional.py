@@ -1,9 +1,9 @@
 """Do conditional models write what they are told to? By predictors, and by the labels of held-out formulas found.
 
 matgen train --model gptj --preset tiny --dataset mp-pure --condition band_gap formation_energy --dropout 0.1 \\
-    --max-minutes 8 --out runs/conditional
+    --optimizer muon --max-minutes 8 --out runs/conditional
 matgen train --model gptj --preset tiny --dataset mp-pure --where "band_gap > 1.98" --dropout 0.1 \\
-    --max-minutes 4 --out runs/tailored
+    --optimizer muon --max-minutes 4 --out runs/tailored
 python -m benchmarks.conditional --model runs/conditional --tailored runs/tailored
 """
 

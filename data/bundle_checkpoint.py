@@ -3,10 +3,11 @@
 The bundled checkpoints were made by (half an hour and eight minutes of one core, resumable by `--resume`)::
 
     matgen train --model gptj --dataset hybrid-pure --preset small --notation counted --dropout 0.2 \\
-        --weight-decay 0.1 --optimizer adamw --epochs 26 --evaluations 13 --seed 0 --out runs/bundled
+        --weight-decay 0.1 --epochs 26 --evaluations 13 --seed 0 --out runs/bundled
     python data/bundle_checkpoint.py runs/bundled hybrid-pure-gptj-small
 
-    matgen train --model gptj --dataset hybrid-mix --preset tiny --dropout 0.05 --max-minutes 8 --seed 0 --out runs/mix
+    matgen train --model gptj --dataset hybrid-mix --preset tiny --dropout 0.05 --optimizer muon \\
+        --max-minutes 8 --seed 0 --out runs/mix
     python data/bundle_checkpoint.py runs/mix hybrid-mix-gptj-tiny
 
     python -m benchmarks.bundled

@@ -45,7 +45,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("--shard", action="store_true", help="share the model out over the processes (FSDP)")
     parser.add_argument("--learning-rate", type=float, help="peak (default: the preset's, 3e-3 for tiny)")
     parser.add_argument("--weight-decay", type=float, help="of AdamW, on matrices (default: 0.05)")
-    parser.add_argument("--optimizer", help="adamw or muon (default: muon for gpt ... gptj, else adamw)")
+    parser.add_argument("--optimizer", help="adamw, or muon for short budgets (default: adamw)")
     parser.add_argument("--dropout", type=float, metavar="P", help="share left out in training (default: the preset's)")
     parser.add_argument("--precision", help="auto (times both), bf16 or fp32 (default: auto)")
     parser.add_argument("--evaluations", type=int, help="validations over the run (default: 20)")

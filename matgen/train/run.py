@@ -23,7 +23,6 @@ from matgen.models.conditions import forget, tell
 from matgen.models.locate import find_checkpoint
 from matgen.models.presets import find_preset
 from matgen.models.registry import MAX_POSITIONS, Shape, architecture, build_model
-from matgen.optimizers import BEST_OPTIMIZER
 from matgen.processes import Processes
 from matgen.tokenizer import DEFAULT_NOTATION, encode, sequence_lengths, vocabulary
 from matgen.train.card import model_card
@@ -89,9 +88,7 @@ def default_settings(preset: str, model: str = "gptj", *, transfer: bool = False
         OptionError: unknown architecture or preset.
         DataError: the preset is a file that is missing or damaged.
     """
-    causal = architecture(model).objective == "causal"
-    optimizer = BEST_OPTIMIZER if causal and not changes.get("shard") else "adamw"
-    base = FitSettings(**{"optimizer": optimizer} | find_preset(preset, model).settings)
+    base = FitSettings(**find_preset(preset, model).settings)
     if transfer:
         base = dataclasses.replace(
             base, learning_rate=base.learning_rate * LOWER_RATE, epochs=base.epochs * FEWER_EPOCHS

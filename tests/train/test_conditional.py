@@ -36,7 +36,19 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("conditional") / "run"
-    command = ["train", "--model", "gpt2", "--dataset", str(table), "--condition", "size", "--epochs", "30"]
+    command = [
+        "train",
+        "--model",
+        "gpt2",
+        "--dataset",
+        str(table),
+        "--condition",
+        "size",
+        "--epochs",
+        "30",
+        "--optimizer",
+        "muon",
+    ]
     assert main([*command, "--batch-size", "32", "--quiet", "--out", str(out)]) == 0
     return out
 

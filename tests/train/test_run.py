@@ -170,7 +170,7 @@ def test_a_model_shared_out_over_processes_learns_as_one_held_whole(
 ) -> None:
     options = ["--epochs", "2", "--batch-size", "33", "--precision", "fp32", "--evaluations", "4", "--quiet"]
     fixed = ["train", "--model", key, "--dataset", str(small_table), "--preset", "tiny", "--accumulate", "2", *options]
-    fixed += ["--dropout", "0", "--optimizer", "adamw"]
+    fixed += ["--dropout", "0"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_PORT": "29643"}
     together = [*TWO_PROCESSES, "-m", "matgen"]
     if key == "blmm":  # each process has its own noise: two must be compared with two

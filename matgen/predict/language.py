@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from matgen.composition import CompositionBatch
 from matgen.errors import OptionError
 from matgen.models.checkpoint import Checkpoint
 from matgen.models.registry import MAX_POSITIONS
-from matgen.tokenizer import PAD, encode
+from matgen.tokenizer import PAD, encode, sequence_lengths
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from matgen.composition import CompositionBatch
 
 
 class LanguageNetwork(nn.Module):
@@ -49,10 +48,9 @@ class LanguageNetwork(nn.Module):
     def inputs(self, batch: CompositionBatch) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         """Token ids int16 `(n, k)`, and of how many columns each row needs.
 
-        Raises:
-            OptionError: a composition is longer than the model.
+        What is longer than the model (`Eu183Ta1500O3200`) is read with its counts halved until it fits.
         """
-        ids, lengths = encode(batch, self.notation, max_tokens=MAX_POSITIONS - 2)
+        ids, lengths = encode(_shortened(batch, self.notation), self.notation, max_tokens=MAX_POSITIONS - 2)
         return (ids,), lengths
 
     def description(self) -> dict[str, Any]:
@@ -76,3 +74,12 @@ class LanguageNetwork(nn.Module):
         last = present.sum(1) - 1
         said = self.head(hidden[torch.arange(len(ids), device=ids.device), last]).float()
         return said[:, 0], said[:, 1].clamp(-8.0, 4.0)
+
+
+def _shortened(batch: CompositionBatch, notation: str) -> CompositionBatch:
+    """The batch, its longest compositions with smaller counts (at least 1 of each element)."""
+    while (long := sequence_lengths(batch, notation) > MAX_POSITIONS - 2).any():
+        halved = np.where(batch.elements > 0, np.maximum(batch.counts // 2, 1), 0)
+        counts = np.where(long[:, None], halved, batch.counts)
+        batch = CompositionBatch.from_arrays(batch.elements.astype(np.int64), counts.astype(np.int64))
+    return batch

@@ -14,8 +14,11 @@ from matgen.cli import main
 from matgen.composition import CompositionBatch
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError
 from matgen.fitting import FitSettings
-from matgen.predict import FitPlan, Predictor, PropertyData, fit_predictor, table_property, trees
+from matgen.models.checkpoint import load_checkpoint
+from matgen.models.locate import find_checkpoint
+from matgen.predict import FitPlan, Predictor, PropertyData, fit_predictor, language, table_property, trees
 from matgen.predict.fit import default_fit_settings
+from matgen.tokenizer import decode
 from tests.quick_predictor import QUICK
 
 LANGUAGE = FitPlan(
@@ -116,6 +119,18 @@ def test_small_batches_of_errors_give_one_scale(energies_csv: Path) -> None:
     assert len(set(log_scale.tolist())) == 1
     again = trees.fit_trees((batch, target), (batch[:50], target[:50]), classify=False, seed=0, rounds=20)
     assert (again.outputs(batch)[0] == member.outputs(batch)[0]).all()
+
+
+def test_long_compositions_are_read_with_smaller_counts(tmp_path: Path, energies_csv: Path) -> None:
+    names = ["NaCl", "Eu183Ta1500O3200", "Eu11Ta94O200"]
+    network = language.LanguageNetwork.of(load_checkpoint(find_checkpoint(None)))
+    (ids,), lengths = network.inputs(CompositionBatch.from_formulas(names))
+    assert lengths.max() <= 128
+    assert lengths[0] == 4
+    found = decode(ids[1:2], network.notation).batch
+    assert found.chemical_systems() == ["Eu-O-Ta"]
+    share = found.counts[0] / found.counts[0].sum()
+    assert sorted(share[share > 0]) == pytest.approx(sorted(np.array([183, 1500, 3200]) / 4883), abs=0.01)
 
 
 def test_without_lightgbm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 PUBLISHED = {
@@ -51,12 +52,16 @@ def predictors(content: dict[str, Any]) -> list[str]:
         first, task = rows[0], rows[0]["task"]
         ours = f"{_error(rows):.4f} {UNITS.get(task, 'eV/atom')}"
         if len(rows) > 1:
-            ours += f" ± {_spread(rows):.4f}"
+            ours += f" ± {statistics.stdev(_errors(rows)):.4f}"
         whole = 1 if task in ("oqmd", "critexam_ed") else 5
         title = f"`{task}`" + ("" if len(rows) == whole else f", {len(rows)} of {whole} folds")
         minutes = sum(row["seconds"] for row in rows) / len(rows) / 60
         took = "< 0.1" if minutes < 0.05 else f"{minutes:.1f}"
-        base = "0.5" if task == "expt_is_metal" else f"{_mean(rows, 'mae_of_the_median'):.3f}"
+        base = (
+            "0.5"
+            if task == "expt_is_metal"
+            else f"{statistics.mean(row['metrics']['mae_of_the_median'] for row in rows):.3f}"
+        )
         size = f"{first['parameters'] / 1e6:.2f} M" if first["kind"] != "trees" else f"{first['parameters']:,} leaves"
         lines.append(f"| {title} | {_title(name, first)} | {size} | {took} | {ours} | {base} | {PUBLISHED[task]} |")
     told = {
@@ -106,17 +111,12 @@ def _title(name: str, row: dict[str, Any]) -> str:
 
 
 def _error(rows: list[dict[str, Any]]) -> float:
-    return _mean(rows, "roc_auc" if rows[0]["task"] == "expt_is_metal" else "mae")
+    return statistics.mean(_errors(rows))
 
 
-def _mean(rows: list[dict[str, Any]], name: str) -> float:
-    return sum(row["metrics"][name] for row in rows) / len(rows)
-
-
-def _spread(rows: list[dict[str, Any]]) -> float:
-    values = [row["metrics"]["roc_auc" if row["task"] == "expt_is_metal" else "mae"] for row in rows]
-    mean = sum(values) / len(values)
-    return (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
+def _errors(rows: list[dict[str, Any]]) -> list[float]:
+    """Of each fold what its task is judged by."""
+    return [row["metrics"]["roc_auc" if row["task"] == "expt_is_metal" else "mae"] for row in rows]
 
 
 def coverage(content: dict[str, Any]) -> list[str]:

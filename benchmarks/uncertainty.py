@@ -30,7 +30,7 @@ from benchmarks.record import RESULTS, write_result
 from matgen.chemistry import ATOMIC_NUMBER
 from matgen.composition import CompositionBatch, parse_formulas
 from matgen.files import read_json
-from matgen.hull import SOURCES, CompetingPhases
+from matgen.hull import OUTLIER_ENERGY, SOURCES, CompetingPhases
 from matgen.predict import FitPlan, NetworkSize, Predictor, PropertyData, bundled_property, fit_predictor, measured
 from matgen.predict.fit import default_fit_settings
 from matgen.predict.locate import bundled_predictors
@@ -182,7 +182,7 @@ def _looked_up(asked: CompositionBatch, known: CompositionBatch, value: np.ndarr
 def left_out(what: str, minutes: float, work: Path) -> dict[str, Any]:
     """A predictor that has never seen an element (or held-out chemical systems), and what it says of them."""
     data = bundled_property("formation_energy", "oqmd", "split_chemsys" if what == "systems" else "official")
-    usual = np.abs(data.target) <= 5
+    usual = np.abs(data.target) <= OUTLIER_ENERGY
     if what == "systems":
         strange = (data.part == "test") & usual
     else:
@@ -262,7 +262,7 @@ def main() -> None:
         oqmd = opened[f"formation_energy-{next(iter(SOURCES))}"]
         content["speed"] = speed(oqmd, 100_000)
         batch, truth = bundled_property("formation_energy", "oqmd").of("test")
-        usual = np.flatnonzero(np.abs(truth) <= 5)
+        usual = np.flatnonzero(np.abs(truth) <= OUTLIER_ENERGY)
         content["stability"] = of_stability(oqmd, batch[usual], truth[usual], options.most)
         plot(content)
     write_result(NAME, content)

@@ -39,12 +39,12 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.files import next_free
     from matgen.hull import CompetingPhases
     from matgen.predict import Predictor
-    from matgen.predict.locate import find_predictor
+    from matgen.predict.locate import bundled_name, find_predictor
     from matgen.predict.table import predict_file
 
     if arguments.model and (arguments.property or arguments.source):
         raise OptionError("--model says what is predicted: leave out --property and --source")
-    folder = find_predictor(arguments.model or _bundled_name(arguments.property, arguments.source))
+    folder = find_predictor(arguments.model or bundled_name(arguments.property or "formation_energy", arguments.source))
     predictor = Predictor.load(folder)
     phases = None
     if arguments.entries:
@@ -70,13 +70,3 @@ def run(arguments: argparse.Namespace) -> None:
     if "on_or_below_hull" in summary:
         stable = f"; {summary['on_or_below_hull']:,} on or below the hull of {summary['hull']}"
     say(arguments, f"{summary['formulas']:,} formulas{stable}{beyond}{bad}")
-
-
-def _bundled_name(name: str | None, source: str | None) -> str:
-    """The bundled predictor of a property and a source; without one, whichever source is bundled."""
-    from matgen.hull import SOURCES
-    from matgen.predict.locate import bundled_predictors
-
-    name = name or "formation_energy"
-    names = [f"{name}-{one}" for one in ([source] if source else SOURCES)]
-    return next((one for one in names if one in bundled_predictors()), names[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,8 +65,15 @@ def where_mask(frame: pd.DataFrame, text: str, aliases: Mapping[str, str] | None
     Raises:
         OptionError: bad grammar, no such column (the numeric ones are listed), or a column that holds no numbers.
     """
+    return conditions_mask(frame, parse_where(text), aliases)
+
+
+def conditions_mask(
+    frame: pd.DataFrame, conditions: Iterable[Condition], aliases: Mapping[str, str] | None = None
+) -> np.ndarray:
+    """`where_mask` of comparisons that were read already; all rows where there is none."""
     mask = np.ones(len(frame), dtype=bool)
-    for condition in parse_where(text):
+    for condition in conditions:
         # The number is rounded to the column's own precision: a float32 of 1.98 is not greater than 1.98.
         values = numeric_column(frame, condition.column, aliases)
         mask &= _OPERATORS[condition.operator](values, condition.number) & ~np.isnan(values)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matgen.datasets import data_folder
 from matgen.errors import CheckpointError
+from matgen.hull import SOURCES
 from matgen.predict.predictor import METADATA
 
 
@@ -13,6 +14,13 @@ def bundled_predictors() -> dict[str, Path]:
     """Names (`formation_energy-oqmd`) and folders of the predictors that come with matgen."""
     folder = data_folder() / "predictors"
     return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{METADATA}"))}
+
+
+def bundled_name(name: str, source: str | None = None) -> str:
+    """The bundled predictor of a property and a source; without a source, of whichever is bundled, OQMD's first."""
+    bundled = bundled_predictors()
+    names = [f"{name}-{one}" for one in ([source] if source else SOURCES)]
+    return next((one for one in names if one in bundled), names[0])
 
 
 def find_predictor(name: str) -> Path:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from matgen.datasets.where import Condition, parse_where, where_mask
+from matgen.datasets.where import conditions_mask, parse_where
 from matgen.errors import OptionError
-from matgen.hull import SOURCES, CompetingPhases
-from matgen.predict.locate import bundled_predictors
+from matgen.hull import CompetingPhases
+from matgen.predict.locate import bundled_name, bundled_predictors
 from matgen.predict.predictor import Predictor
 from matgen.predict.stability import stability
 
@@ -40,8 +40,8 @@ class Screen:
         self.text = text
         conditions = parse_where(text)
         columns = [condition.column for condition in conditions]
-        self._of_hull = _text(one for one in conditions if one.column.startswith(_OF_HULL))
-        self._others = _text(one for one in conditions if not one.column.startswith(_OF_HULL))
+        self._of_hull = [one for one in conditions if one.column.startswith(_OF_HULL)]
+        self._others = [one for one in conditions if not one.column.startswith(_OF_HULL)]
         named = {one.name: one for one in map(Predictor.load, predictors)}
         bundled = bundled_predictors()
         self.predictors: dict[str, Predictor] = {}
@@ -50,10 +50,8 @@ class Screen:
                 continue
             name = self._property(column, [*named, *(one.rpartition("-")[0] for one in bundled)])
             if name not in self.predictors:
-                wanted = [f"{name}-{one}" for one in ([source] if source else SOURCES)]
-                found = named.get(name) or next(
-                    (Predictor.load(bundled[one]) for one in wanted if one in bundled), None
-                )
+                wanted = bundled_name(name, source)
+                found = named.get(name) or (Predictor.load(bundled[wanted]) if wanted in bundled else None)
                 if found is None:
                     raise OptionError(f"no predictor of {name} of {source} is bundled: name a folder by --predictor")
                 self.predictors[name] = found
@@ -78,12 +76,12 @@ class Screen:
         if not len(batch):
             return np.zeros(0, dtype=bool)
         predicted = self.predicted(batch)
-        keep = where_mask(predicted, self._others) if self._others else np.ones(len(batch), dtype=bool)
+        keep = conditions_mask(predicted, self._others)
         rows = np.flatnonzero(keep)
         if self.phases is not None and len(rows):  # the slow part, for what is left
             energy = predicted.iloc[rows].reset_index(drop=True)
             found = stability(batch[rows], energy, self.predictors[_ENERGY], self.phases)
-            keep[rows] = where_mask(found, self._of_hull)
+            keep[rows] = conditions_mask(found, self._of_hull)
         return keep
 
     def predicted(self, batch: CompositionBatch) -> pd.DataFrame:
@@ -99,7 +97,3 @@ class Screen:
         """The condition and what it was judged by."""
         by = ", ".join(f"{one.name} of {one.metadata['source']}" for one in self.predictors.values())
         return f"{self.text} (predicted: {by})"
-
-
-def _text(conditions: Iterable[Condition]) -> str:
-    return " and ".join(f"{one.column} {one.operator} {one.number!r}" for one in conditions)

@@ -163,11 +163,11 @@ def train_model(
         return validation_figure(tables[name], objective, extra)
 
     model, remarks = _first_model(plan, _elements(parts["train"]))
-    if conditions is not None and not hasattr(model, "start_tokens"):
-        forget(model)
     if remarks and warn:
         warn(remarks)
     if conditions is not None:
+        if not hasattr(model, "start_tokens"):
+            forget(model)
         tell(model, conditions)
     learner = objective.wrap(model)
     fitter = Fitter(learner, tables["train"], objective.train, figure("valid"), out, plan.settings, progress)

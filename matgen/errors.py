@@ -22,6 +22,10 @@ class CheckpointError(MatgenError):
     """A checkpoint that is missing, truncated, foreign or made with other settings."""
 
 
+class StructureError(MatgenError):
+    """A composition without a structure, or a structure that no potential or DFT code can start from."""
+
+
 class OptionError(MatgenError):
     """An option whose value makes no sense, or options that contradict each other."""
 

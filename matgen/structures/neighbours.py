@@ -1,0 +1,118 @@
+"""Graphs of atoms, bonds and angles for many crystals at once, in the layout that CHGNet computes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class AtomGraph:
+    """Bonds and angles of a batch of crystals: `A` atoms, `E` directed bonds, `U = E / 2` bonds, `T` angles.
+
+    Attributes:
+        numbers: Atomic numbers, `(A,)`.
+        owner: Which crystal an atom belongs to, `(A,)`.
+        centre: The atom a directed bond starts from, `(E,)`, ascending.
+        neighbour: The atom it ends at, `(E,)`.
+        shift: Cell vectors that lead from the neighbour to its image, `(E, 3)`.
+        bond: The undirected bond of a directed one, `(E,)`.
+        first: One of the two directed bonds of an undirected one, `(U,)`.
+        angle_atom: The atom at the corner of an angle, `(T,)`.
+        angle_left: The directed bond on one side, `(T,)`.
+        angle_right: The directed bond on the other, `(T,)`; each angle stands twice, once from each side.
+    """
+
+    numbers: IntArray
+    owner: IntArray
+    centre: IntArray
+    neighbour: IntArray
+    shift: NDArray[np.float64]
+    bond: IntArray
+    first: IntArray
+    angle_atom: IntArray
+    angle_left: IntArray
+    angle_right: IntArray
+
+
+def atom_graph(crystals: list[Atoms], bond_cutoff: float, angle_cutoff: float) -> AtomGraph:
+    """The graph of a batch of periodic crystals.
+
+    Args:
+        crystals: ASE's atoms, periodic in three directions.
+        bond_cutoff: Longest bond, angstrom.
+        angle_cutoff: Longest bond that forms angles, angstrom.
+    """
+    from pymatgen.optimization.neighbors import find_points_in_spheres
+
+    parts: list[list[NDArray[np.generic]]] = [[] for _ in range(10)]
+    atoms_before = edges_before = bonds_before = 0
+    periodic = np.ones(3, dtype=np.int64)
+    for index, atoms in enumerate(crystals):
+        positions, cell = atoms.get_positions(), np.ascontiguousarray(atoms.cell.array)
+        centre, neighbour, shift, length = find_points_in_spheres(
+            positions, positions, bond_cutoff, periodic, cell, 1e-8, min(bond_cutoff, 5.0)
+        )
+        other = (centre != neighbour) | (length > 1e-8)
+        order = np.flatnonzero(other)[np.argsort(centre[other], kind="stable")]
+        centre, neighbour, shift, length = centre[order], neighbour[order], shift[order], length[order]
+        bond, first = _undirected(centre, neighbour, shift.astype(np.int64))
+        starts = np.searchsorted(centre, np.arange(len(atoms) + 1))
+        corner, left, right = _angles(starts, length, angle_cutoff)
+        made = (atoms.numbers, np.full(len(atoms), index), centre + atoms_before, neighbour + atoms_before, shift,
+                bond + bonds_before, first + edges_before, corner + atoms_before, left + edges_before,
+                right + edges_before)  # fmt: skip
+        for part, array in zip(parts, made, strict=True):
+            part.append(array)
+        atoms_before += len(atoms)
+        edges_before += len(centre)
+        bonds_before += len(first)
+    return AtomGraph(*(np.concatenate(part) for part in parts))  # type: ignore[arg-type]
+
+
+def _undirected(centre: IntArray, neighbour: IntArray, shift: IntArray) -> tuple[IntArray, IntArray]:
+    """The undirected bond `(E,)` of each directed one, and the first directed bond `(U,)` of each undirected one.
+
+    The two directions of a bond are (i, j, s) and (j, i, -s): both are turned to the one whose key is smaller.
+    """
+    forward = np.column_stack([centre, neighbour, shift])
+    backward = np.column_stack([neighbour, centre, -shift])
+    differs = forward != backward
+    at = differs.argmax(axis=1)
+    rows = np.arange(len(forward))
+    key = np.where((forward[rows, at] <= backward[rows, at])[:, None], forward, backward)
+    _, first, bond = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    return bond.reshape(-1), first
+
+
+@numba.njit(cache=True)
+def _angles(starts, length, cutoff):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Ordered pairs of short bonds that start at the same atom."""
+    total = 0
+    for atom in range(len(starts) - 1):
+        short = 0
+        for edge in range(starts[atom], starts[atom + 1]):
+            short += length[edge] < cutoff
+        total += short * (short - 1)
+    corner = np.empty(total, np.int64)
+    left = np.empty(total, np.int64)
+    right = np.empty(total, np.int64)
+    at = 0
+    for atom in range(len(starts) - 1):
+        for one in range(starts[atom], starts[atom + 1]):
+            if length[one] >= cutoff:
+                continue
+            for two in range(starts[atom], starts[atom + 1]):
+                if two != one and length[two] < cutoff:
+                    corner[at], left[at], right[at] = atom, one, two
+                    at += 1
+    return corner, left, right

@@ -1,0 +1,182 @@
+"""Universal interatomic potentials by name: CHGNet in batches, others through their calculators for ASE."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matgen.chemistry import SYMBOLS
+from matgen.errors import MissingDependencyError, unknown_name
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a potential says of one crystal of `n` atoms.
+
+    Attributes:
+        energy: eV of the whole cell.
+        forces: `(n, 3)`, eV/angstrom.
+        stress: `(3, 3)`, eV/angstrom^3, positive under tension as in ASE.
+        magnetic_moments: `(n,)`, Bohr magnetons, absolute values; None where the potential has none.
+    """
+
+    energy: float
+    forces: NDArray[np.float64]
+    stress: NDArray[np.float64]
+    magnetic_moments: NDArray[np.float64] | None
+
+
+class Potential(Protocol):
+    """What relaxation asks of a potential."""
+
+    name: str
+    version: str
+    elements: frozenset[str]
+    energies: str
+
+    def evaluate(self, crystals: list[Atoms]) -> Sequence[Evaluation]:
+        """Energy, forces and stress of each crystal."""
+        ...
+
+
+@dataclass(frozen=True)
+class PotentialKind:
+    """A potential that can be asked for by name.
+
+    Attributes:
+        name: as on the command line.
+        module: what has to be installed, as imported.
+        extra: the extra of matgen that installs it.
+        energies: what its energies are: `mp2020`, total energies as the Materials Project corrects them since 2020, or
+            `pbe`, uncorrected.
+        load: makes it.
+    """
+
+    name: str
+    module: str
+    extra: str
+    energies: str
+    load: Callable[[], Potential]
+
+
+class CalculatorPotential:
+    """Any calculator of ASE, one crystal after the other."""
+
+    def __init__(self, name: str, version: str, energies: str, calculator: Any, elements: frozenset[str]) -> None:
+        self.name, self.version, self.energies, self.elements = name, version, energies, elements
+        self.calculator = calculator
+
+    def evaluate(self, crystals: list[Atoms]) -> list[Evaluation]:
+        """Energy, forces and stress of each crystal."""
+        found = []
+        for atoms in crystals:
+            copy = atoms.copy()
+            copy.calc = self.calculator
+            energy = float(copy.get_potential_energy())
+            forces = np.asarray(copy.get_forces(), dtype=float)
+            found.append(Evaluation(energy, forces, np.asarray(copy.get_stress(voigt=False), dtype=float), None))
+        return found
+
+
+def _chgnet() -> Potential:
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it greets on standard output
+        warnings.simplefilter("ignore")
+        from chgnet.model import CHGNet
+
+        from matgen.structures.chgnet_batch import BatchedCHGNet
+
+        return BatchedCHGNet(CHGNet.load(use_device="cpu", verbose=False))
+
+
+def _through_ase(name: str, package: str, energies: str, make: Callable[[], Any], last: int = 89) -> Potential:
+    from importlib.metadata import version
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        calculator = make()
+    return CalculatorPotential(name, version(package), energies, calculator, known_elements(last))
+
+
+def known_elements(last: int) -> frozenset[str]:
+    """Symbols of the elements up to an atomic number."""
+    return frozenset(str(symbol) for symbol in SYMBOLS[1 : last + 1])
+
+
+def _mace() -> Potential:
+    def make() -> Any:
+        from mace.calculators import mace_mp
+
+        return mace_mp(model="medium-mpa-0", device="cpu", default_dtype="float64")
+
+    return _through_ase("mace", "mace-torch", "mp2020", make)
+
+
+def _sevennet() -> Potential:
+    def make() -> Any:
+        from sevenn.calculator import SevenNetCalculator
+
+        return SevenNetCalculator("7net-0", device="cpu")
+
+    return _through_ase("sevennet", "sevenn", "mp2020", make)
+
+
+def _orb() -> Potential:
+    def make() -> Any:
+        from orb_models.forcefield import pretrained
+        from orb_models.forcefield.calculator import ORBCalculator
+
+        return ORBCalculator(pretrained.orb_v3_conservative_inf_mpa(device="cpu"), device="cpu")
+
+    return _through_ase("orb", "orb-models", "mp2020", make)
+
+
+def _mattersim() -> Potential:
+    def make() -> Any:
+        from mattersim.forcefield import MatterSimCalculator
+
+        return MatterSimCalculator(device="cpu")
+
+    return _through_ase("mattersim", "mattersim", "mp2020", make)
+
+
+POTENTIALS: dict[str, PotentialKind] = {
+    kind.name: kind
+    for kind in (
+        PotentialKind("chgnet", "chgnet", "structures", "mp2020", _chgnet),
+        PotentialKind("mace", "mace", "mace", "mp2020", _mace),
+        PotentialKind("sevennet", "sevenn", "sevennet", "mp2020", _sevennet),
+        PotentialKind("orb", "orb_models", "orb", "mp2020", _orb),
+        PotentialKind("mattersim", "mattersim", "mattersim", "mp2020", _mattersim),
+    )
+}
+"""The potentials by name. All of these learned energies with the Materials Project's corrections of 2020."""
+
+
+def load_potential(name: str) -> Potential:
+    """A potential by name, with its weights.
+
+    Raises:
+        OptionError: the name is unknown.
+        MissingDependencyError: its package is not installed.
+    """
+    if name not in POTENTIALS:
+        raise unknown_name("potential", name, POTENTIALS)
+    kind = POTENTIALS[name]
+    try:
+        importlib.import_module(kind.module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the potential {name} needs {error.name or kind.module}: pip install 'matgen[{kind.extra}]'"
+        ) from error
+    return kind.load()

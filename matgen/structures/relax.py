@@ -1,0 +1,256 @@
+"""Relaxation of atoms and cells by a universal potential: many crystals in lockstep, each by ASE's FIRE.
+
+FIRE, for its steadiness: started from templates, quasi-Newton steps need half the evaluations but end in other minima.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+from ase.filters import FrechetCellFilter
+from ase.optimize import FIRE
+from ase.stress import full_3x3_to_voigt_6_stress
+from numpy.typing import NDArray
+
+from matgen.errors import first_line, require_above_zero
+from matgen.structures.potentials import Evaluation, Potential
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+_ATOMS_AT_ONCE = 64  # atoms evaluated together; larger batches leave the processor's cache and gain nothing
+_CLOSEST = 0.5  # angstrom; nearer atoms overlap whatever they are
+_LARGEST_FORCE = 1e4  # eV/angstrom; beyond it the potential knows nothing
+_VOLUME_RATIO = 4.0  # a cell that grows or shrinks by more has come apart or collapsed
+
+
+@dataclass(frozen=True)
+class RelaxSettings:
+    """How structures are relaxed.
+
+    Attributes:
+        max_force: largest force on an atom, or on a cell vector per atom, of a relaxed structure, eV/angstrom.
+        max_steps: steps at most.
+        cell: whether the cell relaxes too.
+    """
+
+    max_force: float = 0.05
+    max_steps: int = 300
+    cell: bool = True
+
+    def __post_init__(self) -> None:
+        require_above_zero(self, "max_force", "max_steps")
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """What became of one structure.
+
+    Attributes:
+        structure: where the relaxation ended, with site property `magmom` where the potential gives moments; the one
+            given where it failed.
+        energy: eV/atom by the potential; NaN where it failed.
+        max_force: largest force on an atom at the end, eV/angstrom.
+        steps: taken.
+        converged: whether `max_force` was reached within the steps.
+        reason: why it failed; empty where it did not.
+    """
+
+    structure: Structure
+    energy: float
+    max_force: float
+    steps: int
+    converged: bool
+    reason: str = ""
+
+
+def relax(
+    structures: Iterable[Structure],
+    potential: Potential,
+    settings: RelaxSettings | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> list[Relaxed]:
+    """Relax structures; one that fails is recorded and the others go on.
+
+    Args:
+        structures: what to start from.
+        potential: what gives energies, forces and stresses.
+        settings: how.
+        progress: called with the number of structures ended since the last call.
+    """
+    settings = settings or RelaxSettings()
+    waiting = list(structures)
+    results: list[Relaxed | None] = [None] * len(waiting)
+    queue = iter(enumerate(waiting))
+    active: list[_Path] = []
+    while True:
+        active += _admitted(queue, active, potential, settings, results, progress)
+        if not active:
+            return [result for result in results if result is not None]
+        for path, found in zip(active, _evaluate(potential, active), strict=True):
+            path.advance(found)
+            if path.ended:
+                results[path.place] = path.result()
+                if progress:
+                    progress(1)
+        active = [path for path in active if not path.ended]
+
+
+def _admitted(queue: Iterator[tuple[int, Structure]], active: Sequence[_Path], potential: Potential,
+              settings: RelaxSettings, results: list[Relaxed | None],
+              progress: Callable[[int], None] | None) -> list[_Path]:  # fmt: skip
+    """Paths of waiting structures that fit beside the active ones; those that cannot start are recorded."""
+    room = max(_ATOMS_AT_ONCE - sum(len(path.atoms) for path in active), 0)
+    admitted: list[_Path] = []
+    while room > 0 and (taken := next(queue, None)) is not None:
+        place, structure = taken
+        reason = unfit(structure, potential.elements)
+        if reason:
+            results[place] = Relaxed(structure, float("nan"), float("nan"), 0, False, reason)
+            if progress:
+                progress(1)
+            continue
+        admitted.append(_Path(place, structure, settings))
+        room -= len(structure)
+    return admitted
+
+
+def unfit(structure: Structure, elements: frozenset[str]) -> str:
+    """Why a structure cannot be relaxed, empty where it can.
+
+    Args:
+        structure: what to look at.
+        elements: symbols that the potential knows.
+    """
+    if not structure.is_ordered:
+        return "some sites are partly occupied"
+    unknown = sorted({site.specie.symbol for site in structure} - elements)
+    if unknown:
+        return f"the potential does not know {', '.join(unknown)}"
+    if not np.isfinite(structure.lattice.matrix).all() or structure.volume < 1e-3:
+        return "its cell has no volume"
+    if len(structure) > 1:
+        distances = structure.distance_matrix + 1e3 * np.eye(len(structure))
+        if distances.min() < _CLOSEST:
+            one, other = np.unravel_index(distances.argmin(), distances.shape)
+            return (f"atoms {one + 1} and {other + 1} ({structure[one].specie.symbol}, {structure[other].specie.symbol}) "
+                    f"overlap: {distances.min():.2f} angstrom apart")  # fmt: skip
+    return ""
+
+
+def _evaluate(potential: Potential, paths: Sequence[_Path]) -> list[Evaluation | Exception]:
+    """The potential's word on each path; where it fails for the batch, on each alone."""
+    atoms = [path.atoms for path in paths]
+    try:
+        return list(potential.evaluate(atoms))
+    except Exception as error:
+        if len(paths) == 1:
+            return [error]
+    return [_evaluate(potential, [path])[0] for path in paths]
+
+
+class _Given(Calculator):
+    """A calculator that repeats what it was told of the present positions."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def tell(self, atoms: Atoms, found: Evaluation) -> None:
+        """Take a potential's word on these atoms."""
+        self.atoms = atoms.copy()
+        self.results = {
+            "energy": found.energy,
+            "forces": found.forces,
+            "stress": full_3x3_to_voigt_6_stress(found.stress),
+        }
+
+    def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
+        """Never asked for: the optimizers only read what they were told."""
+        raise RuntimeError("positions have moved since they were evaluated")
+
+
+class _CellFilter(FrechetCellFilter):
+    """ASE's filter, asked once for the forces at each place: the optimizer and the test of its end both ask."""
+
+    known: Any = None
+
+    def get_forces(self, **kwargs: Any) -> NDArray[np.float64]:
+        """Forces on atoms and cell, `(n + 3, 3)`."""
+        if self.known is None:
+            self.known = super().get_forces(**kwargs)
+        return np.asarray(self.known)
+
+    def set_positions(self, new: NDArray[np.float64], **kwargs: Any) -> None:
+        """Move atoms and cell."""
+        self.known = None
+        super().set_positions(new, **kwargs)
+
+
+class _Path:
+    """One structure on its way down."""
+
+    def __init__(self, place: int, structure: Structure, settings: RelaxSettings) -> None:
+        from pymatgen.io.ase import AseAtomsAdaptor
+
+        self.place, self.start, self.settings = place, structure, settings
+        self.atoms: Atoms = AseAtomsAdaptor.get_atoms(structure, msonable=False)
+        self.atoms.calc = self._calculator = _Given()
+        self.volume = self.atoms.get_volume()
+        self.optimizer = FIRE(_CellFilter(self.atoms) if settings.cell else self.atoms, logfile=None)
+        self.steps, self.ended, self.converged, self.reason = 0, False, False, ""
+        self.found: Evaluation | None = None
+
+    def advance(self, found: Evaluation | Exception) -> None:
+        """Take the evaluation of the present positions, and a step unless it is the last."""
+        self.reason = self._failure(found)
+        if self.reason:
+            self.ended = True
+            return
+        assert isinstance(found, Evaluation)
+        self.found = found
+        self._calculator.tell(self.atoms, found)
+        optimizer = self.optimizer
+        gradient = optimizer.optimizable.get_gradient()
+        self.converged = bool(optimizer.optimizable.gradient_norm(gradient) < self.settings.max_force)
+        self.ended = self.converged or self.steps == self.settings.max_steps
+        if not self.ended:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # logm's accuracy, of steps that are not last
+                try:
+                    optimizer.step()
+                except Exception as error:  # a singular Hessian or cell
+                    self.ended, self.reason = True, f"the optimizer failed: {first_line(error)}"
+            self.steps += 1
+
+    def _failure(self, found: Evaluation | Exception) -> str:
+        if isinstance(found, Exception):
+            return f"the potential failed: {first_line(found)}"
+        if not (np.isfinite(found.energy) and np.isfinite(found.forces).all() and np.isfinite(found.stress).all()):
+            return "the potential gave no number"
+        force = float(np.abs(found.forces).max())
+        if force > _LARGEST_FORCE:
+            return f"a force of {force:.0f} eV/angstrom: atoms are too close"
+        ratio = self.atoms.get_volume() / self.volume
+        if not 1 / _VOLUME_RATIO < ratio < _VOLUME_RATIO:
+            return f"the cell's volume went to {ratio:.2f} times what it was"
+        return ""
+
+    def result(self) -> Relaxed:
+        """How it ended."""
+        from pymatgen.io.ase import AseAtomsAdaptor
+
+        if self.reason or self.found is None:
+            return Relaxed(self.start, float("nan"), float("nan"), self.steps, False, self.reason)
+        plain = self.atoms.copy()
+        plain.calc = None
+        structure = AseAtomsAdaptor.get_structure(plain)
+        if self.found.magnetic_moments is not None:
+            structure.add_site_property("magmom", [round(float(m), 4) for m in self.found.magnetic_moments])
+        force = float(np.linalg.norm(self.found.forces, axis=1).max())
+        return Relaxed(structure, self.found.energy / len(self.atoms), force, self.steps, self.converged)

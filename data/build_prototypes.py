@@ -1,4 +1,5 @@
-"""Write data/prototypes.parquet: ordered crystal structures from which `matgen structure` makes others.
+"""Write data/prototypes.parquet, ordered crystal structures from which `matgen structure` makes others, and
+matgen/structures/element_energies.json, to which formation energies refer.
 
 Run with ``python data/build_prototypes.py`` (some minutes). Three sources that the Python package index carries:
 
@@ -18,6 +19,9 @@ import gzip
 import json
 import re
 import sqlite3
+import subprocess
+import sys
+import tarfile
 import tempfile
 import warnings
 import zipfile
@@ -34,11 +38,14 @@ from pymatgen.analysis.prototypes._data import AFLOW_PROTOTYPE_LIBRARY
 from pymatgen.core import Composition, Element, Lattice, Structure, SymmOp
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from matgen.datasets.sources import Wheel, fetch_wheel
+from matgen.datasets.sources import Wheel, fetch_wheel, file_sha256
 
 XRAYLARCH = Wheel("xraylarch", "0.9.71", "b80f7a844caa713dbe6b587ee311566978f1fdd8ab3bb7647929260b350992fb")
 MATCALC = Wheel("matcalc", "0.3.3", "d363940b156fc5b0ce765d35595ae0047ec56ff17d87fcaa4553d2f96070f3a6")
+MATCALC_SOURCE = "matcalc==0.7.0"
+MATCALC_SOURCE_SHA256 = "4e3f9ed95dc828afc1f7fa3278cc2014cc4aa16de3f02d97cf61f8ff1f1e90e5"
 TARGET = Path(__file__).resolve().parent / "prototypes.parquet"
+ELEMENTS = TARGET.parent.parent / "matgen" / "structures" / "element_energies.json"
 MOST_ATOMS = 60
 SCALE = 4e6  # fractional coordinates are stored as integers of this many to one
 Row = dict[str, object]
@@ -62,6 +69,22 @@ def elements() -> Iterator[Row]:
         structure.remove_site_property("magmom") if "magmom" in structure.site_properties else None
         yield {"id": f"mp:{symbol}", "name": "ground state", "source": "Materials Project", "year": 2025,
                "structure": structure}  # fmt: skip
+
+
+def element_energies() -> dict[str, float]:
+    """Energies of the elements' ground states in the Materials Project, uncorrected PBE, eV/atom."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, MATCALC_SOURCE]
+        subprocess.run(command, check=True)
+        (path,) = Path(folder).iterdir()
+        if file_sha256(path) != MATCALC_SOURCE_SHA256:
+            raise SystemExit(f"{path.name} is not the file it should be")
+        with tarfile.open(path) as archive:
+            (member,) = (name for name in archive.getnames() if name.endswith("/MP-PBE-Element-Refs.json.gz"))
+            stream = archive.extractfile(member)
+            assert stream is not None
+            content = json.loads(gzip.decompress(stream.read()))
+    return {symbol: round(min(entry["energy_per_atom"]), 5) for symbol, entry in sorted(content.items())}
 
 
 def minerals() -> Iterator[Row]:
@@ -162,7 +185,9 @@ def labelled(row: Row) -> Row | None:
 
 
 def main() -> None:
-    """Write the table."""
+    """Write the table and the elements' energies."""
+    source = {"source": f"Materials Project, uncorrected PBE, as {MATCALC_SOURCE} carries it", "unit": "eV/atom"}
+    ELEMENTS.write_text(json.dumps(source | {"energies": element_energies()}, indent=1) + "\n")
     warnings.simplefilter("ignore")
     rows = [made for source in (aflow, elements, minerals) for row in source() if (made := labelled(row)) is not None]
     frame = pd.DataFrame(rows)

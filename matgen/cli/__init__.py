@@ -6,11 +6,26 @@ import argparse
 import sys
 
 from matgen import __version__
-from matgen.cli import check, compare, data, discover, evaluate, fit, predict, push, sample, score, tinker, train, tune
+from matgen.cli import (
+    check,
+    compare,
+    data,
+    discover,
+    evaluate,
+    fit,
+    predict,
+    push,
+    sample,
+    score,
+    structure,
+    tinker,
+    train,
+    tune,
+)
 from matgen.cli.shared import INTERRUPTED, Parser
 from matgen.errors import MatgenError
 
-VERBS = (discover, data, train, tune, sample, score, tinker, check, evaluate, compare, fit, predict, push)
+VERBS = (discover, data, train, tune, sample, score, tinker, check, evaluate, compare, fit, predict, structure, push)
 """Modules of the verbs, in the order of the help; each has `add`, which adds its parser."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -115,7 +116,9 @@ def radius(symbol: str, state: float | None) -> float:
     if state and radii:  # a state of zero has the atom's radius
         alike = [known for known in radii if known * state > 0] or list(radii)
         return float(radii[min(alike, key=lambda known: abs(known - state))])
-    return float(element.atomic_radius or element.atomic_radius_calculated or 1.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the heaviest elements nothing is tabulated
+        return float(element.atomic_radius or element.atomic_radius_calculated or 1.5)
 
 
 @lru_cache(maxsize=1)

@@ -31,7 +31,9 @@ class _Gated:
     """A gated layer of CHGNet's whose first matrix is cut by the parts of its joined input."""
 
     def __init__(self, layer: Any, widths: Sequence[int]) -> None:
-        core, gate = ([part for part in mlp.layers if hasattr(part, "weight")] for mlp in (layer.mlp_core, layer.mlp_gate))
+        core, gate = (
+            [part for part in mlp.layers if hasattr(part, "weight")] for mlp in (layer.mlp_core, layer.mlp_gate)
+        )
         weight = torch.cat([core[0].weight, gate[0].weight]).detach()  # (2H, sum of widths)
         self.parts = [part.T.contiguous() for part in weight.split(list(widths), dim=1)]
         self.bias = torch.cat([core[0].bias, gate[0].bias]).detach()
@@ -61,11 +63,9 @@ class BatchedCHGNet:
         name: `chgnet`.
         version: of its weights.
         elements: symbols that it knows.
-        energies: `mp2020`.
     """
 
     name = "chgnet"
-    energies = "mp2020"
     elements = known_elements(94)
 
     def __init__(self, network: Any) -> None:
@@ -73,8 +73,12 @@ class BatchedCHGNet:
         self.network = network.eval().requires_grad_(False)
         self.version = str(network.version)
         width = network.atom_fea_dim
-        self.atom_layers = [(_Gated(layer.twoBody_atom, [width] * 3), layer.mlp_out) for layer in network.atom_conv_layers]
-        self.bond_layers = [(_Gated(layer.twoBody_bond, [width] * 4), layer.mlp_out) for layer in network.bond_conv_layers]
+        self.atom_layers = [
+            (_Gated(layer.twoBody_atom, [width] * 3), layer.mlp_out) for layer in network.atom_conv_layers
+        ]
+        self.bond_layers = [
+            (_Gated(layer.twoBody_bond, [width] * 4), layer.mlp_out) for layer in network.bond_conv_layers
+        ]
         self.angle_layers = [_Gated(layer.twoBody_bond, [width] * 4) for layer in network.angle_layers]
         converter = network.graph_converter
         self.cutoffs = converter.atom_graph_cutoff, converter.bond_graph_cutoff
@@ -119,7 +123,7 @@ class BatchedCHGNet:
             torch.from_numpy(array) for array in (graph.centre, graph.neighbour, graph.bond, graph.first)
         )
         shift = torch.from_numpy(graph.shift).float()
-        vectors = positions[centre] - positions[neighbour]
+        vectors = _taken(positions, centre) - _taken(positions, neighbour)
         vectors = vectors - torch.bmm(shift[:, None], cells[torch.from_numpy(graph.owner)[centre]]).squeeze(1)
         lengths = vectors.norm(dim=1)
         bond_lengths = lengths[first]
@@ -132,18 +136,22 @@ class BatchedCHGNet:
         has_angles = len(graph.angle_atom) > 0
         atoms = network.atom_embedding(torch.from_numpy(graph.numbers) - 1)
         bonds = network.bond_embedding(wide)
-        bond_weights = network.bond_weights_ag(wide)[bond]
+        bond_weights = _taken(network.bond_weights_ag(wide), bond)
         if has_angles:
             units = vectors / lengths[:, None]
-            angles = network.angle_embedding(network.angle_basis_expansion(units[left], units[right]))
+            angles = network.angle_embedding(network.angle_basis_expansion(_taken(units, left), _taken(units, right)))
             left, right = bond[left], bond[right]
             narrow_weights = network.bond_weights_bg(narrow)
-            angle_weights = narrow_weights[left] * narrow_weights[right]
+            angle_weights = _taken(narrow_weights, left) * _taken(narrow_weights, right)
         last = len(self.atom_layers) - 1
         moments = atoms.new_zeros(len(atoms))
         for index, (gated, outgoing) in enumerate(self.atom_layers):
             parts = gated.parts
-            joined = (atoms @ parts[0] + gated.bias)[centre] + (bonds @ parts[1])[bond] + (atoms @ parts[2])[neighbour]
+            joined = (
+                _taken(atoms @ parts[0] + gated.bias, centre)
+                + _taken(bonds @ parts[1], bond)
+                + _taken(atoms @ parts[2], neighbour)
+            )
             messages = gated(joined) * bond_weights
             atoms = outgoing(torch.zeros_like(atoms).index_add(0, centre, messages)) + atoms
             if index == last:
@@ -175,5 +183,10 @@ def _joined(gated: _Gated, atoms: Tensor, bonds: Tensor, angles: Tensor, corner:
             right: Tensor) -> Tensor:  # fmt: skip
     """The first product of a gated layer over angles, `(T, 2H)`: left bond, right bond, angle, atom at the corner."""
     parts = gated.parts
-    both = (bonds @ parts[0])[left] + (bonds @ parts[1])[right]
-    return torch.addmm(both + (atoms @ parts[3] + gated.bias)[corner], angles, parts[2])
+    both = _taken(bonds @ parts[0], left) + _taken(bonds @ parts[1], right)
+    return torch.addmm(both + _taken(atoms @ parts[3] + gated.bias, corner), angles, parts[2])
+
+
+def _taken(rows: Tensor, places: Tensor) -> Tensor:
+    """Rows by their places; its gradient is several times faster on a CPU than that of `rows[places]`."""
+    return rows.index_select(0, places)

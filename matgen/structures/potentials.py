@@ -43,7 +43,6 @@ class Potential(Protocol):
     name: str
     version: str
     elements: frozenset[str]
-    energies: str
 
     def evaluate(self, crystals: list[Atoms]) -> Sequence[Evaluation]:
         """Energy, forces and stress of each crystal."""
@@ -58,23 +57,20 @@ class PotentialKind:
         name: as on the command line.
         module: what has to be installed, as imported.
         extra: the extra of matgen that installs it.
-        energies: what its energies are: `mp2020`, total energies as the Materials Project corrects them since 2020, or
-            `pbe`, uncorrected.
         load: makes it.
     """
 
     name: str
     module: str
     extra: str
-    energies: str
     load: Callable[[], Potential]
 
 
 class CalculatorPotential:
     """Any calculator of ASE, one crystal after the other."""
 
-    def __init__(self, name: str, version: str, energies: str, calculator: Any, elements: frozenset[str]) -> None:
-        self.name, self.version, self.energies, self.elements = name, version, energies, elements
+    def __init__(self, name: str, version: str, calculator: Any, elements: frozenset[str]) -> None:
+        self.name, self.version, self.elements = name, version, elements
         self.calculator = calculator
 
     def evaluate(self, crystals: list[Atoms]) -> list[Evaluation]:
@@ -99,13 +95,13 @@ def _chgnet() -> Potential:
         return BatchedCHGNet(CHGNet.load(use_device="cpu", verbose=False))
 
 
-def _through_ase(name: str, package: str, energies: str, make: Callable[[], Any], last: int = 89) -> Potential:
+def _through_ase(name: str, package: str, make: Callable[[], Any], last: int = 89) -> Potential:
     from importlib.metadata import version
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         calculator = make()
-    return CalculatorPotential(name, version(package), energies, calculator, known_elements(last))
+    return CalculatorPotential(name, version(package), calculator, known_elements(last))
 
 
 def known_elements(last: int) -> frozenset[str]:
@@ -119,7 +115,7 @@ def _mace() -> Potential:
 
         return mace_mp(model="medium-mpa-0", device="cpu", default_dtype="float64")
 
-    return _through_ase("mace", "mace-torch", "mp2020", make)
+    return _through_ase("mace", "mace-torch", make)
 
 
 def _sevennet() -> Potential:
@@ -128,7 +124,7 @@ def _sevennet() -> Potential:
 
         return SevenNetCalculator("7net-0", device="cpu")
 
-    return _through_ase("sevennet", "sevenn", "mp2020", make)
+    return _through_ase("sevennet", "sevenn", make)
 
 
 def _orb() -> Potential:
@@ -138,7 +134,7 @@ def _orb() -> Potential:
 
         return ORBCalculator(pretrained.orb_v3_conservative_inf_mpa(device="cpu"), device="cpu")
 
-    return _through_ase("orb", "orb-models", "mp2020", make)
+    return _through_ase("orb", "orb-models", make)
 
 
 def _mattersim() -> Potential:
@@ -147,20 +143,20 @@ def _mattersim() -> Potential:
 
         return MatterSimCalculator(device="cpu")
 
-    return _through_ase("mattersim", "mattersim", "mp2020", make)
+    return _through_ase("mattersim", "mattersim", make)
 
 
 POTENTIALS: dict[str, PotentialKind] = {
     kind.name: kind
     for kind in (
-        PotentialKind("chgnet", "chgnet", "structures", "mp2020", _chgnet),
-        PotentialKind("mace", "mace", "mace", "mp2020", _mace),
-        PotentialKind("sevennet", "sevenn", "sevennet", "mp2020", _sevennet),
-        PotentialKind("orb", "orb_models", "orb", "mp2020", _orb),
-        PotentialKind("mattersim", "mattersim", "mattersim", "mp2020", _mattersim),
+        PotentialKind("chgnet", "chgnet", "structures", _chgnet),
+        PotentialKind("mace", "mace", "mace", _mace),
+        PotentialKind("sevennet", "sevenn", "sevennet", _sevennet),
+        PotentialKind("orb", "orb_models", "orb", _orb),
+        PotentialKind("mattersim", "mattersim", "mattersim", _mattersim),
     )
 }
-"""The potentials by name. All of these learned energies with the Materials Project's corrections of 2020."""
+"""The potentials by name. All of them learned total energies with the Materials Project's corrections of 2020."""
 
 
 def load_potential(name: str) -> Potential:

@@ -139,9 +139,9 @@ def unfit(structure: Structure, elements: frozenset[str]) -> str:
     if len(structure) > 1:
         distances = structure.distance_matrix + 1e3 * np.eye(len(structure))
         if distances.min() < _CLOSEST:
-            one, other = np.unravel_index(distances.argmin(), distances.shape)
-            return (f"atoms {one + 1} and {other + 1} ({structure[one].specie.symbol}, {structure[other].specie.symbol}) "
-                    f"overlap: {distances.min():.2f} angstrom apart")  # fmt: skip
+            one, other = (int(place) for place in np.unravel_index(distances.argmin(), distances.shape))
+            names = f"{structure[one].specie.symbol}{one + 1} and {structure[other].specie.symbol}{other + 1}"
+            return f"atoms {names} overlap: {distances.min():.2f} angstrom apart"
     return ""
 
 
@@ -159,7 +159,7 @@ def _evaluate(potential: Potential, paths: Sequence[_Path]) -> list[Evaluation |
 class _Given(Calculator):
     """A calculator that repeats what it was told of the present positions."""
 
-    implemented_properties = ("energy", "forces", "stress")
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012 (a list in ASE)
 
     def tell(self, atoms: Atoms, found: Evaluation) -> None:
         """Take a potential's word on these atoms."""
@@ -186,10 +186,10 @@ class _CellFilter(FrechetCellFilter):
             self.known = super().get_forces(**kwargs)
         return np.asarray(self.known)
 
-    def set_positions(self, new: NDArray[np.float64], **kwargs: Any) -> None:
+    def set_positions(self, positions: Any, **kwargs: Any) -> None:
         """Move atoms and cell."""
         self.known = None
-        super().set_positions(new, **kwargs)
+        super().set_positions(positions, **kwargs)
 
 
 class _Path:

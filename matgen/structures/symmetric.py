@@ -56,7 +56,9 @@ def symmetric_structures(
     multiples = [multiple for multiple in MULTIPLES if multiple * size <= max_atoms]
     if not multiples:
         raise StructureError(f"its {size} atoms are more than the {max_atoms} a random structure may have")
-    generator = np.random.default_rng([seed, *(sum(map(ord, symbol)) * 1000 + count for symbol, count in counts.items())])
+    generator = np.random.default_rng(
+        [seed, *(sum(map(ord, symbol)) * 1000 + count for symbol, count in counts.items())]
+    )
     made: list[tuple[Structure, int]] = []
     for _ in range(_ATTEMPTS * n):
         group = int(generator.choice(230, p=space_group_frequencies())) + 1

@@ -1,4 +1,4 @@
-"""Known crystal structures from which others are made: the bundled table, a folder of a user's, the Materials Project."""
+"""Known crystal structures from which others are made: bundled, a user's, the Materials Project's."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def bundled_templates() -> TemplateLibrary:
         raise DataError(f"cannot read the bundled structures {path}: {first_line(error)}") from error
     columns = ("id", "name", "source", "prototype", "formula", "space_group", "species", "lattice", "positions")
     return TemplateLibrary(
-        Template(*row[:5], int(row[5]), tuple(row[6]), row[7].reshape(3, 3).astype(float),
+        Template(row[0], row[1], row[2], row[3], row[4], int(row[5]), tuple(row[6]), row[7].reshape(3, 3).astype(float),
                  row[8].reshape(-1, 3).astype(float))
         for row in frame[list(columns)].itertuples(index=False, name=None)
     )  # fmt: skip

@@ -1,0 +1,93 @@
+"""matgen structure: crystal structures for compositions, relaxed by a universal potential."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.shared import bar, common_options, path, say, verb
+from matgen.errors import OptionError
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "structure",
+        run,
+        "give compositions crystal structures and relax them by a universal potential",
+        "matgen structure ranked.csv --top 20 --out structures/",
+    )
+    parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file with formulas, best first")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    parser.add_argument("--top", type=int, default=20, metavar="N", help="first rows to take (default: 20; 0: all)")
+    parser.add_argument("--per-formula", type=int, default=5, metavar="N", help="structures a composition (default: 5)")
+    parser.add_argument("--max-atoms", type=int, default=40, metavar="N", help="of a primitive cell (default: 40)")
+    parser.add_argument("--templates", type=path, metavar="FOLDER", help="your CIF or POSCAR files, as templates too")
+    parser.add_argument("--only-own-templates", action="store_true", help="leave the bundled templates out")
+    parser.add_argument("--symmetric", type=int, default=2, metavar="N",
+                        help="random symmetric structures where templates give fewer (default: 2; 0: none)")  # fmt: skip
+    parser.add_argument("--no-templates", action="store_true", help="random symmetric structures only")
+    relaxation_options(parser)
+    parser.add_argument("--no-relax", action="store_true", help="leave the proposed structures as they are")
+    parser.add_argument("--resume", action="store_true", help="go on with what --out holds")
+    common_options(parser, out="structures")
+
+
+def relaxation_options(parser: argparse.ArgumentParser) -> None:
+    """How structures are relaxed, and where."""
+    parser.add_argument("--potential", default="chgnet", metavar="NAME",
+                        help="chgnet, mace, sevennet, orb or mattersim (default: chgnet)")  # fmt: skip
+    parser.add_argument("--max-force", type=float, default=0.05, metavar="F", help="eV/angstrom (default: 0.05)")
+    parser.add_argument("--max-steps", type=int, default=300, metavar="N", help="of a relaxation (default: 300)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Make structures and say what came of it."""
+    from matgen.datasets import read_formula_table
+    from matgen.files import next_free
+    from matgen.structures.make import StructurePlan, make_structures
+    from matgen.structures.propose import ProposalSettings
+    from matgen.structures.relax import RelaxSettings
+    from matgen.validity.judging import available_cores
+
+    if arguments.top < 0:
+        raise OptionError(f"--top is {arguments.top}, it must be 0 (all rows) or more")
+    symmetric = arguments.per_formula if arguments.no_templates else arguments.symmetric
+    plan = StructurePlan(
+        ProposalSettings(
+            arguments.per_formula, arguments.max_atoms, symmetric, not arguments.no_templates, arguments.seed
+        ),
+        RelaxSettings(arguments.max_force, arguments.max_steps),
+        None if arguments.no_relax else arguments.potential,
+        arguments.templates,
+        arguments.only_own_templates,
+        workers=arguments.workers or available_cores(),
+        scheduler=arguments.scheduler,
+    )
+    frame, column = read_formula_table(arguments.candidates, arguments.column)
+    if arguments.top:
+        frame = frame.head(arguments.top)
+    out = arguments.out or (Path("structures") if arguments.resume else next_free(Path("structures")))
+    by = "not relaxed" if plan.potential is None else f"relaxed by {plan.potential}"
+    say(arguments, f"structures of {len(frame):,} compositions of {arguments.candidates}, {by}, into {out}/")
+    made = make_structures(frame, column, out, plan, resume=arguments.resume, force=arguments.force,
+                           progress=bar(arguments, "structure", "compositions"))  # fmt: skip
+    say(arguments, in_words(made, plan.potential))
+
+
+def in_words(made: Any, potential: str | None) -> str:
+    """What came of it, in a line."""
+    have = int(made.candidates["structure_id"].notna().sum())
+    text = f"{len(made.frame[made.frame['reason'] == '']):,} structures of {have:,} of {len(made.candidates):,} compositions"
+    if potential is not None:
+        above = made.candidates[f"energy_above_hull_{potential}"]
+        text += f"; at most 0.1 eV/atom above the hull: {int((above <= 0.1).sum()):,}"
+    failed = sum(made.failures.values())
+    if failed:
+        reason, count = next(iter(made.failures.items()))
+        text += f"; {failed:,} failed (column reason), most often ({count:,}): {reason}"
+    return text

@@ -1,0 +1,134 @@
+"""From a potential's total energies to formation energies and distances to a hull whose labels mean the same.
+
+The potentials learned total energies with the Materials Project's corrections of 2020 (MP2020: A. Wang et al., Sci. Rep.
+11, 15496, 2021). The bundled labels of the Materials Project are older and carry its first corrections (L. Wang, T.
+Maxisch, G. Ceder, Phys. Rev. B 73, 195107, 2006; A. Jain et al., Phys. Rev. B 84, 045115, 2011). Both schemes add so many
+electronvolts an atom of each anion, and of some transition metals in oxides and fluorides; their difference turns the old
+labels into new ones.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+import numpy as np
+
+from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
+from matgen.composition import CompositionBatch
+from matgen.hull import CompetingPhases
+from matgen.validity import ValidityRules
+from matgen.validity.explaining import explain
+
+LEGACY_ANIONS = {"O": -0.70229, "S": -0.66346}
+"""Corrections of the first scheme, eV an atom of the anion (`MPCompatibility.yaml` of pymatgen)."""
+
+LEGACY_GASES = {"N": (-8.3365, -7.95247), "F": (-1.9115, -1.42055), "Cl": (-1.8485, -1.25385), "H": (-3.3927, -3.23974)}
+"""The first scheme moves these elements instead of their compounds: calculated (PBE) and fitted energy, eV/atom."""
+
+
+@lru_cache(maxsize=1)
+def _schemes() -> tuple[dict[str, float], dict[str, float]]:
+    """New minus old correction: of an anion, and of a transition metal in an oxide or fluoride, eV an atom."""
+    from importlib.resources import files
+
+    from ruamel.yaml import YAML
+
+    folder = files("pymatgen.analysis.compatibility")
+    new = YAML(typ="safe").load(folder.joinpath("MP2020Compatibility.yaml").read_text())["Corrections"]
+    old = YAML(typ="safe").load(folder.joinpath("MPCompatibility.yaml").read_text())
+    anions = {name: value for name, value in new["CompositionCorrections"].items() if name in ATOMIC_NUMBER}
+    anions["O"] = new["CompositionCorrections"]["oxide"]
+    before = LEGACY_ANIONS | {symbol: calculated - fitted for symbol, (calculated, fitted) in LEGACY_GASES.items()}
+    metals = new["GGAUMixingCorrections"]["O"]
+    metals_before = old["Advanced"]["UCorrections"]["O"]
+    return (
+        {symbol: value - before.get(symbol, 0.0) for symbol, value in anions.items()},
+        {symbol: value - metals_before[symbol] for symbol, value in metals.items()},
+    )
+
+
+def mp2020_minus_legacy(batch: CompositionBatch) -> np.ndarray:
+    """What turns formation energies with the Materials Project's first corrections into such with those of 2020.
+
+    An element counts as anion where its oxidation state is negative, or, where no assignment is neutral, where it is the
+    most electronegative one. Peroxides and superoxides are taken as oxides: their corrections hardly changed.
+
+    Args:
+        batch: `n` compositions.
+
+    Returns:
+        float64 `(n,)`, eV/atom, to be added to the old ones.
+    """
+    anions, metals = _schemes()
+    of_anion, of_metal = np.zeros(N_ELEMENTS + 1), np.zeros(N_ELEMENTS + 1)
+    for table, array in ((anions, of_anion), (metals, of_metal)):
+        for symbol, value in table.items():
+            array[ATOMIC_NUMBER[symbol]] = value
+    is_anion = anion_mask(batch)
+    counts = np.where(batch.elements > 0, batch.counts, 0)
+    total = (of_anion[batch.elements] * is_anion * counts).sum(axis=1)
+    hard = np.isin(batch.elements, [ATOMIC_NUMBER["O"], ATOMIC_NUMBER["F"]]) & is_anion
+    total += (of_metal[batch.elements] * counts).sum(axis=1) * hard.any(axis=1)
+    compound = batch.n_elements > 1
+    return np.asarray(np.where(compound, total / np.maximum(counts.sum(axis=1), 1), 0.0))
+
+
+def anion_mask(batch: CompositionBatch) -> np.ndarray:
+    """Which elements of each composition are anions, bool `(n, k)` as `batch.elements`."""
+    found = explain(batch, ValidityRules(mixed_valence=False))
+    negative = np.zeros((len(batch), N_ELEMENTS + 1), dtype=bool)
+    below = found.ions.state < 0
+    negative[found.ions.row[below], found.ions.element[below]] = True
+    chi = np.where(batch.elements > 0, PYMATGEN_ELECTRONEGATIVITY[batch.elements], -1.0)
+    chi = np.nan_to_num(chi, nan=-1.0)
+    rows = np.arange(len(batch))
+    most = np.zeros_like(batch.elements, dtype=bool)
+    most[rows, chi.argmax(axis=1)] = True
+    by_state = negative[rows[:, None], batch.elements]
+    known = found.validity.charge_neutral & by_state.any(axis=1)
+    return np.asarray(np.where(known[:, None], by_state, most) & (batch.elements > 0))
+
+
+def anion_class(batch: CompositionBatch) -> np.ndarray:
+    """The symbol of each composition's most electronegative anion, object `(n,)`; `none` of all-metal compositions."""
+    chi = np.where(anion_mask(batch), np.nan_to_num(PYMATGEN_ELECTRONEGATIVITY[batch.elements], nan=-1.0), -2.0)
+    symbols = SYMBOLS[batch.elements[np.arange(len(batch)), chi.argmax(axis=1)]]
+    return np.asarray(np.where(batch.all_metal, "none", symbols), dtype=object)
+
+
+@lru_cache(maxsize=1)
+def mp2020_phases() -> CompetingPhases:
+    """The bundled labels of the Materials Project, with its corrections of 2020."""
+    old = CompetingPhases.of_source("mp")
+    return CompetingPhases(old.batch, old.energy + mp2020_minus_legacy(old.batch), "mp2020")
+
+
+@lru_cache(maxsize=1)
+def element_energies() -> dict[str, float]:
+    """Energies of the elements' ground states in the Materials Project (PBE), eV/atom, by symbol.
+
+    The potentials learned to give these; their own errors for the elements are left out of formation energies so.
+    """
+    from importlib.resources import files
+
+    content = json.loads(files("matgen.structures").joinpath("element_energies.json").read_text(encoding="utf-8"))
+    return {str(symbol): float(energy) for symbol, energy in content["energies"].items()}
+
+
+def formation_energies(batch: CompositionBatch, energy: np.ndarray) -> np.ndarray:
+    """Formation energies from total energies.
+
+    Args:
+        batch: `n` compositions.
+        energy: float64 `(n,)`, total energies that refer to the Materials Project's, eV/atom.
+
+    Returns:
+        float64 `(n,)`, eV/atom; NaN with an element whose energy is not known.
+    """
+    of_element = np.full(N_ELEMENTS + 1, np.nan)
+    of_element[0] = 0.0
+    for symbol, value in element_energies().items():
+        of_element[ATOMIC_NUMBER[symbol]] = value
+    counts = np.where(batch.elements > 0, batch.counts, 0)
+    return np.asarray(energy - (of_element[batch.elements] * counts).sum(axis=1) / counts.sum(axis=1))

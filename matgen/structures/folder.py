@@ -1,0 +1,131 @@
+"""The folder that `matgen structure` writes: a table, relaxed crystals as CIF and extxyz, and the plan."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from matgen.composition import CompositionBatch
+from matgen.errors import DataError, first_line
+from matgen.files import read_json, whole_file, write_json, write_text
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+TABLE, PLAN, CANDIDATES = "structures.parquet", "structures.json", "candidates.parquet"
+CRYSTALS, ALL_CRYSTALS = "cif", "structures.extxyz"
+
+
+def safe_name(formula: str) -> str:
+    """A formula as part of a file's name on any system: letters and digits, brackets resolved, in matgen's order.
+
+    Raises:
+        FormulaError: it cannot be read.
+    """
+    from matgen.chemistry import SYMBOLS
+
+    batch = CompositionBatch.from_formulas([formula])
+    pairs = zip(batch.elements[0].tolist(), batch.counts[0].tolist(), strict=True)
+    return "".join(f"{SYMBOLS[z]}{count if count > 1 else ''}" for z, count in pairs if z)
+
+
+def structure_id(rank: int, formula: str, number: int) -> str:
+    """Name of a structure, unique whatever a file system takes for the same: `0003-SrTiO3-1`.
+
+    Args:
+        rank: row of its composition among the candidates, from 1.
+        formula: of the composition.
+        number: of the structure among those of the composition, from 1.
+    """
+    return f"{rank:04d}-{safe_name(formula)}-{number}"
+
+
+def write_crystals(folder: Path, crystals: Sequence[tuple[str, Structure, dict[str, Any]]]) -> None:
+    """Write each crystal as `cif/<id>.cif`, and all into `structures.extxyz`.
+
+    Args:
+        folder: where.
+        crystals: id, structure and what else the extxyz file says of it.
+    """
+    from ase.io import write
+    from pymatgen.io.ase import AseAtomsAdaptor
+    from pymatgen.io.cif import CifWriter
+
+    images = []
+    for name, structure, info in crystals:
+        bare = structure.copy()
+        moments = bare.site_properties.get("magmom")
+        bare.remove_site_property("magmom") if moments is not None else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            write_text(folder / CRYSTALS / f"{name}.cif", str(CifWriter(bare, symprec=0.01)))
+        atoms = AseAtomsAdaptor.get_atoms(bare, msonable=False)
+        if moments is not None:
+            atoms.set_array("magmoms_predicted", pd.Series(moments, dtype=float).to_numpy())
+        atoms.info = {"structure_id": name} | {key: value for key, value in info.items() if value is not None}
+        images.append(atoms)
+    with whole_file(folder / ALL_CRYSTALS) as temporary:
+        write(temporary, images, format="extxyz")
+
+
+def read_structures(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Structure]]:
+    """The table of a folder and its structures by id; those that failed have no structure.
+
+    Raises:
+        DataError: it is no folder of `matgen structure`, or a file of it is damaged.
+    """
+    from ase.io import read
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    folder = Path(folder)
+    if not is_structure_folder(folder):
+        raise DataError(f"{folder} holds no {TABLE}: give a folder that `matgen structure` or `matgen relax` wrote")
+    try:
+        frame = pd.read_parquet(folder / TABLE)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {folder / TABLE}: {first_line(error)}") from error
+    structures = {}
+    if (folder / ALL_CRYSTALS).exists():
+        try:
+            images = read(folder / ALL_CRYSTALS, index=":", format="extxyz")
+        except Exception as error:
+            raise DataError(f"cannot read {folder / ALL_CRYSTALS}: {first_line(error)}") from error
+        for atoms in images:
+            structure = AseAtomsAdaptor.get_structure(atoms)
+            properties = set(structure.site_properties)
+            if "magmoms_predicted" in properties:
+                structure.add_site_property(
+                    "magmom", [float(m) for m in structure.site_properties["magmoms_predicted"]]
+                )
+            for name in properties:
+                structure.remove_site_property(name)
+            structures[str(atoms.info["structure_id"])] = structure
+    return frame, structures
+
+
+def is_structure_folder(path: Path | str) -> bool:
+    """Whether a path is a folder that `matgen structure` wrote."""
+    return (Path(path) / TABLE).is_file()
+
+
+def read_plan(folder: Path | str) -> dict[str, Any]:
+    """What is known of how a folder was made.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    content = read_json(Path(folder) / PLAN)
+    if not isinstance(content, dict):
+        raise DataError(f"{Path(folder) / PLAN} is not what `matgen structure` writes")
+    return content
+
+
+def write_table(folder: Path, frame: pd.DataFrame, plan: dict[str, Any]) -> None:
+    """Write the table and the plan."""
+    with whole_file(folder / TABLE) as temporary:
+        frame.to_parquet(temporary, index=False)
+    write_json(folder / PLAN, plan)

@@ -10,8 +10,10 @@ from matgen.cli import (
     check,
     compare,
     data,
+    dft,
     discover,
     evaluate,
+    export,
     fit,
     predict,
     push,
@@ -25,7 +27,24 @@ from matgen.cli import (
 from matgen.cli.shared import INTERRUPTED, Parser
 from matgen.errors import MatgenError
 
-VERBS = (discover, data, train, tune, sample, score, tinker, check, evaluate, compare, fit, predict, structure, push)
+VERBS = (
+    discover,
+    data,
+    train,
+    tune,
+    sample,
+    score,
+    tinker,
+    check,
+    evaluate,
+    compare,
+    fit,
+    predict,
+    structure,
+    export,
+    dft,
+    push,
+)
 """Modules of the verbs, in the order of the help; each has `add`, which adds its parser."""
 
 

@@ -27,7 +27,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("--templates", type=path, metavar="FOLDER", help="your CIF or POSCAR files, as templates too")
     parser.add_argument("--only-own-templates", action="store_true", help="leave the bundled templates out")
     parser.add_argument("--symmetric", type=int, default=2, metavar="N",
-                        help="random symmetric structures where templates give fewer (default: 2; 0: none)")  # fmt: skip
+                        help="random symmetric ones where templates give fewer (default: 2; 0: none)")  # fmt: skip
     parser.add_argument("--no-templates", action="store_true", help="random symmetric structures only")
     relaxation_options(parser)
     parser.add_argument("--no-relax", action="store_true", help="leave the proposed structures as they are")
@@ -81,8 +81,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def in_words(made: Any, potential: str | None) -> str:
     """What came of it, in a line."""
-    have = int(made.candidates["structure_id"].notna().sum())
-    text = f"{len(made.frame[made.frame['reason'] == '']):,} structures of {have:,} of {len(made.candidates):,} compositions"
+    have, sound = int(made.candidates["structure_id"].notna().sum()), int((made.frame["reason"] == "").sum())
+    text = f"{sound:,} structures of {have:,} of {len(made.candidates):,} compositions"
     if potential is not None:
         above = made.candidates[f"energy_above_hull_{potential}"]
         text += f"; at most 0.1 eV/atom above the hull: {int((above <= 0.1).sum()):,}"

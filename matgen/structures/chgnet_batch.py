@@ -114,7 +114,7 @@ class BatchedCHGNet:
     def _reference(self, graph: AtomGraph, n: int) -> NDArray[np.float64]:
         """The composition's part of the energy `(n,)`, eV."""
         weights = self.network.composition_model.fc.weight.view(-1).double().numpy()
-        return np.bincount(graph.owner, weights=weights[graph.numbers - 1], minlength=n)
+        return np.bincount(graph.owner, weights=weights[graph.numbers - 1], minlength=n).astype(np.float64)
 
     def _energy(self, graph: AtomGraph, positions: Tensor, cells: Tensor, n: int) -> tuple[Tensor, Tensor]:
         """The interactions' energy `(n,)` in eV and the magnetic moments `(A,)`."""

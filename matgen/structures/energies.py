@@ -1,10 +1,10 @@
 """From a potential's total energies to formation energies and distances to a hull whose labels mean the same.
 
-The potentials learned total energies with the Materials Project's corrections of 2020 (MP2020: A. Wang et al., Sci. Rep.
-11, 15496, 2021). The bundled labels of the Materials Project are older and carry its first corrections (L. Wang, T.
-Maxisch, G. Ceder, Phys. Rev. B 73, 195107, 2006; A. Jain et al., Phys. Rev. B 84, 045115, 2011). Both schemes add so many
-electronvolts an atom of each anion, and of some transition metals in oxides and fluorides; their difference turns the old
-labels into new ones.
+The potentials learned total energies with the Materials Project's corrections of 2020 (MP2020: A. Wang et al., Sci.
+Rep. 11, 15496, 2021). The bundled labels of the Materials Project are older and carry its first corrections (L. Wang,
+T. Maxisch, G. Ceder, Phys. Rev. B 73, 195107, 2006; A. Jain et al., Phys. Rev. B 84, 045115, 2011). Both schemes add
+so many electronvolts an atom of each anion, and of some transition metals in oxides and fluorides; their difference
+turns the old labels into new ones.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def _schemes() -> tuple[dict[str, float], dict[str, float]]:
 def mp2020_minus_legacy(batch: CompositionBatch) -> np.ndarray:
     """What turns formation energies with the Materials Project's first corrections into such with those of 2020.
 
-    An element counts as anion where its oxidation state is negative, or, where no assignment is neutral, where it is the
-    most electronegative one. Peroxides and superoxides are taken as oxides: their corrections hardly changed.
+    An element counts as anion where its oxidation state is negative, or, where no assignment is neutral, where it is
+    the most electronegative one. Peroxides and superoxides are taken as oxides: their corrections hardly changed.
 
     Args:
         batch: `n` compositions.

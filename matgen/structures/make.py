@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
 from matgen.structures.energies import formation_energies, mp2020_phases
 from matgen.structures.folder import CANDIDATES, PLAN, read_plan, structure_id, write_crystals, write_table
 from matgen.structures.potentials import POTENTIALS, Potential, load_potential
-from matgen.structures.propose import Proposer, ProposalSettings
+from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import TemplateLibrary, bundled_templates, templates_in
 from matgen.structures.workers import run_tasks
@@ -170,10 +170,7 @@ def _rows(out: Path, rank: int) -> list[dict[str, Any]]:
 def _library(folder: Path | None, alone: bool, leave_out: tuple[str, ...]) -> TemplateLibrary:
     """The templates of a plan; kept by each worker."""
     own = None if folder is None else templates_in(folder)[0]
-    if own is None:
-        library = bundled_templates()
-    else:
-        library = own if alone else own + bundled_templates()
+    library = own if own is not None and alone else bundled_templates() if own is None else own + bundled_templates()
     return library.without(leave_out) if leave_out else library
 
 
@@ -235,27 +232,32 @@ def _assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: P
         frame = _with_energies(frame, potential)
         ordering.append(f"energy_{potential.name}")
         frame = frame.sort_values(ordering, kind="stable", na_position="last", ignore_index=True)
-    info = frame.set_index("structure_id")
-    names = [f"{column}_{potential.name}" for column in ENERGY_COLUMNS] if potential is not None else []
-    crystals = [
-        (name, structures[name], {"formula": info.at[name, "formula"]} | {c: float(info.at[name, c]) for c in names})
-        for name in frame["structure_id"]
-        if name in structures
-    ]
-    write_crystals(out, crystals)
-    lowest = frame[frame["structure_id"].notna()].drop_duplicates("rank").set_index("rank")
-    columns = [name for name in lowest.columns if name not in candidates.columns]
-    joined = lowest[columns].reindex(range(1, len(candidates) + 1)).reset_index(drop=True)
-    table = pd.concat([candidates.reset_index(drop=True), joined], axis=1)
+    names = ["formula"]
+    if potential is not None:
+        names += [f"{column}_{potential.name}" for column in ENERGY_COLUMNS]
+    info = frame[frame["reason"] == ""].set_index("structure_id")[names].to_dict("index")
+    write_crystals(out, [(str(name), structures[name], said) for name, said in info.items()])
+    table = _joined(candidates, frame)
     failures = frame.loc[frame["reason"] != "", "reason"].str.replace(r"^[^:]*: ", "", regex=True).value_counts()
     return MadeStructures(frame, table, {str(reason): int(count) for reason, count in failures.items()})
+
+
+def _joined(candidates: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """The candidates with the columns of their lowest structure, or why they have none (`structure_reason`)."""
+    frame = frame.assign(failed=frame["reason"] != "").sort_values(["rank", "failed"], kind="stable")
+    lowest = frame.drop_duplicates("rank").set_index("rank").drop(columns=["formula", "failed", "duplicate_of"])
+    lowest.loc[lowest["reason"] != "", "structure_id"] = None
+    lowest = lowest.rename(columns={"reason": "structure_reason"})
+    earlier = [name for name in lowest.columns if name in candidates]  # of a former run
+    rows = candidates.drop(columns=earlier).reset_index(drop=True)
+    return pd.concat([rows, lowest.reindex(range(1, len(candidates) + 1)).reset_index(drop=True)], axis=1)
 
 
 def _described(names: pd.Series, structures: dict[str, Any]) -> pd.DataFrame:
     """Space group, number of atoms and volume of each structure."""
     from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-    described = []
+    described: list[dict[str, float | None]] = []
     for name in names:
         structure = structures.get(name)
         if structure is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -47,7 +47,7 @@ def composition_volume(counts: dict[str, int]) -> float:
 
 
 @lru_cache(maxsize=1)
-def _data_mined():  # type: ignore[no-untyped-def]
+def _data_mined() -> Any:
     from pymatgen.core.structure_prediction.volume_predictor import DLSVolumePredictor
 
     return DLSVolumePredictor(min_scaling=0.25, max_scaling=4.0)

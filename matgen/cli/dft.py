@@ -1,0 +1,68 @@
+"""matgen dft: run exported calculations here, and collect what came out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.shared import Parser, bar, common_options, path, say
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parsers."""
+    parser: Parser = verbs.add_parser(
+        "dft",
+        help="run exported calculations with an installed code; collect results",
+        description="Run exported calculations with an installed code; collect results.",
+        epilog="example: matgen dft run dft/ --engine gpaw && matgen dft collect dft/",
+    )
+    steps = parser.add_subparsers(dest="step", required=True, metavar="STEP", parser_class=Parser)
+    running = steps.add_parser("run", help="run what is not done yet", description="Run what is not done yet.")
+    running.add_argument("folder", type=path, help="folder that `matgen export` wrote")
+    running.add_argument("--engine", required=True, metavar="NAME", help="gpaw, espresso or vasp")
+    running.add_argument(
+        "--command", metavar="TEXT", help="instead of the engine's, such as 'mpirun -n 4 pw.x -in pw.in'"
+    )
+    running.add_argument("--hours", type=float, metavar="H", help="stop a calculation after so many")
+    running.add_argument("--workers", type=int, default=1, metavar="N", help="calculations at once (default: 1)")
+    running.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
+    running.add_argument("--again", action="store_true", help="try failed ones again")
+    running.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    running.set_defaults(run=run)
+    collecting = steps.add_parser("collect", help="one table of all results", description="One table of all results.")
+    collecting.add_argument("folder", type=path, help="folder that `matgen export` wrote")
+    common_options(collecting, out="FOLDER/results.csv", seed=False)
+    collecting.set_defaults(run=collect)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a folder; 1 where a calculation failed."""
+    from matgen.dft.run import RunSettings, run_folder
+
+    settings = RunSettings(arguments.command, arguments.hours, arguments.workers, arguments.scheduler, arguments.again)
+    say(arguments, f"running {arguments.folder} with {arguments.engine}, {settings.workers} at once")
+    summary = run_folder(arguments.folder, arguments.engine, settings, progress=bar(arguments, "dft", "calculations"))
+    for id, reason in summary.failed.items():
+        say(arguments, f"failed {id}: {reason}")
+    say(arguments, f"{summary.run_now:,} run now; {len(summary.done):,} done, {len(summary.failed):,} failed")
+    return 1 if summary.failed else 0
+
+
+def collect(arguments: argparse.Namespace) -> None:
+    """Write the table of results."""
+    from matgen.dft.collect import collect as collect_results
+    from matgen.outputs import claim, write_with_metadata
+
+    out = arguments.out or Path(arguments.folder) / "results.csv"
+    claim(out, force=arguments.force or arguments.out is None)
+    frame = collect_results(arguments.folder)
+    counts = frame["state"].value_counts().to_dict()
+    write_with_metadata(out, frame, {"states": counts})
+    told = frame.loc[frame["formation_energy_dft"].notna() & (frame["role"] != "element")]
+    for row in told.itertuples():
+        say(arguments, f"{row.structure_id}: formation energy {row.formation_energy_dft:.3f} eV/atom")
+    for row in frame[frame["reason"] != ""].itertuples():
+        say(arguments, f"{row.structure_id}: {row.reason}")
+    told_counts = ", ".join(f"{counts.get(state, 0)} {state}" for state in ("done", "failed", "waiting"))
+    say(arguments, f"{told_counts}; {out}")

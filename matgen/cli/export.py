@@ -1,0 +1,95 @@
+"""matgen export: inputs for density-functional codes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.shared import common_options, path, say, verb
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "export",
+        run,
+        "write inputs for VASP, Quantum ESPRESSO or GPAW, or plain structure files",
+        "matgen export structures/ --format gpaw --elements --out dft/",
+    )
+    parser.add_argument("structures", type=path, help="folder that `matgen structure` wrote")
+    parser.add_argument("--format", default="vasp", metavar="NAME",
+                        help="vasp, espresso, gpaw, cif, poscar, extxyz or ase-db (default: vasp)")  # fmt: skip
+    parser.add_argument("--top", type=int, metavar="N", help="first compositions only")
+    parser.add_argument("--all", action="store_true", help="every structure, not only the lowest of each composition")
+    parser.add_argument("--elements", action="store_true", help="elements too, for formation energies")
+    parser.add_argument("--competing", action="store_true", help="phases too that the candidates could decompose into")
+    parser.add_argument("--calculation", default="static", metavar="KIND", help="static or relax (default: static)")
+    parser.add_argument("--cutoff", type=float, metavar="EV", help="of plane waves (default: the code's or family's)")
+    parser.add_argument("--kpoint-density", type=float, default=5.0, metavar="D",
+                        help="points times angstrom (default: 5; VASP's sets have their own)")  # fmt: skip
+    parser.add_argument("--hubbard-u", action="store_true", help="GPAW and Quantum ESPRESSO: U as in the VASP sets")
+    parser.add_argument("--input-set", default="mp", metavar="NAME", help="of VASP: mp or matpes (default: mp)")
+    parser.add_argument(
+        "--pseudopotentials",
+        type=path,
+        metavar="FOLDER",
+        help="Quantum ESPRESSO: SSSP, PseudoDojo or other UPF files (default: ESPRESSO_PSEUDO)",
+    )
+    parser.add_argument("--scheduler-template", type=path, metavar="FILE", help="Jinja template instead of SLURM's")
+    parser.add_argument("--flow", action="store_true", help="a flow of atomate2 too, as JSON (VASP)")
+    common_options(parser, out="dft", seed=False)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write inputs and say what a user has to know."""
+    from matgen.dft.export import export, jobs_of
+    from matgen.dft.settings import DFTSettings
+    from matgen.files import next_free
+
+    settings = DFTSettings(
+        arguments.calculation,
+        arguments.cutoff,
+        arguments.kpoint_density,
+        arguments.hubbard_u,
+        arguments.input_set,
+        arguments.pseudopotentials,
+    )
+    jobs = jobs_of(arguments.structures, top=arguments.top, every=arguments.all)
+    jobs += _references(arguments, jobs)
+    out = arguments.out or next_free(Path("dft"))
+    say(arguments, f"inputs of {len(jobs):,} calculations ({arguments.format}, {settings.calculation}) into {out}/")
+    exported = export(
+        jobs, out, arguments.format, settings, scheduler_template=arguments.scheduler_template, flow=arguments.flow,
+        force=arguments.force,
+    )  # fmt: skip
+    for text, ids in _grouped(exported.remarks).items():
+        say(arguments, f"note ({len(ids):,} calculations): {text}")
+    for id, reason in exported.failed.items():
+        say(arguments, f"left out {id}: {reason}")
+    say(arguments, f"{len(exported.jobs):,} written, {len(exported.failed):,} left out; {out}/manifest.json lists them")
+
+
+def _references(arguments: argparse.Namespace, jobs: list[Any]) -> list[Any]:
+    from matgen.dft.references import competing_jobs, element_jobs, elements_of
+
+    found: list[Any] = []
+    lacking: dict[str, str] = {}
+    if arguments.competing:
+        found, lacking = competing_jobs([job.formula for job in jobs])
+    if arguments.elements:
+        elements, without = element_jobs(elements_of(jobs + found))
+        found, lacking = found + elements, lacking | without
+    for name, reason in lacking.items():
+        say(arguments, f"no reference {name}: {reason}")
+    return found
+
+
+def _grouped(remarks: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Text of a remark to the ids it is about."""
+    grouped: dict[str, list[str]] = {}
+    for id, texts in remarks.items():
+        for text in texts:
+            grouped.setdefault(text, []).append(id)
+    return grouped

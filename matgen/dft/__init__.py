@@ -1,0 +1,1 @@
+"""Inputs for density-functional codes, running the codes that are installed, and what came out."""

@@ -1,0 +1,89 @@
+"""Results of a folder of calculations as one table with formation energies: `matgen dft collect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from matgen.dft.run import ENGINES, read_status
+from matgen.dft.settings import read_manifest
+from matgen.errors import DataError, MatgenError
+
+
+def collect(folder: Path | str) -> pd.DataFrame:
+    """What came out of each calculation, and formation energies from elements calculated the same way.
+
+    Results of runs elsewhere, such as of the SLURM script, are read from their outputs.
+
+    Args:
+        folder: that `matgen export` wrote.
+
+    Returns:
+        A row for each calculation: `structure_id`, `formula`, `role`, `state` (`done`, `failed`, `waiting`), `reason`,
+        `energy_dft` (eV/atom), `formation_energy_dft` (eV/atom; NaN where an element is missing, `reason` says which),
+        `max_force_dft` (eV/angstrom), `volume_per_atom_dft` (angstrom^3), `magnetic_moment_dft` (Bohr magnetons of the
+        cell), `seconds_dft`, and what the structure's provenance says of energies.
+
+    Raises:
+        DataError: no such folder, or its inputs are of no code that matgen reads.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    if manifest["format"] not in ENGINES:
+        raise DataError(f"{folder} holds {manifest['format']} files, nothing that a code has calculated")
+    rows = [_row(folder / job["id"], job, manifest["format"]) for job in manifest["jobs"]]
+    elements = {row["formula_counts"][0][0]: row["energy_dft"] for row in rows
+                if row["role"] == "element" and row["state"] == "done"}  # fmt: skip
+    for row in rows:
+        row["formation_energy_dft"] = _formation_energy(row, elements)
+        del row["formula_counts"]
+    frame = pd.DataFrame(rows)
+    first = ["structure_id", "formula", "role", "state", "reason", "energy_dft", "formation_energy_dft"]
+    return frame[first + [name for name in frame if name not in first]]
+
+
+def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
+    from pymatgen.core import Composition
+
+    status = read_status(folder)
+    if status["state"] == "waiting":  # run elsewhere, perhaps
+        try:
+            result = ENGINES[engine].parse(folder)
+            status = {"state": "done" if result["converged"] else "failed", "result": result,
+                      "reason": "" if result["converged"] else "it did not converge"}  # fmt: skip
+        except (MatgenError, OSError):
+            pass
+    result = status.get("result") or {}
+    n = result.get("n_atoms") or float("nan")
+    told = job.get("provenance", {})
+    carried = {name: value for name, value in told.items() if name.startswith(("energy", "formation_energy"))}
+    done = status["state"] == "done"
+    return {
+        "structure_id": job["id"],
+        "formula": job["formula"],
+        "role": job["role"],
+        "state": status["state"],
+        "reason": "" if done else str(status.get("reason", "not run")),
+        "energy_dft": result["energy"] / n if done else float("nan"),
+        "max_force_dft": result.get("max_force"),
+        "volume_per_atom_dft": result["volume"] / n if result else float("nan"),
+        "magnetic_moment_dft": result.get("magnetic_moment"),
+        "seconds_dft": status.get("seconds"),
+        "reference_offset": told.get("offset"),
+        "formula_counts": [(element.symbol, amount) for element, amount in Composition(job["formula"]).items()],
+        **carried,
+    }
+
+
+def _formation_energy(row: dict[str, Any], elements: dict[str, float]) -> float:
+    """eV/atom; the row's reason is told where an element is missing."""
+    if row["state"] != "done":
+        return float("nan")
+    missing = sorted({symbol for symbol, _ in row["formula_counts"]} - elements.keys())
+    if missing:
+        row["reason"] = f"no reference of {', '.join(missing)} calculated: matgen export --elements"
+        return float("nan")
+    total = sum(amount for _, amount in row["formula_counts"])
+    return float(row["energy_dft"] - sum(elements[symbol] * amount for symbol, amount in row["formula_counts"]) / total)

@@ -1,0 +1,155 @@
+"""Inputs of Quantum ESPRESSO's pw.x, and what its outputs say."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from matgen.dft.magnetism import hubbard_u
+from matgen.dft.pseudopotentials import Pseudopotential, read_family
+from matgen.dft.settings import DFTSettings, Job
+from matgen.errors import DataError, OptionError, StructureError, first_line
+from matgen.files import write_text
+
+INPUT, OUTPUT = "pw.in", "pw.out"
+RYDBERG = 13.605693122994
+"""eV (CODATA 2018)."""
+SYSTEM_FAMILY = Path("/usr/share/espresso/pseudo")
+"""Where Debian keeps the few that come with Quantum ESPRESSO."""
+
+
+def family_folder(settings: DFTSettings) -> Path:
+    """The folder of pseudopotentials: as set, else `ESPRESSO_PSEUDO`, else the system's.
+
+    Raises:
+        OptionError: none of them is there.
+    """
+    named = settings.pseudopotentials or os.environ.get("ESPRESSO_PSEUDO") or SYSTEM_FAMILY
+    folder = Path(named)
+    if not folder.is_dir():
+        raise OptionError(f"no pseudopotentials at {folder}: give --pseudopotentials FOLDER (SSSP or PseudoDojo)")
+    return folder.resolve()
+
+
+@lru_cache(maxsize=4)
+def _family(folder: Path) -> dict[str, Pseudopotential]:
+    return read_family(folder)
+
+
+def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
+    """Write `pw.in`.
+
+    Returns:
+        warnings, such as of cut-offs that no one states.
+
+    Raises:
+        StructureError: the family lacks an element.
+        OptionError: there is no family.
+    """
+    from ase.calculators.calculator import kptdensity2monkhorstpack
+    from ase.io.espresso import write_espresso_in
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    place = family_folder(settings)
+    family = _family(place)
+    symbols = sorted({site.specie.symbol for site in job.structure})
+    missing = [symbol for symbol in symbols if symbol not in family]
+    if missing:
+        raise StructureError(f"no pseudopotential of {', '.join(missing)} in {place}")
+    chosen = {symbol: family[symbol] for symbol in symbols}
+    cutoff = settings.cutoff / RYDBERG if settings.cutoff else max(entry.cutoff for entry in chosen.values())
+    ratio = max(entry.density_cutoff / entry.cutoff for entry in chosen.values())
+    bare = job.structure.copy()
+    if "magmom" in bare.site_properties:
+        bare.remove_site_property("magmom")
+    atoms = AseAtomsAdaptor.get_atoms(bare, msonable=False)
+    moments = job.moments()
+    if moments is not None:
+        atoms.set_initial_magnetic_moments(moments)
+    data: dict[str, Any] = {
+        "control": {"calculation": "vc-relax" if settings.calculation == "relax" else "scf", "prefix": "matgen",
+                    "pseudo_dir": str(place), "outdir": "work", "tprnfor": True, "tstress": True},
+        "system": {"ecutwfc": round(cutoff, 3), "ecutrho": round(cutoff * ratio, 3), "occupations": "smearing",
+                   "smearing": "gaussian", "degauss": round(settings.smearing / RYDBERG, 6)},
+        "electrons": {"conv_thr": 1e-8 * len(atoms), "mixing_beta": 0.4, "electron_maxstep": 200},
+    }  # fmt: skip
+    mesh = kptdensity2monkhorstpack(atoms, settings.kpoint_density, even=False)
+    files = {symbol: entry.file for symbol, entry in chosen.items()}
+    text = _as_text(write_espresso_in, atoms, data, files, mesh)
+    remarks = [f"{entry.file} states no cut-off: {entry.cutoff:g} Ry taken" for entry in chosen.values()
+               if not entry.stated and settings.cutoff is None]  # fmt: skip
+    values = hubbard_u(job.structure) if settings.hubbard_u else {}
+    if values:
+        data["system"] |= {"lda_plus_u": True} | {
+            f"Hubbard_U({number})": values[label.rstrip("0123456789")]
+            for number, label in enumerate(_labels(text), start=1)
+            if label.rstrip("0123456789") in values
+        }
+        text = _as_text(write_espresso_in, atoms, data, files, mesh)
+        remarks.append("U is written as Quantum ESPRESSO up to 7.0 reads it")
+    write_text(folder / INPUT, text)
+    return remarks
+
+
+def _as_text(writer: Any, atoms: Any, data: dict[str, Any], files: dict[str, str], mesh: Any) -> str:
+    import io
+
+    stream = io.StringIO()
+    writer(stream, atoms, input_data=data, pseudopotentials=files, kpts=tuple(int(n) for n in mesh))
+    return stream.getvalue()
+
+
+def _labels(text: str) -> list[str]:
+    """Labels of the atomic species in the order of an input."""
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith("ATOMIC_SPECIES"):
+            break
+    labels = []
+    for line in lines:
+        if not line.strip():
+            break
+        labels.append(line.split()[0])
+    return labels
+
+
+def parse(folder: Path) -> dict[str, Any]:
+    """What pw.x left: energy, forces, volume, convergence.
+
+    Raises:
+        DataError: nothing whole is there; the message says what pw.x complained of.
+    """
+    from ase.io import read
+
+    path = folder / OUTPUT
+    text = path.read_text(errors="replace") if path.exists() else ""
+    if "JOB DONE" not in text:
+        raise DataError(f"pw.x did not end well{_complaint(text)}")
+    converged = "convergence NOT achieved" not in text
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            atoms = read(path, format="espresso-out", index=-1)
+        energy = float(atoms.get_potential_energy(force_consistent=False))
+        largest = float((atoms.get_forces() ** 2).sum(axis=1).max() ** 0.5)
+    except Exception as error:
+        raise DataError(f"{path} is not whole: {first_line(error)}") from error
+    moments = [line for line in text.splitlines() if "total magnetization" in line]
+    return {"energy": energy, "n_atoms": len(atoms), "max_force": largest, "volume": float(atoms.get_volume()),
+            "magnetic_moment": float(moments[-1].split("=")[1].split()[0]) if moments else 0.0,
+            "converged": converged and "Maximum CPU time exceeded" not in text,
+            "structure": {"symbols": list(atoms.symbols), "cell": atoms.cell.array.tolist(),
+                          "scaled_positions": atoms.get_scaled_positions().tolist()}}  # fmt: skip
+
+
+def _complaint(text: str) -> str:
+    """What stands between the lines of percent signs, or the last line."""
+    lines = text.splitlines()
+    marks = [number for number, line in enumerate(lines) if line.strip().startswith("%%%")]
+    if len(marks) >= 2:
+        return ": " + " ".join(" ".join(lines[marks[0] + 1 : marks[1]]).split())[:200]
+    last = [line.strip() for line in lines if line.strip()]
+    return f": {last[-1][:160]}" if last else ": it wrote nothing"

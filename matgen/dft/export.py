@@ -1,0 +1,231 @@
+"""From a folder of structures to a folder of calculations: `matgen export`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matgen.dft import espresso, gpaw, vasp
+from matgen.dft.settings import MANIFEST, DFTSettings, Job
+from matgen.errors import MatgenError, OptionError, StructureError, unknown_name
+from matgen.files import refuse_to_overwrite, whole_file, write_json, write_text
+from matgen.structures.folder import read_structures
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Writer = Callable[[Job, Path, DFTSettings], list[str]]
+
+
+def _cif(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
+    from pymatgen.io.cif import CifWriter
+
+    bare = job.structure.copy()
+    if "magmom" in bare.site_properties:
+        bare.remove_site_property("magmom")
+    write_text(folder / f"{job.id}.cif", str(CifWriter(bare, symprec=0.01)))
+    return []
+
+
+def _poscar(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
+    from pymatgen.io.vasp import Poscar
+
+    write_text(folder / "POSCAR", str(Poscar(job.structure.get_sorted_structure(), comment=job.id)))
+    return []
+
+
+def _extxyz(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
+    from ase.io import write
+
+    with whole_file(folder / f"{job.id}.extxyz") as temporary:
+        write(temporary, _atoms(job), format="extxyz")
+    return []
+
+
+def _atoms(job: Job) -> Any:
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    bare = job.structure.copy()
+    if "magmom" in bare.site_properties:
+        bare.remove_site_property("magmom")
+    atoms = AseAtomsAdaptor.get_atoms(bare, msonable=False)
+    moments = job.moments()
+    if moments is not None:
+        atoms.set_initial_magnetic_moments(moments)
+    return atoms
+
+
+FORMATS: dict[str, Writer] = {
+    "vasp": vasp.write,
+    "espresso": espresso.write,
+    "gpaw": gpaw.write,
+    "cif": _cif,
+    "poscar": _poscar,
+    "extxyz": _extxyz,
+}
+"""What `matgen export --format` writes, a folder for each job; `ase-db` is one file of all."""
+
+ALL_FORMATS = (*FORMATS, "ase-db")
+RUNNABLE = ("vasp", "espresso", "gpaw")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        jobs: those whose inputs are there.
+        failed: id to reason of the others.
+        remarks: id to warnings.
+    """
+
+    jobs: list[Job]
+    failed: dict[str, str]
+    remarks: dict[str, list[str]]
+
+
+def jobs_of(folder: Path | str, *, top: int | None = None, every: bool = False) -> list[Job]:
+    """Candidates of a folder of structures as jobs: of each composition the lowest structure, or all of them.
+
+    Args:
+        folder: that `matgen structure` wrote.
+        top: so many compositions, in the order of the candidates.
+        every: all structures, those that relaxed into an earlier one left out.
+
+    Raises:
+        DataError: it is no such folder.
+        StructureError: it holds no structure.
+    """
+    frame, structures = read_structures(folder)
+    frame = frame[frame["structure_id"].isin(list(structures))]
+    frame = frame[frame["duplicate_of"].isna()] if every else frame.drop_duplicates("rank")
+    if top is not None:
+        frame = frame[frame["rank"].isin(sorted(frame["rank"].unique())[:top])]
+    if frame.empty:
+        raise StructureError(f"{folder} holds no structure to export")
+    return [Job(row["structure_id"], structures[row["structure_id"]], "candidate", _provenance(row))
+            for _, row in frame.iterrows()]  # fmt: skip
+
+
+def _provenance(row: pd.Series) -> dict[str, Any]:
+    """The row as JSON, without what is missing."""
+    import pandas as pd
+
+    told = {}
+    for name, value in row.items():
+        if value is None or pd.isna(value):
+            continue
+        told[str(name)] = value.item() if hasattr(value, "item") else value
+    return told
+
+
+def export(
+    jobs: Sequence[Job],
+    out: Path | str,
+    format: str,
+    settings: DFTSettings | None = None,
+    *,
+    scheduler_template: Path | None = None,
+    flow: bool = False,
+    force: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Exported:
+    """Write the inputs of jobs, a manifest, a SLURM array script and on request a flow of atomate2.
+
+    Args:
+        jobs: what to calculate; their ids must differ.
+        out: folder; each job has its own in it.
+        format: one of `ALL_FORMATS`.
+        settings: of the calculations.
+        scheduler_template: a Jinja template instead of the bundled SLURM script.
+        flow: write `flow.json` for jobflow (of VASP, by atomate2) too.
+        force: replace what `out` holds.
+        progress: called with the number of jobs written since the last call.
+
+    Raises:
+        OptionError: an unknown format, or a flow of another code than VASP.
+        OutputError: `out` holds something and `force` is off.
+        StructureError: no job's inputs could be written.
+    """
+    from matgen.dft.schedule import write_array_script, write_flow
+
+    if format not in ALL_FORMATS:
+        raise unknown_name("format", format, ALL_FORMATS)
+    if flow and format != "vasp":
+        raise OptionError("a flow of atomate2 is of VASP: take --format vasp")
+    settings = settings or DFTSettings()
+    out = Path(out)
+    refuse_to_overwrite(out, force=force)
+    if force:
+        _clear(out)
+    out.mkdir(parents=True, exist_ok=True)
+    exported = (
+        _write_database(jobs, out) if format == "ase-db" else _write_folders(jobs, out, format, settings, progress)
+    )
+    if not exported.jobs:
+        reason = next(iter(exported.failed.values()))
+        raise StructureError(f"no input could be written for {len(exported.failed)} structures; the first: {reason}")
+    if format in RUNNABLE:
+        write_array_script(out, format, [job.id for job in exported.jobs], scheduler_template)
+    if flow:
+        write_flow(out, exported.jobs, settings)
+    write_json(out / MANIFEST, {
+        "format": format,
+        "settings": settings.content(),
+        "jobs": [{"id": job.id, "formula": job.formula, "role": job.role, "n_atoms": len(job.structure),
+                  "remarks": exported.remarks.get(job.id, []), "provenance": job.provenance} for job in exported.jobs],
+        "failed": exported.failed,
+        "versions": {name: version(name) for name in ("matgen", "pymatgen-core", "ase")},
+    })  # fmt: skip
+    return exported
+
+
+def _clear(out: Path) -> None:
+    """Remove the folders of an earlier export's jobs; anything else in the folder stays."""
+    from matgen.dft.settings import read_manifest
+
+    if (out / MANIFEST).exists():
+        for job in read_manifest(out)["jobs"]:
+            shutil.rmtree(out / job["id"], ignore_errors=True)
+
+
+def _write_folders(jobs: Iterable[Job], out: Path, format: str, settings: DFTSettings,
+                   progress: Callable[[int], None] | None) -> Exported:  # fmt: skip
+    exported = Exported([], {}, {})
+    for job in jobs:
+        folder = out / job.id
+        folder.mkdir(exist_ok=True)
+        try:
+            remarks = FORMATS[format](job, folder, settings)
+        except OptionError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        except MatgenError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            exported.failed[job.id] = str(error)
+        except Exception as error:  # a set of inputs that does not know an element
+            shutil.rmtree(folder, ignore_errors=True)
+            exported.failed[job.id] = f"{type(error).__name__}: {error}"[:300]
+        else:
+            exported.jobs.append(job)
+            if remarks:
+                exported.remarks[job.id] = remarks
+        if progress:
+            progress(1)
+    return exported
+
+
+def _write_database(jobs: Sequence[Job], out: Path) -> Exported:
+    """All structures as one database of ASE, `structures.db`."""
+    from ase.db import connect
+
+    path = out / "structures.db"
+    path.unlink(missing_ok=True)
+    with connect(path, type="db", append=False) as database:
+        for job in jobs:
+            database.write(_atoms(job), structure_id=job.id, role=job.role, data={"provenance": job.provenance})
+    return Exported(list(jobs), {}, {})

@@ -1,0 +1,83 @@
+"""Scripts for GPAW, which runs as a program of its own: matgen imports none of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from matgen.dft.magnetism import hubbard_u
+from matgen.dft.settings import RESULT, DFTSettings, Job
+from matgen.errors import DataError, first_line
+from matgen.files import read_json, whole_file, write_text
+
+SCRIPT, STRUCTURE, LOG = "run.py", "structure.extxyz", "gpaw.txt"
+DEFAULT_CUTOFF = 500.0
+"""eV; GPAW's own setups are converged to some meV/atom in energy differences there."""
+
+
+def templates() -> Environment:
+    """The bundled templates of scripts."""
+    return Environment(
+        loader=PackageLoader("matgen.dft", "templates"), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+
+
+def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
+    """Write the structure and a script that leaves `result.json`; no warnings to give."""
+    from ase.io import write as write_atoms
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    bare = job.structure.copy()
+    if "magmom" in bare.site_properties:
+        bare.remove_site_property("magmom")
+    with whole_file(folder / STRUCTURE) as temporary:
+        write_atoms(temporary, AseAtomsAdaptor.get_atoms(bare, msonable=False), format="extxyz")
+    values = hubbard_u(job.structure) if settings.hubbard_u else {}
+    script = (
+        templates()
+        .get_template("gpaw_run.py.jinja")
+        .render(
+            name=job.id,
+            structure=STRUCTURE,
+            log=LOG,
+            result=RESULT,
+            cutoff=settings.cutoff or DEFAULT_CUTOFF,
+            kpoint_density=settings.kpoint_density,
+            smearing=settings.smearing,
+            moments=job.moments(),
+            setups={symbol: f":d,{value:g}" for symbol, value in values.items()},
+            relax=settings.calculation == "relax",
+        )
+    )
+    write_text(folder / SCRIPT, script)
+    return []
+
+
+def parse(folder: Path) -> dict[str, Any]:
+    """What GPAW left: energy, forces, stress, moment, volume, convergence.
+
+    Raises:
+        DataError: nothing whole is there; the message has the last words of the log.
+    """
+    if not (folder / RESULT).exists():
+        raise DataError(f"GPAW left no result{_last_words(folder)}")
+    try:
+        content = read_json(folder / RESULT)
+        return {"energy": float(content["energy"]), "n_atoms": int(content["n_atoms"]),
+                "max_force": float(content["max_force"]), "volume": float(content["volume"]),
+                "magnetic_moment": float(content["magnetic_moment"]), "converged": bool(content["converged"]),
+                "structure": content["structure"]}  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder / RESULT} is not whole: {first_line(error)}") from error
+
+
+def _last_words(folder: Path) -> str:
+    for name in ("stderr.txt", LOG):
+        path = folder / name
+        if path.exists():
+            lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+            if lines:
+                return f": {lines[-1].strip()[:160]}"
+    return ""

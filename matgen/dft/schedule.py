@@ -1,0 +1,85 @@
+"""Calculations on a cluster: a SLURM array script, and a flow of atomate2 as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+
+from matgen.dft.gpaw import templates
+from matgen.dft.settings import DFTSettings, Job
+from matgen.errors import DataError, MissingDependencyError, OptionError, first_line
+from matgen.files import write_text
+
+ARRAY_SCRIPT, JOB_LIST, FLOW = "array.slurm", "jobs.txt", "flow.json"
+
+COMMANDS = {
+    "vasp": "srun vasp_std > vasp.out 2> stderr.txt",
+    "espresso": "srun pw.x -in pw.in > pw.out 2> stderr.txt",
+    "gpaw": "srun gpaw python run.py > stdout.txt 2> stderr.txt",
+}
+"""What a task of the array runs in its folder."""
+
+
+def write_array_script(out: Path, format: str, ids: Sequence[str], template: Path | None) -> None:
+    """Write `jobs.txt`, a folder a line, and `array.slurm`.
+
+    Args:
+        out: the folder of the calculations.
+        format: of the inputs.
+        ids: of the jobs.
+        template: a user's Jinja template with `n_jobs`, `job_list`, `command` and `format`, or None.
+
+    Raises:
+        DataError: the template cannot be read.
+        OptionError: it is not a template, or asks for something else.
+    """
+    write_text(out / JOB_LIST, "\n".join(ids) + "\n")
+    told = {"n_jobs": len(ids), "job_list": JOB_LIST, "command": COMMANDS[format], "format": format}
+    try:
+        if template is None:
+            made = templates().get_template("array.slurm.jinja").render(told)
+        else:
+            made = templates().from_string(template.read_text(encoding="utf-8")).render(told)
+    except OSError as error:
+        raise DataError(f"cannot read {template}: {error.strerror or error}") from error
+    except TemplateError as error:
+        raise OptionError(f"{template} is no usable template: {first_line(error)}") from error
+    write_text(out / ARRAY_SCRIPT, made)
+
+
+def write_flow(out: Path, jobs: Sequence[Job], settings: DFTSettings) -> None:
+    """Write a flow of atomate2, one calculation or chain for each job, as `flow.json`.
+
+    Raises:
+        MissingDependencyError: atomate2 is not installed.
+    """
+    try:
+        from jobflow import Flow
+        from monty.json import MontyEncoder
+    except ImportError as error:
+        raise MissingDependencyError("a flow needs atomate2: pip install 'matgen[workflows]'") from error
+    maker = _maker(settings)
+    made: list[Any] = []
+    for job in jobs:
+        step = maker.make(job.structure)
+        step.name = job.id
+        step.update_metadata({"structure_id": job.id, "role": job.role, "formula": job.formula})
+        made.append(step)
+    write_text(out / FLOW, json.dumps(Flow(made, name="matgen"), cls=MontyEncoder, indent=1) + "\n")
+
+
+def _maker(settings: DFTSettings) -> Any:
+    """Atomate2's maker of the same set and kind of calculation."""
+    try:
+        from atomate2.vasp.flows.mp import MPGGADoubleRelaxStaticMaker
+        from atomate2.vasp.jobs.matpes import MatPesGGAStaticMaker
+        from atomate2.vasp.jobs.mp import MPGGAStaticMaker
+    except ImportError as error:
+        raise MissingDependencyError("a flow needs atomate2: pip install 'matgen[workflows]'") from error
+    if settings.calculation == "relax":
+        return MPGGADoubleRelaxStaticMaker()
+    return MatPesGGAStaticMaker() if settings.input_set == "matpes" else MPGGAStaticMaker()

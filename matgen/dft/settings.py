@@ -1,0 +1,105 @@
+"""What a calculation is asked for, and the jobs of a folder of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matgen.errors import DataError, OptionError, require_above_zero, unknown_name
+from matgen.files import read_json
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+CALCULATIONS = ("static", "relax")
+ROLES = ("candidate", "element", "competing")
+MANIFEST, STATUS, RESULT = "manifest.json", "status.json", "result.json"
+
+
+@dataclass(frozen=True)
+class DFTSettings:
+    """What every calculation of a folder has in common.
+
+    Attributes:
+        calculation: `static`, the energy of the structure as it is, or `relax`, of atoms and cell.
+        cutoff: of plane waves, eV; None takes the code's or the pseudopotential family's.
+        kpoint_density: points times angstrom along each reciprocal vector.
+        hubbard_u: whether transition metals in oxides and fluorides get the U of the Materials Project's sets.
+        input_set: of VASP, `mp` or `matpes`.
+        pseudopotentials: folder of a family, for Quantum ESPRESSO.
+        smearing: width of the occupations' smearing, eV.
+    """
+
+    calculation: str = "static"
+    cutoff: float | None = None
+    kpoint_density: float = 5.0
+    hubbard_u: bool = False
+    input_set: str = "mp"
+    pseudopotentials: Path | None = None
+    smearing: float = 0.05
+
+    def __post_init__(self) -> None:
+        require_above_zero(self, "kpoint_density", "smearing")
+        if self.calculation not in CALCULATIONS:
+            raise unknown_name("calculation", self.calculation, CALCULATIONS)
+        if self.input_set not in ("mp", "matpes"):
+            raise unknown_name("input set", self.input_set, ("mp", "matpes"))
+        if self.cutoff is not None and self.cutoff <= 0:
+            raise OptionError(f"cutoff is {self.cutoff}, it must be above 0 eV")
+
+    def content(self) -> dict[str, Any]:
+        """As JSON."""
+        told = asdict(self)
+        return told | {"pseudopotentials": None if self.pseudopotentials is None else str(self.pseudopotentials)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One calculation.
+
+    Attributes:
+        id: its name and that of its folder.
+        structure: what is calculated, with site property `magmom` where moments are known.
+        role: `candidate`, `element` (a reference of formation energies) or `competing` (a phase that a candidate could
+            decompose into).
+        provenance: where the structure comes from, as JSON.
+    """
+
+    id: str
+    structure: Structure
+    role: str
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def formula(self) -> str:
+        """Reduced formula."""
+        return str(self.structure.composition.reduced_formula)
+
+    def moments(self) -> list[float] | None:
+        """Initial magnetic moments, Bohr magnetons; None where nothing is magnetic."""
+        moments = self.structure.site_properties.get("magmom")
+        if moments is None or max(abs(float(m)) for m in moments) < 0.1:
+            return None
+        return [round(float(m), 3) for m in moments]
+
+
+def read_manifest(folder: Path | str) -> dict[str, Any]:
+    """The manifest of a folder of calculations.
+
+    Raises:
+        DataError: it is missing, damaged, or not of `matgen export`.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file():
+        raise DataError(f"{folder} holds no {MANIFEST}: give a folder that `matgen export` wrote")
+    content = read_json(folder / MANIFEST)
+    try:
+        jobs = [(job["id"], job["formula"], job["role"]) for job in content["jobs"]]
+        content["format"], content["settings"]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / MANIFEST} is not what `matgen export` writes: no {error}") from error
+    unsafe = [id for id, _, _ in jobs if Path(id).name != id or id in ("", ".", "..")]
+    if unsafe:
+        raise DataError(f"{folder / MANIFEST} names folders outside its own, such as {unsafe[0]!r}")
+    return dict(content)

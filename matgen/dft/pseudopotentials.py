@@ -39,8 +39,8 @@ def read_family(folder: Path | str) -> dict[str, Pseudopotential]:
     """The pseudopotential of each element of a family, and its cut-offs.
 
     SSSP's table (`SSSP_*.json`) is taken where it is there; PseudoDojo's hints (`*.djrepo`, the value `high`) beside
-    the files; else what the UPF files' heads state. Of several PBE files of an element, projector augmented waves go before
-    ultrasoft and norm-conserving ones, and of those of a kind the last by name.
+    the files; else what the UPF files' heads state. Of several PBE files of an element, projector augmented waves go
+    before ultrasoft and norm-conserving ones, and of those of a kind the last by name.
 
     Args:
         folder: with UPF files.

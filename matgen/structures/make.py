@@ -226,17 +226,17 @@ def _assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: P
     frame = pd.DataFrame([{key: value for key, value in row.items() if key != "structure"} for row in rows])
     frame = frame[["structure_id", "rank", *(name for name in frame if name not in ("structure_id", "rank"))]]
     frame = pd.concat([frame, _described(frame["structure_id"], structures)], axis=1)
-    frame["duplicate_of"] = _duplicates(frame, structures)
-    ordering = ["rank"]
     if potential is not None:
         frame = _with_energies(frame, potential)
-        ordering.append(f"energy_{potential.name}")
+        ordering = ["rank", f"energy_{potential.name}"]
         frame = frame.sort_values(ordering, kind="stable", na_position="last", ignore_index=True)
+    frame["duplicate_of"] = _duplicates(frame, structures)
     names = ["formula"]
     if potential is not None:
         names += [f"{column}_{potential.name}" for column in ENERGY_COLUMNS]
-    info = frame[frame["reason"] == ""].set_index("structure_id")[names].to_dict("index")
-    write_crystals(out, [(str(name), structures[name], said) for name, said in info.items()])
+    sound = frame[frame["reason"] == ""]
+    told: list[dict[str, Any]] = sound[names].to_dict("records")  # type: ignore[assignment]
+    write_crystals(out, [(str(id), structures[id], said) for id, said in zip(sound["structure_id"], told, strict=True)])
     table = _joined(candidates, frame)
     failures = frame.loc[frame["reason"] != "", "reason"].str.replace(r"^[^:]*: ", "", regex=True).value_counts()
     return MadeStructures(frame, table, {str(reason): int(count) for reason, count in failures.items()})

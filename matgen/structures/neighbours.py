@@ -76,7 +76,7 @@ def atom_graph(crystals: list[Atoms], bond_cutoff: float, angle_cutoff: float) -
         atoms_before += len(atoms)
         edges_before += len(centre)
         bonds_before += len(first)
-    return AtomGraph(*(np.concatenate(part) for part in parts))  # type: ignore[arg-type]
+    return AtomGraph(*(np.concatenate(part) for part in parts))
 
 
 def _undirected(centre: IntArray, neighbour: IntArray, shift: IntArray) -> tuple[IntArray, IntArray]:
@@ -95,7 +95,7 @@ def _undirected(centre: IntArray, neighbour: IntArray, shift: IntArray) -> tuple
 
 
 @numba.njit(cache=True)
-def _angles(starts, length, cutoff):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _angles(starts, length, cutoff):  # pragma: no cover
     """Ordered pairs of short bonds that start at the same atom."""
     total = 0
     for atom in range(len(starts) - 1):

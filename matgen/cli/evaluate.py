@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matgen.cli.options import judging_options, reference_options, references_of, rules_of
 from matgen.cli.shared import StageBars, common_options, path, say, verb
+from matgen.errors import OptionError
+
+if TYPE_CHECKING:
+    from matgen.evaluate import Report
 
 
 def add(verbs: Any) -> None:
@@ -16,20 +22,29 @@ def add(verbs: Any) -> None:
         verbs,
         "evaluate",
         run,
-        "say how many candidates are neutral, balanced, unique, novel, recovered",
+        "say how many candidates are neutral, balanced, unique, novel, recovered; of structures, how many are stable",
         "matgen evaluate candidates.csv --reference hybrid --out report/",
     )
-    parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    parser.add_argument(
+        "candidates",
+        type=path,
+        help="CSV, Parquet, JSON lines or text file, a folder of them, or a folder of `matgen structure`",
+    )
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
     reference_options(parser)
     judging_options(parser)
+    parser.add_argument(
+        "--reference-structures",
+        type=path,
+        metavar="FOLDER",
+        help="CIF or POSCAR files of known crystals: novelty is told of structures too",
+    )
     parser.add_argument("--no-baselines", action="store_true", help="leave the random baselines out")
     common_options(parser, out="report")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Judge candidates and print the summary."""
-    from matgen.evaluate import evaluate
     from matgen.evaluate.terminal import print_summary
     from matgen.files import next_free
 
@@ -37,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     out = arguments.out or next_free(Path("report"))
     say(arguments, f"judging {arguments.candidates} against {', '.join(references)} into {out}/")
     bars = StageBars(arguments)
-    report = evaluate(
+    report = _evaluation(arguments)(
         arguments.candidates,
         references,
         rules=rules,
@@ -54,3 +69,17 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.quiet:
         print_summary(report.content)
         say(arguments, f"open {out}/report.html, or read {out}/report.json")
+
+
+def _evaluation(arguments: argparse.Namespace) -> Callable[..., Report]:
+    """What judges this input: compositions alone, or with their structures."""
+    # By the file's name alone, so that tables are judged where no structure package is installed.
+    if (arguments.candidates / "structures.parquet").is_file():
+        from matgen.structure_report import evaluate_structures
+
+        return partial(evaluate_structures, reference_structures=arguments.reference_structures)
+    if arguments.reference_structures is not None:
+        raise OptionError("--reference-structures goes with a folder that `matgen structure` wrote")
+    from matgen.evaluate import evaluate
+
+    return evaluate

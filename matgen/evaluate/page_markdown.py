@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from matgen.evaluate import page_structures as structures
 from matgen.evaluate import page_tables as tables
 
 _SYSTEMS = 15
@@ -33,6 +34,13 @@ def markdown(content: Mapping[str, Any]) -> str:
         "## Recovery",
         table(tables.recovery_rows(content)),
     ]
+    if "structures" in content:
+        parts += [
+            "## Structures",
+            cell(structures.sentence(content["structures"])),
+            table(structures.share_rows(content["structures"])),
+            table(structures.anion_rows(content["structures"])),
+        ]
     if len(content["references"]) > 1:
         parts += ["## References", table(tables.reference_rows(content))]
     if content["baselines"]:

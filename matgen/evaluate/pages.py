@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -18,16 +18,18 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from matgen.evaluate import page_figures, page_tables
+from matgen.evaluate import page_figures, page_structures, page_tables
 from matgen.evaluate.labels import METRICS
 from matgen.evaluate.metrics import wilson
 from matgen.evaluate.page_candidates import PAGE_ROWS, candidates
 from matgen.evaluate.page_markdown import markdown
+from matgen.evaluate.page_structures import StructureSection
 
 __all__ = ["Card", "html", "markdown", "render"]
 
 _SYSTEMS = 15
 _RANKED = 50
+_CRYSTAL_SCRIPTS = ("3Dmol-min.js", "crystals.js")
 _CARDS = ("valid_unique_novel", "valid", "electronegativity_balanced", "charge_neutral", "unique", "novel")
 
 
@@ -58,16 +60,24 @@ class Card:
     chief: bool = False
 
 
-def html(content: Mapping[str, Any], frame: pd.DataFrame, ranked: pd.DataFrame | None = None) -> str:
+def html(
+    content: Mapping[str, Any],
+    frame: pd.DataFrame,
+    ranked: pd.DataFrame | None = None,
+    structures: StructureSection | None = None,
+) -> str:
     """The report as one self-contained page; every text is escaped.
 
     Args:
         content: of `report.json`.
         frame: the judged candidates, or the first of them; `content["n"]` says how many there are.
         ranked: the order in which to look at those that were predicted, None where none were.
+        structures: what is known of crystal structures, None where nothing is.
     """
     return render(
         "report.html",
+        more_scripts=() if structures is None else _CRYSTAL_SCRIPTS,
+        structures=None if structures is None else _structure_values(structures),
         content=content,
         headline=_headline(content),
         lead=_lead(content),
@@ -98,14 +108,33 @@ def html(content: Mapping[str, Any], frame: pd.DataFrame, ranked: pd.DataFrame |
     )
 
 
-def render(template: str, **values: Any) -> str:
-    """A page from a template, with the style sheet, the script and the script's hash for the security policy."""
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def render(template: str, *, more_scripts: Sequence[str] = (), **values: Any) -> str:
+    """A page from a template, with the style sheet, the scripts and their hashes for the security policy."""
+    scripts = [_asset(name) for name in (*more_scripts, "page.js")]
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     page = _environment().get_template(template)
     return page.render(
-        style=Markup(_asset("page.css")), script=Markup(script), script_hash=Markup(f"'sha256-{digest}'"), **values
+        style=Markup(_asset("page.css")),
+        scripts=[Markup(script) for script in scripts],
+        script_hash=Markup(hashes),
+        **values,
     )
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _structure_values(section: StructureSection) -> dict[str, Any]:
+    return {
+        "sentence": page_structures.sentence(section.content),
+        "shares": page_structures.share_rows(section.content),
+        "anions": page_structures.anion_rows(section.content),
+        "failures": page_structures.failure_rows(section.content),
+        "heads": section.heads,
+        "rows": section.rows(),
+        "data": section.data(),
+    }
 
 
 def _headline(content: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from matgen.datasets import Dataset
 from matgen.datasets.storage import read_table
@@ -21,14 +22,18 @@ from matgen.evaluate.candidate_table import CandidateTable, ColumnTypes, TableWr
 from matgen.evaluate.content import report_content
 from matgen.evaluate.known import Known, open_references
 from matgen.evaluate.labels import COLUMNS
+from matgen.evaluate.page_structures import StructureSection
 from matgen.evaluate.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
 from matgen.evaluate.protocol import protocol_of
 from matgen.evaluate.ranking import PROBABILITY, chosen, ranked
-from matgen.files import write_json, write_text
+from matgen.files import whole_file, write_json, write_text
 from matgen.validity import ValidityRules
 
 FILES = ("candidates.parquet", "report.md", "report.html", "report.json")
 """What a report consists of. `report.json` is moved into place last: where it is, the others are."""
+
+STRUCTURES = "structures.parquet"
+"""Beside them, where structures were judged: a row for each composition with its lowest structure."""
 
 MOST_RANKED = 20_000
 """Candidates that are ranked: the most probably stable ones."""
@@ -45,6 +50,7 @@ class Report:
         folder: where the report was written, or None.
         ranked: candidates that are valid, novel and the first of their kind, in the order in which to look at them
             (`ranking.ranked`); of a table with `matgen predict`'s columns, else None.
+        structures: what is known of crystal structures, None where nothing is.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Report:
         frame: pd.DataFrame | None,
         folder: Path | None = None,
         ranked: pd.DataFrame | None = None,
+        structures: StructureSection | None = None,
     ) -> None:
         """Keep what was found; without a `frame`, `folder` must hold the judged table."""
         if frame is None and folder is None:
@@ -60,6 +67,7 @@ class Report:
         self.content = content
         self.folder = folder
         self.ranked = ranked
+        self.structures = structures
         self._frame = frame
 
     @property
@@ -90,8 +98,31 @@ class Report:
                 writer = TableWriter(stage / "candidates.parquet", types.schema())
                 writer.add(frame)
                 writer.close()
-            _write_pages(stage, self.content, frame, self.ranked)
-        return Report(self.content, frame, folder, self.ranked)
+            _write_pages(stage, self.content, frame, self.ranked, self.structures)
+        return Report(self.content, frame, folder, self.ranked, self.structures)
+
+    def with_structures(self, section: StructureSection) -> Report:
+        """The report with crystal structures; where it lies in a folder, its page and numbers there are written anew.
+
+        The folder gets `structures.parquet` too.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        found = Report(self.content | {"structures": section.content}, self._frame, self.folder, self.ranked, section)
+        if self.folder is not None:
+            with whole_file(self.folder / STRUCTURES) as temporary:
+                section.frame.to_parquet(temporary, index=False)
+            _write_pages(self.folder, found.content, found._page_frame(), self.ranked, section)
+        return found
+
+    def _page_frame(self) -> pd.DataFrame:
+        """The rows that the page shows."""
+        if self._frame is not None:
+            return self._frame
+        assert self.folder is not None
+        batches = pq.ParquetFile(self.folder / "candidates.parquet").iter_batches(_PAGE_ROWS)
+        return plain(next(batches).to_pandas())
 
 
 class _Keeper:
@@ -219,10 +250,16 @@ def _ranked(frame: pd.DataFrame, known: Known) -> pd.DataFrame | None:
     return ranked(rows, [reference.sample for reference in known.references])
 
 
-def _write_pages(stage: Path, content: dict[str, Any], frame: pd.DataFrame, order: pd.DataFrame | None) -> None:
+def _write_pages(
+    stage: Path,
+    content: dict[str, Any],
+    frame: pd.DataFrame,
+    order: pd.DataFrame | None,
+    structures: StructureSection | None = None,
+) -> None:
     with _writing(stage.parent):
         write_text(stage / "report.md", pages.markdown(content))
-        write_text(stage / "report.html", pages.html(content, frame, order))
+        write_text(stage / "report.html", pages.html(content, frame, order, structures))
         write_json(stage / "report.json", content)
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from matgen.evaluate import page_compare
 from matgen.evaluate.compare import Comparison
+from matgen.evaluate.page_structures import anion_rows, sentence, share_rows
 from matgen.evaluate.page_tables import (
     copied_verdict,
     distance,
@@ -36,6 +37,12 @@ def summary(content: dict[str, Any]) -> RenderableType:
         Text(near_duplicate_sentence(content)),
         Text(f"{copied_verdict(content)} {_elements_in_words(content)}"),
     ]
+    if "structures" in content:
+        parts += [
+            _table("Structures", *share_rows(content["structures"])),
+            _table("By anion, and how far the potential is off", *anion_rows(content["structures"])),
+            Text(sentence(content["structures"])),
+        ]
     if content["bad"]:
         first = content["bad"][0]
         # A formula is the input's text: a Text is never read as markup, and repr keeps control characters harmless.

@@ -1,0 +1,56 @@
+"""Candidates with structures in one report: compositions judged by `evaluate`, structures by stability and novelty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from matgen.evaluate import Report, evaluate
+from matgen.evaluate.page_structures import StructureSection
+from matgen.structures.judge import JudgedStructures, judge_structures, relaxed_candidates
+from matgen.structures.picture import scene
+
+
+def evaluate_structures(
+    folder: Path | str,
+    reference: str | Sequence[str] = "hybrid",
+    *,
+    reference_structures: Path | str | None = None,
+    out: Path | str | None = None,
+    force: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+    **options: Any,
+) -> Report:
+    """Judge the compositions and the structures of a folder.
+
+    Args:
+        folder: that `matgen structure` wrote.
+        reference: as `evaluate` takes it.
+        reference_structures: a folder of CIF or POSCAR files; then novelty is also told of crystals.
+        out: folder for the report.
+        force: replace a report that is there.
+        progress: as `evaluate` takes it.
+        options: as `evaluate` takes them.
+
+    Raises:
+        DataError: no such folder, or its structures were not relaxed.
+        MatgenError: as `evaluate` raises.
+    """
+    candidates, _ = relaxed_candidates(folder)
+    report = evaluate(candidates, reference, out=out, force=force, progress=progress, **options)
+    novel = report.frame["novel"].to_numpy(dtype=bool)
+    judged = judge_structures(folder, novel, reference_structures=reference_structures)
+    return report.with_structures(section(judged, candidates))
+
+
+def section(judged: JudgedStructures, candidates: pd.DataFrame) -> StructureSection:
+    """What a report shows of judged structures, beside what was predicted of the candidates in the same order."""
+    frame = judged.frame
+    told = [name for name in ("energy_above_hull", "formation_energy") if name in candidates]
+    frame = frame.assign(**{name: candidates[name].to_numpy() for name in told})
+    return StructureSection(
+        judged.content, frame, {id: scene(structure) for id, structure in judged.structures.items()}
+    )

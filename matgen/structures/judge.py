@@ -1,0 +1,201 @@
+"""Stable, unique, novel: what a folder of relaxed structures is worth, by the measures that the field reports.
+
+A structure is stable where its energy is at most 0 eV/atom above the hull of known phases, metastable where it is at
+most `METASTABLE` above; unique where no earlier one of the folder is the same crystal by StructureMatcher; novel where
+its composition is in no reference, and novel as a structure where none of a user's crystals is the same. S.U.N. is the
+conjunction (C. Zeni et al., Nature 639, 624, 2025, who call stable what is within 0.1 eV/atom: `msun` here).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from matgen.composition import CompositionBatch
+from matgen.errors import DataError
+from matgen.structures.energies import anion_class
+from matgen.structures.folder import CANDIDATES, read_plan, read_structures
+from matgen.structures.propose import MATCHER, is_new
+from matgen.structures.templates import templates_in
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+METASTABLE = 0.1
+"""eV/atom above the hull."""
+
+FLAGS = ("relaxed", "stable", "metastable", "unique", "novel", "sun", "msun")
+"""Columns of yes and no, of which shares over all compositions are told."""
+
+STRUCTURE_FLAGS = ("novel_structure", "sun_structure", "msun_structure")
+"""The same where there are reference structures: novelty as a crystal instead of a composition."""
+
+
+@dataclass(frozen=True)
+class JudgedStructures:
+    """What a folder of structures is worth.
+
+    Attributes:
+        frame: a row for each composition of the folder with its lowest structure: `formula`, `structure_id`,
+            `energy_above_hull_<potential>`, the columns of `FLAGS`, `anion_class`, `same_structure_as`.
+        structures: the lowest structures by id.
+        content: shares and settings, as JSON.
+    """
+
+    frame: pd.DataFrame
+    structures: dict[str, Structure]
+    content: dict[str, Any]
+
+
+def judge_structures(
+    folder: Path | str, novel: np.ndarray, *, reference_structures: Path | str | None = None
+) -> JudgedStructures:
+    """Judge the lowest structure of each composition of a folder.
+
+    Args:
+        folder: that `matgen structure` wrote, with relaxed structures.
+        novel: bool `(n,)`, whether each of the folder's `n` compositions is in no reference.
+        reference_structures: a folder of CIF or POSCAR files of known crystals.
+
+    Raises:
+        DataError: no such folder, its structures were not relaxed, or no reference structure can be read.
+    """
+    folder = Path(folder)
+    candidates, plan = relaxed_candidates(folder)
+    potential = plan["potential"]
+    every, structures = read_structures(folder)
+    if len(novel) != len(candidates):
+        raise DataError(f"{len(novel)=} != {len(candidates)=}")
+    above = f"energy_above_hull_{potential}"
+    lowest = every[every["reason"] == ""].drop_duplicates("rank").set_index("rank")
+    lowest = lowest.reindex(range(1, len(candidates) + 1)).reset_index(drop=True)
+    formulas = every.drop_duplicates("rank").set_index("rank")["formula"]
+    frame = pd.DataFrame({"formula": formulas.reindex(range(1, len(candidates) + 1)).to_numpy()})
+    frame["structure_id"] = lowest["structure_id"]
+    for name in ("origin", "template", "prototype", "mapping", "space_group", "n_atoms", "volume_per_atom",
+                 f"formation_energy_{potential}", above):  # fmt: skip
+        frame[name] = lowest[name]
+    frame["relaxed"] = lowest["relaxed"].eq(True)
+    energy = frame[above].to_numpy(dtype=float, na_value=np.nan)
+    frame["stable"] = energy <= 0
+    frame["metastable"] = energy <= METASTABLE
+    frame["same_structure_as"] = same_crystals(frame["formula"], frame["structure_id"], structures)
+    frame["unique"] = frame["structure_id"].notna() & frame["same_structure_as"].isna()
+    frame["novel"] = np.asarray(novel, dtype=bool) & frame["structure_id"].notna()
+    _conjunctions(frame, "novel", "")
+    if reference_structures is not None:
+        frame["novel_structure"] = _novel_crystals(frame, structures, reference_structures)
+        _conjunctions(frame, "novel_structure", "_structure")
+    frame["anion_class"] = _anion_classes(frame["formula"])
+    kept = {id: structures[id] for id in frame["structure_id"].dropna()}
+    return JudgedStructures(frame, kept, _content(frame, every, plan, above))
+
+
+def relaxed_candidates(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The candidates of a folder of relaxed structures, and how it was made.
+
+    Raises:
+        DataError: no such folder, or its structures were not relaxed.
+    """
+    folder = Path(folder)
+    plan = read_plan(folder)
+    if plan.get("potential") is None:
+        raise DataError(f"the structures in {folder} were not relaxed, so they have no energy: leave out --no-relax")
+    try:
+        return pd.read_parquet(folder / CANDIDATES), plan
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {folder / CANDIDATES}: end it by matgen structure --resume") from error
+
+
+def _conjunctions(frame: pd.DataFrame, novel: str, suffix: str) -> None:
+    both = frame["unique"] & frame[novel]
+    frame[f"sun{suffix}"] = frame["stable"] & both
+    frame[f"msun{suffix}"] = frame["metastable"] & both
+
+
+def same_crystals(formulas: pd.Series, ids: pd.Series, structures: dict[str, Structure]) -> list[str | None]:
+    """Of each structure the id of an earlier one of the same composition that is the same crystal, None where none is.
+
+    Args:
+        formulas: reduced, `(n,)`.
+        ids: of the structures, missing where there is none, `(n,)`.
+        structures: by id.
+    """
+    kept: dict[str, list[str]] = {}
+    found: list[str | None] = []
+    for formula, id in zip(formulas, ids, strict=True):
+        earlier = kept.setdefault(str(formula), [])
+        same = None
+        if id in structures:
+            same = next((other for other in earlier if not is_new(structures[id], [structures[other]])), None)
+            if same is None:
+                earlier.append(id)
+        found.append(same)
+    return found
+
+
+def _novel_crystals(frame: pd.DataFrame, structures: dict[str, Structure], folder: Path | str) -> list[bool]:
+    """Whether each structure differs from all crystals of a folder with the same composition."""
+    known: dict[str, list[Structure]] = {}
+    for template in templates_in(folder)[0].templates:
+        known.setdefault(template.formula, []).append(template.structure())
+    return [
+        id in structures and is_new(structures[id], known.get(structures[id].composition.reduced_formula, []))
+        for id in frame["structure_id"]
+    ]
+
+
+def _anion_classes(formulas: pd.Series) -> np.ndarray:
+    """The class of each composition, None where the formula could not be read."""
+    classes = np.full(len(formulas), None, dtype=object)
+    readable = formulas.notna().to_numpy()
+    classes[readable] = anion_class(CompositionBatch.from_formulas(formulas[readable].astype(str)))
+    return classes
+
+
+@lru_cache(maxsize=1)
+def hull_bias() -> dict[str, Any]:
+    """How far CHGNet's formation energies of known compounds lie from the hull's labels, by anion class.
+
+    Measured by `python -m benchmarks.structure_energies`: `{"potential", "n", "classes"}`, of each anion `n`, `bias`
+    and `mae` in eV/atom; bias is the mean of potential minus label.
+    """
+    from importlib.resources import files
+
+    content = json.loads(files("matgen.structures").joinpath("hull_bias.json").read_text(encoding="utf-8"))
+    return dict(content)
+
+
+def _content(frame: pd.DataFrame, every: pd.DataFrame, plan: dict[str, Any], above: str) -> dict[str, Any]:
+    names = [name for name in (*FLAGS, *STRUCTURE_FLAGS) if name in frame]
+    bias = hull_bias()
+    classes = {}
+    for name, group in frame.groupby("anion_class", sort=False):
+        known = bias["classes"].get(name, {}) if plan["potential"] == bias["potential"] else {}
+        classes[str(name)] = {"n": len(group), "stable": int(group["stable"].sum()),
+                              "metastable": int(group["metastable"].sum()), "known_compounds": known.get("n", 0),
+                              "bias": known.get("bias"), "mae": known.get("mae")}  # fmt: skip
+    return {
+        "n": len(frame),
+        "with_structure": int(frame["structure_id"].notna().sum()),
+        "structures": int((every["reason"] == "").sum()),
+        "counts": {name: int(frame[name].sum()) for name in names},
+        "median_energy_above_hull": None if frame[above].isna().all() else round(float(frame[above].median()), 4),
+        "by_anion_class": dict(sorted(classes.items(), key=lambda entry: -entry[1]["n"])),
+        "failures": plan.get("failures", {}),
+        "protocol": {
+            "potential": plan["potential"],
+            "potential_version": plan.get("potential_version"),
+            "hull": plan.get("hull"),
+            "stable": 0.0,
+            "metastable": METASTABLE,
+            "matcher": MATCHER,
+            "novel": "composition" if "novel_structure" not in frame else "composition, and crystal",
+        },
+    }

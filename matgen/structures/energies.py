@@ -23,6 +23,9 @@ from matgen.validity.explaining import explain
 LEGACY_ANIONS = {"O": -0.70229, "S": -0.66346}
 """Corrections of the first scheme, eV an atom of the anion (`MPCompatibility.yaml` of pymatgen)."""
 
+ANIONS = ("O", "F", "Cl", "Br", "I", "S", "Se", "Te", "N", "P", "As", "Sb", "C", "Si", "Ge", "B", "H")
+"""Elements whose compounds stand as classes of their own in tables of errors."""
+
 LEGACY_GASES = {"N": (-8.3365, -7.95247), "F": (-1.9115, -1.42055), "Cl": (-1.8485, -1.25385), "H": (-3.3927, -3.23974)}
 """The first scheme moves these elements instead of their compounds: calculated (PBE) and fitted energy, eV/atom."""
 
@@ -91,10 +94,13 @@ def anion_mask(batch: CompositionBatch) -> np.ndarray:
 
 
 def anion_class(batch: CompositionBatch) -> np.ndarray:
-    """The symbol of each composition's most electronegative anion, object `(n,)`; `none` of all-metal compositions."""
+    """The symbol of each composition's most electronegative anion, object `(n,)`.
+
+    `none` where that is none of `ANIONS`: in alloys and intermetallics.
+    """
     chi = np.where(anion_mask(batch), np.nan_to_num(PYMATGEN_ELECTRONEGATIVITY[batch.elements], nan=-1.0), -2.0)
     symbols = SYMBOLS[batch.elements[np.arange(len(batch)), chi.argmax(axis=1)]]
-    return np.asarray(np.where(batch.all_metal, "none", symbols), dtype=object)
+    return np.asarray(np.where(np.isin(symbols, ANIONS), symbols, "none"), dtype=object)
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""The whole way in one call: learn, write hypothetical compositions, judge them, rank the new valid ones."""
+"""The whole way in one call: learn, write hypothetical compositions, judge and rank them, structures for the first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from matgen.errors import OptionError
+from matgen.errors import MissingDependencyError, OptionError, StructureError
 from matgen.evaluate import Report, evaluate
 from matgen.evaluate.ranking import chosen, ranked
 from matgen.files import refuse_to_overwrite, whole_file, write_json
@@ -42,6 +42,9 @@ class DiscoveryPlan:
         protocol: rules by name instead.
         split: of the reference: what counts as held out.
         device: where to draw.
+        structures: how many of the first candidates get relaxed structures and inputs for DFT.
+        dft_format: of the inputs, as `matgen export` has them.
+        workers: processes that relax.
     """
 
     training: TrainingPlan = field(default_factory=TrainingPlan)
@@ -55,6 +58,9 @@ class DiscoveryPlan:
     protocol: str | None = None
     split: str = "split"
     device: str = "cpu"
+    structures: int = 0
+    dft_format: str = "vasp"
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,12 +72,14 @@ class Discovery:
         ranked: valid, novel, distinct compositions, those to look at first first; columns as in `ranked.csv`.
         report: the evaluation of all draws; None where training was interrupted.
         seconds: time of each stage.
+        structures: the first of `ranked` with the columns of `matgen structure`; None where there are none.
     """
 
     folder: Path
     ranked: pd.DataFrame
     report: Report | None
     seconds: dict[str, float]
+    structures: pd.DataFrame | None = None
 
 
 def discover(
@@ -86,7 +94,7 @@ def discover(
     """Train (or take a checkpoint), sample, predict, evaluate and rank into one folder.
 
     Writes `model/` (unless a checkpoint is given), `candidates.csv`, `predicted.parquet` (where there is a predictor),
-    `report/`, `ranked.csv` and `discovery.json`.
+    `report/`, `ranked.csv`, `structures/` and `dft/` (where structures are asked for) and `discovery.json`.
 
     Args:
         plan: what to do.
@@ -102,9 +110,11 @@ def discover(
     out = Path(out)
     if plan.n < 1:
         raise OptionError(f"n is {plan.n}, it must be at least 1")
+    if plan.structures and (missing := missing_for_structures()):
+        raise MissingDependencyError(f"structures need {missing}: pip install 'matgen[structures]'")
     refuse_to_overwrite(out, force=force)
     seconds: dict[str, float] = {}
-    last = 3 if plan.predictor is None else 4
+    last = 3 + (plan.predictor is not None) + (plan.structures > 0)
     checkpoint = plan.checkpoint
     if checkpoint is None:
         checkpoint = out / "model"
@@ -135,7 +145,7 @@ def discover(
         seconds["predict"] = round(time.monotonic() - began, 1)
 
     names = (plan.reference,) if isinstance(plan.reference, str) else plan.reference
-    say(f"{last}/{last} judging them against {', '.join(names)}")
+    say(f"{3 if plan.predictor is None else 4}/{last} judging them against {', '.join(names)}")
     began = time.monotonic()
     report = evaluate(
         judged,
@@ -152,14 +162,64 @@ def discover(
     order = ranked(chosen(report.frame)) if report.ranked is None else report.ranked
     with whole_file(out / "ranked.csv") as temporary:
         order.to_csv(temporary, index=False, float_format="%.6f")
+    made = None
+    if plan.structures and len(order):
+        say(f"{last}/{last} structures of the first {min(plan.structures, len(order))}, relaxed by CHGNet")
+        began = time.monotonic()
+        report, made = _structures(plan, order, report, out, force=force, say=say, progress=progress)
+        seconds["structure"] = round(time.monotonic() - began, 1)
     summary: dict[str, Any] = {
         "checkpoint": str(checkpoint),
         "training": read_metadata(checkpoint)["metrics"],
         "n": plan.n,
         "predictor": None if plan.predictor is None else plan.predictor.name,
         "ranked": len(order),
+        "structures": None if made is None else int(made["structure_id"].notna().sum()),
         "seconds": seconds | {"total": round(sum(seconds.values()), 1)},
         "metrics": report.content,
     }
     write_json(out / "discovery.json", summary)
-    return Discovery(out, order, report, seconds)
+    return Discovery(out, order, report, seconds, made)
+
+
+def missing_for_structures() -> str:
+    """The first package that structures need and that is not installed, empty where all are there."""
+    from importlib.util import find_spec
+
+    return next((name for name in ("ase", "chgnet", "dask", "distributed", "pyxtal") if find_spec(name) is None), "")
+
+
+def _structures(
+    plan: DiscoveryPlan,
+    order: pd.DataFrame,
+    report: Report,
+    out: Path,
+    *,
+    force: bool,
+    say: Callable[[str], None],
+    progress: Callable[[str, str], Progress | None],
+) -> tuple[Report, pd.DataFrame | None]:
+    """Structures and DFT inputs of the first candidates, shown in the report too."""
+    import numpy as np
+
+    from matgen.dft.export import export, jobs_of
+    from matgen.structure_report import section
+    from matgen.structures.judge import judge_structures
+    from matgen.structures.make import StructurePlan, make_structures
+    from matgen.structures.propose import ProposalSettings
+
+    first = order.head(plan.structures)
+    how = StructurePlan(ProposalSettings(per_formula=3, max_atoms=24, seed=plan.seed), workers=plan.workers)
+    folder = out / "structures"
+    try:
+        made = make_structures(
+            first, "formula", folder, how, force=force, progress=progress("structure", "compositions")
+        )
+        judged = judge_structures(folder, np.ones(len(first), dtype=bool))  # what is ranked is novel
+        exported = export(jobs_of(folder), out / "dft", plan.dft_format, force=force)
+    except StructureError as error:
+        say(f"no structures: {error}")
+        return report, None
+    for text in sorted({text for remarks in exported.remarks.values() for text in remarks}):
+        say(f"note on dft/: {text}")
+    return report.with_structures(section(judged, first)), made.candidates

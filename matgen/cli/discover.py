@@ -21,6 +21,9 @@ from matgen.cli.options import (
 from matgen.cli.shared import INTERRUPTED, StageBars, bar, common_options, say, verb
 from matgen.errors import OptionError
 
+_STRUCTURES = 8
+"""Candidates that get structures where nothing is said: about a minute on two cores."""
+
 _TRAINING = ("architecture", "dataset", "notation", "preset", "max_minutes")
 """Options of which any one means that a model is to be trained."""
 
@@ -31,7 +34,7 @@ def add(verbs: Any) -> None:
         verbs,
         "discover",
         run,
-        "write new compositions, judge and rank them (with a model of your own, if asked)",
+        "write new compositions, judge and rank them, give the first ones structures and DFT inputs",
         "matgen discover -n 10000 --out discovery",
     )
     parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
@@ -44,6 +47,15 @@ def add(verbs: Any) -> None:
         "--predictor",
         metavar="NAME",
         help="of formation energies, to rank by: folder or bundled name, or none (default: formation_energy-oqmd)",
+    )
+    parser.add_argument(
+        "--structures",
+        type=int,
+        metavar="N",
+        help=f"first candidates that get relaxed structures and DFT inputs (default: {_STRUCTURES}; 0: none)",
+    )
+    parser.add_argument(
+        "--dft-format", default="vasp", metavar="NAME", help="of the inputs, as matgen export has them (default: vasp)"
     )
     group = parser.add_argument_group("training (any of these trains a model first)")
     group.add_argument("--architecture", help="gpt, gpt2, gptj ... (default: gptj)")
@@ -69,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.models.locate import find_checkpoint
     from matgen.models.presets import find_preset
     from matgen.train.run import TrainingPlan, default_settings
+    from matgen.validity.judging import available_cores
 
     out = arguments.out or next_free(Path("discovery"))
     said = [name for name in _TRAINING if getattr(arguments, name) is not None]
@@ -96,6 +109,9 @@ def run(arguments: argparse.Namespace) -> int:
         protocol=arguments.protocol,
         split=arguments.reference_split,
         device=pick_device(arguments.device),
+        structures=_structures(arguments),
+        dft_format=arguments.dft_format,
+        workers=available_cores(),
     )
     say(
         arguments,
@@ -128,15 +144,49 @@ def run(arguments: argparse.Namespace) -> int:
         print("  ranked by the model's probability: like known compounds, not yet known to be stable")
     else:
         print("  ranked by the predicted probability to be within 0.1 eV/atom of the hull, times novelty")
+    if found.structures is not None:
+        _print_structures(found.structures)
     print(
         f"\nin {out}/: ranked.csv, candidates.csv, report/report.html, discovery.json"
         + ("" if plan.checkpoint else ", model/")
+        + ("" if found.structures is None else ", structures/ (CIF), dft/")
     )
     print(f"next: open {out}/report/report.html")
     model = plan.checkpoint or out / "model"
     print(f"      matgen sample -n 100000 --model {model}     (more of the same)")
     print("      matgen discover --dataset mine.csv            (with a model of your own compounds)")
     return 0
+
+
+def _structures(arguments: argparse.Namespace) -> int:
+    """How many candidates get structures; none where nothing is said and the packages for it are missing."""
+    from matgen.dft.export import ALL_FORMATS
+    from matgen.discover import missing_for_structures
+    from matgen.errors import unknown_name
+
+    if arguments.dft_format not in ALL_FORMATS:
+        raise unknown_name("format", arguments.dft_format, ALL_FORMATS)
+    if arguments.structures is not None:
+        if arguments.structures < 0:
+            raise OptionError(f"--structures is {arguments.structures}, it must be 0 or more")
+        return int(arguments.structures)
+    if missing := missing_for_structures():
+        say(arguments, f"no structures will be made: {missing} is missing, pip install 'matgen[structures]'")
+        return 0
+    return _STRUCTURES
+
+
+def _print_structures(made: Any) -> None:
+    """The structures on the terminal, lowest above the hull first."""
+    above = "energy_above_hull_chgnet"
+    print("\nrelaxed by CHGNet, eV/atom above the hull (predicted from the composition alone):")
+    for row in made.sort_values(above).to_dict("records"):
+        if isinstance(row["structure_id"], str):
+            predicted = row.get("energy_above_hull")
+            told = "" if predicted is None else f" ({predicted:.3f})"
+            print(f"  {row['formula']:<16} {row[above]:7.3f}{told}  {row['template']}")
+        else:
+            print(f"  {row['formula']:<16}       -  {row['structure_reason']}")
 
 
 def _predictor(name: str | None) -> Path | None:

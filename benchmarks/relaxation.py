@@ -1,0 +1,143 @@
+"""Relaxed structures a second by matgen's batched CHGNet and by chgnet's own StructOptimizer, in the same run.
+
+Both take FIRE, the same threshold of forces and the same weights; relaxed energies are compared structure by structure.
+On one core each is one process of one thread; on all cores matgen is what `matgen structure` does (a process a core,
+without the start of the processes), chgnet one process that has all threads, or one process a core as well.
+
+python -m benchmarks.relaxation [-n 16] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pymatgen.core import Structure
+
+from benchmarks.record import write_result
+from matgen.datasets import load_dataset
+from matgen.errors import StructureError
+from matgen.structures.potentials import load_potential
+from matgen.structures.propose import ProposalSettings, Proposer
+from matgen.structures.relax import RelaxSettings, relax
+from matgen.validity import available_cores
+
+MOST_ATOMS = 20
+SETTINGS = RelaxSettings(max_force=0.05, max_steps=300)
+Outcome = list[tuple[float, int]]
+"""Energy, eV/atom, and steps of each structure."""
+
+
+def structures(n: int, seed: int) -> list[Structure]:
+    """The likeliest structures from templates, of 2 to 20 atoms a cell, of compositions drawn from `hybrid-pure`."""
+    formulas = load_dataset("hybrid-pure").batch.formulas()
+    proposer = Proposer(ProposalSettings(per_formula=1, max_atoms=MOST_ATOMS, symmetric=0))
+    found: list[Structure] = []
+    for formula in np.random.default_rng(seed).permutation(formulas):
+        try:
+            found.append(proposer.propose(str(formula))[0].structure)
+        except StructureError:
+            continue
+        if len(found) == n:
+            break
+    return found
+
+
+def by_matgen(given: Sequence[Structure], threads: int) -> Outcome:
+    torch.set_num_threads(threads)
+    return [(result.energy, result.steps) for result in relax(given, load_potential("chgnet"), SETTINGS)]
+
+
+def by_chgnet(given: Sequence[Structure], threads: int) -> Outcome:
+    from chgnet.model import StructOptimizer
+
+    torch.set_num_threads(threads)
+    optimizer = StructOptimizer(optimizer_class="FIRE", use_device="cpu")
+    found = []
+    for structure in given:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = optimizer.relax(
+                structure, fmax=SETTINGS.max_force, steps=SETTINGS.max_steps, verbose=False, assign_magmoms=False
+            )
+        path = result["trajectory"]
+        found.append((float(path.energies[-1]) / len(structure), len(path.energies) - 1))
+    return found
+
+
+def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    found = work()
+    return time.perf_counter() - began, found
+
+
+def _part(task: tuple[str, list[Structure]]) -> Outcome:
+    return {"matgen": by_matgen, "chgnet": by_chgnet}[task[0]](task[1], 1)
+
+
+def in_processes(pool: Any, name: str, given: Sequence[Structure], cores: int) -> Outcome:
+    """One structure after the other goes to whichever process is free."""
+    return [found for part in pool.map(_part, [(name, [one]) for one in given], chunksize=1) for found in part]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    given = structures(arguments.n, arguments.seed)
+    cores = available_cores()
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(cores) as pool:
+        ways: dict[str, Callable[[], Outcome]] = {
+            "matgen, one core": lambda: by_matgen(given, 1),
+            "chgnet, one core": lambda: by_chgnet(given, 1),
+            "matgen, all cores": lambda: in_processes(pool, "matgen", given, cores),
+            "chgnet, all cores, threads": lambda: by_chgnet(given, cores),
+            "chgnet, all cores, processes": lambda: in_processes(pool, "chgnet", given, cores),
+        }
+        for name in ("matgen", "chgnet"):  # weights and compiled code are loaded before anything is timed
+            pool.map(_part, [(name, given[:1])] * (2 * cores), chunksize=1)
+        by_matgen(given[:1], 1), by_chgnet(given[:1], 1)
+        taken: dict[str, list[float]] = {name: [] for name in ways}
+        outcomes: dict[str, Outcome] = {}
+        for _ in range(arguments.rounds):
+            for name, work in ways.items():
+                passed, outcomes[name] = seconds(work)
+                taken[name].append(passed)
+                print(f"{name}: {passed:.1f} s", flush=True)
+    ours, theirs = outcomes["matgen, one core"], outcomes["chgnet, one core"]
+    difference = np.abs(np.array([e for e, _ in ours]) - np.array([e for e, _ in theirs])) * 1000
+    per_second = {name: len(given) / statistics.median(times) for name, times in taken.items()}
+    best = max(per_second["chgnet, all cores, threads"], per_second["chgnet, all cores, processes"])
+    content = {
+        "structures": len(given),
+        "atoms": [len(structure) for structure in given],
+        "formulas": [structure.composition.reduced_formula for structure in given],
+        "rounds": arguments.rounds,
+        "cores": cores,
+        "structures_per_second": {name: round(value, 4) for name, value in per_second.items()},
+        "ratio_one_core": round(per_second["matgen, one core"] / per_second["chgnet, one core"], 2),
+        "ratio_all_cores_threads": round(per_second["matgen, all cores"] / per_second["chgnet, all cores, threads"], 2),
+        "ratio_all_cores_best": round(per_second["matgen, all cores"] / best, 2),
+        "steps": {"matgen": [steps for _, steps in ours], "chgnet": [steps for _, steps in theirs]},
+        "energy_difference_mev": {
+            "max": round(float(difference.max()), 4),
+            "median": round(float(np.median(difference)), 5),
+            "within_1": int((difference <= 1).sum()),
+            "each": difference.round(4).tolist(),
+        },
+    }
+    print(write_result("relaxation", content), content)
+
+
+if __name__ == "__main__":
+    main()

@@ -69,7 +69,7 @@ class BatchedCHGNet:
     elements = known_elements(94)
 
     def __init__(self, network: Any) -> None:
-        """Take the weights of a loaded `chgnet.model.CHGNet` of version 0.2.0, 0.3.0 or r2scan."""
+        """Take the weights of a loaded `chgnet.model.CHGNet` of version 0.3.0 or r2scan."""
         self.network = network.eval().requires_grad_(False)
         self.version = str(network.version)
         width = network.atom_fea_dim

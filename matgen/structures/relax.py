@@ -136,6 +136,11 @@ def unfit(structure: Structure, elements: frozenset[str]) -> str:
         return f"the potential does not know {', '.join(unknown)}"
     if not np.isfinite(structure.lattice.matrix).all() or structure.volume < 1e-3:
         return "its cell has no volume"
+    if not np.isfinite(structure.frac_coords).all():
+        return "some positions are no numbers"
+    shortest = min(structure.lattice.get_lll_reduced_lattice().abc)
+    if shortest < _CLOSEST:
+        return f"atoms overlap with their own images: {shortest:.2f} angstrom apart"
     if len(structure) > 1:
         distances = structure.distance_matrix + 1e3 * np.eye(len(structure))
         if distances.min() < _CLOSEST:
@@ -216,17 +221,17 @@ class _Path:
         self.found = found
         self._calculator.tell(self.atoms, found)
         optimizer = self.optimizer
-        gradient = optimizer.optimizable.get_gradient()
-        self.converged = bool(optimizer.optimizable.gradient_norm(gradient) < self.settings.max_force)
-        self.ended = self.converged or self.steps == self.settings.max_steps
-        if not self.ended:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # logm's accuracy, of steps that are not last
-                try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # logm's accuracy, of steps that are not last
+            try:
+                gradient = optimizer.optimizable.get_gradient()
+                self.converged = bool(optimizer.optimizable.gradient_norm(gradient) < self.settings.max_force)
+                self.ended = self.converged or self.steps == self.settings.max_steps
+                if not self.ended:
                     optimizer.step()
-                except Exception as error:  # a singular Hessian or cell
-                    self.ended, self.reason = True, f"the optimizer failed: {first_line(error)}"
-            self.steps += 1
+                    self.steps += 1
+            except Exception as error:  # a cell without volume
+                self.ended, self.reason = True, f"the optimizer failed: {first_line(error)}"
 
     def _failure(self, found: Evaluation | Exception) -> str:
         if isinstance(found, Exception):

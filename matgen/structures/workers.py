@@ -92,7 +92,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     import dask
     from dask.distributed import Client, LocalCluster
 
-    settings = {"distributed.scheduler.allowed-failures": _LOSSES, "distributed.worker.daemon": False}
+    settings = {"distributed.scheduler.allowed-failures": _LOSSES - 1, "distributed.worker.daemon": False}
     with dask.config.set(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if scheduler is not None:

@@ -25,6 +25,9 @@ def add(verbs: Any) -> None:
     parser.add_argument("--per-formula", type=int, default=5, metavar="N", help="structures a composition (default: 5)")
     parser.add_argument("--max-atoms", type=int, default=40, metavar="N", help="of a primitive cell (default: 40)")
     parser.add_argument("--templates", type=path, metavar="FOLDER", help="your CIF or POSCAR files, as templates too")
+    parser.add_argument("--templates-from", action="append", default=[], metavar="SOURCE",
+                        help="fetch more: materials-project (needs MP_API_KEY), or the https:// address of an OPTIMADE "
+                        "database; may be repeated")  # fmt: skip
     parser.add_argument("--only-own-templates", action="store_true", help="leave the bundled templates out")
     parser.add_argument("--symmetric", type=int, default=2, metavar="N",
                         help="random symmetric ones where templates give fewer (default: 2; 0: none)")  # fmt: skip
@@ -67,6 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.only_own_templates,
         workers=arguments.workers or available_cores(),
         scheduler=arguments.scheduler,
+        templates_from=tuple(arguments.templates_from),
     )
     frame, column = read_formula_table(arguments.candidates, arguments.column)
     if arguments.top:
@@ -75,7 +79,8 @@ def run(arguments: argparse.Namespace) -> None:
     by = "not relaxed" if plan.potential is None else f"relaxed by {plan.potential}"
     say(arguments, f"structures of {len(frame):,} compositions of {arguments.candidates}, {by}, into {out}/")
     made = make_structures(frame, column, out, plan, resume=arguments.resume, force=arguments.force,
-                           progress=bar(arguments, "structure", "compositions"))  # fmt: skip
+                           progress=bar(arguments, "structure", "compositions"),
+                           tell=lambda text: say(arguments, text))  # fmt: skip
     say(arguments, in_words(made, plan.potential))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 TABLE, PLAN, CANDIDATES = "structures.parquet", "structures.json", "candidates.parquet"
-CRYSTALS, ALL_CRYSTALS = "cif", "structures.extxyz"
+CRYSTALS, ALL_CRYSTALS, TEMPLATES = "cif", "structures.extxyz", "fetched_templates"
 
 
 def safe_name(formula: str) -> str:
@@ -91,10 +91,13 @@ def read_structures(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Structu
     structures = {}
     if (folder / ALL_CRYSTALS).exists():
         try:
-            images = read(folder / ALL_CRYSTALS, index=":", format="extxyz")
+            images = [
+                (str(atoms.info["structure_id"]), atoms)
+                for atoms in read(folder / ALL_CRYSTALS, index=":", format="extxyz")
+            ]
         except Exception as error:
             raise DataError(f"cannot read {folder / ALL_CRYSTALS}: {first_line(error)}") from error
-        for atoms in images:
+        for id, atoms in images:
             structure = AseAtomsAdaptor.get_structure(atoms)
             properties = set(structure.site_properties)
             if "magmoms_predicted" in properties:
@@ -103,7 +106,10 @@ def read_structures(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Structu
                 )
             for name in properties:
                 structure.remove_site_property(name)
-            structures[str(atoms.info["structure_id"])] = structure
+            structures[id] = structure
+    lacking = set(frame.loc[frame["reason"] == "", "structure_id"]) - structures.keys()
+    if lacking:
+        raise DataError(f"{folder / ALL_CRYSTALS} lacks {min(lacking)}, which {TABLE} has: it may be cut short")
     return frame, structures
 
 

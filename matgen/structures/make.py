@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -13,15 +13,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from matgen.composition import CompositionBatch
+from matgen.composition import CompositionBatch, parse_some
 from matgen.errors import DataError, MatgenError, OptionError, StructureError, first_line, require_above_zero
 from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
 from matgen.structures.energies import formation_energies, mp2020_phases
-from matgen.structures.folder import CANDIDATES, PLAN, read_plan, structure_id, write_crystals, write_table
+from matgen.structures.folder import (
+    ALL_CRYSTALS,
+    CANDIDATES,
+    CRYSTALS,
+    PLAN,
+    TABLE,
+    TEMPLATES,
+    read_plan,
+    read_structures,
+    structure_id,
+    write_crystals,
+    write_table,
+)
 from matgen.structures.potentials import POTENTIALS, Potential, load_potential
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings, relax
-from matgen.structures.templates import TemplateLibrary, bundled_templates, templates_in
+from matgen.structures.templates import (
+    TemplateLibrary,
+    bundled_templates,
+    digest_of,
+    ratio,
+    require_source,
+    save_templates,
+    templates_from,
+    templates_in,
+)
 from matgen.structures.workers import run_tasks
 
 if TYPE_CHECKING:
@@ -39,10 +60,12 @@ class StructurePlan:
         relaxation: how they are relaxed.
         potential: name of a potential, or None to leave the proposals as they are.
         templates: a folder of a user's structures, which go beside the bundled ones.
-        only_own_templates: take those of the folder alone.
+        only_own_templates: leave the bundled ones out.
         leave_out: formulas whose own structures are not taken as templates.
         workers: processes on this machine.
         scheduler: address of a Dask scheduler instead.
+        templates_from: databases that more templates are fetched from before the work, each `materials-project` or an
+            OPTIMADE address; they are kept in the output folder.
     """
 
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
@@ -53,11 +76,14 @@ class StructurePlan:
     leave_out: tuple[str, ...] = ()
     workers: int = 1
     scheduler: str | None = None
+    templates_from: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_above_zero(self, "workers")
-        if self.only_own_templates and self.templates is None:
-            raise OptionError("only_own_templates needs a folder of templates")
+        if self.only_own_templates and self.templates is None and not self.templates_from:
+            raise OptionError("only_own_templates needs a folder of templates, or a database to take them from")
+        for source in self.templates_from:
+            require_source(source)
         if self.potential is not None and self.potential not in POTENTIALS:
             load_potential(self.potential)  # says which names are known
 
@@ -65,8 +91,10 @@ class StructurePlan:
         """What the result depends on, as JSON."""
         told = asdict(replace(self, workers=1, scheduler=None))
         del told["workers"], told["scheduler"]
-        return told | {"templates": None if self.templates is None else str(self.templates.resolve()),
-                       "leave_out": list(self.leave_out)}  # fmt: skip
+        return told | {
+            "templates": None if self.templates is None else str(self.templates.resolve()),
+            "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,40 +121,62 @@ def make_structures(
     resume: bool = False,
     force: bool = False,
     progress: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> MadeStructures:
     """Propose and relax structures for the formulas of a table, into a folder.
 
     Each composition's result is written to `parts/` as it comes, so that an interrupted run goes on with `resume`.
+    Nothing in `out` is touched before templates and potential are at hand.
 
     Args:
         candidates: `n` rows, those to look at first first.
         column: of formulas.
-        out: folder for `structures.parquet`, `candidates.parquet`, `cif/`, `structures.extxyz`, `structures.json`.
+        out: folder for `structures.parquet`, `candidates.parquet`, `cif/`, `structures.extxyz`, `structures.json`, and
+            `fetched_templates/` where some were fetched.
         plan: how.
         resume: go on with what `out` holds of the same plan and candidates.
         force: replace what `out` holds.
         progress: advanced for each composition.
+        tell: called with remarks on templates.
 
     Raises:
-        DataError: no formula can be read, or what is resumed was made otherwise.
+        DataError: no formula can be read, no templates can be had, or what is resumed was made otherwise.
         OutputError: `out` holds something and neither `resume` nor `force` is on.
         StructureError: no structure at all could be made.
     """
     plan = plan or StructurePlan()
+    tell = tell or (lambda _: None)
     out = Path(out)
-    formulas = [str(text) for text in candidates[column]]
-    told = plan.content() | {"formulas": formulas}
-    _prepare(out, told, resume=resume, force=force)
+    formulas = ["" if pd.isna(text) else str(text) for text in candidates[column]]
+    parsed = parse_some(formulas)
+    own = None
+    if plan.templates is not None:
+        own, bad = templates_in(plan.templates)
+        for reason in bad:
+            tell(f"no template: {reason}")
+    told = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
+    resume = resume and (out / PLAN).exists()
+    if resume:
+        _require_same(out, told)
+    else:
+        refuse_to_overwrite(out, force=force)
     potential = None if plan.potential is None else load_potential(plan.potential)
-    _library(plan.templates, plan.only_own_templates, plan.leave_out)  # complains of a bad folder before any work
+    if not resume:
+        _begin(out, told, _fetched(plan, parsed.batch, tell))
+    elif (finished := _finished(out)) is not None:
+        return finished
+    reduced = dict(zip(parsed.rows.tolist(), parsed.batch.formulas().tolist(), strict=True))
+    for row in parsed.bad:
+        write_json(_part(out, row.row + 1), [_failed(None, f"the formula cannot be read: {row.reason}")])
+    library = _library_key(plan, out, told["templates_digest"])
     waiting = [rank for rank in range(1, len(formulas) + 1) if not _part(out, rank).exists()]
     if progress:
         progress.start(len(formulas), len(formulas) - len(waiting))
-    tasks = [(rank, formulas[rank - 1], plan) for rank in waiting]
+    tasks = [(rank, reduced[rank - 1], plan, library) for rank in waiting]
     for place, outcome in run_tasks(_make_one, tasks, workers=plan.workers, scheduler=plan.scheduler):
-        rank, formula, _ = tasks[place]
+        rank, formula = tasks[place][:2]
         if isinstance(outcome, Exception):
-            outcome = [_failed(formula, _reason(outcome))]
+            outcome = [_failed(formula, _reason(outcome, formula))]
         write_json(_part(out, rank), outcome)
         if progress:
             progress.advance()
@@ -134,27 +184,57 @@ def make_structures(
         progress.close()
     rows = [row for rank in range(1, len(formulas) + 1) for row in _rows(out, rank)]
     made = _assemble(candidates, rows, potential, out)
-    write_table(out, made.frame, told | _summary(made, potential))
     with whole_file(out / CANDIDATES) as temporary:
         made.candidates.to_parquet(temporary, index=False)
+    write_table(out, made.frame, told | _summary(made, potential))
     shutil.rmtree(out / PARTS)
     return made
 
 
-def _prepare(out: Path, told: dict[str, Any], *, resume: bool, force: bool) -> None:
-    """An empty folder, or one to go on with."""
-    if resume and (out / PLAN).exists():
-        before = read_plan(out)
-        differ = sorted(name for name, value in told.items() if before.get(name) != value)
-        if differ:
-            raise DataError(f"{out} was begun with other {', '.join(differ)}: repeat them, or choose another --out")
-    else:
-        refuse_to_overwrite(out, force=force)
-        if force:
-            for name in (PARTS, "cif"):
-                shutil.rmtree(out / name, ignore_errors=True)
-    (out / PARTS).mkdir(parents=True, exist_ok=True)
+def _require_same(out: Path, told: dict[str, Any]) -> None:
+    """Raise a `DataError` where a folder was begun otherwise."""
+    before = read_plan(out)
+    differ = sorted(name for name, value in told.items() if before.get(name) != value)
+    if differ:
+        raise DataError(f"{out} was begun with other {', '.join(differ)}: repeat them, or choose another --out")
+
+
+def _begin(out: Path, told: dict[str, Any], fetched: TemplateLibrary | None) -> None:
+    """A folder with the plan, the templates that were fetched, and nothing else of ours; the plan comes last."""
+    for name in (PLAN, TABLE, CANDIDATES, ALL_CRYSTALS):
+        (out / name).unlink(missing_ok=True)
+    for name in (PARTS, CRYSTALS, TEMPLATES):
+        if (out / name).exists():
+            shutil.rmtree(out / name)
+    (out / PARTS).mkdir(parents=True)
+    if fetched is not None:
+        save_templates(out / TEMPLATES, fetched)
     write_json(out / PLAN, told)
+
+
+def _finished(out: Path) -> MadeStructures | None:
+    """What a folder holds where its run had come to its end, None where it had not."""
+    failures = read_plan(out).get("failures")
+    if failures is None:
+        return None
+    frame, _ = read_structures(out)
+    try:
+        return MadeStructures(frame, pd.read_parquet(out / CANDIDATES), failures)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {out / CANDIDATES}: {first_line(error)}") from error
+
+
+def _fetched(plan: StructurePlan, batch: CompositionBatch, tell: Callable[[str], None]) -> TemplateLibrary | None:
+    """Templates of the compositions' anonymous formulas from the databases of a plan, None without such."""
+    library = TemplateLibrary([])
+    ratios = {ratio(counts[counts > 0].tolist()) for counts in np.where(batch.elements > 0, batch.counts, 0)}
+    for source in plan.templates_from:
+        found = templates_from(source, ratios, max_atoms=plan.proposals.max_atoms)
+        tell(f"{len(found):,} templates of {source}")
+        library += found
+    if plan.only_own_templates and plan.templates is None and not len(library):
+        raise DataError(f"{', '.join(plan.templates_from)} has no template for these compositions")
+    return library if len(library) else None
 
 
 def _part(out: Path, rank: int) -> Path:
@@ -166,17 +246,32 @@ def _rows(out: Path, rank: int) -> list[dict[str, Any]]:
     return [row | {"rank": rank} for row in rows]
 
 
-@lru_cache(maxsize=4)
-def _library(folder: Path | None, alone: bool, leave_out: tuple[str, ...]) -> TemplateLibrary:
-    """The templates of a plan; kept by each worker."""
-    own = None if folder is None else templates_in(folder)[0]
-    library = own if own is not None and alone else bundled_templates() if own is None else own + bundled_templates()
-    return library.without(leave_out) if leave_out else library
+@dataclass(frozen=True)
+class _LibraryKey:
+    """Which templates a worker takes; with the digests of the folders, since a worker outlives a run."""
+
+    folders: tuple[tuple[Path, str], ...]
+    bundled: bool
+    leave_out: tuple[str, ...]
+
+
+def _library_key(plan: StructurePlan, out: Path, digest: str) -> _LibraryKey:
+    folders = [] if plan.templates is None else [(plan.templates.resolve(), digest)]
+    fetched = (out / TEMPLATES).resolve()
+    if fetched.exists():
+        folders.append((fetched, digest_of(templates_in(fetched)[0])))
+    return _LibraryKey(tuple(folders), not plan.only_own_templates, plan.leave_out)
 
 
 @lru_cache(maxsize=4)
-def _proposer(settings: ProposalSettings, folder: Path | None, alone: bool, leave_out: tuple[str, ...]) -> Proposer:
-    return Proposer(settings, _library(folder, alone, leave_out))
+def _proposer(settings: ProposalSettings, key: _LibraryKey) -> Proposer:
+    """The proposer of a plan; kept by each worker."""
+    library = TemplateLibrary([])
+    for folder, _ in key.folders:
+        library += templates_in(folder)[0]
+    if key.bundled:
+        library += bundled_templates()
+    return Proposer(settings, library.without(key.leave_out) if key.leave_out else library)
 
 
 @lru_cache(maxsize=2)
@@ -184,11 +279,10 @@ def _potential(name: str) -> Potential:
     return load_potential(name)
 
 
-def _make_one(task: tuple[int, str, StructurePlan]) -> list[dict[str, Any]]:
+def _make_one(task: tuple[int, str, StructurePlan, _LibraryKey]) -> list[dict[str, Any]]:
     """The structures of one composition as rows; the work of one task."""
-    rank, formula, plan = task
-    proposer = _proposer(plan.proposals, plan.templates, plan.only_own_templates, plan.leave_out)
-    proposals = proposer.propose(formula)
+    rank, formula, plan, library = task
+    proposals = _proposer(plan.proposals, library).propose(formula)
     rows = []
     relaxed: Sequence[Any] = [None] * len(proposals)
     if plan.potential is not None:
@@ -205,11 +299,12 @@ def _make_one(task: tuple[int, str, StructurePlan]) -> list[dict[str, Any]]:
     return rows
 
 
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, MatgenError) else f"{type(error).__name__}: {first_line(error)}"
+def _reason(error: Exception, formula: str) -> str:
+    text = str(error) if isinstance(error, MatgenError) else f"{type(error).__name__}: {first_line(error)}"
+    return text.removeprefix(f"{formula}: ")
 
 
-def _failed(formula: str, reason: str) -> dict[str, Any]:
+def _failed(formula: str | None, reason: str) -> dict[str, Any]:
     return {"formula": formula, "structure_id": None, "reason": reason, "structure": None}
 
 
@@ -238,7 +333,7 @@ def _assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: P
     told: list[dict[str, Any]] = sound[names].to_dict("records")  # type: ignore[assignment]
     write_crystals(out, [(str(id), structures[id], said) for id, said in zip(sound["structure_id"], told, strict=True)])
     table = _joined(candidates, frame)
-    failures = frame.loc[frame["reason"] != "", "reason"].str.replace(r"^[^:]*: ", "", regex=True).value_counts()
+    failures = frame.loc[frame["reason"] != "", "reason"].value_counts()
     return MadeStructures(frame, table, {str(reason): int(count) for reason, count in failures.items()})
 
 

@@ -27,12 +27,14 @@ ANIONS = ("O", "F", "Cl", "Br", "I", "S", "Se", "Te", "N", "P", "As", "Sb", "C",
 """Elements whose compounds stand as classes of their own in tables of errors."""
 
 LEGACY_GASES = {"N": (-8.3365, -7.95247), "F": (-1.9115, -1.42055), "Cl": (-1.8485, -1.25385), "H": (-3.3927, -3.23974)}
-"""The first scheme moves these elements instead of their compounds: calculated (PBE) and fitted energy, eV/atom."""
+"""The first scheme moves these elements instead of their compounds: calculated (PBE) and fitted energy, eV/atom.
+
+All their compounds feel it, whether the element is an anion in them or not."""
 
 
 @lru_cache(maxsize=1)
-def _schemes() -> tuple[dict[str, float], dict[str, float]]:
-    """New minus old correction: of an anion, and of a transition metal in an oxide or fluoride, eV an atom."""
+def _schemes() -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """New minus old, eV an atom: of an anion, of a transition metal in an oxide or fluoride, of a gas's element."""
     from importlib.resources import files
 
     from ruamel.yaml import YAML
@@ -42,12 +44,12 @@ def _schemes() -> tuple[dict[str, float], dict[str, float]]:
     old = YAML(typ="safe").load(folder.joinpath("MPCompatibility.yaml").read_text())
     anions = {name: value for name, value in new["CompositionCorrections"].items() if name in ATOMIC_NUMBER}
     anions["O"] = new["CompositionCorrections"]["oxide"]
-    before = LEGACY_ANIONS | {symbol: calculated - fitted for symbol, (calculated, fitted) in LEGACY_GASES.items()}
     metals = new["GGAUMixingCorrections"]["O"]
     metals_before = old["Advanced"]["UCorrections"]["O"]
     return (
-        {symbol: value - before.get(symbol, 0.0) for symbol, value in anions.items()},
+        {symbol: value - LEGACY_ANIONS.get(symbol, 0.0) for symbol, value in anions.items()},
         {symbol: value - metals_before[symbol] for symbol, value in metals.items()},
+        {symbol: fitted - calculated for symbol, (calculated, fitted) in LEGACY_GASES.items()},
     )
 
 
@@ -63,18 +65,21 @@ def mp2020_minus_legacy(batch: CompositionBatch) -> np.ndarray:
     Returns:
         float64 `(n,)`, eV/atom, to be added to the old ones.
     """
-    anions, metals = _schemes()
-    of_anion, of_metal = np.zeros(N_ELEMENTS + 1), np.zeros(N_ELEMENTS + 1)
-    for table, array in ((anions, of_anion), (metals, of_metal)):
-        for symbol, value in table.items():
-            array[ATOMIC_NUMBER[symbol]] = value
+    of_anion, of_metal, of_gas = (_by_number(table) for table in _schemes())
     is_anion = anion_mask(batch)
     counts = np.where(batch.elements > 0, batch.counts, 0)
-    total = (of_anion[batch.elements] * is_anion * counts).sum(axis=1)
+    total = ((of_anion[batch.elements] * is_anion + of_gas[batch.elements]) * counts).sum(axis=1)
     hard = np.isin(batch.elements, [ATOMIC_NUMBER["O"], ATOMIC_NUMBER["F"]]) & is_anion
     total += (of_metal[batch.elements] * counts).sum(axis=1) * hard.any(axis=1)
     compound = batch.n_elements > 1
     return np.asarray(np.where(compound, total / np.maximum(counts.sum(axis=1), 1), 0.0))
+
+
+def _by_number(table: dict[str, float]) -> np.ndarray:
+    values = np.zeros(N_ELEMENTS + 1)
+    for symbol, value in table.items():
+        values[ATOMIC_NUMBER[symbol]] = value
+    return values
 
 
 def anion_mask(batch: CompositionBatch) -> np.ndarray:

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from pymatgen.core import Composition
+from pymatgen.entries.compatibility import MaterialsProject2020Compatibility, MaterialsProjectCompatibility
+from pymatgen.entries.computed_entries import ComputedEntry
+from pymatgen.io.vasp.sets import MPRelaxSet
+
+from matgen.chemistry import SYMBOLS
+from matgen.composition import CompositionBatch
+from matgen.datasets import load_dataset
+from matgen.hull import CompetingPhases
+from matgen.structures.energies import (
+    anion_class,
+    anion_mask,
+    element_energies,
+    formation_energies,
+    mp2020_minus_legacy,
+    mp2020_phases,
+)
+
+FAMILIES = {
+    "oxides": "Li2O MgO CaTiO3 Al2O3 CaCO3 Na2SO4 KNO2 NaNO3 BaPbO3 CO2",
+    "sulfides": "Na2S ZnS MoS2 FeS2 La2O2S CuInS2",
+    "nitrides": "Li3N GaN Si3N4 TiN",
+    "halides": "NaCl KBr CsI CaF2 CsPbI3 K2PtCl6 BiTeI SiCl4 PuF3",
+    "hydrides": "NaH LiAlH4 MgH2 TiH2",
+    "hydrogen, nitrogen and halogens as cations": "NaOH H2O HF HCl NH4Cl NCl3 ClF3 KClO4",
+    "oxides and fluorides with +U": "Fe2O3 FeO LiCoO2 MnF2 FeF3 NiO BaFeO3 LiFePO4 Cr2O3 VO2 WO3 MoO3 MnOF MoOF4 FeHO2",
+    "other anions": "CaSe ZnTe Mg2Si InSb BiOCl LaOF",
+    "intermetallics": "NiAl Fe3Al CuZn Nb3Sn LaNi5 Fe",
+}
+NEW, OLD = MaterialsProject2020Compatibility(), MaterialsProjectCompatibility()
+
+
+def entry(formula: str, energy: float) -> ComputedEntry:
+    """What a calculation with the Materials Project's settings would have left."""
+    composition = Composition(formula)
+    elements = sorted(composition.elements, key=lambda element: element.X)
+    settings = MPRelaxSet.CONFIG["INCAR"]["LDAUU"].get(elements[-1].symbol, {}) if len(elements) > 1 else {}
+    hubbards = {e.symbol: settings[e.symbol] for e in elements if settings.get(e.symbol)}
+    sulfate = "S" in composition and any(e.X > 3 for e in elements) and formula != "La2O2S"
+    return ComputedEntry(
+        composition,
+        energy,
+        parameters={
+            "run_type": "GGA+U" if hubbards else "GGA",
+            "hubbards": hubbards,
+            "potcar_symbols": [f"PBE {MPRelaxSet.CONFIG['POTCAR'][e.symbol]}" for e in composition.elements],
+        },
+        data={"oxide_type": "oxide", "sulfide_type": "sulfate" if sulfate else "sulfide"},
+    )
+
+
+def by_pymatgen(formula: str) -> float:
+    """New formation energy minus old one: the scheme of 2020 corrects compounds, the first one some elements too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        new, old = (scheme.process_entry(entry(formula, -10.0)).correction for scheme in (NEW, OLD))
+        composition = Composition(formula)
+        for element, count in composition.items():
+            pair = entry(f"{element.symbol}2", 2 * element_energies().get(element.symbol, -1.0))
+            old -= count * OLD.process_entry(pair, inplace=False).correction / 2
+            assert NEW.process_entry(pair, inplace=False).correction == 0
+    return (new - old) / composition.num_atoms
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_shift_of_labels_is_the_difference_of_the_schemes(family: str) -> None:
+    formulas = FAMILIES[family].split()
+    found = mp2020_minus_legacy(CompositionBatch.from_formulas(formulas))
+    expected = [0.0 if len(Composition(formula)) == 1 else by_pymatgen(formula) for formula in formulas]
+    assert found == pytest.approx(expected, abs=1e-4)
+    if family == "intermetallics":
+        assert (found == 0).all()
+    else:
+        assert (found != 0).all()
+
+
+def test_nearly_all_known_compounds_are_shifted_as_by_pymatgen() -> None:
+    # where they differ, its guess of oxidation states fails and it corrects the most electronegative element alone
+    dataset = load_dataset("hybrid")
+    labelled = np.flatnonzero(
+        np.isfinite(dataset.frame["formation_energy_mp_min"])
+        & (dataset.batch.n_elements > 1)
+        & (dataset.batch.n_atoms <= 20)
+        & ~(dataset.batch.elements == 16).any(axis=1)  # sulfides are told from sulfates by their structure
+    )
+    batch = dataset.batch[np.random.default_rng(0).choice(labelled, 150, replace=False)]
+    found = mp2020_minus_legacy(batch)
+    expected = np.array([by_pymatgen(formula) for formula in batch.formulas()])
+    assert (np.abs(found - expected) < 1e-4).mean() > 0.94
+
+
+def test_peroxides_are_taken_as_oxides() -> None:
+    (found,) = mp2020_minus_legacy(CompositionBatch.from_formulas(["Li2O2"]))
+    peroxide = entry("Li2O2", -10.0)
+    peroxide.data["oxide_type"] = "peroxide"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        new, old = (scheme.process_entry(peroxide, inplace=False).correction for scheme in (NEW, OLD))
+    assert abs(found - (new - old) / 4) < 0.01
+
+
+def test_formation_energy_by_hand() -> None:
+    batch = CompositionBatch.from_formulas(["NaCl", "Na2Cl2", "Fe2O3"])
+    energy = np.array([-3.4, -3.4, -6.7])
+    sodium, chlorine, iron, oxygen = -1.3225, -1.8485, -8.4700, -4.9480  # the Materials Project's, eV/atom
+    salt = -3.4 - (sodium + chlorine) / 2
+    assert formation_energies(batch, energy) == pytest.approx(
+        [salt, salt, -6.7 - (2 * iron + 3 * oxygen) / 5], abs=1e-3
+    )
+    assert np.isnan(formation_energies(CompositionBatch.from_formulas(["FmO"]), np.array([-1.0]))[0])
+
+
+def test_chgnets_elements_have_energies() -> None:
+    from matgen.structures.chgnet_batch import BatchedCHGNet
+
+    lacking = BatchedCHGNet.elements - set(element_energies())
+    assert lacking <= {"Po", "At", "Rn", "Fr", "Ra", "Yb"}  # the Materials Project withdrew its Yb
+
+
+def test_phases_carry_the_shift() -> None:
+    old, new = CompetingPhases.of_source("mp"), mp2020_phases()
+    assert new.source == "mp2020"
+    assert len(new) == len(old)
+    shift = mp2020_minus_legacy(old.batch)
+    before = dict(zip(old.batch.formulas().tolist(), old.energy, strict=True))
+    after = dict(zip(new.batch.formulas().tolist(), new.energy, strict=True))
+    rows = np.random.default_rng(0).choice(len(old), 200, replace=False)
+    for row in rows:
+        formula = old.batch[[row]].formulas()[0]
+        assert after[formula] == pytest.approx(before[formula] + shift[row])
+    # the corrections of 2020 are known to lift sulfides and to lower bromides
+    assert after["ZnS"] > before["ZnS"]
+    assert after["KBr"] < before["KBr"]
+
+
+def test_anions() -> None:
+    batch = CompositionBatch.from_formulas(["NaCl", "LiFePO4", "LaOF", "NH4Cl", "BaTiS3", "NiAl", "Fe"])
+    found = [set(SYMBOLS[row[mask]]) for row, mask in zip(batch.elements, anion_mask(batch), strict=True)]
+    assert found[:5] == [{"Cl"}, {"O"}, {"O", "F"}, {"N", "Cl"}, {"S"}]
+    assert anion_class(batch).tolist() == ["Cl", "O", "F", "Cl", "S", "none", "none"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-pytest_plugins = ["tests.quick_predictor"]
+pytest_plugins = ["tests.quick_predictor", "tests.relaxed_folder"]
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Workers and the programs they start share the cores: more threads than cores make each other wait (ten times slower).

@@ -85,7 +85,7 @@ class Report:
         return self._frame
 
     def write(self, out: Path | str, *, force: bool = False) -> Report:
-        """Write the report's four files into a folder, all or none of them; other files there are left alone.
+        """Write the report's files into a folder, all four or none of them; other files there are left alone.
 
         Raises:
             OutputError: the folder holds a report already and `force` is off, or it cannot be written.
@@ -99,6 +99,8 @@ class Report:
                 writer.add(frame)
                 writer.close()
             _write_pages(stage, self.content, frame, self.ranked, self.structures)
+        if self.structures is not None:
+            _write_structures(folder, self.structures)
         return Report(self.content, frame, folder, self.ranked, self.structures)
 
     def with_structures(self, section: StructureSection) -> Report:
@@ -111,8 +113,7 @@ class Report:
         """
         found = Report(self.content | {"structures": section.content}, self._frame, self.folder, self.ranked, section)
         if self.folder is not None:
-            with whole_file(self.folder / STRUCTURES) as temporary:
-                section.frame.to_parquet(temporary, index=False)
+            _write_structures(self.folder, section)
             _write_pages(self.folder, found.content, found._page_frame(), self.ranked, section)
         return found
 
@@ -248,6 +249,11 @@ def _ranked(frame: pd.DataFrame, known: Known) -> pd.DataFrame | None:
         return None
     rows = chosen(frame).nlargest(MOST_RANKED, PROBABILITY)
     return ranked(rows, [reference.sample for reference in known.references])
+
+
+def _write_structures(folder: Path, section: StructureSection) -> None:
+    with whole_file(folder / STRUCTURES) as temporary:
+        section.frame.to_parquet(temporary, index=False)
 
 
 def _write_pages(

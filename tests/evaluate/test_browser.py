@@ -5,19 +5,24 @@ Debian's Chromium is driven by playwright. Where there is none the tests are ski
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from matgen.evaluate import evaluate
 from matgen.evaluate.compare import compare
+from matgen.evaluate.page_structures import StructureSection
 
 from .standin import FORMULAS, Reference
+from .test_page_structures import section
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
@@ -54,7 +59,9 @@ def report(tmp_path_factory: pytest.TempPathFactory):
 def browser() -> Iterator[Any]:
     assert CHROMIUM, "CI needs a Chromium: apt-get install chromium"
     with playwright_api.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+        )
         yield chromium
         chromium.close()
 
@@ -68,7 +75,10 @@ def open_page(browser: Any) -> Iterator[Any]:
         context = browser.new_context(viewport={"width": 1200, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: heard.append(f"{message.type}: {message.text}"))
+        page.on(
+            "console",
+            lambda message: heard.append(f"{message.type}: {message.text}") if not _of_driver(message) else None,
+        )
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
         page.goto(path.as_uri())
@@ -81,6 +91,11 @@ def open_page(browser: Any) -> Iterator[Any]:
         context.close()
     assert not heard
     assert asked == expected
+
+
+def _of_driver(message: Any) -> bool:
+    """What the browser's own drawing code says of reading pictures back, as a screenshot does."""
+    return "GL Driver Message" in message.text
 
 
 def shown(page: Any, name: str) -> list[str]:
@@ -244,3 +259,34 @@ def test_a_comparison(report, open_page, tmp_path: Path) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 1200
     page.pdf(path=tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").stat().st_size > 10_000
+
+
+def test_structures_are_drawn_and_change_when_chosen(tmp_path: Path, open_page: Any) -> None:
+    cube = [[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
+    made = section()
+    scenes = {
+        id: {
+            "elements": {symbol: {"color": colour, "radius": 1.5}},
+            "atoms": [[symbol, *place] for place in cube],
+            "bonds": [[0, 1]],
+            "cell": cube[1:],
+        }
+        for id, symbol, colour in (("0001-NaBr-1", "Na", "#ff0000"), ("0002-SrZrO3-1", "Sr", "#0000ff"))
+    }
+    made = StructureSection(made.content, made.frame, scenes)
+    report = evaluate(["NaBr", "SrZrO3", "XeAu2"], Reference(), out=tmp_path / "report").with_structures(made)
+    page = open_page(report.folder / "report.html")
+    view = page.locator("#crystal-view")
+    for name, symbol, channel in (("SrZrO3", "Sr", 2), ("NaBr", "Na", 0)):
+        button = page.get_by_role("button", name=name, exact=True)
+        button.focus()
+        page.keyboard.press("Enter")
+        assert button.get_attribute("aria-pressed") == "true"
+        assert page.locator("#crystal-title").inner_text() == name
+        assert page.locator("#crystal-legend").inner_text() == symbol
+        page.wait_for_timeout(300)
+        colours = np.asarray(Image.open(io.BytesIO(view.screenshot())).convert("RGB"), dtype=int)
+        others = [c for c in range(3) if c != channel]
+        pure = (colours[..., channel] > 100) & (colours[..., others] < 60).all(axis=-1)
+        assert pure.mean() > 0.02, "no atom of its colour was drawn"
+    assert page.evaluate("window.hacked") is None

@@ -32,9 +32,12 @@ LEGACY_GASES = {"N": (-8.3365, -7.95247), "F": (-1.9115, -1.42055), "Cl": (-1.84
 All their compounds feel it, whether the element is an anion in them or not."""
 
 
+_Tables = tuple[dict[str, float], dict[str, float], dict[str, float]]
+
+
 @lru_cache(maxsize=1)
-def _schemes() -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """New minus old, eV an atom: of an anion, of a transition metal in an oxide or fluoride, of a gas's element."""
+def _schemes() -> tuple[_Tables, _Tables]:
+    """New and old corrections, eV an atom: of an anion, of a metal in an oxide or fluoride, of a gas's element."""
     from importlib.resources import files
 
     from ruamel.yaml import YAML
@@ -45,12 +48,9 @@ def _schemes() -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     anions = {name: value for name, value in new["CompositionCorrections"].items() if name in ATOMIC_NUMBER}
     anions["O"] = new["CompositionCorrections"]["oxide"]
     metals = new["GGAUMixingCorrections"]["O"]
-    metals_before = old["Advanced"]["UCorrections"]["O"]
-    return (
-        {symbol: value - LEGACY_ANIONS.get(symbol, 0.0) for symbol, value in anions.items()},
-        {symbol: value - metals_before[symbol] for symbol, value in metals.items()},
-        {symbol: fitted - calculated for symbol, (calculated, fitted) in LEGACY_GASES.items()},
-    )
+    metals_before = {symbol: old["Advanced"]["UCorrections"]["O"][symbol] for symbol in metals}
+    gases = {symbol: calculated - fitted for symbol, (calculated, fitted) in LEGACY_GASES.items()}
+    return (anions, metals, {}), (LEGACY_ANIONS, metals_before, gases)
 
 
 def mp2020_minus_legacy(batch: CompositionBatch) -> np.ndarray:
@@ -65,7 +65,27 @@ def mp2020_minus_legacy(batch: CompositionBatch) -> np.ndarray:
     Returns:
         float64 `(n,)`, eV/atom, to be added to the old ones.
     """
-    of_anion, of_metal, of_gas = (_by_number(table) for table in _schemes())
+    new, old = _schemes()
+    return _correction(batch, new) - _correction(batch, old)
+
+
+def mp2020_correction(batch: CompositionBatch) -> np.ndarray:
+    """What the Materials Project's corrections of 2020 add to uncorrected formation energies.
+
+    Transition metals in oxides and fluorides are taken as calculated with U, as they are there. Anions as in
+    `mp2020_minus_legacy`.
+
+    Args:
+        batch: `n` compositions.
+
+    Returns:
+        float64 `(n,)`, eV/atom.
+    """
+    return _correction(batch, _schemes()[0])
+
+
+def _correction(batch: CompositionBatch, tables: _Tables) -> np.ndarray:
+    of_anion, of_metal, of_gas = (_by_number(table) for table in tables)
     is_anion = anion_mask(batch)
     counts = np.where(batch.elements > 0, batch.counts, 0)
     total = ((of_anion[batch.elements] * is_anion + of_gas[batch.elements]) * counts).sum(axis=1)

@@ -18,6 +18,7 @@ from matgen.structures.energies import (
     anion_mask,
     element_energies,
     formation_energies,
+    mp2020_correction,
     mp2020_minus_legacy,
     mp2020_phases,
 )
@@ -78,6 +79,15 @@ def test_the_shift_of_labels_is_the_difference_of_the_schemes(family: str) -> No
         assert (found == 0).all()
     else:
         assert (found != 0).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_corrections_of_2020(family: str) -> None:
+    formulas = FAMILIES[family].split()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = [NEW.process_entry(entry(text, -10.0)).correction / Composition(text).num_atoms for text in formulas]
+    assert mp2020_correction(CompositionBatch.from_formulas(formulas)) == pytest.approx(expected, abs=1e-4)
 
 
 def test_nearly_all_known_compounds_are_shifted_as_by_pymatgen() -> None:

@@ -1,0 +1,130 @@
+"""The whole way to DFT: new compositions drawn, predicted, given structures, relaxed by CHGNet, calculated by GPAW.
+
+Five small new candidates and five known compounds, formation energies like for like: PBE without corrections or U, at
+the geometry of CHGNet, from elements calculated the same way (at most 4 atoms, spin-polarised oxygen; the manifest says
+how far above the ground state a reference lies). CHGNet's energies are shown without the corrections that they were
+learned with. Each step is the command that a user would type; the folder is kept, so that an interrupted run goes on.
+
+python -m benchmarks.dft [--folder runs/dft] [--workers 2]     (an hour on two cores; needs Debian's gpaw)
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.record import write_result
+from matgen.composition import CompositionBatch
+from matgen.files import read_json
+from matgen.structures.energies import mp2020_correction
+
+KNOWN = ("NaCl", "MgO", "LiF", "AlNi", "Mg2Si")
+ELEMENTS = "Li-Na-K-Rb-Mg-Ca-Sr-Ba-Sc-Y-Ti-Zr-Cu-Ag-Zn-Cd-Al-Ga-In-Si-Ge-Sn-N-P-As-Sb-O-Se-Te-F-Cl-Br-I"
+"""With small references and, in the Materials Project, without U."""
+
+N_NEW = 5
+MOST_ATOMS = 8
+CUTOFF, KPOINT_DENSITY = 400.0, 4.0
+
+
+def matgen(*words: object) -> None:
+    """Run a command of matgen's."""
+    print("matgen", *words, flush=True)
+    subprocess.run([str(Path(sys.executable).parent / "matgen"), *map(str, words)], check=True)
+
+
+def new_candidates(folder: Path) -> list[str]:
+    """Compositions in no reference, with small structures, lowest above the hull by CHGNet."""
+    drawn, predicted, first = folder / "drawn.csv", folder / "predicted.csv", folder / "first.csv"
+    structures = folder / "tried"
+    if not structures.exists():
+        matgen("sample", "-n", 300, "--within", ELEMENTS, "--elements", "2..3", "--max-atoms", 6, "--valid", "--unique",
+               "--novel-to", "hybrid", "--seed", 0, "--out", drawn, "--force")  # fmt: skip
+        matgen("predict", drawn, "--out", predicted, "--force")
+        order = pd.read_csv(predicted, keep_default_na=False)
+        order.sort_values("energy_above_hull", key=pd.to_numeric).head(24).to_csv(first, index=False)
+        matgen("structure", first, "--top", 0, "--per-formula", 3, "--max-atoms", MOST_ATOMS, "--symmetric", 0,
+               "--out", structures)  # fmt: skip
+    found = pd.read_parquet(structures / "candidates.parquet")
+    found = found[found["relaxed"].eq(True) & (found["n_atoms"] <= MOST_ATOMS)]
+    return found.sort_values("energy_above_hull_chgnet")["formula"].head(N_NEW).tolist()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("runs/dft"))
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    folder = arguments.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.time()
+    if not (folder / "dft").exists():
+        chosen = new_candidates(folder)
+        pd.DataFrame({"formula": [*KNOWN, *chosen]}).to_csv(folder / "chosen.csv", index=False)
+        matgen("predict", folder / "chosen.csv", "--out", folder / "chosen-predicted.csv", "--force")
+        matgen("structure", folder / "chosen-predicted.csv", "--top", 0, "--per-formula", 3, "--max-atoms", MOST_ATOMS,
+               "--symmetric", 0, "--out", folder / "structures", "--force")  # fmt: skip
+        how = ("--format", "gpaw", "--cutoff", CUTOFF, "--kpoint-density", KPOINT_DENSITY)
+        matgen("export", folder / "structures", *how, "--elements", "--out", folder / "dft")
+        matgen("export", folder / "structures", *how, "--competing", "--out", folder / "competing")
+    subprocess.run([str(Path(sys.executable).parent / "matgen"), "dft", "run", str(folder / "dft"), "--engine", "gpaw",
+                    "--workers", str(arguments.workers)], check=False)  # fmt: skip
+    matgen("dft", "collect", folder / "dft", "--out", folder / "results.csv", "--force")
+    results = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
+    table = pd.read_parquet(folder / "structures" / "candidates.parquet").set_index("structure_id")
+    rows = []
+    compounds = results[results["role"] == "candidate"]
+    corrections = mp2020_correction(CompositionBatch.from_formulas(compounds["formula"]))
+    for row, correction in zip(compounds.to_dict("records"), corrections, strict=True):
+        said = table.loc[row["structure_id"]]
+        rows.append({
+            "formula": row["formula"], "known": row["formula"] in KNOWN, "state": row["state"], "reason": row["reason"],
+            "template": said["template"], "space_group": int(said["space_group"]), "n_atoms": int(said["n_atoms"]),
+            "formation_energy_dft": _number(row["formation_energy_dft"]),
+            "formation_energy_chgnet_uncorrected": _number(said["formation_energy_chgnet"] - correction),
+            "formation_energy_chgnet": _number(said["formation_energy_chgnet"]),
+            "formation_energy": _number(float(said["formation_energy"])),
+            "energy_above_hull_chgnet": _number(said["energy_above_hull_chgnet"]),
+            "max_force_dft": _number(row["max_force_dft"]), "seconds": row["seconds_dft"],
+        })  # fmt: skip
+    elements = results[results["role"] == "element"]
+    done = [row for row in rows if row["state"] == "done" and row["formation_energy_dft"] is not None]
+    errors = {
+        name: _mean_absolute([row["formation_energy_dft"] - row[name] for row in done])
+        for name in ("formation_energy_chgnet_uncorrected", "formation_energy")
+    }
+    manifest = read_json(folder / "dft" / "manifest.json")
+    offsets = {
+        job["formula"]: job["provenance"].get("offset", 0.0) for job in manifest["jobs"] if job["role"] == "element"
+    }
+    content = {
+        "settings": {"code": "GPAW", "functional": "PBE", "cutoff_ev": CUTOFF, "kpoint_density": KPOINT_DENSITY,
+                     "geometry": "relaxed by CHGNet"},
+        "compounds": rows,
+        "elements": [{"formula": row["formula"], "state": row["state"], "energy": _number(row["energy_dft"]),
+                      "seconds": row["seconds_dft"]} for row in elements.to_dict("records")],
+        "reference_offsets_chgnet": {name: value for name, value in offsets.items() if value},
+        "competing_inputs": len(read_json(folder / "competing" / "manifest.json")["jobs"]) - len(rows),
+        "mean_absolute_difference": errors,
+        "dft_core_seconds": round(float(np.nansum(pd.to_numeric(results["seconds_dft"]))), 1),
+        "seconds_of_this_call": round(time.time() - began, 1),
+    }  # fmt: skip
+    print(write_result("dft", content), errors)
+
+
+def _number(value: float) -> float | None:
+    return None if pd.isna(value) else round(float(value), 4)
+
+
+def _mean_absolute(values: list[float]) -> float | None:
+    return round(float(np.mean(np.abs(values))), 4) if values else None
+
+
+if __name__ == "__main__":
+    main()

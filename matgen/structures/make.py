@@ -148,7 +148,7 @@ def make_structures(
     tell = tell or (lambda _: None)
     out = Path(out)
     formulas = ["" if pd.isna(text) else str(text) for text in candidates[column]]
-    parsed = parse_some(formulas)
+    parsed = parse_some(candidates[column])
     own = None
     if plan.templates is not None:
         own, bad = templates_in(plan.templates)

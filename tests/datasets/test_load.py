@@ -75,6 +75,21 @@ def test_bundled_files_are_what_the_checksums_say() -> None:
     assert checksum_ok(changed, "other.parquet") is None
 
 
+def test_bundled_structures_are_what_the_checksums_say() -> None:
+    frame = read_table(data_folder() / "prototypes.parquet")
+    assert checksum_ok(frame, "prototypes.parquet") is True
+    entry = read_json(data_folder() / "checksums.json")["files"]["prototypes.parquet"]
+    assert (entry["rows"], entry["columns"]) == (len(frame), list(frame.columns))
+    assert (frame["positions"].map(len) == 3 * frame["n_atoms"]).all()
+    assert (frame["species"].map(len) == frame["n_atoms"]).all()
+    assert (frame["lattice"].map(len) == 9).all()
+    moved = frame.assign(positions=[row + np.float32(i == 7) for i, row in enumerate(frame["positions"])])
+    assert checksum_ok(moved, "prototypes.parquet") is False
+    longer = frame["species"].tolist()
+    longer[0], longer[1] = np.append(longer[0], longer[1]), longer[1][:0]  # the same values, in other rows
+    assert checksum_ok(frame.assign(species=longer), "prototypes.parquet") is False
+
+
 def test_flags_agree_with_smact_on_a_sample(hybrid: Dataset) -> None:
     from matgen.validity import ValidityRules, check
 

@@ -22,7 +22,9 @@ def add(verbs: Any) -> None:
     running.add_argument("folder", type=path, help="folder that `matgen export` wrote")
     running.add_argument("--engine", required=True, metavar="NAME", help="gpaw, espresso or vasp")
     running.add_argument(
-        "--command", metavar="TEXT", help="instead of the engine's, such as 'mpirun -n 4 pw.x -in pw.in'"
+        "--command",
+        metavar="TEXT",
+        help="run in each folder instead of the engine's, such as 'mpirun -n 4 pw.x -in pw.in'",
     )
     running.add_argument("--hours", type=float, metavar="H", help="stop a calculation after so many")
     running.add_argument("--workers", type=int, default=1, metavar="N", help="calculations at once (default: 1)")
@@ -37,7 +39,7 @@ def add(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run a folder; 1 where a calculation failed."""
+    """Run a folder; 1 where a calculation failed, or is still in another run's hands."""
     from matgen.dft.run import RunSettings, run_folder
 
     settings = RunSettings(arguments.command, arguments.hours, arguments.workers, arguments.scheduler, arguments.again)
@@ -45,17 +47,21 @@ def run(arguments: argparse.Namespace) -> int:
     summary = run_folder(arguments.folder, arguments.engine, settings, progress=bar(arguments, "dft", "calculations"))
     for id, reason in summary.failed.items():
         say(arguments, f"failed {id}: {reason}")
-    say(arguments, f"{summary.run_now:,} run now; {len(summary.done):,} done, {len(summary.failed):,} failed")
-    return 1 if summary.failed else 0
+    told = f"{summary.run_now:,} run now; {len(summary.done):,} done, {len(summary.failed):,} failed"
+    say(arguments, told + (f", {len(summary.elsewhere):,} in another run's hands" if summary.elsewhere else ""))
+    return 1 if summary.failed or summary.elsewhere else 0
 
 
 def collect(arguments: argparse.Namespace) -> None:
     """Write the table of results."""
     from matgen.dft.collect import collect as collect_results
+    from matgen.dft.settings import read_manifest
+    from matgen.files import next_free
     from matgen.outputs import claim, write_with_metadata
 
-    out = arguments.out or Path(arguments.folder) / "results.csv"
-    claim(out, force=arguments.force or arguments.out is None)
+    read_manifest(arguments.folder)
+    out = arguments.out or next_free(Path(arguments.folder) / "results.csv")
+    claim(out, force=arguments.force)
     frame = collect_results(arguments.folder)
     counts = frame["state"].value_counts().to_dict()
     write_with_metadata(out, frame, {"states": counts})

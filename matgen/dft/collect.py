@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from matgen.dft.run import ENGINES, read_status
+from matgen.dft.run import ENGINES, is_claimed, read_result, read_status
 from matgen.dft.settings import read_manifest
 from matgen.errors import DataError, MatgenError
 
@@ -23,6 +23,7 @@ def collect(folder: Path | str) -> pd.DataFrame:
     Returns:
         A row for each calculation: `structure_id`, `formula`, `role`, `state` (`done`, `failed`, `waiting`), `reason`,
         `energy_dft` (eV/atom), `formation_energy_dft` (eV/atom; NaN where an element is missing, `reason` says which),
+        `hubbard_u` (eV; such energies cannot be set against elements),
         `max_force_dft` (eV/angstrom), `volume_per_atom_dft` (angstrom^3), `magnetic_moment_dft` (Bohr magnetons of the
         cell), `seconds_dft`, and what the structure's provenance says of energies.
 
@@ -48,13 +49,15 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
     from pymatgen.core import Composition
 
     status = read_status(folder)
-    if status["state"] == "waiting":  # run elsewhere, perhaps
-        try:
-            result = ENGINES[engine].parse(folder)
+    if is_claimed(folder):
+        status = {"state": "waiting", "reason": "it is running"}
+    elif status["state"] == "waiting" and any((folder / name).exists() for name in ENGINES[engine].outputs):
+        try:  # it ran elsewhere
+            result = read_result(engine, folder, job["formula"])
             status = {"state": "done" if result["converged"] else "failed", "result": result,
                       "reason": "" if result["converged"] else "it did not converge"}  # fmt: skip
-        except (MatgenError, OSError):
-            pass
+        except (MatgenError, OSError) as error:
+            status = {"state": "failed", "reason": str(error)}
     result = status.get("result") or {}
     n = result.get("n_atoms") or float("nan")
     told = job.get("provenance", {})
@@ -72,6 +75,7 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
         "magnetic_moment_dft": result.get("magnetic_moment"),
         "seconds_dft": status.get("seconds"),
         "reference_offset": told.get("offset"),
+        "hubbard_u": ", ".join(f"{symbol} {value:g}" for symbol, value in job.get("hubbard_u", {}).items()),
         "formula_counts": [(element.symbol, amount) for element, amount in Composition(job["formula"]).items()],
         **carried,
     }
@@ -80,6 +84,9 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
 def _formation_energy(row: dict[str, Any], elements: dict[str, float]) -> float:
     """eV/atom; the row's reason is told where an element is missing."""
     if row["state"] != "done":
+        return float("nan")
+    if row["hubbard_u"]:
+        row["reason"] = f"calculated with U ({row['hubbard_u']}), which elements have not: no formation energy"
         return float("nan")
     missing = sorted({symbol for symbol, _ in row["formula_counts"]} - elements.keys())
     if missing:

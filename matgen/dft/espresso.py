@@ -17,6 +17,8 @@ from matgen.files import write_text
 INPUT, OUTPUT = "pw.in", "pw.out"
 RYDBERG = 13.605693122994
 """eV (CODATA 2018)."""
+USUAL_VALENCE = 10.0
+"""Electrons, where a pseudopotential does not say how many it describes."""
 SYSTEM_FAMILY = Path("/usr/share/espresso/pseudo")
 """Where Debian keeps the few that come with Quantum ESPRESSO."""
 
@@ -68,7 +70,11 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     atoms = AseAtomsAdaptor.get_atoms(bare, msonable=False)
     moments = job.moments()
     if moments is not None:
-        atoms.set_initial_magnetic_moments(moments)
+        # As shares of the valence electrons, which pw.x up to 7.2 wants and later ones understand.
+        atoms.set_initial_magnetic_moments(
+            [round(max(-1.0, min(1.0, moment / (chosen[symbol].valence or USUAL_VALENCE))), 4)
+             for moment, symbol in zip(moments, atoms.symbols, strict=True)]
+        )  # fmt: skip
     data: dict[str, Any] = {
         "control": {"calculation": "vc-relax" if settings.calculation == "relax" else "scf", "prefix": "matgen",
                     "pseudo_dir": str(place), "outdir": "work", "tprnfor": True, "tstress": True},
@@ -120,7 +126,8 @@ def parse(folder: Path) -> dict[str, Any]:
     """What pw.x left: energy, forces, volume, convergence.
 
     Raises:
-        DataError: nothing whole is there; the message says what pw.x complained of.
+        DataError: nothing whole is there, or electrons did not converge, after which pw.x states no energy; the
+            message says what pw.x complained of.
     """
     from ase.io import read
 
@@ -128,7 +135,9 @@ def parse(folder: Path) -> dict[str, Any]:
     text = path.read_text(errors="replace") if path.exists() else ""
     if "JOB DONE" not in text:
         raise DataError(f"pw.x did not end well{_complaint(text)}")
-    converged = "convergence NOT achieved" not in text
+    if "convergence NOT achieved" in text:
+        raise DataError("it did not converge")
+    relaxes = "BFGS Geometry Optimization" in text
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -140,7 +149,7 @@ def parse(folder: Path) -> dict[str, Any]:
     moments = [line for line in text.splitlines() if "total magnetization" in line]
     return {"energy": energy, "n_atoms": len(atoms), "max_force": largest, "volume": float(atoms.get_volume()),
             "magnetic_moment": float(moments[-1].split("=")[1].split()[0]) if moments else 0.0,
-            "converged": converged and "Maximum CPU time exceeded" not in text,
+            "converged": "Maximum CPU time exceeded" not in text and (not relaxes or "bfgs converged in" in text),
             "structure": {"symbols": list(atoms.symbols), "cell": atoms.cell.array.tolist(),
                           "scaled_positions": atoms.get_scaled_positions().tolist()}}  # fmt: skip
 

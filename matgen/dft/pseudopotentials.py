@@ -27,12 +27,14 @@ class Pseudopotential:
         cutoff: of wave functions, Ry.
         density_cutoff: of the charge density, Ry.
         stated: whether the family or the file states the cut-offs.
+        valence: electrons that it describes; None where the file does not say.
     """
 
     file: str
     cutoff: float
     density_cutoff: float
     stated: bool
+    valence: float | None = None
 
 
 def read_family(folder: Path | str) -> dict[str, Pseudopotential]:
@@ -84,14 +86,15 @@ def _of_table(folder: Path, content: Any) -> dict[str, Pseudopotential]:
         except (KeyError, TypeError, ValueError):
             return {}
         if (folder / file).is_file():
-            family[symbol] = Pseudopotential(file, cutoff, density, True)
+            head = _head(folder / file)
+            family[symbol] = Pseudopotential(file, cutoff, density, True, _valence(head, _attributes(head)))
     return family
 
 
 def _of_file(path: Path) -> tuple[int, Pseudopotential] | None:
     """Rank of the kind and the pseudopotential of a UPF file; None where it is not of PBE or fully relativistic."""
-    head = path.read_text(errors="replace")[:40_000]
-    attributes = dict(re.findall(r'(\w+)\s*=\s*"\s*([^"]*?)\s*"', head[head.find("<PP_HEADER") :][:4_000]))
+    head = _head(path)
+    attributes = _attributes(head)
     functional = attributes.get("functional") or _old_style(head, "Exchange-Correlation functional")
     if not re.search(r"\bPBE\b|PBX\s+PBC", functional) or re.search(r"\.rel-", path.name):
         return None
@@ -100,10 +103,27 @@ def _of_file(path: Path) -> tuple[int, Pseudopotential] | None:
     kind = attributes.get("pseudo_type") or _old_style(head, "Norm - Conserving pseudopotential|Ultrasoft")
     rank = next((value for name, value in _KINDS.items() if kind.startswith(name)), 2)
     cutoff, density = _stated(path, attributes, head)
+    valence = _valence(head, attributes)
     if cutoff is None:
-        return rank, Pseudopotential(path.name, FALLBACK_CUTOFF, FALLBACK_DENSITY_CUTOFF, False)
+        return rank, Pseudopotential(path.name, FALLBACK_CUTOFF, FALLBACK_DENSITY_CUTOFF, False, valence)
     usual = 4.0 if rank == 2 else 8.0  # density cut-offs of norm-conserving and augmented pseudopotentials
-    return rank, Pseudopotential(path.name, cutoff, max(density or 0.0, usual * cutoff), True)
+    return rank, Pseudopotential(path.name, cutoff, max(density or 0.0, usual * cutoff), True, valence)
+
+
+def _head(path: Path) -> str:
+    return path.read_text(errors="replace")[:40_000]
+
+
+def _attributes(head: str) -> dict[str, str]:
+    """Of the element `PP_HEADER`."""
+    return dict(re.findall(r'(\w+)\s*=\s*"\s*([^"]*?)\s*"', head[max(head.find("<PP_HEADER"), 0) :][:4_000]))
+
+
+def _valence(head: str, attributes: dict[str, str]) -> float | None:
+    try:
+        return float(attributes.get("z_valence") or _old_style(head, "Z valence")) or None
+    except ValueError:
+        return None
 
 
 def _old_style(head: str, pattern: str) -> str:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import math
 import os
 import shlex
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.dft import espresso, gpaw, vasp_output
-from matgen.dft.settings import STATUS, read_manifest
-from matgen.errors import DataError, MatgenError, MissingDependencyError, OptionError, first_line, unknown_name
+from matgen.dft.settings import RESULT, STATUS, read_manifest
+from matgen.errors import (
+    DataError,
+    MatgenError,
+    MissingDependencyError,
+    OptionError,
+    first_line,
+    require_above_zero,
+    unknown_name,
+)
 from matgen.files import read_json, write_json
 from matgen.structures.workers import run_tasks
 
@@ -31,6 +44,7 @@ class Engine:
         name: as on the command line, and that of the format of its inputs.
         command: what is run in a job's folder, by default.
         stdout: file that takes what it prints.
+        outputs: files that say that it ran, by whomever it was started; an earlier run's are removed before the next.
         parse: reads what it left.
         install: how to get it.
     """
@@ -38,6 +52,7 @@ class Engine:
     name: str
     command: tuple[str, ...]
     stdout: str
+    outputs: tuple[str, ...]
     parse: Callable[[Path], dict[str, Any]]
     install: str
 
@@ -45,12 +60,15 @@ class Engine:
 ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (
-        Engine("gpaw", ("gpaw", "python", gpaw.SCRIPT), "stdout.txt", gpaw.parse, "apt install gpaw gpaw-data"),
-        Engine("espresso", ("pw.x", "-in", espresso.INPUT), espresso.OUTPUT, espresso.parse,
+        Engine("gpaw", ("gpaw", "python", gpaw.SCRIPT), "stdout.txt", (RESULT, gpaw.LOG), gpaw.parse,
+               "apt install gpaw gpaw-data"),
+        Engine("espresso", ("pw.x", "-in", espresso.INPUT), espresso.OUTPUT, (espresso.OUTPUT,), espresso.parse,
                "apt install quantum-espresso"),
-        Engine("vasp", ("vasp_std",), "vasp.out", vasp_output.parse, "VASP is licensed: name yours by --command"),
+        Engine("vasp", ("vasp_std",), "vasp.out", ("vasprun.xml", "vasprun.xml.gz", "OUTCAR", "OSZICAR"),
+               vasp_output.parse, "VASP is licensed: name yours by --command"),
     )
 }  # fmt: skip
+LOCK = ".running"
 
 
 @dataclass(frozen=True)
@@ -74,14 +92,16 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.hours is not None and not self.hours > 0:
             raise OptionError(f"hours is {self.hours}, it must be above 0")
+        require_above_zero(self, "workers")
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a folder stands: ids of the calculations done, and reasons of those that failed."""
+    """How a folder stands: ids of the calculations done, reasons of those that failed, those that another run is at."""
 
     done: list[str]
     failed: dict[str, str]
+    elsewhere: list[str]
     run_now: int
 
 
@@ -90,6 +110,8 @@ def run_folder(
 ) -> RunSummary:
     """Run what is not done yet; each ended calculation leaves `status.json`, so that a later call goes on.
 
+    Two calls may be at one folder at the same time: each calculation is run by one of them.
+
     Args:
         folder: that `matgen export` wrote for this engine.
         engine: one of `ENGINES`.
@@ -97,7 +119,7 @@ def run_folder(
         progress: advanced for each calculation.
 
     Raises:
-        OptionError: an unknown engine, or inputs of another one.
+        OptionError: an unknown engine, inputs of another one, or a command that cannot be read.
         DataError: no such folder.
         MissingDependencyError: the engine's program is not installed.
     """
@@ -107,89 +129,187 @@ def run_folder(
     folder = Path(folder).resolve()
     manifest = read_manifest(folder)
     if manifest["format"] != engine:
-        raise OptionError(f"{folder} holds inputs of {manifest['format']}: run them with --engine {manifest['format']}")
-    command = tuple(shlex.split(settings.command)) if settings.command else ENGINES[engine].command
-    if not command or (settings.scheduler is None and shutil.which(command[0]) is None):
-        raise MissingDependencyError(f"{command[0] if command else 'an empty command'} is not installed: "
-                                     f"{ENGINES[engine].install}")  # fmt: skip
+        raise OptionError(f"{folder} holds inputs of {manifest['format']}, not of {engine}")
+    command = _command(ENGINES[engine], settings)
     ids = [job["id"] for job in manifest["jobs"]]
-    waiting = [id for id in ids if _waits(folder / id, again=settings.again)]
+    before = {id: read_status(folder / id) for id in ids}
+    waiting = [
+        id for id in ids if before[id]["state"] == "waiting" or (settings.again and before[id]["state"] == "failed")
+    ]
     if progress:
         progress.start(len(ids), len(ids) - len(waiting))
-    tasks = [(str(folder / id), engine, command, settings.hours) for id in waiting]
+    tasks = [(str(folder / id), engine, command, settings.hours, before[id]) for id in waiting]
+    run_now = 0
     for place, outcome in run_tasks(_run_one, tasks, workers=settings.workers, scheduler=settings.scheduler):
         if isinstance(outcome, Exception):  # a lost worker: what it began is not trusted
-            write_json(folder / waiting[place] / STATUS, {"state": "failed", "engine": engine, "reason": str(outcome)})
+            reason = first_line(outcome)
+            write_json(folder / waiting[place] / STATUS, {"state": "failed", "engine": engine, "reason": reason})
+        run_now += outcome != ELSEWHERE
         if progress:
             progress.advance()
     if progress:
         progress.close()
-    statuses = {id: read_status(folder / id) for id in ids}
-    failed = {id: str(status.get("reason", "not run")) for id, status in statuses.items() if status["state"] != "done"}
-    return RunSummary([id for id in ids if id not in failed], failed, len(waiting))
+    after = {id: read_status(folder / id) for id in ids}
+    return RunSummary(
+        [id for id in ids if after[id]["state"] == "done"],
+        {id: str(after[id].get("reason", "")) for id in ids if after[id]["state"] == "failed"},
+        [id for id in ids if after[id]["state"] == "waiting"],
+        run_now,
+    )
+
+
+def _command(engine: Engine, settings: RunSettings) -> tuple[str, ...]:
+    """What to run in each folder, its program by its whole path where it is to run on this machine."""
+    try:
+        command = tuple(shlex.split(settings.command)) if settings.command is not None else engine.command
+    except ValueError as error:
+        raise OptionError(f"--command {settings.command!r} cannot be read: {first_line(error)}") from error
+    if not command:
+        raise OptionError("--command is empty")
+    if settings.scheduler is not None:
+        return command
+    found = shutil.which(command[0])
+    if found is None:
+        raise MissingDependencyError(f"{command[0]} is not installed: {engine.install}")
+    return (str(Path(found).absolute()), *command[1:])
 
 
 def read_status(folder: Path) -> dict[str, Any]:
     """What is known of one calculation; `state` is `done`, `failed` or `waiting`."""
     try:
-        status = read_json(folder / STATUS)
-        return dict(status) if status["state"] in ("done", "failed") else {"state": "waiting", "reason": "not run"}
+        status = dict(read_json(folder / STATUS))
+        if status["state"] == "failed":
+            return status
+        if status["state"] == "done":
+            require_sound(status["result"])
+            return status
     except (DataError, KeyError, TypeError, ValueError):
-        return {"state": "waiting", "reason": "not run"}
+        pass
+    return {"state": "waiting", "reason": "not run"}
 
 
-def _waits(folder: Path, *, again: bool) -> bool:
-    state = read_status(folder)["state"]
-    return state == "waiting" or (again and state == "failed")
+def read_result(engine: str, folder: Path, formula: str | None = None) -> dict[str, Any]:
+    """What a code left in a folder.
+
+    Raises:
+        DataError: nothing whole is there, or it is of another composition than `formula`.
+    """
+    from pymatgen.core import Composition
+
+    result = ENGINES[engine].parse(folder)
+    require_sound(result)
+    found = Composition(dict(Counter(result["structure"]["symbols"]))).reduced_formula
+    if formula is not None and found != formula:
+        raise DataError(f"the output in {folder} is of {found}, not of {formula}")
+    return result
 
 
-def _run_one(task: tuple[str, str, tuple[str, ...], float | None]) -> str:
-    """Run one calculation in its folder and record how it ended; the state is returned."""
-    place, name, command, hours = task
-    folder, engine = Path(place), ENGINES[name]
-    began = time.time()
-    status: dict[str, Any] = {"engine": name, "command": list(command)}
+def require_sound(result: Any) -> None:
+    """Refuse results that are no numbers.
+
+    Raises:
+        DataError: energy, volume, forces or the number of atoms is missing, not a number, or impossible.
+    """
     try:
-        reason = _execute(engine, folder, command, None if hours is None else hours * 3600)
-        if reason:
-            status |= {"state": "failed", "reason": reason}
-        else:
-            result = engine.parse(folder)
-            status |= {"state": "done" if result["converged"] else "failed", "result": result}
+        numbers = [float(result[name]) for name in ("energy", "max_force", "volume", "n_atoms")]
+        sound = all(map(math.isfinite, numbers)) and min(numbers[1:]) >= 0 and numbers[2] > 0 and numbers[3] >= 1
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"a result without {first_line(error)}") from error
+    if not sound or not isinstance(result.get("converged"), bool):
+        raise DataError("a result that is no number")
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether a run is at a calculation now."""
+    if not (folder / LOCK).exists():
+        return False
+    with _claimed(folder) as lock:
+        return lock is None
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[int | None]:
+    """A lock, which the system lifts when all that hold it are dead; None where another run holds it."""
+    with (folder / LOCK).open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        try:
+            yield stream.fileno()
+        finally:
+            fcntl.flock(stream, fcntl.LOCK_UN)  # also for what the program left running, such as a daemon of MPI
+
+
+ELSEWHERE = "elsewhere"
+
+
+def _run_one(task: tuple[str, str, tuple[str, ...], float | None, dict[str, Any]]) -> str:
+    """Run one calculation in its folder and record how it ended; the state is returned."""
+    place, name, command, hours, before = task
+    folder, engine = Path(place), ENGINES[name]
+    if not folder.is_dir():
+        raise DataError(f"{folder} is missing")
+    with _claimed(folder) as lock:
+        if lock is None or read_status(folder) != before:
+            return ELSEWHERE
+        began = time.time()
+        status: dict[str, Any] = {"engine": name, "command": list(command)}
+        reason = _execute(engine, folder, command, None if hours is None else hours * 3600, lock)
+        try:
+            if reason and not reason.startswith(ENDED):
+                raise DataError(reason)
+            result = read_result(name, folder)
+            status |= {"state": "done", "result": result}
             if not result["converged"]:
-                status["reason"] = "it did not converge"
-    except MatgenError as error:
-        status |= {"state": "failed", "reason": str(error)}
-    write_json(folder / STATUS, status | {"seconds": round(time.time() - began, 1)})
+                status |= {"state": "failed", "reason": "it did not converge"}
+            elif reason:
+                status |= {"state": "failed", "reason": f"{command[0]} {reason}"}
+        except MatgenError as error:
+            status |= {"state": "failed", "reason": str(error)}
+        write_json(folder / STATUS, status | {"seconds": round(time.time() - began, 1)})
     return str(status["state"])
 
 
-def _execute(engine: Engine, folder: Path, command: tuple[str, ...], seconds: float | None) -> str:
+ENDED = "ended with status"
+
+
+def _execute(engine: Engine, folder: Path, command: tuple[str, ...], seconds: float | None, lock: int) -> str:
     """Run the program; why it did not get to its end, empty where it did (its output may still complain)."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ
     # A program of the system's own Python must not find this environment's packages.
     for variable in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
         environment.pop(variable, None)
     try:
+        for name in engine.outputs:
+            (folder / name).unlink(missing_ok=True)
         with (folder / engine.stdout).open("wb") as out, (folder / "stderr.txt").open("wb") as err:
-            process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, stdin=subprocess.DEVNULL,
-                                       env=environment, start_new_session=True)  # fmt: skip
+            process = subprocess.Popen((*_leash(), *command), cwd=folder, stdout=out, stderr=err,
+                                       stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
+                                       pass_fds=(lock,))  # fmt: skip
             try:
                 process.wait(timeout=seconds)
             except BaseException as error:
-                os.killpg(process.pid, signal.SIGKILL)  # its children too
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # its children too
                 process.wait()
                 if isinstance(error, subprocess.TimeoutExpired):
                     return f"stopped after {seconds / 3600:g} hours" if seconds else "stopped"
                 raise
     except OSError as error:
-        return f"{command[0]} could not be started: {first_line(error)}"
+        return f"{command[0]} could not be started: {error.strerror or first_line(error)}"
     if process.returncode < 0:
         return f"{command[0]} was killed by signal {-process.returncode}"
-    if process.returncode > 0:
-        try:
-            engine.parse(folder)
-        except MatgenError as error:
-            return str(error)
-        return f"{command[0]} ended with status {process.returncode}"
-    return ""
+    return f"{ENDED} {process.returncode}" if process.returncode else ""
+
+
+@lru_cache(maxsize=1)
+def _leash() -> tuple[str, ...]:
+    """What lets a program die with this process, on Linux; elsewhere it holds the lock until it has ended."""
+    leash = ("setpriv", "--pdeathsig", "KILL", "--")
+    try:
+        subprocess.run([*leash, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ()
+    return leash

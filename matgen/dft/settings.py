@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,13 +44,14 @@ class DFTSettings:
     smearing: float = 0.05
 
     def __post_init__(self) -> None:
-        require_above_zero(self, "kpoint_density", "smearing")
+        numbers = ("kpoint_density", "smearing") + (("cutoff",) if self.cutoff is not None else ())
+        require_above_zero(self, *numbers)
+        if not all(math.isfinite(getattr(self, name)) for name in numbers):
+            raise OptionError(f"{', '.join(numbers)} must be finite")
         if self.calculation not in CALCULATIONS:
             raise unknown_name("calculation", self.calculation, CALCULATIONS)
         if self.input_set not in ("mp", "matpes"):
             raise unknown_name("input set", self.input_set, ("mp", "matpes"))
-        if self.cutoff is not None and self.cutoff <= 0:
-            raise OptionError(f"cutoff is {self.cutoff}, it must be above 0 eV")
 
     def content(self) -> dict[str, Any]:
         """As JSON."""
@@ -84,6 +89,20 @@ class Job:
         return [round(float(m), 3) for m in moments]
 
 
+def require_sound_ids(ids: Sequence[str]) -> None:
+    """Refuse ids that cannot all be folders side by side on any system.
+
+    Raises:
+        DataError: one holds other signs than letters, digits, `+`, `-`, `_` and dots, or two are the same.
+    """
+    unsafe = [name for name in ids if not re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*", name)]
+    if unsafe:
+        raise DataError(f"{unsafe[0]!r} cannot be the name of a folder")
+    twice = [name for name, count in Counter(name.casefold() for name in ids).items() if count > 1]
+    if twice:
+        raise DataError(f"two calculations have the name {twice[0]!r}")
+
+
 def read_manifest(folder: Path | str) -> dict[str, Any]:
     """The manifest of a folder of calculations.
 
@@ -99,7 +118,8 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
         content["format"], content["settings"]
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / MANIFEST} is not what `matgen export` writes: no {error}") from error
-    unsafe = [id for id, _, _ in jobs if Path(id).name != id or id in ("", ".", "..")]
-    if unsafe:
-        raise DataError(f"{folder / MANIFEST} names folders outside its own, such as {unsafe[0]!r}")
+    try:
+        require_sound_ids([str(id) for id, _, _ in jobs])
+    except DataError as error:
+        raise DataError(f"{folder / MANIFEST}: {error}") from error
     return dict(content)

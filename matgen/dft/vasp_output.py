@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -27,12 +29,21 @@ def parse(folder: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             run = Vasprun(path, parse_dos=False, parse_eigen=False, parse_potcar_file=False)
         structure = run.final_structure
-        forces = np.asarray(run.ionic_steps[-1]["forces"])
+        forces = np.asarray(run.ionic_steps[-1]["forces"], dtype=float)
+        if not math.isfinite(run.final_energy):
+            raise ValueError("no energy")
     except Exception as error:
         raise DataError(f"{path} is not whole: {first_line(error)}") from error
     return {"energy": float(run.final_energy), "n_atoms": len(structure),
             "max_force": float(np.linalg.norm(forces, axis=1).max()), "volume": float(structure.volume),
-            "magnetic_moment": 0.0, "converged": bool(run.converged),
+            "magnetic_moment": _moment(folder), "converged": bool(run.converged),
             "structure": {"symbols": [site.specie.symbol for site in structure],
                           "cell": structure.lattice.matrix.tolist(),
                           "scaled_positions": structure.frac_coords.tolist()}}  # fmt: skip
+
+
+def _moment(folder: Path) -> float | None:
+    """Of the cell, from the last line of `OSZICAR` that has one; None where nothing says."""
+    path = folder / "OSZICAR"
+    found = re.findall(r"mag=\s*(-?[\d.]+(?:E[+-]\d+)?)", path.read_text(errors="replace")) if path.exists() else []
+    return float(found[-1]) if found else None

@@ -44,7 +44,7 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write inputs and say what a user has to know."""
-    from matgen.dft.export import export, jobs_of
+    from matgen.dft.export import export, jobs_of, require_exportable
     from matgen.dft.settings import DFTSettings
     from matgen.files import next_free
 
@@ -56,9 +56,11 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.input_set,
         arguments.pseudopotentials,
     )
+    out = arguments.out or next_free(Path("dft"))
+    require_exportable(out, arguments.format, settings, scheduler_template=arguments.scheduler_template,
+                       flow=arguments.flow, force=arguments.force)  # fmt: skip
     jobs = jobs_of(arguments.structures, top=arguments.top, every=arguments.all)
     jobs += _references(arguments, jobs)
-    out = arguments.out or next_free(Path("dft"))
     say(arguments, f"inputs of {len(jobs):,} calculations ({arguments.format}, {settings.calculation}) into {out}/")
     exported = export(
         jobs, out, arguments.format, settings, scheduler_template=arguments.scheduler_template, flow=arguments.flow,

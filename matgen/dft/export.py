@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.dft import espresso, gpaw, vasp
-from matgen.dft.settings import MANIFEST, DFTSettings, Job
-from matgen.errors import MatgenError, OptionError, StructureError, unknown_name
+from matgen.dft.magnetism import hubbard_u
+from matgen.dft.run import is_claimed
+from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
+from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line, unknown_name
 from matgen.files import refuse_to_overwrite, whole_file, write_json, write_text
 from matgen.structures.folder import read_structures
 
@@ -97,9 +101,12 @@ def jobs_of(folder: Path | str, *, top: int | None = None, every: bool = False) 
         every: all structures, those that relaxed into an earlier one left out.
 
     Raises:
+        OptionError: `top` is below 1.
         DataError: it is no such folder.
         StructureError: it holds no structure.
     """
+    if top is not None and top < 1:
+        raise OptionError(f"top is {top}, it must be at least 1")
     frame, structures = read_structures(folder)
     frame = frame[frame["structure_id"].isin(list(structures))]
     frame = frame[frame["duplicate_of"].isna()] if every else frame.drop_duplicates("rank")
@@ -143,40 +150,87 @@ def export(
         settings: of the calculations.
         scheduler_template: a Jinja template instead of the bundled SLURM script.
         flow: write `flow.json` for jobflow (of VASP, by atomate2) too.
-        force: replace what `out` holds.
+        force: replace an earlier export in `out`, its results too; nothing is lost where the new one fails.
         progress: called with the number of jobs written since the last call.
 
     Raises:
-        OptionError: an unknown format, or a flow of another code than VASP.
+        OptionError: an unknown format, a flow that atomate2 has not, no pseudopotentials, or a bad template.
+        DataError: the template cannot be read, or ids cannot be folders.
         OutputError: `out` holds something and `force` is off.
         StructureError: no job's inputs could be written.
     """
-    from matgen.dft.schedule import write_array_script, write_flow
+    settings = settings or DFTSettings()
+    out = Path(out)
+    require_exportable(out, format, settings, scheduler_template=scheduler_template, flow=flow, force=force)
+    require_sound_ids([job.id for job in jobs])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # All is written beside `out` first: what ends badly leaves what was there.
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as stage:
+        exported = _write_all(jobs, Path(stage), format, settings, scheduler_template, flow, progress)
+        if force:
+            _clear(out)
+        foreign = [path.name for path in Path(stage).iterdir() if path.is_dir() and (out / path.name).exists()]
+        if foreign:
+            raise OutputError(f"{out} holds {foreign[0]}, which no export wrote: choose another --out")
+        out.mkdir(exist_ok=True)
+        for path in sorted(Path(stage).iterdir()):
+            os.replace(path, out / path.name)
+    return exported
+
+
+def require_exportable(
+    out: Path,
+    format: str,
+    settings: DFTSettings,
+    *,
+    scheduler_template: Path | None = None,
+    flow: bool = False,
+    force: bool = False,
+) -> None:
+    """Refuse, before any work is done, what `export` could not do; raises as it does."""
+    from matgen.dft.schedule import array_script, flow_maker
 
     if format not in ALL_FORMATS:
         raise unknown_name("format", format, ALL_FORMATS)
     if flow and format != "vasp":
         raise OptionError("a flow of atomate2 is of VASP: take --format vasp")
-    settings = settings or DFTSettings()
-    out = Path(out)
+    if flow:
+        flow_maker(settings)
+    if scheduler_template is not None:
+        if format not in RUNNABLE:
+            raise OptionError(f"{format} files are nothing to run: leave out --scheduler-template")
+        array_script(format, 1, scheduler_template)
+    if format == "espresso":
+        espresso.family_folder(settings)
     refuse_to_overwrite(out, force=force)
-    if force:
-        _clear(out)
-    out.mkdir(parents=True, exist_ok=True)
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file: choose another --out")
+    if force and (out / MANIFEST).exists():
+        busy = [job["id"] for job in read_manifest(out)["jobs"] if is_claimed(out / job["id"])]
+        if busy:
+            raise OutputError(f"a run is at {busy[0]} in {out}: wait for it, or choose another --out")
+
+
+def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSettings, scheduler_template: Path | None,
+               flow: bool, progress: Callable[[int], None] | None) -> Exported:  # fmt: skip
+    from matgen.dft.schedule import write_array_script, write_flow
+
     exported = (
         _write_database(jobs, out) if format == "ase-db" else _write_folders(jobs, out, format, settings, progress)
     )
     if not exported.jobs:
-        reason = next(iter(exported.failed.values()))
+        reason = next(iter(exported.failed.values()), "there are no structures")
         raise StructureError(f"no input could be written for {len(exported.failed)} structures; the first: {reason}")
     if format in RUNNABLE:
         write_array_script(out, format, [job.id for job in exported.jobs], scheduler_template)
     if flow:
         write_flow(out, exported.jobs, settings)
+    with_u = settings.input_set == "mp" if format == "vasp" else settings.hubbard_u and format in RUNNABLE
     write_json(out / MANIFEST, {
         "format": format,
         "settings": settings.content(),
         "jobs": [{"id": job.id, "formula": job.formula, "role": job.role, "n_atoms": len(job.structure),
+                  "hubbard_u": hubbard_u(job.structure) if with_u else {},
                   "remarks": exported.remarks.get(job.id, []), "provenance": job.provenance} for job in exported.jobs],
         "failed": exported.failed,
         "versions": {name: version(name) for name in ("matgen", "pymatgen-core", "ase")},
@@ -184,13 +238,16 @@ def export(
     return exported
 
 
-def _clear(out: Path) -> None:
-    """Remove the folders of an earlier export's jobs; anything else in the folder stays."""
-    from matgen.dft.settings import read_manifest
+OTHER_FILES = ("structures.db", "flow.json", "array.slurm", "jobs.txt", MANIFEST)
 
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier export wrote; anything else in the folder stays."""
     if (out / MANIFEST).exists():
         for job in read_manifest(out)["jobs"]:
             shutil.rmtree(out / job["id"], ignore_errors=True)
+        for name in OTHER_FILES:
+            (out / name).unlink(missing_ok=True)
 
 
 def _write_folders(jobs: Iterable[Job], out: Path, format: str, settings: DFTSettings,
@@ -209,7 +266,7 @@ def _write_folders(jobs: Iterable[Job], out: Path, format: str, settings: DFTSet
             exported.failed[job.id] = str(error)
         except Exception as error:  # a set of inputs that does not know an element
             shutil.rmtree(folder, ignore_errors=True)
-            exported.failed[job.id] = f"{type(error).__name__}: {error}"[:300]
+            exported.failed[job.id] = f"{type(error).__name__}: {first_line(error)}"
         else:
             exported.jobs.append(job)
             if remarks:
@@ -223,9 +280,7 @@ def _write_database(jobs: Sequence[Job], out: Path) -> Exported:
     """All structures as one database of ASE, `structures.db`."""
     from ase.db import connect
 
-    path = out / "structures.db"
-    path.unlink(missing_ok=True)
-    with connect(path, type="db", append=False) as database:
+    with connect(out / "structures.db", type="db", append=False) as database:
         for job in jobs:
             database.write(_atoms(job), structure_id=job.id, role=job.role, data={"provenance": job.provenance})
     return Exported(list(jobs), {}, {})

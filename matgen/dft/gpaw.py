@@ -20,7 +20,10 @@ DEFAULT_CUTOFF = 500.0
 def templates() -> Environment:
     """The bundled templates of scripts."""
     return Environment(
-        loader=PackageLoader("matgen.dft", "templates"), undefined=StrictUndefined, keep_trailing_newline=True
+        loader=PackageLoader("matgen.dft", "templates"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
     )
 
 

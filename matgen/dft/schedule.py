@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-
 from matgen.dft.gpaw import templates
 from matgen.dft.settings import DFTSettings, Job
+from matgen.dft.vasp import input_structure
 from matgen.errors import DataError, MissingDependencyError, OptionError, first_line
 from matgen.files import write_text
 
@@ -37,18 +36,26 @@ def write_array_script(out: Path, format: str, ids: Sequence[str], template: Pat
         DataError: the template cannot be read.
         OptionError: it is not a template, or asks for something else.
     """
+    made = array_script(format, len(ids), template)
     write_text(out / JOB_LIST, "\n".join(ids) + "\n")
-    told = {"n_jobs": len(ids), "job_list": JOB_LIST, "command": COMMANDS[format], "format": format}
+    write_text(out / ARRAY_SCRIPT, made)
+
+
+def array_script(format: str, n_jobs: int, template: Path | None) -> str:
+    """The script's text; raises as `write_array_script` does."""
+    told = {"n_jobs": n_jobs, "job_list": JOB_LIST, "command": COMMANDS[format], "format": format}
+    if template is None:
+        return templates().get_template("array.slurm.jinja").render(told)
     try:
-        if template is None:
-            made = templates().get_template("array.slurm.jinja").render(told)
-        else:
-            made = templates().from_string(template.read_text(encoding="utf-8")).render(told)
+        text = template.read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot read {template}: {error.strerror or error}") from error
-    except TemplateError as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{template} is not text in UTF-8") from error
+    try:
+        return templates().from_string(text).render(told)
+    except Exception as error:  # of Jinja, or of what the template does
         raise OptionError(f"{template} is no usable template: {first_line(error)}") from error
-    write_text(out / ARRAY_SCRIPT, made)
 
 
 def write_flow(out: Path, jobs: Sequence[Job], settings: DFTSettings) -> None:
@@ -56,24 +63,29 @@ def write_flow(out: Path, jobs: Sequence[Job], settings: DFTSettings) -> None:
 
     Raises:
         MissingDependencyError: atomate2 is not installed.
+        OptionError: atomate2 has no such flow.
     """
     try:
         from jobflow import Flow
         from monty.json import MontyEncoder
     except ImportError as error:
         raise MissingDependencyError("a flow needs atomate2: pip install 'matgen[workflows]'") from error
-    maker = _maker(settings)
+    from atomate2.vasp.powerups import update_user_incar_settings
+
+    maker = flow_maker(settings)
     made: list[Any] = []
     for job in jobs:
-        step = maker.make(job.structure)
+        step = maker.make(input_structure(job))
+        if settings.cutoff is not None:
+            step = update_user_incar_settings(step, {"ENCUT": settings.cutoff})
         step.name = job.id
         step.update_metadata({"structure_id": job.id, "role": job.role, "formula": job.formula})
         made.append(step)
     write_text(out / FLOW, json.dumps(Flow(made, name="matgen"), cls=MontyEncoder, indent=1) + "\n")
 
 
-def _maker(settings: DFTSettings) -> Any:
-    """Atomate2's maker of the same set and kind of calculation."""
+def flow_maker(settings: DFTSettings) -> Any:
+    """Atomate2's maker of the same set and kind of calculation; raises as `write_flow` does."""
     try:
         from atomate2.vasp.flows.mp import MPGGADoubleRelaxStaticMaker
         from atomate2.vasp.jobs.matpes import MatPesGGAStaticMaker
@@ -81,5 +93,7 @@ def _maker(settings: DFTSettings) -> Any:
     except ImportError as error:
         raise MissingDependencyError("a flow needs atomate2: pip install 'matgen[workflows]'") from error
     if settings.calculation == "relax":
+        if settings.input_set == "matpes":
+            raise OptionError("atomate2 has no relaxation by the MatPES set: leave out --flow, or take --input-set mp")
         return MPGGADoubleRelaxStaticMaker()
     return MatPesGGAStaticMaker() if settings.input_set == "matpes" else MPGGAStaticMaker()

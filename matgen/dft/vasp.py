@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matgen.dft.settings import DFTSettings, Job
 from matgen.files import write_text
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 TRAPS = {
     "Yb_2": "Yb_2 gives oxidised ytterbium wrong energies: the Materials Project has used Yb_3 since 2023",
@@ -27,11 +30,16 @@ def input_set(job: Job, settings: DFTSettings) -> Any:
         ("matpes", "relax"): sets.MatPESRelaxSet,
         ("matpes", "static"): sets.MatPESStaticSet,
     }[settings.input_set, settings.calculation]
+    incar = {} if settings.cutoff is None else {"ENCUT": settings.cutoff}
+    return kind(input_structure(job), user_incar_settings=incar)
+
+
+def input_structure(job: Job) -> Structure:
+    """A job's structure with its atoms sorted; without moments where all are zero, since the sets know better ones."""
     structure = job.structure.get_sorted_structure()
     if job.moments() is None and "magmom" in structure.site_properties:
-        structure.remove_site_property("magmom")  # the set's own initial moments are better than zeros
-    incar = {} if settings.cutoff is None else {"ENCUT": settings.cutoff}
-    return kind(structure, user_incar_settings=incar)
+        structure.remove_site_property("magmom")
+    return structure
 
 
 def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
@@ -53,10 +61,22 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
             write_text(folder / "POTCAR.spec", "\n".join(symbols) + "\n")
         else:
             write_text(folder / "POTCAR", str(inputs.potcar))
-    remarks = [
-        f"no POTCAR of {', '.join(missing)} ({inputs.potcar_functional}): POTCAR.spec names what to put together"
-    ]
-    return (remarks if missing else []) + [TRAPS[symbol] for symbol in symbols if symbol in TRAPS]
+    remarks = []
+    if missing:
+        remarks.append(f"no POTCAR of {', '.join(missing)} ({inputs.potcar_functional}): POTCAR.spec names what to put "
+                       f"together{_instead(inputs.potcar_functional)}")  # fmt: skip
+    return remarks + [TRAPS[symbol] for symbol in symbols if symbol in TRAPS]
+
+
+def _instead(functional: str) -> str:
+    """What a user has set up where the folder of a functional is missing."""
+    folder = potcar_folder(functional)
+    if folder is None:
+        return "; pymatgen's PMG_VASP_PSP_DIR is not set"
+    if folder.is_dir():
+        return ""
+    there = sorted(path.name for path in folder.parent.iterdir() if path.is_dir()) if folder.parent.is_dir() else []
+    return f"; {folder.parent} has no {folder.name}, but {', '.join(there[:6]) or 'nothing'}"
 
 
 def missing_potcars(symbols: list[str], functional: str) -> list[str]:

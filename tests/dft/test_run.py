@@ -270,3 +270,16 @@ def test_a_status_says_what_was_run(dft: Path, stand_in) -> None:
         str(program.calls),
     ]
     assert read_status(dft / IDS[1])["reason"] == "earlier"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Dask's own ports and sockets
+def test_a_scheduler_that_runs_elsewhere(dft: Path, stand_in) -> None:
+    from dask.distributed import LocalCluster
+
+    program = stand_in({IDS[1]: {"says": "no room"}})
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        summary = run(dft, program, scheduler=cluster.scheduler_address)
+    assert summary.done == [IDS[0], IDS[2]] and list(summary.failed) == [IDS[1]]
+    with pytest.raises(DataError, match="no Dask scheduler answers at tcp://127"):
+        run(dft, program, scheduler="tcp://127.0.0.1:9", again=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables_predict
+from benchmarks import tables_predict, tables_structures
 from benchmarks.record import RESULTS
 from benchmarks.tables_predict import percent
 from matgen.files import read_json, write_text
@@ -414,6 +414,8 @@ def blocks() -> dict[str, list[str]]:
         "stability": tables_predict.stability(results["uncertainty"]),
         "experiments": tables_predict.experiments(results["uncertainty"]),
         "conditional": tables_predict.conditional(results["conditional"]),
+        "structures_coverage": tables_structures.coverage(results["structures"]),
+        "structures_refound": tables_structures.refound(results["structures"], results["structures_weights"]),
     }
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import KFold
 
-from benchmarks import conditional, predictors, uncertainty
+from benchmarks import conditional, predictors, structure_weights, structures, tables_structures, uncertainty
 from benchmarks.as_released import WORDS, blocks
+from benchmarks.known_structures import TYPES, known_structures
 from benchmarks.published import Row, ceiling, found_among, same
 from benchmarks.substitution import chance, ranks, recall
 from benchmarks.substitution_queries import Queries, find_queries
@@ -28,6 +29,10 @@ from matgen.composition import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.examples import TokenTable
 from matgen.models import build_model
+from matgen.structures.assignment import Weights
+from matgen.structures.propose import ProposalSettings, Proposer
+from matgen.structures.templates import TemplateLibrary, bundled_templates
+from matgen.structures.volume import atomic_volumes
 from matgen.tokenizer import encode
 
 KNOWN = CompositionBatch.from_formulas(["SrTiO3", "BaTiO3", "SrZrO3", "LaAlO3", "MgO", "Fe2O3", "Al2O3", "NaCl"])
@@ -226,3 +231,110 @@ def test_what_lies_in_a_range() -> None:
     both = {"band_gap": (2.0, 3.0), "formation_energy": (-np.inf, -2.0)}
     assert conditional.inside(values, both).tolist() == [False, False, True, False]
     assert conditional.inside(values, {}).all()
+
+
+def test_named_structures_are_bundled_and_shared() -> None:
+    named = known_structures()
+    assert len(named) == len({entry.formula for entry in named}) > 100
+    assert {entry.structure_type for entry in named} == set(TYPES)
+    templates = [template for template in bundled_templates().templates if template.n_atoms <= 40]
+    held = {(template.formula, structures.cell_of(template)) for template in templates}
+    sharing = {cell: {formula for formula, other in held if other == cell} for _, cell in held}
+    for entry in named:
+        assert all((entry.formula, cell) in held for cell in entry.cells), entry
+        assert len(sharing[entry.cells[0]]) > 1, entry
+
+
+def some_templates(*formulas: str) -> TemplateLibrary:
+    return TemplateLibrary(template for template in bundled_templates().templates if template.formula in formulas)
+
+
+def test_occupations_do_not_depend_on_the_alphabet_or_the_origin() -> None:
+    fluorite, perovskite = "AB2_cF12_225_a_c", "A3BC_cP5_221_c_a_b"  # of CaF2; of KMgF3: F on c, K on a, Mg on b
+    swapped = structure_weights.occupation(fluorite, ["Ca", "F"], {"Ca": "Th", "F": "O"})
+    assert swapped == structure_weights.occupation("A2B_cF12_225_c_a", ["O", "Th"], {"O": "O", "Th": "Th"})
+    old = ["K", "Mg", "F"]
+    as_it_is = structure_weights.occupation(perovskite, old, {"F": "O", "K": "Sr", "Mg": "Ti"})
+    same = {symbol: symbol for symbol in ("O", "Sr", "Ti")}
+    assert as_it_is == structure_weights.occupation("A3BC_cP5_221_d_b_a", list(same), same)
+    assert as_it_is != structure_weights.occupation(perovskite, old, {"F": "O", "K": "Ti", "Mg": "Sr"})
+    assert structure_weights.ways_of((1, 1, 3)) == [(0, 1, 2), (1, 0, 2)]
+
+
+def test_scores_and_ranks_are_those_of_the_proposer() -> None:
+    library = some_templates("SrTiO3", "KMgF3", "CaTiO3", "FeBiO3", "MgCO3", "NaNO3", "BaCeO3", "NaCl", "CsCl", "MgO")
+    weights = Weights(1.5, 6.0, 0.4, 1.0, 0.7)
+    asked = structure_weights.candidates(library, {"NaCl"})
+    assert {"SrTiO3", "NaNO3", "MgO"} <= set(asked.formulas)
+    assert "NaCl" not in asked.formulas
+    vector = [getattr(weights, name) for name in structure_weights.REASONS]
+    scores, ranks = asked.features @ np.array(vector), structure_weights.Ranker(asked).ranks(vector)
+    for row, formula in enumerate(asked.formulas):
+        proposer = Proposer(ProposalSettings(weights=weights), library.without([formula]))
+        own = [template for template in library.templates if template.formula == formula]
+        assignments = proposer.assignments(formula, own[0].counts)
+        assert max(scores[asked.query == row]) == pytest.approx(assignments[0].score)
+        occupied = [structures.occupation_of(assignment) for assignment in assignments]
+        wanted = {structure_weights.own_occupation(template) for template in own}
+        place = structures.place_of(wanted, occupied)
+        assert place is not None
+        assert abs(ranks[row] - place) <= 0.5  # polymorphs of one compound have equal scores
+    half = asked.of(np.arange(len(asked.formulas)) % 2 == 0)
+    assert structure_weights.Ranker(half).ranks(vector).tolist() == ranks[::2].tolist()
+
+
+def test_coverage_leaves_out_the_compounds_own_structures() -> None:
+    library = some_templates("CaTiO3", "NaCl", "MgO")
+    batch = CompositionBatch.from_formulas(["CaTiO3", "SrTiO3", "NaCl", "K2O"])
+    held, another = structures.covered(batch, library)
+    assert held.tolist() == [True, True, True, False]
+    assert another.tolist() == [False, True, True, False]
+    found = structures.shares(batch, library)
+    assert found["all"] == {"formulas": 4, "covered": 0.75, "own_left_out": 0.5}
+    assert found["by_number_of_elements"]["3"] == {"formulas": 2, "covered": 1.0, "own_left_out": 0.5}
+
+
+def test_a_known_structure_is_found_among_proposals_from_other_compounds() -> None:
+    named = {entry.formula: entry for entry in known_structures()}
+    found = structures.refound(named["SrTiO3"], some_templates("SrTiO3", "KMgF3", "MgCO3", "FeBiO3"))
+    assert found["rank"] is not None
+    assert found["others_with_its_label"] == 1
+    lonely = structures.refound(named["SrTiO3"], some_templates("SrTiO3", "MgCO3"))
+    assert lonely["rank"] is None
+    assert lonely["why_not"].startswith("no other compound")
+    assert structures.successes([1, 2, 5, 6, None]) == {"compounds": 5, "at_1": 1, "at_3": 2, "at_5": 3}
+    errors = structures.volume_errors([10.5, 17.0, 39.0], [10.0, 20.0, 30.0])
+    assert (errors["median"], errors["within_a_tenth"]) == (pytest.approx(0.15), 0.3333)
+
+
+def test_volumes_are_fitted_without_the_compounds_under_test() -> None:
+    before = atomic_volumes()
+    with structures.FittedWithout(["CsCl", "NaCl", "UO2"]):
+        assert structures.volume.atomic_volumes()["Cl"] != before["Cl"]
+    assert atomic_volumes() == before
+    proposer = Proposer(ProposalSettings(), some_templates("KMgF3"))
+    (first, *_) = proposer.assignments("SrTiO3", {"Sr": 1, "Ti": 1, "O": 3})
+    estimates = structures.estimates_of(first)
+    three = [estimates[name] for name in structures.ESTIMATES]
+    assert estimates["geometric mean"] == pytest.approx(np.prod(three) ** (1 / 3))
+
+
+def test_tables_of_structures_add_up() -> None:
+    def row(formula: str, kind: str, rank: int | None, place: int | None) -> dict:
+        return {"formula": formula, "structure_type": kind, "rank": rank, "rank_of_its_occupation": place}
+
+    rows = [row(f"A{i}", "spinel", 1, 1) for i in range(5)]
+    rows += [row("NaCl", "rock salt", None, 7), row("CsCl", "other", None, None)]
+    content = {
+        "refound": {"all": structures.successes([r["rank"] for r in rows]), "by_type": structures.by_type(rows),
+                    "compounds": rows},
+        "volumes": {"compounds_judged": 3, "estimates": {"bond lengths": {"median": 0.125}}},
+    }  # fmt: skip
+    names = ("present", "found", "equal", "substitution alone", "members alone")
+    judged = {name: {"judged_half": {"n": 9, "at_5": {"value": 0.5}}} for name in names}
+    lines = tables_structures.refound(content, {"variants": judged})
+    assert "| spinel | 5 | 100.0 % | 100.0 % | 100.0 % |" in lines
+    assert "| the other 2 types together | 2 | 0.0 % | 0.0 % | 0.0 % |" in lines
+    assert lines[-5].endswith(": NaCl (7), CsCl (of no other compound).")
+    assert "50.0 % by all weights 1" in lines[-3]
+    assert "bond lengths 12.5 %" in lines[-1]

@@ -30,7 +30,7 @@ ELEMENTS = "Li-Na-K-Rb-Mg-Ca-Sr-Ba-Sc-Y-Ti-Zr-Cu-Ag-Zn-Cd-Al-Ga-In-Si-Ge-Sn-N-P-
 
 N_NEW = 5
 MOST_ATOMS = 8
-CUTOFF, KPOINT_DENSITY = 400.0, 4.0
+CUTOFF, KPOINT_DENSITY = 450.0, 3.0
 
 
 def matgen(*words: object) -> None:

@@ -10,8 +10,9 @@ sources that the Python package index carries:
 * the elements' ground states of the Materials Project (PBE), as the wheel matcalc 0.3.3 carries them.
 
 A mineral is kept where every site is fully occupied by one element, the sites spell the formula the entry states (many
-entries lack their hydrogens), no two atoms are closer than half the sum of their atomic radii, and the primitive cell
-has at most 60 atoms. One row is kept for each formula and prototype label, AFLOW's first, then the latest publication.
+entries lack their hydrogens), no nitrogen stands alone (ammonium without them), no two atoms are closer than half the
+sum of their atomic radii, and the primitive cell has at most 60 atoms. One row is kept for each formula and prototype
+label, AFLOW's first, then the latest publication.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def minerals() -> Iterator[Row]:
         )
         for key, name, group, formula, year, *cell_and_sites in database.execute(query):
             structure = mineral(formula, groups[group], cell_and_sites[:6], cell_and_sites[6:])
-            if structure is not None:
+            if structure is not None and not bare_ammonium(structure):
+                name = "" if name == "<missing>" else name
                 yield {"id": f"amcsd:{key}", "name": name, "source": "AMCSD", "year": year, "structure": structure}
         database.close()
 
@@ -129,6 +131,12 @@ def mineral(formula: str, operations: list[str], cell: list[str], sites: list[st
     except Exception:
         return None  # an entry that cannot be read is not a prototype
     return structure if structure.composition.reduced_formula == stated else None
+
+
+def bare_ammonium(structure: Structure) -> bool:
+    """Whether some nitrogen has no neighbour within 2.68 angstrom: ammonium whose hydrogens the entry leaves out."""
+    nitrogens = [site for site in structure if site.specie.symbol == "N"]
+    return any(not structure.get_neighbors(site, 2.68) for site in nitrogens)
 
 
 def numbers(text: str) -> np.ndarray:

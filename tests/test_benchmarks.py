@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.model_selection import KFold
 
-from benchmarks import conditional, predictors, structure_weights, structures, tables_structures, uncertainty
+from benchmarks import (
+    conditional,
+    predictors,
+    structure_energies,
+    structure_weights,
+    structures,
+    tables_relaxed,
+    tables_structures,
+    uncertainty,
+)
 from benchmarks.as_released import WORDS, blocks
 from benchmarks.known_structures import TYPES, known_structures
 from benchmarks.published import Row, ceiling, found_among, same
@@ -338,3 +349,36 @@ def test_tables_of_structures_add_up() -> None:
     assert lines[-5].endswith(": NaCl (7), CsCl (of no other compound).")
     assert "50.0 % by all weights 1" in lines[-3]
     assert "bond lengths 12.5 %" in lines[-1]
+
+
+def test_known_compounds_are_spread_over_the_anions() -> None:
+    chosen = structure_energies.compounds()
+    assert len(chosen) == structure_energies.N == len({formula for formula, *_ in chosen})
+    classes = Counter(anion for *_, anion, _ in chosen)
+    assert {"O", "S", "N", "F", "Cl", "Br", "I", "Se", "Te", "none"} <= set(classes)
+    assert max(classes.values()) - min(classes.values()) <= 1
+    for formula, label, _, own in chosen[:20]:
+        assert np.isfinite(label) and 1 <= len(own) <= structure_energies.PER_FORMULA
+        assert all(structure.composition.reduced_formula == formula for structure in own)
+    assert structure_energies.errors(np.array([-0.1, 0.3, 0.4])) == {"n": 3, "bias": 0.2, "mae": 0.2667, "median": 0.3}
+
+
+def test_tables_of_relaxed_structures_add_up() -> None:
+    speeds = {"matgen, one core": 0.4, "chgnet, one core": 0.1, "matgen, all cores": 0.8,
+              "chgnet, all cores, threads": 0.16, "chgnet, all cores, processes": 0.2}  # fmt: skip
+    difference = {"median": 0.01, "max": 2.0, "within_1": 3}
+    content = {"structures": 4, "atoms": [2, 20, 5, 6], "cores": 2, "structures_per_second": speeds,
+               "energy_difference_mev": difference}  # fmt: skip
+    lines = tables_relaxed.relaxation(content)
+    assert "| one core | 24.0 | 6.0 | 4.0 x |" in lines
+    assert lines[4].endswith("| 48.0 | 12.0 | 4.0 x |")
+    group = {"before": {"n": 2, "bias": -0.2, "mae": 0.2}, "after": {"n": 2, "bias": 0.01, "mae": 0.03, "median": 0.02}}
+    lines = tables_relaxed.structure_energies({"all": group, "by_anion": {"Br": group, "none": group}})
+    assert "| Br | 2 | -0.200 | +0.010 | 0.200 | 0.030 |" in lines
+    found = {"n": 200, "counts": {"stable": 20, "metastable": 50, "sun": 4, "msun": 10, "novel": 60, "unique": 190,
+                                  "relaxed": 150}, "with_structure": 195, "failures": {"a": 3, "b": 4},
+             "settings": {"max_steps": 200, "per_formula": 3, "max_atoms": 24},
+             "median_energy_above_hull": 0.2}  # fmt: skip
+    lines = tables_relaxed.sun(found)
+    assert lines[3] == "| stable, unique and novel | 2.0 % (0.8 to 5.0 %) | 5.0 % (2.7 to 9.0 %) |"
+    assert "7 structures or compositions failed" in lines[-1]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from matgen.discover import DiscoveryPlan, discover
-from matgen.errors import OptionError, OutputError
+from matgen.errors import MissingDependencyError, OptionError, OutputError
 from matgen.files import read_json
 from matgen.predict import Predictor
 from matgen.train import TrainingPlan
@@ -58,6 +58,32 @@ def test_a_predictor_ranks_by_stability_and_novelty(found, of_oqmd: Predictor, t
     assert set(again.seconds) == {"sample", "predict", "evaluate"}
     assert (tmp_path / "again" / "predicted.parquet").exists()
     assert "Probably stable and new" in (tmp_path / "again" / "report" / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_it_ends_in_structures_and_inputs_for_dft(found, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    plan = DiscoveryPlan(checkpoint=found.folder / "model", n=400, structures=2, dft_format="gpaw")
+    again = discover(plan, out)
+    assert again.structures["formula"].tolist() == found.ranked["formula"].head(2).tolist()
+    ids = again.structures["structure_id"].dropna().tolist()
+    assert ids and {f"{id}.cif" for id in ids} <= {path.name for path in (out / "structures" / "cif").iterdir()}
+    assert all((out / "dft" / id / "run.py").exists() for id in ids)
+    summary = read_json(out / "discovery.json")
+    assert summary["structures"] == len(ids) and summary["metrics"]["structures"]["n"] == 2
+    assert "structure" in summary["seconds"]
+    page = (out / "report" / "report.html").read_text()
+    assert page.count('class="crystal-choice"') == len(ids)
+    assert read_json(out / "report" / "report.json") == summary["metrics"]
+
+
+def test_structures_without_their_packages_are_refused_before_any_work(
+    found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matgen.discover.missing_for_structures", lambda: "chgnet")
+    with pytest.raises(MissingDependencyError, match=r"chgnet: pip install 'matgen\[structures\]'"):
+        discover(DiscoveryPlan(checkpoint=found.folder / "model", structures=1), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_bad_requests(found, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ MATCHER = {"ltol": 0.2, "stol": 0.3, "angle_tol": 5.0}
 """Tolerances of pymatgen's StructureMatcher by which two structures are the same: lengths (share), sites (share of the
 free length per atom), angles (degrees). Its defaults, and those of the field's comparisons."""
 
+_OF_A_PROTOTYPE = 2  # crystals of one prototype, or ways to occupy it, before another prototype's turn
+
 
 @dataclass(frozen=True)
 class ProposalSettings:
@@ -133,7 +135,7 @@ class Proposer:
 
     def _from_templates(self, formula: str, counts: dict[str, int]) -> list[Proposal]:
         proposals: list[Proposal] = []
-        for assignment in self.assignments(formula, counts):
+        for assignment in _spread(self.assignments(formula, counts)):
             structure = scaled(assignment)
             template = assignment.template
             proposal = Proposal(formula, structure, "template", template.id, template.prototype, assignment.mapping,
@@ -142,13 +144,24 @@ class Proposer:
                 proposals.append(proposal)
             if len(proposals) == self.settings.per_formula:
                 break
-        return proposals
+        return sorted(proposals, key=lambda proposal: -(proposal.score or 0.0))
 
     def _symmetric(self, formula: str, counts: dict[str, int], wanted: int) -> list[Proposal]:
         made = symmetric_structures(counts, wanted, max_atoms=self.settings.max_atoms, seed=self.settings.seed)
         return [
             Proposal(formula, structure, "symmetric", f"space group {group}", "", {}, None) for structure, group in made
         ]
+
+
+def _spread(assignments: Sequence[Assignment]) -> list[Assignment]:
+    """Assignments in order, those beyond `_OF_A_PROTOTYPE` of one prototype last: variants of one must not fill all."""
+    seen: dict[str, int] = defaultdict(int)
+    first: list[Assignment] = []
+    last: list[Assignment] = []
+    for assignment in assignments:
+        seen[assignment.template.prototype] += 1
+        (first if seen[assignment.template.prototype] <= _OF_A_PROTOTYPE else last).append(assignment)
+    return first + last
 
 
 def is_new(structure: Structure, known: Sequence[Structure]) -> bool:

@@ -122,13 +122,16 @@ def bundled_templates() -> TemplateLibrary:
     """
     path = data_folder() / "prototypes.parquet"
     try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+        return _library_of(pd.read_parquet(path))
+    except (OSError, ValueError, KeyError) as error:  # a column or a coordinate may be missing
         raise DataError(f"cannot read the bundled structures {path}: {first_line(error)}") from error
+
+
+def _library_of(frame: pd.DataFrame) -> TemplateLibrary:
     columns = ("id", "name", "source", "prototype", "formula", "space_group", "species", "lattice", "positions")
     return TemplateLibrary(
         Template(row[0], row[1], row[2], row[3], row[4], int(row[5]), tuple(row[6]), row[7].reshape(3, 3).astype(float),
-                 row[8].reshape(-1, 3).astype(float))
+                 row[8].reshape(len(row[6]), 3).astype(float))
         for row in frame[list(columns)].itertuples(index=False, name=None)
     )  # fmt: skip
 

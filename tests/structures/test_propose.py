@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,12 @@ def test_every_proposal_has_the_composition_asked_for(proposer: Proposer, counts
 
 def words(proposals: list[Proposal]) -> list[tuple]:
     return [(proposal.provenance(), proposal.structure.as_dict()) for proposal in proposals]
+
+
+@pytest.mark.parametrize("formula", ["PbCl2", "KClO4", "MgSiO3"])
+def test_variants_of_a_prototype_do_not_take_all_places(proposer: Proposer, formula: str) -> None:
+    counts = Counter(proposal.prototype for proposal in proposer.propose(formula))
+    assert max(counts.values()) <= 2 and len(counts) >= 3
 
 
 def test_settings_are_respected(proposer: Proposer) -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Composition, Lattice, Structure
 
+from matgen.datasets.storage import data_folder
 from matgen.errors import DataError, MissingDependencyError, OptionError
 from matgen.structures.templates import (
     TemplateLibrary,
@@ -270,3 +272,19 @@ def test_optimade_that_does_not_answer(optimade: str) -> None:
         templates_from(NOWHERE, [(1, 1)], max_atoms=10)
     with pytest.raises(DataError, match="did not answer as an OPTIMADE database does: 404"):
         templates_from(f"{optimade}/deeper", [(1, 1)], max_atoms=10)
+
+
+@pytest.mark.parametrize("damage", ["cut", "a column", "positions"])
+def test_a_damaged_table_of_structures_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    path = tmp_path / "prototypes.parquet"
+    whole = data_folder() / "prototypes.parquet"
+    frame = pd.read_parquet(whole).head(3)
+    if damage == "a column":
+        frame.drop(columns="species").to_parquet(path)
+    elif damage == "positions":
+        frame.assign(positions=[row[:-1] for row in frame["positions"]]).to_parquet(path)
+    else:
+        path.write_bytes(whole.read_bytes()[:1000])
+    monkeypatch.setattr("matgen.structures.templates.data_folder", lambda: tmp_path)
+    with pytest.raises(DataError, match="cannot read the bundled structures"):
+        bundled_templates.__wrapped__()

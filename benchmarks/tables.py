@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables_predict, tables_structures
+from benchmarks import tables_predict, tables_relaxed, tables_structures
 from benchmarks.record import RESULTS
 from benchmarks.tables_predict import percent
 from matgen.files import read_json, write_text
@@ -149,8 +149,8 @@ def main_job(content: dict[str, Any]) -> list[str]:
         ("`matgen --help`", f"{content['help_seconds']:.2f} s"),
         ("`matgen discover`, all of it", f"{content['discover_seconds']:.0f} s"),
         (
-            "of which drawing, predicting, judging",
-            " / ".join(f"{stages[s]:.0f} s" for s in ("sample", "predict", "evaluate")),
+            "of which drawing, predicting, judging, structures",
+            " / ".join(f"{stages[s]:.0f} s" for s in ("sample", "predict", "evaluate", "structure")),
         ),
         ("charge neutral (best random baseline)", _beside(metrics, "charge_neutral")),
         ("electronegativity balanced (best random baseline)", _beside(metrics, "electronegativity_balanced")),
@@ -158,6 +158,10 @@ def main_job(content: dict[str, Any]) -> list[str]:
         ("balanced, of all-metal compositions", percent(metrics["groups"]["all_metal"]["electronegativity_balanced"])),
         ("unique / novel", f"{percent(metrics['unique'])} / {percent(metrics['novel'])}"),
         ("valid, unique and novel", f"{content['ranked']:,} of {metrics['n']:,}"),
+        (
+            "of the first structures, at most 0.1 eV/atom above the hull by CHGNet",
+            f"{metrics['structures']['counts']['metastable']} of {metrics['structures']['n']}",
+        ),
     ]
     return ["| `matgen discover` as typed | measured |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]
 
@@ -415,6 +419,10 @@ def blocks() -> dict[str, list[str]]:
         "experiments": tables_predict.experiments(results["uncertainty"]),
         "conditional": tables_predict.conditional(results["conditional"]),
         "structures_coverage": tables_structures.coverage(results["structures"]),
+        "relaxation": tables_relaxed.relaxation(results["relaxation"]),
+        "structure_energies": tables_relaxed.structure_energies(results["structure_energies"]),
+        "sun": tables_relaxed.sun(results["sun"]),
+        "dft": tables_relaxed.dft(results["dft"]),
         "structures_refound": tables_structures.refound(results["structures"], results["structures_weights"]),
     }
 

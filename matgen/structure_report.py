@@ -12,6 +12,7 @@ from matgen.evaluate import Report, evaluate
 from matgen.evaluate.page_structures import StructureSection
 from matgen.structures.judge import JudgedStructures, judge_structures, relaxed_candidates
 from matgen.structures.picture import scene
+from matgen.structures.templates import templates_in
 
 
 def evaluate_structures(
@@ -40,6 +41,8 @@ def evaluate_structures(
         MatgenError: as `evaluate` raises.
     """
     candidates, _ = relaxed_candidates(folder)
+    if reference_structures is not None:
+        templates_in(reference_structures)  # complains before any work
     report = evaluate(candidates, reference, out=out, force=force, progress=progress, **options)
     novel = report.frame["novel"].to_numpy(dtype=bool)
     judged = judge_structures(folder, novel, reference_structures=reference_structures)

@@ -28,7 +28,7 @@ def test_the_verb(relaxed_folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["evaluate", str(relaxed_folder), "--no-baselines", "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert "Metastable, unique and novel" in said and "By anion" in said
-    assert read_json(out / "report.json")["structures"]["counts"]["stable"] >= 3
+    assert read_json(out / "report.json")["structures"]["counts"]["metastable"] >= 3
     assert main(["evaluate", str(relaxed_folder), "--out", str(out)]) == 2
     assert "add --force" in capsys.readouterr().err
 

@@ -59,6 +59,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.top < 0:
         raise OptionError(f"--top is {arguments.top}, it must be 0 (all rows) or more")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise OptionError(f"--workers is {arguments.workers}, it must be at least 1")
+    if arguments.no_templates and arguments.symmetric == 0:
+        raise OptionError("--no-templates and --symmetric 0 leave nothing to propose: drop one of them")
     symmetric = arguments.per_formula if arguments.no_templates else arguments.symmetric
     plan = StructurePlan(
         ProposalSettings(

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from matgen.composition import CompositionBatch
 from matgen.dft.run import ENGINES, is_claimed, read_result, read_status
 from matgen.dft.settings import read_manifest
 from matgen.errors import DataError, MatgenError
+from matgen.hull import CompetingPhases
+from matgen.structures.energies import mp2020_correction
 
 
 def collect(folder: Path | str) -> pd.DataFrame:
@@ -23,9 +27,11 @@ def collect(folder: Path | str) -> pd.DataFrame:
     Returns:
         A row for each calculation: `structure_id`, `formula`, `role`, `state` (`done`, `failed`, `waiting`), `reason`,
         `energy_dft` (eV/atom), `formation_energy_dft` (eV/atom; NaN where an element is missing, `reason` says which),
+        `energy_above_hull_dft` (eV/atom; of candidates, where all phases exported by `--competing` are done),
         `hubbard_u` (eV; such energies cannot be set against elements),
         `max_force_dft` (eV/angstrom), `volume_per_atom_dft` (angstrom^3), `magnetic_moment_dft` (Bohr magnetons of the
-        cell), `seconds_dft`, and what the structure's provenance says of energies.
+        cell), `seconds_dft`, and what the structure's provenance says of energies; of a potential's formation energies
+        also without the Materials Project's corrections of 2020 (`_uncorrected`), to be set beside plain PBE.
 
     Raises:
         DataError: no such folder, or its inputs are of no code that matgen reads.
@@ -41,7 +47,14 @@ def collect(folder: Path | str) -> pd.DataFrame:
         row["formation_energy_dft"] = _formation_energy(row, elements)
         del row["formula_counts"]
     frame = pd.DataFrame(rows)
-    first = ["structure_id", "formula", "role", "state", "reason", "energy_dft", "formation_energy_dft"]
+    frame["energy_above_hull_dft"] = _above_hull(frame)
+    correction = mp2020_correction(CompositionBatch.from_formulas(frame["formula"]))
+    for name in [str(name) for name in frame if str(name).startswith("formation_energy_")]:
+        if name == "formation_energy_dft":
+            continue
+        frame[f"{name}_uncorrected"] = frame[name] - correction
+    first = ["structure_id", "formula", "role", "state", "reason", "energy_dft", "formation_energy_dft",
+             "energy_above_hull_dft"]  # fmt: skip
     return frame[first + [name for name in frame if name not in first]]
 
 
@@ -79,6 +92,22 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
         "formula_counts": [(element.symbol, amount) for element, amount in Composition(job["formula"]).items()],
         **carried,
     }
+
+
+def _above_hull(frame: pd.DataFrame) -> np.ndarray:
+    """Distances of candidates to the hull of the folder's competing phases and elements, NaN where one lacks."""
+    above = np.full(len(frame), np.nan)
+    competing = frame[frame["role"] == "competing"]
+    if not len(competing) or competing["formation_energy_dft"].isna().any():
+        return above
+    batch = CompositionBatch.from_formulas(competing["formula"])
+    phases = CompetingPhases(batch, competing["formation_energy_dft"].to_numpy(dtype=float), "dft")
+    rows = np.flatnonzero((frame["role"] == "candidate") & frame["formation_energy_dft"].notna())
+    if len(rows):
+        candidates = CompositionBatch.from_formulas(frame["formula"].iloc[rows])
+        energy = frame["formation_energy_dft"].to_numpy(dtype=float)
+        above[rows] = energy[rows] - phases.decompose(candidates).energy
+    return above
 
 
 def _formation_energy(row: dict[str, Any], elements: dict[str, float]) -> float:

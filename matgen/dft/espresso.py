@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from matgen.dft.pseudopotentials import Pseudopotential, read_family
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError, StructureError, first_line
 from matgen.files import write_text
+from matgen.structures.folder import bare_atoms
 
 INPUT, OUTPUT = "pw.in", "pw.out"
 RYDBERG = 13.605693122994
@@ -41,6 +44,22 @@ def _family(folder: Path) -> dict[str, Pseudopotential]:
     return read_family(folder)
 
 
+def with_common_cutoffs(jobs: Sequence[Job], settings: DFTSettings) -> DFTSettings:
+    """Settings with cut-offs that suit all elements of some jobs: energies of different ones could not be subtracted.
+
+    Raises:
+        OptionError: there is no family.
+    """
+    family = _family(family_folder(settings))
+    symbols = {site.specie.symbol for job in jobs for site in job.structure} & family.keys()
+    chosen = [family[symbol] for symbol in symbols]
+    if not chosen:
+        return settings
+    cutoff = settings.cutoff or RYDBERG * max(entry.cutoff for entry in chosen)
+    ratio = max(entry.density_cutoff / entry.cutoff for entry in chosen)
+    return replace(settings, common_cutoffs=(cutoff, cutoff * ratio))
+
+
 def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     """Write `pw.in`.
 
@@ -53,7 +72,6 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     """
     from ase.calculators.calculator import kptdensity2monkhorstpack
     from ase.io.espresso import write_espresso_in
-    from pymatgen.io.ase import AseAtomsAdaptor
 
     place = family_folder(settings)
     family = _family(place)
@@ -62,12 +80,11 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     if missing:
         raise StructureError(f"no pseudopotential of {', '.join(missing)} in {place}")
     chosen = {symbol: family[symbol] for symbol in symbols}
-    cutoff = settings.cutoff / RYDBERG if settings.cutoff else max(entry.cutoff for entry in chosen.values())
-    ratio = max(entry.density_cutoff / entry.cutoff for entry in chosen.values())
-    bare = job.structure.copy()
-    if "magmom" in bare.site_properties:
-        bare.remove_site_property("magmom")
-    atoms = AseAtomsAdaptor.get_atoms(bare, msonable=False)
+    if settings.common_cutoffs is None:
+        settings = with_common_cutoffs([job], settings)
+    assert settings.common_cutoffs is not None
+    cutoff, density_cutoff = (value / RYDBERG for value in settings.common_cutoffs)
+    atoms = bare_atoms(job.structure)
     moments = job.moments()
     if moments is not None:
         # As shares of the valence electrons, which pw.x up to 7.2 wants and later ones understand.
@@ -78,7 +95,7 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     data: dict[str, Any] = {
         "control": {"calculation": "vc-relax" if settings.calculation == "relax" else "scf", "prefix": "matgen",
                     "pseudo_dir": str(place), "outdir": "work", "tprnfor": True, "tstress": True},
-        "system": {"ecutwfc": round(cutoff, 3), "ecutrho": round(cutoff * ratio, 3), "occupations": "smearing",
+        "system": {"ecutwfc": round(cutoff, 3), "ecutrho": round(density_cutoff, 3), "occupations": "smearing",
                    "smearing": "gaussian", "degauss": round(settings.smearing / RYDBERG, 6)},
         "electrons": {"conv_thr": 1e-8 * len(atoms), "mixing_beta": 0.4, "electron_maxstep": 200},
     }  # fmt: skip

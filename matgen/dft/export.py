@@ -17,7 +17,7 @@ from matgen.dft.run import is_claimed
 from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
 from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line, unknown_name
 from matgen.files import refuse_to_overwrite, whole_file, write_json, write_text
-from matgen.structures.folder import read_structures
+from matgen.structures.folder import bare_atoms, cif, read_structures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,12 +26,7 @@ Writer = Callable[[Job, Path, DFTSettings], list[str]]
 
 
 def _cif(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
-    from pymatgen.io.cif import CifWriter
-
-    bare = job.structure.copy()
-    if "magmom" in bare.site_properties:
-        bare.remove_site_property("magmom")
-    write_text(folder / f"{job.id}.cif", str(CifWriter(bare, symprec=0.01)))
+    write_text(folder / f"{job.id}.cif", cif(job.structure))
     return []
 
 
@@ -51,12 +46,7 @@ def _extxyz(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
 
 
 def _atoms(job: Job) -> Any:
-    from pymatgen.io.ase import AseAtomsAdaptor
-
-    bare = job.structure.copy()
-    if "magmom" in bare.site_properties:
-        bare.remove_site_property("magmom")
-    atoms = AseAtomsAdaptor.get_atoms(bare, msonable=False)
+    atoms = bare_atoms(job.structure)
     moments = job.moments()
     if moments is not None:
         atoms.set_initial_magnetic_moments(moments)
@@ -157,7 +147,7 @@ def export(
         OptionError: an unknown format, a flow that atomate2 has not, no pseudopotentials, or a bad template.
         DataError: the template cannot be read, or ids cannot be folders.
         OutputError: `out` holds something and `force` is off.
-        StructureError: no job's inputs could be written.
+        StructureError: no candidate's inputs could be written.
     """
     settings = settings or DFTSettings()
     out = Path(out)
@@ -215,10 +205,13 @@ def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSetting
                flow: bool, progress: Callable[[int], None] | None) -> Exported:  # fmt: skip
     from matgen.dft.schedule import write_array_script, write_flow
 
+    if format == "espresso":
+        settings = espresso.with_common_cutoffs(jobs, settings)
     exported = (
         _write_database(jobs, out) if format == "ase-db" else _write_folders(jobs, out, format, settings, progress)
     )
-    if not exported.jobs:
+    candidates = {job.id for job in jobs if job.role == "candidate"}
+    if candidates <= exported.failed.keys():
         reason = next(iter(exported.failed.values()), "there are no structures")
         raise StructureError(f"no input could be written for {len(exported.failed)} structures; the first: {reason}")
     if format in RUNNABLE:

@@ -11,6 +11,7 @@ from matgen.dft.magnetism import hubbard_u
 from matgen.dft.settings import RESULT, DFTSettings, Job
 from matgen.errors import DataError, first_line
 from matgen.files import read_json, whole_file, write_text
+from matgen.structures.folder import bare_atoms
 
 SCRIPT, STRUCTURE, LOG = "run.py", "structure.extxyz", "gpaw.txt"
 DEFAULT_CUTOFF = 500.0
@@ -30,13 +31,9 @@ def templates() -> Environment:
 def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     """Write the structure and a script that leaves `result.json`; no warnings to give."""
     from ase.io import write as write_atoms
-    from pymatgen.io.ase import AseAtomsAdaptor
 
-    bare = job.structure.copy()
-    if "magmom" in bare.site_properties:
-        bare.remove_site_property("magmom")
     with whole_file(folder / STRUCTURE) as temporary:
-        write_atoms(temporary, AseAtomsAdaptor.get_atoms(bare, msonable=False), format="extxyz")
+        write_atoms(temporary, bare_atoms(job.structure), format="extxyz")
     values = hubbard_u(job.structure) if settings.hubbard_u else {}
     script = (
         templates()

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 CALCULATIONS = ("static", "relax")
-ROLES = ("candidate", "element", "competing")
 MANIFEST, STATUS, RESULT = "manifest.json", "status.json", "result.json"
 
 
@@ -32,6 +31,8 @@ class DFTSettings:
         hubbard_u: whether transition metals in oxides and fluorides get the U of the Materials Project's sets.
         input_set: of VASP, `mp` or `matpes`.
         pseudopotentials: folder of a family, for Quantum ESPRESSO.
+        common_cutoffs: of plane waves and of the density, eV; `export` sets them for all calculations of a folder
+            (Quantum ESPRESSO).
         smearing: width of the occupations' smearing, eV.
     """
 
@@ -42,6 +43,7 @@ class DFTSettings:
     input_set: str = "mp"
     pseudopotentials: Path | None = None
     smearing: float = 0.05
+    common_cutoffs: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         numbers = ("kpoint_density", "smearing") + (("cutoff",) if self.cutoff is not None else ())

@@ -33,6 +33,7 @@ SHARES: dict[str, Label] = {
     ),
     "sun_structure": Label("Stable, unique and novel crystal", "of compositions", "novel as a crystal"),
     "msun_structure": Label("Metastable, unique and novel crystal", "of compositions", "novel as a crystal"),
+    "implausible": Label("Implausible", "of compositions", "so far below the hull that the potential must have failed"),
     "relaxed": Label("Relaxed", "of compositions", "the forces fell below the threshold within the steps allowed"),
 }
 """Shares of compositions, in the order of the page."""
@@ -104,7 +105,7 @@ class StructureSection:
     def heads(self) -> list[str]:
         """Heads of the table."""
         return [
-            "Formula", "All three", f"Above the hull, {self.potential}", "Above the hull, predicted",
+            "Formula", "Metastable, unique, novel", f"Above the hull, {self.potential}", "The same, predicted",
             f"Formation energy, {self.potential}", "Space group", "Atoms", "Made from",
         ]  # fmt: skip
 
@@ -153,13 +154,16 @@ def failure_rows(content: Mapping[str, Any]) -> Table:
 
 def sentence(content: Mapping[str, Any]) -> str:
     """By which rules structures were judged."""
-    rules, matcher = content["protocol"], content["protocol"]["matcher"]
+    rules, matcher, counts = content["protocol"], content["protocol"]["matcher"], content["counts"]
     return (
-        f"Of {content['n']:,} compositions {content['with_structure']:,} have a structure that relaxed without "
-        f"failure. Energies are of {rules['potential']} {rules['potential_version'] or ''} against the hull of the "
-        f"Materials Project's labels with its corrections of 2020; the same crystal: StructureMatcher, ltol "
-        f"{matcher['ltol']}, stol {matcher['stol']}, angle {matcher['angle_tol']:g}; novel: by {rules['novel']}. A "
-        f"potential's energies are no DFT: the table by anion says how far they are off for known compounds."
+        f"Of {content['n']:,} compositions {content['with_structure']:,} have a structure, {counts['relaxed']:,} relaxed "
+        f"to the end, the energies of the others are upper bounds. Energies are of {rules['potential']} "
+        f"{rules['potential_version'] or ''} against the hull of the Materials Project's labels of April 2019 with its "
+        f"corrections of 2020, a known composition's own label among them; a hull of today is lower in places. What "
+        f"lies more than {-rules['implausible']:g} eV/atom below it is taken for the potential's failure "
+        f"({counts['implausible']:,}). The same crystal: StructureMatcher, ltol {matcher['ltol']}, stol "
+        f"{matcher['stol']}, angle {matcher['angle_tol']:g}; novel: by {rules['novel']}. A potential's energies are no "
+        f"DFT: the table by anion says how far they are off for known compounds, many of which it was trained on."
     )
 
 

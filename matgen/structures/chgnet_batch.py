@@ -66,6 +66,7 @@ class BatchedCHGNet:
     """
 
     name = "chgnet"
+    corrected = True
     elements = known_elements(94)
 
     def __init__(self, network: Any) -> None:

@@ -1,6 +1,6 @@
 """From a potential's total energies to formation energies and distances to a hull whose labels mean the same.
 
-The potentials learned total energies with the Materials Project's corrections of 2020 (MP2020: A. Wang et al., Sci.
+CHGNet learned total energies with the Materials Project's corrections of 2020 (MP2020: A. Wang et al., Sci.
 Rep. 11, 15496, 2021). The bundled labels of the Materials Project are older and carry its first corrections (L. Wang,
 T. Maxisch, G. Ceder, Phys. Rev. B 73, 195107, 2006; A. Jain et al., Phys. Rev. B 84, 045115, 2011). Both schemes add
 so many electronvolts an atom of each anion, and of some transition metals in oxides and fluorides; their difference
@@ -15,8 +15,9 @@ from functools import lru_cache
 import numpy as np
 
 from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
-from matgen.composition import CompositionBatch
+from matgen.composition import CompositionBatch, sort_keys
 from matgen.hull import CompetingPhases
+from matgen.references import find_keys
 from matgen.validity import ValidityRules
 from matgen.validity.explaining import explain
 
@@ -135,6 +136,25 @@ def mp2020_phases() -> CompetingPhases:
     """The bundled labels of the Materials Project, with its corrections of 2020."""
     old = CompetingPhases.of_source("mp")
     return CompetingPhases(old.batch, old.energy + mp2020_minus_legacy(old.batch), "mp2020")
+
+
+def hull_energies(batch: CompositionBatch) -> np.ndarray:
+    """The energy of the convex hull of known phases at some compositions, a known composition's own phase among them.
+
+    `CompetingPhases.decompose` leaves the own one out; here a structure of a known composition is to be set against it.
+
+    Args:
+        batch: `n` compositions.
+
+    Returns:
+        float64 `(n,)`, formation energies with the corrections of 2020, eV/atom.
+    """
+    phases = mp2020_phases()
+    keys = phases.batch.keys()
+    order, _ = sort_keys(keys)
+    place = find_keys(keys[order], batch.keys())
+    own = np.where(place >= 0, phases.energy[order[place]], np.inf)
+    return np.minimum(phases.decompose(batch).energy, own)
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ from matgen.errors import DataError, first_line
 from matgen.files import read_json, whole_file, write_json, write_text
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from pymatgen.core import Structure
 
 TABLE, PLAN, CANDIDATES = "structures.parquet", "structures.json", "candidates.parquet"
@@ -44,6 +45,30 @@ def structure_id(rank: int, formula: str, number: int) -> str:
     return f"{rank:04d}-{safe_name(formula)}-{number}"
 
 
+def without_moments(structure: Structure) -> Structure:
+    """A copy without magnetic moments, which some writers would put where no reader expects them."""
+    bare = structure.copy()
+    if "magmom" in bare.site_properties:
+        bare.remove_site_property("magmom")
+    return bare
+
+
+def bare_atoms(structure: Structure) -> Atoms:
+    """The crystal as ASE's atoms, without magnetic moments."""
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    return AseAtomsAdaptor.get_atoms(without_moments(structure), msonable=False)
+
+
+def cif(structure: Structure) -> str:
+    """The crystal as the text of a CIF file, with its symmetry."""
+    from pymatgen.io.cif import CifWriter
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return str(CifWriter(without_moments(structure), symprec=0.01))
+
+
 def write_crystals(folder: Path, crystals: Sequence[tuple[str, Structure, dict[str, Any]]]) -> None:
     """Write each crystal as `cif/<id>.cif`, and all into `structures.extxyz`.
 
@@ -52,18 +77,12 @@ def write_crystals(folder: Path, crystals: Sequence[tuple[str, Structure, dict[s
         crystals: id, structure and what else the extxyz file says of it.
     """
     from ase.io import write
-    from pymatgen.io.ase import AseAtomsAdaptor
-    from pymatgen.io.cif import CifWriter
 
     images = []
     for name, structure, info in crystals:
-        bare = structure.copy()
-        moments = bare.site_properties.get("magmom")
-        bare.remove_site_property("magmom") if moments is not None else None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            write_text(folder / CRYSTALS / f"{name}.cif", str(CifWriter(bare, symprec=0.01)))
-        atoms = AseAtomsAdaptor.get_atoms(bare, msonable=False)
+        moments = structure.site_properties.get("magmom")
+        write_text(folder / CRYSTALS / f"{name}.cif", cif(structure))
+        atoms = bare_atoms(structure)
         if moments is not None:
             atoms.set_array("magmoms_predicted", pd.Series(moments, dtype=float).to_numpy())
         atoms.info = {"structure_id": name} | {key: value for key, value in info.items() if value is not None}
@@ -83,7 +102,7 @@ def read_structures(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Structu
 
     folder = Path(folder)
     if not is_structure_folder(folder):
-        raise DataError(f"{folder} holds no {TABLE}: give a folder that `matgen structure` or `matgen relax` wrote")
+        raise DataError(f"{folder} holds no {TABLE}: give a folder that `matgen structure` wrote")
     try:
         frame = pd.read_parquet(folder / TABLE)
     except (OSError, ValueError) as error:

@@ -21,7 +21,7 @@ from matgen.composition import CompositionBatch
 from matgen.errors import DataError
 from matgen.structures.energies import anion_class
 from matgen.structures.folder import CANDIDATES, read_plan, read_structures
-from matgen.structures.propose import MATCHER, is_new
+from matgen.structures.propose import MATCHER, is_new, same_crystals
 from matgen.structures.templates import templates_in
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 METASTABLE = 0.1
 """eV/atom above the hull."""
 
-FLAGS = ("relaxed", "stable", "metastable", "unique", "novel", "sun", "msun")
+IMPLAUSIBLE = -0.5
+"""eV/atom: what a potential puts further below the hull of known phases is its own failure and counts as unstable."""
+
+FLAGS = ("relaxed", "implausible", "stable", "metastable", "unique", "novel", "sun", "msun")
 """Columns of yes and no, of which shares over all compositions are told."""
 
 STRUCTURE_FLAGS = ("novel_structure", "sun_structure", "msun_structure")
@@ -83,8 +86,9 @@ def judge_structures(
         frame[name] = lowest[name]
     frame["relaxed"] = lowest["relaxed"].eq(True)
     energy = frame[above].to_numpy(dtype=float, na_value=np.nan)
-    frame["stable"] = energy <= 0
-    frame["metastable"] = energy <= METASTABLE
+    frame["implausible"] = energy < IMPLAUSIBLE
+    frame["stable"] = (energy <= 0) & ~frame["implausible"]
+    frame["metastable"] = (energy <= METASTABLE) & ~frame["implausible"]
     frame["same_structure_as"] = same_crystals(frame["formula"], frame["structure_id"], structures)
     frame["unique"] = frame["structure_id"].notna() & frame["same_structure_as"].isna()
     frame["novel"] = np.asarray(novel, dtype=bool) & frame["structure_id"].notna()
@@ -117,27 +121,6 @@ def _conjunctions(frame: pd.DataFrame, novel: str, suffix: str) -> None:
     both = frame["unique"] & frame[novel]
     frame[f"sun{suffix}"] = frame["stable"] & both
     frame[f"msun{suffix}"] = frame["metastable"] & both
-
-
-def same_crystals(formulas: pd.Series, ids: pd.Series, structures: dict[str, Structure]) -> list[str | None]:
-    """Of each structure the id of an earlier one of the same composition that is the same crystal, None where none is.
-
-    Args:
-        formulas: reduced, `(n,)`.
-        ids: of the structures, missing where there is none, `(n,)`.
-        structures: by id.
-    """
-    kept: dict[str, list[str]] = {}
-    found: list[str | None] = []
-    for formula, id in zip(formulas, ids, strict=True):
-        earlier = kept.setdefault(str(formula), [])
-        same = None
-        if id in structures:
-            same = next((other for other in earlier if not is_new(structures[id], [structures[other]])), None)
-            if same is None:
-                earlier.append(id)
-        found.append(same)
-    return found
 
 
 def _novel_crystals(frame: pd.DataFrame, structures: dict[str, Structure], folder: Path | str) -> list[bool]:
@@ -195,6 +178,7 @@ def _content(frame: pd.DataFrame, every: pd.DataFrame, plan: dict[str, Any], abo
             "hull": plan.get("hull"),
             "stable": 0.0,
             "metastable": METASTABLE,
+            "implausible": IMPLAUSIBLE,
             "matcher": MATCHER,
             "novel": "composition" if "novel_structure" not in frame else "composition, and crystal",
         },

@@ -16,7 +16,7 @@ import pandas as pd
 from matgen.composition import CompositionBatch, parse_some
 from matgen.errors import DataError, MatgenError, OptionError, StructureError, first_line, require_above_zero
 from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
-from matgen.structures.energies import formation_energies, mp2020_phases
+from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
 from matgen.structures.folder import (
     ALL_CRYSTALS,
     CANDIDATES,
@@ -31,7 +31,7 @@ from matgen.structures.folder import (
     write_table,
 )
 from matgen.structures.potentials import POTENTIALS, Potential, load_potential
-from matgen.structures.propose import ProposalSettings, Proposer
+from matgen.structures.propose import ProposalSettings, Proposer, same_crystals
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import (
     TemplateLibrary,
@@ -325,7 +325,7 @@ def _assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: P
         frame = _with_energies(frame, potential)
         ordering = ["rank", f"energy_{potential.name}"]
         frame = frame.sort_values(ordering, kind="stable", na_position="last", ignore_index=True)
-    frame["duplicate_of"] = _duplicates(frame, structures)
+    frame["duplicate_of"] = same_crystals(frame["rank"], frame["structure_id"], structures)
     names = ["formula"]
     if potential is not None:
         names += [f"{column}_{potential.name}" for column in ENERGY_COLUMNS]
@@ -367,23 +367,6 @@ def _described(names: pd.Series, structures: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(described).astype({"space_group": "Int64", "n_atoms": "Int64", "volume_per_atom": "float64"})
 
 
-def _duplicates(frame: pd.DataFrame, structures: dict[str, Any]) -> list[str | None]:
-    """Of each structure the id of an earlier one of its composition that it relaxed into, None where it is its own."""
-    from matgen.structures.propose import is_new
-
-    found: list[str | None] = []
-    kept: dict[int, list[str]] = {}
-    for name, rank in zip(frame["structure_id"], frame["rank"], strict=True):
-        earlier = kept.setdefault(int(rank), [])
-        same = None
-        if name in structures:
-            same = next((other for other in earlier if not is_new(structures[name], [structures[other]])), None)
-            if same is None:
-                earlier.append(name)
-        found.append(same)
-    return found
-
-
 ENERGY_COLUMNS = ("energy", "formation_energy", "energy_above_hull")
 """What a potential says of a structure, eV/atom; its name is appended."""
 
@@ -395,10 +378,12 @@ def _with_energies(frame: pd.DataFrame, potential: Potential) -> pd.DataFrame:
     if len(rows):
         batch = CompositionBatch.from_formulas(frame["formula"].iloc[rows])
         formation[rows] = formation_energies(batch, frame["energy"].to_numpy(dtype=float)[rows])
-        above[rows] = formation[rows] - mp2020_phases().decompose(batch).energy
-    renamed = frame.rename(columns={"energy": f"energy_{potential.name}"})
-    renamed[f"formation_energy_{potential.name}"] = formation
-    renamed[f"energy_above_hull_{potential.name}"] = above
+        if not potential.corrected:
+            formation[rows] += mp2020_correction(batch)
+        above[rows] = formation[rows] - hull_energies(batch)
+    renamed = frame.drop(columns="energy")
+    for column, values in zip(ENERGY_COLUMNS, (frame["energy"], formation, above), strict=True):
+        renamed[f"{column}_{potential.name}"] = np.asarray(values, dtype=float)
     return renamed
 
 

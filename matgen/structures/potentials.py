@@ -43,6 +43,8 @@ class Potential(Protocol):
     name: str
     version: str
     elements: frozenset[str]
+    corrected: bool
+    """Whether its energies carry the Materials Project's corrections of 2020; those of others are plain PBE's."""
 
     def evaluate(self, crystals: list[Atoms]) -> Sequence[Evaluation]:
         """Energy, forces and stress of each crystal."""
@@ -67,7 +69,9 @@ class PotentialKind:
 
 
 class CalculatorPotential:
-    """Any calculator of ASE, one crystal after the other."""
+    """Any calculator of ASE, one crystal after the other; of a potential that learned energies without corrections."""
+
+    corrected = False
 
     def __init__(self, name: str, version: str, calculator: Any, elements: frozenset[str]) -> None:
         self.name, self.version, self.elements = name, version, elements
@@ -156,7 +160,9 @@ POTENTIALS: dict[str, PotentialKind] = {
         PotentialKind("mattersim", "mattersim", "mattersim", _mattersim),
     )
 }
-"""The potentials by name. All of them learned total energies with the Materials Project's corrections of 2020."""
+"""The potentials by name. All learned energies that refer to the Materials Project's elements (PBE, PBE+U): CHGNet with
+its corrections of 2020 (B. Deng et al., Nat. Mach. Intell. 5, 1031, 2023), the others without, as Matbench Discovery
+takes them (J. Riebesell et al., Nat. Mach. Intell. 7, 836, 2025)."""
 
 
 def load_potential(name: str) -> Potential:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -153,14 +153,38 @@ class Proposer:
         ]
 
 
+def same_crystals(groups: Iterable[Any], ids: Iterable[Any], structures: Mapping[str, Structure]) -> list[str | None]:
+    """Of each structure the id of an earlier one of its group that is the same crystal, None where none is.
+
+    Args:
+        groups: within which structures are compared, such as their formulas, `(n,)`.
+        ids: of the structures, missing where there is none, `(n,)`.
+        structures: by id.
+    """
+    kept: dict[Any, list[str]] = defaultdict(list)
+    found: list[str | None] = []
+    for group, id in zip(groups, ids, strict=True):
+        same = None
+        if id in structures:
+            same = next((other for other in kept[group] if not is_new(structures[id], [structures[other]])), None)
+            if same is None:
+                kept[group].append(id)
+        found.append(same)
+    return found
+
+
 def _spread(assignments: Sequence[Assignment]) -> list[Assignment]:
-    """Assignments in order, those beyond `_OF_A_PROTOTYPE` of one prototype last: variants of one must not fill all."""
-    seen: dict[str, int] = defaultdict(int)
+    """Assignments in order, those beyond `_OF_A_PROTOTYPE` of one prototype last: variants of one must not fill all.
+
+    The same prototype: of equal Pearson symbol and space group. Labels also tell the order of the elements apart.
+    """
+    seen: dict[tuple[str, ...], int] = defaultdict(int)
     first: list[Assignment] = []
     last: list[Assignment] = []
     for assignment in assignments:
-        seen[assignment.template.prototype] += 1
-        (first if seen[assignment.template.prototype] <= _OF_A_PROTOTYPE else last).append(assignment)
+        family = tuple(assignment.template.prototype.split("_")[1:3])
+        seen[family] += 1
+        (first if seen[family] <= _OF_A_PROTOTYPE else last).append(assignment)
     return first + last
 
 

@@ -289,4 +289,13 @@ def test_structures_are_drawn_and_change_when_chosen(tmp_path: Path, open_page: 
         others = [c for c in range(3) if c != channel]
         pure = (colours[..., channel] > 100) & (colours[..., others] < 60).all(axis=-1)
         assert pure.mean() > 0.02, "no atom of its colour was drawn"
+    page.keyboard.press("ArrowUp")
+    assert page.locator("#crystal-title").inner_text() == "SrZrO3"
+    page.wait_for_timeout(300)
+    before = view.screenshot()
+    view.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(300)
+    assert view.screenshot() != before
     assert page.evaluate("window.hacked") is None

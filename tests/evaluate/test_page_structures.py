@@ -37,14 +37,15 @@ def section() -> StructureSection:
     scene = {"elements": {"Na": {"color": "#aa00ff", "radius": 1.0}}, "atoms": [["Na", 0, 0, 0]], "bonds": [],
              "cell": [[3, 0, 0], [0, 3, 0], [0, 0, 3]]}  # fmt: skip
     content = {
-        "n": 3, "with_structure": 2, "structures": 4, "counts": {"stable": 1, "metastable": 2, "sun": 0, "msun": 1},
+        "n": 3, "with_structure": 2, "structures": 4, "counts": {"relaxed": 2, "implausible": 0, "stable": 1,
+        "metastable": 2, "sun": 0, "msun": 1},
         "by_anion_class": {"Br": {"n": 1, "stable": 0, "metastable": 1, "known_compounds": 11, "bias": 0.04,
                                   "mae": 0.05},
                            "none": {"n": 1, "stable": 0, "metastable": 0, "known_compounds": 0, "bias": None,
                                     "mae": None}},
         "failures": {"no template": 1},
         "protocol": {"potential": "chgnet", "potential_version": "0.3.0", "hull": "mp2020", "stable": 0.0,
-                     "metastable": 0.1, "matcher": {"ltol": 0.2, "stol": 0.3, "angle_tol": 5.0},
+                     "metastable": 0.1, "implausible": -0.5, "matcher": {"ltol": 0.2, "stol": 0.3, "angle_tol": 5.0},
                      "novel": "composition"},
     }  # fmt: skip
     return StructureSection(content, frame, {"0001-NaBr-1": scene, "0002-SrZrO3-1": scene})

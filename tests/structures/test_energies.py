@@ -18,6 +18,7 @@ from matgen.structures.energies import (
     anion_mask,
     element_energies,
     formation_energies,
+    hull_energies,
     mp2020_correction,
     mp2020_minus_legacy,
     mp2020_phases,
@@ -154,3 +155,14 @@ def test_anions() -> None:
     found = [set(SYMBOLS[row[mask]]) for row, mask in zip(batch.elements, anion_mask(batch), strict=True)]
     assert found[:5] == [{"Cl"}, {"O"}, {"O", "F"}, {"N", "Cl"}, {"S"}]
     assert anion_class(batch).tolist() == ["Cl", "O", "F", "Cl", "S", "none", "none"]
+
+
+def test_a_known_composition_is_set_against_its_own_label_too() -> None:
+    phases = mp2020_phases()
+    batch = CompositionBatch.from_formulas(["NaCl", "MgO", "Li2KNaO2", "NaCl3"])
+    known = [phases.energy[phases.batch.formulas() == formula] for formula in batch.formulas()]
+    found, without = hull_energies(batch), phases.decompose(batch).energy
+    assert len(known[2]) == 0 and found[2] == without[2]
+    for row in (0, 1):  # stable: the hull is their own label
+        assert found[row] == known[row][0] < without[row]
+    assert found[3] == min([without[3], *known[3]])

@@ -11,6 +11,9 @@
   const choices = Array.from(document.querySelectorAll(".crystal-choice"));
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   let viewer = null;
+  let shown = null;
+  let printing = false;
+  const isDark = () => dark.matches && !printing;
 
   function edges(cell) {
     const corner = (i, j, k) => {
@@ -26,7 +29,7 @@
 
   function draw(scene) {
     viewer.clear();
-    viewer.setBackgroundColor(dark.matches ? "#1b2025" : "#ffffff");
+    colour();
     const atoms = scene.atoms.map(([elem, x, y, z], index) => ({ elem, x, y, z, index, serial: index, bonds: [], bondOrder: [] }));
     for (const [one, other] of scene.bonds) {
       atoms[one].bonds.push(other); atoms[one].bondOrder.push(1);
@@ -37,12 +40,16 @@
     for (const [elem, { color, radius }] of Object.entries(scene.elements)) {
       viewer.setStyle({ elem }, { sphere: { color, radius: 0.45 * radius }, stick: { color, radius: 0.09 } });
     }
-    for (const [start, end] of edges(scene.cell)) viewer.addLine({ start, end, color: dark.matches ? "#a4adb6" : "#59626b" });
+    for (const [start, end] of edges(scene.cell)) viewer.addLine({ start, end, color: isDark() ? "#a4adb6" : "#59626b" });
     viewer.zoomTo();
     viewer.rotate(20, "y");
     viewer.rotate(12, "x");
     viewer.zoom(0.9);
     viewer.render();
+  }
+
+  function colour() {
+    viewer.setBackgroundColor(isDark() ? "#1b2025" : "#ffffff");
   }
 
   function choose(button) {
@@ -58,19 +65,40 @@
       return item;
     }));
     try {
-      viewer = viewer || window.$3Dmol.createViewer(place, { antialias: true });
+      viewer = viewer || window.$3Dmol.createViewer(place, { antialias: true, id: "crystal-canvas" });
       draw(scene);
-      place.dataset.shown = button.dataset.place;
+      shown = button;
     } catch (error) {
       viewer = null;
       words.textContent = `${scene.words}. It cannot be drawn here: this browser has no WebGL. Open the CIF file instead.`;
     }
   }
 
-  choices.forEach((button) => button.addEventListener("click", () => choose(button)));
-  dark.addEventListener("change", () => {
-    const chosen = choices.find((button) => button.getAttribute("aria-pressed") === "true");
-    if (viewer && chosen) choose(chosen);
+  choices.forEach((button, index) => {
+    button.addEventListener("click", () => choose(button));
+    button.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      const next = step && choices[index + step];
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
+      choose(next);
+    });
   });
+  // The arrow keys turn what is shown.
+  place.addEventListener("keydown", (event) => {
+    const turn = { ArrowLeft: [-10, "y"], ArrowRight: [10, "y"], ArrowUp: [-10, "x"], ArrowDown: [10, "x"] }[event.key];
+    if (!turn || !viewer) return;
+    event.preventDefault();
+    viewer.rotate(...turn);
+    viewer.render();
+  });
+  dark.addEventListener("change", () => { if (viewer && shown) choose(shown); });
+  for (const [name, value] of [["beforeprint", true], ["afterprint", false]]) {
+    window.addEventListener(name, () => {
+      printing = value;
+      if (viewer) { colour(); viewer.render(); }
+    });
+  }
   if (choices.length) choose(choices[0]);
 })();

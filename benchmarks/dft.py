@@ -22,7 +22,7 @@ import pandas as pd
 from benchmarks.record import write_result
 from matgen.composition import CompositionBatch
 from matgen.files import read_json
-from matgen.structures.energies import mp2020_correction
+from matgen.structures.energies import hull_energies
 
 KNOWN = ("NaCl", "MgO", "LiF", "AlNi", "Mg2Si")
 ELEMENTS = "Li-Na-K-Rb-Mg-Ca-Sr-Ba-Sc-Y-Ti-Zr-Cu-Ag-Zn-Cd-Al-Ga-In-Si-Ge-Sn-N-P-As-Sb-O-Se-Te-F-Cl-Br-I"
@@ -80,17 +80,17 @@ def main() -> None:
     table = pd.read_parquet(folder / "structures" / "candidates.parquet").set_index("structure_id")
     rows = []
     compounds = results[results["role"] == "candidate"]
-    corrections = mp2020_correction(CompositionBatch.from_formulas(compounds["formula"]))
-    for row, correction in zip(compounds.to_dict("records"), corrections, strict=True):
+    hull = hull_energies(CompositionBatch.from_formulas(compounds["formula"]))
+    for row, lowest in zip(compounds.to_dict("records"), hull, strict=True):
         said = table.loc[row["structure_id"]]
         rows.append({
-            "formula": row["formula"], "known": row["formula"] in KNOWN, "state": row["state"], "reason": row["reason"],
+            "formula": row["formula"], "known": row["formula"] in KNOWN, "state": row["state"], "reason": row["reason"] if isinstance(row["reason"], str) else "",
             "template": said["template"], "space_group": int(said["space_group"]), "n_atoms": int(said["n_atoms"]),
             "formation_energy_dft": _number(row["formation_energy_dft"]),
-            "formation_energy_chgnet_uncorrected": _number(said["formation_energy_chgnet"] - correction),
+            "formation_energy_chgnet_uncorrected": _number(row["formation_energy_chgnet_uncorrected"]),
             "formation_energy_chgnet": _number(said["formation_energy_chgnet"]),
             "formation_energy": _number(float(said["formation_energy"])),
-            "energy_above_hull_chgnet": _number(said["energy_above_hull_chgnet"]),
+            "energy_above_hull_chgnet": _number(said["formation_energy_chgnet"] - lowest),
             "max_force_dft": _number(row["max_force_dft"]), "seconds": row["seconds_dft"],
         })  # fmt: skip
     elements = results[results["role"] == "element"]

@@ -115,6 +115,7 @@ def dft(content: dict[str, Any]) -> list[str]:
         "GPAW and CHGNet without corrections differ by",
         f"{differences['formation_energy_chgnet_uncorrected']:.3f} eV/atom on average, GPAW and the predictor,",
         f"which has learned OQMD's fitted references, by {differences['formation_energy']:.3f}.",
+        "The new ones were picked by its lowest distances to the hull, which picks its errors too.",
         f"References above their ground state by CHGNet, eV/atom: {offsets or 'none'}.",
         f"{content['dft_core_seconds'] / 60:.0f} core-minutes in all; inputs of {content['competing_inputs']}",
         "competing phases are exported beside them.",

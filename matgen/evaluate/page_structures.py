@@ -156,8 +156,8 @@ def sentence(content: Mapping[str, Any]) -> str:
     """By which rules structures were judged."""
     rules, matcher, counts = content["protocol"], content["protocol"]["matcher"], content["counts"]
     return (
-        f"Of {content['n']:,} compositions {content['with_structure']:,} have a structure, {counts['relaxed']:,} relaxed "
-        f"to the end, the energies of the others are upper bounds. Energies are of {rules['potential']} "
+        f"{content['with_structure']:,} of {content['n']:,} compositions have a structure. {counts['relaxed']:,} "
+        f"relaxed to the end, the energies of the others are upper bounds. Energies are of {rules['potential']} "
         f"{rules['potential_version'] or ''} against the hull of the Materials Project's labels of April 2019 with its "
         f"corrections of 2020, a known composition's own label among them; a hull of today is lower in places. What "
         f"lies more than {-rules['implausible']:g} eV/atom below it is taken for the potential's failure "

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
+from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 
 from matgen.dft.collect import collect
 from matgen.dft.export import export
@@ -63,6 +64,24 @@ def test_formation_energies(dft: Path) -> None:
     assert (row["energy_chgnet"], row["formation_energy_chgnet"]) == (-3.4, -2.1)
     assert (row["max_force_dft"], row["volume_per_atom_dft"], row["magnetic_moment_dft"]) == (0.02, 20, 1.5)
     assert frame.loc["element-Cl", "reference_offset"] == 0.01 and frame.loc["element-Cl", "formula"] == "Cl2"
+
+
+def test_without_corrections_and_above_the_hull_of_what_was_calculated(tmp_path: Path) -> None:
+    other = Job("competing-0001-MgCl2", MGCL2, "competing")
+    richer = Job("0002-NaCl-1", CRYSTALS["NaCl"], "candidate", CARRIED)
+    jobs = [richer, other, *JOBS[2:]]
+    export(jobs, tmp_path / "dft", "gpaw")
+    for job, energy in zip(jobs, (-1.5, -4.0, -1.3, -1.8, -1.5), strict=True):
+        done(tmp_path / "dft", job, energy)
+    frame = collect(tmp_path / "dft").set_index("structure_id")
+    row = frame.loc["0002-NaCl-1"]
+    chlorine = MaterialsProject2020Compatibility().comp_correction["Cl"] / 2  # half of the atoms
+    assert row["formation_energy_chgnet_uncorrected"] == pytest.approx(-2.1 - chlorine, abs=1e-4)
+    # Na and Cl only: nothing but the elements competes.
+    assert row["energy_above_hull_dft"] == pytest.approx(row["formation_energy_dft"]) == pytest.approx(0.05)
+    assert frame["energy_above_hull_dft"].notna().sum() == 1
+    (tmp_path / "dft" / other.id / "status.json").unlink()
+    assert collect(tmp_path / "dft")["energy_above_hull_dft"].isna().all()
 
 
 def test_missing_references_are_named(dft: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from matgen.dft import espresso
+from matgen.dft.export import export
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError, StructureError
 
@@ -46,6 +47,17 @@ def test_cutoffs_and_mesh() -> None:
     own = DFTSettings(pseudopotentials=Path("family"), cutoff=13.605693 * 30)
     espresso.write(Job("b", CRYSTALS["NaCl"], "candidate"), Path("b"), own)
     assert number(Path("b/pw.in").read_text(), "ecutwfc") == 30
+
+
+def test_all_of_a_folder_have_the_same_cutoffs(tmp_path: Path) -> None:
+    upf("Na.upf", wfc_cutoff="40", rho_cutoff="200")
+    upf("Cl.upf", wfc_cutoff="55", pseudo_type="PAW")
+    sodium = Structure(Lattice.cubic(4.2), ["Na"] * 2, [[0, 0, 0], [0.5] * 3])
+    jobs = [Job("a", CRYSTALS["NaCl"], "candidate"), Job("element-Na", sodium, "element")]
+    export(jobs, tmp_path / "dft", "espresso", DFTSettings(pseudopotentials=Path("family")))
+    texts = [(tmp_path / "dft" / job.id / "pw.in").read_text() for job in jobs]
+    assert [number(text, "ecutwfc") for text in texts] == [55, 55]
+    assert [number(text, "ecutrho") for text in texts] == [440, 440]
 
 
 def test_moments_and_u_of_each_kind_of_atom() -> None:

@@ -79,6 +79,8 @@ def test_what_cannot_be_written_is_told_and_the_rest_goes_on() -> None:
     assert Path("out/jobs.txt").read_text().split() == [job.id for job in JOBS]
     with pytest.raises(StructureError, match="no input could be written for 1 structures"):
         export([strange], "none", "vasp")
+    with pytest.raises(StructureError, match="no input could be written"):  # a reference alone is no use
+        export([strange, Job("element-Na", CRYSTALS["NaCl"], "element")], "none", "vasp")
     assert not Path("none").exists()
 
 

@@ -84,8 +84,9 @@ def main() -> None:
     for row, lowest in zip(compounds.to_dict("records"), hull, strict=True):
         said = table.loc[row["structure_id"]]
         rows.append({
-            "formula": row["formula"], "known": row["formula"] in KNOWN, "state": row["state"], "reason": row["reason"] if isinstance(row["reason"], str) else "",
-            "template": said["template"], "space_group": int(said["space_group"]), "n_atoms": int(said["n_atoms"]),
+            "formula": row["formula"], "known": row["formula"] in KNOWN, "state": row["state"],
+            "reason": _text(row["reason"]), "template": said["template"],
+            "space_group": int(said["space_group"]), "n_atoms": int(said["n_atoms"]),
             "formation_energy_dft": _number(row["formation_energy_dft"]),
             "formation_energy_chgnet_uncorrected": _number(row["formation_energy_chgnet_uncorrected"]),
             "formation_energy_chgnet": _number(said["formation_energy_chgnet"]),
@@ -116,6 +117,10 @@ def main() -> None:
         "seconds_of_this_call": round(time.time() - began, 1),
     }  # fmt: skip
     print(write_result("dft", content), errors)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _number(value: float) -> float | None:

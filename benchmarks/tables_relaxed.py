@@ -30,8 +30,7 @@ def relaxation(content: dict[str, Any]) -> list[str]:
         for title, ours, theirs in rows
     ]
     how_far = (
-        f"{difference['within_1']} of {content['structures']} by at most 1 meV/atom, the others by up to "
-        f"{difference['max']:.1f}"
+        f"{difference['max']:.3f} at most, {difference['within_1']} of {content['structures']} by at most 1 meV/atom"
     )
     return [
         *lines,
@@ -115,7 +114,8 @@ def dft(content: dict[str, Any]) -> list[str]:
         "GPAW and CHGNet without corrections differ by",
         f"{differences['formation_energy_chgnet_uncorrected']:.3f} eV/atom on average, GPAW and the predictor,",
         f"which has learned OQMD's fitted references, by {differences['formation_energy']:.3f}.",
-        "The new ones were picked by its lowest distances to the hull, which picks its errors too.",
+        "New is what no bundled snapshot holds; the ICSD is unchecked.",
+        "The new ones were picked by the predictor's lowest distances to the hull, which picks its errors too.",
         f"References above their ground state by CHGNet, eV/atom: {offsets or 'none'}.",
         f"{content['dft_core_seconds'] / 60:.0f} core-minutes in all; inputs of {content['competing_inputs']}",
         "competing phases are exported beside them.",

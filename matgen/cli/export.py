@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.dft.export import export, jobs_of, require_exportable
     from matgen.dft.settings import DFTSettings
     from matgen.files import next_free
+    from matgen.structures.folder import read_plan
 
     settings = DFTSettings(
         arguments.calculation,
@@ -60,6 +61,8 @@ def run(arguments: argparse.Namespace) -> None:
     require_exportable(out, arguments.format, settings, scheduler_template=arguments.scheduler_template,
                        flow=arguments.flow, force=arguments.force)  # fmt: skip
     jobs = jobs_of(arguments.structures, top=arguments.top, every=arguments.all)
+    if read_plan(arguments.structures).get("potential") is None:
+        say(arguments, "note: these structures were not relaxed; they are first guesses at predicted volumes")
     jobs += _references(arguments, jobs)
     say(arguments, f"inputs of {len(jobs):,} calculations ({arguments.format}, {settings.calculation}) into {out}/")
     exported = export(

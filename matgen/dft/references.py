@@ -152,7 +152,7 @@ def competing_jobs(formulas: Sequence[str], *, max_atoms: int = 24) -> tuple[lis
         try:
             proposals = proposer.propose(formula)
         except StructureError as error:
-            lacking[formula] = str(error)
+            lacking[formula] = str(error).removeprefix(f"{formula}: ")
             continue
         results = relax([proposal.structure for proposal in proposals], potential, RelaxSettings())
         ended = [(result.energy, number) for number, result in enumerate(results) if not result.reason]

@@ -50,7 +50,7 @@ def ranked(rows: pd.DataFrame, known: Sequence[CompositionBatch] = ()) -> pd.Dat
         rows: with `formula`, and where they were predicted the columns of `matgen predict`.
         known: compositions that novelty is measured from, one batch a reference.
     """
-    found = rows.copy()
+    found = rows.drop(columns="rank", errors="ignore")  # of an earlier ranking
     if PROBABILITY in found and known:
         batch = CompositionBatch.from_formulas(found["formula"].astype(str))
         whole = CompositionBatch.concatenate(list(known))

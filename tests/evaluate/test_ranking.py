@@ -75,3 +75,9 @@ def test_the_page_ranks_what_was_predicted(tmp_path: Path) -> None:
     again = report.write(tmp_path / "again")
     assert (tmp_path / "again" / "report.html").read_text() == page
     assert again.ranked is report.ranked
+
+
+def test_a_ranking_can_be_ranked_again() -> None:
+    first = ranked(predicted(), [KNOWN])
+    again = ranked(first.iloc[::-1].reset_index(drop=True), [KNOWN])
+    pd.testing.assert_frame_equal(again, first)

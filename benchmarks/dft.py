@@ -11,14 +11,13 @@ python -m benchmarks.dft [--folder runs/dft] [--workers 2]     (an hour on two c
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.commands import matgen
 from benchmarks.record import write_result
 from matgen.composition import CompositionBatch
 from matgen.files import read_json
@@ -31,12 +30,6 @@ ELEMENTS = "Li-Na-K-Rb-Mg-Ca-Sr-Ba-Sc-Y-Ti-Zr-Cu-Ag-Zn-Cd-Al-Ga-In-Si-Ge-Sn-N-P-
 N_NEW = 5
 MOST_ATOMS = 8
 CUTOFF, KPOINT_DENSITY = 450.0, 3.0
-
-
-def matgen(*words: object) -> None:
-    """Run a command of matgen's."""
-    print("matgen", *words, flush=True)
-    subprocess.run([str(Path(sys.executable).parent / "matgen"), *map(str, words)], check=True)
 
 
 def new_candidates(folder: Path) -> list[str]:
@@ -73,8 +66,7 @@ def main() -> None:
         how = ("--format", "gpaw", "--cutoff", CUTOFF, "--kpoint-density", KPOINT_DENSITY)
         matgen("export", folder / "structures", *how, "--elements", "--out", folder / "dft")
         matgen("export", folder / "structures", *how, "--competing", "--out", folder / "competing")
-    subprocess.run([str(Path(sys.executable).parent / "matgen"), "dft", "run", str(folder / "dft"), "--engine", "gpaw",
-                    "--workers", str(arguments.workers)], check=False)  # fmt: skip
+    matgen("dft", "run", folder / "dft", "--engine", "gpaw", "--workers", arguments.workers, check=False)
     matgen("dft", "collect", folder / "dft", "--out", folder / "results.csv", "--force")
     results = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
     table = pd.read_parquet(folder / "structures" / "candidates.parquet").set_index("structure_id")

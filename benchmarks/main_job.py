@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.commands import MATGEN
 from benchmarks.record import write_result
 from matgen.files import read_json
 
@@ -25,10 +25,9 @@ def seconds_of(command: list[str], **more: object) -> float:
 
 
 def main() -> None:
-    matgen = str(Path(sys.executable).parent / "matgen")
-    helps = [seconds_of([matgen, "--help"], stdout=subprocess.DEVNULL) for _ in range(HELP_ROUNDS)]
+    helps = [seconds_of([MATGEN, "--help"], stdout=subprocess.DEVNULL) for _ in range(HELP_ROUNDS)]
     with tempfile.TemporaryDirectory() as folder:
-        whole = seconds_of([matgen, "discover"], cwd=folder)
+        whole = seconds_of([MATGEN, "discover"], cwd=folder)
         summary = read_json(Path(folder) / "discovery" / "discovery.json")
     content = {
         "help_seconds": statistics.median(helps),

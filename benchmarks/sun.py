@@ -9,24 +9,17 @@ python -m benchmarks.sun [--folder runs/sun]     (an hour on two cores)
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.commands import matgen
 from benchmarks.record import write_result
 from matgen.files import read_json
 from matgen.structures.folder import CANDIDATES
 
 N = 200
 PER_FORMULA, MOST_ATOMS, MAX_STEPS = 3, 24, 200
-
-
-def matgen(*words: object) -> None:
-    """Run a command of matgen's."""
-    print("matgen", *words, flush=True)
-    subprocess.run([str(Path(sys.executable).parent / "matgen"), *map(str, words)], check=True)
 
 
 def main() -> None:

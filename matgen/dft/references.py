@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from matgen.composition import CompositionBatch
 from matgen.dft.settings import Job
 from matgen.errors import StructureError
 from matgen.structures.energies import element_energies, mp2020_phases
-from matgen.structures.folder import safe_name
-from matgen.structures.potentials import load_potential
+from matgen.structures.folder import bare_atoms, safe_name
+from matgen.structures.potentials import shared_potential
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import bundled_templates
@@ -59,53 +60,80 @@ def element_jobs(symbols: Sequence[str]) -> tuple[list[Job], dict[str, str]]:
     return jobs, lacking
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A structure of an element.
+
+    Attributes:
+        source: `DELTA`, or the id of a bundled one.
+        structure: its primitive cell.
+        energy: by CHGNet, eV/atom.
+    """
+
+    source: str
+    structure: Structure
+    energy: float
+
+    @property
+    def rank(self) -> int:
+        """0 of the delta test, 1 of the Materials Project: ground states by PBE; 2 of others.
+
+        Others may be of high pressure, or of a few sites of a crystal, for which CHGNet was not made.
+        """
+        return 0 if self.source == DELTA else 1 if self.source.startswith("mp:") else 2
+
+    @property
+    def volume(self) -> float:
+        """Of an atom, angstrom^3."""
+        return float(self.structure.volume / len(self.structure))
+
+
 @lru_cache(maxsize=128)
 def _element_job(symbol: str) -> Job:
-    from pymatgen.io.ase import AseAtomsAdaptor
-
-    known = _structures(symbol)
-    small = [(source, structure) for source, structure in known if len(structure) <= MOST_ATOMS]
-    if not small:
+    structures = _structures(symbol)
+    if all(len(structure) > MOST_ATOMS for _, structure in structures):
         raise StructureError(f"no structure of {symbol} with at most {MOST_ATOMS} atoms")
-    potential = load_potential("chgnet")
+    potential = shared_potential("chgnet")
     if symbol not in potential.elements:
         raise StructureError(f"{symbol} is unknown to CHGNet, by which references are chosen")
-    found = potential.evaluate([AseAtomsAdaptor.get_atoms(structure, msonable=False) for _, structure in known])
-    energy = {id(structure): entry.energy / len(structure) for entry, (_, structure) in zip(found, known, strict=True)}
-    # Those of the delta test and the Materials Project are ground states by PBE; others may be of high pressure, or of
-    # a few sites of a crystal, for which CHGNet was not made.
-    sound = [structure for source, structure in known if _trusted(source)]
-    if sound:
-        lowest = min(sound, key=lambda structure: energy[id(structure)])
-        ground, volume = energy[id(lowest)], lowest.volume / len(lowest)
-    elif symbol in element_energies():
-        ground, volume = element_energies()[symbol], None
-    else:
-        raise StructureError(f"the ground state of {symbol} is not known")
-    offset = {id(structure): energy[id(structure)] - ground for _, structure in small}
-    near = [
-        (source, structure)
-        for source, structure in small
-        if _trusted(source)
-        or (
-            abs(offset[id(structure)]) <= LARGEST_OFFSET
-            and (volume is None or abs(structure.volume / len(structure) / volume - 1) <= LARGEST_DEVIATION)
-        )
+    found = potential.evaluate([bare_atoms(structure) for _, structure in structures])
+    known = [
+        _Known(source, structure, entry.energy / len(structure))
+        for entry, (source, structure) in zip(found, structures, strict=True)
     ]
-    near.sort(key=lambda pair: (not _trusted(pair[0]), _trusted(pair[0]) and pair[0] != DELTA, offset[id(pair[1])]))
-    chosen = next((pair for pair in near if offset[id(pair[1])] <= LARGEST_OFFSET), None)
-    if chosen is None:
+    ground, volume = _ground_state(symbol, known)
+    small = [one for one in known if len(one.structure) <= MOST_ATOMS]
+    usable = [
+        one for one in small
+        if one.energy - ground <= LARGEST_OFFSET and (one.rank < 2 or _alike(one, ground, volume))
+    ]  # fmt: skip
+    if not usable:
+        nearest = min(abs(one.energy - ground) for one in small)
         raise StructureError(f"no structure of {symbol} with at most {MOST_ATOMS} atoms is like its ground state: "
-                             f"the nearest differs by {min(map(abs, offset.values())):.2f} eV/atom")  # fmt: skip
-    source, structure = chosen
+                             f"the nearest differs by {nearest:.2f} eV/atom")  # fmt: skip
+    chosen = min(usable, key=lambda one: (one.rank, one.energy))
+    structure = chosen.structure
     if symbol in _MOMENTS and "magmom" not in structure.site_properties:
         structure.add_site_property("magmom", [_MOMENTS[symbol]] * len(structure))
-    told = {"source": source, "offset": round(max(offset[id(structure)], 0.0), 4)}
+    told = {"source": chosen.source, "offset": round(max(chosen.energy - ground, 0.0), 4)}
     return Job(f"element-{symbol}", structure, "element", told)
 
 
-def _trusted(source: str) -> bool:
-    return source == DELTA or source.startswith("mp:")
+def _ground_state(symbol: str, known: Sequence[_Known]) -> tuple[float, float | None]:
+    """Energy by CHGNet, eV/atom, and the volume of an atom, angstrom^3, None where no structure of it is at hand."""
+    trusted = [one for one in known if one.rank < 2]
+    if trusted:
+        lowest = min(trusted, key=lambda one: one.energy)
+        return lowest.energy, lowest.volume
+    if symbol in element_energies():
+        return element_energies()[symbol], None
+    raise StructureError(f"the ground state of {symbol} is not known")
+
+
+def _alike(one: _Known, energy: float, volume: float | None) -> bool:
+    """Whether a structure is like the ground state in energy and density."""
+    dense = volume is None or abs(one.volume / volume - 1) <= LARGEST_DEVIATION
+    return abs(one.energy - energy) <= LARGEST_OFFSET and dense
 
 
 def _structures(symbol: str) -> list[tuple[str, Structure]]:
@@ -146,7 +174,7 @@ def competing_jobs(formulas: Sequence[str], *, max_atoms: int = 24) -> tuple[lis
     rows = np.unique(products[products >= 0])
     names = [] if not len(rows) else phases.batch[rows].formulas().tolist()
     proposer = Proposer(ProposalSettings(per_formula=3, max_atoms=max_atoms, symmetric=0))
-    potential = load_potential("chgnet")
+    potential = shared_potential("chgnet")
     jobs, lacking = [], {}
     for number, formula in enumerate(names, start=1):
         try:
@@ -155,7 +183,7 @@ def competing_jobs(formulas: Sequence[str], *, max_atoms: int = 24) -> tuple[lis
             lacking[formula] = str(error).removeprefix(f"{formula}: ")
             continue
         results = relax([proposal.structure for proposal in proposals], potential, RelaxSettings())
-        ended = [(result.energy, number) for number, result in enumerate(results) if not result.reason]
+        ended = [(result.energy, place) for place, result in enumerate(results) if not result.reason]
         if not ended:
             lacking[formula] = results[0].reason
             continue

@@ -14,7 +14,15 @@ import numpy as np
 import pandas as pd
 
 from matgen.composition import CompositionBatch, parse_some
-from matgen.errors import DataError, MatgenError, OptionError, StructureError, first_line, require_above_zero
+from matgen.errors import (
+    DataError,
+    MatgenError,
+    OptionError,
+    StructureError,
+    first_line,
+    require_above_zero,
+    unknown_name,
+)
 from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
 from matgen.structures.folder import (
@@ -30,7 +38,7 @@ from matgen.structures.folder import (
     write_crystals,
     write_table,
 )
-from matgen.structures.potentials import POTENTIALS, Potential, load_potential
+from matgen.structures.potentials import POTENTIALS, Potential, shared_potential
 from matgen.structures.propose import ProposalSettings, Proposer, same_crystals
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import (
@@ -85,7 +93,7 @@ class StructurePlan:
         for source in self.templates_from:
             require_source(source)
         if self.potential is not None and self.potential not in POTENTIALS:
-            load_potential(self.potential)  # says which names are known
+            raise unknown_name("potential", self.potential, POTENTIALS)
 
     def content(self) -> dict[str, Any]:
         """What the result depends on, as JSON."""
@@ -160,7 +168,7 @@ def make_structures(
         _require_same(out, told)
     else:
         refuse_to_overwrite(out, force=force)
-    potential = None if plan.potential is None else load_potential(plan.potential)
+    potential = None if plan.potential is None else shared_potential(plan.potential)
     if not resume:
         _begin(out, told, _fetched(plan, parsed.batch, tell))
     elif (finished := _finished(out)) is not None:
@@ -274,11 +282,6 @@ def _proposer(settings: ProposalSettings, key: _LibraryKey) -> Proposer:
     return Proposer(settings, library.without(key.leave_out) if key.leave_out else library)
 
 
-@lru_cache(maxsize=2)
-def _potential(name: str) -> Potential:
-    return load_potential(name)
-
-
 def _make_one(task: tuple[int, str, StructurePlan, _LibraryKey]) -> list[dict[str, Any]]:
     """The structures of one composition as rows; the work of one task."""
     rank, formula, plan, library = task
@@ -286,7 +289,8 @@ def _make_one(task: tuple[int, str, StructurePlan, _LibraryKey]) -> list[dict[st
     rows = []
     relaxed: Sequence[Any] = [None] * len(proposals)
     if plan.potential is not None:
-        relaxed = relax([proposal.structure for proposal in proposals], _potential(plan.potential), plan.relaxation)
+        proposed = [proposal.structure for proposal in proposals]
+        relaxed = relax(proposed, shared_potential(plan.potential), plan.relaxation)
     for number, (proposal, result) in enumerate(zip(proposals, relaxed, strict=True), start=1):
         row = proposal.provenance() | {"structure_id": structure_id(rank, formula, number), "reason": ""}
         structure = proposal.structure

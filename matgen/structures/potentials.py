@@ -8,6 +8,7 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -182,3 +183,9 @@ def load_potential(name: str) -> Potential:
             f"the potential {name} needs {error.name or kind.module}: pip install 'matgen[{kind.extra}]'"
         ) from error
     return kind.load()
+
+
+@lru_cache(maxsize=2)
+def shared_potential(name: str) -> Potential:
+    """The potential of that name that all work of this process shares; raises as `load_potential` does."""
+    return load_potential(name)

@@ -41,11 +41,10 @@ def evaluate_structures(
         MatgenError: as `evaluate` raises.
     """
     candidates, _ = relaxed_candidates(folder)
-    if reference_structures is not None:
-        templates_in(reference_structures)  # complains before any work
+    crystals = None if reference_structures is None else templates_in(reference_structures)[0]
     report = evaluate(candidates, reference, out=out, force=force, progress=progress, **options)
     novel = report.frame["novel"].to_numpy(dtype=bool)
-    judged = judge_structures(folder, novel, reference_structures=reference_structures)
+    judged = judge_structures(folder, novel, reference_structures=crystals)
     return report.with_structures(section(judged, candidates))
 
 

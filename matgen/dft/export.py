@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from matgen.dft import espresso, gpaw, vasp
 from matgen.dft.magnetism import hubbard_u
-from matgen.dft.run import is_claimed
+from matgen.dft.run import ENGINES, is_claimed
 from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
 from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line, unknown_name
 from matgen.files import refuse_to_overwrite, whole_file, write_json, write_text
@@ -64,7 +64,6 @@ FORMATS: dict[str, Writer] = {
 """What `matgen export --format` writes, a folder for each job; `ase-db` is one file of all."""
 
 ALL_FORMATS = (*FORMATS, "ase-db")
-RUNNABLE = ("vasp", "espresso", "gpaw")
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def require_exportable(
     if flow:
         flow_maker(settings)
     if scheduler_template is not None:
-        if format not in RUNNABLE:
+        if format not in ENGINES:
             raise OptionError(f"{format} files are nothing to run: leave out --scheduler-template")
         array_script(format, 1, scheduler_template)
     if format == "espresso":
@@ -214,11 +213,11 @@ def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSetting
     if candidates <= exported.failed.keys():
         reason = next(iter(exported.failed.values()), "there are no structures")
         raise StructureError(f"no input could be written for {len(exported.failed)} structures; the first: {reason}")
-    if format in RUNNABLE:
+    if format in ENGINES:
         write_array_script(out, format, [job.id for job in exported.jobs], scheduler_template)
     if flow:
         write_flow(out, exported.jobs, settings)
-    with_u = settings.input_set == "mp" if format == "vasp" else settings.hubbard_u and format in RUNNABLE
+    with_u = settings.input_set == "mp" if format == "vasp" else settings.hubbard_u and format in ENGINES
     write_json(out / MANIFEST, {
         "format": format,
         "settings": settings.content(),

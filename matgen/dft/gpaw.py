@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from matgen.dft.magnetism import hubbard_u
-from matgen.dft.settings import RESULT, DFTSettings, Job
+from matgen.dft.settings import RESULT, STDERR, DFTSettings, Job
 from matgen.errors import DataError, first_line
 from matgen.files import read_json, whole_file, write_text
 from matgen.structures.folder import bare_atoms
@@ -74,7 +74,7 @@ def parse(folder: Path) -> dict[str, Any]:
 
 
 def _last_words(folder: Path) -> str:
-    for name in ("stderr.txt", LOG):
+    for name in (STDERR, LOG):
         path = folder / name
         if path.exists():
             lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]

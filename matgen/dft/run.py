@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.dft import espresso, gpaw, vasp_output
-from matgen.dft.settings import RESULT, STATUS, read_manifest
+from matgen.dft.settings import RESULT, STATUS, STDERR, read_manifest
 from matgen.errors import (
     DataError,
     MatgenError,
@@ -284,7 +284,7 @@ def _execute(engine: Engine, folder: Path, command: tuple[str, ...], seconds: fl
     try:
         for name in engine.outputs:
             (folder / name).unlink(missing_ok=True)
-        with (folder / engine.stdout).open("wb") as out, (folder / "stderr.txt").open("wb") as err:
+        with (folder / engine.stdout).open("wb") as out, (folder / STDERR).open("wb") as err:
             process = subprocess.Popen((*_leash(), *command), cwd=folder, stdout=out, stderr=err,
                                        stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
                                        pass_fds=(lock,))  # fmt: skip

@@ -8,19 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from matgen.dft.gpaw import templates
-from matgen.dft.settings import DFTSettings, Job
+from matgen.dft.run import ENGINES
+from matgen.dft.settings import STDERR, DFTSettings, Job
 from matgen.dft.vasp import input_structure
 from matgen.errors import DataError, MissingDependencyError, OptionError, first_line
 from matgen.files import write_text
 
 ARRAY_SCRIPT, JOB_LIST, FLOW = "array.slurm", "jobs.txt", "flow.json"
-
-COMMANDS = {
-    "vasp": "srun vasp_std > vasp.out 2> stderr.txt",
-    "espresso": "srun pw.x -in pw.in > pw.out 2> stderr.txt",
-    "gpaw": "srun gpaw python run.py > stdout.txt 2> stderr.txt",
-}
-"""What a task of the array runs in its folder."""
 
 
 def write_array_script(out: Path, format: str, ids: Sequence[str], template: Path | None) -> None:
@@ -43,7 +37,9 @@ def write_array_script(out: Path, format: str, ids: Sequence[str], template: Pat
 
 def array_script(format: str, n_jobs: int, template: Path | None) -> str:
     """The script's text; raises as `write_array_script` does."""
-    told = {"n_jobs": n_jobs, "job_list": JOB_LIST, "command": COMMANDS[format], "format": format}
+    engine = ENGINES[format]
+    command = f"srun {' '.join(engine.command)} > {engine.stdout} 2> {STDERR}"  # what a task runs in its folder
+    told = {"n_jobs": n_jobs, "job_list": JOB_LIST, "command": command, "format": format}
     if template is None:
         return templates().get_template("array.slurm.jinja").render(told)
     try:
@@ -65,14 +61,11 @@ def write_flow(out: Path, jobs: Sequence[Job], settings: DFTSettings) -> None:
         MissingDependencyError: atomate2 is not installed.
         OptionError: atomate2 has no such flow.
     """
-    try:
-        from jobflow import Flow
-        from monty.json import MontyEncoder
-    except ImportError as error:
-        raise MissingDependencyError("a flow needs atomate2: pip install 'matgen[workflows]'") from error
+    maker = flow_maker(settings)  # complains where atomate2 is missing, which brings the others
     from atomate2.vasp.powerups import update_user_incar_settings
+    from jobflow import Flow
+    from monty.json import MontyEncoder
 
-    maker = flow_maker(settings)
     made: list[Any] = []
     for job in jobs:
         step = maker.make(input_structure(job))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 CALCULATIONS = ("static", "relax")
-MANIFEST, STATUS, RESULT = "manifest.json", "status.json", "result.json"
+MANIFEST, STATUS, RESULT, STDERR = "manifest.json", "status.json", "result.json", "stderr.txt"
 
 
 @dataclass(frozen=True)

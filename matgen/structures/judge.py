@@ -22,7 +22,7 @@ from matgen.errors import DataError
 from matgen.structures.energies import anion_class
 from matgen.structures.folder import CANDIDATES, read_plan, read_structures
 from matgen.structures.propose import MATCHER, is_new, same_crystals
-from matgen.structures.templates import templates_in
+from matgen.structures.templates import TemplateLibrary
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -57,17 +57,17 @@ class JudgedStructures:
 
 
 def judge_structures(
-    folder: Path | str, novel: np.ndarray, *, reference_structures: Path | str | None = None
+    folder: Path | str, novel: np.ndarray, *, reference_structures: TemplateLibrary | None = None
 ) -> JudgedStructures:
     """Judge the lowest structure of each composition of a folder.
 
     Args:
         folder: that `matgen structure` wrote, with relaxed structures.
         novel: bool `(n,)`, whether each of the folder's `n` compositions is in no reference.
-        reference_structures: a folder of CIF or POSCAR files of known crystals.
+        reference_structures: known crystals.
 
     Raises:
-        DataError: no such folder, its structures were not relaxed, or no reference structure can be read.
+        DataError: no such folder, or its structures were not relaxed.
     """
     folder = Path(folder)
     candidates, plan = relaxed_candidates(folder)
@@ -123,10 +123,10 @@ def _conjunctions(frame: pd.DataFrame, novel: str, suffix: str) -> None:
     frame[f"msun{suffix}"] = frame["metastable"] & both
 
 
-def _novel_crystals(frame: pd.DataFrame, structures: dict[str, Structure], folder: Path | str) -> list[bool]:
-    """Whether each structure differs from all crystals of a folder with the same composition."""
+def _novel_crystals(frame: pd.DataFrame, structures: dict[str, Structure], library: TemplateLibrary) -> list[bool]:
+    """Whether each structure differs from all crystals of a library with the same composition."""
     known: dict[str, list[Structure]] = {}
-    for template in templates_in(folder)[0].templates:
+    for template in library.templates:
         known.setdefault(template.formula, []).append(template.structure())
     return [
         id in structures and is_new(structures[id], known.get(structures[id].composition.reduced_formula, []))

@@ -13,6 +13,7 @@ from matgen.files import read_json, write_json
 from matgen.structures.folder import read_structures
 from matgen.structures.judge import hull_bias, judge_structures
 from matgen.structures.propose import same_crystals
+from matgen.structures.templates import templates_in
 
 from .conftest import salt
 
@@ -53,7 +54,7 @@ def test_shares_are_of_all_compositions(relaxed_folder: Path) -> None:
 def test_novel_as_a_crystal(relaxed_folder: Path, tmp_path: Path) -> None:
     salt(5.6).to(filename=str(tmp_path / "halite.cif"))
     salt(5.6, ("K", "Cl")).to(filename=str(tmp_path / "sylvite.cif"))
-    judged = judge_structures(relaxed_folder, NOVEL, reference_structures=tmp_path)
+    judged = judge_structures(relaxed_folder, NOVEL, reference_structures=templates_in(tmp_path)[0])
     assert judged.frame["novel_structure"].tolist() == [False, True, False, False, True]
     assert judged.content["counts"]["novel_structure"] == 2
     assert judged.content["protocol"]["novel"] == "composition, and crystal"

@@ -1,0 +1,301 @@
+"""What the columns of a table are: numbers with a precision that keeps their information, categories, text, formulas.
+
+A column is described once, from the rows that are learned from; rows that come later are read by that description, so
+that numbers given as text, columns in another order and missing cells mean the same at any time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from matgen.errors import DataError, OptionError, unknown_name
+
+KINDS = ("number", "category", "text", "formula")
+_ROUNDING = 0.01
+"""Largest step between written numbers, in standard deviations of the column."""
+_MOST_EXACT = 3
+"""Decimals, beyond those that the step asks for, that are kept where they make a column exact."""
+_FEW_VALUES = 64
+"""Distinct texts up to which a column is a category."""
+_WIDE = 1e4
+"""Ratio of large to small magnitudes from which a column is written in scientific notation."""
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """How the numbers of a column are written, and read back exactly as they were written.
+
+    Attributes:
+        decimals: digits after the point.
+        exponent: power of ten taken out of every number of the column (`1.23e-9` of a column of such).
+        scientific: every number has an exponent of its own; `decimals` are those of its mantissa.
+    """
+
+    decimals: int
+    exponent: int = 0
+    scientific: bool = False
+
+    def text(self, value: float) -> str:
+        """A finite number as text."""
+        if self.scientific:
+            mantissa, exponent = f"{value:.{self.decimals}e}".split("e")
+            return f"{mantissa}e{int(exponent)}"
+        text = f"{value if not self.exponent else value / 10.0**self.exponent:.{self.decimals}f}"
+        text = text[1:] if float(text) == 0 and text.startswith("-") else text  # no negative zero
+        return f"{text}e{self.exponent}" if self.exponent else text
+
+    def rounded(self, value: float) -> float:
+        """The number that the text of `value` stands for."""
+        return float(self.text(value))
+
+    @property
+    def step(self) -> float:
+        """Distance between neighbouring numbers (not of scientific notation)."""
+        return float(f"1e{self.exponent - self.decimals}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: as in the table.
+        kind: `number`, `category`, `text` or `formula`.
+        unit: written after each value; empty where there is none.
+        format: of numbers, how they are written.
+        values: of categories, the values seen, sorted.
+        low, high: of numbers, the least and the largest seen.
+        spread: of numbers, their standard deviation.
+        whole: of numbers, all seen were whole.
+        was: what the values were: `number`, `bool` or `text`; predictions are given back as such.
+    """
+
+    name: str
+    kind: str
+    unit: str = ""
+    format: NumberFormat | None = None
+    values: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    spread: float = 1.0
+    whole: bool = False
+    was: str = "text"
+
+    def as_json(self) -> dict[str, Any]:
+        """The description as JSON takes it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Column:
+        """The column that `as_json` described."""
+        made = dict(content)
+        made["values"] = tuple(made["values"])
+        made["format"] = NumberFormat(**made["format"]) if made["format"] else None
+        return cls(**made)
+
+    def padded_range(self, padding: float = 0.1) -> tuple[float, float]:
+        """The range of the numbers seen, wider by a share of it; what was never below zero stays there."""
+        more = padding * ((self.high - self.low) or abs(self.high) or 1.0)
+        low = self.low - more
+        return (max(0.0, low) if self.low >= 0 else low), self.high + more
+
+
+def describe(
+    frame: pd.DataFrame,
+    *,
+    units: Mapping[str, str] | None = None,
+    precision: Mapping[str, int] | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> list[Column]:
+    """Describe the columns of a table.
+
+    Numbers get as many decimals as make the step between them at most a hundredth of their standard deviation, or up
+    to three more where those write every number exactly; very small or large columns a common exponent, and columns
+    whose magnitudes span more than four orders of ten scientific notation. Text that reads as numbers is numbers.
+
+    Args:
+        frame: `n` rows.
+        units: of columns by name.
+        precision: decimals of columns by name.
+        kinds: of columns by name, where what is found is not what is meant.
+
+    Raises:
+        DataError: an infinite number, or a name that occurs twice.
+        OptionError: a unit, precision or kind for a column that is not there.
+    """
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"the table has more than one column {twice!r}: rename one")
+    for option in (units, precision, kinds):
+        for name in option or {}:
+            if name not in names:
+                raise OptionError(f"there is no column {name!r}; the table has {', '.join(names[:20])}")
+    for kind in (kinds or {}).values():
+        if kind not in KINDS:
+            raise unknown_name("kind of column", kind, KINDS)
+    return [
+        _described(
+            name,
+            frame.iloc[:, i],
+            (units or {}).get(name, ""),
+            (precision or {}).get(name),
+            (kinds or {}).get(name),
+        )
+        for i, name in enumerate(names)
+    ]
+
+
+def _described(name: str, cells: pd.Series, unit: str, decimals: int | None, kind: str | None) -> Column:
+    was = "text"
+    if pd.api.types.is_bool_dtype(cells.dtype):
+        was = "bool"
+    elif pd.api.types.is_numeric_dtype(cells.dtype):
+        was = "number"
+    numbers = as_numbers(cells) if was != "bool" and kind in (None, "number") else None
+    if kind == "number" and numbers is None:
+        raise DataError(f"column {name!r} is said to hold numbers: {_first_text(cells)!r} is none")
+    if numbers is not None and (kind == "number" or np.isfinite(numbers).any()):
+        return _number_column(name, numbers, unit, decimals, was)
+    texts = as_texts(cells)
+    present = sorted({text for text in texts if text is not None})
+    if kind is None:
+        kind = "formula" if was == "text" and _are_formulas(name, present) else None
+        kind = kind or ("category" if len(present) <= _FEW_VALUES else "text")
+    return Column(name, kind, unit, values=tuple(present) if kind == "category" else (), was=was)
+
+
+def _number_column(name: str, numbers: np.ndarray, unit: str, decimals: int | None, was: str) -> Column:
+    if np.isinf(numbers).any():
+        row = int(np.flatnonzero(np.isinf(numbers))[0])
+        raise DataError(f"column {name!r}, row {row + 1}: an infinite number; clear it or drop the row")
+    present = numbers[np.isfinite(numbers)]
+    if not len(present):
+        return Column(name, "number", unit, NumberFormat(decimals or 0), was=was)
+    return Column(
+        name,
+        "number",
+        unit,
+        number_format(present, decimals),
+        low=float(present.min()),
+        high=float(present.max()),
+        spread=float(present.std()) or 1.0,
+        whole=bool((present == np.rint(present)).all()),
+        was=was,
+    )
+
+
+def number_format(numbers: np.ndarray, decimals: int | None = None, rounding: float = _ROUNDING) -> NumberFormat:
+    """How to write the numbers of a column.
+
+    Args:
+        numbers: finite, float64 `(n,)`, at least one.
+        decimals: asked for by the user; None finds them.
+        rounding: largest step, in standard deviations.
+    """
+    magnitude = np.abs(numbers[numbers != 0])
+    if not len(magnitude):
+        return NumberFormat(decimals or 0)
+    if len(magnitude) > 4 and magnitude.max() > _WIDE * np.quantile(magnitude, 0.05) and not _all_whole(numbers):
+        return NumberFormat(2 if decimals is None else decimals, scientific=True)
+    spread = float(numbers.std()) or float(magnitude.max())
+    top = math.floor(math.log10(magnitude.max()))
+    exponent = top if top < -3 or top > 9 else 0
+    needed = max(0, math.ceil(exponent - math.log10(rounding * spread) - 1e-9))
+    if decimals is not None:
+        return NumberFormat(decimals, exponent)
+    for exact in range(needed + _MOST_EXACT + 1):
+        written = np.rint(numbers / 10.0**exponent * 10.0**exact) / 10.0**exact * 10.0**exponent
+        if np.allclose(written, numbers, rtol=1e-12, atol=1e-12 * magnitude.max()):
+            return NumberFormat(exact, exponent)
+    return NumberFormat(needed, exponent)
+
+
+def _all_whole(numbers: np.ndarray) -> bool:
+    return bool((numbers == np.rint(numbers)).all() and np.abs(numbers).max() < 1e7)
+
+
+def as_numbers(cells: Iterable[Any]) -> np.ndarray | None:
+    """Cells as float64 `(n,)`, missing ones as nan; None where some cell is text that is no number."""
+    series = cells if isinstance(cells, pd.Series) else pd.Series(list(cells), dtype=object)
+    if pd.api.types.is_bool_dtype(series.dtype):
+        return series.to_numpy(np.float64)
+    if pd.api.types.is_numeric_dtype(series.dtype):
+        return series.to_numpy(np.float64, na_value=np.nan)
+    texts = as_texts(series)
+    try:
+        return np.array([math.nan if text is None else float(text) for text in texts])
+    except ValueError:
+        return None
+
+
+def as_texts(cells: Iterable[Any]) -> list[str | None]:
+    """Cells as text, missing ones (None, nan, NaT, empty or blank text) as None."""
+    out: list[str | None] = []
+    for cell in cells:
+        if cell is None or cell is pd.NA or (isinstance(cell, float) and math.isnan(cell)) or cell is pd.NaT:
+            out.append(None)
+            continue
+        if isinstance(cell, float | np.floating) and float(cell).is_integer() and abs(cell) < 1e15:
+            cell = int(cell)  # 1.0 of a column that lost its integers to a missing cell
+        text = str(cell)
+        out.append(text if text.strip() else None)
+    return out
+
+
+def typed(frame: pd.DataFrame, columns: Iterable[Column], *, where: str = "the table") -> pd.DataFrame:
+    """The columns that are described, in their order: numbers as float64 (missing: nan), all else as text or None.
+
+    Raises:
+        DataError: a column is missing, or a cell of a column of numbers is text; the message names the row.
+    """
+    names = {str(name): name for name in frame.columns}
+    out: dict[str, Any] = {}
+    for column in columns:
+        if column.name not in names:
+            raise DataError(f"{where} has no column {column.name!r}; it has {', '.join(list(names)[:20])}")
+        cells = frame[names[column.name]]
+        if column.kind != "number":
+            out[column.name] = pd.Series(as_texts(cells), dtype=object)
+            continue
+        numbers = as_numbers(cells)
+        if numbers is None:
+            row, text = _first_non_number(cells)
+            raise DataError(f"{where}, row {row + 1}: {text!r} in {column.name!r} is not a number")
+        if np.isinf(numbers).any():
+            row = int(np.flatnonzero(np.isinf(numbers))[0])
+            raise DataError(f"{where}, row {row + 1}: an infinite number in {column.name!r}")
+        out[column.name] = pd.Series(numbers)
+    return pd.DataFrame(out, index=pd.RangeIndex(len(frame)))
+
+
+def _first_non_number(cells: pd.Series) -> tuple[int, str]:
+    for row, text in enumerate(as_texts(cells)):
+        try:
+            float(text or "nan")
+        except ValueError:
+            return row, str(text)
+    raise AssertionError("every cell is a number")
+
+
+def _first_text(cells: pd.Series) -> str:
+    return next((text for text in as_texts(cells) if text is not None), "")
+
+
+def _are_formulas(name: str, texts: list[str]) -> bool:
+    """Whether a column is named as formulas are, or holds five or more of several elements; nearly all are readable."""
+    from matgen.composition import parse_formulas
+    from matgen.datasets.tables import FORMULA_COLUMNS
+
+    called = name.strip().casefold().replace(" ", "_") in FORMULA_COLUMNS
+    if not texts or (not called and len(texts) < 5):
+        return False
+    parsed = parse_formulas(texts)
+    several = np.mean(parsed.batch.n_elements > 1) if len(parsed.batch) else 0.0
+    return len(parsed.bad) <= 0.05 * len(texts) and bool(called or several > 0.5)

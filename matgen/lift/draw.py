@@ -1,0 +1,114 @@
+"""Drawing the values of columns, place by place, under the grammar of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from matgen.lift.codec import MISSING, PAD, Codec, Places
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_ROWS_AT_ONCE = 2_048
+
+
+def draw_rows(
+    model: nn.Module,
+    codec: Codec,
+    start: Tensor | None,
+    n: int,
+    columns: list[int],
+    names: int,
+    may_be_missing: Mapping[int, bool],
+    temperature: float,
+    generator: torch.Generator,
+) -> dict[int, list[Any]]:
+    """Draw values of some columns after others, one after the other, `n` rows at once.
+
+    Args:
+        model: reads names and values.
+        codec: of its values.
+        start: tokens of what is given, int64 `(n, length)`, or None.
+        n: rows.
+        columns: to draw, in order, by their places in the codec.
+        names: token of the first column's name; that of column c is `names + c`.
+        may_be_missing: of each, whether a missing value may be drawn.
+        temperature: that logits are divided by.
+        generator: of the draws.
+
+    Returns:
+        Values of each column, numbers or texts, as `Codec.values` gives them.
+    """
+    parts = []
+    for first in range(0, n, _ROWS_AT_ONCE):
+        rows = slice(first, min(n, first + _ROWS_AT_ONCE))
+        begun = None if start is None else start[rows]
+        parts.append(
+            _draw(model, codec, begun, rows.stop - first, columns, names, may_be_missing, temperature, generator)
+        )
+    return {c: [value for part in parts for value in codec.values(codec.places[c], part[c])] for c in columns}
+
+
+def _draw(
+    model: nn.Module,
+    codec: Codec,
+    start: Tensor | None,
+    n: int,
+    columns: list[int],
+    names: int,
+    may_be_missing: Mapping[int, bool],
+    temperature: float,
+    generator: torch.Generator,
+) -> dict[int, np.ndarray]:
+    from transformers import DynamicCache
+
+    cache, out = DynamicCache(), {}
+    unread = torch.zeros((n, 0), dtype=torch.long) if start is None else start
+    with torch.inference_mode():
+        for c in columns:
+            places, drawn = codec.places[c], torch.zeros((n, 0), dtype=torch.long)
+            unread = torch.cat([unread, torch.full((n, 1), names + c)], dim=1)
+            for _ in range(places.width):
+                hidden = model.transformer(unread, past_key_values=cache, use_cache=True).last_hidden_state[:, -1]
+                logits = model.lm_head(hidden).double() / temperature
+                logits = logits.masked_fill(~allowed_tokens(places, drawn, codec, may_be_missing[c]), -torch.inf)
+                unread = torch.multinomial(torch.softmax(logits, dim=1), 1, generator=generator)
+                drawn = torch.cat([drawn, unread], dim=1)
+            out[c] = drawn.numpy()
+    return out
+
+
+def allowed_tokens(places: Places, drawn: Tensor, codec: Codec, may_be_missing: bool) -> Tensor:
+    """Which tokens may follow within a value, bool `(n, vocabulary with the names)`.
+
+    Args:
+        places: the column's.
+        drawn: tokens of the value so far, int64 `(n, p)`.
+        codec: of the table.
+        may_be_missing: a missing value may begin here.
+    """
+    n, place = drawn.shape
+    allowed = torch.zeros((n, codec.vocabulary + len(codec.columns)), dtype=torch.bool)
+    kind = places.column.kind
+    ended = (drawn[:, -1] == PAD) | (drawn[:, -1] == MISSING) if place else torch.zeros(n, dtype=torch.bool)
+    if kind == "number":
+        choices = places.levels if places.width == 1 else 10
+        divisors = torch.from_numpy(places.divisors)
+        so_far = ((drawn - torch.from_numpy(places.base[:place])) * divisors[:place]).sum(dim=1)
+        fits = so_far[:, None] + torch.arange(choices) * divisors[place] < places.levels
+        base = int(places.base[place])
+        allowed[:, base : base + choices] = fits
+    elif kind == "category":
+        allowed[:, int(places.base[0]) : int(places.base[0]) + places.levels] = True
+    else:
+        allowed[:, codec.letters] = True
+        allowed[:, PAD] = place > 0
+    if place == 0:
+        allowed[:, MISSING] = may_be_missing
+    allowed[ended] = False
+    allowed[ended, PAD] = True
+    return allowed

@@ -14,10 +14,19 @@ class Progress:
         unit: of the counted things.
         quiet: print nothing at all.
         loss_unit: of the losses of a training.
+        examples: what a training learns from, of which there are so many a second.
     """
 
-    def __init__(self, label: str, unit: str, *, quiet: bool = False, loss_unit: str = "nats/formula") -> None:
-        self.label, self.unit, self.quiet, self.loss_unit = label, unit, quiet, loss_unit
+    def __init__(
+        self,
+        label: str,
+        unit: str,
+        *,
+        quiet: bool = False,
+        loss_unit: str = "nats/formula",
+        examples: str = "formulas",
+    ) -> None:
+        self.label, self.unit, self.quiet, self.loss_unit, self.examples = label, unit, quiet, loss_unit, examples
         self._bar: Any = None
 
     def start(self, total: int | None, done: int = 0) -> None:
@@ -41,7 +50,7 @@ class Progress:
         if self._bar is None:
             return
         if formulas_per_second is not None:
-            self._bar.set_postfix_str(f"{formulas_per_second:,.0f} formulas/s", refresh=False)
+            self._bar.set_postfix_str(f"{formulas_per_second:,.0f} {self.examples}/s", refresh=False)
         self._bar.update(amount)
 
     def note(self, figures: dict[str, float]) -> None:
@@ -50,9 +59,10 @@ class Progress:
             return
         from tqdm import tqdm
 
+        rate = f"{figures['formulas_per_second']:7,.0f} {self.examples}/s"
         tqdm.write(
             f"step {figures['step']:>7,.0f}  epoch {figures['epoch']:6.2f}  train {figures['train_loss']:7.3f}  "
-            f"valid {figures['valid_loss']:7.3f} {self.loss_unit}  {figures['formulas_per_second']:7,.0f} formulas/s",
+            f"valid {figures['valid_loss']:7.3f} {self.loss_unit}  {rate}",
             file=sys.stderr,
         )
 

@@ -15,6 +15,7 @@ from matgen.cli import (
     evaluate,
     export,
     fit,
+    lift,
     predict,
     push,
     sample,
@@ -43,6 +44,7 @@ VERBS = (
     structure,
     export,
     dft,
+    lift,
     push,
 )
 """Modules of the verbs, in the order of the help; each has `add`, which adds its parser."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from matgen.errors import OptionError, unknown_name
+from matgen.errors import unknown_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,8 +71,8 @@ class Backend(Protocol):
     def n_parameters(self) -> int:
         """Weights of the model that are trained."""
 
-    def fit(self, lesson: Lesson, *, seed: int, folder: Path, resume: bool, progress: Progress | None) -> None:
-        """Learn. What a killed run needs to go on is in `folder`.
+    def fit(self, lesson: Lesson, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None) -> None:
+        """Learn. What a killed run needs to go on is in `folder` (None keeps nothing).
 
         Raises:
             OptionError: a sentence is longer than what the model reads; the message gives both lengths.
@@ -95,7 +98,7 @@ class Backend(Protocol):
         """Read what `save` wrote."""
 
 
-def make_backend(name: str, **options: object) -> Backend:
+def make_backend(name: str, **options: Any) -> Backend:
     """A backend by name: `scratch`, `smollm2`, or `path` (with `model`, a folder or Hub id).
 
     Raises:
@@ -104,13 +107,19 @@ def make_backend(name: str, **options: object) -> Backend:
     """
     if name not in BACKENDS:
         raise unknown_name("backend", name, BACKENDS)
-    try:
-        if name == "scratch":
-            from matgen.lift.scratch import ScratchBackend
+    if name == "scratch":
+        from matgen.lift.scratch import ScratchBackend
+        from matgen.lift.scratch_model import ScratchOptions
 
-            return ScratchBackend(**options)  # type: ignore[arg-type]
-        from matgen.lift.pretrained import PretrainedBackend
+        _check_names(options, [field.name for field in dataclasses.fields(ScratchOptions)])
+        return ScratchBackend(**options)
+    from matgen.lift.pretrained import PretrainedBackend
 
-        return PretrainedBackend(name, **options)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise OptionError(f"backend {name}: {error}") from error
+    _check_names(options, [name for name in inspect.signature(PretrainedBackend).parameters if name != "kind"])
+    return PretrainedBackend(name, **options)
+
+
+def _check_names(options: Iterable[str], known: list[str]) -> None:
+    for name in options:
+        if name not in known:
+            raise unknown_name("option of the backend", name, known)

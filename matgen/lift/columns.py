@@ -242,7 +242,7 @@ def as_texts(cells: Iterable[Any]) -> list[str | None]:
         if cell is None or cell is pd.NA or (isinstance(cell, float) and math.isnan(cell)) or cell is pd.NaT:
             out.append(None)
             continue
-        if isinstance(cell, float | np.floating) and float(cell).is_integer() and abs(cell) < 1e15:
+        if isinstance(cell, float | np.floating) and float(cell).is_integer() and abs(float(cell)) < 1e15:
             cell = int(cell)  # 1.0 of a column that lost its integers to a missing cell
         text = str(cell)
         out.append(text if text.strip() else None)

@@ -11,13 +11,13 @@ import torch
 from matgen.lift.codec import MISSING, PAD, Codec, Places
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 _ROWS_AT_ONCE = 2_048
 
 
 def draw_rows(
-    model: nn.Module,
+    model: Any,
     codec: Codec,
     start: Tensor | None,
     n: int,
@@ -54,7 +54,7 @@ def draw_rows(
 
 
 def _draw(
-    model: nn.Module,
+    model: Any,
     codec: Codec,
     start: Tensor | None,
     n: int,

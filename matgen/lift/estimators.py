@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -73,6 +73,11 @@ class _LiftEstimator(BaseEstimator):
         self.held_out = held_out
         self.random_state = random_state
 
+    feature_names_: list[str]
+    n_features_in_: int
+    store_: pd.DataFrame | None
+    sentences_: Sentences
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -103,16 +108,19 @@ class _LiftEstimator(BaseEstimator):
             if len(kept):
                 valid = frame.iloc[kept].reset_index(drop=True), [answers[i] for i in kept]
                 frame, answers = frame.iloc[train].reset_index(drop=True), [answers[i] for i in train]
-        columns = describe(
-            frame, units=_without(self.units, target), precision=_without(self.precision, target), kinds=self.kinds
-        )
-        asked = self._target_column(target, answers)
-        self.sentences_ = Sentences(tuple(columns), asked, self.template, self.formulas_as, self.random_state)
+        self.sentences_ = self._sentences(frame, target, answers)
         train_rows = self._rows(frame, answers)
         if valid is not None:
             held_out = self._rows(*valid)
         self._learn(train_rows, held_out, folder, resume, progress)
         self._calibrate(held_out)
+
+    def _sentences(self, frame: pd.DataFrame, target: str, answers: list[Any]) -> Sentences:
+        columns = describe(
+            frame, units=_without(self.units, target), precision=_without(self.precision, target), kinds=self.kinds
+        )
+        asked = self._target_column(target, answers)
+        return Sentences(tuple(columns), asked, self.template, self.formulas_as, self.random_state)
 
     def _learn(
         self,
@@ -122,16 +130,11 @@ class _LiftEstimator(BaseEstimator):
         resume: bool,
         progress: Progress | None,
     ) -> None:
-        options = dict(self.backend_options or {})
-        if self.backend == "scratch":
-            options |= {k: v for k, v in (("noise", self.noise), ("mixup", self.mixup)) if v is not None}
-        elif self.noise or self.mixup:
+        if self.backend != "scratch" and (self.noise or self.mixup):
             train = augmented(
                 train, self.sentences_, noise=self.noise or 0.0, mixup=self.mixup or 0.0, seed=self.random_state
             )
-        if self.model is not None:
-            options["model"] = self.model
-        self.backend_: Backend = make_backend(self.backend, **options)
+        self.backend_: Backend = make_backend(self.backend, **self._backend_options())
         if self.retrieval < 0:
             raise OptionError(f"retrieval is {self.retrieval}, it must be 0 or more")
         examples = valid_examples = None
@@ -146,6 +149,13 @@ class _LiftEstimator(BaseEstimator):
         where = Path(folder) if folder is not None else None
         self.backend_.fit(lesson, seed=self.random_state, folder=where, resume=resume, progress=progress)
         self.n_parameters_ = self.backend_.n_parameters
+
+    def _backend_options(self) -> dict[str, Any]:
+        """Options of the backend, with those of the estimator that are its too."""
+        options = dict(self.backend_options or {})
+        if self.backend == "scratch":  # which disturbs its rows anew at every step
+            options |= {k: v for k, v in (("noise", self.noise), ("mixup", self.mixup)) if v is not None}
+        return options if self.model is None else options | {"model": self.model}
 
     def update(self, X: Any, y: Any) -> Any:
         """Put further rows with their answers among those that prompts are filled from, without any training.
@@ -234,12 +244,21 @@ class _LiftEstimator(BaseEstimator):
         return True
 
     def show(self, X: Any, y: Any = None) -> list[str]:
-        """The sentences that rows become; with `y` their answers too."""
-        check_is_fitted(self)
+        """The sentences that rows become; with `y` their answers too. Not fitted, X and y are what is described."""
+        if not hasattr(self, "sentences_"):
+            return clone(self)._described(X, y).show(X, y)
         frame = self._frame(X)
         if y is None:
             return self.sentences_.prompts(self._rows(frame))
         return self.sentences_.sentences(self._rows(frame, self._answers(y, len(frame), seen=False)))
+
+    def _described(self, X: Any, y: Any) -> Any:
+        """The estimator with what it needs to write sentences, and no model."""
+        if isinstance(self, ClassifierMixin):
+            self.classes_ = np.unique(_present(y))
+        frame = self._frame(X, fitting=True)
+        self.sentences_ = self._sentences(frame, _target_name(y, frame), self._answers(y, len(frame)))
+        return self
 
     def _split(self, answers: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Rows to learn from and rows held out."""

@@ -29,7 +29,7 @@ from matgen.lift.scratch_model import LONGEST, ScratchOptions, build, fit_settin
 from matgen.lift.scratch_rows import ScratchRows, disturbed
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from matgen.progress import Progress
 
@@ -139,12 +139,12 @@ class LiftGenerator(BaseEstimator):
         held_out = None if valid is None else self.codec_.encoded(valid)
         settings = fit_settings(self.options_, len(rows), self.random_state, validates=held_out is not None)
 
-        def loss(model: nn.Module, batch: Any, generator: torch.Generator) -> Tensor:
+        def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
             own, _ = batch
             order = self._some_order(generator)
             return self._nats(model, disturbed(own, self.codec_, self.options_, generator), order).sum()
 
-        def validate(model: nn.Module) -> float:
+        def validate(model: Any) -> float:
             if held_out is None:
                 return 0.0
             generator = torch.Generator().manual_seed(0)
@@ -158,7 +158,7 @@ class LiftGenerator(BaseEstimator):
             return list(range(len(self.columns_)))
         return torch.randperm(len(self.columns_), generator=generator).tolist()
 
-    def _nats(self, model: nn.Module, rows: EncodedRows, order: list[int]) -> Tensor:
+    def _nats(self, model: Any, rows: EncodedRows, order: list[int]) -> Tensor:
         """Of the values of each row in an order of columns, float32 `(n,)`; names are not asked for."""
         tokens, asked = self._arranged(rows, order)
         logits = model.lm_head(model.transformer(tokens[:, :-1]).last_hidden_state[:, asked - 1])
@@ -167,7 +167,9 @@ class LiftGenerator(BaseEstimator):
     def _arranged(self, rows: EncodedRows, order: list[int]) -> tuple[Tensor, Tensor]:
         """Names and values in an order of columns, int64 `(n, length)`, and the places of the values."""
         tokens, starts = self.codec_.tokens(rows), self.codec_.starts()
-        parts, asked, at = [], [], 0
+        parts: list[Tensor] = []
+        asked: list[int] = []
+        at = 0
         for c in order:
             width = self.codec_.places[c].width
             parts.append(torch.full((len(tokens), 1), self.names_ + c))

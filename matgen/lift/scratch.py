@@ -26,7 +26,7 @@ from matgen.lift.sentences import END_OF_COMPLETION
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from matgen.lift.backends import Lesson, Questions
     from matgen.lift.sentences import Sentences
@@ -38,7 +38,7 @@ class ScratchBackend:
 
     def __init__(self, **options: Any) -> None:
         self.options = ScratchOptions(**options)
-        self.models: list[nn.Module] = []
+        self.models: list[Any] = []
 
     @property
     def n_parameters(self) -> int:
@@ -83,12 +83,12 @@ class ScratchBackend:
         used = [column for _, column in self.sentences.pieces if column is not None]
         self.codec = Codec([*used, self.sentences.target], lengths, self.sentences.formulas_as)
 
-    def _new_model(self, seed: int) -> nn.Module:
+    def _new_model(self, seed: int) -> Any:
         return build(self.options, self.codec, self.tokens_a_sentence, seed=seed)
 
     def _learn(
         self,
-        model: nn.Module,
+        model: Any,
         train: pd.DataFrame,
         examples: np.ndarray | None,
         valid: pd.DataFrame | None,
@@ -103,12 +103,12 @@ class ScratchBackend:
         held_out = None if valid is None else self.codec.encoded(valid)
         before = None if valid_examples is None else rows[torch.from_numpy(valid_examples).reshape(-1)]
 
-        def loss(model: nn.Module, batch: Any, generator: torch.Generator) -> Tensor:
+        def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
             own, previous = batch
             seen = disturbed(own, self.codec, options, generator, answer)
             return self._nats(model, seen, previous, options.smoothing).sum()
 
-        def validate(model: nn.Module) -> float:
+        def validate(model: Any) -> float:
             if held_out is None:
                 return 0.0
             return float(self._nats(model, held_out, before, 0.0).mean())
@@ -130,7 +130,7 @@ class ScratchBackend:
         before = self._sentences(previous, None).reshape(len(sentence), -1)
         return torch.cat([before, sentence], dim=1)
 
-    def _nats(self, model: nn.Module, rows: EncodedRows, previous: EncodedRows | None, smoothing: float) -> Tensor:
+    def _nats(self, model: Any, rows: EncodedRows, previous: EncodedRows | None, smoothing: float) -> Tensor:
         """Of each answer with its end, float32 `(n,)`; rows without an answer count nothing."""
         sentences = self._sentences(rows, previous)
         asked = self.codec.places[-1].width + 1

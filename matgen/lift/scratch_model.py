@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,7 +16,7 @@ from matgen.optimizers import BEST_OPTIMIZER
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from matgen.lift.columns import Column
 
@@ -49,12 +50,12 @@ class ScratchOptions:
     heads: int = 4
     steps: int = 1_500
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     weight_decay: float = 0.05
     dropout: float = 0.0
     optimizer: str = BEST_OPTIMIZER
     noise: float = 0.05
-    answer_noise: float = 0.02
+    answer_noise: float = 0.05
     mixup: float = 0.0
     missing: float = 0.02
     smoothing: float = 0.0
@@ -82,7 +83,7 @@ def fit_settings(options: ScratchOptions, rows: int, seed: int, *, validates: bo
         batch_size=batch_size,
         learning_rate=options.learning_rate,
         weight_decay=options.weight_decay,
-        epochs=options.steps * batch_size / rows,
+        epochs=options.steps / math.ceil(rows / batch_size),
         evaluations=options.evaluations if validates else 1,
         patience=options.evaluations + 1,
         precision="fp32",
@@ -91,7 +92,7 @@ def fit_settings(options: ScratchOptions, rows: int, seed: int, *, validates: bo
     )
 
 
-def build(options: ScratchOptions, codec: Codec, length: int, more_tokens: int = 0, *, seed: int) -> nn.Module:
+def build(options: ScratchOptions, codec: Codec, length: int, more_tokens: int = 0, *, seed: int) -> Any:
     """A new model.
 
     Args:
@@ -141,7 +142,7 @@ def _order_digits(weight: Tensor, places: list[Places]) -> None:
                 weight[base : base + n] = torch.randn(width) * 0.01 + at[:, None] * line + 0.3 * weight[base : base + n]
 
 
-def next_logits(model: nn.Module, tokens: Tensor) -> Tensor:
+def next_logits(model: Any, tokens: Tensor) -> Tensor:
     """Logits of the token that follows, float32 `(n, vocabulary)`, of tokens int64 `(n, length)`."""
     at_once = max(1, _AT_ONCE // tokens.shape[1])
     with torch.inference_mode():

@@ -131,12 +131,12 @@ class Sentences:
 
     def prompts(self, frame: pd.DataFrame) -> list[str]:
         """`prompt` of each row."""
-        return [self.prompt(row) for row in frame.to_dict("records")]
+        return [self.prompt(row) for row in rows_of(frame)]
 
     def sentences(self, frame: pd.DataFrame) -> list[str]:
         """Prompt and completion of each row."""
         assert self.target is not None
-        return [self.prompt(row) + self.completion(row[self.target.name]) for row in frame.to_dict("records")]
+        return [self.prompt(row) + self.completion(row[self.target.name]) for row in rows_of(frame)]
 
     def parse(self, sentence: str) -> dict[str, Any]:
         """The row that a sentence was made from, with the target where a completion follows the prompt.
@@ -219,6 +219,11 @@ class Sentences:
         if column.kind == "formula" and self.formulas_as != "text":
             said = _formula_of(said, self.formulas_as)
         return said, end
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as mappings by the names of columns."""
+    return [{str(name): cell for name, cell in row.items()} for row in frame.to_dict("records")]
 
 
 def element_fractions(formula: str) -> str | None:

@@ -1,0 +1,189 @@
+"""Fitted estimators as folders: what rows are like and how they are written as JSON, weights as safetensors.
+
+Nothing is unpickled. `lift.json` is written last, so a folder without it is an unfinished one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from matgen import __version__
+from matgen.errors import CheckpointError, DataError, OptionError
+from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
+from matgen.lift.backends import make_backend
+from matgen.lift.columns import Column
+from matgen.lift.estimators import LiftClassifier, LiftRegressor
+from matgen.lift.generator import LiftGenerator
+from matgen.lift.sentences import Sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MANIFEST, STORE = "lift.json", "store.parquet"
+Fitted = LiftClassifier | LiftRegressor | LiftGenerator
+_KINDS: Mapping[str, type[Any]] = {
+    "LiftClassifier": LiftClassifier,
+    "LiftRegressor": LiftRegressor,
+    "LiftGenerator": LiftGenerator,
+}
+
+
+def save(estimator: Fitted, folder: Path | str, *, force: bool = False) -> Path:
+    """Write a fitted estimator into a folder.
+
+    Raises:
+        OutputError: the folder has something in it (without `force`) or cannot be written.
+        OptionError: an option of the estimator is nothing that JSON can hold.
+    """
+    folder = Path(folder)
+    if not force:
+        refuse_to_overwrite(folder, force=False)
+    content: dict[str, Any] = {
+        "matgen": __version__,
+        "estimator": type(estimator).__name__,
+        "options": _plain(estimator.get_params()),
+        "n_parameters": estimator.n_parameters_,
+    }
+    if isinstance(estimator, LiftGenerator):
+        _save_generator(estimator, folder, content)
+    else:
+        _save_answerer(estimator, folder, content)
+    write_json(folder / MANIFEST, content)
+    return folder
+
+
+def _save_answerer(estimator: LiftClassifier | LiftRegressor, folder: Path, content: dict[str, Any]) -> None:
+    sentences = estimator.sentences_
+    assert sentences.target is not None
+    content["sentences"] = {
+        "columns": [column.as_json() for column in sentences.columns],
+        "target": sentences.target.as_json(),
+        "template": sentences.template,
+        "formulas_as": sentences.formulas_as,
+        "seed": sentences.seed,
+    }
+    content["feature_names"] = estimator.feature_names_
+    if isinstance(estimator, LiftClassifier):
+        content["classes"] = estimator.classes_.tolist()
+    else:
+        content["calibration"] = estimator.calibration_.scores.tolist()
+        content["rounding_floor"] = estimator.rounding_floor_
+    if estimator.store_ is not None:
+        with whole_file(folder / STORE) as part:
+            estimator.store_.to_parquet(part, index=False)
+    content["store"] = estimator.store_ is not None
+    estimator.backend_.save(folder / "model")
+
+
+def _save_generator(estimator: LiftGenerator, folder: Path, content: dict[str, Any]) -> None:
+    from safetensors.torch import save_file
+
+    from matgen.fit_state import weights_of
+
+    content["columns"] = [column.as_json() for column in estimator.columns_]
+    content["lengths"] = estimator.codec_.lengths
+    content["has_missing"] = estimator.has_missing_
+    with whole_file(folder / "model" / "generator.safetensors") as part:
+        save_file(weights_of(estimator.model_), part)
+
+
+def load(folder: Path | str) -> Fitted:
+    """Read what `save` wrote.
+
+    Raises:
+        CheckpointError: there is no fitted estimator in the folder, or a file of it is damaged.
+        MissingDependencyError: the model is pre-trained and the extra `lift` is not installed.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file():
+        raise CheckpointError(
+            f"{folder} holds no fitted LIFT model ({MANIFEST} is not there): make one by matgen lift fit"
+        )
+    try:
+        content = read_json(folder / MANIFEST)
+        estimator = _KINDS[content["estimator"]](**content["options"])
+        if isinstance(estimator, LiftGenerator):
+            _load_generator(estimator, folder, content)
+        else:
+            _load_answerer(estimator, folder, content)
+        estimator.n_parameters_ = content["n_parameters"]
+    except (DataError, OptionError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{folder / MANIFEST} is damaged or of another version: {error}") from error
+    return estimator
+
+
+def _load_answerer(estimator: Any, folder: Path, content: Mapping[str, Any]) -> None:
+    said = content["sentences"]
+    sentences = Sentences(
+        tuple(Column.from_json(column) for column in said["columns"]),
+        Column.from_json(said["target"]),
+        said["template"],
+        said["formulas_as"],
+        said["seed"],
+    )
+    estimator.sentences_ = sentences
+    estimator.feature_names_ = list(content["feature_names"])
+    estimator.feature_names_in_ = np.array(estimator.feature_names_, dtype=object)
+    estimator.n_features_in_ = len(estimator.feature_names_)
+    if isinstance(estimator, LiftClassifier):
+        estimator.classes_ = np.array(content["classes"])
+    else:
+        from matgen.predict.uncertainty import Calibration
+
+        estimator.calibration_ = Calibration(np.array(content["calibration"], dtype=np.float64))
+        estimator.rounding_floor_ = content["rounding_floor"]
+    estimator.store_ = _load_store(folder, sentences) if content["store"] else None
+    estimator.backend_ = make_backend(estimator.backend, **estimator._backend_options())
+    estimator.backend_.load(folder / "model", sentences)
+
+
+def _load_store(folder: Path, sentences: Sentences) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(folder / STORE)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder / STORE} is missing or damaged: fit again") from error
+    assert sentences.target is not None
+    for column in (*sentences.columns, sentences.target):
+        if column.kind != "number":
+            cells = frame[column.name].astype(object)
+            frame[column.name] = cells.where(cells.notna(), None)
+    return frame
+
+
+def _load_generator(estimator: LiftGenerator, folder: Path, content: Mapping[str, Any]) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from matgen.fit_state import set_weights
+    from matgen.lift.scratch_model import ScratchOptions
+
+    estimator.columns_ = [Column.from_json(column) for column in content["columns"]]
+    estimator.has_missing_ = dict(content["has_missing"])
+    estimator.options_ = ScratchOptions(**dict(estimator.backend_options or {}))
+    estimator._prepare(dict(content["lengths"]))
+    path = folder / "model" / "generator.safetensors"
+    try:
+        set_weights(estimator.model_, load_file(path))
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is missing or damaged: fit again") from error
+    estimator.model_.eval()
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON holds them.
+
+    Raises:
+        OptionError: one is neither number, text, truth, nor a mapping or list of such.
+    """
+    out = {}
+    for name, value in options.items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        if value is not None and not isinstance(value, bool | int | float | str | dict | list | tuple):
+            raise OptionError(f"{name} is {value!r}, which cannot be written: give numbers, texts or mappings")
+        out[name] = value
+    return out

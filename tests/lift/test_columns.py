@@ -1,0 +1,126 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matgen.errors import DataError, OptionError
+from matgen.lift.columns import Column, NumberFormat, as_texts, describe, number_format, typed
+
+finite = st.floats(allow_nan=False, allow_infinity=False, width=64, min_value=-1e12, max_value=1e12)
+
+
+def test_kinds_are_found():
+    frame = pd.DataFrame(
+        {
+            "number": [1.5, 2.25, np.nan],
+            "as text": ["1", "2.5", None],
+            "label": ["a", "b", "a"],
+            "truth": [True, False, True],
+            "formula": ["Fe2O3", "NaCl", "SrTiO3"],
+        }
+    )
+    found = {column.name: (column.kind, column.was) for column in describe(frame)}
+    assert found == {
+        "number": ("number", "number"),
+        "as text": ("number", "text"),
+        "label": ("category", "text"),
+        "truth": ("category", "bool"),
+        "formula": ("formula", "text"),
+    }
+
+
+def test_many_texts_are_text():
+    (column,) = describe(pd.DataFrame({"note": [f"sample no {i} of the series" for i in range(100)]}))
+    assert column.kind == "text"
+
+
+def test_formulas_are_found_under_any_name():
+    formulas = ["Fe2O3", "NaCl", "SrTiO3", "GaAs", "ZnS", "Al2O3"]
+    assert describe(pd.DataFrame({"what": formulas}))[0].kind == "formula"
+    assert describe(pd.DataFrame({"who": ["I", "He", "She", "It", "We", "No"]}))[0].kind == "category"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "written"),
+    [
+        ([1e-9, 2.5e-9, -3e-9], NumberFormat(1, -9)),
+        ([0.1, 0.2, 0.3], NumberFormat(1)),
+        ([1, 2, 3], NumberFormat(0)),
+        ([1e-8, 1e-4, 1.0, 3e3, 5e4], NumberFormat(2, scientific=True)),
+        ([0, 0], NumberFormat(0)),
+        ([3e12, 1e12, 2e12], NumberFormat(0, 12)),
+    ],
+)
+def test_precision_keeps_information(numbers, written):
+    assert number_format(np.array(numbers, float)) == written
+
+
+@given(st.lists(finite, min_size=2, max_size=30))
+def test_rounding_is_small_beside_the_spread(numbers):
+    values = np.array(numbers)
+    written = number_format(values)
+    if written.scientific or values.std() == 0:
+        return
+    error = max(abs(written.rounded(value) - value) for value in numbers)
+    assert error <= 0.0051 * values.std() + 1e-9 * np.abs(values).max()
+
+
+@given(st.floats(-1e6, 1e6), st.integers(0, 6), st.integers(-9, 9), st.booleans())
+def test_what_is_written_reads_back_as_written(mantissa, decimals, exponent, scientific):
+    value = mantissa * 10.0**exponent
+    written = NumberFormat(decimals, 0 if scientific else exponent, scientific)
+    text = written.text(value)
+    assert written.text(float(text)) == text
+    assert float(text) == written.rounded(value)
+    assert not text.startswith("-0") or float(text) != 0
+
+
+def test_precision_is_taken_from_the_user():
+    frame = pd.DataFrame({"a": [1.23456, 2.34567]})
+    assert describe(frame, precision={"a": 4})[0].format == NumberFormat(4)
+    with pytest.raises(OptionError, match="there is no column 'b'"):
+        describe(frame, precision={"b": 4})
+    with pytest.raises(OptionError, match="kind"):
+        describe(frame, kinds={"a": "colour"})
+
+
+def test_infinite_numbers_and_double_names_are_refused():
+    with pytest.raises(DataError, match=r"column 'a', row 2: an infinite number"):
+        describe(pd.DataFrame({"a": [1.0, np.inf]}))
+    with pytest.raises(DataError, match="more than one column 'a'"):
+        describe(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+
+
+def test_later_rows_are_read_as_the_first_ones_were():
+    columns = describe(pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}))
+    later = pd.DataFrame({"extra": [0, 0], "b": ["y", ""], "a": ["3.5", None]})
+    rows = typed(later, columns)
+    assert list(rows.columns) == ["a", "b"]
+    assert rows["a"].iloc[0] == 3.5 and math.isnan(rows["a"].iloc[1])
+    assert rows["b"].tolist() == ["y", None]
+
+
+def test_what_cannot_be_read_is_named():
+    columns = describe(pd.DataFrame({"a": [1.0, 2.0]}))
+    with pytest.raises(DataError, match=r"row 2: 'wide' in 'a' is not a number"):
+        typed(pd.DataFrame({"a": ["1", "wide"]}), columns)
+    with pytest.raises(DataError, match=r"no column 'a'; it has b"):
+        typed(pd.DataFrame({"b": [1]}), columns)
+
+
+def test_columns_survive_json():
+    frame = pd.DataFrame({"a": [1e-9, 2e-9], "b": ["x", "y"]})
+    for column in describe(frame, units={"a": "K"}):
+        assert Column.from_json(column.as_json()) == column
+
+
+def test_missing_cells_in_any_guise():
+    assert as_texts([None, float("nan"), pd.NA, pd.NaT, "", "  ", "x", 1.0, 1.5]) == [None] * 6 + ["x", "1", "1.5"]
+
+
+def test_padded_range_stays_above_zero_where_all_was():
+    assert Column("a", "number", low=0.0, high=10.0).padded_range() == (0.0, 11.0)
+    assert Column("a", "number", low=-10.0, high=10.0).padded_range() == (-12.0, 12.0)

@@ -78,8 +78,11 @@ def trainer_formulas_per_second(model_key: str, preset: str, ids: np.ndarray, st
     return BATCH * formulas_per_block / statistics.median(times.seconds[1:])  # the first step warms up
 
 
-def matgen_formulas_per_second(model_key: str, preset: str, notation: str, table: TokenTable, steps: int) -> dict:
-    settings = default_settings(preset, model_key, epochs=steps * BATCH / len(table), evaluations=1, batch_size=BATCH)
+def matgen_formulas_per_second(
+    model_key: str, preset: str, notation: str, table: TokenTable, steps: int, batch_size: int = BATCH
+) -> dict:
+    epochs = steps * batch_size / len(table)
+    settings = default_settings(preset, model_key, epochs=epochs, evaluations=1, batch_size=batch_size)
     with tempfile.TemporaryDirectory() as folder:
         model = build_model(model_key, preset, notation, seed=0)
         state = (

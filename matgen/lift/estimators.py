@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from matgen.errors import DataError, OptionError
+from matgen.errors import DataError, OptionError, first_line
 from matgen.lift.augment import augmented
 from matgen.lift.backends import Backend, Lesson, Questions, make_backend
 from matgen.lift.columns import Column, as_texts, describe, number_format, typed
@@ -35,6 +35,10 @@ _TARGET_ROUNDING = 0.002
 """Largest step between the numbers that a regression can answer, in standard deviations."""
 _Z90 = 1.2815515655446004
 """Of the standard normal distribution, the 90 % quantile."""
+
+
+class TableError(DataError, ValueError):
+    """X or y has a shape or content that no estimator takes: a `ValueError`, as scikit-learn raises it, in one line."""
 
 
 class _LiftEstimator(BaseEstimator):
@@ -187,11 +191,11 @@ class _LiftEstimator(BaseEstimator):
                 raise TypeError("sparse data is not supported: X must be dense, use X.toarray()")
             array = np.asarray(X)
             if array.ndim != 2:
-                raise ValueError(
+                raise TableError(
                     f"Expected 2D array, got {array.ndim}D array instead. Reshape your data: (rows, columns)"
                 )
             if np.iscomplexobj(array):
-                raise ValueError("Complex data not supported")
+                raise TableError("Complex data not supported")
             names = [f"x{i + 1}" for i in range(array.shape[1])]
             if not fitting and list(self.feature_names_) != names and len(self.feature_names_) == array.shape[1]:
                 names = list(self.feature_names_)
@@ -200,7 +204,7 @@ class _LiftEstimator(BaseEstimator):
                 frame = frame.infer_objects()
         if not len(frame) or not frame.shape[1]:
             kind = "sample" if not len(frame) else "feature"
-            raise ValueError(f"Found array with 0 {kind}(s) (shape={frame.shape}) while a minimum of 1 is required.")
+            raise TableError(f"Found array with 0 {kind}(s) (shape={frame.shape}) while a minimum of 1 is required.")
         if fitting:
             self.n_features_in_ = frame.shape[1]
             self.feature_names_ = list(frame.columns)
@@ -209,7 +213,7 @@ class _LiftEstimator(BaseEstimator):
             elif hasattr(self, "feature_names_in_"):
                 del self.feature_names_in_
         elif not isinstance(X, pd.DataFrame) and frame.shape[1] != self.n_features_in_:
-            raise ValueError(
+            raise TableError(
                 f"X has {frame.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} "
                 "features as input"
             )
@@ -329,14 +333,18 @@ class LiftClassifier(ClassifierMixin, _LiftEstimator):
             DataError: a missing label, one label only, a validation label never learned, unreadable columns.
             OptionError: a template, unit or option that does not fit, or sentences longer than the model reads.
         """
-        check_classification_targets(_present(y))
+        try:
+            check_classification_targets(_present(y))
+        except ValueError as error:
+            raise TableError(first_line(error)) from error
         self.classes_ = np.unique(_present(y))
         self._fit(X, y, validation, folder, resume, progress)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the labels in the order of `classes_`, float64 `(n, labels)`."""
-        said = np.exp(self.backend_.label_log_probabilities(self._questions(X)))
+        questions = self._questions(X)
+        said = np.exp(self.backend_.label_log_probabilities(questions))
         assert self.sentences_.target is not None
         order = [self.sentences_.target.values.index(text) for text in self._texts(self.classes_)]
         return said[:, order]
@@ -354,12 +362,12 @@ class LiftClassifier(ClassifierMixin, _LiftEstimator):
     def _answers(self, y: Any, n: int | None, *, seen: bool = True) -> list[Any]:
         texts = as_texts(pd.Series(_vector(y, n)))
         if None in texts:
-            raise DataError(f"row {texts.index(None) + 1} has no label: drop such rows")
+            raise TableError(f"row {texts.index(None) + 1} has no label (Input y contains NaN): drop such rows")
         known = set(self._texts(self.classes_))
         if len(known) < len(self.classes_):
             raise DataError("two labels are written alike (1 and '1'): make them differ")
         if len(known) < 2:
-            raise DataError(
+            raise TableError(
                 f"y has one class only, {next(iter(known))!r}: a classifier needs two classes or more (1 class given)"
             )
         unseen = next((i for i, text in enumerate(texts) if text not in known), None)
@@ -478,11 +486,11 @@ class LiftRegressor(RegressorMixin, _LiftEstimator):
     def _answers(self, y: Any, n: int | None, *, seen: bool = True) -> list[Any]:
         vector = _vector(y, n)
         if np.iscomplexobj(vector):
-            raise ValueError("Complex data not supported")
+            raise TableError("Complex data not supported")
         numbers = pd.to_numeric(pd.Series(vector), errors="coerce").to_numpy(np.float64)
         bad = np.flatnonzero(~np.isfinite(numbers))
         if len(bad):
-            raise DataError(
+            raise TableError(
                 f"row {bad[0] + 1}: {vector[bad[0]]!r} is no answer: Input y contains NaN, infinity or text"
             )
         return numbers.tolist()
@@ -523,16 +531,16 @@ def _vector(y: Any, n: int | None) -> np.ndarray:
 
         vector = column_or_1d(vector, warn=True)
     if vector.ndim != 1:
-        raise ValueError(f"y should be a 1d array, got an array of shape {vector.shape} instead.")
+        raise TableError(f"y should be a 1d array, got an array of shape {vector.shape} instead.")
     if n is not None and len(vector) != n:
-        raise ValueError(f"Found input variables with inconsistent numbers of samples: [{n}, {len(vector)}]")
+        raise TableError(f"Found input variables with inconsistent numbers of samples: [{n}, {len(vector)}]")
     return vector
 
 
 def _present(y: Any) -> np.ndarray:
     """Labels that are not missing."""
     if y is None:
-        raise ValueError("requires y to be passed, but the target y is None")
+        raise TableError("requires y to be passed, but the target y is None")
     vector = _vector(y, None)
     return vector[~pd.isna(vector)]
 

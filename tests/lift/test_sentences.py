@@ -58,7 +58,9 @@ def test_templates_that_cannot_work_are_refused(template, said):
 nasty = st.one_of(
     st.text(),
     st.text(st.characters(exclude_categories=())),
-    st.sampled_from(['"', '"x"', "###", "@@@", "missing", " eV", ", b=x", "###y@@@", "\n", "\\", "\\u0023", "1e-9", ""]),
+    st.sampled_from(
+        ['"', '"x"', "###", "@@@", "missing", " eV", ", b=x", "###y@@@", "\n", "\\", "\\u0023", "1e-9", ""]
+    ),
     st.lists(st.sampled_from(['"', "#", "@", "=", ", ", "note=", "?", "\\", "é", "𝔘", "\u2028"])).map("".join),
 )
 numbers = st.one_of(

@@ -1,0 +1,213 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from matgen.errors import DataError, MatgenError, OptionError
+from matgen.lift import LiftClassifier, LiftRegressor
+
+QUICK = {"steps": 150, "width": 32, "layers": 2, "views": 2}
+CHECKED = {"steps": 40, "width": 16, "heads": 2, "layers": 1, "views": 1}
+
+NOT_OURS = {
+    "check_estimators_nan_inf": "missing numbers are learned from, not refused",
+    "check_fit2d_1sample": "one row has one class only",
+    "check_dtype_object": "text is read, not refused",
+    "check_classifier_not_supporting_multiclass": "it does",
+    "check_classifiers_train": "asks for an accuracy that 40 steps do not reach; tested on iris below",
+    "check_regressors_train": "asks for a score that 40 steps do not reach; tested on a line below",
+    "check_dataframe_column_names_consistency": "columns are found by name, in any order",
+    "check_n_features_in_after_fitting": "a table with further columns is read by the names of those it needs",
+    "check_estimators_pickle": "models are kept by save and load, which unpickle nothing",
+    "check_classifiers_one_label": "one class only is refused",
+    "check_classifiers_one_label_sample_weights": "there are no weights of rows",
+    "check_parameters_default_constructible": "a backend is named",
+}
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [LiftClassifier(backend_options=CHECKED), LiftRegressor(backend_options=CHECKED)],
+    expected_failed_checks=lambda estimator: NOT_OURS,
+)
+@pytest.mark.filterwarnings("ignore")
+def test_what_scikit_learn_asks_of_estimators(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    return X, y.map({0: "setosa", 1: "versicolor", 2: "virginica"}).rename("species")
+
+
+@pytest.fixture(scope="module")
+def fitted(iris):
+    return LiftClassifier(backend_options=QUICK, units={"sepal length (cm)": "cm"}).fit(*iris)
+
+
+def test_iris_is_learned(iris, fitted):
+    X, y = iris
+    assert fitted.score(X, y) > 0.93
+    chances = fitted.predict_proba(X)
+    assert chances.shape == (150, 3) and chances.sum(axis=1) == pytest.approx(1)
+    assert (fitted.classes_[chances.argmax(axis=1)] == fitted.predict(X)).all()
+    assert fitted.n_parameters_ < 1_000_000
+    assert fitted.raw_parse_rate(X) > 0.9
+
+
+def test_columns_in_another_order_and_numbers_as_text_mean_the_same(iris, fitted):
+    X, _ = iris
+    other = X[X.columns[::-1]].astype(str)
+    other["of no use"] = "?"
+    assert np.array_equal(fitted.predict_proba(X), fitted.predict_proba(other))
+
+
+def test_missing_cells_are_answered_and_missing_columns_named(iris, fitted):
+    X, _ = iris
+    holes = X.copy()
+    holes.iloc[:, 0] = np.nan
+    assert fitted.score(holes, iris[1]) > 0.7
+    with pytest.raises(DataError, match=r"X has no column 'sepal length \(cm\)'; it has"):
+        fitted.predict(X.iloc[:, 1:])
+    bad = X.astype(object)
+    bad.iloc[3, 2] = "long"
+    with pytest.raises(DataError, match="row 4: 'long' in 'petal length"):
+        fitted.predict(bad)
+
+
+def test_labels_are_given_back_as_they_came(iris):
+    X, _ = iris
+    for labels in ([0, 1], [True, False], ["b", "a"], [2, -1]):
+        y = np.array(labels)[np.arange(150) % 2]
+        model = LiftClassifier(backend_options=CHECKED).fit(X, y)
+        assert model.predict(X).dtype == y.dtype
+        assert set(model.classes_) == set(labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda y: y.where(y.index != 4), "row 5 has no label"),
+        (lambda y: y * 0 + 1, "one class only"),
+        (lambda y: pd.Series([1, "1"] * 75), "Unknown label type"),
+        (lambda y: y + np.linspace(0, 1, 150), "Unknown label type: continuous"),
+    ],
+)
+def test_labels_that_cannot_be_learned(iris, change, said):
+    X, y = iris
+    with pytest.raises(DataError, match=said):
+        LiftClassifier(backend_options=CHECKED).fit(X, change(y.map(str.__len__)))
+
+
+def test_a_label_never_learned_is_named(iris):
+    X, y = iris
+    with pytest.raises(DataError, match="row 1: the label 'rose' is none of those learned from"):
+        LiftClassifier(backend_options=CHECKED).fit(X, y, validation=(X[:1], ["rose"]))
+
+
+def test_it_is_an_estimator_like_any_other(iris):
+    X, y = iris
+    model = LiftClassifier(backend_options=QUICK, random_state=3)
+    assert clone(model).get_params() == model.get_params()
+    scores = cross_val_score(make_pipeline(FunctionTransformer(), model), X, y, cv=2)
+    assert scores.min() > 0.8
+
+
+def test_the_same_seed_gives_the_same_model(iris):
+    X, y = iris
+    one, other, third = (LiftClassifier(backend_options=CHECKED, random_state=seed).fit(X, y) for seed in (1, 1, 2))
+    assert np.array_equal(one.predict_proba(X), other.predict_proba(X))
+    assert not np.array_equal(one.predict_proba(X), third.predict_proba(X))
+
+
+def test_text_categories_and_formulas_are_features():
+    rng = np.random.default_rng(0)
+    formulas = np.array(["NaCl", "KBr", "Fe2O3", "Al2O3", "TiO2", "LiF"])
+    which = rng.integers(6, size=120)
+    X = pd.DataFrame({"formula": formulas[which], "phase": rng.choice(["a", "b", None], 120)})
+    y = np.where(np.char.find(formulas[which].astype(str), "O") >= 0, "oxide", "halide")
+    for formulas_as in ("text", "fractions", "both"):
+        model = LiftClassifier(backend_options=QUICK, formulas_as=formulas_as).fit(X, y)
+        assert model.sentences_.columns[0].kind == "formula"
+        assert model.score(X, y) > 0.95
+    unseen = pd.DataFrame({"formula": ["MgO"], "phase": ["never seen"]})
+    assert model.predict(unseen)[0] in ("oxide", "halide")
+
+
+@pytest.fixture(scope="module")
+def line():
+    x = np.random.default_rng(1).uniform(-10, 10, 240)
+    X = pd.DataFrame({"x": x})
+    model = LiftRegressor(backend_options=QUICK | {"steps": 400, "width": 64}, units={"y": "eV"})
+    return X, x * 0.9, model.fit(X, pd.Series(x * 0.9, name="y"))
+
+
+def test_a_line_is_learned(line):
+    X, y, model = line
+    assert np.abs(model.predict(X) - y).sum() / np.abs(y - y.mean()).sum() < 0.1
+    low, middle, high = model.predict_quantiles(X, (0.1, 0.5, 0.9)).T
+    assert (low <= middle).all() and (middle <= high).all()
+    assert model.rounding_floor_ < 0.01 * y.std()
+    assert model.show(X[:1], y[:1])[0].endswith(" eV@@@") is False  # the unit belongs to the question's columns
+
+
+def test_intervals_hold_what_they_promise(line):
+    X, y, model = line
+    fresh = np.random.default_rng(2).uniform(-10, 10, 300)
+    bounds = model.predict_interval(pd.DataFrame({"x": fresh}), 0.8)
+    held = np.mean((bounds[:, 0] <= fresh * 0.9) & (fresh * 0.9 <= bounds[:, 1]))
+    assert 0.65 < held < 0.95  # calibrated on 48 rows
+    wide = model.predict_interval(pd.DataFrame({"x": fresh}), 0.95)
+    assert (wide[:, 1] - wide[:, 0] >= bounds[:, 1] - bounds[:, 0]).all()
+
+
+def test_without_rows_held_out_intervals_are_infinite():
+    X, y = pd.DataFrame({"x": np.arange(20.0)}), np.arange(20.0)
+    model = LiftRegressor(backend_options=CHECKED, held_out=None).fit(X, y)
+    assert np.isinf(model.predict_interval(X)).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, "high"])
+def test_answers_that_are_no_numbers(value):
+    with pytest.raises(DataError, match="row 2: .* is no answer"):
+        LiftRegressor(backend_options=CHECKED).fit(pd.DataFrame({"x": [1.0, 2.0]}), np.array([1.0, value], object))
+
+
+def test_retrieval_follows_rows_that_come_later():
+    """After a shift of the answers only near rows in the prompt, not the weights, know of it."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 10, 300)
+    offset = rng.choice([-3.0, 0.0, 3.0], 300)  # what the prompt's rows tell and x does not
+    group = rng.integers(0, 100, 300)
+    X = pd.DataFrame({"x": x, "group": group})
+    offsets = rng.choice([-3.0, 3.0], 100)
+    y = x + offsets[group]
+    model = LiftRegressor(retrieval=2, backend_options=QUICK | {"steps": 100}).fit(X, y)
+    size = len(model.store_)
+    assert model.update(X[:10], y[:10] + 1) is model
+    assert len(model.store_) == size + 10
+    assert np.isfinite(model.predict(X[:5])).all()
+    with pytest.raises(OptionError, match="retrieval=4"):
+        LiftRegressor(backend_options=CHECKED).fit(X, y).update(X, y)
+    del offset
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"template": "{nothing}"}, {"units": {"no": "eV"}}, {"retrieval": -1}, {"pretext": -1}, {"formulas_as": "prose"}],
+)
+def test_options_that_do_not_fit(iris, options):
+    with pytest.raises(MatgenError):
+        LiftClassifier(backend_options=CHECKED, **options).fit(*iris)
+
+
+def test_sentences_can_be_seen_before_anything_is_learned(iris):
+    X, y = iris
+    shown = LiftClassifier().show(X.head(60), y.head(60))
+    assert shown[0].startswith("When we have sepal length (cm)=5.1, ") and shown[0].endswith("species?###setosa@@@")

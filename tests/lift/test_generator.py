@@ -1,0 +1,139 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_digits, load_iris
+
+from matgen.errors import DataError, OptionError
+from matgen.lift import LiftGenerator
+from matgen.lift.draw import allowed_tokens
+
+QUICK = {"steps": 250, "width": 48, "layers": 2}
+
+
+@pytest.fixture(scope="module")
+def table():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    X["species"] = y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
+    return X
+
+
+@pytest.fixture(scope="module")
+def generator(table):
+    return LiftGenerator(backend_options=QUICK).fit(table)
+
+
+def test_rows_are_like_those_learned(table, generator):
+    rows = generator.sample(400, seed=1)
+    assert list(rows.columns) == list(table.columns) and len(rows) == 400
+    assert set(rows["species"]) == set(table["species"])
+    for name in table.columns[:4]:
+        low, high = next(c for c in generator.columns_ if c.name == name).padded_range()
+        assert rows[name].between(low - 0.05, high + 0.05).all()
+        assert abs(rows[name].mean() - table[name].mean()) < 0.3 * table[name].std()
+    of = [t.groupby("species")["petal length (cm)"].mean() for t in (table, rows)]
+    assert (of[0] - of[1]).abs().max() < 0.6  # columns hang together
+
+
+@pytest.mark.parametrize(
+    "given", [{"species": "setosa"}, {"petal width (cm)": 2.0}, {"species": "virginica", "sepal width (cm)": 3.0}]
+)
+def test_any_columns_can_be_given(generator, given):
+    rows = generator.sample(50, given)
+    for name, value in given.items():
+        assert (rows[name] == value).all()
+    if given.get("petal width (cm)") == 2.0:
+        assert (rows["species"] == "virginica").mean() > 0.6
+    if given.get("species") == "setosa":
+        assert rows["petal length (cm)"].median() < 2.5
+
+
+def test_draws_are_told_by_their_seed(generator):
+    assert generator.sample(20, seed=3).equals(generator.sample(20, seed=3))
+    assert not generator.sample(20, seed=3).equals(generator.sample(20, seed=4))
+
+
+def test_draws_follow_the_probabilities_of_the_model():
+    """Frequencies of a tiny table's rows against `score_samples`, row by row."""
+    table = pd.DataFrame({"a": ["x", "y"] * 100, "b": ["u"] * 120 + ["v"] * 80})
+    generator = LiftGenerator(order="table", backend_options=QUICK | {"steps": 60}).fit(table)
+    every = pd.DataFrame({"a": ["x", "x", "y", "y"], "b": ["u", "v", "u", "v"]})
+    chance = np.exp(generator.score_samples(every))
+    drawn = generator.sample(4_000, seed=0)
+    found = [((drawn["a"] == a) & (drawn["b"] == b)).mean() for a, b in every.itertuples(index=False)]
+    assert found == pytest.approx(chance / chance.sum(), abs=0.03)
+
+
+def test_missing_cells_are_filled_in(table, generator):
+    holes = table.copy()
+    holes.loc[::7, "species"] = None
+    holes.loc[::5, "petal length (cm)"] = np.nan
+    filled = generator.impute(holes)
+    assert not filled.isna().any().any()
+    kept = holes.notna()
+    assert (filled.where(kept) == table.where(kept)).where(kept).stack().all()
+    assert (filled["species"] == table["species"])[::7].mean() > 0.7
+    error = (filled["petal length (cm)"] - table["petal length (cm)"])[::5].abs().mean()
+    assert error < 0.5 * table["petal length (cm)"].std()
+    empty = pd.DataFrame([[None] * 5], columns=table.columns)
+    assert not generator.impute(empty, draws=3).isna().any().any()
+
+
+def test_drawn_formulas_can_be_read():
+    from matgen import parse_formulas
+
+    formulas = ["NaCl", "KBr", "LiF", "MgO", "CaO", "Fe2O3", "Al2O3", "SrTiO3"] * 20
+    table = pd.DataFrame({"formula": formulas, "gap": np.linspace(0, 9, 160)})
+    generator = LiftGenerator(backend_options=QUICK | {"steps": 150}).fit(table)
+    rows = generator.sample(60, {"gap": 4.5})
+    assert not parse_formulas(rows["formula"]).bad
+    assert 0 <= generator.redrawn_ < 1
+
+
+def test_pictures_are_completed_in_the_order_of_the_table():
+    digits = pd.DataFrame(load_digits().data[:200].astype(int))
+    generator = LiftGenerator(order="table", backend_options={"steps": 20, "width": 32, "layers": 1}).fit(digits)
+    halves = digits.iloc[:3, :32]
+    rows = generator.sample(given=halves)
+    assert (rows.iloc[:, :32].to_numpy() == halves.to_numpy()).all()
+    assert rows.to_numpy().min() >= 0 and rows.to_numpy().max() <= 16
+    with pytest.raises(OptionError, match="first columns only"):
+        generator.sample(1, {"63": 0})
+    with pytest.raises(OptionError, match="order 'random'"):
+        generator.impute(digits)
+
+
+def test_the_grammar_allows_what_the_range_holds():
+    table = pd.DataFrame({"a": [-1.5, 2.25, 7.0, 3.0] * 5})
+    generator = LiftGenerator(backend_options=QUICK | {"steps": 1}, held_out=None).fit(table)
+    codec, places = generator.codec_, generator.codec_.places[0]
+
+    def numbers(drawn):
+        if drawn.shape[1] == places.width:
+            yield codec.values(places, drawn.numpy())[0]
+            return
+        for token in allowed_tokens(places, drawn, codec, False)[0].nonzero()[:, 0]:
+            yield from numbers(torch.cat([drawn, token.reshape(1, 1)], dim=1))
+
+    found = list(numbers(torch.zeros((1, 0), dtype=torch.long)))
+    low, high = places.column.padded_range()
+    assert len(found) == places.levels and found == sorted(found)
+    assert found[0] == pytest.approx(low, abs=0.01) and found[-1] == pytest.approx(high, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "said"),
+    [
+        (lambda g: g.sample(0), OptionError, "n is 0"),
+        (lambda g: g.sample(1, temperature=0), OptionError, "temperature is 0"),
+        (lambda g: g.sample(1, {"colour": 1}), OptionError, "no column 'colour'"),
+        (lambda g: g.sample(1, {"species": "rose"}), DataError, "'rose' in 'species' is none of"),
+        (lambda g: g.sample(1, {"petal width (cm)": "wide"}), DataError, "is not a number"),
+        (lambda g: g.impute(pd.DataFrame({"species": [None]})), DataError, "has no column"),
+        (lambda g: LiftGenerator(order="backwards").fit(pd.DataFrame({"a": [1, 2]})), OptionError, "order of columns"),
+        (lambda g: LiftGenerator().fit(pd.DataFrame({"a": [1]})), DataError, "1 rows are given"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(generator, call, kind, said):
+    with pytest.raises(kind, match=said):
+        call(generator)

@@ -46,15 +46,25 @@ class FitState:
 
 
 def weights_of(model: nn.Module) -> Tensors:
-    """A model's parameters by name, whole. Those tied to one another appear once, so safetensors takes them."""
-    return {name: _whole(parameter.detach()) for name, parameter in model.named_parameters()}
+    """A model's parameters by name, whole, without those that are frozen where others learn (adapters of large models).
+
+    Those tied to one another appear once, so safetensors takes them.
+    """
+    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {
+        name: _whole(parameter.detach())
+        for name, parameter in model.named_parameters()
+        if name in learning or not learning
+    }
 
 
 def set_weights(model: nn.Module, tensors: Tensors) -> None:
     """Give a model the parameters that `weights_of` found."""
+    of_model = weights_of(model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.copy_(_laid_out_as(parameter, tensors[name]))
+            if name in of_model:
+                parameter.copy_(_laid_out_as(parameter, tensors[name]))
 
 
 def optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> Tensors:

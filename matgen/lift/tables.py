@@ -27,7 +27,8 @@ _KEEL_COLUMNS = {
     "vehicle": (
         "compactness", "circularity", "distance circularity", "radius ratio", "axis aspect ratio",
         "max length aspect ratio", "scatter ratio", "elongatedness", "axis rectangularity", "max length rectangularity",
-        "scaled variance major", "scaled variance minor", "scaled radius of gyration", "skewness major", "skewness minor",
+        "scaled variance major", "scaled variance minor", "scaled radius of gyration", "skewness major",
+        "skewness minor",
         "kurtosis minor", "kurtosis major", "hollows ratio",
     ),
     "optdigits": tuple(f"pixel {i // 8} {i % 8}" for i in range(64)),
@@ -85,7 +86,13 @@ def protocol_table(name: str, seeds: tuple[int, ...] = SEEDS) -> Table:
     if name not in CLASSIFICATION:
         raise unknown_name("table", name, PROTOCOL_TABLES)
     X, y = CLASSIFICATION[name]()
-    return Table(name, X, y, "classification", tuple(stratified_parts(y, seed) for seed in seeds))
+    return Table(name, X, y, "classification", tuple(stratified_parts(_codes(y), seed) for seed in seeds))
+
+
+def _codes(y: pd.Series) -> pd.Series:
+    """Labels as the codes they are published as: stratified splits depend on the order of labels, not on names."""
+    target = next((labels for name, labels in _KEEL_TARGETS.values() if name == y.name and labels), None)
+    return y if target is None else y.map({label: code for code, label in target.items()}).astype(int)
 
 
 def stratified_parts(y: pd.Series, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

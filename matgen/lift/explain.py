@@ -1,0 +1,89 @@
+"""Why a model answers as it does: what each column does to its answer, and what a pre-trained one says about it.
+
+The first is measured: the probability of the answer when a column's cell is left out (occlusion: Zeiler and Fergus,
+ECCV 2014). The second is a text of a small language model; it is worth what such a text is worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from matgen.errors import OptionError
+from matgen.lift.backends import Questions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one row is answered so.
+
+    Attributes:
+        answer: what is answered.
+        effects: by column, how much the probability of the label (or the number) falls without its cell, largest first.
+        words: what a pre-trained model says; empty of a model that knows no language.
+    """
+
+    answer: Any
+    effects: dict[str, float]
+    words: str
+
+    def __str__(self) -> str:
+        lines = [f"  {self.answer}"]
+        lines += [f"  without {name}: {-effect:+.3f}" for name, effect in self.effects.items()]
+        return "\n".join([*lines, *([f"  in words: {self.words}"] if self.words else [])])
+
+
+def explain(estimator: Any, X: pd.DataFrame, *, words: bool | None = None) -> Explanation:
+    """Explain the answer to one row.
+
+    Args:
+        estimator: a fitted `LiftClassifier` or `LiftRegressor`.
+        X: the row, a table of one.
+        words: ask the model for words too; None where it knows language.
+
+    Raises:
+        OptionError: `words` of a model trained from nothing, or more than one row.
+    """
+    if len(X) != 1:
+        raise OptionError(f"one row is explained at a time, {len(X)} are given")
+    knows_language = estimator.backend != "scratch"
+    if words and not knows_language:
+        raise OptionError("only a pre-trained model explains in words: a model trained from nothing knows none")
+    questions: Questions = estimator._questions(X)
+    answer = estimator.predict(X)[0]
+    before = _score(estimator, questions, answer)
+    effects = {}
+    for column in estimator.sentences_.columns:
+        without = questions.frame.copy()
+        without[column.name] = np.nan if column.kind == "number" else None
+        effects[column.name] = before - _score(
+            estimator, Questions(without, questions.store, questions.examples), answer
+        )
+    ordered = dict(sorted(effects.items(), key=lambda pair: -abs(pair[1])))
+    said = ""
+    if knows_language and words is not False:
+        said = estimator.backend_.write(_instruction(estimator, questions, answer))
+    return Explanation(answer.item() if isinstance(answer, np.generic) else answer, ordered, said)
+
+
+def _score(estimator: Any, questions: Questions, answer: Any) -> float:
+    """Probability of the answer, or the number answered."""
+    if hasattr(estimator, "classes_"):
+        index = list(estimator.sentences_.target.values).index(estimator._texts([answer])[0])
+        return float(np.exp(estimator.backend_.label_log_probabilities(questions)[0, index]))
+    return float(estimator._quantiles(questions, np.array([0.5]))[0, 0])
+
+
+def _instruction(estimator: Any, questions: Questions, answer: Any) -> str:
+    sentences = estimator.sentences_
+    (row,) = questions.frame.to_dict("records")
+    cells = ", ".join(
+        f"{c.name} is {sentences.written(c, row[c.name], ',')}{' ' + c.unit if c.unit else ''}"
+        for c in sentences.columns
+    )
+    return f"{cells}. The {sentences.target.name} is {answer}. Explain in one sentence why."

@@ -22,7 +22,7 @@ from benchmarks.record import RESULTS, machine, write_result
 from matgen.files import read_json, write_json
 
 TABLES = ("iris", "wine", "tae", "cmc")
-OPTIONS = {"epochs": 10, "batch_size": 8, "learning_rate": 5e-4}
+OPTIONS = {"epochs": 20, "batch_size": 8, "learning_rate": 2e-3}
 EXAMPLES = 8
 
 

@@ -288,16 +288,76 @@ def predict(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Scores by a protocol, by cross-validation, or of a fitted model."""
-    from matgen.lift import evaluation
+    from matgen.files import next_free, refuse_to_overwrite, write_json
+    from matgen.lift import evaluation, load, protocol
+    from matgen.lift.files import read_any_table
 
+    methods = _names(arguments.methods)
     if arguments.protocol:
         if arguments.table or arguments.model:
             raise OptionError("--protocol brings its own tables: leave out --table and --model")
-        evaluation.by_protocol(arguments, say=lambda text: say(arguments, text), make=estimator_of)
+        out = arguments.out or Path("lift-evaluation")
+        say(
+            arguments, f"protocol {arguments.protocol}, results in {out}; the same command goes on where it was stopped"
+        )
+        text = evaluation.by_protocol(
+            arguments.protocol,
+            lambda table, seed: estimator_of(arguments, table.y, task=table.task, units=table.units, seed=seed),
+            out,
+            tables=_names(arguments.tables),
+            methods=methods,
+            seeds=_seeds(arguments.seeds),
+            settings=_settings(arguments),
+            say=lambda line: say(arguments, line),
+        )
+        print(text)
         return
-    if not arguments.table or not arguments.target:
+    if not arguments.table:
         raise OptionError("give --table and --target, or --protocol lift")
-    evaluation.of_table(arguments, say=lambda text: say(arguments, text), make=estimator_of)
+    out = arguments.out or next_free(Path("lift-evaluation.json"))
+    refuse_to_overwrite(out, force=arguments.force)
+    if arguments.model:
+        estimator = _answerer(load(arguments.model), arguments.model)
+        target = estimator.sentences_.target.name
+        if arguments.target not in (None, target):
+            raise OptionError(f"{arguments.model} predicts {target}, not {arguments.target}")
+        found = evaluation.scores(estimator, *_with_answers(read_any_table(arguments.table), target, arguments.table))
+        write_json(out, {"table": str(arguments.table), "model": str(arguments.model), **found})
+        print(json.dumps(found, indent=2))
+        return
+    if not arguments.target:
+        raise OptionError("give --target, the column of the answers")
+    rows, answers = _with_answers(read_any_table(arguments.table), arguments.target, arguments.table)
+    rows, task = _chosen(rows, arguments), arguments.task or _task_of(answers)
+    summaries = evaluation.cross_validated(
+        rows,
+        answers if task == "classification" else answers.astype(float),
+        task,
+        lambda table, seed: estimator_of(arguments, answers, task=task, seed=seed),
+        folds=arguments.folds,
+        methods=methods,
+        seed=arguments.seed,
+        say=lambda line: say(arguments, line),
+    )
+    write_json(out, {"table": str(arguments.table), "target": arguments.target, "rows": summaries})
+    print(protocol.as_text(summaries))
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(seed) for seed in text.split(","))
+    except ValueError as error:
+        raise OptionError(f"seeds {text!r}: give whole numbers with commas between them") from error
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the estimator of a protocol is made with."""
+    names = ("backend", "base", "template", "formulas_as", "retrieval", "pretext", "noise", "mixup", "options")
+    return {name: getattr(arguments, name) for name in names}
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -370,11 +430,18 @@ def show(arguments: argparse.Namespace) -> None:
 # --- options ---------------------------------------------------------------------------------------------------------
 
 
-def estimator_of(arguments: argparse.Namespace, answers: Any) -> Any:
+def estimator_of(
+    arguments: argparse.Namespace,
+    answers: Any,
+    *,
+    task: str | None = None,
+    units: dict[str, str] | None = None,
+    seed: int | None = None,
+) -> Any:
     """The estimator that the options describe, for such answers."""
     from matgen.lift import LiftClassifier, LiftRegressor
 
-    task = arguments.task or _task_of(answers)
+    task = task or arguments.task or _task_of(answers)
     if task not in _TASKS:
         raise OptionError(f"task {task!r}: give {' or '.join(_TASKS)}")
     kind = LiftClassifier if task == "classification" else LiftRegressor
@@ -383,7 +450,7 @@ def estimator_of(arguments: argparse.Namespace, answers: Any) -> Any:
         model=arguments.base,
         template=arguments.template,
         formulas_as=arguments.formulas_as,
-        units=pairs(arguments.units),
+        units=pairs(arguments.units) or units,
         precision=_whole_numbers(arguments.precision),
         kinds=pairs(arguments.kinds),
         retrieval=arguments.retrieval,
@@ -391,7 +458,7 @@ def estimator_of(arguments: argparse.Namespace, answers: Any) -> Any:
         noise=arguments.noise,
         mixup=arguments.mixup,
         backend_options=_backend_options(arguments),
-        random_state=arguments.seed,
+        random_state=arguments.seed if seed is None else seed,
     )
 
 

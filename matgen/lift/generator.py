@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from matgen.progress import Progress
 
 ORDERS = ("random", "table")
+_PLAIN = {"missing": 0.0, "noise": 0.02}
+"""What a generator does not need: rows are to be drawn as they were."""
 _REDRAWS = 8
 """Times that rows with a formula that cannot be read are drawn again."""
 
@@ -107,7 +109,7 @@ class LiftGenerator(BaseEstimator):
         self.columns_ = describe(frame, units=self.units, precision=self.precision, kinds=self.kinds)
         rows = typed(frame, self.columns_)
         self.has_missing_ = {column.name: bool(rows[column.name].isna().any()) for column in self.columns_}
-        self.options_ = ScratchOptions(**{"views": 1, "missing": 0.0} | dict(self.backend_options or {}))
+        self.options_ = ScratchOptions(**_PLAIN | dict(self.backend_options or {}))
         self._prepare(longest_texts(self.columns_, rows))
         held_out = None if validation is None else typed(as_frame(validation), self.columns_)
         if held_out is None and self.held_out:
@@ -130,6 +132,7 @@ class LiftGenerator(BaseEstimator):
                 "choose columns"
             )
         self.names_ = self.codec_.vocabulary  # one token for each name, after all others
+        self.options_ = self.options_.resolved(len(self.columns_), self.length_)
         self.model_ = build(self.options_, self.codec_, self.length_, len(self.columns_), seed=self.random_state)
 
     def _learn(

@@ -78,6 +78,11 @@ class PromptTable:
         return ids.to(self.device), mask.to(self.device), labels.to(self.device)
 
 
+def _multiplies_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for products in bfloat16, which are several times faster."""
+    return device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_amx_tile_supported())
+
+
 def padded_left(sequences: list[list[int]]) -> tuple[Tensor, Tensor]:
     """Sequences as int64 `(n, longest)`, padded on the left with 0, and their mask."""
     longest = max(map(len, sequences))
@@ -109,8 +114,8 @@ class PretrainedBackend:
         rank: int = 16,
         alpha: int = 32,
         dropout: float = 0.05,
-        learning_rate: float = 5e-4,
-        epochs: float = 10.0,
+        learning_rate: float = 2e-3,
+        epochs: float = 20.0,
         batch_size: int = 8,
         in_context: bool = False,
         max_length: int | None = None,
@@ -120,7 +125,7 @@ class PretrainedBackend:
         if kind == "smollm2" and model is not None:
             raise OptionError("smollm2 is its own model: give the backend path with a model")
         self.kind, self.name = kind, model
-        self.adapter = {"r": rank, "lora_alpha": alpha, "lora_dropout": dropout}
+        self.adapter: dict[str, Any] = {"r": rank, "lora_alpha": alpha, "lora_dropout": dropout}
         self.learning_rate, self.epochs, self.batch_size = learning_rate, epochs, batch_size
         self.in_context, self.max_length = in_context, max_length
         self.model: Any = None
@@ -175,7 +180,7 @@ class PretrainedBackend:
         return next(self.model.parameters()).device
 
     def _autocast(self) -> Any:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=_multiplies_bf16(self.device))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, each digit a token of its own."""
@@ -218,7 +223,7 @@ class PretrainedBackend:
             epochs=self.epochs,
             evaluations=max(1, math.ceil(self.epochs)) if valid is not None else 1,
             patience=math.ceil(self.epochs) + 1,
-            precision="bf16" if self.device.type == "cuda" else "fp32",
+            precision="bf16" if _multiplies_bf16(self.device) else "fp32",
             seed=seed,
         )
 

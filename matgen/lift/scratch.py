@@ -55,6 +55,7 @@ class ScratchBackend:
                 f"a row of {len(self.codec.columns) - 1:,} columns takes {self.tokens_a_sentence:,} tokens, the model "
                 f"reads {LONGEST:,}: choose columns, or fewer examples in a prompt"
             )
+        self.options = self.options.resolved(len(self.codec.columns) - 1, self.tokens_a_sentence)
         self.models = []
         for member in range(self.options.members):
             torch_seed = seed * 1_000 + member

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 LONGEST = 4_096
 """Tokens that a model reads at most."""
+_MOST_STEPS, _FEWEST_STEPS = 1_500, 300
+_TOKENS = 4_300_000
+"""That are read in a training: one core reads some 40,000 a second."""
+_MANY_COLUMNS = 32
 _AT_ONCE = 1 << 18
 """Tokens of one pass without gradients."""
 
@@ -32,13 +37,15 @@ class ScratchOptions:
 
     Attributes:
         width, layers, heads: of the transformer (GPT-2's architecture, Radford et al. 2019).
-        steps: updates of the weights.
+        steps: updates of the weights; None as many as take a minute or two of one core, 1,500 at most.
         batch_size: rows a step.
         learning_rate, weight_decay, dropout, optimizer: of the training (see `FitSettings`).
-        noise: on numbers, in standard deviations of their columns, drawn anew at every step.
+        noise: on numbers, in standard deviations of their columns, drawn anew at every step; None for 0.05, and 0.2
+            from 32 columns.
         answer_noise: on numeric answers likewise, which makes neighbouring numbers alike.
         mixup: share of a row's numbers (and of a numeric answer) taken from another row of the batch, at most.
-        missing: share of values left out at random, which teaches what a missing one means.
+        missing: share of values left out at random, which teaches what a missing one means; None for 0.02, and 0.15
+            from 32 columns.
         smoothing: of labels (Szegedy et al., CVPR 2016).
         views: noisy writings of each row that an answer is averaged over; 1 asks about the row as it is.
         members: models, trained one after another, whose answers are averaged.
@@ -48,36 +55,51 @@ class ScratchOptions:
     width: int = 64
     layers: int = 3
     heads: int = 4
-    steps: int = 1_500
+    steps: int | None = None
     batch_size: int = 64
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
     dropout: float = 0.0
     optimizer: str = BEST_OPTIMIZER
-    noise: float = 0.05
+    noise: float | None = None
     answer_noise: float = 0.05
     mixup: float = 0.0
-    missing: float = 0.02
+    missing: float | None = None
     smoothing: float = 0.0
     views: int = 8
     members: int = 1
     evaluations: int = 10
 
     def __post_init__(self) -> None:
-        positive = ("width", "layers", "heads", "steps", "batch_size", "learning_rate", "views", "members")
-        require_above_zero(self, *positive, "evaluations")
+        positive = ("width", "layers", "heads", "batch_size", "learning_rate", "views", "members")
+        require_above_zero(self, *positive, "evaluations", *(["steps"] if self.steps is not None else []))
         if self.width % self.heads:
             raise OptionError(f"width is {self.width}, it must be a multiple of heads, {self.heads}")
         for name in ("dropout", "mixup", "missing", "smoothing"):
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= (getattr(self, name) or 0) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}, it must be from 0 to below 1")
         for name in ("noise", "answer_noise"):
-            if not getattr(self, name) >= 0:
+            if not (getattr(self, name) or 0) >= 0:
                 raise OptionError(f"{name} is {getattr(self, name)}, it must be 0 or more")
+
+    def resolved(self, columns: int, tokens: int) -> ScratchOptions:
+        """The same with numbers for what was left to the table: so many columns, and so many tokens a sentence.
+
+        The numbers were chosen by the validation rows of LIFT's tables.
+        """
+        many = columns >= _MANY_COLUMNS
+        steps = min(_MOST_STEPS, max(_FEWEST_STEPS, _TOKENS // (self.batch_size * tokens)))
+        return dataclasses.replace(
+            self,
+            steps=steps if self.steps is None else self.steps,
+            noise=(0.2 if many else 0.05) if self.noise is None else self.noise,
+            missing=(0.15 if many else 0.02) if self.missing is None else self.missing,
+        )
 
 
 def fit_settings(options: ScratchOptions, rows: int, seed: int, *, validates: bool) -> FitSettings:
     """`FitSettings` for so many rows; with nothing to validate on, the last weights are kept."""
+    assert options.steps is not None
     batch_size = min(options.batch_size, rows)
     return FitSettings(
         batch_size=batch_size,

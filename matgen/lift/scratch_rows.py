@@ -84,7 +84,7 @@ def disturbed(
         numbers = torch.where(torch.isnan(mixed), numbers, mixed)
     if options.noise or options.answer_noise:
         scale = codec.spread.clone()
-        scale[:n_numbers] *= options.noise
+        scale[:n_numbers] *= options.noise or 0.0
         scale[n_numbers:] *= options.answer_noise
         noise = torch.randn(numbers.shape, generator=generator, dtype=torch.float64)
         numbers = numbers + (noise * scale).to(numbers.device)

@@ -161,12 +161,13 @@ class _LiftEstimator(BaseEstimator):
             options |= {k: v for k, v in (("noise", self.noise), ("mixup", self.mixup)) if v is not None}
         return options if self.model is None else options | {"model": self.model}
 
-    def update(self, X: Any, y: Any) -> Any:
+    def update(self, X: Any, y: Any, *, forget: bool = False) -> Any:
         """Put further rows with their answers among those that prompts are filled from, without any training.
 
         Args:
             X: `n` rows.
             y: their answers.
+            forget: leave the earlier rows out from now on, where what they say no longer holds.
 
         Raises:
             OptionError: the estimator was fitted without retrieval.
@@ -176,7 +177,7 @@ class _LiftEstimator(BaseEstimator):
             raise OptionError("only an estimator fitted with retrieval can be updated: give it retrieval=4, say")
         frame = self._frame(X)
         more = self._rows(frame, self._answers(y, len(frame), seen=False))
-        self.store_ = pd.concat([self.store_, more], ignore_index=True)
+        self.store_ = more if forget else pd.concat([self.store_, more], ignore_index=True)
         return self
 
     # --- rows ----------------------------------------------------------------------------------------------------

@@ -24,7 +24,9 @@ def read_any_table(path: Path | str) -> pd.DataFrame:
         if suffix in PARQUET_SUFFIXES:
             frame = pd.read_parquet(path)
         elif suffix in CSV_SUFFIXES:
-            frame = pd.read_csv(path, sep="\t" if suffix == ".tsv" else ",", skipinitialspace=True)
+            frame = pd.read_csv(
+                path, sep="\t" if suffix == ".tsv" else ",", skipinitialspace=True, float_precision="round_trip"
+            )
         else:
             raise DataError(f"{path}: a table is a CSV or Parquet file")
         if frame.empty:

@@ -21,7 +21,7 @@ from matgen.files import read_json, write_json
 from matgen.fitting import Fitter
 from matgen.lift.codec import ASK, END, Codec, EncodedRows, Places
 from matgen.lift.scratch_model import LONGEST, ScratchOptions, build, fit_settings, longest_texts, next_logits
-from matgen.lift.scratch_rows import ScratchRows, disturbed
+from matgen.lift.scratch_rows import ScratchRows, disturbed, shifted
 from matgen.lift.sentences import END_OF_COMPLETION
 
 if TYPE_CHECKING:
@@ -107,6 +107,9 @@ class ScratchBackend:
         def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
             own, previous = batch
             seen = disturbed(own, self.codec, options, generator, answer)
+            if previous is not None and options.shift and answer.kind == "number":
+                spread = options.shift * float(self.codec.spread[-1])
+                seen, previous = shifted(seen, previous, spread, generator)
             return self._nats(model, seen, previous, options.smoothing).sum()
 
         def validate(model: Any) -> float:

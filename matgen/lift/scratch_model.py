@@ -44,6 +44,8 @@ class ScratchOptions:
             from 32 columns.
         answer_noise: on numeric answers likewise, which makes neighbouring numbers alike.
         mixup: share of a row's numbers (and of a numeric answer) taken from another row of the batch, at most.
+        shift: of prompts with examples, by how much all their numeric answers move together at every step, in
+            standard deviations: what the examples say then counts more than what the weights remember.
         missing: share of values left out at random, which teaches what a missing one means; None for 0.02, and 0.15
             from 32 columns.
         smoothing: of labels (Szegedy et al., CVPR 2016).
@@ -64,6 +66,7 @@ class ScratchOptions:
     noise: float | None = None
     answer_noise: float = 0.05
     mixup: float = 0.0
+    shift: float = 0.5
     missing: float | None = None
     smoothing: float = 0.0
     views: int = 8
@@ -78,7 +81,7 @@ class ScratchOptions:
         for name in ("dropout", "mixup", "missing", "smoothing"):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}, it must be from 0 to below 1")
-        for name in ("noise", "answer_noise"):
+        for name in ("noise", "answer_noise", "shift"):
             if not (getattr(self, name) or 0) >= 0:
                 raise OptionError(f"{name} is {getattr(self, name)}, it must be 0 or more")
 

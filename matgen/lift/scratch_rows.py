@@ -96,6 +96,28 @@ def disturbed(
     return EncodedRows(numbers, codes, rows.letters)
 
 
+def shifted(
+    rows: EncodedRows, examples: EncodedRows, spread: float, generator: torch.Generator
+) -> tuple[EncodedRows, EncodedRows]:
+    """Rows and the examples in their prompts with their numeric answers, last, moved together by a random amount.
+
+    Args:
+        rows: `n` of them.
+        examples: `n * k`, flat.
+        spread: standard deviation of the amount, in the scale of the answers.
+        generator: of what is drawn.
+    """
+    n = len(rows)
+    amount = torch.randn(n, generator=generator, dtype=torch.float64) * spread
+    own, before = rows.numbers.clone(), examples.numbers.clone()
+    own[:, -1] += amount.to(own.device)
+    before[:, -1] += amount.repeat_interleave(len(examples) // n).to(own.device)
+    return (
+        EncodedRows(own, rows.codes, rows.letters),
+        EncodedRows(before, examples.codes, examples.letters),
+    )
+
+
 def _partners(label: Tensor, generator: torch.Generator) -> Tensor:
     """For each row another (or the same) row of its label, int64 `(n,)`."""
     order = torch.argsort(label.double() + 0.5 * torch.rand(len(label), generator=generator, dtype=torch.float64))

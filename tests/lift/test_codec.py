@@ -63,14 +63,14 @@ def test_digits_order_as_numbers_do():
 
 
 def test_numbers_beyond_the_range_are_read_as_its_ends():
-    codec, rows = codec_of(pd.DataFrame({"a": [0.5, 10.25]}))
+    codec, _rows = codec_of(pd.DataFrame({"a": [0.5, 10.25]}))
     low, high = codec.columns[0].padded_range()
     later = pd.DataFrame({"a": [-1e6, 1e6]})
     assert read_back(codec, later)["a"].tolist() == pytest.approx([low, high], abs=0.3)
 
 
 def test_what_was_never_seen_is_unknown_and_what_is_absent_missing():
-    codec, rows = codec_of(pd.DataFrame({"label": ["a", "b"], "n": [0.5, 1.5]}))
+    codec, _rows = codec_of(pd.DataFrame({"label": ["a", "b"], "n": [0.5, 1.5]}))
     tokens = codec.tokens(codec.encoded(pd.DataFrame({"label": ["c", None]}))).numpy()
     assert tokens[:, 0].tolist() == [UNKNOWN, MISSING]
     assert tokens[:, 1].tolist() == [MISSING, MISSING]

@@ -158,7 +158,7 @@ def test_a_line_is_learned(line):
 
 
 def test_intervals_hold_what_they_promise(line):
-    X, y, model = line
+    _X, _y, model = line
     fresh = np.random.default_rng(2).uniform(-10, 10, 300)
     bounds = model.predict_interval(pd.DataFrame({"x": fresh}), 0.8)
     held = np.mean((bounds[:, 0] <= fresh * 0.9) & (fresh * 0.9 <= bounds[:, 1]))

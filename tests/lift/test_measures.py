@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from matgen.lift import measures
+
+
+def test_relative_absolute_error_by_hand():
+    truth, said = np.array([0.0, 2.0, 4.0]), np.array([1.0, 2.0, 4.0])
+    assert measures.relative_absolute_error(truth, said) == 0.25
+    assert measures.relative_absolute_error(truth, np.full(3, 2.0)) == 1.0
+
+
+def test_errors_agree_with_scikit_learn():
+    from sklearn.metrics import root_mean_squared_error
+
+    rng = np.random.default_rng(0)
+    truth, said = rng.normal(size=50), rng.normal(size=50)
+    assert measures.root_mean_square_error(truth, said) == pytest.approx(root_mean_squared_error(truth, said))
+
+
+def test_trimming_hides_what_goes_most_wrong():
+    truth = np.linspace(0, 10, 101)
+    said = truth + 0.1
+    said[50] += 1_000
+    assert measures.relative_absolute_error(truth, said) > 3
+    assert measures.trimmed_relative_absolute_error(truth, said) < 0.05
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 30), (29, 30), (30, 30), (19, 31)])
+def test_accuracy_intervals_agree_with_scipy(hits, n):
+    expected = binomtest(hits, n).proportion_ci(0.95, method="exact")
+    assert measures.accuracy_interval(hits / n, n) == pytest.approx((expected.low, expected.high))
+
+
+def test_bootstrap_intervals_hold_the_measure():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=200)
+    said = truth + rng.normal(scale=0.3, size=200)
+    low, high = measures.error_interval(truth, said, measures.relative_absolute_error)
+    assert low < measures.relative_absolute_error(truth, said) < high
+    assert high - low < 0.15
+
+
+def test_the_band_of_coverage():
+    low, high = measures.coverage_band(1_000)
+    assert 0.77 < low < 0.8 < high < 0.83

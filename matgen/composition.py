@@ -31,6 +31,12 @@ _UNREDUCED = {
 }
 """Formulas that pymatgen's `reduced_formula` (`Composition.special_formulas`) writes unreduced."""
 
+_SYMBOL_BYTES = np.frombuffer("".join(f"{symbol:\0<2}" for symbol in SYMBOLS).encode(), dtype=np.uint8).reshape(-1, 2)
+"""Each symbol's bytes, zero padded, uint8 `(119, 2)`."""
+
+_WRITTEN_AT_ONCE = 65_536
+"""Formulas that compiled code writes at once."""
+
 _SEEDS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
 """Of the two lanes of a key."""
 
@@ -212,14 +218,39 @@ class CompositionBatch:
 
     def formulas(self) -> np.ndarray:
         """Each composition as pymatgen's `reduced_formula` writes it, object array of str `(n,)`."""
+        kernel = kernel_for(len(self), "sequence_kernel")
+        text = self._written() if kernel is None else self._written_by(kernel)
+        small = np.flatnonzero((self.counts <= 1).all(axis=1) & (self.n_elements <= 2))
+        text[small] = [_UNREDUCED.get(formula, formula) for formula in text[small]]
+        return text
+
+    def _written(self) -> np.ndarray:
+        """`formulas` before what pymatgen writes unreduced."""
         by_rank = np.argsort(np.where(self.elements > 0, FORMULA_RANK[self.elements], 255), axis=1, kind="stable")
         elements = np.take_along_axis(self.elements, by_rank, axis=1).astype(np.int64)
         counts = np.take_along_axis(self.counts, by_rank, axis=1).astype(np.int64)
         text = _join(_tokens(elements, counts))
         self._bracket_polyanions(text, elements, counts)
-        small = np.flatnonzero((self.counts <= 1).all(axis=1) & (self.n_elements <= 2))
-        text[small] = [_UNREDUCED.get(formula, formula) for formula in text[small]]
         return text
+
+    def _written_by(self, kernel: Any) -> np.ndarray:
+        """`_written`, by compiled code and Arrow, which makes strings quickest."""
+        import pyarrow as pa
+
+        n, k = self.elements.shape
+        parts = []
+        for start in range(0, n, _WRITTEN_AT_ONCE):
+            part = self[start : start + _WRITTEN_AT_ONCE]
+            data = np.empty(len(part) * (k + 1) * kernel.MOST_BYTES, dtype=np.uint8)
+            offsets = np.empty(len(part) + 1, dtype=np.int32)
+            kernel.write_formulas(
+                part.elements, part.counts, FORMULA_RANK, _SYMBOL_BYTES, PYMATGEN_ELECTRONEGATIVITY,
+                _POLYANION_MAX_DIFFERENCE, data, offsets,
+            )  # fmt: skip
+            buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+            column = pa.Array.from_buffers(pa.string(), len(part), buffers)
+            parts.append(column.to_numpy(zero_copy_only=False))
+        return np.concatenate(parts)
 
     @staticmethod
     def _bracket_polyanions(text: np.ndarray, elements: np.ndarray, counts: np.ndarray) -> None:

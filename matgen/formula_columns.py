@@ -1,4 +1,4 @@
-"""Columns of formulas as Arrow keeps them, and the compiled reader where it pays to load it."""
+"""Columns of formulas as Arrow keeps them, and compiled readers and writers where it pays to load them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from matgen.compiled import load_kernel
 
-_WORTH_LOADING = 150_000
-"""Rows from which the compiled reader is loaded: numba takes about half a second to import."""
+_WORTH_LOADING = 100_000
+"""Rows from which a compiled module is loaded: numba takes about half a second to import."""
 
 _WORTH_USING = 1_000
 """Rows from which it is used once numba is there."""
 
 
-def kernel_for(n: int) -> ModuleType | None:
-    """`matgen.formula_kernel`, or None where `n` rows are too few for it or numba cannot work here."""
-    if n < (_WORTH_USING if "matgen.formula_kernel" in sys.modules else _WORTH_LOADING):
+def kernel_for(n: int, name: str = "formula_kernel") -> ModuleType | None:
+    """A compiled module of matgen, or None where `n` rows are too few for it or numba cannot work here."""
+    if n < (_WORTH_USING if f"matgen.{name}" in sys.modules else _WORTH_LOADING):
         return None
-    return load_kernel("formula_kernel")
+    return load_kernel(name)
 
 
 def arrow_strings(column: Any) -> list[Any] | None:

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matgen.chemistry import N_ELEMENTS, SYMBOLS
+from matgen.chemistry import N_ELEMENTS, ORDER_RANK, SYMBOLS
 from matgen.composition import CompositionBatch
 from matgen.errors import OptionError, unknown_name
+from matgen.formula_columns import kernel_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -167,6 +168,11 @@ def decode(ids: np.ndarray, notation: str) -> DecodedSequences:
         notation: `expanded` or `counted`.
     """
     words = vocabulary(notation)
+    # Columns that are padding in all rows say nothing.
+    ids = ids[:, : max(2, int(np.flatnonzero((ids != PAD).any(axis=0)).max(initial=0)) + 1)]
+    kernel = kernel_for(len(ids), "sequence_kernel")
+    if kernel is not None:
+        return _decode_by(kernel, ids, words)
     ids = np.asarray(ids, dtype=np.int64)
     length = ids.shape[1]
     is_eos = ids == EOS
@@ -187,6 +193,21 @@ def decode(ids: np.ndarray, notation: str) -> DecodedSequences:
     pad_got = np.pad(got, ((0, 0), (0, width - length)), constant_values=PAD)
     pad_expected = np.pad(expected, ((0, 0), (0, width - expected.shape[1])), constant_values=PAD)
     return DecodedSequences(batch, rows, (pad_got == pad_expected).all(axis=1))
+
+
+def _decode_by(kernel: Any, ids: np.ndarray, words: Vocabulary) -> DecodedSequences:
+    """`decode`, by compiled code."""
+    elements = np.empty(ids.shape, dtype=np.uint8)
+    counts = np.empty(ids.shape, dtype=np.int64)
+    n_elements, canonical = np.empty(len(ids), dtype=np.int64), np.empty(len(ids), dtype=bool)
+    special = np.array([BOS, EOS, words.count.max()])
+    kernel.read_sequences(
+        ids, special, words.atomic_number, words.count, ORDER_RANK, elements, counts, n_elements, canonical
+    )
+    rows = np.flatnonzero(n_elements)
+    k = int(n_elements.max(initial=1))
+    batch = CompositionBatch(elements[rows, :k], counts[rows, :k].astype(np.int32))
+    return DecodedSequences(batch, rows, canonical[rows])
 
 
 def to_text(ids: np.ndarray, notation: str) -> str:

@@ -71,7 +71,9 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--top", type=int, metavar="N", help="list the N most probable compositions instead of drawing any"
     )
-    parser.add_argument("--batch-size", type=int, default=8192, help="distinct prefixes held at once (default: 8192)")
+    parser.add_argument(
+        "--batch-size", type=int, help="distinct prefixes held at once (default: 8192, on a GPU 262144)"
+    )
     parser.add_argument("--block-size", type=int, metavar="N", help="samples of a block (default: by n)")
     parser.add_argument("--precision", default="auto", help="auto, bf16 or fp32 (default: bf16 where built in)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")

@@ -22,7 +22,7 @@ from matgen.models.registry import MAX_POSITIONS
 from matgen.sample import any_order, canvas_draw
 from matgen.sample.decoding import Decoding
 from matgen.sample.likelihood import Likelihood
-from matgen.sample.prefixes import WIDTH, Drawn, PrefixDrawer, uniform_numbers
+from matgen.sample.prefixes import Drawn, PrefixDrawer, uniform_numbers
 from matgen.tokenizer import FIRST_ELEMENT, decode, encode, sequence_lengths, to_text, vocabulary
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ class Sampler:
         precision: of matrix products while drawing: `fp32`, `bf16`, or `auto`: bf16 where the GPU or the CPU multiplies
             it, fp32 elsewhere and for models that write in any order. In bf16 the distribution drawn from, and
             `log_prob`, are those of rounded weights (a few hundredths of a nat off).
-        width: distinct prefixes held open at once. It bounds memory and changes no sample; it is halved when memory
-            runs out.
+        width: distinct prefixes held open at once, by default as suits the device. It bounds memory and changes no
+            sample; it is halved when memory runs out.
 
     Raises:
         CheckpointError: the folder is not a usable checkpoint.
@@ -113,11 +113,11 @@ class Sampler:
         device: str = "cpu",
         accept: Accept | None = None,
         precision: str = "auto",
-        width: int = WIDTH,
+        width: int | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
-        if width < 1:
+        if width is not None and width < 1:
             raise OptionError(f"batch size is {width}, it must be at least 1")
         loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, device=device)
         self.checkpoint, self.accept = loaded, accept
@@ -317,8 +317,8 @@ class Sampler:
 
     def _with_less_memory(self, draw: Callable[[PrefixDrawer], Drawn]) -> Drawn:
         """Draw, with half as many prefixes open as often as memory runs out."""
-        assert self._prefixes is not None
         while True:
+            assert self._prefixes is not None
             try:
                 return draw(self._prefixes)
             except (MemoryError, RuntimeError) as error:
@@ -326,11 +326,12 @@ class Sampler:
                 if not _out_of_memory(error) or width < 1:
                     raise
             # Outside the handler, so that the failed attempt's tensors are no longer held by its traceback.
+            self._prefixes = None  # nor what it stored
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             self._prefixes = self._drawer(width)
 
-    def _drawer(self, width: int) -> PrefixDrawer:
+    def _drawer(self, width: int | None) -> PrefixDrawer:
         return PrefixDrawer(self.checkpoint, width=width, precision=self.precision)
 
     def _read(
@@ -345,7 +346,9 @@ class Sampler:
         read = decode(ids, self.notation)
         formulas = np.empty(len(ids), dtype=object)
         formulas[read.rows] = read.batch.formulas()
-        unfinished = np.setdiff1d(np.arange(len(ids)), read.rows)
+        readable = np.zeros(len(ids), dtype=bool)
+        readable[read.rows] = True
+        unfinished = np.flatnonzero(~readable)
         formulas[unfinished] = [to_text(ids[row], self.notation) + " …" for row in unfinished]
         canonical = np.zeros(len(ids), dtype=bool)
         canonical[read.rows] = read.canonical

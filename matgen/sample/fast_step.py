@@ -102,7 +102,9 @@ class FastStep:
         self.last_norm = decoder.last_norm
         self.head = decoder.head.to(product_dtype)
         self.head_bias = None if decoder.head_bias is None else decoder.head_bias.float()
-        self.stored: list[Tensor] = [self.embedding.new_empty(0, 2 * self.width) for _ in self.layers]
+        # Keys and values come out of products, so that a GPU, which has no compiled loops, loses nothing by their type.
+        kept = torch.float32 if self.embedding.device.type == "cpu" else product_dtype
+        self.stored = [self.embedding.new_empty(0, 2 * self.width, dtype=kept) for _ in self.layers]
         self.turned: dict[tuple[int, int], Tensor] = {}
         self.kernel = load_kernel("sample.step_kernel") if self.embedding.device.type == "cpu" else None
         # On a CPU, an activation of bfloat16 numbers is looked up.
@@ -167,6 +169,8 @@ class FastStep:
             self.kernel.attend(asked, kept, rows.numpy(), np.float32(self.scale), out.numpy().reshape(b, *by_head))
             return out.to(self.dtype)
         gathered = stored.index_select(0, rows.reshape(-1)).view(b, n_tokens, 2, h, w // h)
+        if gathered.device.type != "cpu":
+            return attend_few(query.view(b, h, -1), gathered, self.scale).reshape(b, w).to(self.dtype)
         keys, values = gathered[:, :, 0].transpose(1, 2), gathered[:, :, 1].transpose(1, 2)
         attended = functional.scaled_dot_product_attention(query.view(b, h, 1, -1), keys, values, scale=self.scale)
         return attended.reshape(b, w).to(self.dtype)
@@ -196,6 +200,20 @@ class FastStep:
         if place < _TURNED_KEPT:
             self.turned[number, place] = turned
         return turned
+
+
+def attend_few(query: Tensor, rows: Tensor, scale: float) -> Tensor:
+    """Attention of one query over few tokens, float32 `(b, heads, d)`: on a GPU, sums of products over its whole width.
+
+    torch's own is made for many queries: for one it would start a small matrix product for every prefix and head.
+
+    Args:
+        query: float32 `(b, heads, d)`.
+        rows: `(b, tokens, 2, heads, d)`, keys and values.
+        scale: of the scores.
+    """
+    score = ((query * scale)[:, None] * rows[:, :, 0]).sum(-1)
+    return (score.softmax(1)[..., None] * rows[:, :, 1]).sum(1)
 
 
 def grown(stored: Tensor, rows: int) -> Tensor:

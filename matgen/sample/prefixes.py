@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 
     from matgen.models.checkpoint import Checkpoint
 
-WIDTH = 8192
-"""Distinct prefixes held open at once."""
+WIDTHS = {"cpu": 8192, "cuda": 262_144}
+"""Distinct prefixes held open at once, by kind of device: few parts keep a GPU busy."""
 TILES = {"cpu": (256, 64), "cuda": (16384, 2048)}
 """Prefixes that the model is shown at once, by kind of device: the usual number, and one for what is left over. Where
 the two do not give equal bits (tried when a model is taken up), all tiles are of `ONE_TILE`."""
 ONE_TILE = {"cpu": 128, "cuda": 16384}
+TOGETHER = {"cpu": 1, "cuda": 4}
+"""Tiles whose samples are given their tokens at once."""
 
 
 class Mask(Protocol):
@@ -114,16 +116,18 @@ class PrefixDrawer:
 
     Args:
         checkpoint: the model.
-        width: distinct prefixes held open at once; it bounds memory and does not change what is drawn.
+        width: distinct prefixes held open at once, by default as suits the device; it bounds memory and does not change
+            what is drawn.
         precision: `fp32`, or `bf16` for matrix products in bfloat16.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, width: int = WIDTH, precision: str = "fp32") -> None:
+    def __init__(self, checkpoint: Checkpoint, *, width: int | None = None, precision: str = "fp32") -> None:
         self.checkpoint = checkpoint
         self.next_token = NextToken(checkpoint, precision)
         self.device = self.next_token.device
-        self.width = width
         kind = self.device.type if self.device.type in TILES else "cuda"
+        self.width = WIDTHS[kind] if width is None else width
+        self.together = TOGETHER[kind]
         self.tiles: tuple[int, ...] = TILES[kind] if self._tiles_agree(*TILES[kind]) else (ONE_TILE[kind],)
         self.suppressed = torch.tensor(suppressed_ids(checkpoint.notation), device=self.device)
 
@@ -225,21 +229,22 @@ class PrefixDrawer:
     def _extend(self, groups: _Groups, run: _Run) -> _Groups:
         """Draw the next token of every sample of the groups; returns the groups that go on."""
         place = groups.rows.shape[1] + 1
-        ends = groups.sizes.cumsum(0)
+        ends = groups.sizes.cumsum(0).cpu()
         self.next_token.make_room(groups.base + len(groups))
 
-        def extend(bounds: tuple[int, int, int]) -> tuple[Tensor, ...]:
-            start, stop, tile = bounds
+        def extend(tiles: list[tuple[int, int, int]]) -> tuple[Tensor, ...]:
+            start, stop = tiles[0][0], tiles[-1][1]
             with torch.inference_mode():  # it holds for one thread only
-                logits = self._logits(groups, start, stop, tile, place, run)
-                first = int(ends[start - 1]) if start else 0
-                samples = groups.samples[first : int(ends[stop - 1])]
+                found = [self._logits(groups, *tile, place, run) for tile in tiles]
+                logits = found[0] if len(found) == 1 else torch.cat(found)
+                samples = groups.samples[int(ends[start - 1]) if start else 0 : int(ends[stop - 1])]
                 return self._split(groups, start, stop, logits, samples, place, run)
 
         tiles = list(self._tiles(len(groups)))
         run.prefixes += len(groups)
         run.computed += sum(tile for _, _, tile in tiles)
-        found = [extend(tiles[0])] if len(tiles) == 1 else list(run.map(extend, tiles))
+        together = [tiles[i : i + self.together] for i in range(0, len(tiles), self.together)]
+        found = [extend(together[0])] if len(together) == 1 else list(run.map(extend, together))
         children = _joined(found)
         own = torch.arange(groups.base, groups.base + len(groups), device=self.device)
         parents, tokens, log_prob, samples, sizes = children
@@ -282,8 +287,7 @@ class PrefixDrawer:
         """Give each sample its token; returns parents, tokens, log_prob, samples and sizes of the groups that go on."""
         n_tokens = logits.shape[1]
         log_prob = logits.log_softmax(1)
-        sizes = groups.sizes[start:stop]
-        group = torch.repeat_interleave(torch.arange(stop - start, device=self.device), sizes)
+        group = _repeated(groups.sizes[start:stop], len(samples))
         if place < run.given.shape[1]:
             token = run.given[samples, place]
         else:
@@ -292,16 +296,18 @@ class PrefixDrawer:
                 logits = logits.masked_fill(~torch.from_numpy(allowed).to(self.device), -torch.inf)
             token = choose(cut(logits, run.decoding), group, run.uniforms(place)[samples])
         run.ids[samples, place] = token.to(run.ids.dtype)
-        order = torch.argsort(group * n_tokens + token, stable=True)
-        samples, label = samples[order], (group * n_tokens + token)[order]
+        label, order = (group * n_tokens + token).sort(stable=True)
+        samples = samples[order]
         label, sizes = torch.unique_consecutive(label, return_counts=True)
         parents, tokens = label // n_tokens, label % n_tokens
         total = groups.log_prob[start:stop][parents] + log_prob[parents, tokens].double()
         ended = tokens == EOS
-        of_sample = torch.repeat_interleave(torch.arange(len(label), device=self.device), sizes)
+        of_sample = _repeated(sizes, len(samples))
         over = ended[of_sample]
-        run.log_prob[samples[over]] = total[of_sample[over]]
-        return parents[~ended] + start, tokens[~ended], total[~ended], samples[~over], sizes[~ended]
+        run.log_prob[samples] = total[of_sample].masked_fill(~over, torch.nan)
+        # On a GPU every choice by truth values waits for it; so there are two, of places.
+        on, going_on = (~over).nonzero().squeeze(1), (~ended).nonzero().squeeze(1)
+        return parents[going_on] + start, tokens[going_on], total[going_on], samples[on], sizes[going_on]
 
 
 class _Run:
@@ -346,3 +352,8 @@ def uniform_numbers(n: int, seed: int, block: int, place: int) -> np.ndarray:
 
 def _joined(parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     return parts[0] if len(parts) == 1 else tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def _repeated(sizes: Tensor, total: int) -> Tensor:
+    """Each place as often as its size says, int64 `(total,)`, `total` the sum of the sizes."""
+    return torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes, output_size=total)

@@ -108,6 +108,27 @@ def test_width_and_what_was_drawn_before_change_no_bit(checkpoints, key: str) ->
     assert (whole.log_prob == parts.log_prob).all()
 
 
+@pytest.mark.parametrize("key", ["gpt2", "bart"])
+def test_tiles_taken_together_change_no_bit(checkpoints, key: str) -> None:
+    """As on a GPU, where samples of several tiles are given their tokens at once."""
+    checkpoint = load_checkpoint(checkpoints(key))
+    expected = PrefixDrawer(checkpoint).draw(900, 0, 4, Decoding())
+    drawer = PrefixDrawer(checkpoint)
+    drawer.tiles, drawer.together = (drawer.tiles[-1],), 3
+    found = drawer.draw(900, 0, 4, Decoding())
+    assert (found.ids == expected.ids).all()
+    assert (found.log_prob == expected.log_prob).all()
+
+
+def test_attention_over_few_tokens_is_torch_s_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query = torch.randn(7, 3, 5, generator=generator)
+    rows = torch.randn(7, 4, 2, 3, 5, generator=generator)
+    keys, values = rows.permute(2, 0, 3, 1, 4)
+    expected = torch.nn.functional.scaled_dot_product_attention(query[:, :, None], keys, values, scale=0.7)[:, :, 0]
+    torch.testing.assert_close(fast_step.attend_few(query, rows, 0.7), expected)
+
+
 def test_every_distinct_prefix_is_computed_once(checkpoints) -> None:
     checkpoint = load_checkpoint(checkpoints("gpt2"))
     drawn = PrefixDrawer(checkpoint).draw(500, 2, 0, Decoding())

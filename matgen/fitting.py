@@ -154,8 +154,10 @@ class Fitter:
         self.lengths = train.lengths.numpy()
         self.mean_length = float(self.lengths.mean())
         self.device = self.accelerator.device
+        # Some models take their batches from the CPU, wherever they are themselves.
+        self.batch_device = batch_device(model, self.device)
         # Every process holds the examples that are its own.
-        self.train = train.share(self.processes.rank, self.processes.count).to(self.device)
+        self.train = train.share(self.processes.rank, self.processes.count).to(self.batch_device)
         self.raw_model = model.to(self.device)
         self.sharded = settings.shard and self.processes.count > 1
         if self.sharded:
@@ -218,9 +220,10 @@ class Fitter:
             if self.progress:
                 self.progress.advance(1, examples / max(1e-9, time.monotonic() - started))
             if state.step % every == 0 or state.finished:
-                seconds = time.monotonic() - started
                 nats = self.accelerator.reduce(nats, reduction="sum")
-                self._evaluate(float(nats) / examples, examples / seconds, seconds)
+                loss = float(nats) / examples  # waits for a GPU to have done it all
+                seconds = time.monotonic() - started
+                self._evaluate(loss, examples / seconds, seconds)
                 examples, nats, started = 0, torch.zeros_like(nats), time.monotonic()
         if not state.finished and not self._out_of_patience():
             self._save()
@@ -237,7 +240,7 @@ class Fitter:
         rank, world = self.processes.rank, self.processes.count
         # Counter-based seeds: dropout and noise depend on the step alone, so a resumed run sees the same ones.
         torch.manual_seed(_seed(settings.seed, step, rank))
-        generator = torch.Generator(device=self.device).manual_seed(_seed(settings.seed + 1, step, rank))
+        generator = torch.Generator(device=self.batch_device).manual_seed(_seed(settings.seed + 1, step, rank))
         total = torch.zeros((), device=self.device)
         self.model.train()
         own = rows[rows % world == rank] // world
@@ -293,7 +296,9 @@ class Fitter:
 
     def _autocast(self, precision: str | None = None) -> contextlib.AbstractContextManager:
         enabled = (precision or self.state.precision) == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+        kind = self.device.type
+        # On a GPU a step may be recorded, which takes no weights that were rounded outside of it.
+        return torch.autocast(kind, torch.bfloat16, enabled=enabled, cache_enabled=kind != "cuda")
 
     def _plan(self) -> None:
         """Choose precision and number of steps, once; both are saved so that a resumed run keeps them."""
@@ -328,9 +333,10 @@ class Fitter:
         by_length = np.argsort(self.train.lengths.cpu().numpy(), kind="stable")
         width = min(math.ceil(self.settings.batch_size / self.processes.count), len(by_length))
         starts = np.linspace(0, len(by_length) - width, _PROBE_STEPS).astype(int)
-        generator = torch.Generator(device=self.device).manual_seed(0)
+        generator = torch.Generator(device=self.batch_device).manual_seed(0)
         self.model.train()
-        for _ in range(2):  # the first round warms caches and kernels up
+        # The first round warms caches and kernels up; on a GPU the second may record the steps.
+        for _ in range(3 if self.device.type == "cuda" else 2):
             times = []
             for start in starts:
                 began = time.perf_counter()
@@ -385,6 +391,11 @@ class Fitter:
         best = load_best(self.folder / "training")
         if best is not None:
             set_weights(self.raw_model, best)
+
+
+def batch_device(model: nn.Module, device: torch.device) -> torch.device:
+    """Where a model on a device takes its batches from: the CPU where its `batches_on_cpu` says so."""
+    return torch.device("cpu") if getattr(model, "batches_on_cpu", False) else device
 
 
 def _seed(seed: int, step: int, rank: int) -> int:

@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from matgen.errors import OptionError
 from matgen.examples import Batch, TokenTable
-from matgen.fitting import Loss
+from matgen.fitting import Loss, batch_device
 from matgen.models.blank import steps_from
 from matgen.models.canvas import choose_hidden, choose_places, collapse_runs, token_places
 from matgen.tokenizer import BLANK, BOS, EOS, MASK, PAD
@@ -135,7 +135,7 @@ def validation_figure(table: TokenTable, objective: Objective, length_nats: floa
     rows = np.argsort(table.lengths.cpu().numpy(), kind="stable")
 
     def figure(model: nn.Module) -> float:
-        device = next(model.parameters()).device
+        device = batch_device(model, next(model.parameters()).device)
         generator = torch.Generator(device=device).manual_seed(_VALIDATION_SEED)
         on_device = table.to(device)
         total = 0.0

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from matgen.models.decoder import Decoder, DecoderLayer, Norm
 from matgen.tokenizer import PAD
+from matgen.train.replay import LARGEST, Replay, rounded_up
 from matgen.train.shared_operations import add_dropped, attention, gelu
 
 if TYPE_CHECKING:
@@ -46,6 +47,15 @@ class BeginningTree:
         """The beginnings of each beginning, itself at its place, int64 `(N, L)`; what follows means nothing."""
         return self.node[self.row // self.node.shape[1]]
 
+    def padded(self, n: int) -> BeginningTree:
+        """The tree with beginnings that no sequence has, so that there are `n`."""
+        more = n - len(self.token)
+        return BeginningTree(self.node, *(functional.pad(x, (0, more)) for x in (self.token, self.place, self.row)))
+
+    def to(self, device: torch.device) -> BeginningTree:
+        """The tree on another device."""
+        return BeginningTree(*(sent(x, device) for x in (self.node, self.token, self.place, self.row)))
+
     @classmethod
     def of(cls, ids: Tensor) -> BeginningTree:
         """The tree of sequences `(B, L)`, right-padded."""
@@ -68,6 +78,8 @@ class BeginningTree:
 class SharedBeginnings(nn.Module):
     """A causal model whose forward pass is the loss of a batch.
 
+    Batches are best on the CPU, wherever the model is: finding out what they share would keep a GPU waiting.
+
     Args:
         model: a GPT, GPT-2, GPT-Neo or GPT-J language model of transformers; its parameters are shared.
 
@@ -75,11 +87,15 @@ class SharedBeginnings(nn.Module):
         ValueError: it is another kind of model.
     """
 
+    batches_on_cpu = True
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         if Decoder.of(model) is None:
             raise ValueError(f"{type(model).__name__} does not write from left to right")
         self.model = model
+        self.replay = Replay(lambda: _Nats(self))
+        self.small = sum(p.numel() for p in model.parameters()) <= LARGEST
 
     def forward(self, ids: Tensor) -> Tensor:
         """Sum of -ln p(token | tokens before) over sequences, a scalar; `<bos>` is given, `<eos>` is predicted.
@@ -87,11 +103,28 @@ class SharedBeginnings(nn.Module):
         Args:
             ids: int64 `(B, L)`, `<bos> tokens <eos> <pad> ...`.
         """
-        targets = ids[:, 1:]
         # Nothing is predicted from a sequence's last token.
-        tree = BeginningTree.of(ids[:, :-1])
+        tree, targets = BeginningTree.of(ids[:, :-1]), ids[:, 1:]
+        device = next(self.model.parameters()).device
+        if device == ids.device:
+            return self.nats(tree, targets)
+        if device.type == "cuda":
+            tree = tree.padded(rounded_up(len(tree.token)))
+        tree, targets = tree.to(device), sent(targets, device)
+        if device.type == "cuda" and self.small and self._to_be_learned_from():
+            arguments = (tree.node, tree.token, tree.place, tree.row, targets)
+            if (recorded := self.replay.find(arguments)) is not None:
+                return recorded(*arguments)
+        return self.nats(tree, targets)
+
+    def _to_be_learned_from(self) -> bool:
+        """True in a training step whose gradients are not added to others: a recording writes over its earlier ones."""
+        return self.training and torch.is_grad_enabled() and all(p.grad is None for p in self.model.parameters())
+
+    def nats(self, tree: BeginningTree, targets: Tensor) -> Tensor:
+        """Sum of -ln p(target) over the targets `(B, L)`, a scalar; padding counts nothing."""
         log_prob = self._logits(tree).float().log_softmax(-1)
-        of_target = log_prob.view(-1)[tree.node * log_prob.shape[1] + targets]
+        of_target = _rows(log_prob.view(-1), tree.node * log_prob.shape[1] + targets)
         return -of_target.masked_fill(targets == PAD, 0.0).sum()
 
     def _logits(self, tree: BeginningTree) -> Tensor:
@@ -99,9 +132,9 @@ class SharedBeginnings(nn.Module):
         decoder = Decoder.of(self.model)
         assert decoder is not None
         embedding_dropout, attention_dropout, dropout = (p * self.training for p in decoder.dropout)
-        x = functional.embedding(tree.token, decoder.embedding)
+        x = _rows(decoder.embedding, tree.token)
         if decoder.positions is not None:
-            x = x + functional.embedding(tree.place, decoder.positions)
+            x = x + _rows(decoder.positions, tree.place)
         x = functional.dropout(x, embedding_dropout) if embedding_dropout else x
 
         def norm(x: Tensor, weights: Norm) -> Tensor:
@@ -126,6 +159,31 @@ class SharedBeginnings(nn.Module):
         if decoder.last_norm is not None:
             x = norm(x, decoder.last_norm)
         return functional.linear(x, decoder.head.t(), decoder.head_bias)
+
+
+class _Nats(nn.Module):
+    """`SharedBeginnings.nats` as a module of tensors."""
+
+    def __init__(self, learner: SharedBeginnings) -> None:
+        super().__init__()
+        self.model, self._nats = learner.model, learner.nats
+
+    def forward(self, node: Tensor, token: Tensor, place: Tensor, row: Tensor, targets: Tensor) -> Tensor:
+        return self._nats(BeginningTree(node, token, place, row), targets)
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on another device; a GPU is not waited for."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.contiguous().pin_memory().to(device, non_blocking=True)
+
+
+def _rows(table: Tensor, index: Tensor) -> Tensor:
+    """`table[index]`, on a GPU with a gradient that is added up in place: others sort first, with the host's help."""
+    if table.device.type == "cuda":
+        return table.index_select(0, index.flatten()).view(*index.shape, *table.shape[1:])
+    return functional.embedding(index, table) if table.dim() == 2 else table[index]
 
 
 def _feed_forward(layer: DecoderLayer, x: Tensor) -> Tensor:

@@ -45,8 +45,8 @@ def attention(mixed: Tensor, tree: Any, heads: int, scale: float, rotary: Tensor
         return _Attention.apply(mixed, tree, heads, scale, rotary, dropout, kernel)
     width = mixed.shape[1] // 3
     if rotary is not None:
-        turned = _turn(mixed[:, : 2 * width], rotary[tree.place].to(mixed.dtype))
-        mixed = torch.cat([turned, mixed[:, 2 * width :]], dim=1)
+        turned = _turn(mixed[:, : 2 * width].float(), rotary.index_select(0, tree.place))
+        mixed = torch.cat([turned.to(mixed.dtype), mixed[:, 2 * width :]], dim=1)
     b, length = tree.node.shape
     rows = mixed.index_select(0, tree.node.flatten()).view(b, length, 3, heads, width // heads)
     query, key, value = rows.permute(2, 0, 3, 1, 4)
@@ -178,7 +178,7 @@ def _spread(work: Callable[[int, int], None], n: int) -> None:
 
 
 def _turn(columns: Tensor, angle: Tensor) -> Tensor:
-    """Pairs of columns `(N, 2 * pairs)` turned by cosines and sines `(N, pairs, 2)`."""
-    even, odd = columns.unflatten(1, (-1, 2)).unbind(-1)
-    cosine, sine = angle.unbind(-1)
-    return torch.stack([even * cosine - odd * sine, odd * cosine + even * sine], dim=-1).flatten(1)
+    """Pairs of columns, float32 `(N, 2 * pairs)`, turned by cosines and sines `(N, pairs, 2)`: products of complex
+    numbers, one operation where there were ten."""
+    pairs = torch.view_as_complex(columns.contiguous().unflatten(1, (-1, 2)))
+    return torch.view_as_real(pairs * torch.view_as_complex(angle)).flatten(1)

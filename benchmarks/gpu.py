@@ -1,6 +1,7 @@
 """Training and sampling on a GPU, beside transformers' Trainer and `generate` on the same GPU.
 
-Each part is written when it is done; a part that fails leaves its error, and no part begins after `--seconds`.
+Each part is written when it is done; a part that fails or takes too long leaves its error, and no part begins after
+`--seconds`.
 
 python -m benchmarks.gpu [--small] [--seconds 300] [--results FOLDER]
 """
@@ -8,10 +9,12 @@ python -m benchmarks.gpu [--small] [--seconds 300] [--results FOLDER]
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,68 +25,165 @@ leave_cores_to_others()  # as `matgen train` does, before torch is imported
 import torch  # noqa: E402
 
 import benchmarks.sampling as sampling  # noqa: E402
+from benchmarks.gpu_checks import drawn_alike, trained_alike  # noqa: E402
 from benchmarks.record import RESULTS, command_line, machine  # noqa: E402
 from benchmarks.time_to_loss import recipe  # noqa: E402
-from benchmarks.training import BATCH, matgen_formulas_per_second, trainer_formulas_per_second, work_a_formula  # noqa: E402
+from benchmarks.training import (  # noqa: E402
+    BATCH,
+    DEVICE,
+    matgen_formulas_per_second,
+    trainer_formulas_per_second,
+    work_a_formula,
+)
 from matgen.datasets import load_dataset  # noqa: E402
 from matgen.examples import TokenTable  # noqa: E402
 from matgen.files import write_json  # noqa: E402
+from matgen.models import load_checkpoint  # noqa: E402
 from matgen.models.locate import find_checkpoint  # noqa: E402
 from matgen.tokenizer import encode  # noqa: E402
 from matgen.train import TrainingPlan, train_model  # noqa: E402
 from matgen.train.run import default_settings  # noqa: E402
 
+LONGEST_PART = 100
+"""Seconds after which a part is ended."""
 
-def peaks(device: str) -> dict[str, float]:
+LADDER = (0.1, 0.2, 0.4, 0.8)
+"""Budgets over the recipe's, of which the first that reaches its loss counts."""
+
+
+def peaks() -> dict[str, float]:
     types = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    return {name: round(sampling.matrix_peak(dtype, device)) for name, dtype in types.items()}
+    return {name: round(sampling.matrix_peak(dtype, DEVICE)) for name, dtype in types.items()}
 
 
-def training(preset: str, device: str, small: bool) -> dict[str, Any]:
-    """Formulas a second of both loops, and the share of the matrix peak, by batch size."""
-    batch = load_dataset("hybrid-pure").part("train")
-    ids, _ = encode(batch, "expanded")
-    found: dict[str, Any] = {"trainer": trainer_formulas_per_second("gptj", preset, ids, 1 if small else 12)}
-    peak = peaks(device)
-    for notation in ("expanded", "counted"):
-        table = TokenTable.from_numpy(*encode(batch, notation))
-        work = work_a_formula("gptj", preset, notation, table)
-        for batch_size in (BATCH,) if small else (BATCH, 2048, 8192):
-            steps = 3 if small else 40
-            ours = matgen_formulas_per_second("gptj", preset, notation, table, steps, batch_size)
-            rate = ours["formulas_per_second"]
-            found[f"{notation}_batch_{batch_size}"] = ours | {
-                "ratio_to_trainer": rate / found["trainer"],
-                "share_of_matrix_peak": {kind: rate * work[kind] / peak[ours["precision"]] for kind in _KINDS},
-            }
-    return found
+class Parts:
+    """What is measured, at one size.
+
+    Args:
+        work: folder of trained models.
+        small: tiny models and samples, to try it on a CPU.
+    """
+
+    def __init__(self, work: Path, *, small: bool) -> None:
+        self.work, self.small = work, small
+        self.preset, self.minutes = ("tiny", 0.05) if small else ("paper", 0.67)
+
+    def parts(self) -> dict[str, Callable[[], Any]]:
+        """By name, in order."""
+        return {
+            "matrix_peak_gflops": peaks,
+            "trained_alike": lambda: trained_alike(self.preset, DEVICE),
+            "drawn_alike": lambda: drawn_alike(find_checkpoint(None), DEVICE, 500 if self.small else 4_000),
+            "sampling_bundled": lambda: self.draws(find_checkpoint(None)),
+            "sampling_gptj": lambda: self.draws(self.trained("gptj")),
+            "sampling_gpt2": lambda: self.draws(self.trained("gpt2")),
+            "sampling_ten_million": lambda: self.draws_alone(10_000 if self.small else 10_000_000),
+            "training": self.training,
+            "time_to_loss": self.time_to_loss,
+            "static_cache": self.static_cache,
+        }
+
+    def draws(self, folder: Path) -> dict[str, Any]:
+        """Rates of the engine and of `generate`, and whether they draw alike."""
+        small = "--n 1000 --batches 250 --generated 250 --agreement 2000 --rounds 1 --prompts 1"
+        large = "--n 10000 1000000 --batches 2048 8192 32768 --generated 32768 --rounds 3 --prompts 1"
+        words = (small if self.small else large).split()
+        return sampling.measure(folder, sampling.arguments().parse_args([*words, "--device", DEVICE]))
+
+    def draws_alone(self, n: int) -> dict[str, Any]:
+        """The engine alone, in bf16, of the bundled model."""
+        sampler = sampling.Sampler(find_checkpoint(None), precision="bf16", device=DEVICE)
+        sampling.engine_rate(sampler, 2_000, 99)
+        return {"n": n, "formulas_per_second": round(sampling.engine_rate(sampler, n, 1))}
+
+    def trained(self, key: str) -> Path:
+        """A model trained on this machine for half a minute: enough to share beginnings as a finished one does."""
+        folder = self.work / key
+        if not folder.is_dir():
+            self.train(key, 0.02 if self.small else 0.4, folder)
+        return folder
+
+    def train(self, key: str, minutes: float, folder: Path) -> dict[str, Any]:
+        """Train for some minutes, planning and recording included in `wall_seconds`."""
+        settings = default_settings(
+            self.preset, key, max_minutes=minutes, evaluations=4, batch_size=BATCH if self.small else 1024
+        )
+        began = time.monotonic()
+        plan = TrainingPlan(key, notation="counted", preset=self.preset, settings=settings)
+        state = train_model(plan, folder).state
+        return {
+            "steps": state.step,
+            "seconds": round(state.seconds, 2),
+            "wall_seconds": round(time.monotonic() - began, 2),
+            "valid_nats": state.best_loss,
+            "precision": state.precision,
+        }
+
+    def training(self) -> dict[str, Any]:
+        """Formulas a second of both loops, and the share of the matrix peak, by batch size."""
+        batch = load_dataset("hybrid-pure").part("train")
+        ids, _ = encode(batch, "expanded")
+        trainer = trainer_formulas_per_second("gptj", self.preset, ids, 1 if self.small else 12)
+        found: dict[str, Any] = {"trainer": trainer}
+        peak = peaks()
+        # As the loop was before steps were recorded, then as it is.
+        runs = [(BATCH, False), (BATCH, True)] + ([] if self.small else [(1024, True), (4096, True)])
+        for notation in ("expanded", "counted"):
+            table = TokenTable.from_numpy(*encode(batch, notation))
+            for size, replay in runs:
+                if DEVICE == "cpu" and not replay:
+                    continue
+                steps = 6 if self.small else 160 if replay else 40
+                ours = matgen_formulas_per_second(
+                    "gptj", self.preset, notation, table, steps, batch_size=size, evaluations=2, replay=replay
+                )
+                rate, work = ours["formulas_per_second"], work_a_formula("gptj", self.preset, notation, table, size)
+                found[f"{notation}_batch_{size}" + ("" if replay else "_not_recorded")] = ours | {
+                    "ratio_to_trainer": rate / trainer,
+                    "share_of_matrix_peak": {
+                        kind: rate * work[kind] / peak[ours["precision"]] for kind in ("all_tokens", "computed")
+                    },
+                }
+        return found
+
+    def time_to_loss(self) -> dict[str, Any]:
+        """The recipe for some minutes, at matgen's learning rate; then matgen with ever more, until it is as good."""
+        theirs = recipe("gptj", self.preset, self.minutes, 1e-3)
+        found: dict[str, Any] = {"minutes": self.minutes, "recipe": theirs, "matgen": {}}
+        for share in LADDER:
+            ours = self.train("gptj", self.minutes * share, self.work / f"ladder-{share}")
+            found["matgen"][str(share)] = ours
+            if ours["valid_nats"] <= theirs["valid_nats"]:
+                found["reached_in_seconds"] = ours["wall_seconds"]
+                break
+        return found
+
+    def static_cache(self) -> dict[str, Any]:
+        """`generate` with a static cache, whose step transformers compiles on a GPU."""
+        n = 250 if self.small else 8192
+        model = load_checkpoint(find_checkpoint(None), device=DEVICE).model.bfloat16()
+        rate = sampling.generate_rate(model, n, n, cache_implementation="static", disable_compile=True)
+        found = {"batch": n, "formulas_per_second": round(rate)}
+        if DEVICE == "cuda":
+            sampling.generate_rate(model, n, n, cache_implementation="static")  # compiles
+            found["compiled"] = round(sampling.generate_rate(model, n, n, cache_implementation="static"))
+        return found
 
 
-_KINDS = ("all_tokens", "computed")
+@contextlib.contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in what takes longer."""
 
+    def end(number: int, frame: Any) -> None:
+        raise TimeoutError(f"not done after {seconds:.0f} s")
 
-def time_to_loss(preset: str, minutes: float, out: Path) -> dict[str, Any]:
-    """The recipe for some minutes, at the better of its learning rates; matgen for a tenth of them, and as long."""
-    found: dict[str, Any] = {"minutes": minutes, "recipe": recipe("gptj", preset, minutes, 1e-3), "matgen": {}}
-    for share in (0.1, 1.0):
-        for notation in ("counted",):
-            settings = default_settings(preset, "gptj", max_minutes=minutes * share, evaluations=4, batch_size=1024)
-            plan = TrainingPlan("gptj", notation=notation, preset=preset, settings=settings)
-            state = train_model(plan, out / f"gptj-{preset}-{share}").state
-            found["matgen"][f"{notation}_{share}"] = {
-                "steps": state.step,
-                "seconds": state.seconds,
-                "valid_nats": state.best_loss,
-                "precision": state.precision,
-            }
-    return found
-
-
-def draws(folder: Any, device: str, sizes: list[int]) -> dict[str, Any]:
-    options = argparse.Namespace(
-        n=sizes, rounds=1, agreement=20_000 if device != "cpu" else 2_000, device=device, million=False
-    )
-    return sampling.measure(folder, options)
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def main() -> None:
@@ -93,48 +193,28 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--parts", nargs="+", help="some of the parts only")
     options = parser.parse_args()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    preset, minutes = ("tiny", 0.1) if options.small else ("paper", 0.7)
-    sizes = [1_000] if options.small else [10_000, 1_000_000]
-    if not options.small:
-        sampling.BATCHES = (2_000, 8_000, 32_000)
-        sampling.GENERATED = 32_000
-    content: dict[str, Any] = {"command": command_line(), "machine": machine(), "device": device, "preset": preset}
+    content: dict[str, Any] = {"command": command_line(), "machine": machine(), "device": DEVICE, "seconds": {}}
+    options.results.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
-        out = Path(work)
-        parts: dict[str, Callable[[], Any]] = {
-            "matrix_peak_gflops": lambda: peaks(device),
-            "sampling_bundled": lambda: draws(find_checkpoint(None), device, sizes),
-            "training": lambda: training(preset, device, options.small),
-            "time_to_loss": lambda: time_to_loss(preset, minutes, out),
-            "sampling_trained": lambda: draws(out / f"gptj-{preset}-1.0", device, sizes),
-            "sampling_ten_million": lambda: draws_alone(device, 10_000 if options.small else 10_000_000),
-        }
-        for name, part in parts.items():
+        measured = Parts(Path(work), small=options.small)
+        content["preset"] = measured.preset
+        content["trained"] = "weights of gptj and gpt2: some half a minute of training on hybrid-pure, on this machine"
+        for name, part in measured.parts().items():
             if options.parts and name not in options.parts:
                 continue
-            if time.monotonic() - began > options.seconds:
-                content[name] = {"left_out": "no time was left"}
-                continue
             started = time.monotonic()
-            try:
-                content[name] = part()
-            except Exception:
-                content[name] = {"error": traceback.format_exc()[-2_000:]}
-            content.setdefault("seconds", {})[name] = round(time.monotonic() - started, 1)
+            if started - began > options.seconds:
+                content[name] = {"left_out": "no time was left"}
+            else:
+                try:
+                    with ended_after(LONGEST_PART):
+                        content[name] = part()
+                except Exception:
+                    content[name] = {"error": traceback.format_exc()[-2_000:]}
+                content["seconds"][name] = round(time.monotonic() - started, 1)
             write_json(options.results / "gpu.json", content)
             print(name, content[name], flush=True)
-
-
-def draws_alone(device: str, n: int) -> dict[str, Any]:
-    """Formulas a second of the engine alone, in bf16, of the bundled model."""
-    sampler = sampling.Sampler(find_checkpoint(None), precision="bf16", device=device)
-    sampling.engine_rate(sampler, 2_000, 99)
-    began = time.perf_counter()
-    drawn = sum(len(block) for block in sampler.sample(n, seed=1))
-    seconds = time.perf_counter() - began
-    return {"n": drawn, "seconds": round(seconds, 2), "formulas_per_second": round(drawn / seconds)}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ python -m benchmarks.sampling [--model CHECKPOINT ...] [--n 10000 100000] [--rou
 
 Models are trained by `matgen train --model gptj --preset paper --notation counted --max-minutes 11 --out runs/NAME`.
 
-`generate` is timed on 2,000 samples with the best of several batch sizes (found in the first round), in fp32 (its
+`generate` is timed with the best of several batch sizes (found in the first round), in fp32 (its
 default) and in bf16; the engine in both too, writing nothing, formulas and log-probabilities included. The published
 recipe draws one sequence at a time: greedy, a prompt of four random elements, 256 tokens (here as many as the model
 holds). Also the rows that the model computes for each formula, and how much of the machine's matrix speed is used.
@@ -30,42 +30,45 @@ from matgen.models.locate import find_checkpoint
 from matgen.sample import Decoding, Sampler
 from matgen.tokenizer import BOS, FIRST_ELEMENT
 
-GENERATED = 2_000
-BATCHES = (250, 1000, 2000)
 MILLION = 1_000_000
-ONE_AT_A_TIME = 5
+BLOCK = 131_072
 
 
-def generate_rate(model: Any, batch: int) -> float:
+def now(device: Any) -> float:
+    """Seconds on a clock, once a GPU has done what it was told."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def generate_rate(model: Any, batch: int, n: int, **how: Any) -> float:
     """Formulas a second of `generate`, sampling at temperature 1 until all have ended."""
-    done, began = 0, time.perf_counter()
-    while done < GENERATED:
+    done, began = 0, now(model.device)
+    while done < n:
         start = torch.full((batch, 1), BOS, device=model.device)
         with torch.inference_mode():
-            model.generate(start, attention_mask=torch.ones_like(start), max_new_tokens=126, do_sample=True)
+            model.generate(start, attention_mask=torch.ones_like(start), max_new_tokens=126, do_sample=True, **how)
         done += batch
-    return done / (time.perf_counter() - began)
+    return done / (now(model.device) - began)
 
 
-def published_rate(model: Any) -> float:
+def published_rate(model: Any, prompts: int) -> float:
     """Formulas a second of the published recipe: each prompt of four random elements continued greedily to the end."""
-    rng, began = np.random.default_rng(0), time.perf_counter()
-    for _ in range(ONE_AT_A_TIME):
+    rng, began = np.random.default_rng(0), now(model.device)
+    for _ in range(prompts):
         prompt = torch.tensor([[BOS, *(FIRST_ELEMENT + rng.choice(90, 4, replace=False))]], device=model.device)
         with torch.inference_mode():
             model.generate(
                 prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=122, min_new_tokens=122, do_sample=False
             )
-    return ONE_AT_A_TIME / (time.perf_counter() - began)
+    return prompts / (now(model.device) - began)
 
 
-def engine_rate(sampler: Sampler, n: int, seed: int) -> tuple[float, Any]:
-    began = time.perf_counter()
-    for _ in sampler.sample(n, seed=seed):
-        pass
-    seconds = time.perf_counter() - began
-    drawn = sampler._prefixes.draw(min(n, 131_072), seed, 0, Decoding()) if n <= 131_072 else None
-    return n / seconds, drawn
+def engine_rate(sampler: Sampler, n: int, seed: int) -> float:
+    """Formulas a second of the engine, which writes nothing."""
+    began = now(sampler.device)
+    drawn = sum(len(block) for block in sampler.sample(n, seed=seed))
+    return drawn / (now(sampler.device) - began)
 
 
 def rows_of_a_million(sampler: Sampler) -> float:
@@ -84,9 +87,9 @@ def matrix_peak(dtype: torch.dtype, device: str) -> float:
     (a @ a).sum().item()
     taken = []
     for _ in range(5):
-        began = time.perf_counter()
-        (a @ a)[0, 0].item()
-        taken.append(time.perf_counter() - began)
+        began = now(device)
+        a @ a
+        taken.append(now(device) - began)
     return 2 * size**3 / statistics.median(taken) / 1e9
 
 
@@ -126,52 +129,48 @@ def _two_sample(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def measure(folder: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """Rates of the engine and of `generate` with one checkpoint; `options` as `arguments()` describes them."""
     sizes, rounds, device = options.n, options.rounds, options.device
     checkpoint = load_checkpoint(folder)
     parameters = sum(p.numel() for p in checkpoint.model.parameters())
     told = {name: checkpoint.metadata[name] for name in ("architecture", "preset", "notation")}
     found: dict[str, Any] = {**told, "valid_nats": checkpoint.metadata["metrics"]["valid_nats"]}
-    found |= {
-        "command": command_line(),
-        "rounds": rounds,
-        "parameters": parameters,
-        "engine": {},
-        "generate": {},
-        "generate_batch": {},
-    }
+    found |= {"command": command_line(), "rounds": rounds, "parameters": parameters}
+    found |= {"engine": {}, "generate": {}, "generate_batch": {}}
     samplers = {name: Sampler(folder, precision=name, device=device) for name in ("fp32", "bf16")}
     for sampler in samplers.values():
         engine_rate(sampler, 2000, 99)  # compiles, allocates
     opened = [load_checkpoint(folder, device=device).model for _ in samplers]
     plain = {"fp32": opened[0], "bf16": opened[1].bfloat16()}
     rates: dict[tuple[str, Any], list[float]] = {}
-    batches = dict.fromkeys(plain, BATCHES)
+    batches = dict.fromkeys(plain, tuple(options.batches))
     for _ in range(rounds):
         for name, model in plain.items():
             for batch in batches[name]:
-                rates.setdefault((name, batch), []).append(generate_rate(model, batch))
+                rates.setdefault((name, batch), []).append(generate_rate(model, batch, options.generated))
         for name in plain:
-            batches[name] = (max(BATCHES, key=lambda batch: statistics.median(rates[name, batch])),)
+            batches[name] = (max(options.batches, key=lambda batch: statistics.median(rates[name, batch])),)
         for name, sampler in samplers.items():
             for n in sizes:
-                rates.setdefault((name, f"n={n}"), []).append(engine_rate(sampler, n, 1)[0])
+                rates.setdefault((name, f"n={n}"), []).append(engine_rate(sampler, n, 1))
     median = {key: statistics.median(values) for key, values in rates.items()}
     for name in samplers:
         found["generate_batch"][name] = batches[name][0]
         found["generate"][name] = round(median[name, batches[name][0]], 1)
     found["chi_square_p_values"] = agreement(samplers["fp32"], plain["fp32"], options.agreement)
     found["chi_square_samples"] = options.agreement
-    found["published"] = round(published_rate(plain["fp32"]), 2)
+    found["published"] = round(published_rate(plain["fp32"], options.prompts), 2)
     types = {"fp32": torch.float32, "bf16": torch.bfloat16}
     peak = {name: matrix_peak(types[name], device) for name in samplers}
     for n in sizes:
-        _, drawn = engine_rate(samplers["fp32"], n, 1)
-        row: dict[str, Any] = {}
-        if drawn is not None:
-            row |= {
-                "rows_per_formula": round(drawn.prefixes / n, 3),
-                "computed_per_formula": round(drawn.computed / n, 3),
-            }
+        drawer = samplers["fp32"]._prefixes
+        assert drawer is not None
+        size = min(n, BLOCK)  # all blocks of a large run are alike
+        drawn = drawer.draw(size, 1, 0, Decoding())
+        row: dict[str, Any] = {
+            "rows_per_formula": round(drawn.prefixes / size, 3),
+            "computed_per_formula": round(drawn.computed / size, 3),
+        }
         for name in samplers:
             rate = median[name, f"n={n}"]
             row[name] = {
@@ -180,10 +179,8 @@ def measure(folder: Any, options: argparse.Namespace) -> dict[str, Any]:
                 "ratio_to_generate_fp32": round(rate / found["generate"]["fp32"], 1),
                 "ratio_to_published": round(rate / found["published"]),
             }
-            if drawn is not None:
-                row[name]["share_of_matrix_peak"] = round(
-                    rate * drawn.prefixes / n * 2 * parameters / 1e9 / peak[name], 4
-                )
+            work = drawn.prefixes / size * 2 * parameters / 1e9
+            row[name]["share_of_matrix_peak"] = round(rate * work / peak[name], 4)
         found["engine"][str(n)] = row
     if options.million:
         found["rows_per_formula_of_a_million"] = round(rows_of_a_million(samplers["bf16"]), 3)
@@ -211,7 +208,8 @@ def whole_command(folder: Any, n: int) -> dict[str, float]:
     return {"seconds": round(seconds, 1), "formulas_per_second": round(n / seconds), "peak_memory_mb": round(peak)}
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
+    """The options of a measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", nargs="+", default=[None], help="checkpoints (default: the bundled one)")
     parser.add_argument("--n", nargs="+", type=int, default=[1_000, 10_000, 100_000])
@@ -219,20 +217,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="0: only the whole command")
     parser.add_argument("--agreement", type=int, default=20_000, help="samples of the chi-square tests")
     parser.add_argument("--million", action="store_true", help="count the rows of a million samples too")
+    parser.add_argument("--batches", nargs="+", type=int, default=[250, 1000, 2000], help="batch sizes of generate")
+    parser.add_argument("--generated", type=int, default=2_000, help="formulas that generate is timed on")
+    parser.add_argument("--prompts", type=int, default=5, help="formulas that the published recipe is timed on")
     parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = arguments().parse_args()
     # Models measured before stay, beside those that are measured now.
     before = RESULTS / "sampling.json"
     content: dict[str, Any] = read_json(before) if before.is_file() else {"models": {}}
     content.pop("machine", None)
     content["threads"] = torch.get_num_threads()
-    for name in arguments.model if arguments.rounds else ():
+    for name in options.model if options.rounds else ():
         folder = find_checkpoint(name)
-        content["models"][folder.name] = measure(folder, arguments)
+        content["models"][folder.name] = measure(folder, options)
         write_result("sampling", content)
-    if arguments.whole:
-        folder = find_checkpoint(arguments.model[0])
-        content["whole_command"] = {str(n): whole_command(folder, n) for n in sorted(arguments.whole)}
+    if options.whole:
+        folder = find_checkpoint(options.model[0])
+        content["whole_command"] = {str(n): whole_command(folder, n) for n in sorted(options.whole)}
         write_result("sampling", content)
     print(content)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import torch  # noqa: E402
 from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402
 
 from benchmarks.record import write_result  # noqa: E402
-from benchmarks.sampling import matrix_peak  # noqa: E402
+from benchmarks.sampling import matrix_peak, now  # noqa: E402
 from matgen.datasets import load_dataset  # noqa: E402
 from matgen.examples import TokenTable, batches_of_epoch  # noqa: E402
 from matgen.fitting import Fitter  # noqa: E402
@@ -35,6 +34,7 @@ from matgen.train.run import default_settings  # noqa: E402
 from matgen.train.shared_beginnings import BeginningTree, SharedBeginnings  # noqa: E402
 
 BLOCK, BATCH = 128, 256
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class StepTimes(TrainerCallback):
@@ -44,10 +44,10 @@ class StepTimes(TrainerCallback):
         self.began, self.seconds = 0.0, []
 
     def on_step_begin(self, *arguments: Any, **more: Any) -> None:
-        self.began = time.perf_counter()
+        self.began = now(DEVICE)
 
     def on_step_end(self, *arguments: Any, **more: Any) -> None:
-        self.seconds.append(time.perf_counter() - self.began)
+        self.seconds.append(now(DEVICE) - self.began)
 
 
 class Blocks(torch.utils.data.Dataset):
@@ -79,19 +79,42 @@ def trainer_formulas_per_second(model_key: str, preset: str, ids: np.ndarray, st
 
 
 def matgen_formulas_per_second(
-    model_key: str, preset: str, notation: str, table: TokenTable, steps: int, batch_size: int = BATCH
-) -> dict:
+    model_key: str,
+    preset: str,
+    notation: str,
+    table: TokenTable,
+    steps: int,
+    *,
+    batch_size: int = BATCH,
+    evaluations: int = 1,
+    replay: bool = True,
+) -> dict[str, Any]:
+    """Formulas a second of the last of so many parts of a run, and its precision.
+
+    Args:
+        model_key, preset, notation, table: what is trained on what.
+        steps: of the whole run.
+        batch_size: formulas a step.
+        evaluations: parts; the last is measured.
+        replay: on a GPU, replay steps that were recorded.
+    """
     epochs = steps * batch_size / len(table)
-    settings = default_settings(preset, model_key, epochs=epochs, evaluations=1, batch_size=batch_size)
+    settings = default_settings(preset, model_key, epochs=epochs, evaluations=evaluations, batch_size=batch_size)
     with tempfile.TemporaryDirectory() as folder:
         model = build_model(model_key, preset, notation, seed=0)
-        state = (
-            Fitter(SharedBeginnings(model), table, causal_loss, lambda model: 0.0, Path(folder), settings).run().state
-        )
-    return {"formulas_per_second": state.history[-1]["formulas_per_second"], "precision": state.precision}
+        learner = SharedBeginnings(model)
+        if not replay:
+            learner.replay.failure = "turned off"
+        state = Fitter(learner, table, causal_loss, lambda model: 0.0, Path(folder), settings).run().state
+    told = {"formulas_per_second": state.history[-1]["formulas_per_second"], "precision": state.precision}
+    if DEVICE == "cpu":
+        return told
+    return told | {"steps_recorded": learner.replay.recorded, "not_recorded": learner.replay.failure}
 
 
-def work_a_formula(model_key: str, preset: str, notation: str, table: TokenTable) -> dict[str, float]:
+def work_a_formula(
+    model_key: str, preset: str, notation: str, table: TokenTable, batch_size: int = BATCH
+) -> dict[str, float]:
     """Multiplications and additions of the matrix products of a training step, in GFLOP a formula, attention left out.
 
     `all_tokens` is what a model does that computes every token once (6 for each weight: Kaplan et al. 2020), `computed`
@@ -101,7 +124,7 @@ def work_a_formula(model_key: str, preset: str, notation: str, table: TokenTable
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     head = model.get_output_embeddings().weight
     weights = sum(p.numel() for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings - {id(head)})
-    batches = batches_of_epoch(table.lengths.numpy(), BATCH, 0, 0)[:40]
+    batches = batches_of_epoch(table.lengths.numpy(), batch_size, 0, 0)[:40]
     rows = sum(len(rows) for rows in batches)
     # The last token of a sequence predicts nothing.
     tokens = sum(int((table.lengths[torch.from_numpy(rows)] - 1).sum()) for rows in batches) / rows
@@ -137,7 +160,7 @@ def main() -> None:
             found["precision"] = ours["precision"]
         found["matrix_peak_gflops"] = matrix_peak(
             torch.bfloat16 if found["precision"] == "bf16" else torch.float32,
-            "cuda" if torch.cuda.is_available() else "cpu",
+            DEVICE,
         )
         rounds.append(found)
         print(found, flush=True)

@@ -87,6 +87,7 @@ def matgen_formulas_per_second(
     *,
     batch_size: int = BATCH,
     evaluations: int = 1,
+    precision: str = "auto",
     replay: bool = True,
 ) -> dict[str, Any]:
     """Formulas a second of the last of so many parts of a run, and its precision.
@@ -96,10 +97,13 @@ def matgen_formulas_per_second(
         steps: of the whole run.
         batch_size: formulas a step.
         evaluations: parts; the last is measured.
+        precision: as `FitSettings`.
         replay: on a GPU, replay steps that were recorded.
     """
     epochs = steps * batch_size / len(table)
-    settings = default_settings(preset, model_key, epochs=epochs, evaluations=evaluations, batch_size=batch_size)
+    settings = default_settings(
+        preset, model_key, epochs=epochs, evaluations=evaluations, batch_size=batch_size, precision=precision
+    )
     with tempfile.TemporaryDirectory() as folder:
         model = build_model(model_key, preset, notation, seed=0)
         learner = SharedBeginnings(model)

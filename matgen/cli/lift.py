@@ -184,6 +184,9 @@ def _add_show(steps: Any) -> None:
     parser.add_argument("--target", metavar="NAME", help="column that is asked for")
     parser.add_argument("--model", type=path, metavar="FOLDER", help="a fitted model, whose sentences are shown")
     parser.add_argument("--rows", type=int, default=3, help="how many (default: 3)")
+    parser.add_argument(
+        "--picture", type=path, metavar="FILE", help="with --model, of two columns: the plane of its answers, as PNG"
+    )
     parser.add_argument("--why", action="store_true", help="with --model: why it answers so, column by column")
     learning_options(parser)
     parser.add_argument("--seed", type=int, default=0, help="of shuffled names (default: 0)")
@@ -417,9 +420,15 @@ def show(arguments: argparse.Namespace) -> None:
                 from matgen.lift.explain import explain
 
                 print(explain(estimator, some.iloc[[i]]))
+        if arguments.picture:
+            from matgen.files import refuse_to_overwrite
+            from matgen.lift.pictures import decision_boundary
+
+            refuse_to_overwrite(arguments.picture, force=False)
+            decision_boundary(estimator, *_with_answers(frame, target, arguments.table), arguments.picture)
         return
-    if arguments.why:
-        raise OptionError("--why asks a fitted model: give --model")
+    if arguments.why or arguments.picture:
+        raise OptionError("--why and --picture ask a fitted model: give --model")
     if arguments.target is None:
         raise OptionError("give --target, the column that is asked for, or --model")
     rows, answers = _with_answers(frame, arguments.target, arguments.table)

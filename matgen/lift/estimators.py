@@ -237,7 +237,7 @@ class _LiftEstimator(BaseEstimator):
         return Questions(rows, self.store_, distance.nearest(rows, self.store_, self.retrieval))
 
     def raw_parse_rate(self, X: Any, seed: int = 0) -> float:
-        """Share of rows to which the model writes, when nothing constrains it, an answer that can be read (one dra"""
+        """Share of rows to which the model writes, when nothing constrains it, a readable answer (one draw a row)."""
         written = self.backend_.complete(self._questions(X), seed=seed)
         return float(np.mean([self._readable(text) for text in written]))
 
@@ -352,7 +352,8 @@ class LiftClassifier(ClassifierMixin, _LiftEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row, `(n,)`."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        chances = self.predict_proba(X)
+        return self.classes_[chances.argmax(axis=1)]
 
     def _share_held_out(self) -> float:
         return self.held_out or 0.0

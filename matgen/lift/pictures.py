@@ -37,7 +37,7 @@ def decision_boundary(estimator: Any, X: pd.DataFrame, y: Any, path: Path | str,
     if not hasattr(estimator, "classes_") or [column.kind for column in columns] != ["number", "number"]:
         raise OptionError("a boundary can be drawn of a classifier of two columns of numbers")
     across, up = columns
-    xs, ys = (np.linspace(*column.padded_range(), _GRID) for column in columns)
+    xs, ys = (_points(column) for column in columns)
     plane = pd.DataFrame({across.name: np.tile(xs, _GRID), up.name: np.repeat(ys, _GRID)})
     chances = estimator.predict_proba(plane)
     colours = colormaps["tab10"](np.arange(len(estimator.classes_)))[:, :3]
@@ -59,6 +59,11 @@ def decision_boundary(estimator: Any, X: pd.DataFrame, y: Any, path: Path | str,
     with whole_file(path) as part:
         figure.savefig(part, format="png", dpi=150)
     return Path(path)
+
+
+def _points(column: Any) -> np.ndarray:
+    low, high = column.padded_range()
+    return np.linspace(low, high, _GRID)
 
 
 def _named(column: Any) -> str:

@@ -80,7 +80,9 @@ class PromptTable:
 
 def _multiplies_bf16(device: torch.device) -> bool:
     """Whether the device has instructions for products in bfloat16, which are several times faster."""
-    return device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_amx_tile_supported())
+    if device.type != "cpu":
+        return device.type == "cuda"
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
 def padded_left(sequences: list[list[int]]) -> tuple[Tensor, Tensor]:
@@ -113,7 +115,7 @@ class PretrainedBackend:
         model: str | None = None,
         rank: int = 16,
         alpha: int = 32,
-        dropout: float = 0.05,
+        dropout: float = 0.0,
         learning_rate: float = 2e-3,
         epochs: float = 20.0,
         batch_size: int = 8,

@@ -1,0 +1,184 @@
+"""matgen lift, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+from tests.test_cli import refused, run
+
+OPTIONS = "steps=60,width=32,layers=1,views=1"
+
+
+@pytest.fixture(autouse=True)
+def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    frame = load_iris(as_frame=True).frame
+    frame["species"] = frame.pop("target").map({0: "setosa", 1: "versicolor", 2: "virginica"})
+    frame.columns = [name.replace(" (cm)", "") for name in frame.columns]
+    frame.to_csv("iris.csv", index=False)
+    frame.to_parquet("iris.parquet")
+    return tmp_path
+
+
+def learn(*more: str, target: str = "species", out: str = "m") -> None:
+    assert run("lift", "fit", "--table", "iris.csv", "--target", target, "--out", out, "--options", OPTIONS, *more) == 0
+
+
+def test_fit_then_predict_labels(capsys):
+    learn("--units", "sepal length=cm")
+    assert run("lift", "predict", "iris.parquet", "--model", "m", "--out", "p.parquet") == 0
+    predicted = pd.read_parquet("p.parquet")
+    assert (predicted["species_predicted"] == predicted["species"]).mean() > 0.6
+    chances = predicted[[f"species_probability_{label}" for label in ("setosa", "versicolor", "virginica")]]
+    assert chances.sum(axis=1).to_numpy() == pytest.approx(1)
+    assert not list(Path().glob(".*training"))
+    assert "150 rows predicted into p.parquet" in capsys.readouterr().err
+
+
+def test_fit_then_predict_numbers():
+    learn("--options", OPTIONS.replace("steps=60", "steps=400"), target="petal width", out="w")
+    assert run("lift", "predict", "iris.csv", "--model", "w", "--confidence", "0.9", "--quiet") == 0
+    predicted = pd.read_csv("predicted.csv")
+    assert (predicted["petal width_low"] <= predicted["petal width_predicted"]).all()
+    assert (predicted["petal width_predicted"] <= predicted["petal width_high"]).all()
+    assert ((predicted["petal width_predicted"] - predicted["petal width"]).abs()).mean() < 0.4
+
+
+def test_rows_that_differ_are_told_and_the_others_answered(capsys):
+    learn()
+    frame = pd.read_csv("iris.csv").drop(columns="species").astype(object)
+    frame.loc[2, "sepal width"] = "wide"
+    frame.loc[5, "petal width"] = None
+    frame[frame.columns[::-1]].to_csv("odd.csv", index=False)
+    assert run("lift", "predict", "odd.csv", "--model", "m") == 0
+    assert "1 rows cannot be read, first: row 3: 'wide' in 'sepal width' is not a number" in capsys.readouterr().err
+    predicted = pd.read_csv("predicted.csv")
+    assert predicted["species_predicted"].isna().tolist() == [row == 2 for row in range(150)]
+    frame.drop(columns="petal width").to_csv("short.csv", index=False)
+    assert "short.csv has no column 'petal width'" in refused(capsys, "lift", "predict", "short.csv", "--model", "m")
+
+
+def test_rows_are_drawn_and_cells_filled(capsys):
+    assert run("lift", "fit", "--table", "iris.csv", "--out", "g", "--options", OPTIONS, "--quiet") == 0
+    assert run("lift", "sample", "--model", "g", "-n", "7", "--given", "species=virginica,petal width=2.0") == 0
+    rows = pd.read_csv("rows.csv")
+    assert len(rows) == 7 and set(rows["species"]) == {"virginica"} and set(rows["petal width"]) == {2.0}
+    pd.DataFrame({"species": ["setosa", "virginica"]}).to_csv("given.csv", index=False)
+    assert run("lift", "sample", "--model", "g", "-n", "2", "--given", "given.csv", "--out", "more.parquet") == 0
+    assert pd.read_parquet("more.parquet")["species"].tolist() == ["setosa"] * 2 + ["virginica"] * 2
+    holes = pd.read_csv("iris.csv")
+    holes.loc[::10, "species"] = None
+    holes["note"] = "kept"
+    holes.to_csv("holes.csv", index=False)
+    assert run("lift", "impute", "holes.csv", "--model", "g", "--draws", "3") == 0
+    filled = pd.read_csv("filled.csv")
+    assert not filled.isna().any().any() and (filled["note"] == "kept").all()
+    assert (filled["sepal length"] == holes["sepal length"]).all()
+    assert "15 empty cells filled in" in capsys.readouterr().err
+    assert "is none of" in refused(capsys, "lift", "sample", "--model", "g", "--given", "species=rose")
+    assert "predicts no column" in refused(capsys, "lift", "predict", "iris.csv", "--model", "g")
+
+
+def test_sentences_are_shown(capsys):
+    assert run("lift", "show", "--table", "iris.csv", "--target", "species", "--rows", "1", "--template", "x1") == 0
+    said = capsys.readouterr().out
+    assert said == "When we have x1=5.1, x2=3.5, x3=1.4, x4=0.2, what should be the y value?###setosa@@@\n"
+    learn("--quiet")
+    assert run("lift", "show", "--table", "iris.csv", "--model", "m", "--rows", "1", "--why") == 0
+    said = capsys.readouterr().out
+    assert "what should be the species?###setosa@@@" in said and "without petal length" in said
+
+
+def test_a_picture_of_the_plane(capsys):
+    learn("--columns", "petal length,petal width", "--quiet")
+    assert run("lift", "show", "--table", "iris.csv", "--model", "m", "--rows", "1", "--picture", "plane.png") == 0
+    assert Path("plane.png").read_bytes().startswith(b"\x89PNG")
+    learn("--quiet", out="four")
+    said = refused(capsys, "lift", "show", "--table", "iris.csv", "--model", "four", "--picture", "four.png")
+    assert "two columns of numbers" in said
+
+
+def test_scores_of_a_fitted_model_and_by_folds(capsys):
+    learn("--quiet")
+    assert run("lift", "evaluate", "--table", "iris.csv", "--model", "m") == 0
+    found = json.loads(capsys.readouterr().out)
+    low, high = found["interval"]
+    assert low < found["accuracy"] < high and found["rows"] == 150
+    told = ["--table", "iris.csv", "--target", "species", "--folds", "2", "--methods", "majority,logistic"]
+    assert run("lift", "evaluate", *told, "--options", OPTIONS, "--out", "cv.json") == 0
+    said = capsys.readouterr().out
+    assert "LIFT" in said and "logistic" in said
+    assert {row["method"] for row in json.loads(Path("cv.json").read_text())["rows"]} == {
+        "LIFT",
+        "majority",
+        "logistic",
+    }
+
+
+def test_the_published_protocol_goes_on_where_it_stopped(capsys):
+    told = ["lift", "evaluate", "--protocol", "lift", "--tables", "iris", "--methods", "logistic", "--options", OPTIONS]
+    assert run(*told, "--seeds", "0") == 0
+    assert "LIFT GPT-3, published" in capsys.readouterr().out
+    runs = Path("lift-evaluation/runs")
+    before = {path: path.stat().st_mtime_ns for path in runs.iterdir()}
+    assert run(*told, "--seeds", "0,1") == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before and len(list(runs.iterdir())) == 4
+    assert "other settings" in refused(capsys, *told, "--noise", "0.3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fit", "--table", "absent.csv", "--target", "a"], "no such file: absent.csv"),
+        (["fit", "--table", "iris.csv", "--target", "colour"], "has no column 'colour'"),
+        (["fit", "--table", "iris.csv", "--target", "species", "--backend", "gpt9"], "backend"),
+        (["fit", "--table", "iris.csv", "--target", "species", "--options", "stepz=3"], "stepz"),
+        (["fit", "--table", "iris.csv", "--target", "species", "--options", "steps"], "NAME=VALUE"),
+        (["fit", "--table", "iris.csv", "--target", "species", "--columns", "colour"], "no column 'colour'"),
+        (["fit", "--table", "iris.csv", "--target", "species", "--task", "ranking"], "task 'ranking'"),
+        (["fit", "--table", "iris.csv", "--target", "species", "--task", "regression"], "is no answer"),
+        (["fit", "--table", "iris.csv", "--target", "species", "--template", "{colour}"], "no column 'colour'"),
+        (["fit", "--table", "iris.csv", "--target", "species", "--backend", "path"], "needs a model"),
+        (["fit", "--table", "one.csv", "--target", "y", "--task", "classification"], "one class only"),
+        (["fit", "--table", "iris.csv", "--backend", "smollm2"], "scratch only"),
+        (["fit", "--table", "wide.csv", "--target", "y", "--task", "regression"], "choose columns"),
+        (["predict", "iris.csv", "--model", "nowhere"], "holds no fitted LIFT model"),
+        (["evaluate", "--protocol", "lyft"], "lift"),
+        (["evaluate", "--table", "iris.csv"], "give --target"),
+        (["evaluate"], "give --table and --target"),
+        (["show", "--table", "iris.csv"], "give --target"),
+        (["show", "--table", "iris.csv", "--target", "species", "--why"], "give --model"),
+    ],
+)
+def test_bad_input_gets_one_line(capsys, arguments, said):
+    pd.DataFrame({"x": [1, 2, 3], "y": ["a"] * 3}).to_csv("one.csv", index=False)
+    wide = pd.DataFrame(np.zeros((3, 10_000)), columns=[f"c{i}" for i in range(10_000)])
+    wide.assign(y=[1.5, 2.5, 4.0]).to_csv("wide.csv", index=False)
+    assert said in refused(capsys, "lift", *arguments)
+    assert not Path("models").exists() or not any(Path("models").rglob("lift.json"))
+
+
+def test_results_are_not_overwritten(capsys):
+    learn("--quiet")
+    assert "m exists" in refused(capsys, "lift", "fit", "--table", "iris.csv", "--target", "species", "--out", "m")
+    assert run("lift", "predict", "iris.csv", "--model", "m", "--quiet") == 0
+    assert run("lift", "predict", "iris.csv", "--model", "m", "--quiet") == 0
+    assert Path("predicted-2.csv").exists()
+    assert "exists" in refused(capsys, "lift", "predict", "iris.csv", "--model", "m", "--out", "predicted.csv")
+
+
+def test_rows_learned_later_are_retrieved(capsys):
+    learn("--retrieval", "2", "--quiet")
+    told = ["lift", "predict", "iris.csv", "--model", "m", "--update", "iris.csv", "--out", "p.csv"]
+    assert run(*told) == 0
+    assert len(pd.read_csv("p.csv")) == 150
+    learn("--quiet", out="plain")
+    assert "fitted with retrieval" in refused(
+        capsys, "lift", "predict", "iris.csv", "--model", "plain", "--update", "iris.csv", "--out", "q.csv"
+    )

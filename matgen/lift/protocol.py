@@ -83,7 +83,7 @@ def scored(table: Table, parts: tuple[np.ndarray, np.ndarray, np.ndarray], metho
         model.fit(*train)
     seconds = time.perf_counter() - began
     row: dict[str, Any] = {"table": table.name, "task": table.task, "method": method, "seed": seed}
-    row |= {"n_train": len(parts[0]), "n_test": len(parts[2]), "seconds": round(seconds, 2)}
+    row |= {"n_train": len(parts[0]), "n_valid": len(parts[1]), "n_test": len(parts[2]), "seconds": round(seconds, 2)}
     if hasattr(model, "n_parameters_"):
         row["n_parameters"] = int(model.n_parameters_)
     of_task = _classified if table.task == "classification" else _regressed
@@ -143,6 +143,7 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for table, method in dict.fromkeys((row["table"], row["method"]) for row in rows):
         own = [row for row in rows if (row["table"], row["method"]) == (table, method)]
         made: dict[str, Any] = {"table": table, "method": method, "task": own[0]["task"], "seeds": len(own)}
+        made["n_test"] = own[0]["n_test"]
         for key in ("accuracy", "f1", "roc_auc", "rae", "rae_trimmed", "mae", "rmse", "raw_parse_rate", "seconds"):
             values = [row[key] for row in own if key in row]
             if values:

@@ -45,3 +45,20 @@ def test_bootstrap_intervals_hold_the_measure():
 def test_the_band_of_coverage():
     low, high = measures.coverage_band(1_000)
     assert 0.77 < low < 0.8 < high < 0.83
+
+
+def test_band_of_conformal_coverage_is_that_of_conformal_intervals():
+    """Against intervals that are made: ranks of uniform scores, whose quantile among `c` is the bound."""
+    rng = np.random.default_rng(1)
+    covered = []
+    for _ in range(3_000):
+        total = 0
+        for n, c in ((100, 9), (300, 50)):
+            bound = np.sort(rng.random(c))[int(np.ceil(0.8 * (c + 1))) - 1]
+            total += (rng.random(n) <= bound).sum()
+        covered.append(total / 400)
+    found = measures.conformal_coverage_band([100, 300], [9, 50])
+    assert found == pytest.approx(np.quantile(covered, [0.025, 0.975]), abs=0.02)
+    wide, narrow = measures.conformal_coverage_band([1_000], [20]), measures.conformal_coverage_band([1_000], [100_000])
+    assert wide[0] < narrow[0] < 0.8 < narrow[1] < wide[1]
+    assert narrow == pytest.approx(measures.coverage_band(1_000), abs=0.004)

@@ -12,7 +12,7 @@ import torch
 
 from matgen.errors import OptionError, require_above_zero
 from matgen.fitting import FitSettings
-from matgen.lift.codec import END, PAD, Codec, Places, spell
+from matgen.lift.codec import END, Codec, Places, spell
 from matgen.optimizers import BEST_OPTIMIZER
 
 if TYPE_CHECKING:
@@ -141,7 +141,6 @@ def build(options: ScratchOptions, codec: Codec, length: int, more_tokens: int =
         activation_function="gelu_pytorch_tanh",
         bos_token_id=None,
         eos_token_id=END,
-        pad_token_id=PAD,
         use_cache=False,
     )
     with torch.random.fork_rng():

@@ -81,7 +81,7 @@ def reading(path: Path) -> Iterator[None]:
         raise DataError(f"{path} is not a file")
     try:
         if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty: it needs at least one formula")
+            raise DataError(f"{path} is empty: it needs at least one row")
         yield
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or first_line(error)}") from error
@@ -101,7 +101,7 @@ def reading(path: Path) -> Iterator[None]:
 
 def no_rows(path: Path) -> DataError:
     """The error of a table without rows."""
-    return DataError(f"{path} has no rows: it needs at least one formula")
+    return DataError(f"{path} has no rows: it needs at least one row")
 
 
 def shards_of(folder: Path) -> list[Path]:

@@ -53,7 +53,7 @@ class ScratchBackend:
         if self.tokens_a_sentence > LONGEST:
             raise OptionError(
                 f"a row of {len(self.codec.columns) - 1:,} columns takes {self.tokens_a_sentence:,} tokens, the model "
-                f"reads {LONGEST:,}: choose columns, or fewer examples in a prompt"
+                f"reads {LONGEST:,}: choose columns (--columns), or fewer examples in a prompt"
             )
         self.options = self.options.resolved(len(self.codec.columns) - 1, self.tokens_a_sentence)
         self.models = []

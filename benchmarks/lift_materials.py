@@ -1,6 +1,7 @@
 """LIFT on tables of materials by their official folds, beside usual methods and the composition network.
 
-Every finished fit is a file in `--work`, so that a run goes on where it stopped.
+Every finished fit is a file in `--work`, so that a run goes on where it stopped; tables that are not named
+keep the rows of the committed result.
 
 python -m benchmarks.lift_materials [--tables matbench_steels ...] [--folds 0 1 2 3 4]
 """
@@ -8,6 +9,7 @@ python -m benchmarks.lift_materials [--tables matbench_steels ...] [--folds 0 1 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,13 @@ class Network:
         return np.column_stack([1 - said, said])
 
 
+def kept(tables: list[str]) -> list[dict[str, Any]]:
+    """Rows of the committed result that are of other tables than those that are run now."""
+    path = RESULTS / "lift_materials.json"
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    return [row for row in rows if row["table"] not in tables]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=list(MATERIALS_TABLES))
@@ -90,8 +99,8 @@ def main() -> None:
         table = protocol.open_table(name, folds)
         methods = {protocol.LIFT: lift, **protocol.baselines_of(table, USUAL), "composition network": Network}
         rows += protocol.run([name], methods, options.work, seeds=folds, say=lambda text: print(text, flush=True))
-    summaries = protocol.summary(rows)
-    write_result("lift_materials", {"folds": options.folds, "rows": summaries, "published": MATERIALS})
+        summaries = [*kept(options.tables), *protocol.summary(rows)]
+        write_result("lift_materials", {"rows": summaries, "published": MATERIALS})
     print(protocol.as_text(summaries))
 
 

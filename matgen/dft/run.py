@@ -254,7 +254,7 @@ def _run_one(task: tuple[str, str, tuple[str, ...], float | None, dict[str, Any]
     with _claimed(folder) as lock:
         if lock is None or read_status(folder) != before:
             return ELSEWHERE
-        began = time.time()
+        began = time.monotonic()
         status: dict[str, Any] = {"engine": name, "command": list(command)}
         reason = _execute(engine, folder, command, None if hours is None else hours * 3600, lock)
         try:
@@ -268,7 +268,7 @@ def _run_one(task: tuple[str, str, tuple[str, ...], float | None, dict[str, Any]
                 status |= {"state": "failed", "reason": f"{command[0]} {reason}"}
         except MatgenError as error:
             status |= {"state": "failed", "reason": str(error)}
-        write_json(folder / STATUS, status | {"seconds": round(time.time() - began, 1)})
+        write_json(folder / STATUS, status | {"seconds": round(time.monotonic() - began, 1)})
     return str(status["state"])
 
 

@@ -1,7 +1,7 @@
 """Training and sampling on a GPU, beside transformers' Trainer and `generate` on the same GPU.
 
 Each part is written when it is done; a part that fails or takes too long leaves its error, and no part begins after
-`--seconds`.
+`--seconds`. `--parts` measures some of them, in this order, and keeps the others that the same kind of GPU left.
 
 python -m benchmarks.gpu [--small] [--seconds 300] [--results FOLDER]
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import signal
 import tempfile
 import time
@@ -38,7 +39,7 @@ from benchmarks.training import (  # noqa: E402
 from matgen.compiled import load_kernel  # noqa: E402
 from matgen.datasets import load_dataset  # noqa: E402
 from matgen.examples import TokenTable  # noqa: E402
-from matgen.files import write_json  # noqa: E402
+from matgen.files import read_json, write_json  # noqa: E402
 from matgen.models import load_checkpoint  # noqa: E402
 from matgen.models.locate import find_checkpoint  # noqa: E402
 from matgen.tokenizer import encode  # noqa: E402
@@ -138,13 +139,15 @@ class Parts:
         table = TokenTable.from_numpy(*encode(load_dataset("hybrid-pure").part("train"), notation))
         found, peak = {}, peaks()
         # On a GPU also without the recording of steps.
-        runs = [(BATCH, True)] if self.small else [(BATCH, False), (BATCH, True), (1024, True), (4096, True)]
+        sizes = (BATCH,) if self.small else (BATCH, 1024, 4096, 16_384)
+        runs = [(size, True) for size in sizes] + ([] if self.small else [(BATCH, False)])
         for size, replay in runs:
-            steps = 6 if self.small else 160 if replay else 40
+            steps = 6 if self.small else 60 if not replay else 480 if size <= 4096 else 120
             ours = matgen_formulas_per_second(
                 "gptj", self.preset, notation, table, steps,
-                batch_size=size, evaluations=2, precision=PRECISION, replay=replay,
+                batch_size=size, evaluations=3, precision=PRECISION, replay=replay,
             )  # fmt: skip
+            gc.collect()  # recordings are part of cycles, and hold memory
             rate, work = ours["formulas_per_second"], work_a_formula("gptj", self.preset, notation, table, size)
             share = {kind: rate * work[kind] / peak[ours["precision"]] for kind in ("all_tokens", "computed")}
             found[f"batch_{size}" + ("" if replay else "_not_recorded")] = ours | {
@@ -198,19 +201,26 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="tiny models and samples, to try it on a CPU")
     parser.add_argument("--seconds", type=float, default=300.0, help="after which no further part begins")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--parts", nargs="+", help="some of the parts only")
+    parser.add_argument("--parts", nargs="+", metavar="PART", choices=list(Parts(Path(), small=True).parts()))
     options = parser.parse_args()
-    content: dict[str, Any] = {"command": command_line(), "machine": machine(), "device": DEVICE, "seconds": {}}
     options.results.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {"commands": [], "machine": machine(), "device": DEVICE, "seconds": {}}
+    if options.parts and (options.results / "gpu.json").is_file():
+        before = read_json(options.results / "gpu.json")
+        content = before if before["machine"]["gpu"] == content["machine"]["gpu"] else content
+    content["commands"].append(command_line())
     load_kernel("sequence_kernel")  # long runs load it anyway; so the first samples compile it, which are not timed
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         measured = Parts(Path(work), small=options.small)
         content["preset"] = measured.preset
         content["trained"] = "weights of gptj and gpt2: some half a minute of training on hybrid-pure, on this machine"
-        for name, part in measured.parts().items():
-            if options.parts and name not in options.parts:
-                continue
+        parts = measured.parts()
+        for name in options.parts or parts:
+            part = parts[name]
+            gc.collect()  # recordings of models are part of cycles, and hold memory
+            if DEVICE == "cuda":
+                torch.cuda.empty_cache()
             started = time.monotonic()
             if started - began > options.seconds:
                 content[name] = {"left_out": "no time was left"}

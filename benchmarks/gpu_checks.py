@@ -12,8 +12,9 @@ import torch
 from matgen.datasets import load_dataset
 from matgen.examples import TokenTable
 from matgen.models import build_model
+from matgen.models.registry import MAX_POSITIONS
 from matgen.sample import Decoding, Sampler
-from matgen.tokenizer import encode
+from matgen.tokenizer import PAD, encode
 from matgen.train.shared_beginnings import SharedBeginnings
 
 FORMULAS = 200
@@ -51,6 +52,9 @@ def _gradients(
         loss.backward()
         grads = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
         results.append((float(loss.detach()), torch.cat(grads).float().cpu()))
+        del loss  # a recording is refused while what is computed by its parameters is alive
+    if device == "cuda" and not learner.replay.recorded:
+        raise RuntimeError(f"no step was recorded: {learner.replay.failure}")
     return results
 
 
@@ -65,10 +69,11 @@ def _differences(found: tuple[float, torch.Tensor], exact: tuple[float, torch.Te
 def drawn_alike(folder: Path, device: str, n: int) -> dict[str, Any]:
     """Share of samples that are the CPU's own, and by how many nats the ln probabilities of those are off."""
     exact = _drawn(folder, "cpu", "fp32", n)
+    exact_ids = _widened(exact[0])
     found: dict[str, Any] = {"n": n}
     for precision in ("fp32", "bf16"):
         ids, log_prob, tiles = _drawn(folder, device, precision, n)
-        same = (ids == exact[0]).all(axis=1)
+        same = (_widened(ids) == exact_ids).all(axis=1)
         with contextlib.suppress(ValueError):  # none is the same
             found[precision] = {
                 "same": float(same.mean()),
@@ -77,6 +82,11 @@ def drawn_alike(folder: Path, device: str, n: int) -> dict[str, Any]:
             }
         found.setdefault(precision, {"same": 0.0})
     return found
+
+
+def _widened(ids: np.ndarray) -> np.ndarray:
+    """Sequences of the greatest length."""
+    return np.pad(ids, ((0, 0), (0, MAX_POSITIONS - ids.shape[1])), constant_values=PAD)
 
 
 def _drawn(folder: Path, device: str, precision: str, n: int) -> tuple[np.ndarray, np.ndarray, list[int]]:

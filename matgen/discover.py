@@ -12,7 +12,7 @@ import pandas as pd
 from matgen.errors import MissingDependencyError, OptionError, StructureError
 from matgen.evaluate import Report, evaluate
 from matgen.evaluate.ranking import chosen, ranked
-from matgen.files import refuse_to_overwrite, whole_file, write_json
+from matgen.files import one_run, refuse_to_overwrite, whole_file, write_json
 from matgen.models.checkpoint import read_metadata
 from matgen.predict import Predictor
 from matgen.predict.table import predict_file
@@ -82,6 +82,7 @@ class Discovery:
     structures: pd.DataFrame | None = None
 
 
+@one_run("out")
 def discover(
     plan: DiscoveryPlan,
     out: Path | str,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import glob
+import inspect
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, ParamSpec, TypeVar
 
 from matgen.errors import DataError, OutputError
 
@@ -60,6 +63,90 @@ def read_json(path: Path | str) -> Any:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON ({error}): it may be cut short") from error
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@contextlib.contextmanager
+def only_run(path: Path | str) -> Iterator[None]:
+    """Hold an output for this run alone; what an earlier run that was killed left half written of it is removed.
+
+    The lock is `.<name>.lock` beside the output and goes when the block ends. The system lifts it when its owner dies.
+    Where locks do not exist (Windows, some network file systems), nothing is held.
+
+    Raises:
+        OutputError: another run is at this output, or nothing can be written beside it.
+    """
+    path = Path(path).absolute()
+    lock = path.with_name(f".{path.name}.lock")
+    held: Any
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = _locked(lock)
+    except OSError as error:
+        if not path.is_dir():
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        held = contextlib.nullcontext()  # it may take files though nothing can be written beside it: go without
+    if held is None:
+        raise OutputError(f"another run is writing {path}: wait for it, or choose another --out")
+    with held:
+        for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+            _remove(left)
+        try:
+            yield
+        finally:
+            _remove(lock)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _locked(lock: Path) -> IO[bytes] | None:
+    """The lock's file, open and locked; None where another process holds it."""
+    try:
+        import fcntl
+    except ImportError:
+        return lock.open("ab")
+    while True:
+        stream = lock.open("ab")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.close()
+            return None
+        except OSError:
+            return stream  # a file system without locks
+        # Its owner before may have removed the file after it was opened here: the lock would be of no file.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
+                return stream
+        stream.close()
+
+
+def one_run(argument: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """Make a function hold the output that an argument names (None: nothing) while it runs, by `only_run`.
+
+    Of processes that call it together, the first holds it.
+    """
+
+    def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            out = signature.bind(*args, **kwargs).arguments.get(argument)
+            if out is None or os.environ.get("RANK", "0") != "0":
+                return function(*args, **kwargs)
+            with only_run(out):
+                return function(*args, **kwargs)
+
+        return run
+
+    return decorate
 
 
 def refuse_to_overwrite(path: Path | str, *, force: bool) -> None:

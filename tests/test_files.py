@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from matgen.errors import DataError, OutputError
-from matgen.files import next_free, read_json, refuse_to_overwrite, whole_file, write_json, write_text
+from matgen.files import (
+    next_free,
+    one_run,
+    only_run,
+    read_json,
+    refuse_to_overwrite,
+    whole_file,
+    write_json,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_earlier_file_and_no_litter(tmp_path: Path) -> None:
@@ -69,3 +80,47 @@ def test_refuse_to_overwrite(tmp_path: Path) -> None:
         refuse_to_overwrite(tmp_path / "file", force=False)
     with pytest.raises(OutputError, match="exists"):
         refuse_to_overwrite(tmp_path, force=False)
+
+
+def test_a_second_run_at_an_output_is_refused_and_the_lock_goes(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out.csv"
+    with only_run(out), pytest.raises(OutputError, match="another run is writing"), only_run(out):
+        pass
+    with only_run(out):
+        pass
+    assert not list(out.parent.iterdir())
+
+
+def test_a_killed_run_leaves_no_lock_that_holds_and_its_half_written_file_goes(tmp_path: Path) -> None:
+    out = tmp_path / "out[1].csv"
+    program = (
+        "import sys, time; from matgen.files import only_run, whole_file\n"
+        "with only_run(sys.argv[1]), whole_file(sys.argv[1]) as t:\n"
+        "    t.write_text('half'); print('ready', flush=True); time.sleep(60)\n"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", program, str(out)], stdout=subprocess.PIPE)
+    assert killed.stdout is not None and killed.stdout.readline() == b"ready\n"
+    with pytest.raises(OutputError, match="another run"), only_run(out):
+        pass
+    other = tmp_path / ".out1.csv.abcdefgh.tmp"  # a glob that took brackets for a class would take this one
+    other.touch()
+    killed.kill()
+    killed.communicate()
+    with only_run(out):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".out1.csv.abcdefgh.tmp", ".out[1].csv.lock"]
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_only_the_first_of_the_processes_of_a_run_holds_its_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @one_run("out")
+    def work(out: Path | None) -> int:
+        return 1
+
+    assert work(None) == 1
+    with only_run(tmp_path / "out"):
+        with pytest.raises(OutputError, match="another run"):
+            work(tmp_path / "out")
+        monkeypatch.setenv("RANK", "1")
+        assert work(out=tmp_path / "out") == 1

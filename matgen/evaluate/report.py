@@ -26,7 +26,7 @@ from matgen.evaluate.page_structures import StructureSection
 from matgen.evaluate.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
 from matgen.evaluate.protocol import protocol_of
 from matgen.evaluate.ranking import PROBABILITY, chosen, ranked
-from matgen.files import whole_file, write_json, write_text
+from matgen.files import one_run, whole_file, write_json, write_text
 from matgen.validity import ValidityRules
 
 FILES = ("candidates.parquet", "report.md", "report.html", "report.json")
@@ -169,6 +169,7 @@ class _Keeper:
         return frame[[*(name for name in frame.columns if name not in COLUMNS), *COLUMNS]]
 
 
+@one_run("out")
 def evaluate(
     candidates: pd.DataFrame | Path | str | Iterable[str],
     reference: Dataset | Path | str | Sequence[Dataset | Path | str] = "hybrid",

@@ -13,7 +13,7 @@ import torch
 
 from matgen.chemistry import SYMBOLS
 from matgen.errors import OptionError, require_above_zero, unknown_name
-from matgen.files import refuse_to_overwrite
+from matgen.files import one_run, refuse_to_overwrite
 from matgen.fitting import FitSettings, Fitter
 from matgen.hull import SOURCES, CompetingPhases
 from matgen.models.checkpoint import load_checkpoint
@@ -115,6 +115,7 @@ class _Task:
         return float(self.scale * np.abs(said - self.stop_target).mean())
 
 
+@one_run("out")
 def fit_predictor(
     data: PropertyData,
     plan: FitPlan,

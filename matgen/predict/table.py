@@ -12,6 +12,7 @@ import pandas as pd
 
 from matgen.composition import BadFormula, CompositionBatch, parse_some
 from matgen.datasets import read_formula_table
+from matgen.files import one_run
 from matgen.hull import SOURCES, CompetingPhases
 from matgen.outputs import claim, write_with_metadata
 from matgen.predict.stability import stability
@@ -93,6 +94,7 @@ def predict_table(
     return Predicted(pd.concat([kept, whole], axis=1), parsed.bad, summary)
 
 
+@one_run("out")
 def predict_file(
     predictor: Predictor,
     candidates: Path | str,

@@ -18,6 +18,7 @@ import torch
 
 from matgen.composition import CompositionBatch
 from matgen.errors import OptionError
+from matgen.files import one_run
 from matgen.models.registry import MAX_POSITIONS
 from matgen.outputs import claim, write_with_metadata
 from matgen.tokenizer import BOS, EOS, PAD, decode, suppressed_ids, vocabulary
@@ -90,6 +91,7 @@ def most_probable(
     return search.result()
 
 
+@one_run("out")
 def list_to_file(
     checkpoint: Checkpoint,
     n: int,

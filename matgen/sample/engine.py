@@ -7,8 +7,11 @@ process draws which block changes a sample, and every part of a file is a fair s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +33,9 @@ if TYPE_CHECKING:
     from matgen.sample.constraints import Constraints
     from matgen.sample.reachability import DecodingMask
 
-BLOCK_SIZES = (16_384, 131_072)
-"""Samples of a block, the unit of reproducibility, of writing and of resuming: larger ones share more prefixes, smaller
-ones lose less when a run is killed. The first holds runs of up to its own size; see `block_size`."""
+BLOCK_SIZES = {"cpu": (16_384, 131_072), "cuda": (16_384, 131_072, 524_288)}
+"""Samples of a block, by kind of device, the unit of reproducibility, of writing and of resuming: larger ones share
+more prefixes, smaller ones lose less when a run is killed. The first holds runs of up to its size; see `block_size`."""
 
 Accept = Callable[[CompositionBatch], np.ndarray]
 """A filter: from a batch of `b` compositions to bool `(b,)`."""
@@ -88,6 +91,17 @@ class SampleBlock:
         )
 
 
+@dataclass(frozen=True)
+class _DrawnBlock:
+    """A block as it was drawn: token ids, and where there are any their ln probabilities, first tokens and steps."""
+
+    number: int
+    ids: np.ndarray
+    log_prob: np.ndarray | None
+    starts: np.ndarray | None
+    steps: list[np.ndarray] | None
+
+
 class Sampler:
     """Draws compositions from a checkpoint.
 
@@ -126,6 +140,7 @@ class Sampler:
         self.objective = loaded.architecture.objective
         self.precision = _precision(precision, self.device, loaded.architecture)
         self.likelihood = Likelihood(loaded)
+        self._drawing = threading.Lock()
         self._prefixes = None if loaded.architecture.any_order else self._drawer(width)
 
     def sample(
@@ -167,19 +182,24 @@ class Sampler:
             raise OptionError(f"block size is {size}, it must be at least 1")
         mask, accept = self.masking(constraints, exact=exact)
         told = self.told(conditions)
-        for number in range(-(-n // size)):
-            rows = min(size, n - number * size)
-            yield self.block(
+        drawn = (
+            partial(
+                self._draw,
                 number,
-                rows,
+                min(size, n - number * size),
                 seed=seed,
                 decoding=decoding,
                 mask=mask,
-                accept=accept,
                 prompt=prompt,
                 told=told,
                 trace=trace,
             )
+            for number in range(-(-n // size))
+        )
+        # A GPU draws the next block while this one is read on the CPU.
+        ahead = self.device.type != "cpu" and self._prefixes is not None
+        for block in _one_ahead(drawn) if ahead else (draw() for draw in drawn):
+            yield self._read(block, accept)
 
     def block(
         self,
@@ -199,6 +219,21 @@ class Sampler:
         Raises:
             OptionError: as `sample`.
         """
+        drawn = self._draw(number, rows, seed=seed, decoding=decoding, mask=mask, prompt=prompt, told=told, trace=trace)
+        return self._read(drawn, accept)
+
+    def _draw(
+        self,
+        number: int,
+        rows: int,
+        *,
+        seed: int,
+        decoding: Decoding | None,
+        mask: DecodingMask | None,
+        prompt: str,
+        told: np.ndarray | None,
+        trace: bool,
+    ) -> _DrawnBlock:
         if not 0 <= seed < 1 << 64:
             raise OptionError(f"seed is {seed}, it must be 0 or above, and below 2^64")
         steps: list[np.ndarray] | None = [] if trace else None
@@ -213,9 +248,7 @@ class Sampler:
             starts=starts,
             trace=steps,
         )
-        filters = [one for one in (self.accept, accept) if one is not None]
-        texts = None if steps is None else canvas_draw.trace_texts(steps, self.notation)
-        return self._read(number, ids, log_prob, filters, texts, starts)
+        return _DrawnBlock(number, ids, log_prob, starts, steps)
 
     def told(self, conditions: Sequence[str]) -> np.ndarray | None:
         """How probable each combination of bins is under conditions, float64 `(combinations,)`; None without any.
@@ -243,7 +276,8 @@ class Sampler:
         """Samples of a block in a run of `n`."""
         if self._prefixes is None:
             return (canvas_draw if self.objective == "blank" else any_order).BLOCK_SIZE
-        return next((size for size in BLOCK_SIZES if n <= size), BLOCK_SIZES[-1])
+        sizes = BLOCK_SIZES.get(self.device.type, BLOCK_SIZES["cuda"])
+        return next((size for size in sizes if n <= size), sizes[-1])
 
     def draw_ids(
         self,
@@ -257,7 +291,7 @@ class Sampler:
         starts: np.ndarray | None = None,
         trace: list[np.ndarray] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Token ids of the first samples of a block, integers `(rows, 128)`, and their ln probabilities if at hand."""
+        """Token ids of the first samples of a block, integers `(rows, length)`; their ln probabilities if at hand."""
         tokens = self.check(mask, prompt, trace=trace is not None)
         if self.objective == "blank":
             limits = None if mask is None else canvas_draw.Limits.of(mask)
@@ -316,7 +350,11 @@ class Sampler:
         return self.likelihood.of(batch, batch_size=batch_size)
 
     def _with_less_memory(self, draw: Callable[[PrefixDrawer], Drawn]) -> Drawn:
-        """Draw, with half as many prefixes open as often as memory runs out."""
+        """Draw, with half as many prefixes open as often as memory runs out; one thread at a time."""
+        with self._drawing:
+            return self._draw_with_less_memory(draw)
+
+    def _draw_with_less_memory(self, draw: Callable[[PrefixDrawer], Drawn]) -> Drawn:
         while True:
             assert self._prefixes is not None
             try:
@@ -334,15 +372,10 @@ class Sampler:
     def _drawer(self, width: int | None) -> PrefixDrawer:
         return PrefixDrawer(self.checkpoint, width=width, precision=self.precision)
 
-    def _read(
-        self,
-        number: int,
-        ids: np.ndarray,
-        sequence_log_prob: np.ndarray | None,
-        filters: list[Accept],
-        trace: np.ndarray | None,
-        starts: np.ndarray | None,
-    ) -> SampleBlock:
+    def _read(self, drawn: _DrawnBlock, accept: Accept | None) -> SampleBlock:
+        ids, sequence_log_prob, starts = drawn.ids, drawn.log_prob, drawn.starts
+        filters = [one for one in (self.accept, accept) if one is not None]
+        trace = None if drawn.steps is None else canvas_draw.trace_texts(drawn.steps, self.notation)
         read = decode(ids, self.notation)
         formulas = np.empty(len(ids), dtype=object)
         formulas[read.rows] = read.batch.formulas()
@@ -356,8 +389,8 @@ class Sampler:
         keys[read.rows] = read.batch.keys()
         keep = np.ones(len(ids), dtype=bool)
         keep[unfinished] = not filters
-        for accept in filters:
-            keep[read.rows] &= accept(read.batch)
+        for one in filters:
+            keep[read.rows] &= one(read.batch)
         log_prob = np.full(len(ids), np.nan)
         if sequence_log_prob is not None:
             log_prob[read.rows] = sequence_log_prob[read.rows]
@@ -366,7 +399,7 @@ class Sampler:
         log_prob[read.rows[again]] = self._of_repeated(
             read.batch[again], None if starts is None else starts[read.rows[again]]
         )
-        block = SampleBlock(number, len(ids), len(unfinished), formulas, log_prob, canonical, keys, trace)
+        block = SampleBlock(drawn.number, len(ids), len(unfinished), formulas, log_prob, canonical, keys, trace)
         return block if keep.all() else block[keep]
 
     def _of_repeated(self, batch: CompositionBatch, starts: np.ndarray | None) -> np.ndarray:
@@ -387,6 +420,19 @@ class Sampler:
         begin = None if starts is None else starts[first][fits]
         value[fits] = self._with_less_memory(lambda drawer: drawer.score(ids, begin)).log_prob
         return value[place.ravel()]
+
+
+def _one_ahead(jobs: Iterable[Callable[[], _DrawnBlock]]) -> Iterator[_DrawnBlock]:
+    """Results in order; while one is used, a thread works on the next."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[_DrawnBlock] | None = None
+        for job in jobs:
+            following = pool.submit(job)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
 
 
 def prompt_ids(prompt: str, notation: str) -> list[int]:

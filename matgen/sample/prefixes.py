@@ -59,7 +59,7 @@ class Drawn:
     """Sequences as they were drawn.
 
     Attributes:
-        ids: int16 `(n, 128)`, `<bos> tokens <eos> <pad> ...`; without `<eos>` where the model's length was reached.
+        ids: int16 `(n, longest)`, `<bos> tokens <eos> <pad> ...`; without `<eos>` where the model's length was reached.
         log_prob: float64 `(n,)`, ln probability of each sequence under the model at temperature 1, nothing cut off or
             masked, in nats.
         prefixes: distinct prefixes that the model computed.
@@ -174,7 +174,7 @@ class PrefixDrawer:
             run = _Run(n, seed, block, decoding, mask, self.device, pool)
             run.given = torch.tensor([BOS, *prompt], device=self.device).expand(n, -1)
             self._draw(run, starts)
-        return Drawn(run.ids.cpu().numpy(), run.log_prob.cpu().numpy(), run.prefixes, run.computed)
+        return run.drawn()
 
     @torch.inference_mode()
     def score(self, ids: np.ndarray, starts: np.ndarray | None = None) -> Drawn:
@@ -188,7 +188,7 @@ class PrefixDrawer:
             run = _Run(len(ids), 0, 0, Decoding(), None, self.device, pool)
             run.given = torch.from_numpy(ids.astype(np.int64)).to(self.device)
             self._draw(run, starts)
-        return Drawn(run.ids.cpu().numpy(), run.log_prob.cpu().numpy(), run.prefixes, run.computed)
+        return run.drawn()
 
     def _draw(self, run: _Run, starts: np.ndarray | None) -> None:
         begin = torch.from_numpy(np.full(run.n, BOS, dtype=np.int64) if starts is None else starts).to(self.device)
@@ -229,6 +229,7 @@ class PrefixDrawer:
     def _extend(self, groups: _Groups, run: _Run) -> _Groups:
         """Draw the next token of every sample of the groups; returns the groups that go on."""
         place = groups.rows.shape[1] + 1
+        run.longest = max(run.longest, place + 1)
         ends = groups.sizes.cumsum(0).cpu()
         self.next_token.make_room(groups.base + len(groups))
 
@@ -330,8 +331,13 @@ class _Run:
         self.ids = torch.full((n, MAX_POSITIONS), PAD, dtype=torch.int16, device=device)
         self.ids[:, 0] = BOS
         self.log_prob = torch.full((n,), torch.nan, dtype=torch.float64, device=device)
-        self.prefixes = self.computed = 0
+        self.prefixes, self.computed, self.longest = 0, 0, 1
         self._uniforms: dict[int, Tensor] = {}
+
+    def drawn(self) -> Drawn:
+        """What was drawn, without the columns that nothing was written to."""
+        ids = self.ids[:, : self.longest].contiguous()
+        return Drawn(ids.cpu().numpy(), self.log_prob.cpu().numpy(), self.prefixes, self.computed)
 
     def uniforms(self, place: int) -> Tensor:
         """A number in [0, 1) for each sample, float64 `(n,)`, by seed, block and place in the sequence."""

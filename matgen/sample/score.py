@@ -12,6 +12,7 @@ import pandas as pd
 
 from matgen.composition import BadFormula, parse_some
 from matgen.datasets import read_formula_table
+from matgen.files import one_run
 from matgen.models.registry import MAX_POSITIONS
 from matgen.outputs import claim, write_with_metadata
 from matgen.sample.engine import Sampler
@@ -97,6 +98,7 @@ def score_table(
     return Scored(scored, parsed.bad, _summary(values, sequence_lengths(parsed.batch, sampler.notation)))
 
 
+@one_run("out")
 def score_file(
     sampler: Sampler,
     candidates: Path | str,

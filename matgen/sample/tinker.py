@@ -19,6 +19,7 @@ from matgen.chemistry import N_ELEMENTS, SYMBOLS
 from matgen.composition import CompositionBatch
 from matgen.datasets.load import MAX_ATOMS
 from matgen.errors import OptionError
+from matgen.files import one_run
 from matgen.models.registry import MAX_POSITIONS
 from matgen.outputs import claim, write_with_metadata
 from matgen.sample.infilling import completion_log_prob, method
@@ -108,6 +109,7 @@ def tinker(
     return Tinkered(frame, positions, summary)
 
 
+@one_run("out")
 def tinker_to_file(
     sampler: Sampler,
     request: TinkerRequest | str,

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from matgen.datasets import load_dataset
 from matgen.errors import OptionError, OutputError
-from matgen.files import read_json, whole_file, write_json
+from matgen.files import one_run, read_json, whole_file, write_json
 from matgen.outputs import claim
 from matgen.processes import Processes
 from matgen.references import KeySet
@@ -106,6 +106,7 @@ class SampleRequest:
         return not (self.unique or self.novel_to)
 
 
+@one_run("out")
 def sample_to_file(
     sampler: Sampler,
     request: SampleRequest,

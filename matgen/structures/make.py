@@ -23,7 +23,7 @@ from matgen.errors import (
     require_above_zero,
     unknown_name,
 )
-from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
+from matgen.files import one_run, read_json, refuse_to_overwrite, whole_file, write_json
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
 from matgen.structures.folder import (
     ALL_CRYSTALS,
@@ -120,6 +120,7 @@ class MadeStructures:
     failures: dict[str, int]
 
 
+@one_run("out")
 def make_structures(
     candidates: pd.DataFrame,
     column: str,

@@ -7,6 +7,8 @@ fails, is computed as usual.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +17,11 @@ import torch
 from matgen.errors import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
-_STEPS = 4
+_STEPS = 8
 """Sizes that there are between a power of two and the next."""
 
 _SMALLEST = 64
@@ -32,7 +34,7 @@ LARGEST = 1 << 25
 
 
 def rounded_up(n: int) -> int:
-    """The next of a few sizes, so that few shapes are met: at most a quarter more than `n`, from `_SMALLEST` on."""
+    """The next of a few sizes, so that few shapes are met: at most an eighth more than `n`, from `_SMALLEST` on."""
     if n <= _SMALLEST:
         return _SMALLEST
     step = max(1, (1 << (n - 1).bit_length()) // (2 * _STEPS))
@@ -74,6 +76,7 @@ class Replay:
                 self._calls[key] = self._record(arguments)
             except (RuntimeError, AssertionError) as error:
                 self.failure = first_line(error)
+                self._end_recording()
                 warnings.warn(f"training steps are not recorded as CUDA graphs: {self.failure}", stacklevel=2)
         return self._calls[key]
 
@@ -83,5 +86,28 @@ class Replay:
         static = tuple(one.clone() for one in arguments)  # replays read their arguments from here
         # One step is computed at a time, so that all recordings may use the same memory.
         module = self.make()
-        torch.cuda.make_graphed_callables(module, static, allow_unused_input=True, pool=self._pool)  # in place
+        with _nothing_freed():
+            torch.cuda.make_graphed_callables(module, static, allow_unused_input=True, pool=self._pool)  # in place
         return module
+
+    def _end_recording(self) -> None:
+        """Leave the state of a failed recording: random numbers of its own, and memory that is not used again."""
+        end = getattr(torch._C, "_cuda_endAllocateToPool", None)
+        with contextlib.suppress(RuntimeError, AssertionError):
+            if end is not None:
+                end(torch.cuda.current_device(), self._pool)
+        with contextlib.suppress(RuntimeError, AssertionError), torch.cuda.graph(torch.cuda.CUDAGraph()):
+            torch.zeros((), device="cuda").add_(1)
+
+
+@contextlib.contextmanager
+def _nothing_freed() -> Iterator[None]:
+    """No garbage is collected in the meantime: freeing another model's recordings would end the one under way."""
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -15,7 +15,7 @@ from matgen.composition import CompositionBatch
 from matgen.datasets import DEFAULT_DATASET, Dataset, load_dataset
 from matgen.errors import CheckpointError, DataError, OptionError
 from matgen.examples import TokenTable
-from matgen.files import read_json, refuse_to_overwrite, write_json
+from matgen.files import one_run, read_json, refuse_to_overwrite, write_json
 from matgen.fit_state import set_weights, weights_of
 from matgen.fitting import FitResult, FitSettings, Fitter
 from matgen.models.checkpoint import METADATA, read_metadata, save_checkpoint
@@ -96,6 +96,7 @@ def default_settings(preset: str, model: str = "gptj", *, transfer: bool = False
     return dataclasses.replace(base, **{name: value for name, value in changes.items() if value is not None})
 
 
+@one_run("out")
 def train_model(
     plan: TrainingPlan,
     out: Path | str,

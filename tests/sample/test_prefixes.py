@@ -132,7 +132,9 @@ def test_attention_over_few_tokens_is_torch_s_own() -> None:
 def test_every_distinct_prefix_is_computed_once(checkpoints) -> None:
     checkpoint = load_checkpoint(checkpoints("gpt2"))
     drawn = PrefixDrawer(checkpoint).draw(500, 2, 0, Decoding())
-    prefixes = {tuple(row[: i + 1]) for row in drawn.ids.tolist() for i in range(127) if row[i] not in (EOS, 0)}
+    prefixes = {
+        tuple(row[: i + 1]) for row in drawn.ids.tolist() for i, token in enumerate(row[:127]) if token not in (EOS, 0)
+    }
     assert drawn.prefixes == len(prefixes)
     assert drawn.prefixes < sum(len(s) + 1 for s in sequences(drawn.ids))
     assert drawn.computed >= drawn.prefixes

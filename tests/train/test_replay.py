@@ -11,12 +11,12 @@ from matgen.train.shared_beginnings import BeginningTree, SharedBeginnings
 from tests.train.test_shared_beginnings import FORMULAS, ids_of
 
 
-def test_sizes_are_few_and_at_most_a_quarter_too_large() -> None:
+def test_sizes_are_few_and_at_most_an_eighth_too_large() -> None:
     sizes = [rounded_up(n) for n in range(1, 5000)]
     assert all(n <= size for n, size in enumerate(sizes, 1))
-    assert all(size <= max(64, 1.25 * n) for n, size in enumerate(sizes, 1))
+    assert all(size <= max(64, 1.125 * n) for n, size in enumerate(sizes, 1))
     assert sizes == sorted(sizes)
-    assert len(set(sizes)) <= 4 * 7 + 1
+    assert len(set(sizes)) <= 8 * 7 + 1
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -204,8 +205,11 @@ def test_a_large_model_is_trained_shared_out_stopped_and_resumed_by_one_process(
     deadline = time.monotonic() + 300
     while not (out / "training" / "latest.json").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.kill()
-    process.wait()
+    begun = psutil.Process(process.pid).children(recursive=True)  # they outlive their launcher
+    for one in (process, *begun):
+        one.kill()
+    for one in (process, *begun):
+        one.wait()
     if not (out / "matgen.json").exists():
         assert main(["train", "--resume", "--out", str(out), "--quiet"]) == 0
     metrics = read_metadata(out)["metrics"]

@@ -343,6 +343,7 @@ class Fitter:
                 with self._autocast(precision):
                     nats = self.loss(self.model, self.train.batch(by_length[start : start + width]), generator)
                 self.accelerator.backward(nats / width)
+                del nats  # while it is alive, the next step cannot be recorded
                 self._step_in_place()
                 if self.device.type == "cuda":
                     torch.cuda.synchronize()

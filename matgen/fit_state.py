@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from matgen.errors import CheckpointError, OutputError
 from matgen.files import read_json, write_json
+from matgen.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -111,8 +112,8 @@ def save_state(training: Path, state: FitState, examples: int, weights: Tensors,
     target = training / f"step-{state.step:08d}"
     try:
         target.mkdir(parents=True, exist_ok=True)
-        save_file(weights, target / "model.safetensors")
-        save_file(optimizer, target / "optimizer.safetensors")
+        save_weights(weights, target / "model.safetensors")
+        save_weights(optimizer, target / "optimizer.safetensors")
     except (OSError, SafetensorError) as error:
         shutil.rmtree(target, ignore_errors=True)
         raise OutputError(f"cannot save to {target}: {error}; the state before is kept, --resume goes on") from error
@@ -135,7 +136,7 @@ def save_best(training: Path, weights: Tensors) -> None:
     """
     try:
         training.mkdir(parents=True, exist_ok=True)
-        save_file(weights, training / "best.tmp")
+        save_weights(weights, training / "best.tmp")
         (training / "best.tmp").replace(training / BEST)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot save to {training}: {error}") from error
@@ -149,7 +150,7 @@ def load_state(training: Path, examples: int) -> tuple[FitState, Tensors, Tensor
     """
     if not (training / LATEST).is_file():
         raise CheckpointError(f"nothing to resume in {training.parent}: start without --resume")
-    content: dict[str, Any] = read_json(training / LATEST)
+    content = _latest(training / LATEST)
     if content["examples"] != examples:
         raise CheckpointError(
             f"{training.parent} was trained on {content['examples']} examples, the dataset now has {examples}"
@@ -160,14 +161,25 @@ def load_state(training: Path, examples: int) -> tuple[FitState, Tensors, Tensor
         state.best_loss = math.inf
     target = training / content["folder"]
     try:
-        return state, load_file(target / "model.safetensors"), load_file(target / "optimizer.safetensors")
+        return state, load_weights(target / "model.safetensors"), load_weights(target / "optimizer.safetensors")
     except Exception as error:  # missing file, damaged header
         raise CheckpointError(f"cannot resume from {target}: {error}") from error
 
 
+def _latest(path: Path) -> dict[str, Any]:
+    """The content of `latest.json`, once it is what `save_state` writes: it names a folder beside itself."""
+    content = read_json(path)
+    kinds: dict[str, Any] = {"folder": str, "examples": int, "step": int, "total_steps": int, "precision": str}
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), kind) for key, kind in kinds.items()):
+        raise CheckpointError(f"{path} is damaged: start without --resume")
+    if not re.fullmatch(r"step-\d{8,}", content["folder"]):
+        raise CheckpointError(f"{path} names a folder that no run writes: {content['folder']!r}")
+    return content
+
+
 def load_best(training: Path) -> Tensors | None:
     """The best weights, None where none were saved."""
-    return load_file(training / BEST) if (training / BEST).is_file() else None
+    return load_weights(training / BEST) if (training / BEST).is_file() else None
 
 
 def _whole(tensor: Tensor) -> Tensor:

@@ -191,6 +191,16 @@ def test_resuming_on_other_data_or_damaged_state_is_refused(tmp_path: Path) -> N
         fitter(tmp_path).run(resume=True)
 
 
+@pytest.mark.parametrize("change", [{"folder": "../../elsewhere"}, {"folder": None}, {"step": "3"}, []])
+def test_a_state_that_no_run_writes_is_refused(tmp_path: Path, change: object) -> None:
+    fitter(tmp_path, loss=interrupt_at(3)).run()
+    latest = tmp_path / "training" / "latest.json"
+    content = json.loads(latest.read_text())
+    latest.write_text(json.dumps(content | change if isinstance(change, dict) else change))
+    with pytest.raises(CheckpointError, match=r"is damaged|names a folder that no run writes"):
+        fitter(tmp_path).run(resume=True)
+
+
 def test_a_full_disk_keeps_the_state_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fitter(tmp_path, loss=interrupt_at(3)).run()
     before = (tmp_path / "training" / "latest.json").read_text()
@@ -198,7 +208,7 @@ def test_a_full_disk_keeps_the_state_before(tmp_path: Path, monkeypatch: pytest.
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("matgen.fit_state.save_file", full)
+    monkeypatch.setattr("matgen.fit_state.save_weights", full)
     with pytest.raises(OutputError, match="No space left"):
         fitter(tmp_path).run(resume=True)
     assert (tmp_path / "training" / "latest.json").read_text() == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matgen.errors import DataError, MatgenError, MissingDependencyError, OutputError, first_line
+from matgen.files import file_sha256
 from matgen.progress import Progress
 
 if TYPE_CHECKING:
@@ -177,12 +177,6 @@ def _download(url: str, part: Path, bar: Progress) -> None:
                 bar.advance(len(chunk))
     if total is not None and have < total:
         raise _CutShort(f"the connection ended after {have:,} of {total:,} bytes")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal text."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def read_member(archive: Path, member: str) -> bytes:

@@ -419,12 +419,12 @@ class PretrainedBackend:
 
     def save(self, folder: Path) -> None:
         """See `Backend.save`: the adapters, as `adapter.safetensors`; the model is not copied."""
-        from safetensors.torch import save_file
+        from matgen.weights import save_weights
 
         if not self.in_context:
             tensors = {name: tensor.cpu() for name, tensor in weights_of(self.model).items()}
             with whole_file(folder / "adapter.safetensors") as part:
-                save_file(tensors, part)
+                save_weights(tensors, part)
         write_json(folder / "pretrained.json", {"kind": self.kind, "model": self.name, "in_context": self.in_context})
 
     def load(self, folder: Path, sentences: Sentences) -> None:
@@ -434,7 +434,8 @@ class PretrainedBackend:
             CheckpointError: a file is missing or damaged.
         """
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
+
+        from matgen.weights import load_weights
 
         self.sentences = sentences
         kept = read_json(folder / "pretrained.json")
@@ -445,7 +446,7 @@ class PretrainedBackend:
         self._adapt(0)
         path = folder / "adapter.safetensors"
         try:
-            set_weights(self.model, load_file(path))
+            set_weights(self.model, load_weights(path))
         except (OSError, SafetensorError, KeyError, RuntimeError) as error:
             raise CheckpointError(f"{path} is missing or damaged: fit again") from error
         self.model.eval()

@@ -256,14 +256,13 @@ class ScratchBackend:
 
     def save(self, folder: Path) -> None:
         """See `Backend.save`: one `member-N.safetensors` each, and `scratch.json`."""
-        from safetensors.torch import save_file
-
         from matgen.files import whole_file
         from matgen.fit_state import weights_of
+        from matgen.weights import save_weights
 
         for i, model in enumerate(self.models):
             with whole_file(folder / f"member-{i}.safetensors") as part:
-                save_file(weights_of(model), part)
+                save_weights(weights_of(model), part)
         write_json(
             folder / "scratch.json",
             {"options": dataclasses.asdict(self.options), "lengths": self.codec.lengths, "examples": self.k},
@@ -276,9 +275,9 @@ class ScratchBackend:
             CheckpointError: a file is missing or damaged.
         """
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
 
         from matgen.fit_state import set_weights
+        from matgen.weights import load_weights
 
         kept = read_json(folder / "scratch.json")
         self.options = ScratchOptions(**kept["options"])
@@ -289,7 +288,7 @@ class ScratchBackend:
             path = folder / f"member-{member}.safetensors"
             model = self._new_model(0)
             try:
-                set_weights(model, load_file(path))
+                set_weights(model, load_weights(path))
             except (OSError, SafetensorError, KeyError, RuntimeError) as error:
                 raise CheckpointError(f"{path} is missing or damaged: fit again") from error
             self.models.append(model.eval())

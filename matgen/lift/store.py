@@ -80,15 +80,14 @@ def _save_answerer(estimator: LiftClassifier | LiftRegressor, folder: Path, cont
 
 
 def _save_generator(estimator: LiftGenerator, folder: Path, content: dict[str, Any]) -> None:
-    from safetensors.torch import save_file
-
     from matgen.fit_state import weights_of
+    from matgen.weights import save_weights
 
     content["columns"] = [column.as_json() for column in estimator.columns_]
     content["lengths"] = estimator.codec_.lengths
     content["has_missing"] = estimator.has_missing_
     with whole_file(folder / "model" / "generator.safetensors") as part:
-        save_file(weights_of(estimator.model_), part)
+        save_weights(weights_of(estimator.model_), part)
 
 
 def load(folder: Path | str) -> Fitted:
@@ -156,10 +155,10 @@ def _load_store(folder: Path, sentences: Sentences) -> pd.DataFrame:
 
 def _load_generator(estimator: LiftGenerator, folder: Path, content: Mapping[str, Any]) -> None:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     from matgen.fit_state import set_weights
     from matgen.lift.scratch_model import ScratchOptions
+    from matgen.weights import load_weights
 
     estimator.columns_ = [Column.from_json(column) for column in content["columns"]]
     estimator.has_missing_ = dict(content["has_missing"])
@@ -167,7 +166,7 @@ def _load_generator(estimator: LiftGenerator, folder: Path, content: Mapping[str
     estimator._prepare(dict(content["lengths"]))
     path = folder / "model" / "generator.safetensors"
     try:
-        set_weights(estimator.model_, load_file(path))
+        set_weights(estimator.model_, load_weights(path))
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path} is missing or damaged: fit again") from error
     estimator.model_.eval()

@@ -15,7 +15,7 @@ import numpy as np
 
 from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.errors import CheckpointError, DataError, OutputError, first_line
-from matgen.files import read_json, write_json, write_text
+from matgen.files import file_sha256, read_json, write_json, write_text
 from matgen.models.conditions import Conditions, tell
 from matgen.models.registry import MODELS, Architecture, architecture
 from matgen.tokenizer import EOS, NOTATIONS, hugging_face_tokenizer, suppressed_ids, vocabulary
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 METADATA = "matgen.json"
+WEIGHTS, WEIGHTS_SUM = "model.safetensors", "model_sha256"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,10 @@ def save_checkpoint(folder: Path, model: PreTrainedModel, metadata: dict[str, An
                 shutil.move(path, folder / path.name)
     except OSError as error:
         raise OutputError(f"cannot write the checkpoint {folder}: {error.strerror or error}") from error
-    write_json(folder / METADATA, metadata | {"versions": versions("torch", "transformers", "accelerate", "numpy")})
+    sums = {WEIGHTS_SUM: file_sha256(folder / WEIGHTS)} if (folder / WEIGHTS).is_file() else {}
+    write_json(
+        folder / METADATA, metadata | sums | {"versions": versions("torch", "transformers", "accelerate", "numpy")}
+    )
 
 
 def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -> Checkpoint:
@@ -102,6 +106,12 @@ def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -
     folder = Path(folder)
     metadata = read_metadata(folder)
     row, notation = architecture(metadata["architecture"]), metadata["notation"]
+    expected = metadata.get(WEIGHTS_SUM)
+    if expected is not None and (folder / WEIGHTS).is_file() and file_sha256(folder / WEIGHTS) != expected:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} is damaged or was changed: its SHA-256 is not the one in {METADATA} (where the change "
+            f"was meant, remove {WEIGHTS_SUM} there)"
+        )
     try:
         with _quiet_transformers():
             model = getattr(transformers, row.auto_class).from_pretrained(

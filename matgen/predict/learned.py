@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch.nn import functional
+
+from matgen.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,7 +72,7 @@ class TorchMember:
         """Write the weights, in bfloat16, to `<stem>.safetensors`."""
         named = self.network.named_parameters()
         tensors = {name: p.detach().to(torch.bfloat16).contiguous() for name, p in named}
-        save_file(tensors, f"{stem}.safetensors")
+        save_weights(tensors, f"{stem}.safetensors")
 
     @classmethod
     def load(cls, stem: Path, network: nn.Module) -> TorchMember:
@@ -80,7 +81,7 @@ class TorchMember:
         Raises:
             OSError, SafetensorError, RuntimeError: the file is missing, damaged, or of another network.
         """
-        tensors = load_file(f"{stem}.safetensors")
+        tensors = load_weights(f"{stem}.safetensors")
         network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
         return cls(network)
 

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from matgen.chemistry import SYMBOLS
 from matgen.errors import CheckpointError, MissingDependencyError, OutputError, first_line
@@ -24,6 +23,7 @@ from matgen.predict.selection import SelectionCalibration
 from matgen.predict.trees import TreesMember
 from matgen.predict.uncertainty import Calibration, combined
 from matgen.versions import versions
+from matgen.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from matgen.composition import CompositionBatch
@@ -171,7 +171,7 @@ class Predictor:
             if self.selection is not None:
                 scores["selection"] = self.selection.scores
             tensors = {name: torch.from_numpy(values.astype(np.float32)) for name, values in scores.items()}
-            save_file(tensors, folder / "calibration.safetensors")
+            save_weights(tensors, folder / "calibration.safetensors")
         except (OSError, SafetensorError) as error:
             raise OutputError(f"cannot write the predictor {folder}: {error}") from error
         if card:
@@ -199,7 +199,7 @@ class Predictor:
         try:
             open_member = MEMBERS[metadata["kind"]]
             members = [open_member(folder / f"member-{i}", told) for i, told in enumerate(metadata["members"])]
-            tensors = load_file(folder / "calibration.safetensors")
+            tensors = load_weights(folder / "calibration.safetensors")
             scores = {name: tensor.double().numpy() for name, tensor in tensors.items()}
             calibration = Calibration(scores["scores"], float(metadata["temperature"]))
             selection = SelectionCalibration(scores["selection"]) if "selection" in scores else None

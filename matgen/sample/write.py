@@ -8,7 +8,6 @@ resumed.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ import pyarrow.parquet as pq
 
 from matgen.datasets import load_dataset
 from matgen.errors import OptionError, OutputError
-from matgen.files import one_run, read_json, whole_file, write_json
+from matgen.files import file_sha256, one_run, read_json, whole_file, write_json
 from matgen.outputs import claim
 from matgen.processes import Processes
 from matgen.references import KeySet
@@ -297,7 +296,7 @@ class _Run:
         weights, conditions = sampler.checkpoint.folder / "model.safetensors", sampler.checkpoint.conditions
         return {
             "model": sampler.checkpoint.folder.name,
-            "model_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "model_sha256": file_sha256(weights),
             "architecture": sampler.checkpoint.architecture.key,
             "notation": sampler.notation,
             "dataset": sampler.checkpoint.metadata.get("dataset"),

@@ -51,9 +51,22 @@ def test_contents(checkpoints) -> None:
 def test_truncated_weights(copy: Path) -> None:
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=r"cannot open the checkpoint .*copy") as error:
+    with pytest.raises(CheckpointError, match=r"copy/model.safetensors is damaged or was changed") as error:
         load_checkpoint(copy)
     assert "\n" not in str(error.value)
+
+
+def test_a_weight_that_is_not_the_one_written_is_found(copy: Path) -> None:
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-3] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointError, match="its SHA-256 is not the one in matgen.json"):
+        load_checkpoint(copy)
+    metadata = json.loads((copy / "matgen.json").read_text())
+    del metadata["model_sha256"]
+    (copy / "matgen.json").write_text(json.dumps(metadata))
+    assert load_checkpoint(copy).notation == metadata["notation"]
 
 
 def test_missing_weights_and_pickles_are_refused(copy: Path) -> None:

@@ -1,0 +1,72 @@
+"""Kills, full disks, hostile and damaged files, no network, no torch: what is left standing.
+
+Every part is written when it is done; parts that are not asked for stay as they were.
+
+python -m benchmarks.trust [--parts kills places inputs] [--short] [--results FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # equal to the bit, whatever the machine's load
+
+from benchmarks.record import RESULTS, command_line, machine
+from benchmarks.trust_kill import CASES, killed
+from benchmarks.trust_places import places
+from matgen.files import read_json, write_json
+
+
+def imported() -> None:
+    """Import what the commands import, once and before anything is forked; nothing is computed yet."""
+    import matgen.cli
+    import matgen.evaluate
+    import matgen.lift
+    import matgen.predict
+    import matgen.sample
+    import matgen.structures
+    import matgen.train  # noqa: F401
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), help="of kills")
+    parser.add_argument("--short", action="store_true", help="few trials of what is quick")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    path = options.results / "trust.json"
+    content: dict[str, Any] = read_json(path) if path.is_file() else {}
+    content["machine"] = machine()
+    imported()
+    faults = 0
+    for name in options.parts:
+        with tempfile.TemporaryDirectory() as work:
+            found = PARTS[name](Path(work), options)
+        content[name] = {**content.get(name, {}), "command": command_line(), **found}
+        faults += content[name].get("faults", 0)
+        options.results.mkdir(parents=True, exist_ok=True)
+        write_json(path, content)
+    raise SystemExit(1 if faults else 0)
+
+
+def _kills(work: Path, options: argparse.Namespace) -> dict[str, Any]:
+    cases = options.cases or (["training", "sampling", "evaluation"] if options.short else None)
+    found = killed(work, 3 if options.short else 20, cases)
+    return found | {"faults": sum(row["trials"] - row["equal"] for row in found.values() if "trials" in row)}
+
+
+def _places(work: Path, options: argparse.Namespace) -> dict[str, Any]:
+    found = places(work, short=options.short)
+    return found | {"faults": sum(len(row["faults"]) for row in found.values())}
+
+
+PARTS = {"kills": _kills, "places": _places}
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
 Every part is written when it is done; parts that are not asked for stay as they were.
 
-python -m benchmarks.trust [--parts kills places inputs] [--short] [--results FOLDER]
+python -m benchmarks.trust [--parts kills places load soak] [--short] [--results FOLDER]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # equal to the bit, whatever the 
 
 from benchmarks.record import RESULTS, command_line, machine
 from benchmarks.trust_kill import CASES, killed
+from benchmarks.trust_load import load, soak
 from benchmarks.trust_places import places
 from matgen.files import read_json, write_json
 
@@ -36,6 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--cases", nargs="+", choices=list(CASES), help="of kills")
+    parser.add_argument("--sizes", type=float, nargs="+", default=[5e6, 5e7], help="candidates of the load")
+    parser.add_argument("--minutes", type=float, default=60, help="of the soak")
     parser.add_argument("--short", action="store_true", help="few trials of what is quick")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
@@ -65,7 +68,15 @@ def _places(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     return found | {"faults": sum(len(row["faults"]) for row in found.values())}
 
 
-PARTS = {"kills": _kills, "places": _places}
+def _load(work: Path, options: argparse.Namespace) -> dict[str, Any]:
+    return load(work, [200_000, 1_500_000] if options.short else [int(size) for size in options.sizes])
+
+
+def _soak(work: Path, options: argparse.Namespace) -> dict[str, Any]:
+    return soak(work, 1 if options.short else options.minutes)
+
+
+PARTS = {"kills": _kills, "places": _places, "load": _load, "soak": _soak}
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
 
@@ -50,6 +51,48 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, content: Any) -> None:
     """Write a JSON file whole, indented, with a final line break."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def whole_files(folder: Path | str, names: Sequence[str]) -> Iterator[Path]:
+    """A temporary folder inside `folder`, whose files and folders of these names move up when the block ends well.
+
+    Those that are there already stay until then. The last name marks the others as complete.
+
+    Raises:
+        OutputError: the folder cannot be written or the disk is full.
+    """
+    folder = Path(folder)
+    existed = folder.exists()
+    stage: Path | None = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(dir=folder, prefix=f".{names[-1]}."))
+        yield stage
+        for name in names:
+            if not (stage / name).exists():
+                (folder / name).unlink(missing_ok=True)  # of an earlier result that had it
+        move_up(stage, folder, names)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        if stage is not None:
+            shutil.rmtree(stage, ignore_errors=True)
+        if not existed and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def move_up(stage: Path, folder: Path, names: Sequence[str]) -> None:
+    """Replace files and folders in `folder` by those of `stage`, of the same file system.
+
+    The last name marks the others as complete: an earlier one beside new others would tell of what is no longer there.
+    """
+    (folder / names[-1]).unlink(missing_ok=True)
+    for name in names:
+        if (stage / name).exists():  # else it was moved before a kill
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name)
+            os.replace(stage / name, folder / name)
 
 
 def file_sha256(path: Path) -> str:

@@ -23,7 +23,7 @@ from matgen.evaluate import page_compare
 from matgen.evaluate.figures import SERIES
 from matgen.evaluate.labels import METRICS
 from matgen.evaluate.page_tables import PARTS
-from matgen.files import read_json, write_json, write_text
+from matgen.files import read_json, whole_files, write_json, write_text
 
 FILES = ("compare.html", "compare.md", "compare.json")
 """What a comparison consists of, in the order in which it is written."""
@@ -73,18 +73,14 @@ class Comparison:
         """
         folder = Path(out)
         _refuse(folder, force=force)
-        # All is drawn before anything is written; where compare.json is, the others are.
         pages = {
             "compare.html": page_compare.html(self.content, self.reports),
             "compare.md": page_compare.markdown(self.content),
         }
-        try:
-            (folder / "compare.json").unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-        for name, text in pages.items():
-            write_text(folder / name, text)
-        write_json(folder / "compare.json", self.content)
+        with whole_files(folder, FILES) as stage:
+            for name, text in pages.items():
+                write_text(stage / name, text)
+            write_json(stage / "compare.json", self.content)
         return Comparison(self.content, self.reports, folder)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,17 +23,20 @@ from matgen.evaluate.page_structures import StructureSection
 from matgen.evaluate.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
 from matgen.evaluate.protocol import protocol_of
 from matgen.evaluate.ranking import PROBABILITY, chosen, ranked
-from matgen.files import one_run, whole_file, write_json, write_text
+from matgen.files import one_run, whole_file, whole_files, write_json, write_text
 from matgen.validity import ValidityRules
 
-FILES = ("candidates.parquet", "report.md", "report.html", "report.json")
+RANKED = "ranked.csv"
+"""The candidates in the order in which to look at them, where there is one."""
+
+FILES = ("candidates.parquet", RANKED, "report.md", "report.html", "report.json")
 """What a report consists of. `report.json` is moved into place last: where it is, the others are."""
 
 STRUCTURES = "structures.parquet"
 """Beside them, where structures were judged: a row for each composition with its lowest structure."""
 
 MOST_RANKED = 20_000
-"""Candidates that are ranked: the most probably stable ones."""
+"""Candidates that are ranked: the most probably stable ones, without predictions the most probable ones."""
 
 _PAGE_ROWS = 20_000
 """Rows of a table that is not kept in memory which the page is given."""
@@ -49,7 +49,8 @@ class Report:
         content: what `report.json` holds.
         folder: where the report was written, or None.
         ranked: candidates that are valid, novel and the first of their kind, in the order in which to look at them
-            (`ranking.ranked`); of a table with `matgen predict`'s columns, else None.
+            (`ranking.ranked`), `MOST_RANKED` at most; of a table with `matgen predict`'s columns, or, too large to
+            be kept, with `log_prob`, else None.
         structures: what is known of crystal structures, None where nothing is.
     """
 
@@ -139,6 +140,7 @@ class _Keeper:
         self._writer: TableWriter | None = None
         self._chunks: list[pd.DataFrame] = []
         self._kept = 0
+        self._best: pd.DataFrame | None = None
         self.whole = True
 
     def begin(self, n: int, schema: pa.Schema) -> Sink:
@@ -154,6 +156,10 @@ class _Keeper:
         if self.whole or self._kept < _PAGE_ROWS:
             self._chunks.append(plain(frame if self.whole else frame.head(_PAGE_ROWS - self._kept)))
             self._kept += len(self._chunks[-1])
+        if not self.whole and (key := _ranking_column(frame)) is not None:
+            rows = plain(chosen(frame))
+            best = rows if self._best is None else pd.concat([self._best, rows], ignore_index=True)
+            self._best = best.nlargest(MOST_RANKED, key)
 
     def close(self) -> None:
         if self._writer is not None and self._stage is not None:
@@ -167,6 +173,22 @@ class _Keeper:
             return self._chunks[0]
         frame = pd.concat(self._chunks, ignore_index=True)
         return frame[[*(name for name in frame.columns if name not in COLUMNS), *COLUMNS]]
+
+    def ranked(self, known: Known) -> pd.DataFrame | None:
+        """The candidates to look at, in order; None where nothing says which come first, or the caller has them all."""
+        key = _ranking_column(self.frame)
+        if key is None or (self.whole and key != PROBABILITY):
+            return None
+        best = chosen(self.frame).nlargest(MOST_RANKED, key) if self._best is None else self._best
+        return ranked(best, [reference.sample for reference in known.references])
+
+
+def _ranking_column(frame: pd.DataFrame) -> str | None:
+    """What candidates are ranked by, None where it is not there."""
+    if "formula" not in frame:
+        return None
+    predicted = PROBABILITY in frame and "in_domain" in frame
+    return PROBABILITY if predicted else "log_prob" if "log_prob" in frame else None
 
 
 @one_run("out")
@@ -232,7 +254,7 @@ def evaluate(
         keeper.close()
         names = [one.name for one in known.references]
         content = report_content(found, names, (name, named), split, seed, table.source)
-        return content, keeper, _ranked(keeper.frame, known)
+        return content, keeper, keeper.ranked(known)
 
     if out is None:
         content, keeper, order = run(None)
@@ -240,16 +262,11 @@ def evaluate(
     # The folder is claimed before the work, so that an unwritable one costs no time.
     with _staged(Path(out), force=force) as stage:
         content, keeper, order = run(stage)
+        if order is not None:
+            with whole_file(stage / RANKED) as temporary:
+                order.to_csv(temporary, index=False, float_format="%.6f")
         _write_pages(stage, content, keeper.frame, order)
     return Report(content, keeper.frame if keeper.whole else None, Path(out), order)
-
-
-def _ranked(frame: pd.DataFrame, known: Known) -> pd.DataFrame | None:
-    """The candidates that were predicted in order (of a table too large to keep, of its first rows)."""
-    if PROBABILITY not in frame or "formula" not in frame or "in_domain" not in frame:
-        return None
-    rows = chosen(frame).nlargest(MOST_RANKED, PROBABILITY)
-    return ranked(rows, [reference.sample for reference in known.references])
 
 
 def _write_structures(folder: Path, section: StructureSection) -> None:
@@ -264,6 +281,8 @@ def _write_pages(
     order: pd.DataFrame | None,
     structures: StructureSection | None = None,
 ) -> None:
+    if order is not None and PROBABILITY not in order:
+        order = None  # the page shows what was predicted of them
     with _writing(stage.parent):
         write_text(stage / "report.md", pages.markdown(content))
         write_text(stage / "report.html", pages.html(content, frame, order, structures))
@@ -281,7 +300,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _staged(folder: Path, *, force: bool) -> Iterator[Path]:
-    """A temporary folder inside the output; its files move up into the output when the block ends well.
+    """`whole_files` of a report.
 
     Raises:
         OutputError: a report is there and `force` is off, or the place cannot be written.
@@ -291,18 +310,5 @@ def _staged(folder: Path, *, force: bool) -> Iterator[Path]:
     taken = [name for name in FILES if (folder / name).exists()]
     if taken and not force:
         raise OutputError(f"{folder} holds a report already ({taken[-1]}): choose another --out, or add --force")
-    existed = folder.exists()
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(dir=folder, prefix=".report."))
-    try:
+    with whole_files(folder, FILES) as stage:
         yield stage
-        with _writing(folder):
-            # An old report.json beside new tables would describe what is no longer there.
-            (folder / "report.json").unlink(missing_ok=True)
-            for name in FILES:
-                os.replace(stage / name, folder / name)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        if not existed and not any(folder.iterdir()):
-            folder.rmdir()

@@ -23,7 +23,7 @@ from matgen.errors import (
     require_above_zero,
     unknown_name,
 )
-from matgen.files import one_run, read_json, refuse_to_overwrite, whole_file, write_json
+from matgen.files import move_up, one_run, read_json, refuse_to_overwrite, whole_file, write_json
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
 from matgen.structures.folder import (
     ALL_CRYSTALS,
@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     from matgen.progress import Progress
 
 PARTS = "parts"
+"""Folder in the output of what is not complete yet."""
+
+RESULT = (TABLE, CANDIDATES, ALL_CRYSTALS, CRYSTALS, TEMPLATES, PLAN)
+"""What a result consists of; the plan says that the others are there."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,7 @@ def make_structures(
         for reason in bad:
             tell(f"no template: {reason}")
     told = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
-    resume = resume and (out / PLAN).exists()
+    resume = resume and _plan_of(out).exists()
     if resume:
         _require_same(out, told)
     else:
@@ -192,40 +196,53 @@ def make_structures(
     if progress:
         progress.close()
     rows = [row for rank in range(1, len(formulas) + 1) for row in _rows(out, rank)]
-    made = _assemble(candidates, rows, potential, out)
-    with whole_file(out / CANDIDATES) as temporary:
+    made = _assemble(candidates, rows, potential, out / PARTS)
+    with whole_file(out / PARTS / CANDIDATES) as temporary:
         made.candidates.to_parquet(temporary, index=False)
-    write_table(out, made.frame, told | _summary(made, potential))
-    shutil.rmtree(out / PARTS)
+    write_table(out / PARTS, made.frame, told | _summary(made, potential))
+    _publish(out)
     return made
 
 
 def _require_same(out: Path, told: dict[str, Any]) -> None:
     """Raise a `DataError` where a folder was begun otherwise."""
-    before = read_plan(out)
+    before = read_plan(_plan_of(out).parent)
     differ = sorted(name for name, value in told.items() if before.get(name) != value)
     if differ:
         raise DataError(f"{out} was begun with other {', '.join(differ)}: repeat them, or choose another --out")
 
 
 def _begin(out: Path, told: dict[str, Any], fetched: TemplateLibrary | None) -> None:
-    """A folder with the plan, the templates that were fetched, and nothing else of ours; the plan comes last."""
-    for name in (PLAN, TABLE, CANDIDATES, ALL_CRYSTALS):
-        (out / name).unlink(missing_ok=True)
-    for name in (PARTS, CRYSTALS, TEMPLATES):
-        if (out / name).exists():
-            shutil.rmtree(out / name)
+    """A folder of parts with the templates that were fetched and, last, the plan; an earlier result stays for now."""
+    if (out / PARTS).exists():
+        shutil.rmtree(out / PARTS)
     (out / PARTS).mkdir(parents=True)
     if fetched is not None:
-        save_templates(out / TEMPLATES, fetched)
-    write_json(out / PLAN, told)
+        save_templates(out / PARTS / TEMPLATES, fetched)
+    write_json(out / PARTS / PLAN, told)
+
+
+def _plan_of(out: Path) -> Path:
+    """The plan of a run that goes on, or else of the one that has ended."""
+    return out / PARTS / PLAN if (out / PARTS / PLAN).exists() else out / PLAN
+
+
+def _publish(out: Path) -> None:
+    """Put what was made in the place of an earlier result, and remove the parts."""
+    if not read_plan(out / PARTS)["templates_from"] and (out / TEMPLATES).exists():
+        shutil.rmtree(out / TEMPLATES)
+    move_up(out / PARTS, out, RESULT)
+    shutil.rmtree(out / PARTS)
 
 
 def _finished(out: Path) -> MadeStructures | None:
     """What a folder holds where its run had come to its end, None where it had not."""
-    failures = read_plan(out).get("failures")
-    if failures is None:
-        return None
+    if (out / PARTS / PLAN).exists():
+        if "failures" not in read_plan(out / PARTS):
+            return None
+        _publish(out)  # killed while it was at that
+    shutil.rmtree(out / PARTS, ignore_errors=True)
+    failures = read_plan(out)["failures"]
     frame, _ = read_structures(out)
     try:
         return MadeStructures(frame, pd.read_parquet(out / CANDIDATES), failures)
@@ -266,7 +283,7 @@ class _LibraryKey:
 
 def _library_key(plan: StructurePlan, out: Path, digest: str) -> _LibraryKey:
     folders = [] if plan.templates is None else [(plan.templates.resolve(), digest)]
-    fetched = (out / TEMPLATES).resolve()
+    fetched = (out / PARTS / TEMPLATES).resolve()
     if fetched.exists():
         folders.append((fetched, digest_of(templates_in(fetched)[0])))
     return _LibraryKey(tuple(folders), not plan.only_own_templates, plan.leave_out)

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from matgen.composition import CompositionBatch
-from matgen.evaluate import evaluate
+from matgen.datasets import load_dataset
+from matgen.evaluate import candidate_table, evaluate
 from matgen.evaluate.ranking import chosen, ranked
 
 KNOWN = CompositionBatch.from_formulas(["NaCl", "SrTiO3"])
@@ -81,3 +82,25 @@ def test_a_ranking_can_be_ranked_again() -> None:
     first = ranked(predicted(), [KNOWN])
     again = ranked(first.iloc[::-1].reset_index(drop=True), [KNOWN])
     pd.testing.assert_frame_equal(again, first)
+
+
+def test_a_large_table_is_ranked_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a table too large to be kept, the ranking is of all its rows, and `ranked.csv` holds it."""
+    formulas = load_dataset("hybrid-pure").batch.formulas()[:4000]
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"formula": rng.permutation(formulas), "log_prob": rng.normal(size=len(formulas))})
+    path = tmp_path / "drawn.parquet"
+    table.to_parquet(path)
+    whole = evaluate(table, "mp-pure", baselines=False)
+    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 700)
+    monkeypatch.setattr("matgen.evaluate.passes.MOST_HELD", 1_000)
+    monkeypatch.setattr("matgen.evaluate.report.MOST_HELD", 1_000)
+    monkeypatch.setattr("matgen.evaluate.report.MOST_RANKED", 300)
+    streamed = evaluate(path, "mp-pure", baselines=False, out=tmp_path / "report")
+    expected = ranked(chosen(whole.frame)).head(300)
+    assert streamed.ranked is not None and len(chosen(whole.frame)) > 300
+    pd.testing.assert_frame_equal(streamed.ranked, expected)
+    written = pd.read_csv(tmp_path / "report" / "ranked.csv")
+    assert written["formula"].tolist() == expected["formula"].tolist()
+    evaluate(table[["formula"]], "mp-pure", baselines=False, out=tmp_path / "report", force=True)
+    assert not (tmp_path / "report" / "ranked.csv").exists()

@@ -2,7 +2,7 @@
 
 Every part is written when it is done; parts that are not asked for stay as they were.
 
-python -m benchmarks.trust [--parts kills places load soak] [--short] [--results FOLDER]
+python -m benchmarks.trust [--parts kills places formulas files load soak] [--short] [--results FOLDER]
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # equal to the bit, whatever the machine's load
 
 from benchmarks.record import RESULTS, command_line, machine
+from benchmarks.trust_files import files
+from benchmarks.trust_fuzz import formulas
 from benchmarks.trust_kill import CASES, killed
 from benchmarks.trust_load import load, soak
 from benchmarks.trust_places import places
@@ -76,7 +78,15 @@ def _soak(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     return soak(work, 1 if options.short else options.minutes)
 
 
-PARTS = {"kills": _kills, "places": _places, "load": _load, "soak": _soak}
+def _formulas(work: Path, options: argparse.Namespace) -> dict[str, Any]:
+    return formulas(20_000 if options.short else 1_000_000)
+
+
+def _files(work: Path, options: argparse.Namespace) -> dict[str, Any]:
+    return files(work, 300 if options.short else 10_000)
+
+
+PARTS = {"kills": _kills, "places": _places, "formulas": _formulas, "files": _files, "load": _load, "soak": _soak}
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ def whole_files(folder: Path | str, names: Sequence[str]) -> Iterator[Path]:
         stage = Path(tempfile.mkdtemp(dir=folder, prefix=f".{names[-1]}."))
         yield stage
         for name in names:
-            if not (stage / name).exists():
-                (folder / name).unlink(missing_ok=True)  # of an earlier result that had it
+            if not (stage / name).exists():  # an earlier result had it
+                _remove_all(folder / name)
         move_up(stage, folder, names)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
@@ -91,8 +91,15 @@ def move_up(stage: Path, folder: Path, names: Sequence[str]) -> None:
     for name in names:
         if (stage / name).exists():  # else it was moved before a kill
             if (folder / name).is_dir():
-                shutil.rmtree(folder / name)
+                _remove_all(folder / name)
             os.replace(stage / name, folder / name)
+
+
+def _remove_all(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:
@@ -111,8 +118,62 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}): it may be cut short") from error
+
+
+SEAL = "content_sha256"
+"""Key of a sealed JSON file under which its checksum stands."""
+
+
+def write_sealed(path: Path | str, content: dict[str, Any]) -> None:
+    """`write_json` with a checksum of the content, by which `read_sealed` finds damage."""
+    write_json(path, content | {SEAL: _seal(content)})
+
+
+def read_sealed(path: Path | str) -> Any:
+    """Read a JSON file and check its content by the checksum in it, which is left out. Files without one are read too.
+
+    Raises:
+        DataError: the file is missing, unreadable, not JSON, or not what was written.
+    """
+    content = read_json(path)
+    if isinstance(content, dict) and SEAL in content and content.pop(SEAL) != _seal(content):
+        raise DataError(
+            f"{path} is damaged or was changed: its content has another checksum than it tells (where the change was "
+            f"meant, remove {SEAL} there)"
+        )
+    return content
+
+
+def sums_of(folder: Path, *leave: str) -> dict[str, str]:
+    """SHA-256 of each file below a folder, but for those of the names to leave out at its top."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): file_sha256(path)
+        for path in files
+        if path.relative_to(folder).as_posix() not in leave and not path.name.startswith(".")
+    }
+
+
+def check_sums(folder: Path, sums: dict[str, str]) -> None:
+    """Compare files below a folder with the SHA-256 that `sums_of` told.
+
+    Raises:
+        DataError: one is missing, damaged or changed.
+    """
+    for name, expected in sums.items():
+        path = folder / name
+        if not path.is_file():
+            raise DataError(f"{path} is missing")
+        if file_sha256(path) != expected:
+            raise DataError(f"{path} is damaged or was changed: its SHA-256 is not the one that was written down")
+
+
+def _seal(content: dict[str, Any]) -> str:
+    """SHA-256 of a JSON object's content, whatever the order and layout."""
+    read_again = json.loads(json.dumps(content))
+    return hashlib.sha256(json.dumps(read_again, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 _P = ParamSpec("_P")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from matgen.errors import OptionError, OutputError
 from matgen.files import refuse_to_overwrite, whole_file, write_json
+from matgen.parquet import write_parquet
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -42,7 +43,7 @@ def write_with_metadata(out: Path, frame: pd.DataFrame, metadata: dict[str, Any]
     """
     with whole_file(out) as temporary:
         if out.suffix == ".parquet":
-            frame.to_parquet(temporary, index=False)
+            write_parquet(frame, temporary)
         else:
             frame.to_csv(temporary, index=False)
     write_json(Path(f"{out}.json"), metadata)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import stat
 import subprocess
 import sys
@@ -9,13 +10,18 @@ import pytest
 
 from matgen.errors import DataError, OutputError
 from matgen.files import (
+    check_sums,
     next_free,
     one_run,
     only_run,
     read_json,
+    read_sealed,
     refuse_to_overwrite,
+    sums_of,
     whole_file,
+    whole_files,
     write_json,
+    write_sealed,
     write_text,
 )
 
@@ -124,3 +130,46 @@ def test_only_the_first_of_the_processes_of_a_run_holds_its_output(
             work(tmp_path / "out")
         monkeypatch.setenv("RANK", "1")
         assert work(out=tmp_path / "out") == 1
+
+
+def test_a_sealed_file_tells_its_damage(tmp_path: Path) -> None:
+    path = tmp_path / "told.json"
+    content = {"rate": 0.1, "names": ("a", "ß"), "steps": {3: math.inf}}
+    write_sealed(path, content)
+    assert read_sealed(path) == {"rate": 0.1, "names": ["a", "ß"], "steps": {"3": math.inf}}
+    path.write_text(path.read_text().replace("0.1", "0.2"))
+    with pytest.raises(DataError, match="damaged or was changed"):
+        read_sealed(path)
+    write_json(path, {"rate": 0.2})  # of an earlier version, or changed on purpose
+    assert read_sealed(path) == {"rate": 0.2}
+
+
+def test_sums_tell_damaged_and_missing_files(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a").write_text("a")
+    (tmp_path / "b").write_text("b")
+    sums = sums_of(tmp_path, "b")
+    assert list(sums) == ["deep/a"]
+    check_sums(tmp_path, sums)
+    (tmp_path / "deep" / "a").write_text("c")
+    with pytest.raises(DataError, match="damaged or was changed"):
+        check_sums(tmp_path, sums)
+    (tmp_path / "deep" / "a").unlink()
+    with pytest.raises(DataError, match="is missing"):
+        check_sums(tmp_path, sums)
+
+
+def test_files_move_up_together(tmp_path: Path) -> None:
+    names = ("table", "folder", "mark")
+    with whole_files(tmp_path, names) as stage:
+        (stage / "folder").mkdir()
+        for name in ("table", "folder/a", "mark"):
+            (stage / name).write_text("first")
+    with pytest.raises(OutputError), whole_files(tmp_path, names) as stage:
+        (stage / "table").write_text("second")
+        raise OSError(28, "No space left on device")
+    assert {path.name for path in tmp_path.iterdir()} == {"table", "folder", "mark"}
+    assert (tmp_path / "table").read_text() == (tmp_path / "folder" / "a").read_text() == "first"
+    with whole_files(tmp_path, names) as stage:
+        (stage / "mark").write_text("second")
+    assert [path.name for path in tmp_path.iterdir()] == ["mark"]

@@ -14,6 +14,7 @@ from matgen.datasets.catalogue import CatalogueRow
 from matgen.datasets.sources import cache_folder
 from matgen.errors import DataError, first_line
 from matgen.files import read_json, whole_file
+from matgen.parquet import CHECKED_WRITING, read_parquet
 
 CHECKSUMS = "checksums.json"
 
@@ -64,6 +65,7 @@ def write_table(frame: pd.DataFrame, path: Path, metadata: Mapping[str, str] | N
             compression_level=19,
             use_dictionary=others or False,
             column_encoding=encodings or None,
+            **CHECKED_WRITING,
         )
 
 
@@ -74,7 +76,7 @@ def read_table(path: Path) -> pd.DataFrame:
         DataError: it is missing or damaged.
     """
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path)
     except FileNotFoundError as error:
         raise DataError(f"no such file: {path}") from error
     except (OSError, ValueError) as error:

@@ -29,6 +29,7 @@ from matgen.datasets.tables import (
     shards_of,
 )
 from matgen.errors import DataError, OptionError, unknown_name
+from matgen.parquet import CHECKED_READING
 
 SAMPLE_SIZE = 500_000
 """Compositions in the sample of a reference."""
@@ -279,7 +280,7 @@ def _parquet_chunks(
     import pyarrow.parquet as pq
 
     # A buffer, so that a row group of any size is read piece by piece; without it a column is read whole first.
-    with pq.ParquetFile(path, buffer_size=2**20) as file:
+    with pq.ParquetFile(path, buffer_size=2**20, **CHECKED_READING) as file:
         schema = file.schema_arrow
         # As pandas sees it: columns that were a frame's index are not among them.
         name = find_formula_column(schema.empty_table().to_pandas().columns, column, path)

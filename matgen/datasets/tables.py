@@ -17,6 +17,7 @@ from typing import IO, Any
 import pandas as pd
 
 from matgen.errors import DataError, first_line
+from matgen.parquet import read_parquet
 
 FORMULA_COLUMNS = (
     "formula",
@@ -93,6 +94,7 @@ def reading(path: Path) -> Iterator[None]:
         ValueError,
         csv.Error,
         EOFError,
+        RecursionError,  # JSON in thousands of brackets
         lzma.LZMAError,
         zlib.error,
     ) as error:  # pandas' and pyarrow's parser errors are ValueErrors
@@ -163,7 +165,7 @@ def _read_file(path: Path, column: str | None) -> tuple[pd.DataFrame, str]:
             with csv_file.mended() as mended:
                 return csv_file.parse(mended), csv_file.name
     if suffix in PARQUET_SUFFIXES:
-        frame = pd.read_parquet(path)
+        frame = read_parquet(path)
         return frame, find_formula_column(frame.columns, column, path)
     if suffix in JSON_LINES_SUFFIXES or suffix == ".json":
         return _read_json(path, column, lines=suffix != ".json")
@@ -318,5 +320,5 @@ def json_or_text(line: str) -> Any:
     """A JSON line, or the line itself where it is not JSON."""
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return line

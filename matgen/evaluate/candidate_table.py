@@ -14,6 +14,7 @@ from matgen.datasets.stream import iterate_formula_table
 from matgen.datasets.tables import find_formula_column
 from matgen.errors import DataError
 from matgen.evaluate.labels import COLUMNS
+from matgen.parquet import CHECKED_WRITING
 
 ROWS_PER_CHUNK = 100_000
 """Rows that are worked on at once."""
@@ -127,7 +128,7 @@ class TableWriter:
             # What pandas notes of types, so that it reads `duplicate_of` as integers again.
             notes = pa.Table.from_pandas(plain(stored.iloc[:0]), schema=schema, preserve_index=False)
             schema = schema.with_metadata(notes.schema.metadata)
-            self._writer = pq.ParquetWriter(self._path, schema, compression="zstd")
+            self._writer = pq.ParquetWriter(self._path, schema, compression="zstd", **CHECKED_WRITING)
         self._writer.write_table(table.replace_schema_metadata(self._writer.schema.metadata))
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from matgen.evaluate.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
 from matgen.evaluate.protocol import protocol_of
 from matgen.evaluate.ranking import PROBABILITY, chosen, ranked
 from matgen.files import one_run, whole_file, whole_files, write_json, write_text
+from matgen.parquet import CHECKED_READING, write_parquet
 from matgen.validity import ValidityRules
 
 RANKED = "ranked.csv"
@@ -123,7 +124,7 @@ class Report:
         if self._frame is not None:
             return self._frame
         assert self.folder is not None
-        batches = pq.ParquetFile(self.folder / "candidates.parquet").iter_batches(_PAGE_ROWS)
+        batches = pq.ParquetFile(self.folder / "candidates.parquet", **CHECKED_READING).iter_batches(_PAGE_ROWS)
         return plain(next(batches).to_pandas())
 
 
@@ -271,7 +272,7 @@ def evaluate(
 
 def _write_structures(folder: Path, section: StructureSection) -> None:
     with whole_file(folder / STRUCTURES) as temporary:
-        section.frame.to_parquet(temporary, index=False)
+        write_parquet(section.frame, temporary)
 
 
 def _write_pages(

@@ -10,6 +10,7 @@ import pandas as pd
 from matgen.datasets.tables import CSV_SUFFIXES, PARQUET_SUFFIXES, kind_of, no_rows, reading
 from matgen.errors import DataError
 from matgen.lift.columns import Column, as_texts
+from matgen.parquet import read_parquet
 
 
 def read_any_table(path: Path | str) -> pd.DataFrame:
@@ -22,7 +23,7 @@ def read_any_table(path: Path | str) -> pd.DataFrame:
     with reading(path):
         suffix = kind_of(path)
         if suffix in PARQUET_SUFFIXES:
-            frame = pd.read_parquet(path)
+            frame = read_parquet(path)
         elif suffix in CSV_SUFFIXES:
             frame = pd.read_csv(
                 path, sep="\t" if suffix == ".tsv" else ",", skipinitialspace=True, float_precision="round_trip"

@@ -18,7 +18,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError, first_line
-from matgen.files import read_json, whole_file, write_json
+from matgen.files import read_sealed, whole_file, write_sealed
 from matgen.fit_state import set_weights, weights_of
 from matgen.fitting import FitSettings, Fitter
 from matgen.lift.number_grammar import END, NumberGrammar
@@ -425,7 +425,7 @@ class PretrainedBackend:
             tensors = {name: tensor.cpu() for name, tensor in weights_of(self.model).items()}
             with whole_file(folder / "adapter.safetensors") as part:
                 save_weights(tensors, part)
-        write_json(folder / "pretrained.json", {"kind": self.kind, "model": self.name, "in_context": self.in_context})
+        write_sealed(folder / "pretrained.json", {"kind": self.kind, "model": self.name, "in_context": self.in_context})
 
     def load(self, folder: Path, sentences: Sentences) -> None:
         """See `Backend.load`.
@@ -438,7 +438,7 @@ class PretrainedBackend:
         from matgen.weights import load_weights
 
         self.sentences = sentences
-        kept = read_json(folder / "pretrained.json")
+        kept = read_sealed(folder / "pretrained.json")
         self.kind, self.name, self.in_context = kept["kind"], kept["model"], kept["in_context"]
         self._open()
         if self.in_context:

@@ -17,7 +17,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from matgen.errors import CheckpointError, OptionError
-from matgen.files import read_json, write_json
+from matgen.files import read_sealed, write_sealed
 from matgen.fitting import Fitter
 from matgen.lift.codec import ASK, END, Codec, EncodedRows, Places
 from matgen.lift.scratch_model import LONGEST, ScratchOptions, build, fit_settings, longest_texts, next_logits
@@ -263,7 +263,7 @@ class ScratchBackend:
         for i, model in enumerate(self.models):
             with whole_file(folder / f"member-{i}.safetensors") as part:
                 save_weights(weights_of(model), part)
-        write_json(
+        write_sealed(
             folder / "scratch.json",
             {"options": dataclasses.asdict(self.options), "lengths": self.codec.lengths, "examples": self.k},
         )
@@ -279,7 +279,7 @@ class ScratchBackend:
         from matgen.fit_state import set_weights
         from matgen.weights import load_weights
 
-        kept = read_json(folder / "scratch.json")
+        kept = read_sealed(folder / "scratch.json")
         self.options = ScratchOptions(**kept["options"])
         self.sentences, self.k = sentences, kept["examples"]
         self._set_codec(kept["lengths"])

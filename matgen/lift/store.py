@@ -13,12 +13,13 @@ import pandas as pd
 
 from matgen import __version__
 from matgen.errors import CheckpointError, DataError, OptionError
-from matgen.files import read_json, refuse_to_overwrite, whole_file, write_json
+from matgen.files import check_sums, file_sha256, read_sealed, refuse_to_overwrite, sums_of, whole_file, write_sealed
 from matgen.lift.backends import make_backend
 from matgen.lift.columns import Column
 from matgen.lift.estimators import LiftClassifier, LiftRegressor
 from matgen.lift.generator import LiftGenerator
 from matgen.lift.sentences import Sentences
+from matgen.parquet import read_parquet, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,8 +53,13 @@ def save(estimator: Fitted, folder: Path | str, *, force: bool = False) -> Path:
         _save_generator(estimator, folder, content)
     else:
         _save_answerer(estimator, folder, content)
-    write_json(folder / MANIFEST, content)
+    write_sealed(folder / MANIFEST, content | {"files": _sums(folder)})
     return folder
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    kept = {f"model/{name}": told for name, told in sums_of(folder / "model").items()}
+    return kept | ({STORE: file_sha256(folder / STORE)} if (folder / STORE).is_file() else {})
 
 
 def _save_answerer(estimator: LiftClassifier | LiftRegressor, folder: Path, content: dict[str, Any]) -> None:
@@ -74,7 +80,7 @@ def _save_answerer(estimator: LiftClassifier | LiftRegressor, folder: Path, cont
         content["rounding_floor"] = estimator.rounding_floor_
     if estimator.store_ is not None:
         with whole_file(folder / STORE) as part:
-            estimator.store_.to_parquet(part, index=False)
+            write_parquet(estimator.store_, part)
     content["store"] = estimator.store_ is not None
     estimator.backend_.save(folder / "model")
 
@@ -103,7 +109,8 @@ def load(folder: Path | str) -> Fitted:
             f"{folder} holds no fitted LIFT model ({MANIFEST} is not there): make one by matgen lift fit"
         )
     try:
-        content = read_json(folder / MANIFEST)
+        content = read_sealed(folder / MANIFEST)
+        check_sums(folder, content.get("files", {}))
         estimator = _KINDS[content["estimator"]](**content["options"])
         if isinstance(estimator, LiftGenerator):
             _load_generator(estimator, folder, content)
@@ -142,7 +149,7 @@ def _load_answerer(estimator: Any, folder: Path, content: Mapping[str, Any]) -> 
 
 def _load_store(folder: Path, sentences: Sentences) -> pd.DataFrame:
     try:
-        frame = pd.read_parquet(folder / STORE)
+        frame = read_parquet(folder / STORE)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder / STORE} is missing or damaged: fit again") from error
     assert sentences.target is not None

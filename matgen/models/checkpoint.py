@@ -15,7 +15,7 @@ import numpy as np
 
 from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.errors import CheckpointError, DataError, OutputError, first_line
-from matgen.files import file_sha256, read_json, write_json, write_text
+from matgen.files import SEAL, file_sha256, read_sealed, write_json, write_sealed, write_text
 from matgen.models.conditions import Conditions, tell
 from matgen.models.registry import MODELS, Architecture, architecture
 from matgen.tokenizer import EOS, NOTATIONS, hugging_face_tokenizer, suppressed_ids, vocabulary
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 METADATA = "matgen.json"
-WEIGHTS, WEIGHTS_SUM = "model.safetensors", "model_sha256"
+SUMS = {"model.safetensors": "model_sha256", "config.json": "config_sha256"}
+"""Files whose SHA-256 stands in `METADATA`, and under which key."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def save_checkpoint(folder: Path, model: PreTrainedModel, metadata: dict[str, An
                 shutil.move(path, folder / path.name)
     except OSError as error:
         raise OutputError(f"cannot write the checkpoint {folder}: {error.strerror or error}") from error
-    sums = {WEIGHTS_SUM: file_sha256(folder / WEIGHTS)} if (folder / WEIGHTS).is_file() else {}
-    write_json(
+    sums = {key: file_sha256(folder / name) for name, key in SUMS.items() if (folder / name).is_file()}
+    write_sealed(
         folder / METADATA, metadata | sums | {"versions": versions("torch", "transformers", "accelerate", "numpy")}
     )
 
@@ -106,12 +107,12 @@ def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -
     folder = Path(folder)
     metadata = read_metadata(folder)
     row, notation = architecture(metadata["architecture"]), metadata["notation"]
-    expected = metadata.get(WEIGHTS_SUM)
-    if expected is not None and (folder / WEIGHTS).is_file() and file_sha256(folder / WEIGHTS) != expected:
-        raise CheckpointError(
-            f"{folder / WEIGHTS} is damaged or was changed: its SHA-256 is not the one in {METADATA} (where the change "
-            f"was meant, remove {WEIGHTS_SUM} there)"
-        )
+    for name, key in SUMS.items():
+        if key in metadata and (folder / name).is_file() and file_sha256(folder / name) != metadata[key]:
+            raise CheckpointError(
+                f"{folder / name} is damaged or was changed: its SHA-256 is not the one in {METADATA} (where the "
+                f"change was meant, remove {key} and {SEAL} there)"
+            )
     try:
         with _quiet_transformers():
             model = getattr(transformers, row.auto_class).from_pretrained(
@@ -144,7 +145,7 @@ def read_metadata(folder: Path | str) -> dict[str, Any]:
         what = "its training has not ended: `matgen train --resume` goes on" if unfinished else "not made by matgen"
         raise CheckpointError(f"{folder} has no {METADATA}: {what}")
     try:
-        metadata = read_json(folder / METADATA)
+        metadata = read_sealed(folder / METADATA)
     except DataError as error:
         raise CheckpointError(str(error)) from error
     if not isinstance(metadata, dict) or metadata.get("architecture") not in MODELS:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from matgen.chemistry import SYMBOLS
 from matgen.errors import CheckpointError, MissingDependencyError, OutputError, first_line
-from matgen.files import read_json, write_json, write_text
+from matgen.files import check_sums, read_sealed, sums_of, write_sealed, write_text
 from matgen.predict.language import LanguageNetwork
 from matgen.predict.learned import TorchMember
 from matgen.predict.network import CompositionNetwork
@@ -182,7 +182,7 @@ class Predictor:
             "temperature": self.calibration.temperature,
             "versions": versions("torch", "numpy", "crepes", "lightgbm"),
         }
-        write_json(folder / METADATA, self.metadata | told)
+        write_sealed(folder / METADATA, self.metadata | told | {"files": sums_of(folder, METADATA, "README.md")})
 
     @classmethod
     def load(cls, folder: Path | str) -> Predictor:
@@ -195,8 +195,9 @@ class Predictor:
         folder = Path(folder)
         if not (folder / METADATA).is_file():
             raise CheckpointError(f"{folder} has no {METADATA}: make a predictor with `matgen fit --out {folder}`")
-        metadata = read_json(folder / METADATA)
         try:
+            metadata = read_sealed(folder / METADATA)
+            check_sums(folder, metadata.get("files", {}))
             open_member = MEMBERS[metadata["kind"]]
             members = [open_member(folder / f"member-{i}", told) for i, told in enumerate(metadata["members"])]
             tensors = load_weights(folder / "calibration.safetensors")

@@ -24,6 +24,7 @@ from matgen.datasets import load_dataset
 from matgen.errors import OptionError, OutputError
 from matgen.files import file_sha256, one_run, read_json, whole_file, write_json
 from matgen.outputs import claim
+from matgen.parquet import CHECKED_READING, CHECKED_WRITING
 from matgen.processes import Processes
 from matgen.references import KeySet
 from matgen.sample.collect import BUDGET, Collector
@@ -342,11 +343,11 @@ def _write_block(path: Path, block: SampleBlock) -> None:
         {"number": str(block.number), "drawn": str(block.drawn), "unfinished": str(block.unfinished)}
     )
     with whole_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", **CHECKED_WRITING)
 
 
 def _read_block(path: Path) -> SampleBlock:
-    table = pq.read_table(path)
+    table = pq.read_table(path, **CHECKED_READING)
     told = {name.decode(): int(value) for name, value in table.schema.metadata.items() if name != b"pandas"}
     keys = np.stack([table[name].to_numpy() for name in _KEYS], axis=1)
     formulas, canonical = table["formula"].to_numpy(zero_copy_only=False), table["canonical"].to_numpy()
@@ -366,7 +367,11 @@ def _join(run: _Run, out: Path) -> Collector:
     """Join the kept rows of all blocks, in order and one block at a time, into one file."""
     collector, schema = run.collector(), _SCHEMA.append(_TRACE) if run.request.trace else _SCHEMA
     with whole_file(out) as temporary:
-        writer = pq.ParquetWriter(temporary, schema, compression="zstd") if out.suffix == ".parquet" else None
+        writer = (
+            pq.ParquetWriter(temporary, schema, compression="zstd", **CHECKED_WRITING)
+            if out.suffix == ".parquet"
+            else None
+        )
         if writer is None:
             pd.DataFrame(columns=schema.names).to_csv(temporary, index=False)
         for drawn in run.blocks():

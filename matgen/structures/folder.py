@@ -11,7 +11,8 @@ import pandas as pd
 
 from matgen.composition import CompositionBatch
 from matgen.errors import DataError, first_line
-from matgen.files import read_json, whole_file, write_json, write_text
+from matgen.files import check_sums, file_sha256, read_sealed, whole_file, write_sealed, write_text
+from matgen.parquet import read_parquet, write_parquet
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -103,8 +104,10 @@ def read_structures(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Structu
     folder = Path(folder)
     if not is_structure_folder(folder):
         raise DataError(f"{folder} holds no {TABLE}: give a folder that `matgen structure` wrote")
+    if (folder / PLAN).exists():
+        check_sums(folder, read_plan(folder).get("files", {}))
     try:
-        frame = pd.read_parquet(folder / TABLE)
+        frame = read_parquet(folder / TABLE)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {folder / TABLE}: {first_line(error)}") from error
     structures = {}
@@ -143,7 +146,7 @@ def read_plan(folder: Path | str) -> dict[str, Any]:
     Raises:
         DataError: it is missing or damaged.
     """
-    content = read_json(Path(folder) / PLAN)
+    content = read_sealed(Path(folder) / PLAN)
     if not isinstance(content, dict):
         raise DataError(f"{Path(folder) / PLAN} is not what `matgen structure` writes")
     return content
@@ -152,5 +155,6 @@ def read_plan(folder: Path | str) -> dict[str, Any]:
 def write_table(folder: Path, frame: pd.DataFrame, plan: dict[str, Any]) -> None:
     """Write the table and the plan."""
     with whole_file(folder / TABLE) as temporary:
-        frame.to_parquet(temporary, index=False)
-    write_json(folder / PLAN, plan)
+        write_parquet(frame, temporary)
+    kept = [name for name in (TABLE, CANDIDATES, ALL_CRYSTALS) if (folder / name).exists()]
+    write_sealed(folder / PLAN, plan | {"files": {name: file_sha256(folder / name) for name in kept}})

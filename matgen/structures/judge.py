@@ -19,6 +19,7 @@ import pandas as pd
 
 from matgen.composition import CompositionBatch
 from matgen.errors import DataError
+from matgen.parquet import read_parquet
 from matgen.structures.energies import anion_class
 from matgen.structures.folder import CANDIDATES, read_plan, read_structures
 from matgen.structures.propose import MATCHER, is_new, same_crystals
@@ -112,7 +113,7 @@ def relaxed_candidates(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Any]
     if plan.get("potential") is None:
         raise DataError(f"the structures in {folder} were not relaxed, so they have no energy: leave out --no-relax")
     try:
-        return pd.read_parquet(folder / CANDIDATES), plan
+        return read_parquet(folder / CANDIDATES), plan
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {folder / CANDIDATES}: end it by matgen structure --resume") from error
 

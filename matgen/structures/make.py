@@ -23,7 +23,8 @@ from matgen.errors import (
     require_above_zero,
     unknown_name,
 )
-from matgen.files import move_up, one_run, read_json, refuse_to_overwrite, whole_file, write_json
+from matgen.files import move_up, one_run, read_json, refuse_to_overwrite, whole_file, write_json, write_sealed
+from matgen.parquet import read_parquet, write_parquet
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
 from matgen.structures.folder import (
     ALL_CRYSTALS,
@@ -198,7 +199,7 @@ def make_structures(
     rows = [row for rank in range(1, len(formulas) + 1) for row in _rows(out, rank)]
     made = _assemble(candidates, rows, potential, out / PARTS)
     with whole_file(out / PARTS / CANDIDATES) as temporary:
-        made.candidates.to_parquet(temporary, index=False)
+        write_parquet(made.candidates, temporary)
     write_table(out / PARTS, made.frame, told | _summary(made, potential))
     _publish(out)
     return made
@@ -219,7 +220,7 @@ def _begin(out: Path, told: dict[str, Any], fetched: TemplateLibrary | None) -> 
     (out / PARTS).mkdir(parents=True)
     if fetched is not None:
         save_templates(out / PARTS / TEMPLATES, fetched)
-    write_json(out / PARTS / PLAN, told)
+    write_sealed(out / PARTS / PLAN, told)
 
 
 def _plan_of(out: Path) -> Path:
@@ -245,7 +246,7 @@ def _finished(out: Path) -> MadeStructures | None:
     failures = read_plan(out)["failures"]
     frame, _ = read_structures(out)
     try:
-        return MadeStructures(frame, pd.read_parquet(out / CANDIDATES), failures)
+        return MadeStructures(frame, read_parquet(out / CANDIDATES), failures)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {out / CANDIDATES}: {first_line(error)}") from error
 

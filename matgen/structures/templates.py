@@ -20,6 +20,7 @@ import pandas as pd
 from matgen.datasets.storage import data_folder
 from matgen.errors import DataError, MissingDependencyError, OptionError, first_line
 from matgen.files import write_text
+from matgen.parquet import read_parquet
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -122,7 +123,7 @@ def bundled_templates() -> TemplateLibrary:
     """
     path = data_folder() / "prototypes.parquet"
     try:
-        return _library_of(pd.read_parquet(path))
+        return _library_of(read_parquet(path))
     except (OSError, ValueError, KeyError) as error:  # a column or a coordinate may be missing
         raise DataError(f"cannot read the bundled structures {path}: {first_line(error)}") from error
 

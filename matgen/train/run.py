@@ -15,7 +15,7 @@ from matgen.composition import CompositionBatch
 from matgen.datasets import DEFAULT_DATASET, Dataset, load_dataset
 from matgen.errors import CheckpointError, DataError, OptionError
 from matgen.examples import TokenTable
-from matgen.files import one_run, read_json, refuse_to_overwrite, write_json
+from matgen.files import one_run, read_sealed, refuse_to_overwrite, write_sealed
 from matgen.fit_state import set_weights, weights_of
 from matgen.fitting import FitResult, FitSettings, Fitter
 from matgen.models.checkpoint import METADATA, read_metadata, save_checkpoint
@@ -240,7 +240,7 @@ def _start_anew(out: Path, plan: TrainingPlan) -> None:
     """Write down what is to be done; what an earlier run left must not pass for this one's, were it interrupted."""
     (out / METADATA).unlink(missing_ok=True)
     shutil.rmtree(out / "training", ignore_errors=True)
-    write_json(out / "training" / "plan.json", dataclasses.asdict(plan))
+    write_sealed(out / "training" / "plan.json", dataclasses.asdict(plan))
 
 
 def _usable_rows(dataset: Dataset, part: str, plan: TrainingPlan) -> np.ndarray:
@@ -292,7 +292,7 @@ def _saved_plan(out: Path) -> TrainingPlan:
     path = out / "training" / "plan.json"
     if not path.is_file():
         raise CheckpointError(f"nothing to resume in {out}: start without --resume")
-    content = read_json(path)
+    content = read_sealed(path)
     try:
         return plan_from(content)
     except (TypeError, KeyError) as error:

@@ -9,6 +9,7 @@ import torch
 import transformers
 
 from matgen.errors import CheckpointError
+from matgen.files import read_sealed
 from matgen.models.checkpoint import load_checkpoint, read_metadata
 from matgen.models.locate import bundled_checkpoints, find_checkpoint
 from matgen.models.registry import MODELS
@@ -64,7 +65,7 @@ def test_a_weight_that_is_not_the_one_written_is_found(copy: Path) -> None:
     with pytest.raises(CheckpointError, match="its SHA-256 is not the one in matgen.json"):
         load_checkpoint(copy)
     metadata = json.loads((copy / "matgen.json").read_text())
-    del metadata["model_sha256"]
+    del metadata["model_sha256"], metadata["content_sha256"]
     (copy / "matgen.json").write_text(json.dumps(metadata))
     assert load_checkpoint(copy).notation == metadata["notation"]
 
@@ -87,7 +88,7 @@ def test_missing_weights_and_pickles_are_refused(copy: Path) -> None:
     ],
 )
 def test_foreign_metadata(copy: Path, change, message: str) -> None:
-    metadata = json.loads((copy / "matgen.json").read_text())
+    metadata = read_sealed(copy / "matgen.json")
     (copy / "matgen.json").write_text(change(metadata))
     with pytest.raises(CheckpointError, match=message):
         load_checkpoint(copy)

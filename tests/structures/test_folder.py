@@ -13,6 +13,7 @@ from pymatgen.core import Composition, Structure
 
 from matgen.chemistry import SYMBOLS
 from matgen.errors import DataError, FormulaError
+from matgen.files import write_json
 from matgen.structures.folder import (
     is_structure_folder,
     read_plan,
@@ -68,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_read_back_as_written(folder: Path) -> None:
     assert is_structure_folder(folder)
-    assert read_plan(folder) == {"potential": "chgnet"}
+    assert read_plan(folder)["potential"] == "chgnet"
     frame, structures = read_structures(folder)
     assert frame["structure_id"].tolist() == [*NAMES, "0004-KCl-1", None]
     assert list(structures) == list(NAMES)
@@ -111,6 +112,9 @@ def test_damaged(folder: Path, name: str, damage) -> None:
 def test_crystals_that_are_not_there(folder: Path) -> None:
     lines = (folder / "structures.extxyz").read_text().splitlines(keepends=True)
     (folder / "structures.extxyz").write_text("".join(lines[:4]))  # the first of them, whole
+    with pytest.raises(DataError, match="structures.extxyz is damaged or was changed"):
+        read_structures(folder)
+    write_json(folder / "structures.json", {"potential": "chgnet"})  # without sums
     with pytest.raises(DataError, match="structures.extxyz lacks 0002-SrTiO3-1, which structures.parquet has"):
         read_structures(folder)
     (folder / "structures.extxyz").write_text("".join(lines).replace("structure_id", "name"))

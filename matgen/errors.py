@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,9 +40,21 @@ class MissingDependencyError(MatgenError):
     """A feature whose optional dependency is not installed."""
 
 
+SECRETS = ("MP_API_KEY", "PMG_MAPI_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY")
+"""Variables of the environment whose values must never be shown."""
+
+
 def first_line(error: BaseException) -> str:
     """What another library's error says, in one line of at most 200 characters; its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return without_secrets((str(error).strip().splitlines() or [type(error).__name__])[0])[:200]
+
+
+def without_secrets(text: str) -> str:
+    """The text without the values of `SECRETS`, and without names and passwords in addresses."""
+    for name in SECRETS:
+        if len(value := os.environ.get(name, "")) > 3:
+            text = text.replace(value, f"({name})")
+    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
 
 def require_above_zero(options: Any, *names: str) -> None:

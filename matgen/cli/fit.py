@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.shared import INTERRUPTED, bar, common_options, path, say, verb
+from matgen.cli.shared import INTERRUPTED, bar, common_options, folder_name, path, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     size = NetworkSize(arguments.layers, width=arguments.width, feed_forward=2 * arguments.width)
     plan = FitPlan(arguments.kind, size, arguments.members, arguments.init, settings)
-    default = Path("models") / (arguments.target or f"{data.name}-{data.source}").replace("/", "-")
+    default = Path("models") / folder_name(arguments.target or f"{data.name}-{data.source}")
     out = arguments.out or (default if arguments.resume else next_free(default))
     say(arguments, f"{data.name}: {learned:,} compositions to learn from, {plan.members} members, into {out}")
     for reason, count in data.left_out.items():

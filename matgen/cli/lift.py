@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.shared import Parser, bar, common_options, path, say, shown
+from matgen.cli.shared import Parser, bar, common_options, folder_name, path, say, shown
 from matgen.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -39,11 +40,30 @@ def add(verbs: Any) -> None:
     _add_show(steps)
 
 
-def _step(steps: Any, name: str, run: Any, help_: str, example: str) -> Parser:
+def _step(
+    steps: Any,
+    name: str,
+    run: Any,
+    help_: str,
+    example: str,
+    default: Callable[[argparse.Namespace], Path] | None = None,
+) -> Parser:
+    """Add the parser of a step; one that writes has a default for `--out`, and holds its output alone."""
     made: Parser = steps.add_parser(
         name, help=help_, description=help_[0].upper() + help_[1:] + ".", epilog=f"example: {example}"
     )
-    made.set_defaults(run=run)
+
+    def alone(arguments: argparse.Namespace) -> Any:
+        from matgen.files import next_free, only_run
+
+        if arguments.out is None:
+            out = default(arguments)  # type: ignore[misc]
+            goes_on = getattr(arguments, "protocol", None) is not None
+            arguments.out = out if goes_on else next_free(out)
+        with only_run(arguments.out):
+            return run(arguments)
+
+    made.set_defaults(run=run if default is None else alone)
     return made
 
 
@@ -54,6 +74,7 @@ def _add_fit(steps: Any) -> None:
         fit,
         "learn a column of a table, or (without --target) whole rows",
         "matgen lift fit --table iris.csv --target species --out models/iris",
+        lambda arguments: Path("models") / folder_name(arguments.target or arguments.table.stem),
     )
     parser.add_argument("--table", type=path, required=True, metavar="FILE", help="CSV or Parquet")
     parser.add_argument("--target", metavar="NAME", help="column to learn; without it rows are learned, to draw such")
@@ -105,6 +126,7 @@ def _add_predict(steps: Any) -> None:
         predict,
         "predict the learned column of a table",
         "matgen lift predict new.csv --model models/iris --out predicted.csv",
+        lambda _: Path("predicted.csv"),
     )
     parser.add_argument("table", type=path, help="CSV or Parquet with the columns learned from, in any order")
     parser.add_argument("--model", type=path, required=True, metavar="FOLDER", help="what `matgen lift fit` wrote")
@@ -120,6 +142,7 @@ def _add_evaluate(steps: Any) -> None:
         evaluate,
         "scores beside those of usual methods, on a table or by LIFT's published protocol",
         "matgen lift evaluate --protocol lift --tables iris,wine",
+        _scores_file,
     )
     parser.add_argument("--table", type=path, metavar="FILE", help="CSV or Parquet with answers")
     parser.add_argument("--target", metavar="NAME", help="column of the answers")
@@ -140,6 +163,7 @@ def _add_sample(steps: Any) -> None:
         sample,
         "draw rows like those learned, given any columns",
         "matgen lift sample --model models/rows -n 100 --given species=setosa",
+        lambda _: Path("rows.csv"),
     )
     parser.add_argument(
         "-n", type=int, default=100, help="rows, of each given row where a table is given (default: 100)"
@@ -161,6 +185,7 @@ def _add_impute(steps: Any) -> None:
         impute,
         "fill in the empty cells of a table",
         "matgen lift impute holes.csv --model models/rows --out filled.csv",
+        lambda _: Path("filled.csv"),
     )
     parser.add_argument("table", type=path, help="CSV or Parquet")
     parser.add_argument(
@@ -198,13 +223,13 @@ def _add_show(steps: Any) -> None:
 
 def fit(arguments: argparse.Namespace) -> int:
     """Fit an estimator and write it."""
-    from matgen.files import next_free, refuse_to_overwrite
+    from matgen.files import refuse_to_overwrite
     from matgen.lift import LiftGenerator
     from matgen.lift.files import read_any_table
     from matgen.lift.store import save
 
     frame = read_any_table(arguments.table)
-    out = arguments.out or next_free(Path("models") / (arguments.target or arguments.table.stem))
+    out = arguments.out
     if not arguments.resume:
         refuse_to_overwrite(out, force=arguments.force)
     state = out.with_name(f".{out.name}.training")
@@ -250,12 +275,11 @@ def predict(arguments: argparse.Namespace) -> None:
     """Predict a table; rows that cannot be read keep an empty prediction."""
     import numpy as np
 
-    from matgen.files import next_free
     from matgen.lift import LiftClassifier, load
     from matgen.lift.files import read_any_table, unreadable_rows
     from matgen.outputs import claim, write_with_metadata
 
-    out = arguments.out or next_free(Path("predicted.csv"))
+    out = arguments.out
     claim(out, force=arguments.force)
     estimator = _answerer(load(arguments.model), arguments.model)
     frame = read_any_table(arguments.table)
@@ -291,7 +315,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Scores by a protocol, by cross-validation, or of a fitted model."""
-    from matgen.files import next_free, refuse_to_overwrite, write_json
+    from matgen.files import refuse_to_overwrite, write_json
     from matgen.lift import evaluation, load, protocol
     from matgen.lift.files import read_any_table
 
@@ -299,14 +323,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.protocol:
         if arguments.table or arguments.model:
             raise OptionError("--protocol brings its own tables: leave out --table and --model")
-        out = arguments.out or Path("lift-evaluation")
         say(
-            arguments, f"protocol {arguments.protocol}, results in {out}; the same command goes on where it was stopped"
+            arguments,
+            f"protocol {arguments.protocol}, results in {arguments.out}; the same command goes on where it was stopped",
         )
         text = evaluation.by_protocol(
             arguments.protocol,
             lambda table, seed: estimator_of(arguments, table.y, task=table.task, units=table.units, seed=seed),
-            out,
+            arguments.out,
             tables=_names(arguments.tables),
             methods=methods,
             seeds=_seeds(arguments.seeds),
@@ -317,7 +341,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         return
     if not arguments.table:
         raise OptionError("give --table and --target, or --protocol lift")
-    out = arguments.out or next_free(Path("lift-evaluation.json"))
+    out = arguments.out
     refuse_to_overwrite(out, force=arguments.force)
     if arguments.model:
         estimator = _answerer(load(arguments.model), arguments.model)
@@ -346,6 +370,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print(protocol.as_text(summaries))
 
 
+def _scores_file(arguments: argparse.Namespace) -> Path:
+    return Path("lift-evaluation" if arguments.protocol else "lift-evaluation.json")
+
+
 def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
@@ -365,12 +393,11 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def sample(arguments: argparse.Namespace) -> None:
     """Draw rows into a file."""
-    from matgen.files import next_free
     from matgen.lift import load
     from matgen.lift.files import read_any_table
     from matgen.outputs import claim, write_with_metadata
 
-    out = arguments.out or next_free(Path("rows.csv"))
+    out = arguments.out
     claim(out, force=arguments.force)
     generator = _generator(load(arguments.model), arguments.model)
     given: Any = None
@@ -386,12 +413,11 @@ def sample(arguments: argparse.Namespace) -> None:
 
 def impute(arguments: argparse.Namespace) -> None:
     """Fill in the empty cells of a file."""
-    from matgen.files import next_free
     from matgen.lift import load
     from matgen.lift.files import read_any_table
     from matgen.outputs import claim, write_with_metadata
 
-    out = arguments.out or next_free(Path("filled.csv"))
+    out = arguments.out
     claim(out, force=arguments.force)
     generator = _generator(load(arguments.model), arguments.model)
     frame = read_any_table(arguments.table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,11 @@ def path(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("an empty name")
     return Path(text)
+
+
+def folder_name(text: str) -> str:
+    """A name of a user's table, such as a column's, as the name of a folder: no separators, no leading dots."""
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "table"
 
 
 def say(arguments: argparse.Namespace, text: str) -> None:

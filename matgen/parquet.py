@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -25,4 +26,26 @@ def read_parquet(path: Path | str) -> pd.DataFrame:
     Raises:
         OSError, ValueError: it is damaged (pyarrow's errors are of these kinds).
     """
-    return pd.read_parquet(path, **CHECKED_READING)
+    check_names(path)
+    try:
+        return pd.read_parquet(path, **CHECKED_READING)
+    except (LookupError, TypeError, AttributeError) as error:  # what pandas noted of the columns
+        raise ValueError(f"what it says of its columns is damaged ({error!r})") from error
+
+
+def check_names(path: Path | str) -> None:
+    """Compare the two places in which a file's footer, which has no checksum, names the columns.
+
+    Raises:
+        OSError, ValueError: they differ, or cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    footer = pq.read_metadata(path)
+    noted = (footer.metadata or {}).get(b"ARROW:schema")
+    if noted is None:
+        return  # of a program that does not write them twice
+    names = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(noted))).names
+    if names != footer.schema.to_arrow_schema().names:
+        raise ValueError("its footer is damaged: it names its columns in two ways")

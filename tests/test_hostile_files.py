@@ -28,6 +28,7 @@ from matgen.lift import load as load_lift
 from matgen.models.checkpoint import load_checkpoint
 from matgen.models.locate import find_checkpoint
 from matgen.models.published import convert
+from matgen.parquet import write_parquet
 from matgen.predict import Predictor
 from matgen.weights import load_weights
 
@@ -119,6 +120,41 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     (folder / "matgen.json").write_text(json.dumps(metadata))
     load_checkpoint(folder)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("was", "now"), [("5.64", "5.6E4099999"), ("90.0", "\x000.0"), ("5.64", "0.0"), ("5.64", "nan"), ("5.64", "1e200")]
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_cell_that_is_none_is_refused(was: str, now: str, tmp_path: Path) -> None:
+    """Such cells once ended the process."""
+    from matgen.structures.templates import templates_in
+
+    lines = [f"_cell_length_{x} 5.64" for x in "abc"] + [f"_cell_angle_{x} 90.0" for x in ("alpha", "beta", "gamma")]
+    atoms = (
+        "loop_\n_atom_site_label\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\nNa 0 0 0\nCl .5 .5 .5\n"
+    )
+    (tmp_path / "a.cif").write_text("\n".join(["data_a", *lines, atoms]))
+    assert len(templates_in(tmp_path)[0]) == 1
+    (tmp_path / "a.cif").write_text("\n".join(["data_a", *lines, atoms]).replace(was, now, 1))
+    with pytest.raises(DataError):
+        templates_in(tmp_path)
+
+
+def test_a_damaged_footer_is_found_or_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    frame = pd.DataFrame({"formula": ["NaCl"], "note": ["a"]})
+    write_parquet(frame, path)
+    whole, found = path.read_bytes(), 0
+    for text in (b"note", b"formula", b"numpy_type", b"name", b"pandas_type"):
+        for match in re.finditer(re.escape(text), whole):
+            path.write_bytes(whole[: match.start()] + text[:-1] + b"\x7f" + whole[match.end() :])
+            try:
+                pd.testing.assert_frame_equal(read_formula_table(path)[0], frame)
+            except DataError as error:
+                found += 1
+                assert "\n" not in str(error)
+    assert found >= 4
 
 
 def test_an_archive_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from matgen.datasets.tables import (
     shards_of,
 )
 from matgen.errors import DataError, OptionError, unknown_name
-from matgen.parquet import CHECKED_READING
+from matgen.parquet import CHECKED_READING, check_names
 
 SAMPLE_SIZE = 500_000
 """Compositions in the sample of a reference."""
@@ -279,6 +279,7 @@ def _parquet_chunks(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_names(path)
     # A buffer, so that a row group of any size is read piece by piece; without it a column is read whole first.
     with pq.ParquetFile(path, buffer_size=2**20, **CHECKED_READING) as file:
         schema = file.schema_arrow

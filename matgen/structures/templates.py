@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 SUFFIXES = (".cif", ".vasp", ".poscar", ".json")
 """Files of a user's folder that are read, beside POSCAR and CONTCAR by name."""
 
+LEAST_SPACE, MOST_SPACE = 1.0, 10_000.0
+"""Cubic angstrom an atom between which a cell can be a crystal's; hydrogen in metals takes 2, caesium 110."""
+
 
 @dataclass(frozen=True, eq=False)
 class Template:
@@ -141,13 +144,16 @@ def template_of(structure: Structure, *, id: str, name: str = "", source: str = 
     """A structure as a template, in its primitive standard cell.
 
     Raises:
-        DataError: it is disordered or has no symmetry that spglib finds.
+        DataError: it is disordered, its cell is no crystal's, or it has no symmetry that spglib finds.
     """
     from pymatgen.analysis.prototypes import get_protostructure_label
     from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
     if not structure.is_ordered:
         raise DataError(f"{id}: some sites are partly occupied; a template needs one element on each site")
+    space = structure.volume / len(structure)
+    if not LEAST_SPACE <= space <= MOST_SPACE:  # spglib ends the process at some cells without a volume
+        raise DataError(f"{id}: {space:.3g} cubic angstrom an atom is no crystal's")
     bare = structure.copy().remove_oxidation_states()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -154,7 +154,7 @@ def test_a_damaged_footer_is_found_or_does_no_harm(tmp_path: Path) -> None:
             except DataError as error:
                 found += 1
                 assert "\n" not in str(error)
-    assert found >= 4
+    assert found >= 2
 
 
 def test_an_archive_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from matgen.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -45,6 +47,30 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     return tensors
 
 
+def save_arrays(arrays: dict[str, np.ndarray], path: Path | str) -> None:
+    """`save_weights` of numpy's arrays, for which torch is not needed; the file is the same."""
+    from safetensors.numpy import save_file
+
+    save_file(arrays, path, metadata={_CHECKSUM: _digest_of_arrays(arrays)})
+
+
+def load_arrays(path: Path | str) -> dict[str, np.ndarray]:
+    """`load_weights` as numpy's arrays, for which torch is not needed.
+
+    Raises:
+        CheckpointError, OSError, SafetensorError: as `load_weights`.
+    """
+    from safetensors import safe_open
+    from safetensors.numpy import load_file
+
+    with safe_open(path, framework="np") as file:
+        expected = (file.metadata() or {}).get(_CHECKSUM)
+    arrays: dict[str, np.ndarray] = load_file(path)
+    if expected is not None and _digest_of_arrays(arrays) != expected:
+        raise CheckpointError(f"{path} is damaged: its numbers are not those that were written")
+    return arrays
+
+
 def _digest(tensors: dict[str, Tensor]) -> str:
     """SHA-256 of names, types, shapes and numbers."""
     import torch
@@ -52,7 +78,20 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu()
-        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(_title(name, str(tensor.dtype), tuple(tensor.shape)))
         flat = tensor.reshape(-1).clone(memory_format=torch.contiguous_format)  # whose strides are as a view wants them
         digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _digest_of_arrays(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(_title(name, f"torch.{array.dtype}", array.shape))
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _title(name: str, kind: str, shape: tuple[int, ...]) -> bytes:
+    return f"{name}|{kind}|{shape}|".encode()

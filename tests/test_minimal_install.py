@@ -40,3 +40,34 @@ sys.exit("torch was loaded" if "torch" in sys.modules else 0)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_needs_no_torch_runs_without_it(tmp_path: Path, formulas_csv) -> None:
+    """Judging, comparing, looking up, and predicting by boosted trees; what needs torch says so in a line."""
+    from matgen.cli import main
+
+    rows = tmp_path / "rows.csv"
+    rows.write_text("formula,answer\n" + "".join(f"Na{n}Cl{m},{n / m}\n" for n in range(1, 9) for m in range(1, 9)))
+    fitted = ["fit", "--table", str(rows), "--target", "answer", "--kind", "trees", "--quiet"]
+    assert main([*fitted, "--out", str(tmp_path / "trees")]) == 0
+    blocker = BLOCKER.replace('"pymatgen", "smact", "numba", "rich", "matminer", "spglib"', '"torch", "transformers"')
+    code = f"""{blocker}
+from matgen.cli import main
+table = {str(formulas_csv(["NaCl", "KBr", "SrTiO3"]))!r}
+for words in (
+    ["check", "Fe3O4"],
+    ["data", "list"],
+    ["evaluate", table, "--no-baselines", "--out", "report"],
+    ["evaluate", table, "--no-baselines", "--include-alloys", "--out", "other"],
+    ["compare", "report", "other"],
+    ["predict", table, "--model", "trees", "--out", "predicted.csv"],
+):
+    assert main(words) == 0, words
+import matgen.predict.tables, matgen.predict.uncertainty, matgen.predict.selection, matgen.predict.table
+for words in (["sample", "-n", "5"], ["predict", table], ["train", "--model", "gptj"]):
+    assert main([*words, "--quiet"]) == 2, words
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "torch is not installed: pip install torch" in done.stderr
+    assert "Traceback" not in done.stderr

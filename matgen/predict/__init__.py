@@ -1,9 +1,18 @@
-"""From compositions to properties, with spreads that are calibrated, and to the distance from the hull."""
+"""From compositions to properties, with spreads that are calibrated, and to the distance from the hull.
 
-from matgen.predict.fit import FitPlan, fit_predictor, measured
-from matgen.predict.network import NetworkSize
-from matgen.predict.predictor import Predictor
-from matgen.predict.tables import PropertyData, bundled_property, table_property
+Names are imported when they are asked for: tables, uncertainties and predictors of boosted trees need no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matgen.predict.fit import FitPlan, fit_predictor, measured
+    from matgen.predict.network import NetworkSize
+    from matgen.predict.predictor import Predictor
+    from matgen.predict.tables import PropertyData, bundled_property, table_property
 
 __all__ = [
     "FitPlan",
@@ -15,3 +24,20 @@ __all__ = [
     "measured",
     "table_property",
 ]
+
+_HOMES = {
+    "FitPlan": "fit",
+    "NetworkSize": "network",
+    "Predictor": "predictor",
+    "PropertyData": "tables",
+    "bundled_property": "tables",
+    "fit_predictor": "fit",
+    "measured": "fit",
+    "table_property": "tables",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'matgen.predict' has no attribute {name!r}")
+    return getattr(import_module(f"matgen.predict.{_HOMES[name]}"), name)

@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
-import torch
 from safetensors import SafetensorError
 
 from matgen.chemistry import SYMBOLS
 from matgen.errors import CheckpointError, MissingDependencyError, OutputError, first_line
 from matgen.files import check_sums, read_sealed, sums_of, write_sealed, write_text
-from matgen.predict.language import LanguageNetwork
-from matgen.predict.learned import TorchMember
-from matgen.predict.network import CompositionNetwork
 from matgen.predict.selection import SelectionCalibration
 from matgen.predict.trees import TreesMember
 from matgen.predict.uncertainty import Calibration, combined
 from matgen.versions import versions
-from matgen.weights import load_weights, save_weights
+from matgen.weights import load_arrays, save_arrays
 
 if TYPE_CHECKING:
     from matgen.composition import CompositionBatch
@@ -50,10 +46,24 @@ class Member(Protocol):
         """Write its files, whose names begin with `stem`."""
 
 
+def _network(stem: Path, content: dict[str, Any]) -> Member:
+    from matgen.predict.learned import TorchMember
+    from matgen.predict.network import CompositionNetwork
+
+    return TorchMember.load(stem, CompositionNetwork.from_description(content))
+
+
+def _language_model(stem: Path, content: dict[str, Any]) -> Member:
+    from matgen.predict.language import LanguageNetwork
+    from matgen.predict.learned import TorchMember
+
+    return TorchMember.load(stem, LanguageNetwork.from_description(content))
+
+
 MEMBERS: dict[str, Callable[[Path, dict[str, Any]], Member]] = {
-    "network": lambda stem, content: TorchMember.load(stem, CompositionNetwork.from_description(content)),
+    "network": _network,
     "trees": TreesMember.load,
-    "language_model": lambda stem, content: TorchMember.load(stem, LanguageNetwork.from_description(content)),
+    "language_model": _language_model,
 }
 """Kind of a predictor to what opens a member of it."""
 
@@ -170,8 +180,10 @@ class Predictor:
             scores = {"scores": self.calibration.scores}
             if self.selection is not None:
                 scores["selection"] = self.selection.scores
-            tensors = {name: torch.from_numpy(values.astype(np.float32)) for name, values in scores.items()}
-            save_weights(tensors, folder / "calibration.safetensors")
+            save_arrays(
+                {name: values.astype(np.float32) for name, values in scores.items()},
+                folder / "calibration.safetensors",
+            )
         except (OSError, SafetensorError) as error:
             raise OutputError(f"cannot write the predictor {folder}: {error}") from error
         if card:
@@ -200,12 +212,12 @@ class Predictor:
             check_sums(folder, metadata.get("files", {}))
             open_member = MEMBERS[metadata["kind"]]
             members = [open_member(folder / f"member-{i}", told) for i, told in enumerate(metadata["members"])]
-            tensors = load_weights(folder / "calibration.safetensors")
-            scores = {name: tensor.double().numpy() for name, tensor in tensors.items()}
+            arrays = load_arrays(folder / "calibration.safetensors")
+            scores = {name: array.astype(np.float64) for name, array in arrays.items()}
             calibration = Calibration(scores["scores"], float(metadata["temperature"]))
             selection = SelectionCalibration(scores["selection"]) if "selection" in scores else None
             return cls(members, metadata, calibration, folder, selection)
-        except MissingDependencyError:
+        except (ImportError, MissingDependencyError):
             raise
         except Exception as error:  # missing or damaged files, foreign names and shapes
             raise CheckpointError(f"cannot open the predictor {folder}: {first_line(error)}") from error

@@ -2,7 +2,7 @@
 
 Every part is written when it is done; parts that are not asked for stay as they were.
 
-python -m benchmarks.trust [--parts kills places formulas files load soak] [--short] [--results FOLDER]
+python -m benchmarks.trust [--parts kills places formulas files load soak versions] [--short] [--results FOLDER]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from benchmarks.trust_fuzz import formulas
 from benchmarks.trust_kill import CASES, killed
 from benchmarks.trust_load import load, soak
 from benchmarks.trust_places import places
+from benchmarks.trust_versions import versions
 from matgen.files import read_json, write_json
 
 
@@ -86,7 +87,20 @@ def _files(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     return files(work, 300 if options.short else 10_000)
 
 
-PARTS = {"kills": _kills, "places": _places, "formulas": _formulas, "files": _files, "load": _load, "soak": _soak}
+def _versions(work: Path, options: argparse.Namespace) -> dict[str, Any]:
+    found = versions(work)
+    return found | {"faults": sum(row.get("failed", 0) + row.get("error", 0) for row in found.values())}
+
+
+PARTS = {
+    "kills": _kills,
+    "places": _places,
+    "formulas": _formulas,
+    "files": _files,
+    "load": _load,
+    "soak": _soak,
+    "versions": _versions,
+}
 
 
 if __name__ == "__main__":

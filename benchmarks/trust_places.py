@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import fcntl
 import os
 import random
 import shutil
+import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.trust_run import TIMES, digest_of_folder, fork, run, said_lines, wait
+from benchmarks.trust_run import digest, digest_of_folder, fork, run, said_lines, wait
 from benchmarks.trust_writers import Writer, writers
 
 FREE = (0, 8_192, 65_536, 524_288, 4_194_304)
@@ -26,7 +30,8 @@ def places(work: Path, *, short: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     commands = writers(work, short=short)
     for name, check in PLACES.items():
-        rows = [check(work, command, short) for command in commands]
+        whole = [_whole(work)] if check is _no_network and not short else []
+        rows = [check(work, command, short) for command in (*commands, *whole)]
         tried = [row for row in rows if "left_out" not in row]
         found[name] = {
             "commands": len(tried),
@@ -37,6 +42,11 @@ def places(work: Path, *, short: bool) -> dict[str, Any]:
         }
         print(name, found[name], flush=True)
     return found
+
+
+def _whole(work: Path) -> Writer:
+    options = ["-n", "500", "--structures", "2", "--max-minutes", "0.1", "--preset", "tiny"]
+    return Writer("discover", ["discover", *options, "--dataset", str(work / "formulas.csv")], "discovery")
 
 
 def _disk_full(work: Path, command: Writer, short: bool) -> dict[str, Any]:
@@ -55,11 +65,11 @@ def _disk_full(work: Path, command: Writer, short: bool) -> dict[str, Any]:
                     if run([*command.words, "--quiet", "--out", str(out)], work) != 0:
                         row["faults"].append(_fault(command, "the run before", work))
                         continue
-                    before = digest_of_folder(out)
+                    before = _files(out)
                 _fill(disk, free)
                 code = run([*command.words, "--quiet", "--out", str(out), *(["--force"] if earlier else [])], work)
                 _judge(row, command, code, work, f"{free} bytes free{', over an earlier result' if earlier else ''}")
-                if code == 2 and before is not None and digest_of_folder(out) != before:
+                if code == 2 and before is not None and not _intact(command, out, before):
                     row["faults"].append(_fault(command, f"{free} bytes free: the earlier result is damaged", work))
                 (disk / "filler").unlink()
                 if code == 2 and (again := run([*command.words, "--quiet", "--out", str(out), "--force"], work)):
@@ -88,7 +98,7 @@ def _vanished(work: Path, command: Writer, short: bool) -> dict[str, Any]:
     out, away, rng = work / "vanished" / command.out, command.reads.with_name("away"), random.Random(0)
     began = time.monotonic()
     run([*command.words, "--quiet", "--out", str(out)], work)
-    expected, lasts = digest_of_folder(out, TIMES), time.monotonic() - began
+    expected, lasts = _result(command, out), time.monotonic() - began
     for moment in [0.0, *(rng.uniform(0, lasts) for _ in range(2 if short else 8))]:
         _empty(work / "vanished")
         if moment == 0:
@@ -101,7 +111,7 @@ def _vanished(work: Path, command: Writer, short: bool) -> dict[str, Any]:
             code = wait(child, 600)
         away.rename(command.reads)
         _judge(row, command, code, work, f"gone after {moment:.2f} s", must_refuse=moment == 0)
-        if code == 0 and digest_of_folder(out, TIMES) != expected:
+        if code == 0 and _result(command, out) != expected:
             row["faults"].append(_fault(command, f"gone after {moment:.2f} s: another result", work))
     _empty(work / "vanished")
     return row
@@ -115,7 +125,7 @@ def _clock_back(work: Path, command: Writer, short: bool) -> dict[str, Any]:
         out = work / "clock" / command.out
         code = run([*command.words, "--quiet", "--out", str(out)], work, prepare=_go_back if back else None)
         _judge(row, command, code, work, "clock going back")
-        results.append(digest_of_folder(out, TIMES) if out.exists() else "nothing")
+        results.append(_result(command, out) if out.exists() else "nothing")
     row["runs"] -= 1  # the first is what the second is compared with
     if results[0] != results[1]:
         row["faults"].append(_fault(command, "another result", work))
@@ -127,6 +137,37 @@ def _go_back() -> None:
     """From now on the clock goes back an hour each second."""
     now, began = time.time, time.monotonic()
     time.time = lambda: now() - 3600 * int(time.monotonic() - began)
+
+
+def _no_network(work: Path, command: Writer, short: bool) -> dict[str, Any]:
+    """In a network namespace of its own, whose only interface is the loopback: there is no route to anywhere."""
+    row, out = _row(), work / "alone" / command.out
+    if os.geteuid() != 0:
+        return {"left_out": "needs root, for a namespace without a network"}
+    _empty(work / "alone")
+    code = run([*command.words, "--quiet", "--out", str(out)], work, prepare=_leave_the_network)
+    _judge(row, command, code, work, "no network")
+    if code != 0:
+        row["faults"].append(_fault(command, f"no network: {code}", work))
+    _empty(work / "alone")
+    return row
+
+
+def _leave_the_network() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "no namespace without a network")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:  # the loopback, which Dask's workers need
+        request = struct.pack("16sh", b"lo", _IFF_UP)
+        fcntl.ioctl(handle, _SIOCSIFFLAGS, request)
+        try:
+            handle.connect(("192.0.2.1", 9))  # an address for documentation
+        except OSError:
+            return
+    raise OSError("there is a route to somewhere")
+
+
+_CLONE_NEWNET, _IFF_UP, _SIOCSIFFLAGS = 0x40000000, 0x1, 0x8914
 
 
 def _two_at_once(work: Path, command: Writer, short: bool) -> dict[str, Any]:
@@ -161,7 +202,24 @@ PLACES: dict[str, Callable[[Path, Writer, bool], dict[str, Any]]] = {
     "vanished_input": _vanished,
     "clock_back": _clock_back,
     "two_at_once": _two_at_once,
+    "no_network": _no_network,
 }
+
+
+def _files(out: Path) -> dict[Path, bytes]:
+    paths = [path for path in out.rglob("*") if path.is_file()] if out.is_dir() else [out]
+    return {path: path.read_bytes() for path in paths}
+
+
+def _intact(command: Writer, out: Path, before: dict[Path, bytes]) -> bool:
+    """Whether the earlier result is there, or, where `--force` removes it first, is not taken for complete."""
+    if command.mark and not (out / command.mark).exists():
+        return True
+    return all(path.exists() and path.read_bytes() == content for path, content in before.items())
+
+
+def _result(command: Writer, out: Path) -> str:
+    return digest(out, command.files) if command.files else digest_of_folder(out)
 
 
 def _row() -> dict[str, Any]:

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ TIMES = {
     "drawn_before",
 }
 """Fields of results that say when or how fast, which no two runs have in common."""
+
+_WITH_TIMES = (".html", ".log", ".jsonl", ".png", ".svg")
 
 LONGEST = 600.0
 """Seconds after which a run counts as hanging."""
@@ -90,15 +92,12 @@ def said_lines(folder: Path) -> list[str]:
     return (folder / "said").read_text().strip().splitlines()
 
 
-def digest_of_folder(out: Path, leave: Collection[str] = ()) -> str:
-    """Of a file's bytes, or of all that is in a folder, fields of JSON and Parquet and files named in `leave` apart."""
+def digest_of_folder(out: Path) -> str:
+    """`digest` of a file, or of all that is in a folder but for pages, figures and logs."""
     if not out.is_dir():
-        return digest(out, ("",)) if leave else hashlib.sha256(out.read_bytes()).hexdigest()
+        return digest(out, ("",))
     files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    if not leave:
-        return hashlib.sha256(b"".join(f.encode() + (out / f).read_bytes() for f in files)).hexdigest()
-    kept = tuple(file for file in files if Path(file).suffix not in (".html", ".log", ".jsonl", ".png", ".svg"))
-    return digest(out, kept)
+    return digest(out, tuple(file for file in files if Path(file).suffix not in _WITH_TIMES))
 
 
 def digest(out: Path, files: tuple[str, ...]) -> str:

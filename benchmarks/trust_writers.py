@@ -17,12 +17,16 @@ class Writer:
         words: its arguments, without `--out`.
         out: name of what it writes.
         reads: the input whose absence must stop it, none where it needs no file.
+        mark: the file that says that a result is complete, of commands that with `--force` remove it at their start.
+        files: what two runs have in common, the empty tuple for all but times.
     """
 
     name: str
     words: list[str]
     out: str
     reads: Path | None = None
+    mark: str = ""
+    files: tuple[str, ...] = ()
 
 
 def writers(folder: Path, *, short: bool = False) -> list[Writer]:
@@ -69,7 +73,7 @@ def writers(folder: Path, *, short: bool = False) -> list[Writer]:
         Writer("export", ["export", str(folder / "structures"), "--format", "cif"], "dft", folder / "structures"),
     ]
     slow = [
-        Writer("train", train, "run", formulas),
+        Writer("train", train, "run", formulas, "matgen.json", ("model.safetensors", "config.json")),
         Writer("fit", ["fit", "--table", str(answers), "--target", "answer", "--kind", "trees"], "fitted", answers),
         Writer("lift fit", lift, "lift", rows),
         Writer("lift predict", ["lift", "predict", str(rows), "--model", str(folder / "lift")], "answers.csv", rows),

@@ -23,7 +23,7 @@ from matgen.evaluate import page_compare
 from matgen.evaluate.figures import SERIES
 from matgen.evaluate.labels import METRICS
 from matgen.evaluate.page_tables import PARTS
-from matgen.files import read_json, whole_files, write_json, write_text
+from matgen.files import one_run, read_json, whole_files, write_json, write_text
 
 FILES = ("compare.html", "compare.md", "compare.json")
 """What a comparison consists of, in the order in which it is written."""
@@ -84,6 +84,7 @@ class Comparison:
         return Comparison(self.content, self.reports, folder)
 
 
+@one_run("out")
 def compare(folders: Sequence[Path | str], *, out: Path | str | None = None, force: bool = False) -> Comparison:
     """Put reports side by side; the first one is what the others are compared with.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables_gpu, tables_lift, tables_predict, tables_relaxed, tables_structures
+from benchmarks import tables_gpu, tables_lift, tables_predict, tables_relaxed, tables_structures, tables_trust
 from benchmarks.record import RESULTS
 from benchmarks.tables_predict import percent
 from matgen.files import read_json, write_text
@@ -424,6 +424,7 @@ def blocks() -> dict[str, list[str]]:
         "sun": tables_relaxed.sun(results["sun"]),
         "dft": tables_relaxed.dft(results["dft"]),
         "gpu": tables_gpu.gpu(results["gpu"]),
+        "trust": tables_trust.trust(results["trust"]),
         "lift_classification": tables_lift.classification(results["lift_protocol"]),
         "lift_regression": tables_lift.regression(results["lift_protocol"]),
         "lift_materials": tables_lift.materials(results["lift_materials"]),

@@ -2,7 +2,7 @@
 
 Every part is written when it is done; parts that are not asked for stay as they were.
 
-python -m benchmarks.trust [--parts kills places formulas files load soak versions] [--short] [--results FOLDER]
+python -m benchmarks.trust [--parts kills places formulas files load soak versions supply] [--short] [--results FOLDER]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from benchmarks.trust_fuzz import formulas
 from benchmarks.trust_kill import CASES, killed
 from benchmarks.trust_load import load, soak
 from benchmarks.trust_places import places
+from benchmarks.trust_supply import supply
 from benchmarks.trust_versions import versions
 from matgen.files import read_json, write_json
 
@@ -92,6 +93,10 @@ def _versions(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     return found | {"faults": sum(row.get("failed", 0) + row.get("error", 0) for row in found.values())}
 
 
+def _supply(work: Path, options: argparse.Namespace) -> dict[str, Any]:
+    return supply()
+
+
 PARTS = {
     "kills": _kills,
     "places": _places,
@@ -100,6 +105,7 @@ PARTS = {
     "load": _load,
     "soak": _soak,
     "versions": _versions,
+    "supply": _supply,
 }
 
 

@@ -246,11 +246,11 @@ def _kinds(work: Path) -> dict[str, Kind]:
     return {
         "checkpoint": Kind(Path(find_checkpoint(None)), _logits, True, weight=5),
         "predictor": Kind(predictor, _predictions, True, weight=2),
-        "predictor, trees": Kind(made / "trees", _predictions, True, weight=2),
+        "predictor of trees": Kind(made / "trees", _predictions, True, weight=2),
         "LIFT model": Kind(made / "lift", lambda path: _answers(path, rows), True, weight=2),
         "training state": Kind(_training_state(made), _state, True, weight=2),
         "CSV": Kind(table, lambda p: read_formula_table(p)[0]["formula"].tolist(), False, _csv_formulas, weight=3),
-        "CSV, any columns": Kind(rows, lambda p: read_any_table(p).shape, False, weight=1),
+        "CSV of any columns": Kind(rows, lambda p: read_any_table(p).shape, False, weight=1),
         "JSON": Kind(made / "table.json", _formulas_of(read_formula_table), False, _json_formulas, weight=2),
         "JSON lines": Kind(made / "table.jsonl", _formulas_of(read_formula_table), False, weight=1),
         "Parquet": Kind(

@@ -31,8 +31,8 @@ def trust(content: dict[str, Any]) -> list[str]:
         lines.append(
             f"| formulas, by a grammar and by changed bytes, beside pymatgen | {row['formulas']:,} | "
             f"{row['read']:,} read, {row['other_composition_than_pymatgen']} otherwise than by pymatgen; "
-            f"{row['refused']:,} refused, of which pymatgen reads {row['refused_though_pymatgen_reads']:,} (too many atoms, negative amounts ...); "
-            f"{len(row['crashes'])} crashes |"
+            f"{row['refused']:,} refused, of which pymatgen reads {row['refused_though_pymatgen_reads']:,} "
+            f"(too many atoms, negative amounts ...); {len(row['crashes'])} crashes |"
         )
     if row := content.get("files"):
         refused = sum(kind.get("refused", 0) for kind in row["kinds"].values())
@@ -50,8 +50,8 @@ def trust(content: dict[str, Any]) -> list[str]:
     if row := content.get("soak"):
         memory = row["memory_mb"]
         lines.append(
-            f"| drawing, judging, predicting again and again | {row['minutes']:.0f} minutes, {row['rounds']:,} rounds | "
-            f"{memory['first']:,.0f} MB in the second quarter, {memory['last']:,.0f} MB in the last |"
+            f"| drawing, judging, predicting again and again | {row['minutes']:.0f} minutes, {row['rounds']:,} rounds "
+            f"| {memory['first']:,.0f} MB in the second quarter, {memory['last']:,.0f} MB in the last |"
         )
     lines += _packages(content)
     return lines

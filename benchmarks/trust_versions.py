@@ -39,6 +39,7 @@ def versions(work: Path, resolutions: tuple[str, ...] = ("lowest-direct", "highe
         _run([sys.executable, "-m", "uv", "venv", "--python", sys.executable, str(folder)])
         wanted = [f"-e.[{EXTRAS}]", TORCH, *TOOLS]
         options = ["--resolution", resolution, "--python", str(python), *_indexes()]
+        options += ["--index-strategy", "unsafe-best-match"]  # all versions of all indexes, as pip does
         _run([sys.executable, "-m", "uv", "pip", "install", "-q", *options, *wanted])
         listed = _run([sys.executable, "-m", "uv", "pip", "freeze", "--python", str(python)])
         chosen = dict(line.split("==") for line in listed.splitlines() if "==" in line)

@@ -8,11 +8,13 @@ installed libraries.
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from importlib.metadata import version
 from pathlib import Path
 
+import pymatgen.analysis.cost
 import smact
 from matminer.featurizers.composition import ElementProperty
 from pymatgen.core import Element
@@ -20,6 +22,8 @@ from smact.utils.oxidation import ICSD24OxStatesFilter
 
 PACKAGE = Path(__file__).resolve().parent.parent / "matgen"
 SMACT_LAST = 103
+SUPPLY = {"crustal_abundance": "crustal_abundance", "hhi_production": "HHI_p", "hhi_reserve": "HHI_r"}
+"""Column of `elements.json` to the attribute of `smact.Element` with it."""
 TABLES = {"icsd16": "icsd16", "smact14": "smact14", "pymatgen": "sp", "wiki": "wiki"}
 """matgen's name of a table of states to the attribute of `smact.Element` that holds it, after `oxidation_states_`."""
 
@@ -27,21 +31,36 @@ TABLES = {"icsd16": "icsd16", "smact14": "smact14", "pymatgen": "sp", "wiki": "w
 def elements() -> str:
     """The content of elements.json."""
     rows = []
+    prices = _prices()
     for z in range(1, 119):
         element = Element.from_Z(z)
         pymatgen_chi = float(element.X)
-        chi = smact.Element(element.symbol).pauling_eneg if z <= SMACT_LAST else None
+        known = smact.Element(element.symbol) if z <= SMACT_LAST else None
+        chi = None if known is None else known.pauling_eneg
         rows.append(
             {
                 "symbol": element.symbol,
                 "electronegativity": chi,
                 "pymatgen_electronegativity": None if math.isnan(pymatgen_chi) else pymatgen_chi,
                 "metal": element.symbol in smact.metals,
+                "atomic_mass": float(element.atomic_mass),
+                "price": prices.get(element.symbol),
+                **{name: getattr(known, attribute, None) for name, attribute in SUPPLY.items()},
             }
         )
     lines = ",\n    ".join(json.dumps(row) for row in rows)
     sources = {"smact": version("smact"), "pymatgen-core": version("pymatgen-core")}
     return f'{{\n  "sources": {json.dumps(sources)},\n  "elements": [\n    {lines}\n  ]\n}}\n'
+
+
+def _prices() -> dict[str, float]:
+    """US dollars a kilogram of each element, the least that pymatgen's table has."""
+    prices: dict[str, float] = {}
+    path = Path(pymatgen.analysis.cost.__file__).with_name("costdb_elements.csv")
+    with open(path, encoding="utf-8", newline="") as table:
+        for symbol, price, *_ in csv.reader(table, quotechar="|"):
+            prices[symbol] = min(float(price), prices.get(symbol, math.inf))
+    return prices
 
 
 def oxidation_states() -> str:

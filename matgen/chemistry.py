@@ -42,6 +42,24 @@ IS_METAL: np.ndarray = np.array([False, *(row["metal"] for row in _ROWS)], dtype
 """True for the elements of SMACT's list of metals, bool `(119,)`."""
 
 
+ATOMIC_MASS: np.ndarray = _column("atomic_mass")
+"""Standard atomic mass, g/mol, as pymatgen has it (of an isotope where there is none), float64 `(119,)`."""
+
+PRICE: np.ndarray = _column("price")
+"""Price of the pure element, US dollars a kilogram in 2013, as pymatgen's `costdb_elements.csv` has it (from Wikipedia
+and Wolfram Alpha), float64 `(119,)`, NaN where missing. Prices move: good for orders of magnitude."""
+
+CRUSTAL_ABUNDANCE: np.ndarray = _column("crustal_abundance")
+"""Abundance in the Earth's crust, mg/kg, as SMACT has it (CRC Handbook, 92nd ed.), float64 `(119,)`, NaN if missing."""
+
+HHI_PRODUCTION: np.ndarray = _column("hhi_production")
+"""Herfindahl-Hirschman index of the countries that produce an element, 0 (many) to 10,000 (one), float64 `(119,)`, NaN
+where missing: Gaultois et al., Chem. Mater. 25 (2013) 2911, as SMACT has it."""
+
+HHI_RESERVE: np.ndarray = _column("hhi_reserve")
+"""The same of the countries that hold the known reserves."""
+
+
 def _ranks(order: np.ndarray) -> np.ndarray:
     ranks = np.zeros(N_ELEMENTS + 1, dtype=np.uint8)
     ranks[order] = np.arange(1, N_ELEMENTS + 1)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CHECKED_WRITING: dict[str, Any] = {"write_page_checksum": True}
 """Options for writing, of pandas and pyarrow alike."""
@@ -34,7 +37,7 @@ def read_parquet(path: Path | str) -> pd.DataFrame:
 
 
 def check_names(path: Path | str) -> None:
-    """Compare the two places in which a file's footer, which has no checksum, names the columns.
+    """Compare the places in which a file's footer, which has no checksum, names the columns.
 
     Raises:
         OSError, ValueError: they differ, or cannot be read.
@@ -46,6 +49,27 @@ def check_names(path: Path | str) -> None:
     noted = (footer.metadata or {}).get(b"ARROW:schema")
     if noted is None:
         return  # of a program that does not write them twice
-    names = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(noted))).names
-    if names != footer.schema.to_arrow_schema().names:
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(noted)))
+    leaves = [footer.schema.column(place).path for place in range(footer.num_columns)]
+    if not _same(schema.names, leaves) or not _noted_by_pandas(schema):
         raise ValueError("its footer is damaged: it names its columns in two ways")
+
+
+def _same(names: list[str], leaves: list[str]) -> bool:
+    """Whether columns are those of Parquet's leaves, which for nested ones are `column.list.element`."""
+    for name in names:
+        here = [leaf for leaf in leaves if leaf == name or leaf.startswith(f"{name}.")]
+        if not here or leaves[: len(here)] != here:
+            return False
+        leaves = leaves[len(here) :]
+    return not leaves
+
+
+def _noted_by_pandas(schema: pa.Schema) -> bool:
+    """Whether pandas, where it wrote the file, calls the columns as the schema does; it reads them by its own notes."""
+    try:
+        entries = (schema.pandas_metadata or {}).get("columns", [])
+        fields = [(entry["name"], entry["field_name"]) for entry in entries]
+    except (LookupError, TypeError, AttributeError):
+        return False
+    return all(name is None or str(name) == field or field.startswith("__index_level_") for name, field in fields)

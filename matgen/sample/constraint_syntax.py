@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from matgen.chemistry import ATOMIC_NUMBER, SYMBOLS
+from matgen.element_groups import ELEMENT_GROUPS, group_named
 from matgen.errors import OptionError
-from matgen.sample.element_groups import ELEMENT_GROUPS, group_named
 
 Range = tuple[int, int | None]
 """A least number and a largest one, None where there is no largest."""

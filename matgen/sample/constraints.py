@@ -15,6 +15,7 @@ import numpy as np
 
 from matgen.chemistry import N_ELEMENTS, SYMBOLS
 from matgen.composition import CompositionBatch
+from matgen.element_groups import symbols_of
 from matgen.errors import OptionError
 from matgen.sample.constraint_syntax import (
     Range,
@@ -28,7 +29,6 @@ from matgen.sample.constraint_syntax import (
     write_range,
     write_stoichiometry,
 )
-from matgen.sample.element_groups import symbols_of
 from matgen.validity import ValidityRules, check
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from matgen.chemistry import ATOMIC_NUMBER, ELECTRONEGATIVITY, IS_METAL, SYMBOLS
 from matgen.composition import CompositionBatch
+from matgen.element_groups import ELEMENT_GROUPS, group_named
 from matgen.errors import OptionError
 from matgen.sample.constraints import Constraints
-from matgen.sample.element_groups import ELEMENT_GROUPS, group_named
 from matgen.validity import ValidityRules, state_table
 
 POOL = ("Li", "Fe", "H", "Ru", "N", "O", "He")

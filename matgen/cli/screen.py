@@ -1,0 +1,59 @@
+"""matgen screen: keep candidates that fulfil conditions, at most so many of a family."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.shared import common_options, path, say, verb
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "screen",
+        run,
+        "keep candidates by cost, abundance, toxicity or any column, few of each family",
+        "matgen screen predicted.csv --where 'cost < 50 and toxic = 0 and energy_above_hull < 0.1' --per-family 3",
+    )
+    parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    parser.add_argument(
+        "--where",
+        metavar="CONDITION",
+        help="rows to keep, by columns of the file and these, which are added: cost (US dollars a kilogram), "
+        "crustal_abundance (mg/kg, of the scarcest element), hhi_production, hhi_reserve (0 to 10,000), toxic, "
+        "radioactive (0 or 1)",
+    )
+    parser.add_argument("--per-family", type=int, metavar="N", help="rows of one family at most (default: all)")
+    parser.add_argument(
+        "--family",
+        default="chemical_system",
+        metavar="NAME",
+        help="chemical_system or anonymous_formula (default: chemical_system)",
+    )
+    common_options(parser, out="screened.csv", seed=False)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Screen a file."""
+    from matgen.files import next_free
+    from matgen.screen import screen_file
+
+    out = arguments.out or next_free(Path("screened.csv"))
+    screened = screen_file(
+        arguments.candidates,
+        out,
+        column=arguments.column,
+        where=arguments.where,
+        per_family=arguments.per_family,
+        family=arguments.family,
+        force=arguments.force,
+    )
+    summary = screened.summary
+    failed = "".join(f"; {n:,} do not fulfil {condition}" for condition, n in summary["fail"].items() if n)
+    beyond = f"; {summary['beyond_family']:,} beyond the cap of their family" * bool(summary["beyond_family"])
+    bad = f"; {len(screened.bad):,} rows could not be read, first: {screened.bad[0]}" if screened.bad else ""
+    say(arguments, f"{summary['kept']:,} of {summary['rows']:,} rows kept, into {out}{failed}{beyond}{bad}")

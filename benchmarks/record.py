@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from matgen.cores import available_cores
 from matgen.files import write_json
-from matgen.validity import available_cores
 from matgen.versions import versions
 
 RESULTS = Path(__file__).parent / "results"

@@ -25,12 +25,12 @@ from pymatgen.core import Lattice, Structure
 from threadpoolctl import threadpool_limits
 
 from benchmarks.record import write_result
+from matgen.cores import available_cores
 from matgen.datasets import load_dataset
 from matgen.errors import StructureError
 from matgen.structures.potentials import Potential, load_potential
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings, relax
-from matgen.validity import available_cores
 
 MOST_ATOMS = 20
 SETTINGS = RelaxSettings(max_force=0.05, max_steps=100)

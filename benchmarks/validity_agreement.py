@@ -19,8 +19,9 @@ from joblib import Parallel, delayed
 
 from benchmarks.record import write_result
 from matgen.composition import CompositionBatch
+from matgen.cores import available_cores
 from matgen.datasets import load_dataset
-from matgen.validity import ValidityRules, available_cores, check, state_table
+from matgen.validity import ValidityRules, check, state_table
 from matgen.validity.smact_verdicts import smact_check
 from tests.validity import brute
 

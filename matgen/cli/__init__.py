@@ -27,6 +27,7 @@ from matgen.cli import (
     tune,
 )
 from matgen.cli.shared import INTERRUPTED, Parser
+from matgen.cores import limit_threads
 from matgen.errors import MatgenError
 
 VERBS = (
@@ -55,6 +56,7 @@ VERBS = (
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 2 on bad input (one line says why), 130 after Ctrl-C."""
     arguments = _parser().parse_args(argv)
+    limit_threads()
     try:
         return int(arguments.run(arguments) or 0)
     except MatgenError as error:

@@ -74,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.processes import leave_cores_to_others
 
     leave_cores_to_others()
+    from matgen.cores import available_cores
     from matgen.datasets import DEFAULT_DATASET
     from matgen.discover import DiscoveryPlan, discover
     from matgen.evaluate.terminal import print_summary
@@ -81,7 +82,6 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.models.locate import find_checkpoint
     from matgen.models.presets import find_preset
     from matgen.train.run import TrainingPlan, default_settings
-    from matgen.validity.judging import available_cores
 
     out = arguments.out or next_free(Path("discovery"))
     said = [name for name in _TRAINING if getattr(arguments, name) is not None]

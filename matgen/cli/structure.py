@@ -50,12 +50,12 @@ def relaxation_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make structures and say what came of it."""
+    from matgen.cores import available_cores
     from matgen.datasets import read_formula_table
     from matgen.files import next_free
     from matgen.structures.make import StructurePlan, make_structures
     from matgen.structures.propose import ProposalSettings
     from matgen.structures.relax import RelaxSettings
-    from matgen.validity.judging import available_cores
 
     if arguments.top < 0:
         raise OptionError(f"--top is {arguments.top}, it must be 0 (all rows) or more")

@@ -1,7 +1,7 @@
 """Charge neutrality and electronegativity balance of compositions: verdicts, and the reasons for them."""
 
 from matgen.validity.explaining import Explanation, Ions, explain
-from matgen.validity.judging import Validity, available_cores, check
+from matgen.validity.judging import Validity, check
 from matgen.validity.rules import TABLES, StateTable, ValidityRules, state_table
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "StateTable",
     "Validity",
     "ValidityRules",
-    "available_cores",
     "check",
     "explain",
     "state_table",

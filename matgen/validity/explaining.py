@@ -12,7 +12,8 @@ import numpy as np
 from matgen.chemistry import ELECTRONEGATIVITY, SYMBOLS
 from matgen.compiled import load_kernel
 from matgen.composition import CompositionBatch
-from matgen.validity.judging import FEW, Validity, available_cores, check, slices
+from matgen.cores import available_cores
+from matgen.validity.judging import FEW, Validity, check, slices
 from matgen.validity.rules import StateTable, ValidityRules, electronegativity_text, state_table
 from matgen.validity.witness import MAX_SITES, Site, best_balanced, best_nearest
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from matgen.chemistry import ELECTRONEGATIVITY
 from matgen.compiled import load_kernel
 from matgen.composition import CompositionBatch
+from matgen.cores import available_cores
 from matgen.validity import exact
 from matgen.validity.rules import StateTable, ValidityRules, state_table
 
@@ -71,11 +71,6 @@ def check(
         valid=balanced | batch.all_metal if rules.include_alloys else balanced.copy(),
         judged=verdicts != exact.UNDECIDED,
     )
-
-
-def available_cores() -> int:
-    """Cores this process may use, which in a container or a batch job are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def slices(n: int, size: int = CHUNK) -> Iterator[slice]:

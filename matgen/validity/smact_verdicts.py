@@ -9,8 +9,9 @@ import numpy as np
 
 from matgen.chemistry import SYMBOLS
 from matgen.composition import CompositionBatch
+from matgen.cores import available_cores
 from matgen.errors import MissingDependencyError
-from matgen.validity.judging import Validity, available_cores
+from matgen.validity.judging import Validity
 from matgen.validity.rules import TABLES, ValidityRules, state_table
 
 MAX_COMBINATIONS = 20_000_000

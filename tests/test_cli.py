@@ -324,3 +324,18 @@ def test_ctrl_c_saves_and_says_how_to_go_on(small_table: Path) -> None:
     assert "Go on with: matgen train --resume --out run" in said
     assert "Traceback" not in said
     assert read_json("run/training/latest.json")["step"] > 0
+
+
+def test_completion(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--completion", "bash"])
+    assert ended.value.code == 0
+    script = tmp_path / "complete.bash"
+    script.write_text(capsys.readouterr().out)
+    ask = 'source "$0"; COMP_WORDS=(matgen sam); COMP_CWORD=1; _shtab_matgen; echo "${COMPREPLY[@]}"'
+    done = subprocess.run(["bash", "-c", ask, str(script)], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["sample"], done.stderr
+    with pytest.raises(SystemExit) as ended:
+        main(["--completion", "korn"])
+    assert ended.value.code == 2
+    assert "no completion for 'korn'" in capsys.readouterr().err

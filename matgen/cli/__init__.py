@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from matgen import __version__
 from matgen.cli import (
@@ -78,6 +79,18 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(arguments, "out of memory: take a smaller --batch-size, or fewer rows at once")
 
 
+class _Completion(argparse.Action):
+    """Prints the completion script of a shell, and ends."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        import shtab
+
+        if values not in shtab.SUPPORTED_SHELLS:
+            parser.error(f"no completion for {values!r}; known: {', '.join(shtab.SUPPORTED_SHELLS)}")
+        print(shtab.complete(parser, values))
+        parser.exit(0)
+
+
 def _complain(arguments: argparse.Namespace, reason: str) -> int:
     print(f"matgen {arguments.verb}: {' '.join(reason.split())}", file=sys.stderr)
     return 2
@@ -90,6 +103,12 @@ def _parser() -> Parser:
         epilog="`matgen VERB --help` tells the options of a verb. Start with: matgen discover",
     )
     parser.add_argument("--version", action="version", version=f"matgen {__version__}")
+    parser.add_argument(
+        "--completion",
+        action=_Completion,
+        metavar="SHELL",
+        help="print a script that completes verbs and options: bash, zsh, fish ...",
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
     for module in VERBS:
         module.add(verbs)

@@ -36,7 +36,7 @@ def versions(work: Path, resolutions: tuple[str, ...] = ("lowest-direct", "highe
     for resolution in resolutions:
         folder = work / resolution
         python = folder / "bin" / "python"
-        _run([sys.executable, "-m", "uv", "venv", "--python", sys.executable, str(folder)])
+        _run([sys.executable, "-m", "uv", "venv", "--seed", "--python", sys.executable, str(folder)])
         wanted = [f"-e.[{EXTRAS}]", TORCH, *TOOLS]
         options = ["--resolution", resolution, "--python", str(python), *_indexes()]
         options += ["--index-strategy", "unsafe-best-match"]  # all versions of all indexes, as pip does

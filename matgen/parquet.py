@@ -51,18 +51,24 @@ def check_names(path: Path | str) -> None:
         return  # of a program that does not write them twice
     schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(noted)))
     leaves = [footer.schema.column(place).path for place in range(footer.num_columns)]
-    if not _same(schema.names, leaves) or not _noted_by_pandas(schema):
+    if not _same(schema, leaves) or not _noted_by_pandas(schema):
         raise ValueError("its footer is damaged: it names its columns in two ways")
 
 
-def _same(names: list[str], leaves: list[str]) -> bool:
+def _same(schema: pa.Schema, leaves: list[str]) -> bool:
     """Whether columns are those of Parquet's leaves, which for nested ones are `column.list.element`."""
-    for name in names:
-        here = [leaf for leaf in leaves if leaf == name or leaf.startswith(f"{name}.")]
-        if not here or leaves[: len(here)] != here:
+    for field in schema:
+        n = _n_leaves(field.type)
+        if not all(leaf == field.name if n == 1 and not field.type.num_fields else leaf.startswith(f"{field.name}.")
+                   for leaf in leaves[:n]) or len(leaves) < n:  # fmt: skip
             return False
-        leaves = leaves[len(here) :]
+        leaves = leaves[n:]
     return not leaves
+
+
+def _n_leaves(kind: pa.DataType) -> int:
+    """Columns in which Parquet keeps a column of this type."""
+    return sum(_n_leaves(kind.field(place).type) for place in range(kind.num_fields)) if kind.num_fields else 1
 
 
 def _noted_by_pandas(schema: pa.Schema) -> bool:

@@ -190,11 +190,13 @@ _READERS = {"openai-gpt": _gpt, "gpt2": _gpt, "gpt_neo": _gpt_neo, "gptj": _gptj
 
 def _rotation(model: Any) -> Tensor:
     """Cosine and sine of each position's angle for each pair of columns of queries and keys, `(positions, w, 2)`."""
-    config, attention = model.config, model.transformer.h[0].attn
-    device = model.transformer.wte.weight.device
-    if attention.embed_positions.device != device:  # kept there, as transformers does: a copy a step would cost time
-        attention.embed_positions = attention.embed_positions.to(device)
+    config, inner = model.config, model.transformer
+    # transformers keeps one table for all layers since 5.24, before that one in each layer.
+    holder = inner.rotary_emb if hasattr(inner, "rotary_emb") else inner.h[0].attn
+    device = inner.wte.weight.device
+    if holder.embed_positions.device != device:  # kept there, as transformers does: a copy a step would cost time
+        holder.embed_positions = holder.embed_positions.to(device)
     pairs = config.rotary_dim // 2
-    angles = attention.embed_positions  # sines, then cosines: (positions, 2 * pairs)
+    angles = holder.embed_positions  # sines, then cosines: (positions, 2 * pairs)
     turn = torch.stack([angles[:, pairs:], angles[:, :pairs]], dim=-1)
     return turn.repeat(1, 2 * config.num_attention_heads, 1).float()

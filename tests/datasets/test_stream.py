@@ -32,6 +32,10 @@ def together(path: Path, column: str | None = None, **options) -> tuple[pd.DataF
     return pd.concat([frame for frame, _ in chunks]), chunks[0][1]
 
 
+def _texts(*frames: pd.DataFrame) -> list[str]:
+    return list({str(name) for frame in frames for name in frame if isinstance(frame[name].dtype, pd.StringDtype)})
+
+
 def assert_as_whole(path: Path, column: str | None = None, *, exactly: bool = True, **options) -> None:
     expected, name = read_formula_table(path, column)
     found, found_name = together(path, column, **options)
@@ -42,6 +46,8 @@ def assert_as_whole(path: Path, column: str | None = None, *, exactly: bool = Tr
     if not exactly:  # Arrow's types
         found = found.astype(object).where(found.notna(), None)
         expected = expected.astype(object).where(expected.notna(), None)
+    # pandas 3 has a type of its own for text, which a chunk without any text is not given.
+    found, expected = (frame.astype(dict.fromkeys(_texts(found, expected), object)) for frame in (found, expected))
     pd.testing.assert_frame_equal(found, expected, check_index_type=False, check_exact=True)
     only, _ = together(path, column, formula_only=True, **options)
     assert list(only.columns) == [name]
@@ -150,7 +156,7 @@ def test_parquet_keeps_arrow_types(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "a.parquet")
     chunks = [frame for frame, _ in iterate_formula_table(tmp_path / "a.parquet", rows_per_chunk=1)]
     assert all((chunk.dtypes == chunks[0].dtypes).all() for chunk in chunks)
-    assert chunks[0]["formula"].dtype == pd.ArrowDtype(pa.string())
+    assert chunks[0]["formula"].dtype in (pd.ArrowDtype(pa.string()), pd.ArrowDtype(pa.large_string()))
 
 
 @pytest.mark.parametrize(

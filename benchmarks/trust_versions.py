@@ -43,7 +43,7 @@ def versions(work: Path, resolutions: tuple[str, ...] = ("lowest-direct", "highe
         _run([sys.executable, "-m", "uv", "pip", "install", "-q", *options, *wanted])
         listed = _run([sys.executable, "-m", "uv", "pip", "freeze", "--python", str(python)])
         chosen = dict(line.split("==") for line in listed.splitlines() if "==" in line)
-        tests = [str(python), "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", *TESTS]
+        tests = [str(python), "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", *TESTS]
         done = subprocess.run(tests, capture_output=True, text=True, check=False)
         ended = {name: int(n) for n, name in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout[-400:])}
         failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)

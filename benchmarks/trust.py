@@ -20,7 +20,7 @@ from benchmarks.trust_files import files
 from benchmarks.trust_fuzz import formulas
 from benchmarks.trust_kill import CASES, killed
 from benchmarks.trust_load import load, soak
-from benchmarks.trust_places import places
+from benchmarks.trust_places import PLACES, places
 from benchmarks.trust_supply import supply
 from benchmarks.trust_versions import versions
 from matgen.files import read_json, write_json
@@ -41,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--cases", nargs="+", choices=list(CASES), help="of kills")
+    parser.add_argument("--places", nargs="+", choices=list(PLACES), help="of places")
     parser.add_argument("--sizes", type=float, nargs="+", default=[5e6, 5e7], help="candidates of the load")
     parser.add_argument("--minutes", type=float, default=60, help="of the soak")
     parser.add_argument("--short", action="store_true", help="few trials of what is quick")
@@ -68,7 +69,7 @@ def _kills(work: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _places(work: Path, options: argparse.Namespace) -> dict[str, Any]:
-    found = places(work, short=options.short)
+    found = places(work, short=options.short, names=options.places)
     return found | {"faults": sum(len(row["faults"]) for row in found.values())}
 
 

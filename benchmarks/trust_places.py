@@ -25,11 +25,12 @@ FREE = (0, 8_192, 65_536, 524_288, 4_194_304)
 DISK = "48m"
 
 
-def places(work: Path, *, short: bool) -> dict[str, Any]:
+def places(work: Path, *, short: bool, names: list[str] | None = None) -> dict[str, Any]:
     """Each command in each place: runs, how they ended, and what was wrong with any."""
     found: dict[str, Any] = {}
     commands = writers(work, short=short)
-    for name, check in PLACES.items():
+    for name in names or PLACES:
+        check = PLACES[name]
         whole = [_whole(work)] if check is _no_network and not short else []
         rows = [check(work, command, short) for command in (*commands, *whole)]
         tried = [row for row in rows if "left_out" not in row]

@@ -192,6 +192,7 @@ def only_run(path: Path | str) -> Iterator[None]:
     """
     path = Path(path).absolute()
     lock = path.with_name(f".{path.name}.lock")
+    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
     held: Any
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -209,6 +210,9 @@ def only_run(path: Path | str) -> Iterator[None]:
             yield
         finally:
             _remove(lock)
+            for folder in missing:  # of a run that was refused before it wrote anything
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
 
 def _remove(path: Path) -> None:

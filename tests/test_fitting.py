@@ -11,6 +11,7 @@ import torch
 
 from matgen.errors import CheckpointError, OptionError, OutputError
 from matgen.examples import TokenTable
+from matgen.files import read_sealed
 from matgen.fitting import FitSettings, Fitter, learning_rate_at
 from matgen.models import build_model
 from matgen.train.objectives import causal_loss
@@ -195,7 +196,7 @@ def test_resuming_on_other_data_or_damaged_state_is_refused(tmp_path: Path) -> N
 def test_a_state_that_no_run_writes_is_refused(tmp_path: Path, change: object) -> None:
     fitter(tmp_path, loss=interrupt_at(3)).run()
     latest = tmp_path / "training" / "latest.json"
-    content = json.loads(latest.read_text())
+    content = read_sealed(latest)
     latest.write_text(json.dumps(content | change if isinstance(change, dict) else change))
     with pytest.raises(CheckpointError, match=r"is damaged|names a folder that no run writes"):
         fitter(tmp_path).run(resume=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def imported() -> None:
     import matgen.cli
     import matgen.evaluate
     import matgen.lift
-    import matgen.predict
+    import matgen.predict.predictor
     import matgen.sample
     import matgen.structures
     import matgen.train  # noqa: F401
@@ -55,8 +56,10 @@ def main() -> None:
     for name in options.parts:
         with tempfile.TemporaryDirectory() as work:
             found = PARTS[name](Path(work), options)
-        content[name] = {**content.get(name, {}), "command": command_line(), **found}
-        faults += content[name].get("faults", 0)
+        merged = {**content.get(name, {}), "command": command_line(), **found}
+        merged["faults"] = FAULTS[name](merged) if name in FAULTS else merged.get("faults", 0)
+        content[name] = merged
+        faults += merged["faults"]
         options.results.mkdir(parents=True, exist_ok=True)
         write_json(path, content)
     raise SystemExit(1 if faults else 0)
@@ -64,13 +67,11 @@ def main() -> None:
 
 def _kills(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     cases = options.cases or (["training", "sampling", "evaluation"] if options.short else None)
-    found = killed(work, 3 if options.short else 20, cases)
-    return found | {"faults": sum(row["trials"] - row["equal"] for row in found.values() if "trials" in row)}
+    return killed(work, 3 if options.short else 20, cases)
 
 
 def _places(work: Path, options: argparse.Namespace) -> dict[str, Any]:
-    found = places(work, short=options.short, names=options.places)
-    return found | {"faults": sum(len(row["faults"]) for row in found.values())}
+    return places(work, short=options.short, names=options.places)
 
 
 def _load(work: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -90,8 +91,7 @@ def _files(work: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _versions(work: Path, options: argparse.Namespace) -> dict[str, Any]:
-    found = versions(work)
-    return found | {"faults": sum(row.get("failed", 0) + row.get("error", 0) for row in found.values())}
+    return versions(work)
 
 
 def _supply(work: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -108,6 +108,17 @@ PARTS = {
     "versions": _versions,
     "supply": _supply,
 }
+
+FAULTS: dict[str, Callable[[dict[str, Any]], int]] = {
+    "kills": lambda found: sum(row["trials"] - row["equal"] for row in _rows(found) if "trials" in row),
+    "places": lambda found: sum(len(row["faults"]) for row in _rows(found)),
+    "versions": lambda found: sum(row.get("failed", 0) + row.get("error", 0) for row in _rows(found)),
+}
+"""How the faults of parts are counted of which some rows may be measured anew and the others stay."""
+
+
+def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for row in found.values() if isinstance(row, dict)]
 
 
 if __name__ == "__main__":

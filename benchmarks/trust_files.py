@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.trust_run import run, said
+from benchmarks.trust_writers import known_formulas, tables_to_learn
 from matgen.errors import MatgenError
 
 SECONDS = 30.0
@@ -222,11 +223,9 @@ def _kinds(work: Path) -> dict[str, Kind]:
 
     made = work / "bases"
     made.mkdir()
-    table, rows, answers = made / "table.csv", made / "rows.csv", made / "answers.csv"
-    known = _formulas()
+    table, known = made / "table.csv", known_formulas()
+    rows, answers = tables_to_learn(made)
     table.write_text("id,formula,note\n" + "".join(f'{n},{f},"a, {n}"\n' for n, f in enumerate(known[:40])))
-    rows.write_text("a,b,c\n" + "".join(f"{n % 7},{n % 5},{'xy'[n % 7 > 3]}\n" for n in range(60)))
-    answers.write_text("formula,answer\n" + "".join(f"{f},{n % 9}\n" for n, f in enumerate(known)))
     records = [{"formula": f, "n": n} for n, f in enumerate(known[:40])]
     (made / "table.json").write_text(json.dumps(records))
     (made / "table.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -260,12 +259,6 @@ def _kinds(work: Path) -> dict[str, Kind]:
         "CIF": Kind(crystal, lambda p: len(templates_in(p)[0]), False, weight=2),
         "structures": Kind(made / "structures", lambda p: str(read_structures(p)), True, weight=2),
     }
-
-
-def _formulas() -> list[str]:
-    from matgen.datasets import load_dataset
-
-    return list(load_dataset("hybrid-pure").batch.formulas()[::600])
 
 
 def _formulas_of(read: Callable[..., Any]) -> Callable[[Path], list[Any]]:

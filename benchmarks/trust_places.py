@@ -25,6 +25,10 @@ FREE = (0, 8_192, 65_536, 524_288, 4_194_304)
 DISK = "48m"
 
 
+class _LeftOut(Exception):
+    """This place cannot be had here."""
+
+
 def places(work: Path, *, short: bool, names: list[str] | None = None) -> dict[str, Any]:
     """Each command in each place: runs, how they ended, and what was wrong with any."""
     found: dict[str, Any] = {}
@@ -32,14 +36,18 @@ def places(work: Path, *, short: bool, names: list[str] | None = None) -> dict[s
     for name in names or PLACES:
         check = PLACES[name]
         whole = [_whole(work)] if check is _no_network and not short else []
-        rows = [check(work, command, short) for command in (*commands, *whole)]
-        tried = [row for row in rows if "left_out" not in row]
+        rows, left_out = [], {}
+        try:
+            for command in (*commands, *whole):
+                rows.append(check(work, command, short))
+        except _LeftOut as error:
+            left_out = {"left_out": str(error)}
         found[name] = {
-            "commands": len(tried),
-            "runs": sum(row["runs"] for row in tried),
-            "refused": sum(row["refused"] for row in tried),
-            "faults": [fault for row in tried for fault in row["faults"]],
-            **({"left_out": rows[0]["left_out"]} if not tried else {}),
+            "commands": len(rows),
+            "runs": sum(row["runs"] for row in rows),
+            "refused": sum(row["refused"] for row in rows),
+            "faults": [fault for row in rows for fault in row["faults"]],
+            **left_out,
         }
         print(name, found[name], flush=True)
     return found
@@ -52,11 +60,7 @@ def _whole(work: Path) -> Writer:
 
 def _disk_full(work: Path, command: Writer, short: bool) -> dict[str, Any]:
     row = _row()
-    with contextlib.ExitStack() as stack:
-        try:
-            disk = stack.enter_context(_mounted(work / "disk"))
-        except OSError as error:
-            return {"left_out": str(error)}
+    with _mounted(work / "disk") as disk:
         for earlier in (False, True):
             for free in FREE[:: 2 if short else 1]:
                 _empty(disk)
@@ -80,11 +84,7 @@ def _disk_full(work: Path, command: Writer, short: bool) -> dict[str, Any]:
 
 def _read_only(work: Path, command: Writer, short: bool) -> dict[str, Any]:
     row = _row()
-    with contextlib.ExitStack() as stack:
-        try:
-            disk = stack.enter_context(_mounted(work / "disk"))
-        except OSError as error:
-            return {"left_out": str(error)}
+    with _mounted(work / "disk") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         code = run([*command.words, "--quiet", "--out", str(disk / command.out)], work)
         _judge(row, command, code, work, "read-only", must_refuse=True)
@@ -144,7 +144,7 @@ def _no_network(work: Path, command: Writer, short: bool) -> dict[str, Any]:
     """In a network namespace of its own, whose only interface is the loopback: there is no route to anywhere."""
     row, out = _row(), work / "alone" / command.out
     if os.geteuid() != 0:
-        return {"left_out": "needs root, for a namespace without a network"}
+        raise _LeftOut("needs root, for a namespace without a network")
     _empty(work / "alone")
     code = run([*command.words, "--quiet", "--out", str(out)], work, prepare=_leave_the_network)
     _judge(row, command, code, work, "no network")
@@ -246,7 +246,7 @@ def _mounted(folder: Path) -> Iterator[Path]:
     """A small file system in memory, which only root can mount."""
     folder.mkdir(exist_ok=True)
     if os.geteuid() != 0 or shutil.which("mount") is None:
-        raise OSError("needs root, to mount a small disk")
+        raise _LeftOut("needs root, to mount a small disk")
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)],
         capture_output=True,
@@ -254,7 +254,7 @@ def _mounted(folder: Path) -> Iterator[Path]:
         check=False,
     )
     if done.returncode != 0:
-        raise OSError(f"cannot mount a small disk: {done.stderr.strip()}")
+        raise _LeftOut(f"cannot mount a small disk: {done.stderr.strip()}")
     try:
         yield folder
     finally:

@@ -35,11 +35,9 @@ def writers(folder: Path, *, short: bool = False) -> list[Writer]:
     Raises:
         RuntimeError: one of them could not be run.
     """
-    formulas, rows = folder / "formulas.csv", folder / "rows.csv"
-    formulas.write_text("formula\n" + "\n".join(_formulas()) + "\n")
-    rows.write_text("a,b,c\n" + "".join(f"{n % 7},{n % 5},{'xy'[n % 7 > 3]}\n" for n in range(60)))
-    answers = folder / "answers.csv"
-    answers.write_text("formula,answer\n" + "".join(f"{f},{n % 9}\n" for n, f in enumerate(_formulas())))
+    formulas = folder / "formulas.csv"
+    formulas.write_text("formula\n" + "\n".join(known_formulas()) + "\n")
+    rows, answers = tables_to_learn(folder)
     lift = ["lift", "fit", "--table", str(rows), "--target", "c", "--options", "steps=30"]
     train = ["train", "--model", "gptj", "--dataset", str(formulas), "--preset", "tiny", "--epochs", "1"]
     made = {
@@ -81,7 +79,16 @@ def writers(folder: Path, *, short: bool = False) -> list[Writer]:
     return found if short else [*found, *slow]
 
 
-def _formulas() -> list[str]:
+def tables_to_learn(folder: Path) -> tuple[Path, Path]:
+    """A table of numbers with a class `c`, and one of formulas with a number `answer`."""
+    rows, answers = folder / "rows.csv", folder / "answers.csv"
+    rows.write_text("a,b,c\n" + "".join(f"{n % 7},{n % 5},{'xy'[n % 7 > 3]}\n" for n in range(60)))
+    answers.write_text("formula,answer\n" + "".join(f"{f},{n % 9}\n" for n, f in enumerate(known_formulas())))
+    return rows, answers
+
+
+def known_formulas() -> list[str]:
+    """Some of the bundled table's."""
     from matgen.datasets import load_dataset
 
     return list(load_dataset("hybrid-pure").batch.formulas()[::600])

@@ -58,11 +58,12 @@ def check_names(path: Path | str) -> None:
 def _same(schema: pa.Schema, leaves: list[str]) -> bool:
     """Whether columns are those of Parquet's leaves, which for nested ones are `column.list.element`."""
     for field in schema:
-        n = _n_leaves(field.type)
-        if not all(leaf == field.name if n == 1 and not field.type.num_fields else leaf.startswith(f"{field.name}.")
-                   for leaf in leaves[:n]) or len(leaves) < n:  # fmt: skip
+        n, nested = _n_leaves(field.type), field.type.num_fields > 0
+        here, leaves = leaves[:n], leaves[n:]
+        if len(here) < n or not all(
+            leaf.startswith(f"{field.name}.") if nested else leaf == field.name for leaf in here
+        ):
             return False
-        leaves = leaves[n:]
     return not leaves
 
 

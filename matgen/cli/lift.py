@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from matgen.cli.shared import Parser, bar, common_options, folder_name, path, say, shown
 from matgen.errors import DataError, OptionError
+from matgen.files import next_free, only_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +55,7 @@ def _step(
     )
 
     def alone(arguments: argparse.Namespace) -> Any:
-        from matgen.files import next_free, only_run
-
-        if arguments.out is None:
-            out = default(arguments)  # type: ignore[misc]
-            goes_on = getattr(arguments, "protocol", None) is not None
-            arguments.out = out if goes_on else next_free(out)
+        arguments.out = arguments.out or default(arguments)  # type: ignore[misc]
         with only_run(arguments.out):
             return run(arguments)
 
@@ -74,7 +70,7 @@ def _add_fit(steps: Any) -> None:
         fit,
         "learn a column of a table, or (without --target) whole rows",
         "matgen lift fit --table iris.csv --target species --out models/iris",
-        lambda arguments: Path("models") / folder_name(arguments.target or arguments.table.stem),
+        lambda arguments: next_free(Path("models") / folder_name(arguments.target or arguments.table.stem)),
     )
     parser.add_argument("--table", type=path, required=True, metavar="FILE", help="CSV or Parquet")
     parser.add_argument("--target", metavar="NAME", help="column to learn; without it rows are learned, to draw such")
@@ -126,7 +122,7 @@ def _add_predict(steps: Any) -> None:
         predict,
         "predict the learned column of a table",
         "matgen lift predict new.csv --model models/iris --out predicted.csv",
-        lambda _: Path("predicted.csv"),
+        lambda _: next_free(Path("predicted.csv")),
     )
     parser.add_argument("table", type=path, help="CSV or Parquet with the columns learned from, in any order")
     parser.add_argument("--model", type=path, required=True, metavar="FOLDER", help="what `matgen lift fit` wrote")
@@ -163,7 +159,7 @@ def _add_sample(steps: Any) -> None:
         sample,
         "draw rows like those learned, given any columns",
         "matgen lift sample --model models/rows -n 100 --given species=setosa",
-        lambda _: Path("rows.csv"),
+        lambda _: next_free(Path("rows.csv")),
     )
     parser.add_argument(
         "-n", type=int, default=100, help="rows, of each given row where a table is given (default: 100)"
@@ -185,7 +181,7 @@ def _add_impute(steps: Any) -> None:
         impute,
         "fill in the empty cells of a table",
         "matgen lift impute holes.csv --model models/rows --out filled.csv",
-        lambda _: Path("filled.csv"),
+        lambda _: next_free(Path("filled.csv")),
     )
     parser.add_argument("table", type=path, help="CSV or Parquet")
     parser.add_argument(
@@ -371,7 +367,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _scores_file(arguments: argparse.Namespace) -> Path:
-    return Path("lift-evaluation" if arguments.protocol else "lift-evaluation.json")
+    """A protocol goes on in its folder; the scores of a table take the next free file."""
+    return Path("lift-evaluation") if arguments.protocol else next_free(Path("lift-evaluation.json"))
 
 
 def _names(text: str | None) -> list[str] | None:

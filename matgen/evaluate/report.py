@@ -177,10 +177,11 @@ class _Keeper:
 
     def ranked(self, known: Known) -> pd.DataFrame | None:
         """The candidates to look at, in order; None where nothing says which come first, or the caller has them all."""
-        key = _ranking_column(self.frame)
+        frame = self.frame
+        key = _ranking_column(frame)
         if key is None or (self.whole and key != PROBABILITY):
             return None
-        best = chosen(self.frame).nlargest(MOST_RANKED, key) if self._best is None else self._best
+        best = chosen(frame).nlargest(MOST_RANKED, key) if self._best is None else self._best
         return ranked(best, [reference.sample for reference in known.references])
 
 

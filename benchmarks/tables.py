@@ -424,6 +424,7 @@ def blocks() -> dict[str, list[str]]:
         "sun": tables_relaxed.sun(results["sun"]),
         "dft": tables_relaxed.dft(results["dft"]),
         "gpu": tables_gpu.gpu(results["gpu"]),
+        "leaderboard": tables_gpu.leaderboard(results["leaderboard"]),
         "trust": tables_trust.trust(results["trust"]),
         "lift_classification": tables_lift.classification(results["lift_protocol"]),
         "lift_regression": tables_lift.regression(results["lift_protocol"]),

@@ -1,16 +1,17 @@
-"""The README's table of training and drawing on a GPU, for `benchmarks.tables`."""
+"""The README's tables of what was measured on a GPU, for `benchmarks.tables`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.tables_predict import percent
 from matgen.models import MODELS
 
 
 def gpu(content: dict[str, Any]) -> list[str]:
     """Rates on the GPU beside transformers' on the same one; parts that failed or were left out are not shown."""
     name, recipe = content["machine"]["gpu"], content["training_trainer"]["formulas_per_second"]
-    lines = [f"| one {name} | matgen, formulas/s | transformers, same run | ratio |", "|---" * 4 + "|"]
+    lines = [f"| one {name} | matgen, formulas/s | transformers, same kind of machine | ratio |", "|---" * 4 + "|"]
     for notation in ("counted", "expanded"):
         for key, row in content.get(f"training_{notation}", {}).items():
             if not key.startswith("batch_") or key.endswith("_not_recorded"):
@@ -38,5 +39,23 @@ def _drawing(part: dict[str, Any]) -> list[str]:
         lines.append(
             f"| drawing {int(n):,}, {model} | {own:,.0f} | `generate`, batches of "
             f"{part['generate_batch']['bf16']:,}: {best:,.0f} | {own / best:.2f} x |"
+        )
+    return lines
+
+
+def leaderboard(content: dict[str, Any]) -> list[str]:
+    """Architectures at one size and budget, those with the most probable test formulas first."""
+    lines = [
+        "| architecture | parameters | passes over the data | nats a test formula | valid | novel | "
+        "valid, unique and novel |",
+        "|---" * 7 + "|",
+    ]
+    for row in sorted(content["rows"].values(), key=lambda row: row["metrics"]["test_nats"]):
+        known, drawn = row["metrics"], row["drawn"]
+        bound = "at most " if known["figure"] == "bound" else ""
+        lines.append(
+            f"| {MODELS[row['model']].title} | {known['parameters'] / 1e6:.1f} M | {known['epochs']:.0f} | "
+            f"{bound}{known['test_nats']:.2f} | {percent(drawn['valid'])} | {percent(drawn['novel'])} | "
+            f"{percent(drawn['valid_unique_novel'])} |"
         )
     return lines

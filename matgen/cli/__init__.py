@@ -8,6 +8,7 @@ from typing import Any
 
 from matgen import __version__
 from matgen.cli import (
+    app,
     check,
     compare,
     data,
@@ -49,6 +50,7 @@ VERBS = (
     export,
     dft,
     lift,
+    app,
     push,
 )
 """Modules of the verbs, in the order of the help; each has `add`, which adds its parser."""

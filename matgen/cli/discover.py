@@ -81,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.files import next_free
     from matgen.models.locate import find_checkpoint
     from matgen.models.presets import find_preset
+    from matgen.predict.locate import ranking_predictor
     from matgen.train.run import TrainingPlan, default_settings
 
     out = arguments.out or next_free(Path("discovery"))
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             ),
         ),
         checkpoint=None if said else find_checkpoint(arguments.model),
-        predictor=_predictor(arguments.predictor),
+        predictor=ranking_predictor(arguments.predictor),
         n=arguments.n,
         reference=references_of(arguments),
         seed=arguments.seed,
@@ -187,14 +188,3 @@ def _print_structures(made: Any) -> None:
             print(f"  {row['formula']:<16} {row[above]:7.3f}{told}  {row['template']}")
         else:
             print(f"  {row['formula']:<16}       -  {row['structure_reason']}")
-
-
-def _predictor(name: str | None) -> Path | None:
-    """The folder of the predictor to rank by, None where none is wanted (or none is bundled and none named)."""
-    from matgen.predict.locate import bundled_predictors, find_predictor
-
-    if name == "none":
-        return None
-    if name is None:
-        return bundled_predictors().get("formation_energy-oqmd")
-    return find_predictor(name)

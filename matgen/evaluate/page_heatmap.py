@@ -105,7 +105,7 @@ def _table(
     parts = []
     for z in range(1, N_ELEMENTS + 1):
         symbol = str(SYMBOLS[z])
-        cell, (row, column) = cell_of(symbol), _place(z)
+        cell, (row, column) = cell_of(symbol), place(z)
         x, y = column * _CELL, row * _CELL
         fill = f'fill="{cell.colour}"' if cell.colour else 'class="empty"'
         if cell.faint:
@@ -149,7 +149,7 @@ def _scale(unit: str, stops: Sequence[str], ticks: Sequence[tuple[float, str]]) 
     return "".join(parts)
 
 
-def _place(z: int) -> tuple[float, int]:
+def place(z: int) -> tuple[float, int]:
     """Row and column of an element, from 0; lanthanides and actinides in two rows below, with a gap."""
     period = sum(z >= start for start in _PERIODS) - 1
     offset = z - _PERIODS[period]

@@ -39,3 +39,17 @@ def find_predictor(name: str) -> Path:
         return bundled[name]
     known = f"bundled: {', '.join(bundled)}" if bundled else "none is bundled"
     raise CheckpointError(f"no predictor {name} ({known}): make one with `matgen fit`, and name its folder by --model")
+
+
+def ranking_predictor(name: str | None) -> Path | None:
+    """The predictor that candidates are ranked by: a folder or bundled name, by default of OQMD's formation energies.
+
+    Returns:
+        None where none is wanted (`none`), or none is named and none bundled.
+
+    Raises:
+        CheckpointError: there is none of that name.
+    """
+    if name == "none":
+        return None
+    return bundled_predictors().get("formation_energy-oqmd") if name is None else find_predictor(name)

@@ -8,7 +8,7 @@ import pytest
 from pymatgen.core import Element
 
 from matgen.chemistry import N_ELEMENTS, SYMBOLS
-from matgen.evaluate.page_heatmap import _CELL, _RATIO_STOPS, _SHARE_STOPS, _colour, _ink, _place, ratio_map, share_map
+from matgen.evaluate.page_heatmap import _CELL, _RATIO_STOPS, _SHARE_STOPS, _colour, _ink, place, ratio_map, share_map
 
 SHARES = {"O": 0.4, "Fe": 0.02, "H": 0.5, "Xe": 0.0001}
 
@@ -21,13 +21,13 @@ def cells(svg: str) -> dict[str, tuple[ET.Element, str]]:
 
 def test_every_element_stands_in_its_period_and_group() -> None:
     for z in range(1, N_ELEMENTS + 1):
-        element, (row, column) = Element.from_Z(z), _place(z)
+        element, (row, column) = Element.from_Z(z), place(z)
         if 57 <= z <= 71 or 89 <= z <= 103:
             start = 57 if z <= 71 else 89
             assert (row > 7, column) == (True, 3 + z - start)
         else:
             assert (row + 1, column + 1) == (element.row, element.group)
-    places = {_place(z) for z in range(1, N_ELEMENTS + 1)}
+    places = {place(z) for z in range(1, N_ELEMENTS + 1)}
     assert len(places) == N_ELEMENTS
 
 

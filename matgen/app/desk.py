@@ -1,0 +1,176 @@
+"""What the page asks of the stages, apart from how it is shown: draw and judge, tinker, relax, export."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from matgen.dft.export import export, jobs_of
+from matgen.evaluate import evaluate
+from matgen.files import whole_file
+from matgen.predict import Predictor
+from matgen.predict.table import predict_file
+from matgen.progress import Progress
+from matgen.sample import Sampler, SampleRequest, Tinkered, sample_to_file, tinker
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+class Cancelled(Exception):
+    """The user does not want the result any more."""
+
+
+class Watch(Progress):
+    """Progress for another thread to read, and to end the work by.
+
+    Attributes:
+        share: done of the current stage, from 0 to 1; None where its length is unknown.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("", "", quiet=True)
+        self.share: float | None = None
+        self._total: int | None = None
+        self._done = 0
+        self._ended = threading.Event()
+
+    def cancel(self) -> None:
+        """End the work at its next step."""
+        self._ended.set()
+
+    def stage(self, label: str) -> Watch:
+        """Begin another stage.
+
+        Raises:
+            Cancelled: the work was ended.
+        """
+        self.label, self.share = label, None
+        self.check()
+        return self
+
+    def start(self, total: int | None, done: int = 0) -> None:
+        """Begin counting, as `Progress` does; raises as `stage` does."""
+        self._total, self._done = total, done
+        self.check()
+
+    def advance(self, amount: int = 1, formulas_per_second: float | None = None) -> None:
+        """Count, as `Progress` does; raises as `stage` does."""
+        self._done += amount
+        self.share = self._done / self._total if self._total else None
+        self.check()
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the work was ended."""
+        if self._ended.is_set():
+            raise Cancelled
+
+
+@dataclass
+class Desk:
+    """A model, a predictor of formation energies, and a folder for what is made.
+
+    Attributes:
+        folder: for files that are made on the way, which may be deleted afterwards.
+        checkpoint: folder of the model.
+        predictor: folder of the predictor; None leaves energies out.
+        device: where to draw.
+        dft_format: of inputs for DFT, one of `matgen.dft.export.ALL_FORMATS`.
+    """
+
+    folder: Path
+    checkpoint: Path
+    predictor: Path | None = None
+    device: str = "cpu"
+    dft_format: str = "vasp"
+    _work: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @functools.cached_property
+    def sampler(self) -> Sampler:
+        """The model, loaded at its first use."""
+        return Sampler(self.checkpoint, device=self.device)
+
+    @functools.cached_property
+    def _energies(self) -> Predictor | None:
+        return None if self.predictor is None else Predictor.load(self.predictor)
+
+    def generate(self, request: SampleRequest, watch: Watch) -> pd.DataFrame:
+        """Draw, predict and judge.
+
+        Returns:
+            Distinct compositions with the columns of `matgen predict` and `matgen evaluate`; valid ones first, of these
+            novel ones, of these those most probably at most 0.1 eV/atom above the hull.
+
+        Raises:
+            Cancelled: `watch` was told to end it.
+            MatgenError: as the stages raise.
+        """
+        with self._work:
+            drawn, predicted = self.folder / "drawn.parquet", self.folder / "predicted.parquet"
+            sampler = self.sampler
+            sample_to_file(sampler, request, drawn, force=True, progress=watch.stage("Drawing"))
+            if energies := self._energies:
+                predict_file(energies, drawn, predicted, force=True, progress=watch.stage("Predicting energies"))
+            watch.stage("Judging")
+            frame = evaluate(
+                predicted if energies else drawn,
+                baselines=False,
+                progress=lambda stage, done, total: watch.check(),
+            ).frame
+        frame = frame[frame["duplicate_of"].isna()]
+        order = [name for name in ("valid", "novel", "probability_hull_0.1", "log_prob") if name in frame]
+        return frame.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
+
+    def variants(self, formula: str, mask: str) -> Tinkered:
+        """What could take the place of an element of a formula.
+
+        Raises:
+            MatgenError: as `tinker` raises.
+        """
+        with self._work:
+            return tinker(self.sampler, formula, mask=mask)
+
+    def relax(self, formulas: Sequence[str], watch: Watch) -> Path:
+        """The folder of relaxed structures of some formulas, as `matgen structure` writes it.
+
+        Raises:
+            Cancelled: `watch` was told to end it.
+            MatgenError: as `make_structures` raises.
+        """
+        from matgen.structures.make import StructurePlan, make_structures
+        from matgen.structures.propose import ProposalSettings
+
+        with self._work:
+            folder = self.folder / "structures"
+            plan = StructurePlan(ProposalSettings(per_formula=3, max_atoms=24))
+            table = pd.DataFrame({"formula": list(formulas)})
+            make_structures(table, "formula", folder, plan, force=True, progress=watch.stage("Relaxing"))
+            return folder
+
+    def structure(self, formula: str, watch: Watch) -> Structure:
+        """The lowest relaxed structure of a formula; raises as `relax` does."""
+        folder = self.relax([formula], watch)
+        return jobs_of(folder)[0].structure
+
+    def as_csv(self, rows: pd.DataFrame) -> bytes:
+        """A basket as a table."""
+        text: str = rows.to_csv(index=False, float_format="%.6f")
+        return text.encode()
+
+    def as_inputs(self, formulas: Sequence[str], format: str, watch: Watch) -> bytes:
+        """A ZIP archive of CIFs or of inputs for DFT, of relaxed structures; raises as `relax` and `export` do."""
+        jobs = jobs_of(self.relax(formulas, watch))
+        watch.stage("Writing")
+        folder = self.folder / format
+        export(jobs, folder, format, force=True)
+        with whole_file(self.folder / f"{format}.zip") as temporary:
+            shutil.make_archive(str(temporary), "zip", folder)
+            Path(f"{temporary}.zip").replace(temporary)
+        return (self.folder / f"{format}.zip").read_bytes()

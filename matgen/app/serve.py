@@ -1,0 +1,65 @@
+"""Serve the page."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from pathlib import Path
+
+from nicegui import app, ui
+
+from matgen.app.desk import Desk
+from matgen.app.page import Page
+from matgen.errors import OptionError
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Say in a sentence that somebody else listens there.
+
+    Raises:
+        OptionError: the address cannot be listened at.
+    """
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        raise OptionError(f"nothing can listen at {host}:{port} ({error.strerror}): take another --port") from error
+
+
+def serve(
+    checkpoint: Path,
+    predictor: Path | None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    device: str = "cpu",
+    dft_format: str = "vasp",
+    browser: bool = True,
+) -> None:
+    """Serve the page until interrupted. What is made on the way is in a temporary folder, each visitor's apart.
+
+    Args:
+        checkpoint: folder of the model.
+        predictor: folder of a predictor of formation energies; None leaves energies out.
+        host: the address to listen at. By default nobody but this machine can ask.
+        port: the port.
+        device: where to draw.
+        dft_format: of inputs for DFT.
+        browser: open the page in the user's browser.
+
+    Raises:
+        OptionError: the port is taken.
+    """
+    refuse_taken_port(host, port)
+    with tempfile.TemporaryDirectory(prefix="matgen-app-") as folder:
+
+        @ui.page("/", title="matgen", language="en-US")
+        def visit() -> None:
+            own = Path(tempfile.mkdtemp(dir=folder))
+            Page(Desk(own, checkpoint, predictor, device, dft_format))
+
+        app.on_startup(lambda: print(f"http://{host}:{port}", flush=True))
+        ui.run(
+            host=host, port=port, show=browser, reload=False, show_welcome_message=False, title="matgen", favicon="⚗️",
+            uvicorn_logging_level="warning",
+        )  # fmt: skip

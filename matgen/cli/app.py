@@ -1,0 +1,48 @@
+"""matgen app: a local web page on the stages."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from matgen.cli.options import model_option, pick_device
+from matgen.cli.shared import verb
+
+
+def add(verbs: Any) -> None:
+    """Add the verb's parser."""
+    parser = verb(
+        verbs,
+        "app",
+        run,
+        "serve a local web page: choose elements, draw, tinker, relax, export",
+        "matgen app --port 8090 --no-browser",
+    )
+    model_option(parser)
+    parser.add_argument("--predictor", metavar="NAME", help="of formation energies; none leaves them out")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
+    parser.add_argument("--port", type=int, default=8080, help="port (default: 8080)")
+    parser.add_argument("--format", default="vasp", metavar="NAME", help="of DFT inputs (default: vasp)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: auto)")
+    parser.add_argument("--no-browser", action="store_true", help="open no browser")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Serve the page."""
+    from matgen.app.serve import serve
+    from matgen.dft.export import ALL_FORMATS
+    from matgen.errors import unknown_name
+    from matgen.models.locate import find_checkpoint
+    from matgen.predict.locate import ranking_predictor
+
+    if arguments.format not in ALL_FORMATS:
+        raise unknown_name("format", arguments.format, ALL_FORMATS)
+    serve(
+        find_checkpoint(arguments.model),
+        ranking_predictor(arguments.predictor),
+        host=arguments.host,
+        port=arguments.port,
+        device=pick_device(arguments.device),
+        dft_format=arguments.format,
+        browser=not arguments.no_browser,
+    )

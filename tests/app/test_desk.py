@@ -1,0 +1,78 @@
+"""What the page asks of the stages, beside the stages themselves."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from matgen.app import Cancelled, Desk, Watch
+from matgen.errors import MatgenError
+from matgen.models.locate import find_checkpoint
+from matgen.predict.locate import ranking_predictor
+from matgen.sample import Constraints, SampleRequest, sample_to_file, tinker
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(tmp_path_factory.mktemp("desk"), find_checkpoint(None), ranking_predictor(None), dft_format="poscar")
+
+
+def test_draws_are_those_of_the_stages_and_in_order(desk, tmp_path):
+    wanted = Constraints.from_options(contains="Li", exclude="F", elements="3..4")
+    request = SampleRequest(40, seed=5, constraints=wanted)
+    found = desk.generate(request, Watch())
+    sample_to_file(desk.sampler, request, tmp_path / "drawn.csv")
+    assert set(found["formula"]) == set(pd.read_csv(tmp_path / "drawn.csv")["formula"])
+    assert len(found) == len(set(found["reduced_formula"]))
+    assert found["formula"].str.contains("Li").all()
+    assert not found["formula"].str.contains("F(?!e|r|m)").any()
+    ranks = list(zip(~found["valid"], ~found["novel"].astype(bool), -found["probability_hull_0.1"], strict=True))
+    assert ranks == sorted(ranks)
+    assert found.loc[~found["valid"], "reason"].str.len().gt(5).all()
+
+
+def test_without_a_predictor_there_are_no_energies(tmp_path):
+    desk = Desk(tmp_path, find_checkpoint(None))
+    found = desk.generate(SampleRequest(10), Watch())
+    assert "energy_above_hull" not in found
+    assert "valid" in found
+
+
+def test_a_cancelled_draw_ends_and_the_next_one_goes_on(desk):
+    watch = Watch()
+    watch.cancel()
+    with pytest.raises(Cancelled):
+        desk.generate(SampleRequest(10), watch)
+    assert len(desk.generate(SampleRequest(10), Watch()))
+
+
+def test_progress_is_a_share():
+    watch = Watch().stage("Drawing")
+    assert watch.share is None
+    watch.start(8, 2)
+    watch.advance(2)
+    assert watch.share == 0.5
+
+
+def test_variants_are_those_of_tinker(desk):
+    own = desk.variants("SrTiO3", "Sr")
+    pd.testing.assert_frame_equal(own.frame, tinker(desk.sampler, "SrTiO3", mask="Sr").frame)
+
+
+def test_exports(desk):
+    table = pd.read_csv(io.BytesIO(desk.as_csv(pd.DataFrame({"formula": ["NaCl"], "energy_above_hull": [0.25]}))))
+    assert table.to_dict("records") == [{"formula": "NaCl", "energy_above_hull": 0.25}]
+    for format, inner in (("cif", ".cif"), ("poscar", "POSCAR")):
+        packed = zipfile.ZipFile(io.BytesIO(desk.as_inputs(["SrTiO3"], format, Watch())))
+        texts = [packed.read(name).decode() for name in packed.namelist() if Path(name).name.endswith(inner)]
+        assert texts
+        assert all("Sr" in text and "Ti" in text for text in texts)
+
+
+def test_a_formula_that_is_none_is_refused(desk):
+    with pytest.raises(MatgenError):
+        desk.variants("Xx2", "Xx")

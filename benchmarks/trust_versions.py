@@ -38,7 +38,7 @@ def versions(work: Path, resolutions: tuple[str, ...] = ("lowest-direct", "highe
         python = folder / "bin" / "python"
         _run([sys.executable, "-m", "uv", "venv", "--seed", "--python", sys.executable, str(folder)])
         wanted = [f"-e.[{EXTRAS}]", TORCH, *TOOLS]
-        options = ["--resolution", resolution, "--python", str(python), *_indexes()]
+        options = ["--resolution", resolution, "--python", str(python), *indexes()]
         options += ["--index-strategy", "unsafe-best-match"]  # all versions of all indexes, as pip does
         _run([sys.executable, "-m", "uv", "pip", "install", "-q", *options, *wanted])
         listed = _run([sys.executable, "-m", "uv", "pip", "freeze", "--python", str(python)])
@@ -52,7 +52,7 @@ def versions(work: Path, resolutions: tuple[str, ...] = ("lowest-direct", "highe
     return found
 
 
-def _indexes() -> list[str]:
+def indexes() -> list[str]:
     """Where pip is set up to look besides, which uv does not read."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.trust_versions import indexes
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -33,3 +35,17 @@ def test_the_wheel_holds_code_data_and_checkpoint(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(str(tmp_path / "site" / "matgen" / "data")) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", ["3.12", "3.13"])
+def test_pinned_dependencies_agree_on_newer_pythons(tmp_path: Path, python: str) -> None:
+    command = [sys.executable, "-m", "uv", "pip", "compile", "-q", "--python-version", python, *indexes()]
+    command += ["--index-strategy", "unsafe-best-match", "-c", "constraints.txt", "-o", str(tmp_path / "found.txt")]
+    command += [f"--extra={name}" for name in ("app", "lift", "structures", "trees")]
+    done = subprocess.run([*command, "pyproject.toml"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    assert {line for line in pins if line.startswith(("numpy==", "transformers==", "nicegui=="))} <= {
+        line.strip() for line in (tmp_path / "found.txt").read_text().splitlines()
+    }

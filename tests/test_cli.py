@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from matgen.cli import main
+from matgen.cli import VERBS, _parser, main
 from matgen.files import read_json
 from matgen.models.registry import MODELS
 
@@ -339,3 +340,14 @@ def test_completion(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         main(["--completion", "korn"])
     assert ended.value.code == 2
     assert "no completion for 'korn'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [module.__name__.rsplit(".", 1)[1] for module in VERBS])
+def test_the_examples_of_a_help_are_commands(verb, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    shown = capsys.readouterr().out.split("example: ", 1)[1]
+    for command in shown.strip().splitlines():
+        words = shlex.split(command)
+        assert words[0] == "matgen"
+        _parser().parse_args(words[1:])

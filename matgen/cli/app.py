@@ -16,6 +16,7 @@ def add(verbs: Any) -> None:
         "app",
         run,
         "serve a local web page: choose elements, draw, tinker, relax, export",
+        "matgen app",
         "matgen app --port 8090 --no-browser",
     )
     model_option(parser)

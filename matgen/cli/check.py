@@ -17,6 +17,7 @@ def add(verbs: Any) -> None:
         run,
         "say whether a formula is charge neutral and balanced, and why",
         "matgen check Fe3O4 --mixed-valence",
+        "matgen check LiFePO4",
     )
     parser.add_argument("formulas", nargs="+", metavar="FORMULA", help="such as Fe3O4 or 'Ca(OH)2'")
     judging_options(parser)

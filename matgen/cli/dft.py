@@ -15,7 +15,8 @@ def add(verbs: Any) -> None:
         "dft",
         help="run exported calculations with an installed code; collect results",
         description="Run exported calculations with an installed code; collect results.",
-        epilog="example: matgen dft run dft/ --engine gpaw && matgen dft collect dft/",
+        epilog="example: matgen dft run dft/ --engine gpaw\n         matgen dft collect dft/",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP", parser_class=Parser)
     running = steps.add_parser("run", help="run what is not done yet", description="Run what is not done yet.")

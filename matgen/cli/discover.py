@@ -36,6 +36,7 @@ def add(verbs: Any) -> None:
         run,
         "write new compositions, judge and rank them, give the first ones structures and DFT inputs",
         "matgen discover -n 10000 --out discovery",
+        "matgen discover --dataset mine.csv --max-minutes 10 --structures 20",
     )
     parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
     parser.add_argument(

@@ -24,6 +24,8 @@ def add(verbs: Any) -> None:
         run,
         "say how many candidates are neutral, balanced, unique, novel, recovered; of structures, how many are stable",
         "matgen evaluate candidates.csv --reference hybrid --out report/",
+        "matgen evaluate structures/ --out report/",
+        "matgen evaluate candidates.csv --protocol published",
     )
     parser.add_argument(
         "candidates",

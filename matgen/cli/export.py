@@ -17,6 +17,7 @@ def add(verbs: Any) -> None:
         run,
         "write inputs for VASP, Quantum ESPRESSO or GPAW, or plain structure files",
         "matgen export structures/ --format gpaw --elements --out dft/",
+        "matgen export structures/ --format vasp --top 10 --out dft/",
     )
     parser.add_argument("structures", type=path, help="folder that `matgen structure` wrote")
     parser.add_argument("--format", default="vasp", metavar="NAME",

@@ -22,6 +22,7 @@ def add(verbs: Any) -> None:
         run,
         "learn to predict a property from compositions",
         "matgen fit --table my.csv --target Tc --out models/tc",
+        "matgen fit --property band_gap --kind trees --out models/gap",
     )
     parser.add_argument("--table", type=path, metavar="FILE", help="CSV, Parquet or JSON lines with formulas")
     parser.add_argument("--target", metavar="NAME", help="column of the table to predict")

@@ -29,8 +29,9 @@ def add(verbs: Any) -> None:
         "lift",
         help="learn from any table as sentences: predict, draw rows, fill in cells",
         description="Learn from any table as sentences: predict a column, draw rows, fill in missing cells.",
-        epilog="example: matgen lift fit --table alloys.csv --target yield_strength --out models/steel && "
-        "matgen lift predict new.csv --model models/steel --out predicted.csv",
+        epilog="example: matgen lift fit --table alloys.csv --target yield_strength --out models/steel\n"
+        "         matgen lift predict new.csv --model models/steel --out predicted.csv",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP", parser_class=Parser)
     _add_fit(steps)

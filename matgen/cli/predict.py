@@ -18,6 +18,7 @@ def add(verbs: Any) -> None:
         run,
         "predict a property of the formulas of a file, with its spread",
         "matgen predict candidates.csv --property formation_energy --out predicted.csv",
+        "matgen predict candidates.csv --model models/tc",
     )
     parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")

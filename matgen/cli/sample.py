@@ -38,6 +38,8 @@ def add(verbs: Any) -> None:
         run,
         "write hypothetical compositions",
         "matgen sample -n 1000 --contains Li-O --exclude toxic --valid --unique --novel-to hybrid",
+        "matgen sample -n 1000000 --out candidates.parquet",
+        "matgen sample -n 500 --anonymous ABC3 --temperature 0.8",
     )
     parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
     model_option(parser)

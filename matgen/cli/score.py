@@ -18,6 +18,7 @@ def add(verbs: Any) -> None:
         run,
         "say how probable a model finds the formulas of a file",
         "matgen score formulas.csv --model runs/gptj --out scored.csv",
+        "matgen score formulas.csv --column formula",
     )
     parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")

@@ -17,6 +17,7 @@ def add(verbs: Any) -> None:
         run,
         "keep candidates by cost, abundance, toxicity or any column, few of each family",
         "matgen screen predicted.csv --where 'cost < 50 and toxic = 0 and energy_above_hull < 0.1' --per-family 3",
+        "matgen screen candidates.csv --per-family 1 --family anonymous_formula",
     )
     parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")

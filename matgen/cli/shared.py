@@ -24,10 +24,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
 
 
-def verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], int | None], help_: str, example: str) -> Parser:
-    """Add the parser of a verb that `run` carries out."""
+def verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], int | None], help_: str, *examples: str) -> Parser:
+    """Add the parser of a verb that `run` carries out; its help ends with the examples, each a line."""
     parser: Parser = verbs.add_parser(
-        name, help=help_, description=help_[0].upper() + help_[1:] + ".", epilog=f"example: {example}"
+        name,
+        help=help_,
+        description=help_[0].upper() + help_[1:] + ".",
+        epilog="example: " + "\n         ".join(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
     return parser

@@ -18,6 +18,7 @@ def add(verbs: Any) -> None:
         run,
         "give compositions crystal structures and relax them by a universal potential",
         "matgen structure ranked.csv --top 20 --out structures/",
+        "matgen structure ranked.csv --top 20 --workers 4 --resume --out structures/",
     )
     parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file with formulas, best first")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")

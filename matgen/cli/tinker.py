@@ -28,6 +28,8 @@ def add(verbs: Any) -> None:
         run,
         "say what could take an element's place in a formula, and with what probability",
         "matgen tinker SrTiO3 --mask Sr --exclude radioactive",
+        "matgen tinker '_ Ti O3' --top 20",
+        "matgen tinker SrTiO3 --mask Sr --dope 1/8",
     )
     parser.add_argument(
         "formula",

@@ -24,6 +24,8 @@ def add(verbs: Any) -> None:
         run,
         "train a language model on compositions",
         "matgen train --model gptj --dataset hybrid-pure --max-minutes 10 --out runs/gptj",
+        "matgen train --resume --out runs/gptj",
+        "matgen train --dataset mine.csv --init hybrid-pure-gptj-small --out runs/mine",
     )
     parser.add_argument("--model", help="gpt, gpt2, gptneo, gptj, bart, blmm or roberta (default: gptj)")
     training_options(parser)

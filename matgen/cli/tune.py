@@ -24,8 +24,8 @@ def add(verbs: Any) -> None:
         "tune",
         run,
         "search for a model's size and training settings",
-        "matgen tune --model gptj --notation counted --max-minutes 60; "
-        "then: matgen train --preset tuning/gptj/preset.json",
+        "matgen tune --model gptj --notation counted --max-minutes 60",
+        "matgen train --preset tuning/gptj/preset.json",
     )
     parser.add_argument("--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart ... (default: gptj)")
     training_options(parser)

@@ -1,6 +1,6 @@
 """The seven architectures at one size, each trained until validation stops getting better or its minutes are over.
 
-python -m benchmarks.leaderboard [--preset paper] [--datasets hybrid-pure hybrid-mix] [--minutes 0.7] [--results FOLDER]
+python -m benchmarks.leaderboard [--preset paper] [--datasets hybrid-pure hybrid-mix] [--minutes 0.4] [--results FOLDER]
 
 What is done is written at once; what the same kind of machine measured with the same settings is not measured again.
 No model begins after `--seconds`.
@@ -23,13 +23,12 @@ import torch  # noqa: E402
 
 from benchmarks.judging import drawn  # noqa: E402
 from benchmarks.record import RESULTS, command_line, machine  # noqa: E402
+from benchmarks.training import DEVICE  # noqa: E402
 from matgen.files import read_json, write_json  # noqa: E402
 from matgen.models import MODELS  # noqa: E402
 from matgen.sample import Sampler, SampleRequest  # noqa: E402
 from matgen.train import TrainingPlan, train_model  # noqa: E402
 from matgen.train.run import default_settings  # noqa: E402
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def measure(model: str, dataset: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -58,7 +57,7 @@ def main() -> None:
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--datasets", nargs="+", default=["hybrid-pure", "hybrid-mix"])
-    parser.add_argument("--minutes", type=float, default=0.7)
+    parser.add_argument("--minutes", type=float, default=0.4)
     parser.add_argument("--batch-size", type=int, default=2048)
     parser.add_argument("-n", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=10_000.0)

@@ -6,7 +6,7 @@ import functools
 import shutil
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ import pandas as pd
 
 from matgen.dft.export import export, jobs_of
 from matgen.evaluate import evaluate
-from matgen.files import whole_file
 from matgen.predict import Predictor
 from matgen.predict.table import predict_file
 from matgen.progress import Progress
@@ -75,7 +74,7 @@ class Watch(Progress):
 
 @dataclass
 class Desk:
-    """A model, a predictor of formation energies, and a folder for what is made.
+    """A model, a predictor of formation energies, and a folder for what is made; it does one thing at a time.
 
     Attributes:
         folder: for files that are made on the way, which may be deleted afterwards.
@@ -90,7 +89,6 @@ class Desk:
     predictor: Path | None = None
     device: str = "cpu"
     dft_format: str = "vasp"
-    _work: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @functools.cached_property
     def sampler(self) -> Sampler:
@@ -112,18 +110,17 @@ class Desk:
             Cancelled: `watch` was told to end it.
             MatgenError: as the stages raise.
         """
-        with self._work:
-            drawn, predicted = self.folder / "drawn.parquet", self.folder / "predicted.parquet"
-            sampler = self.sampler
-            sample_to_file(sampler, request, drawn, force=True, progress=watch.stage("Drawing"))
-            if energies := self._energies:
-                predict_file(energies, drawn, predicted, force=True, progress=watch.stage("Predicting energies"))
-            watch.stage("Judging")
-            frame = evaluate(
-                predicted if energies else drawn,
-                baselines=False,
-                progress=lambda stage, done, total: watch.check(),
-            ).frame
+        drawn, predicted = self.folder / "drawn.parquet", self.folder / "predicted.parquet"
+        sampler = self.sampler
+        sample_to_file(sampler, request, drawn, force=True, progress=watch.stage("Drawing"))
+        if energies := self._energies:
+            predict_file(energies, drawn, predicted, force=True, progress=watch.stage("Predicting energies"))
+        watch.stage("Judging")
+        frame = evaluate(
+            predicted if energies else drawn,
+            baselines=False,
+            progress=lambda stage, done, total: watch.check(),
+        ).frame
         frame = frame[frame["duplicate_of"].isna()]
         order = [name for name in ("valid", "novel", "probability_hull_0.1", "log_prob") if name in frame]
         return frame.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
@@ -134,8 +131,7 @@ class Desk:
         Raises:
             MatgenError: as `tinker` raises.
         """
-        with self._work:
-            return tinker(self.sampler, formula, mask=mask)
+        return tinker(self.sampler, formula, mask=mask)
 
     def relax(self, formulas: Sequence[str], watch: Watch) -> Path:
         """The folder of relaxed structures of some formulas, as `matgen structure` writes it.
@@ -147,12 +143,11 @@ class Desk:
         from matgen.structures.make import StructurePlan, make_structures
         from matgen.structures.propose import ProposalSettings
 
-        with self._work:
-            folder = self.folder / "structures"
-            plan = StructurePlan(ProposalSettings(per_formula=3, max_atoms=24))
-            table = pd.DataFrame({"formula": list(formulas)})
-            make_structures(table, "formula", folder, plan, force=True, progress=watch.stage("Relaxing"))
-            return folder
+        folder = self.folder / "structures"
+        plan = StructurePlan(ProposalSettings(per_formula=3, max_atoms=24))
+        table = pd.DataFrame({"formula": list(formulas)})
+        make_structures(table, "formula", folder, plan, force=True, progress=watch.stage("Relaxing"))
+        return folder
 
     def structure(self, formula: str, watch: Watch) -> Structure:
         """The lowest relaxed structure of a formula; raises as `relax` does."""
@@ -170,7 +165,4 @@ class Desk:
         watch.stage("Writing")
         folder = self.folder / format
         export(jobs, folder, format, force=True)
-        with whole_file(self.folder / f"{format}.zip") as temporary:
-            shutil.make_archive(str(temporary), "zip", folder)
-            Path(f"{temporary}.zip").replace(temporary)
-        return (self.folder / f"{format}.zip").read_bytes()
+        return Path(shutil.make_archive(str(folder), "zip", folder)).read_bytes()

@@ -207,10 +207,9 @@ def _structures(
     from matgen.structure_report import section
     from matgen.structures.judge import judge_structures
     from matgen.structures.make import StructurePlan, make_structures
-    from matgen.structures.propose import ProposalSettings
 
     first = order.head(plan.structures)
-    how = StructurePlan(ProposalSettings(per_formula=3, max_atoms=24, seed=plan.seed), workers=plan.workers)
+    how = StructurePlan.quick(plan.seed, plan.workers)
     folder = out / "structures"
     try:
         made = make_structures(

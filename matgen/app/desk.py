@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shutil
 import threading
@@ -15,6 +16,7 @@ import pandas as pd
 from matgen.dft.export import export, jobs_of
 from matgen.evaluate import evaluate
 from matgen.predict import Predictor
+from matgen.predict.screening import Screen
 from matgen.predict.table import predict_file
 from matgen.progress import Progress
 from matgen.sample import Sampler, SampleRequest, Tinkered, sample_to_file, tinker
@@ -99,25 +101,43 @@ class Desk:
     def _energies(self) -> Predictor | None:
         return None if self.predictor is None else Predictor.load(self.predictor)
 
-    def generate(self, request: SampleRequest, watch: Watch) -> pd.DataFrame:
+    def generate(self, request: SampleRequest, watch: Watch, screen: str = "") -> pd.DataFrame:
         """Draw, predict and judge.
 
+        Args:
+            request: what to draw.
+            watch: told of progress.
+            screen: conditions on predicted properties, as of `matgen.predict.screening.Screen`; what does not meet them
+                is not kept, and drawing goes on for others. "" keeps all.
+
         Returns:
-            Distinct compositions with the columns of `matgen predict` and `matgen evaluate`; valid ones first, of these
-            novel ones, of these those most probably at most 0.1 eV/atom above the hull.
+            Distinct compositions with the columns of `matgen predict`, of the screen's properties too, and of `matgen
+            evaluate`; valid ones first, of these novel ones, of these those most probably at most 0.1 eV/atom above the
+            hull. No rows where none was kept.
 
         Raises:
             Cancelled: `watch` was told to end it.
             MatgenError: as the stages raise.
         """
-        drawn, predicted = self.folder / "drawn.parquet", self.folder / "predicted.parquet"
-        sampler = self.sampler
-        sample_to_file(sampler, request, drawn, force=True, progress=watch.stage("Drawing"))
-        if energies := self._energies:
-            predict_file(energies, drawn, predicted, force=True, progress=watch.stage("Predicting energies"))
+        watch.stage("Loading the model")
+        sampler, predictors = self.sampler, {} if self._energies is None else {self._energies.name: self._energies}
+        sampler.accept = None
+        if screen:
+            given = [] if self.predictor is None else [self.predictor]
+            sampler.accept = accept = Screen(screen, given)
+            predictors |= accept.predictors
+            request = dataclasses.replace(request, screen=accept.describe())
+        table = self.folder / "drawn.parquet"
+        told = sample_to_file(sampler, request, table, force=True, progress=watch.stage("Drawing"))
+        if not told["rows"]:
+            return pd.DataFrame()
+        for name, predictor in predictors.items():
+            out = self.folder / f"{name}.parquet"
+            predict_file(predictor, table, out, force=True, progress=watch.stage(f"Predicting {name}"))
+            table = out
         watch.stage("Judging")
         frame = evaluate(
-            predicted if energies else drawn,
+            table,
             baselines=False,
             progress=lambda stage, done, total: watch.check(),
         ).frame
@@ -125,13 +145,15 @@ class Desk:
         order = [name for name in ("valid", "novel", "probability_hull_0.1", "log_prob") if name in frame]
         return frame.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
 
-    def variants(self, formula: str, mask: str) -> Tinkered:
+    def variants(self, formula: str, mask: str, watch: Watch) -> Tinkered:
         """What could take the place of an element of a formula.
 
         Raises:
+            Cancelled: `watch` was told to end it.
             MatgenError: as `tinker` raises.
         """
-        return tinker(self.sampler, formula, mask=mask)
+        watch.stage("Loading the model")
+        return tinker(self.sampler, formula, mask=mask, progress=watch.stage(f"Replacing {mask}"))
 
     def relax(self, formulas: Sequence[str], watch: Watch) -> Path:
         """The folder of relaxed structures of some formulas, as `matgen structure` writes it.
@@ -141,12 +163,10 @@ class Desk:
             MatgenError: as `make_structures` raises.
         """
         from matgen.structures.make import StructurePlan, make_structures
-        from matgen.structures.propose import ProposalSettings
 
         folder = self.folder / "structures"
-        plan = StructurePlan(ProposalSettings(per_formula=3, max_atoms=24))
         table = pd.DataFrame({"formula": list(formulas)})
-        make_structures(table, "formula", folder, plan, force=True, progress=watch.stage("Relaxing"))
+        make_structures(table, "formula", folder, StructurePlan.quick(), force=True, progress=watch.stage("Relaxing"))
         return folder
 
     def structure(self, formula: str, watch: Watch) -> Structure:

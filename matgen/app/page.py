@@ -9,10 +9,9 @@ import pandas as pd
 from nicegui import run, ui
 
 from matgen.app.desk import Cancelled, Desk, Watch
-from matgen.app.periodic_table import FORBIDDEN, REQUIRED, ElementChoice, probabilities
-from matgen.app.structure_view import show_structure
-from matgen.chemistry import SYMBOLS
-from matgen.composition import CompositionBatch
+from matgen.app.formula_view import FormulaView
+from matgen.app.periodic_table import FORBIDDEN, REQUIRED, ElementChoice
+from matgen.app.widgets import button, in_words, records, region
 from matgen.errors import MatgenError
 from matgen.sample import Constraints, Decoding, SampleRequest
 
@@ -21,11 +20,17 @@ _T = TypeVar("_T")
 ROWS = 15
 """Rows of the table that are shown at a time."""
 
+PREDICTED = {
+    "formation_energy": ("formation energy", "{:.3f}"),
+    "energy_above_hull": ("above hull", "{:.3f}"),
+    "probability_hull_0.1": ("near hull", "{:.0%}"),
+    "band_gap": ("band gap", "{:.2f}"),
+    "is_metal_probability": ("metal", "{:.0%}"),
+}
+"""Predicted columns that are shown where there are any, with their heads."""
+
 MOST = 5_000
 """Compositions that are drawn at a time at most; more is for `matgen sample`."""
-
-VARIANTS = 8
-"""Variants of a formula that are listed."""
 
 STYLE = """
 body { background: #f6f7f9; color: #1b1b1b; }
@@ -48,6 +53,7 @@ body { background: #f6f7f9; color: #1b1b1b; }
 .plain:disabled { background: #eceef1; color: #5a5f69; }
 .conditions { display: flex; flex-wrap: wrap; gap: 12px; align-items: end; }
 .conditions .q-field { width: 138px; }
+.conditions .q-field.wide { width: 340px; max-width: 100%; }
 .conditions .q-field__label { color: #4a4f59; }
 .matgen section.bar { position: fixed; bottom: 0; left: 0; border-radius: 0; padding: 8px 16px; z-index: 9;
   display: flex; flex-direction: row; align-items: center; gap: 12px; justify-content: space-between; }
@@ -55,33 +61,15 @@ body { background: #f6f7f9; color: #1b1b1b; }
 """
 
 
-def button(text: str, act: Callable[..., Any], *, main: bool = False, label: str | None = None) -> ui.element:
-    """A plain button of HTML, which the keyboard and screen readers know."""
-    made = ui.element("button").classes("plain main" if main else "plain").props('type="button"').on("click", act)
-    if label is not None:
-        made.props(f'aria-label="{label}"')
-    with made:
-        ui.label(text)
-    return made
-
-
-def region(label: str) -> ui.element:
-    """Room that scrolls sideways where the window is narrow, by keys too."""
-    return ui.element("div").classes("scroll q-my-sm").props(f'tabindex="0" role="region" aria-label="{label}"')
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows by names of columns."""
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-
-
 class Field:
     """A labelled field for a few words."""
 
-    def __init__(self, label: str, value: str = "", *, hint: str = "") -> None:
+    def __init__(self, label: str, value: str = "", *, hint: str = "", wide: bool = False) -> None:
         self._input = ui.input(label, value=value, placeholder=hint).props(
             "outlined dense stack-label autocomplete=off"
         )
+        if wide:
+            self._input.classes("wide")
 
     @property
     def value(self) -> str:
@@ -116,8 +104,7 @@ class Page:
             self._choices()
             with ui.element("section").props('aria-label="Compositions"'):
                 self._results()
-            with ui.element("section").props('aria-label="One formula"') as self.detail:
-                ui.label("Choose a formula of the table to see it in detail.")
+            self.detail = FormulaView(self)
             with ui.element("section").props('aria-label="Basket"'):
                 self._basket()
             with ui.element("section").classes("bar").props('aria-label="What is going on"'):
@@ -138,7 +125,9 @@ class Page:
                 self.kinds = Field("kinds of elements", hint="3, 2..4")
                 self.most_atoms = Field("atoms at most", hint="20")
                 self.anonymous = Field("formula type", hint="ABC3")
+                self.counts = Field("atoms of elements", hint="O:2..6, Ti:1")
                 self.near = Field("near hull, % at least", hint="50")
+                self.properties = Field("properties", hint="band_gap > 1 and formation_energy < -1", wide=True)
                 self.temperature = Field("temperature", "1.0")
                 self.seed = Field("seed", "0")
                 self.valid = ui.checkbox("valid ones only")
@@ -160,6 +149,7 @@ class Page:
             "elements": self.kinds.value,
             "max_atoms": self.most_atoms.value,
             "anonymous": self.anonymous.value,
+            "count": self.counts.value,
             "valid": self.valid.value,
         }
         given: dict[str, Any] = {name: value for name, value in written.items() if value}
@@ -170,38 +160,51 @@ class Page:
             constraints=Constraints.from_options(**given) if given else None,
         )
 
+    def screen(self) -> str:
+        """The conditions on predicted properties, as `matgen sample --screen` has them.
+
+        Raises:
+            MatgenError: a number is none.
+        """
+        near = f"probability_hull_0.1 >= {self.near.number('near hull', float) / 100}" if self.near.value else ""
+        return " and ".join(filter(None, (self.properties.value, near)))
+
     async def generate(self) -> None:
         """Draw and judge, and show what came."""
 
         def work(watch: Watch) -> pd.DataFrame:
-            return self.desk.generate(request, watch)
+            return self.desk.generate(request, watch, screen)
 
         try:
-            request = self.request()
-            least = self.near.number("near hull", float) / 100 if self.near.value else 0.0
+            request, screen = self.request(), self.screen()
         except MatgenError as error:
-            self._say(str(error), error=True)
+            self.say(str(error), error=True)
             return
-        found = await self._do(work)
-        if found is not None:
+        found = await self.do(work)
+        if found is None:
+            return
+        self.frame, self.first = found, 0
+        if found.empty:
+            self.say("no draw meets the conditions on properties")
+        else:
             good = int((found["valid"] & found["novel"]).sum())
-            said = f"{len(found):,} distinct compositions, {good:,} of them valid and novel"
-            if least and "probability_hull_0.1" in found:
-                found = found[found["probability_hull_0.1"] >= least]
-                said += f"; {len(found):,} near the hull with {least:.0%} at least"
-            self.frame, self.first = found, 0
-            self._say(said)
-            self._results.refresh()
+            self.say(f"{len(found):,} distinct compositions, {good:,} of them valid and novel")
+        self._results.refresh()
 
     def cancel(self) -> None:
         """End what is being done."""
         if self.watch is not None:
             self.watch.cancel()
 
-    async def _do(self, work: Callable[[Watch], _T]) -> _T | None:
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done."""
+        return self.watch is not None
+
+    async def do(self, work: Callable[[Watch], _T]) -> _T | None:
         """Work in another thread; None where it failed or was cancelled, which is said."""
         if self.watch is not None:
-            self._say("something is being done already: wait or cancel it", error=True)
+            self.say("something is being done already: wait or cancel it", error=True)
             return None
         self.watch = watch = Watch()
         self.cancel_button.props(remove="disabled")
@@ -209,23 +212,24 @@ class Page:
         try:
             return await run.io_bound(work, watch)
         except Cancelled:
-            self._say("cancelled")
+            self.say("cancelled")
         except (MatgenError, OSError) as error:
-            self._say(str(error), error=True)
+            self.say(str(error), error=True)
         finally:
             self.watch = None
             self.cancel_button.props("disabled")
             self.generate_button.props(remove="disabled")
         return None
 
-    def _say(self, text: str, *, error: bool = False) -> None:
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Tell the visitor in the bar."""
         self.said.set_text(text)
         self.said.classes(replace="said error" if error else "said")
 
     def _tell_progress(self) -> None:
         if self.watch is not None:
             share = "" if self.watch.share is None else f" {self.watch.share:.0%}"
-            self._say(f"{self.watch.label or 'Working'}{share} ...")
+            self.say(f"{self.watch.label or 'Working'}{share} ...")
 
     # -- what came ------------------------------------------------------------------------------------------------
 
@@ -236,16 +240,8 @@ class Page:
         if self.frame.empty:
             ui.label("None yet: Generate draws some.")
             return
-        heads = [
-            "formula",
-            "valid",
-            "novel",
-            "formation energy",
-            "above hull",
-            "near hull",
-            "states or reason",
-            "basket",
-        ]
+        predicted = [head for name, (head, _) in PREDICTED.items() if name in self.frame]
+        heads = ["formula", "valid", "novel", *predicted, "states or reason", "basket"]
         with region("Table"), ui.element("table"):
             with ui.element("thead"), ui.element("tr"):
                 for head in heads:
@@ -260,15 +256,15 @@ class Page:
             ui.label(f"{self.first + 1:,} to {last:,} of {len(self.frame):,}")
             button("Later", lambda: self._turn(ROWS))
         ui.label(
-            "Energies in eV/atom, predicted; near hull: the probability to be at most 0.1 eV/atom above the hull. "
-            "Novel: not among the compositions of OQMD and the Materials Project that matgen knows."
+            "Energies in eV/atom, band gaps in eV, predicted; near hull: the probability to be at most 0.1 eV/atom "
+            "above the hull. Novel: not among the compositions of OQMD and the Materials Project that matgen knows."
         ).classes("text-caption")
 
     def _row(self, row: dict[str, Any]) -> None:
         formula = row["reduced_formula"]
         with ui.element("tr"):
             with ui.element("td"):
-                button(formula, lambda: self.open(row), label=f"Look at {formula}")
+                button(formula, lambda: self.detail.open(row), label=f"Look at {formula}")
             for text in self._cells(row):
                 with ui.element("td"):
                     ui.label(text)
@@ -279,77 +275,20 @@ class Page:
 
     @staticmethod
     def _cells(row: dict[str, Any]) -> list[str]:
-        energies = [f"{row[name]:.3f}" if name in row else "" for name in ("formation_energy", "energy_above_hull")]
-        near = f"{row['probability_hull_0.1']:.0%}" if "probability_hull_0.1" in row else ""
-        return ["yes" if row["valid"] else "no", "yes" if row["novel"] else "no", *energies, near]
+        predicted = [form.format(row[name]) for name, (_, form) in PREDICTED.items() if name in row]
+        return ["yes" if row["valid"] else "no", "yes" if row["novel"] else "no", *predicted]
 
     def _turn(self, by: int) -> None:
         if 0 <= self.first + by < len(self.frame):
             self.first += by
             self._results.refresh()
 
-    # -- one formula ----------------------------------------------------------------------------------------------
-
-    def open(self, row: dict[str, Any]) -> None:
-        """Show one formula in detail."""
-        formula = row["reduced_formula"]
-        self.detail.clear()
-        with self.detail:
-            with ui.element("h2"):
-                ui.label(formula)
-            ui.label(in_words(row))
-            with ui.row().classes("items-center q-my-sm"):
-                ui.label("What could take the place of")
-                for symbol in elements_of(formula):
-                    button(symbol, lambda _, s=symbol: self.tinker(formula, s), label=f"Replace {symbol}")
-                ui.label("?")
-                button("Relax a structure", lambda: self.relax(formula))
-            self.below = ui.element("div").classes("w-full")
-        ui.run_javascript(f"getHtmlElement({self.detail.id}).scrollIntoView({{behavior: 'smooth'}})")
-
-    async def tinker(self, formula: str, symbol: str) -> None:
-        """Show what could take an element's place."""
-        found = await self._do(lambda watch: self.desk.variants(formula, symbol))
-        if found is None:
-            return
-        self._say(f"elements in the place of {symbol} in {formula}")
-        rows = [{**row, "reduced_formula": row["formula"]} for row in records(found.frame)]
-        by_symbol = {row["fill_1"]: row for row in rows}
-        self.below.clear()
-        with self.below:
-            with region("Heat map"):
-                probabilities(found.positions[0], lambda s: self.open(by_symbol[s]))
-            with region("Variants"), ui.element("table"), ui.element("tbody"):
-                for row in rows[:VARIANTS]:
-                    self._variant(row)
-
-    def _variant(self, row: dict[str, Any]) -> None:
-        with ui.element("tr"):
-            with ui.element("td"):
-                button(row["formula"], lambda: self.open(row), label=f"Look at {row['formula']}")
-            novel = "novel" if row["novel"] else "known"
-            for text in (f"{row['probability']:.1%}", "valid" if row["valid"] else "not valid", novel):
-                with ui.element("td"):
-                    ui.label(text)
-            with ui.element("td"):
-                button("Add", lambda: self.add(row), label=f"Add {row['formula']} to the basket")
-
-    async def relax(self, formula: str) -> None:
-        """Show the lowest relaxed structure."""
-        structure = await self._do(lambda watch: self.desk.structure(formula, watch))
-        if structure is None:
-            return
-        self._say(f"{formula} relaxed by CHGNet: a hypothesis, to be checked by DFT")
-        self.below.clear()
-        with self.below:
-            show_structure(structure)
-
     # -- the basket -----------------------------------------------------------------------------------------------
 
     def add(self, row: dict[str, Any]) -> None:
         """Put a composition into the basket."""
         self.basket[row["reduced_formula"]] = row
-        self._say(f"{row['reduced_formula']} is in the basket")
+        self.say(f"{row['reduced_formula']} is in the basket")
         self._basket.refresh()
 
     def _drop(self, formula: str) -> None:
@@ -376,19 +315,7 @@ class Page:
 
     async def _save_inputs(self, format: str) -> None:
         formulas = list(self.basket)
-        packed = await self._do(lambda watch: self.desk.as_inputs(formulas, format, watch))
+        packed = await self.do(lambda watch: self.desk.as_inputs(formulas, format, watch))
         if packed is not None:
-            self._say(f"{format}: structures of {len(formulas)} compositions, relaxed by CHGNet where one was found")
+            self.say(f"{format}: structures of {len(formulas)} compositions, relaxed by CHGNet where one was found")
             ui.download(packed, f"basket-{format}.zip", "application/zip")
-
-
-def in_words(row: dict[str, Any]) -> str:
-    """Oxidation states of a valid composition, or what stands in the way."""
-    said = row["oxidation_states"] if row["valid"] else row["reason"]
-    return said if isinstance(said, str) else ""
-
-
-def elements_of(formula: str) -> list[str]:
-    """Symbols of a formula, by electronegativity."""
-    found = CompositionBatch.from_formulas([formula]).elements[0]
-    return [str(symbol) for symbol in SYMBOLS[found[found > 0]]]

@@ -8,6 +8,7 @@ resumed.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from matgen.datasets import load_dataset
+from matgen.datasets import CATALOGUE, load_dataset
 from matgen.errors import OptionError, OutputError
 from matgen.files import file_sha256, one_run, read_json, whole_file, write_json
 from matgen.outputs import claim
@@ -324,9 +325,18 @@ def known_compositions(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict
     """The compositions that rows must be new to, and what they were."""
     if not names:
         return None, []
+    if all(name in CATALOGUE and CATALOGUE[name].bundled for name in names):
+        return _bundled_compositions(names)
+    return _read_compositions(names)
+
+
+def _read_compositions(names: tuple[str, ...]) -> tuple[KeySet, list[dict[str, Any]]]:
     datasets = [load_dataset(name) for name in names]
     keys = KeySet(np.concatenate([dataset.batch.keys() for dataset in datasets]))
     return keys, [{"name": one.name, "sha256": one.sha256, "size": len(one)} for one in datasets]
+
+
+_bundled_compositions = functools.lru_cache(maxsize=2)(_read_compositions)  # bundled files do not change
 
 
 def _write_block(path: Path, block: SampleBlock) -> None:

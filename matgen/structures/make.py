@@ -91,6 +91,11 @@ class StructurePlan:
     scheduler: str | None = None
     templates_from: tuple[str, ...] = ()
 
+    @classmethod
+    def quick(cls, seed: int = 0, workers: int = 1) -> StructurePlan:
+        """Three structures of each composition, of at most 24 atoms: seconds to a minute each."""
+        return cls(ProposalSettings(per_formula=3, max_atoms=24, seed=seed), workers=workers)
+
     def __post_init__(self) -> None:
         require_above_zero(self, "workers")
         if self.only_own_templates and self.templates is None and not self.templates_from:

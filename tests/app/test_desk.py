@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from matgen.app import Cancelled, Desk, Watch
+from matgen.composition import CompositionBatch
 from matgen.errors import MatgenError
 from matgen.models.locate import find_checkpoint
 from matgen.predict.locate import ranking_predictor
+from matgen.predict.screening import Screen
 from matgen.sample import Constraints, SampleRequest, sample_to_file, tinker
 
 
@@ -35,6 +37,17 @@ def test_draws_are_those_of_the_stages_and_in_order(desk, tmp_path):
     assert found.loc[~found["valid"], "reason"].str.len().gt(5).all()
 
 
+def test_conditions_on_properties_are_those_of_the_screen(desk):
+    text = "band_gap > 2 and probability_hull_0.1 >= 0.3"
+    found = desk.generate(SampleRequest(12, seed=1), Watch(), text)
+    assert len(found)
+    assert Screen(text)(CompositionBatch.from_formulas(list(found["formula"]))).all()
+    assert (found["band_gap"] > 2).all()
+    assert (found["probability_hull_0.1"] >= 0.3).all()
+    assert "band_gap" not in desk.generate(SampleRequest(5), Watch())
+    assert desk.generate(SampleRequest(2, most_draws=4), Watch(), "band_gap > 50").empty
+
+
 def test_without_a_predictor_there_are_no_energies(tmp_path):
     desk = Desk(tmp_path, find_checkpoint(None))
     found = desk.generate(SampleRequest(10), Watch())
@@ -47,6 +60,8 @@ def test_a_cancelled_draw_ends_and_the_next_one_goes_on(desk):
     watch.cancel()
     with pytest.raises(Cancelled):
         desk.generate(SampleRequest(10), watch)
+    with pytest.raises(Cancelled):
+        desk.variants("SrTiO3", "Sr", watch)
     assert len(desk.generate(SampleRequest(10), Watch()))
 
 
@@ -59,7 +74,7 @@ def test_progress_is_a_share():
 
 
 def test_variants_are_those_of_tinker(desk):
-    own = desk.variants("SrTiO3", "Sr")
+    own = desk.variants("SrTiO3", "Sr", Watch())
     pd.testing.assert_frame_equal(own.frame, tinker(desk.sampler, "SrTiO3", mask="Sr").frame)
 
 
@@ -75,4 +90,4 @@ def test_exports(desk):
 
 def test_a_formula_that_is_none_is_refused(desk):
     with pytest.raises(MatgenError):
-        desk.variants("Xx2", "Xx")
+        desk.variants("Xx2", "Xx", Watch())

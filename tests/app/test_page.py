@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pymatgen.core import Structure
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
@@ -104,7 +105,10 @@ def test_from_elements_to_exported_structures(page):
 
     # one formula: what could take an element's place
     page.get_by_role("button", name=f"Look at {formulas[0]}", exact=True).click()
-    page.get_by_role("button", name="Replace Ti").click()
+    page.get_by_role("button", name="Replace O").press("Enter")
+    page.get_by_text("In the place of O:").wait_for()
+    page.get_by_role("button", name="Replace Ti").hover()
+    page.get_by_text("In the place of Ti:").wait_for()
     heat = page.get_by_role("group", name="Probabilities of elements")
     heat.wait_for()
     assert heat.get_by_role("button", name="Zr: ").count() == 1
@@ -113,6 +117,11 @@ def test_from_elements_to_exported_structures(page):
     # its structure
     page.get_by_role("button", name="Relax a structure").click()
     page.locator("canvas").wait_for(timeout=LONG)
+    with page.expect_download() as cif:
+        page.get_by_role("button", name="Download the CIF").click()
+    assert {"Ti", "O"} <= {
+        one.symbol for one in Structure.from_str(Path(cif.value.path()).read_text(), fmt="cif").composition
+    }
     assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -135,6 +144,15 @@ def test_errors_are_sentences_and_work_can_be_cancelled(page):
     amount.fill("many")
     page.get_by_role("button", name="Generate").click()
     expect(said).to_have_text("compositions is 'many', it must be a number")
+    amount.fill("5")
+    properties = page.get_by_label("properties")
+    properties.fill("hardness > 2")
+    page.get_by_role("button", name="Generate").click()
+    expect(said).to_contain_text("no predictor writes a column hardness", timeout=SOON)
+    properties.fill("band_gap > 2")
+    page.get_by_role("button", name="Generate").click()
+    page.get_by_role("columnheader", name="band gap").wait_for()
+    properties.fill("")
     amount.fill("5000")
     page.get_by_role("button", name="Generate").click()
     page.get_by_role("button", name="Cancel").click()

@@ -1,0 +1,120 @@
+"""One formula in detail: what could take each element's place, and a relaxed structure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from matgen.app.periodic_table import probabilities
+from matgen.app.structure_view import show_structure
+from matgen.app.widgets import button, in_words, records, region
+from matgen.chemistry import SYMBOLS
+from matgen.composition import CompositionBatch
+
+if TYPE_CHECKING:
+    from matgen.app.page import Page
+    from matgen.sample import Tinkered
+
+VARIANTS = 8
+"""Variants of a formula that are listed."""
+
+REST_MS = 250
+"""How long the mouse must rest on an element before its replacements are asked for."""
+
+_ENTER = f"() => {{ clearTimeout(window.matgenRest); window.matgenRest = setTimeout(() => emit(), {REST_MS}); }}"
+_LEAVE = "() => clearTimeout(window.matgenRest)"
+
+
+class FormulaView:
+    """The section of one formula. Its elements show their replacements under the mouse, by a click and by Enter."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.formula = ""
+        self._wanted = self._shown = ""
+        self._found: dict[str, Tinkered] = {}
+        with ui.element("section").props('aria-label="One formula"') as self.section:
+            ui.label("Choose a formula of the table to see it in detail.")
+
+    def open(self, row: dict[str, Any]) -> None:
+        """Show one formula."""
+        self.formula = row["reduced_formula"]
+        self._wanted, self._shown, self._found = "", "", {}
+        self.section.clear()
+        with self.section:
+            with ui.element("h2"):
+                ui.label(self.formula)
+            ui.label(in_words(row))
+            with ui.row().classes("items-center q-my-sm"):
+                ui.label("What could take the place of")
+                for symbol in elements_of(self.formula):
+                    one = button(symbol, lambda _, s=symbol: self.replace(s), label=f"Replace {symbol}")
+                    one.on("mouseenter", lambda _, s=symbol: self._under_mouse(s), js_handler=_ENTER)
+                    one.on("mouseleave", js_handler=_LEAVE)
+                ui.label("?")
+                button("Relax a structure", self.relax)
+            self.below = ui.element("div").classes("w-full")
+        ui.run_javascript(f"getHtmlElement({self.section.id}).scrollIntoView({{behavior: 'smooth'}})")
+
+    async def _under_mouse(self, symbol: str) -> None:
+        self._wanted = symbol
+        while self._wanted != self._shown and not self.page.busy:  # the mouse may go on to another meanwhile
+            await self.replace(self._wanted)
+
+    async def replace(self, symbol: str) -> None:
+        """Show what could take an element's place."""
+        formula, self._wanted, self._shown = self.formula, symbol, symbol
+        found = self._found.get(symbol) or await self.page.do(
+            lambda watch: self.page.desk.variants(formula, symbol, watch)
+        )
+        if found is None or formula != self.formula:
+            self._shown = ""
+            return
+        self._found[symbol] = found
+        self.page.say(f"elements in the place of {symbol} in {formula}")
+        rows = [{**row, "reduced_formula": row["formula"]} for row in records(found.frame)]
+        by_symbol = {row["fill_1"]: row for row in rows}
+        self.below.clear()
+        with self.below:
+            ui.label(f"In the place of {symbol}:")
+            with region("Heat map"):
+                probabilities(found.positions[0], lambda s: self.open(by_symbol[s]))
+            with region("Variants"), ui.element("table"), ui.element("tbody"):
+                for row in rows[:VARIANTS]:
+                    self._variant(row)
+
+    def _variant(self, row: dict[str, Any]) -> None:
+        with ui.element("tr"):
+            with ui.element("td"):
+                button(row["formula"], lambda: self.open(row), label=f"Look at {row['formula']}")
+            novel = "novel" if row["novel"] else "known"
+            for text in (f"{row['probability']:.1%}", "valid" if row["valid"] else "not valid", novel):
+                with ui.element("td"):
+                    ui.label(text)
+            with ui.element("td"):
+                button("Add", lambda: self.page.add(row), label=f"Add {row['formula']} to the basket")
+
+    async def relax(self) -> None:
+        """Show the lowest relaxed structure."""
+        formula = self.formula
+        structure = await self.page.do(lambda watch: self.page.desk.structure(formula, watch))
+        if structure is None or formula != self.formula:
+            return
+        self._wanted = self._shown = ""
+        self.page.say(f"{formula} relaxed by CHGNet: a hypothesis, to be checked by DFT")
+        text = structure.to(fmt="cif")
+        self.below.clear()
+        with self.below:
+            show_structure(structure)
+            button(
+                "Save this CIF",
+                lambda: ui.download(text.encode(), f"{formula}.cif", "chemical/x-cif"),
+                label=f"Download the CIF of {formula}",
+            )
+
+
+def elements_of(formula: str) -> list[str]:
+    """Symbols of a formula, by electronegativity."""
+    found = CompositionBatch.from_formulas([formula]).elements[0]
+    return [str(symbol) for symbol in SYMBOLS[found[found > 0]]]

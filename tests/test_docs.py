@@ -64,7 +64,7 @@ def commands_of(text: str) -> list[list[str]]:
             for part in re.split(r"&&|\||;", line.split("bash -c")[0]):
                 words = shlex.split(part, comments=True)
                 at = next((i for i, word in enumerate(words) if Path(word).name == "matgen"), None)
-                if at is not None:
+                if at is not None and words[:2] != ["podman", "build"]:
                     found.append(words[at + 1 :])
     return found
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import fnmatch
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -49,3 +52,19 @@ def test_pinned_dependencies_agree_on_newer_pythons(tmp_path: Path, python: str)
     assert {line for line in pins if line.startswith(("numpy==", "transformers==", "nicegui=="))} <= {
         line.strip() for line in (tmp_path / "found.txt").read_text().splitlines()
     }
+
+
+def test_the_container_is_built_from_what_the_wheel_needs() -> None:
+    """What a build copies holds all that the package is made of, and none of what is only for its makers."""
+    ignored = [line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line]
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = ["matgen", "constraints.txt", "pyproject.toml", build["project"]["readme"]]
+    needed += build["project"]["license-files"]
+    needed += build["tool"]["hatch"]["build"]["targets"]["wheel"].get("force-include", {})
+    for path in needed:
+        assert (ROOT / path).exists(), path
+        assert not any(fnmatch.fnmatch(part, pattern) for part in Path(path).parts for pattern in ignored), path
+    commands = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    extras = re.search(r"pip install .*'\.\[(\w+)\]'", commands)
+    assert extras
+    assert extras[1] in build["project"]["optional-dependencies"]

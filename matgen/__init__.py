@@ -9,7 +9,7 @@ from typing import Any
 
 from matgen.auto_classes import register
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "CompositionBatch": "matgen.composition",

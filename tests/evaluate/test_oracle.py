@@ -20,6 +20,7 @@ from matgen.evaluate import Report, candidate_table, evaluate, known, passes
 from matgen.evaluate.labels import COLUMNS, DISTRIBUTIONS
 from matgen.membership import Membership
 from matgen.validity import explain
+from tests.frames import assert_same, listed
 
 from .brute_force import BruteForceMembership
 from .standin import FORMULAS, Reference
@@ -218,7 +219,7 @@ def test_near_duplicates(report: Report, brute: Brute) -> None:
             hits = [c for c in swaps_of(ROWS[i]) if c.reduced_composition in brute.everything]
             near[brute.compositions[i]] = hits[0].reduced_formula if hits else None
     column = [None if c is None else near.get(c) for c in brute.compositions]
-    assert report.frame["near_duplicate_of"].tolist() == column
+    assert listed(report.frame["near_duplicate_of"]) == column
     found = sum(formula is not None for formula in near.values())
     assert 0 < found < len(near)
     distinct = report.content["counts"]["distinct"]
@@ -320,7 +321,7 @@ def test_chunks_change_nothing(rows: int, in_memory: bool, report: Report, monke
         monkeypatch.setattr(known, "IN_MEMORY", 10)
     again = evaluate(ROWS, REFERENCES, seed=3)
     assert again.content == report.content
-    pd.testing.assert_frame_equal(again.frame, report.frame)
+    assert_same(again.frame, report.frame)
 
 
 def test_one_row_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +329,7 @@ def test_one_row_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 1)
     again = evaluate(ROWS[:150], REFERENCES, baselines=False)
     assert again.content == whole.content
-    pd.testing.assert_frame_equal(again.frame, whole.frame)
+    assert_same(again.frame, whole.frame)
 
 
 @pytest.mark.parametrize("limit", [1, 40, 200])
@@ -345,7 +346,7 @@ def test_only_the_first_novel_ones_are_examined(
     first = whole["duplicate_of"].fillna(pd.Series(np.arange(N), dtype="Int64")).to_numpy(np.int64)
     novel = np.flatnonzero(whole["novel"] & whole["duplicate_of"].isna())
     inside = first <= novel[limit - 1]
-    assert again.frame["near_duplicate_of"].tolist() == whole["near_duplicate_of"].where(inside, None).tolist()
+    assert listed(again.frame["near_duplicate_of"]) == listed(whole["near_duplicate_of"].where(inside, None))
     found = int(whole["near_duplicate_of"].iloc[novel[:limit]].notna().sum())
     entry = again.content["near_duplicates"]
     assert (entry["of"], entry["found"]) == (limit, found)
@@ -364,8 +365,8 @@ def test_the_file_equals_the_frame(report: Report, tmp_path: Path, monkeypatch: 
     frame = pd.DataFrame({"formula": ROWS, "log_prob": np.linspace(-9, 0, N), "step": np.arange(N)})
     written = evaluate(frame, REFERENCES, baselines=False, out=tmp_path)
     stored = pd.read_parquet(tmp_path / "candidates.parquet")
-    pd.testing.assert_frame_equal(stored, written.frame)
-    pd.testing.assert_frame_equal(stored[list(COLUMNS)], report.frame[list(COLUMNS)])
+    assert_same(stored, written.frame)
+    assert_same(stored[list(COLUMNS)], report.frame[list(COLUMNS)])
     assert json.loads((tmp_path / "report.json").read_text()) == written.content
 
 
@@ -394,7 +395,7 @@ def test_large_files_are_streamed(suffix: str, report: Report, tmp_path: Path, m
     assert {k: v for k, v in streamed.content.items() if k not in different} == {
         k: v for k, v in expected.content.items() if k not in different
     }
-    pd.testing.assert_frame_equal(streamed.frame, expected.frame)
+    assert_same(streamed.frame, expected.frame)
 
 
 def test_numbers_are_clean(content: dict[str, Any]) -> None:

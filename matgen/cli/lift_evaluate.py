@@ -1,0 +1,92 @@
+"""`matgen lift evaluate`: scores across a table's folds, or by a paper's tables and splits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.lift_options import answerer, chosen, estimator_of, task_of, with_answers
+from matgen.cli.shared import say
+from matgen.errors import OptionError
+from matgen.files import next_free
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Scores by a protocol, by cross-validation, or of a fitted model."""
+    from matgen.files import refuse_to_overwrite, write_json
+    from matgen.lift import evaluation, load, protocol
+    from matgen.lift.files import read_any_table
+
+    methods = _names(arguments.methods)
+    if arguments.protocol:
+        if arguments.table or arguments.model:
+            raise OptionError("--protocol brings its own tables: leave out --table and --model")
+        say(
+            arguments,
+            f"protocol {arguments.protocol}, results in {arguments.out}; the same command goes on where it was stopped",
+        )
+        text = evaluation.by_protocol(
+            arguments.protocol,
+            lambda table, seed: estimator_of(arguments, table.y, task=table.task, units=table.units, seed=seed),
+            arguments.out,
+            tables=_names(arguments.tables),
+            methods=methods,
+            seeds=_seeds(arguments.seeds),
+            settings=_settings(arguments),
+            say=lambda line: say(arguments, line),
+        )
+        print(text)
+        return
+    if not arguments.table:
+        raise OptionError("give --table and --target, or --protocol lift")
+    out = arguments.out
+    refuse_to_overwrite(out, force=arguments.force)
+    if arguments.model:
+        estimator = answerer(load(arguments.model), arguments.model)
+        target = estimator.sentences_.target.name
+        if arguments.target not in (None, target):
+            raise OptionError(f"{arguments.model} predicts {target}, not {arguments.target}")
+        found = evaluation.scores(estimator, *with_answers(read_any_table(arguments.table), target, arguments.table))
+        write_json(out, {"table": str(arguments.table), "model": str(arguments.model), **found})
+        print(json.dumps(found, indent=2))
+        return
+    if not arguments.target:
+        raise OptionError("give --target, the column of the answers")
+    rows, answers = with_answers(read_any_table(arguments.table), arguments.target, arguments.table)
+    rows, task = chosen(rows, arguments), arguments.task or task_of(answers)
+    summaries = evaluation.cross_validated(
+        rows,
+        answers if task == "classification" else answers.astype(float),
+        task,
+        lambda table, seed: estimator_of(arguments, answers, task=task, seed=seed),
+        folds=arguments.folds,
+        methods=methods,
+        seed=arguments.seed,
+        say=lambda line: say(arguments, line),
+    )
+    write_json(out, {"table": str(arguments.table), "target": arguments.target, "rows": summaries})
+    print(protocol.as_text(summaries))
+
+
+def scores_file(arguments: argparse.Namespace) -> Path:
+    """A protocol goes on in its folder; the scores of a table take the next free file."""
+    return Path("lift-evaluation") if arguments.protocol else next_free(Path("lift-evaluation.json"))
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(seed) for seed in text.split(","))
+    except ValueError as error:
+        raise OptionError(f"seeds {text!r}: give whole numbers with commas between them") from error
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the estimator of a protocol is made with."""
+    names = ("backend", "base", "template", "formulas_as", "retrieval", "pretext", "noise", "mixup", "options")
+    return {name: getattr(arguments, name) for name in names}

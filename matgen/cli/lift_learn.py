@@ -1,0 +1,132 @@
+"""`matgen lift fit` and `predict`: learn a column or rows of a table, answer for another."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matgen.cli.lift_options import answerer, backend_options, chosen, estimator_of, pairs, whole_numbers, with_answers
+from matgen.cli.shared import bar, say, shown
+from matgen.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from matgen.progress import Progress
+
+
+def fit(arguments: argparse.Namespace) -> int:
+    """Fit an estimator and write it."""
+    from matgen.files import refuse_to_overwrite
+    from matgen.lift import LiftGenerator
+    from matgen.lift.files import read_any_table
+    from matgen.lift.store import save
+
+    frame = read_any_table(arguments.table)
+    out = arguments.out
+    if not arguments.resume:
+        refuse_to_overwrite(out, force=arguments.force)
+    state = out.with_name(f".{out.name}.training")
+    if arguments.target is None:
+        if arguments.backend != "scratch":
+            raise OptionError("rows are learned by the backend scratch only: leave out --backend, or give --target")
+        frame = chosen(frame, arguments)
+        generator = LiftGenerator(
+            units=pairs(arguments.units),
+            precision=whole_numbers(arguments.precision),
+            kinds=pairs(arguments.kinds),
+            backend_options=backend_options(arguments, generator=True),
+            random_state=arguments.seed,
+        )
+        say(
+            arguments,
+            f"learning {len(frame):,} rows of {frame.shape[1]} columns of {arguments.table} into {shown(out)}",
+        )
+        generator.fit(frame, folder=state, resume=arguments.resume, progress=_steps_bar(arguments))
+        save(generator, out, force=True)
+        _remove(state)
+        say(arguments, f"{generator.n_parameters_:,} weights. Next: matgen lift sample --model {shown(out)}")
+        return 0
+    rows, answers = with_answers(frame, arguments.target, arguments.table)
+    rows = chosen(rows, arguments)
+    estimator = estimator_of(arguments, answers)
+    task = "classes" if estimator.__class__.__name__ == "LiftClassifier" else "numbers"
+    say(
+        arguments,
+        f"learning {arguments.target} ({task}) from {len(rows):,} rows of {rows.shape[1]} columns of {arguments.table} "
+        f"by {arguments.backend} into {shown(out)}",
+    )
+    estimator.fit(rows, answers, folder=state, resume=arguments.resume, progress=_steps_bar(arguments))
+    save(estimator, out, force=True)
+    _remove(state)
+    held = len(getattr(getattr(estimator, "calibration_", None), "scores", ()))
+    told = f", intervals calibrated on {held:,} rows held out" if held else ""
+    say(arguments, f"{estimator.n_parameters_:,} weights{told}. Next: matgen lift predict new.csv --model {shown(out)}")
+    return 0
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    """Predict a table; rows that cannot be read keep an empty prediction."""
+    import numpy as np
+
+    from matgen.lift import LiftClassifier, load
+    from matgen.lift.files import read_any_table, unreadable_rows
+    from matgen.outputs import claim, write_with_metadata
+
+    out = arguments.out
+    claim(out, force=arguments.force)
+    estimator = answerer(load(arguments.model), arguments.model)
+    frame = read_any_table(arguments.table)
+    sentences = estimator.sentences_
+    target = sentences.target.name
+    missing = [column.name for column in sentences.columns if column.name not in frame.columns]
+    if missing:
+        raise DataError(f"{arguments.table} has no column {missing[0]!r}; it has {', '.join(frame.columns[:20])}")
+    if arguments.update:
+        more, answers = with_answers(read_any_table(arguments.update), target, arguments.update)
+        estimator.update(more, answers)
+    bad = unreadable_rows(frame, sentences.columns)
+    good = np.array([row not in bad for row in range(len(frame))])
+    column = f"{target}_predicted"
+    frame[column] = None
+    if good.any():
+        asked = frame.loc[good].reset_index(drop=True)
+        if isinstance(estimator, LiftClassifier):
+            chances = estimator.predict_proba(asked)
+            frame.loc[good, column] = estimator.classes_[chances.argmax(axis=1)]
+            for i, label in enumerate(estimator.classes_):
+                frame.loc[good, f"{target}_probability_{label}"] = chances[:, i]
+        else:
+            frame.loc[good, column] = estimator.predict(asked)
+            bounds = estimator.predict_interval(asked, arguments.confidence)
+            frame.loc[good, f"{target}_low"], frame.loc[good, f"{target}_high"] = bounds[:, 0], bounds[:, 1]
+            frame[column] = frame[column].astype(float)
+    write_with_metadata(out, frame, {"model": str(arguments.model), "target": target, "rows_not_read": len(bad)})
+    first = f"; {len(bad):,} rows cannot be read, first: row {min(bad) + 1}: {bad[min(bad)]}" if bad else ""
+    unseen = _unseen(frame, sentences.columns)
+    say(arguments, f"{int(good.sum()):,} rows predicted into {out}{first}{unseen}")
+
+
+def _unseen(frame: pd.DataFrame, columns: Any) -> str:
+    """What is to be said of categories that were never learned."""
+    from matgen.lift.columns import as_texts
+
+    for column in columns:
+        if column.kind == "category":
+            odd = [text for text in as_texts(frame[column.name]) if text is not None and text not in column.values]
+            if odd:
+                return f"; {len(odd):,} rows hold a {column.name} that was never learned, such as {odd[0]!r}"
+    return ""
+
+
+def _steps_bar(arguments: argparse.Namespace) -> Progress:
+    made = bar(arguments, "lift", "steps")
+    made.loss_unit, made.examples = "nats/row", "rows"
+    return made
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)

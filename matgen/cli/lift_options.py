@@ -1,0 +1,181 @@
+"""What several steps of `matgen lift` take and do alike."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matgen.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TASKS = ("classification", "regression")
+_FEW_NUMBERS = 10
+"""Distinct whole numbers up to which a target is a class where nothing else is said."""
+
+
+def learning_options(parser: argparse.ArgumentParser) -> None:
+    """Options of what learns, and of the sentences it learns from."""
+    parser.add_argument(
+        "--backend",
+        default="scratch",
+        help="scratch (a small model, from nothing), smollm2 (pre-trained, extra lift) or path (default: scratch)",
+    )
+    parser.add_argument(
+        "--base", metavar="NAME", help="of the backend path: folder or Hub id of a causal language model"
+    )
+    parser.add_argument("--task", help="classification or regression (default: by what the target holds)")
+    parser.add_argument(
+        "--template",
+        default="named",
+        help="named, x1, shuffled, or a text with {column} in it (default: named)",
+    )
+    parser.add_argument("--formulas-as", default="text", help="text, fractions or both (default: text)")
+    parser.add_argument("--columns", metavar="A,B", help="columns to learn from (default: all but the target)")
+    parser.add_argument("--units", metavar="A=eV,B=K", help="of columns, written after their values")
+    parser.add_argument("--precision", metavar="A=2,B=0", help="decimals of columns (default: what keeps information)")
+    parser.add_argument("--kinds", metavar="A=category", help="of columns: number, category, text, formula")
+    parser.add_argument(
+        "--retrieval", type=int, default=0, metavar="K", help="near rows put into each prompt (default: 0)"
+    )
+    parser.add_argument(
+        "--pretext", type=int, default=0, metavar="N", help="synthetic tasks learned first (default: 0)"
+    )
+    parser.add_argument("--noise", type=float, help="on numbers, in standard deviations (default: the backend's)")
+    parser.add_argument("--mixup", type=float, help="share taken from another row at most (default: 0)")
+    parser.add_argument(
+        "--options",
+        metavar="A=1,B=2",
+        help="of the backend, such as steps=3000,width=96 (scratch) or epochs=5 (smollm2)",
+    )
+
+
+def estimator_of(
+    arguments: argparse.Namespace,
+    answers: Any,
+    *,
+    task: str | None = None,
+    units: dict[str, str] | None = None,
+    seed: int | None = None,
+) -> Any:
+    """The estimator that the options describe, for such answers."""
+    from matgen.lift import LiftClassifier, LiftRegressor
+
+    task = task or arguments.task or task_of(answers)
+    if task not in _TASKS:
+        raise OptionError(f"task {task!r}: give {' or '.join(_TASKS)}")
+    kind = LiftClassifier if task == "classification" else LiftRegressor
+    return kind(
+        arguments.backend,
+        model=arguments.base,
+        template=arguments.template,
+        formulas_as=arguments.formulas_as,
+        units=pairs(arguments.units) or units,
+        precision=whole_numbers(arguments.precision),
+        kinds=pairs(arguments.kinds),
+        retrieval=arguments.retrieval,
+        pretext=arguments.pretext,
+        noise=arguments.noise,
+        mixup=arguments.mixup,
+        backend_options=backend_options(arguments),
+        random_state=arguments.seed if seed is None else seed,
+    )
+
+
+def backend_options(arguments: argparse.Namespace, *, generator: bool = False) -> dict[str, Any]:
+    """Options of the language model; `generator` adds what estimators take by themselves."""
+    options = {name: _value(text) for name, text in (pairs(arguments.options) or {}).items()}
+    if generator:
+        options |= {k: v for k, v in (("noise", arguments.noise), ("mixup", arguments.mixup)) if v is not None}
+    return options
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def task_of(answers: Any) -> str:
+    """Whether answers are labels or numbers, where nobody said."""
+    import numpy as np
+
+    from matgen.lift.columns import as_numbers
+
+    numbers = as_numbers(answers)
+    if answers.dtype == bool or numbers is None:
+        return "classification"
+    few = len(np.unique(numbers)) <= _FEW_NUMBERS and bool((numbers == np.rint(numbers)).all())
+    return "classification" if few else "regression"
+
+
+def pairs(text: str | None) -> dict[str, str] | None:
+    """`A=1,B=x` as a mapping; None of nothing.
+
+    Raises:
+        OptionError: a part has no `=`.
+    """
+    if not text:
+        return None
+    out: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise OptionError(f"{part!r} in {text!r}: give NAME=VALUE, with commas between several")
+        out[name.strip()] = value.strip()
+    return out
+
+
+def whole_numbers(text: str | None) -> dict[str, int] | None:
+    """`A=1,B=2` as numbers; raises as `pairs`."""
+    found = pairs(text)
+    try:
+        return None if found is None else {name: int(value) for name, value in found.items()}
+    except ValueError as error:
+        raise OptionError(f"precision {text!r}: decimals are whole numbers") from error
+
+
+def chosen(frame: pd.DataFrame, arguments: argparse.Namespace) -> pd.DataFrame:
+    """The columns that `--columns` names.
+
+    Raises:
+        OptionError: the table has none of that name.
+    """
+    if not arguments.columns:
+        return frame
+    names = [name.strip() for name in arguments.columns.split(",")]
+    for name in names:
+        if name not in frame.columns:
+            raise OptionError(f"--columns: there is no column {name!r}; there are {', '.join(frame.columns[:20])}")
+    return frame[names]
+
+
+def with_answers(frame: pd.DataFrame, target: str, table: Path) -> tuple[pd.DataFrame, pd.Series]:
+    """Rows with an answer, and their answers; others are left out and counted."""
+    if target not in frame.columns:
+        raise DataError(f"{table} has no column {target!r}; it has {', '.join(frame.columns[:20])}")
+    there = frame[target].notna() & (frame[target].astype(str).str.strip() != "")
+    if not there.any():
+        raise DataError(f"{table}: no row has a value in {target!r}")
+    if not there.all():
+        print(f"{int((~there).sum()):,} rows of {table} have nothing in {target} and are left out", file=sys.stderr)
+    kept = frame[there].reset_index(drop=True)
+    return kept.drop(columns=target), kept[target]
+
+
+def answerer(estimator: Any, folder: Path) -> Any:
+    """The estimator, which must be one that predicts a column.
+
+    Raises:
+        OptionError: it draws rows.
+    """
+    from matgen.lift import LiftGenerator
+
+    if isinstance(estimator, LiftGenerator):
+        raise OptionError(f"{folder} draws rows and predicts no column: fit with --target, or use matgen lift sample")
+    return estimator

@@ -1,0 +1,90 @@
+"""`matgen lift sample`, `impute` and `show`: whole rows, holes filled in, sentences."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matgen.cli.lift_options import answerer, chosen, estimator_of, pairs, with_answers
+from matgen.cli.shared import say
+from matgen.errors import OptionError
+
+
+def sample(arguments: argparse.Namespace) -> None:
+    """Draw rows into a file."""
+    from matgen.lift import load
+    from matgen.lift.files import read_any_table
+    from matgen.outputs import claim, write_with_metadata
+
+    out = arguments.out
+    claim(out, force=arguments.force)
+    generator = _generator(load(arguments.model), arguments.model)
+    given: Any = None
+    if arguments.given:
+        given = pairs(arguments.given) if "=" in arguments.given else read_any_table(arguments.given)
+    rows = generator.sample(arguments.n, given, temperature=arguments.temperature, seed=arguments.seed)
+    write_with_metadata(out, rows, {"model": str(arguments.model), "given": arguments.given, "seed": arguments.seed})
+    again = f"; {100 * generator.redrawn_:.1f} % drawn again for formulas that cannot be read" * bool(
+        generator.redrawn_
+    )
+    say(arguments, f"{len(rows):,} rows drawn into {out}{again}")
+
+
+def impute(arguments: argparse.Namespace) -> None:
+    """Fill in the empty cells of a file."""
+    from matgen.lift import load
+    from matgen.lift.files import read_any_table
+    from matgen.outputs import claim, write_with_metadata
+
+    out = arguments.out
+    claim(out, force=arguments.force)
+    generator = _generator(load(arguments.model), arguments.model)
+    frame = read_any_table(arguments.table)
+    names = [column.name for column in generator.columns_]
+    filled = generator.impute(frame, draws=arguments.draws, seed=arguments.seed)
+    before = int(frame[names].isna().sum().sum())
+    for name in names:  # what was there stays as it was
+        frame[name] = frame[name].where(frame[name].notna(), filled[name])
+    write_with_metadata(out, frame, {"model": str(arguments.model), "cells": before, "draws": arguments.draws})
+    say(arguments, f"{before:,} empty cells filled in, into {out}")
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """Print sentences."""
+    from matgen.lift import load
+    from matgen.lift.files import read_any_table
+
+    frame = read_any_table(arguments.table)
+    if arguments.model:
+        estimator = answerer(load(arguments.model), arguments.model)
+        target = estimator.sentences_.target.name
+        some = frame.head(arguments.rows)
+        for i, sentence in enumerate(estimator.show(some, some[target] if target in frame.columns else None)):
+            print(sentence)
+            if arguments.why:
+                from matgen.lift.explain import explain
+
+                print(explain(estimator, some.iloc[[i]]))
+        if arguments.picture:
+            from matgen.files import refuse_to_overwrite
+            from matgen.lift.pictures import decision_boundary
+
+            refuse_to_overwrite(arguments.picture, force=False)
+            decision_boundary(estimator, *with_answers(frame, target, arguments.table), arguments.picture)
+        return
+    if arguments.why or arguments.picture:
+        raise OptionError("--why and --picture ask a fitted model: give --model")
+    if arguments.target is None:
+        raise OptionError("give --target, the column that is asked for, or --model")
+    rows, answers = with_answers(frame, arguments.target, arguments.table)
+    for sentence in estimator_of(arguments, answers).show(chosen(rows, arguments), answers)[: arguments.rows]:
+        print(sentence)
+
+
+def _generator(estimator: Any, folder: Path) -> Any:
+    from matgen.lift import LiftGenerator
+
+    if not isinstance(estimator, LiftGenerator):
+        raise OptionError(f"{folder} predicts a column and draws no rows: fit without --target")
+    return estimator

@@ -105,9 +105,9 @@ def test_from_elements_to_exported_structures(page):
 
     # one formula: what could take an element's place
     page.get_by_role("button", name=f"Look at {formulas[0]}", exact=True).click()
-    page.get_by_role("button", name="Replace O").press("Enter")
+    page.get_by_role("button", name="Replace O", exact=True).press("Enter")
     page.get_by_text("In the place of O:").wait_for()
-    page.get_by_role("button", name="Replace Ti").hover()
+    page.get_by_role("button", name="Replace Ti", exact=True).hover()
     page.get_by_text("In the place of Ti:").wait_for()
     heat = page.get_by_role("group", name="Probabilities of elements")
     heat.wait_for()

@@ -137,3 +137,19 @@ def test_formation_energies_of_a_table(tmp_path: Path) -> None:
         CompetingPhases.from_table(path)
     with pytest.raises(DataError, match="matgen data build materials-project"):
         CompetingPhases.from_table("materials-project")
+
+
+def test_a_composition_of_very_many_elements_is_done_too() -> None:
+    """It has more subsets than there are chemical systems; what is found must be the same by either way."""
+    phases = CompetingPhases.of_source("oqmd")
+    few = (3, 8, 15, 26)
+    by_subsets = phases.phases_within(few)
+    every = tuple(range(1, 60))
+    mask = (phases.batch.elements <= 59).all(axis=1)
+    assert sorted(phases.phases_within(every)) == np.flatnonzero(mask).tolist()
+    inside = np.isin(phases.batch.elements, [0, *few]).all(axis=1)
+    assert sorted(by_subsets) == np.flatnonzero(inside).tolist()
+    formula = "".join(str(Element.from_Z(z)) for z in range(3, 53) if Element.from_Z(z).symbol not in ("He", "Ne"))
+    found = phases.decompose(CompositionBatch.from_formulas([formula]))
+    assert found.energy[0] < 0
+    assert found.fraction.sum() == pytest.approx(1)

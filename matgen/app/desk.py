@@ -74,6 +74,23 @@ class Watch(Progress):
             raise Cancelled
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What came of a request.
+
+    Attributes:
+        frame: distinct compositions with the columns of `matgen predict`, of the screen's properties too, and of
+            `matgen evaluate`; valid ones first, of these novel ones, of these those most probably at most 0.1 eV/atom
+            above the hull. No rows where none was kept.
+        draws: how many samples were drawn.
+        stopped: why drawing ended: `reached`, `budget`, `exhausted`.
+    """
+
+    frame: pd.DataFrame
+    draws: int
+    stopped: str
+
+
 @dataclass
 class Desk:
     """A model, a predictor of formation energies, and a folder for what is made; it does one thing at a time.
@@ -101,7 +118,7 @@ class Desk:
     def _energies(self) -> Predictor | None:
         return None if self.predictor is None else Predictor.load(self.predictor)
 
-    def generate(self, request: SampleRequest, watch: Watch, screen: str = "") -> pd.DataFrame:
+    def generate(self, request: SampleRequest, watch: Watch, screen: str = "") -> Drawn:
         """Draw, predict and judge.
 
         Args:
@@ -109,11 +126,6 @@ class Desk:
             watch: told of progress.
             screen: conditions on predicted properties, as of `matgen.predict.screening.Screen`; what does not meet them
                 is not kept, and drawing goes on for others. "" keeps all.
-
-        Returns:
-            Distinct compositions with the columns of `matgen predict`, of the screen's properties too, and of `matgen
-            evaluate`; valid ones first, of these novel ones, of these those most probably at most 0.1 eV/atom above the
-            hull. No rows where none was kept.
 
         Raises:
             Cancelled: `watch` was told to end it.
@@ -129,8 +141,9 @@ class Desk:
             request = dataclasses.replace(request, screen=accept.describe())
         table = self.folder / "drawn.parquet"
         told = sample_to_file(sampler, request, table, force=True, progress=watch.stage("Drawing"))
+        draws, stopped = told["tally"]["drawn"], told["stopped"]
         if not told["rows"]:
-            return pd.DataFrame()
+            return Drawn(pd.DataFrame(), draws, stopped)
         for name, predictor in predictors.items():
             out = self.folder / f"{name}.parquet"
             predict_file(predictor, table, out, force=True, progress=watch.stage(f"Predicting {name}"))
@@ -143,7 +156,7 @@ class Desk:
         ).frame
         frame = frame[frame["duplicate_of"].isna()]
         order = [name for name in ("valid", "novel", "probability_hull_0.1", "log_prob") if name in frame]
-        return frame.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
+        return Drawn(frame.sort_values(order, ascending=False, kind="stable").reset_index(drop=True), draws, stopped)
 
     def variants(self, formula: str, mask: str, watch: Watch) -> Tinkered:
         """What could take the place of an element of a formula.
@@ -179,10 +192,15 @@ class Desk:
         text: str = rows.to_csv(index=False, float_format="%.6f")
         return text.encode()
 
-    def as_inputs(self, formulas: Sequence[str], format: str, watch: Watch) -> bytes:
-        """A ZIP archive of CIFs or of inputs for DFT, of relaxed structures; raises as `relax` and `export` do."""
+    def as_inputs(self, formulas: Sequence[str], format: str, watch: Watch) -> tuple[bytes, int]:
+        """A ZIP archive of CIFs or of inputs for DFT, and of how many compositions a structure is in it.
+
+        Raises:
+            Cancelled: `watch` was told to end it.
+            MatgenError: as `relax` and `export` raise.
+        """
         jobs = jobs_of(self.relax(formulas, watch))
         watch.stage("Writing")
         folder = self.folder / format
         export(jobs, folder, format, force=True)
-        return Path(shutil.make_archive(str(folder), "zip", folder)).read_bytes()
+        return Path(shutil.make_archive(str(folder), "zip", folder)).read_bytes(), len(jobs)

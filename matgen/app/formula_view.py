@@ -55,7 +55,8 @@ class FormulaView:
                 ui.label("?")
                 button("Relax a structure", self.relax)
             self.below = ui.element("div").classes("w-full")
-        ui.run_javascript(f"getHtmlElement({self.section.id}).scrollIntoView({{behavior: 'smooth'}})")
+        # by the section: what was clicked may have been in it, and be gone
+        self.section.client.run_javascript(f"getHtmlElement({self.section.id}).scrollIntoView({{behavior: 'smooth'}})")
 
     async def _under_mouse(self, symbol: str) -> None:
         self._wanted = symbol
@@ -70,6 +71,10 @@ class FormulaView:
         )
         if found is None or formula != self.formula:
             self._shown = ""
+            if self._wanted == symbol:  # it failed or was cancelled: not again while the mouse rests there
+                self._wanted = ""
+            if found is not None:
+                self.page.say(f"elements in the place of {symbol} in {formula}, which is not open any more")
             return
         self._found[symbol] = found
         self.page.say(f"elements in the place of {symbol} in {formula}")
@@ -99,7 +104,10 @@ class FormulaView:
         """Show the lowest relaxed structure."""
         formula = self.formula
         structure = await self.page.do(lambda watch: self.page.desk.structure(formula, watch))
-        if structure is None or formula != self.formula:
+        if structure is None:
+            return
+        if formula != self.formula:
+            self.page.say(f"{formula} is relaxed, but not open any more")
             return
         self._wanted = self._shown = ""
         self.page.say(f"{formula} relaxed by CHGNet: a hypothesis, to be checked by DFT")

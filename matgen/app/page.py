@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pandas as pd
 from nicegui import run, ui
 
-from matgen.app.desk import Cancelled, Desk, Watch
+from matgen.app.desk import Cancelled, Desk, Drawn, Watch
 from matgen.app.formula_view import FormulaView
 from matgen.app.periodic_table import FORBIDDEN, REQUIRED, ElementChoice
 from matgen.app.widgets import button, in_words, records, region
+from matgen.datasets.where import parse_where
 from matgen.errors import MatgenError
+from matgen.predict.stability import probability_column
 from matgen.sample import Constraints, Decoding, SampleRequest
 
 _T = TypeVar("_T")
@@ -23,7 +26,7 @@ ROWS = 15
 PREDICTED = {
     "formation_energy": ("formation energy", "{:.3f}"),
     "energy_above_hull": ("above hull", "{:.3f}"),
-    "probability_hull_0.1": ("near hull", "{:.0%}"),
+    probability_column(0.1): ("near hull", "{:.0%}"),
     "band_gap": ("band gap", "{:.2f}"),
     "is_metal_probability": ("metal", "{:.0%}"),
 }
@@ -95,6 +98,7 @@ class Page:
         self.desk = desk
         self.frame = pd.DataFrame()
         self.basket: dict[str, dict[str, Any]] = {}
+        self.nothing = "None yet: Generate draws some."
         self.first = 0
         self.watch: Watch | None = None
         ui.add_css(STYLE)
@@ -122,10 +126,10 @@ class Page:
                 self.elements = ElementChoice()
             with ui.element("div").classes("conditions"):
                 self.n = Field("compositions", "200")
-                self.kinds = Field("kinds of elements", hint="3, 2..4")
-                self.most_atoms = Field("atoms at most", hint="20")
-                self.anonymous = Field("formula type", hint="ABC3")
-                self.counts = Field("atoms of elements", hint="O:2..6, Ti:1")
+                self.kinds = Field("number of elements", hint="3, 2..4")
+                self.most_atoms = Field("max-atoms", hint="20")
+                self.anonymous = Field("anonymous formula", hint="ABC3")
+                self.counts = Field("count of atoms", hint="O:2..6, Ti:1")
                 self.near = Field("near hull, % at least", hint="50")
                 self.properties = Field("properties", hint="band_gap > 1 and formation_energy < -1", wide=True)
                 self.temperature = Field("temperature", "1.0")
@@ -164,15 +168,22 @@ class Page:
         """The conditions on predicted properties, as `matgen sample --screen` has them.
 
         Raises:
-            MatgenError: a number is none.
+            MatgenError: a condition cannot be read, or a number is none.
         """
-        near = f"probability_hull_0.1 >= {self.near.number('near hull', float) / 100}" if self.near.value else ""
-        return " and ".join(filter(None, (self.properties.value, near)))
+        written = self.properties.value
+        if written:
+            parse_where(written)  # before it is joined to another, so that an error quotes what was written
+        if not self.near.value:
+            return written
+        near = self.near.number("near hull", float)
+        if not 0 <= near <= 100:
+            raise MatgenError(f"near hull is {near:g}, it must be from 0 to 100 %")
+        return " and ".join(filter(None, (written, f"{probability_column(0.1)} >= {near / 100}")))
 
     async def generate(self) -> None:
         """Draw and judge, and show what came."""
 
-        def work(watch: Watch) -> pd.DataFrame:
+        def work(watch: Watch) -> Drawn:
             return self.desk.generate(request, watch, screen)
 
         try:
@@ -183,12 +194,15 @@ class Page:
         found = await self.do(work)
         if found is None:
             return
-        self.frame, self.first = found, 0
-        if found.empty:
-            self.say("no draw meets the conditions on properties")
+        self.frame, self.first = found.frame, 0
+        if found.frame.empty:
+            self.nothing = f"None of {found.draws:,} draws meets the conditions on properties."
+            self.say(self.nothing)
         else:
-            good = int((found["valid"] & found["novel"]).sum())
-            self.say(f"{len(found):,} distinct compositions, {good:,} of them valid and novel")
+            good = int((found.frame["valid"] & found.frame["novel"]).sum())
+            why = {"budget": f"; stopped after {found.draws:,} draws", "exhausted": "; no others meet the conditions"}
+            said = f"{len(found.frame):,} distinct compositions, {good:,} of them valid and novel"
+            self.say(said + why.get(found.stopped, ""))
         self._results.refresh()
 
     def cancel(self) -> None:
@@ -215,6 +229,9 @@ class Page:
             self.say("cancelled")
         except (MatgenError, OSError) as error:
             self.say(str(error), error=True)
+        except Exception as error:  # the page goes on, whatever failed
+            logging.getLogger(__name__).exception("what the page asked for failed")
+            self.say(f"this failed, which it should not: {type(error).__name__}: {error}", error=True)
         finally:
             self.watch = None
             self.cancel_button.props("disabled")
@@ -238,7 +255,7 @@ class Page:
         with ui.element("h2"):
             ui.label("Compositions")
         if self.frame.empty:
-            ui.label("None yet: Generate draws some.")
+            ui.label(self.nothing)
             return
         predicted = [head for name, (head, _) in PREDICTED.items() if name in self.frame]
         heads = ["formula", "valid", "novel", *predicted, "states or reason", "basket"]
@@ -317,5 +334,6 @@ class Page:
         formulas = list(self.basket)
         packed = await self.do(lambda watch: self.desk.as_inputs(formulas, format, watch))
         if packed is not None:
-            self.say(f"{format}: structures of {len(formulas)} compositions, relaxed by CHGNet where one was found")
-            ui.download(packed, f"basket-{format}.zip", "application/zip")
+            archive, made = packed
+            self.say(f"{format}: structures of {made} of {len(formulas)} compositions, relaxed by CHGNet")
+            ui.download(archive, f"basket-{format}.zip", "application/zip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -51,13 +52,16 @@ def serve(
         OptionError: the port is taken.
     """
     refuse_taken_port(host, port)
-    with tempfile.TemporaryDirectory(prefix="matgen-app-") as folder:
+    with tempfile.TemporaryDirectory(prefix="matgen-app-", ignore_cleanup_errors=True) as folder:
 
         @ui.page("/", title="matgen", language="en-US")
         def visit() -> None:
             own = Path(tempfile.mkdtemp(dir=folder))
-            Page(Desk(own, checkpoint, predictor, device, dft_format))
+            page = Page(Desk(own, checkpoint, predictor, device, dft_format))
+            ui.context.client.on_delete(page.cancel)  # nobody waits for what a closed page asked for
 
+        # A signal ends the process before the folder's context does.
+        app.on_shutdown(lambda: shutil.rmtree(folder, ignore_errors=True))
         app.on_startup(lambda: print(f"http://{host}:{port}", flush=True))
         ui.run(
             host=host, port=port, show=browser, reload=False, show_welcome_message=False, title="matgen", favicon="⚗️",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import Any
 
 from matgen.cli.options import model_option, pick_device
@@ -38,12 +39,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.format not in ALL_FORMATS:
         raise unknown_name("format", arguments.format, ALL_FORMATS)
-    serve(
-        find_checkpoint(arguments.model),
-        ranking_predictor(arguments.predictor),
-        host=arguments.host,
-        port=arguments.port,
-        device=pick_device(arguments.device),
-        dft_format=arguments.format,
-        browser=not arguments.no_browser,
-    )
+    with contextlib.suppress(KeyboardInterrupt):  # how it is ended
+        serve(
+            find_checkpoint(arguments.model),
+            ranking_predictor(arguments.predictor),
+            host=arguments.host,
+            port=arguments.port,
+            device=pick_device(arguments.device),
+            dft_format=arguments.format,
+            browser=not arguments.no_browser,
+        )

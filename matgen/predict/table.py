@@ -74,10 +74,10 @@ def predict_table(
         batch: CompositionBatch = parsed.batch[start : start + _CHUNK]
         part = predictor.predict(batch)
         if phases is not None:
-            part = pd.concat([part, stability(batch, part, predictor, phases)], axis=1)
-        parts.append(part)
-        if progress:
+            part = pd.concat([part, stability(batch, part, predictor, phases, progress=progress)], axis=1)
+        elif progress:
             progress(len(batch))
+        parts.append(part)
     predicted = pd.concat(parts, ignore_index=True)
     summary = {
         "property": predictor.name,

@@ -87,7 +87,7 @@ def read_anonymous(text: str) -> tuple[int, ...]:
     pairs = _LETTER.findall(text)
     letters = "".join(letter for letter, _ in pairs)
     if not pairs or "".join(letter + number for letter, number in pairs) != text:
-        raise OptionError(f"anonymous {text!r} is not letters and numbers (write it like ABC3)")
+        raise OptionError(f"anonymous {text!r} is not capital letters and numbers (write it like ABC3)")
     if letters != "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(letters)]:
         raise OptionError(
             f"anonymous {text!r} must use the letters A, B, C ... in turn (like ABC3); elements go into a stoichiometry"

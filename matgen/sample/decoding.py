@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,8 @@ class Decoding:
     min_p: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise OptionError(f"temperature is {self.temperature}, it must be above 0")
+        if not 0 < self.temperature < math.inf:
+            raise OptionError(f"temperature is {self.temperature}, it must be above 0 and finite")
         if self.top_k < 0:
             raise OptionError(f"top-k is {self.top_k}, it must be 0 (off) or above")
         if not 0 < self.top_p <= 1:

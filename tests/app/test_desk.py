@@ -26,7 +26,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 def test_draws_are_those_of_the_stages_and_in_order(desk, tmp_path):
     wanted = Constraints.from_options(contains="Li", exclude="F", elements="3..4")
     request = SampleRequest(40, seed=5, constraints=wanted)
-    found = desk.generate(request, Watch())
+    found = desk.generate(request, Watch()).frame
     sample_to_file(desk.sampler, request, tmp_path / "drawn.csv")
     assert set(found["formula"]) == set(pd.read_csv(tmp_path / "drawn.csv")["formula"])
     assert len(found) == len(set(found["reduced_formula"]))
@@ -39,18 +39,20 @@ def test_draws_are_those_of_the_stages_and_in_order(desk, tmp_path):
 
 def test_conditions_on_properties_are_those_of_the_screen(desk):
     text = "band_gap > 2 and probability_hull_0.1 >= 0.3"
-    found = desk.generate(SampleRequest(12, seed=1), Watch(), text)
+    found = desk.generate(SampleRequest(12, seed=1), Watch(), text).frame
     assert len(found)
     assert Screen(text)(CompositionBatch.from_formulas(list(found["formula"]))).all()
     assert (found["band_gap"] > 2).all()
     assert (found["probability_hull_0.1"] >= 0.3).all()
-    assert "band_gap" not in desk.generate(SampleRequest(5), Watch())
-    assert desk.generate(SampleRequest(2, most_draws=4), Watch(), "band_gap > 50").empty
+    assert "band_gap" not in desk.generate(SampleRequest(5), Watch()).frame
+    nothing = desk.generate(SampleRequest(2, most_draws=4), Watch(), "band_gap > 50")
+    assert nothing.frame.empty
+    assert (nothing.draws, nothing.stopped) == (4, "budget")
 
 
 def test_without_a_predictor_there_are_no_energies(tmp_path):
     desk = Desk(tmp_path, find_checkpoint(None))
-    found = desk.generate(SampleRequest(10), Watch())
+    found = desk.generate(SampleRequest(10), Watch()).frame
     assert "energy_above_hull" not in found
     assert "valid" in found
 
@@ -62,7 +64,7 @@ def test_a_cancelled_draw_ends_and_the_next_one_goes_on(desk):
         desk.generate(SampleRequest(10), watch)
     with pytest.raises(Cancelled):
         desk.variants("SrTiO3", "Sr", watch)
-    assert len(desk.generate(SampleRequest(10), Watch()))
+    assert len(desk.generate(SampleRequest(10), Watch()).frame)
 
 
 def test_progress_is_a_share():
@@ -82,7 +84,9 @@ def test_exports(desk):
     table = pd.read_csv(io.BytesIO(desk.as_csv(pd.DataFrame({"formula": ["NaCl"], "energy_above_hull": [0.25]}))))
     assert table.to_dict("records") == [{"formula": "NaCl", "energy_above_hull": 0.25}]
     for format, inner in (("cif", ".cif"), ("poscar", "POSCAR")):
-        packed = zipfile.ZipFile(io.BytesIO(desk.as_inputs(["SrTiO3"], format, Watch())))
+        archive, made = desk.as_inputs(["SrTiO3", "Og37Lr41Rn43"], format, Watch())
+        assert made == 1
+        packed = zipfile.ZipFile(io.BytesIO(archive))
         texts = [packed.read(name).decode() for name in packed.namelist() if Path(name).name.endswith(inner)]
         assert texts
         assert all("Sr" in text and "Ti" in text for text in texts)

@@ -38,18 +38,23 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    work = tmp_path_factory.mktemp("served")
     port = free_port()
     words = [sys.executable, "-m", "matgen", "app", "--port", str(port), "--no-browser", "--format", "poscar"]
     # what NiceGUI's own test plugin sets would make it look for a test
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "NICEGUI_"))}
-    server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=outer)
+    outer["TMPDIR"] = str(work)
+    server = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=outer)
     assert server.stdout is not None
     said = server.stdout.readline().strip()
     assert said == f"http://127.0.0.1:{port}"
     yield said
+    assert list(work.glob("matgen-app-*"))
     server.terminate()
-    server.communicate(timeout=30)
+    complaints = server.communicate(timeout=30)[1]
+    assert "Traceback" not in complaints
+    assert not list(work.glob("matgen-app-*"))
 
 
 @pytest.fixture(params=[1280, 390])
@@ -92,8 +97,8 @@ def test_from_elements_to_exported_structures(page):
     turn(page, "F", "any", "required")
     turn(page, "F", "required", "forbidden")
     page.get_by_label("compositions", exact=True).fill("40")
-    page.get_by_label("kinds of elements").fill("3")
-    page.get_by_label("atoms at most").fill("5")
+    page.get_by_label("number of elements").fill("3")
+    page.get_by_label("max-atoms").fill("5")
     page.get_by_text("valid ones only").click()
     page.get_by_role("button", name="Generate").click()
     page.get_by_text("distinct compositions").wait_for()
@@ -113,6 +118,9 @@ def test_from_elements_to_exported_structures(page):
     heat.wait_for()
     assert heat.get_by_role("button", name="Zr: ").count() == 1
     assert serious(page) == []
+    heat.get_by_role("button", name="Zr: ").click()
+    page.get_by_role("button", name="Replace Zr", exact=True).wait_for()
+    page.get_by_role("button", name=f"Look at {formulas[0]}", exact=True).click()
 
     # its structure
     page.get_by_role("button", name="Relax a structure").click()
@@ -152,7 +160,15 @@ def test_errors_are_sentences_and_work_can_be_cancelled(page):
     properties.fill("band_gap > 2")
     page.get_by_role("button", name="Generate").click()
     page.get_by_role("columnheader", name="band gap").wait_for()
+    properties.fill("band_gap > 1 and")
+    page.get_by_label("near hull").fill("50")
+    page.get_by_role("button", name="Generate").click()
+    expect(said).to_contain_text("cannot read the condition 'band_gap > 1 and'")
     properties.fill("")
+    page.get_by_label("near hull").fill("500")
+    page.get_by_role("button", name="Generate").click()
+    expect(said).to_have_text("near hull is 500, it must be from 0 to 100 %")
+    page.get_by_label("near hull").fill("")
     amount.fill("5000")
     page.get_by_role("button", name="Generate").click()
     page.get_by_role("button", name="Cancel").click()

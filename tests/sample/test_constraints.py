@@ -173,7 +173,7 @@ def test_stoichiometries(text, slots):
         ({"max_atoms": 0}, "max-atoms is 0"),
         ({"max_atoms": "ten"}, "max-atoms 'ten' is not a whole number"),
         ({"anonymous": "ABO3"}, "letters A, B, C ... in turn"),
-        ({"anonymous": "A-B"}, "is not letters and numbers"),
+        ({"anonymous": "A-B"}, "is not capital letters"),
         ({"anonymous": "AB0"}, "a letter without atoms"),
         ({"anonymous": "A2B4"}, "not reduced: divide its counts by 2"),
         ({"stoichiometry": "?3 ?3"}, "stoichiometry '?3 ?3' is not reduced"),

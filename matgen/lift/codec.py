@@ -184,17 +184,14 @@ class Codec:
         numbers, codes, letters = [], [], []
         for places in self.places:
             name, kind = places.column.name, places.column.kind
-            there = name in frame.columns
             if kind == "number":
-                values = frame[name].to_numpy(np.float64) if there else np.full(n, np.nan)
+                values = frame[name].to_numpy(np.float64) if name in frame.columns else np.full(n, np.nan)
                 numbers.append(places.scaled(values))
             elif kind == "category":
                 index = {value: places.base[0] + i for i, value in enumerate(places.column.values)}
-                cells = frame[name] if there else [None] * n
-                codes.append([MISSING if cell is None else index.get(cell, UNKNOWN) for cell in cells])
+                codes.append([MISSING if cell is None else index.get(cell, UNKNOWN) for cell in _texts(frame, name)])
             else:
-                cells = frame[name] if there else [None] * n
-                letters.append(self._spelled(places, list(cells), cut))
+                letters.append(self._spelled(places, _texts(frame, name), cut))
         return EncodedRows(
             torch.from_numpy(np.stack(numbers, axis=1)) if numbers else torch.zeros((n, 0), dtype=torch.float64),
             torch.tensor(np.array(codes, dtype=np.int64).T) if codes else torch.zeros((n, 0), dtype=torch.long),
@@ -243,6 +240,13 @@ class Codec:
             chosen = tokens[:, 0] - places.base[0]
             return [places.column.values[i] if 0 <= i < places.levels else None for i in chosen]
         return [None if row[0] == MISSING else unspell(row[row != PAD] - self._letters, kind) for row in tokens]
+
+
+def _texts(frame: pd.DataFrame, name: str) -> list[str | None]:
+    """A column's texts, None where there is none: pandas 3 has NaN there."""
+    if name not in frame.columns:
+        return [None] * len(frame)
+    return frame[name].astype(object).where(frame[name].notna(), None).tolist()
 
 
 def _number_scale(column: Column) -> tuple[float, float, int, int, float]:

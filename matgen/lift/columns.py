@@ -44,7 +44,7 @@ class NumberFormat:
     def text(self, value: float) -> str:
         """A finite number as text."""
         if self.scientific:
-            mantissa, exponent = f"{value:.{self.decimals}e}".split("e")
+            mantissa, exponent = f"{value or 0.0:.{self.decimals}e}".split("e")  # no negative zero
             return f"{mantissa}e{int(exponent)}"
         text = f"{value if not self.exponent else value / 10.0**self.exponent:.{self.decimals}f}"
         text = text[1:] if float(text) == 0 and text.startswith("-") else text  # no negative zero

@@ -19,6 +19,7 @@ from matgen.evaluate import Report, evaluate, metrics
 from matgen.evaluate.labels import COLUMNS, METRICS
 from matgen.evaluate.tally import Tally
 from matgen.references import KeySet
+from tests.frames import listed
 
 from .standin import FORMULAS, Reference
 
@@ -86,10 +87,10 @@ def test_rows_match_a_plain_loop(judged: Report) -> None:
     rows = candidates()
     expected, frame = oracle(rows, FORMULAS), judged.frame
     assert list(frame.columns) == ["name", "formula", *COLUMNS]
-    assert frame["formula"].tolist() == rows
+    assert listed(frame["formula"]) == rows
     assert frame["name"].tolist() == list(range(len(rows)))
     assert frame["parsed"].tolist() == expected["parsed"]
-    assert frame["reduced_formula"].tolist() == expected["formula"]
+    assert listed(frame["reduced_formula"]) == expected["formula"]
     assert [None if pd.isna(v) else v for v in frame["duplicate_of"]] == expected["duplicate_of"]
     assert frame["duplicate_of"].dtype == "Int64"
     assert frame["all_metal"].tolist() == expected["all_metal"]

@@ -158,7 +158,7 @@ def test_odd_columns() -> None:
             "flag": pd.array([True, None, False], dtype="boolean"),
             "when": pd.to_datetime(["2020-01-01", None, "2021-01-01"]),
             "list": [[1], "x" * 500, None],
-            "surrogate": ["\ud800", "\u2028", "&"],
+            "surrogate": pd.Series(["\ud800", "\u2028", "&"], dtype=object),
             **{f"extra{i}": 1 for i in range(20)},
         }
     )

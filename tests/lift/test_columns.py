@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matgen.errors import DataError, OptionError
@@ -69,6 +69,7 @@ def test_rounding_is_small_beside_the_spread(numbers):
 
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 6), st.integers(-9, 9), st.booleans())
+@example(-0.0, 0, 0, True)
 def test_what_is_written_reads_back_as_written(mantissa, decimals, exponent, scientific):
     value = mantissa * 10.0**exponent
     written = NumberFormat(decimals, 0 if scientific else exponent, scientific)

@@ -23,6 +23,7 @@ from matgen.structures.folder import (
     write_crystals,
     write_table,
 )
+from tests.frames import listed
 from tests.structures.conftest import CRYSTALS, salt, skewed
 
 NAMES = {"0001-NaCl-1": salt(), "0002-SrTiO3-1": CRYSTALS["perovskite"], "0003-FeO-1": skewed()}
@@ -71,7 +72,7 @@ def test_read_back_as_written(folder: Path) -> None:
     assert is_structure_folder(folder)
     assert read_plan(folder)["potential"] == "chgnet"
     frame, structures = read_structures(folder)
-    assert frame["structure_id"].tolist() == [*NAMES, "0004-KCl-1", None]
+    assert listed(frame["structure_id"]) == [*NAMES, "0004-KCl-1", None]
     assert list(structures) == list(NAMES)
     for place, (name, structure) in enumerate(NAMES.items()):
         found = structures[name]

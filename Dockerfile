@@ -1,6 +1,6 @@
 # matgen with its web page and structures, for `docker build` and `podman build`; the README tells how to run it.
-# BASE: any Debian 12 or later. PACKAGES: Debian packages beside it, such as "gpaw gpaw-data" for `matgen dft run`.
-# PIP_EXTRA_INDEX_URL: for example that of torch's builds without CUDA, which make the image several gigabytes smaller.
+# BASE: a Debian with Python 3.11 to 3.13. PACKAGES: Debian packages beside it, such as "gpaw gpaw-data" for `matgen dft run`.
+# PIP_EXTRA_INDEX_URL: for example that of torch's builds without CUDA, which make the image smaller.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build

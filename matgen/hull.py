@@ -158,10 +158,11 @@ class CompetingPhases:
         """Rows of all phases of these elements (ascending atomic numbers) and no others, int64 `(p,)`."""
         if 1 << len(elements) < len(self._rows_of):
             subsets = (s for size in range(2, len(elements) + 1) for s in itertools.combinations(elements, size))
+            systems = [subset for subset in subsets if subset in self._rows_of]
         else:  # more subsets than chemical systems that have phases
             own = set(elements)
-            subsets = (s for s in sorted(self._rows_of, key=lambda s: (len(s), s)) if own.issuperset(s))
-        found = [self._rows_of[subset] for subset in subsets if subset in self._rows_of]
+            systems = sorted((s for s in self._rows_of if own.issuperset(s)), key=lambda s: (len(s), s))
+        found = [self._rows_of[system] for system in systems]
         return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
     def decompose(self, batch: CompositionBatch, *, progress: Callable[[int], None] | None = None) -> Decomposition:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from matgen.dft.export import export, jobs_of
 from matgen.evaluate import evaluate
+from matgen.evaluate.ranking import PROBABILITY
 from matgen.predict import Predictor
 from matgen.predict.screening import Screen
 from matgen.predict.table import predict_file
@@ -132,11 +133,11 @@ class Desk:
             MatgenError: as the stages raise.
         """
         watch.stage("Loading the model")
-        sampler, predictors = self.sampler, {} if self._energies is None else {self._energies.name: self._energies}
+        sampler, energies = self.sampler, self._energies
+        predictors = {energies.name: energies} if energies else {}
         sampler.accept = None
         if screen:
-            given = [] if self.predictor is None else [self.predictor]
-            sampler.accept = accept = Screen(screen, given)
+            sampler.accept = accept = Screen(screen, [self.predictor] if self.predictor else [])
             predictors |= accept.predictors
             request = dataclasses.replace(request, screen=accept.describe())
         table = self.folder / "drawn.parquet"
@@ -149,13 +150,9 @@ class Desk:
             predict_file(predictor, table, out, force=True, progress=watch.stage(f"Predicting {name}"))
             table = out
         watch.stage("Judging")
-        frame = evaluate(
-            table,
-            baselines=False,
-            progress=lambda stage, done, total: watch.check(),
-        ).frame
+        frame = evaluate(table, baselines=False, progress=lambda stage, done, total: watch.check()).frame
         frame = frame[frame["duplicate_of"].isna()]
-        order = [name for name in ("valid", "novel", "probability_hull_0.1", "log_prob") if name in frame]
+        order = [name for name in ("valid", "novel", PROBABILITY, "log_prob") if name in frame]
         return Drawn(frame.sort_values(order, ascending=False, kind="stable").reset_index(drop=True), draws, stopped)
 
     def variants(self, formula: str, mask: str, watch: Watch) -> Tinkered:

@@ -69,12 +69,14 @@ class FormulaView:
         found = self._found.get(symbol) or await self.page.do(
             lambda watch: self.page.desk.variants(formula, symbol, watch)
         )
-        if found is None or formula != self.formula:
-            self._shown = ""
-            if self._wanted == symbol:  # it failed or was cancelled: not again while the mouse rests there
-                self._wanted = ""
+        if formula != self.formula:
             if found is not None:
                 self.page.say(f"elements in the place of {symbol} in {formula}, which is not open any more")
+            return
+        if found is None:  # it failed or was cancelled: not again while the mouse rests there
+            self._shown = ""
+            if self._wanted == symbol:
+                self._wanted = ""
             return
         self._found[symbol] = found
         self.page.say(f"elements in the place of {symbol} in {formula}")

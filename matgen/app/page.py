@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import pandas as pd
 from nicegui import run, ui
 
-from matgen.app.desk import Cancelled, Desk, Drawn, Watch
+from matgen.app.desk import Cancelled, Desk, Watch
 from matgen.app.formula_view import FormulaView
 from matgen.app.periodic_table import FORBIDDEN, REQUIRED, ElementChoice
 from matgen.app.widgets import button, in_words, records, region
 from matgen.datasets.where import parse_where
 from matgen.errors import MatgenError
-from matgen.predict.stability import probability_column
+from matgen.evaluate.ranking import PROBABILITY
 from matgen.sample import Constraints, Decoding, SampleRequest
 
 _T = TypeVar("_T")
@@ -26,7 +26,7 @@ ROWS = 15
 PREDICTED = {
     "formation_energy": ("formation energy", "{:.3f}"),
     "energy_above_hull": ("above hull", "{:.3f}"),
-    probability_column(0.1): ("near hull", "{:.0%}"),
+    PROBABILITY: ("near hull", "{:.0%}"),
     "band_gap": ("band gap", "{:.2f}"),
     "is_metal_probability": ("metal", "{:.0%}"),
 }
@@ -178,20 +178,16 @@ class Page:
         near = self.near.number("near hull", float)
         if not 0 <= near <= 100:
             raise MatgenError(f"near hull is {near:g}, it must be from 0 to 100 %")
-        return " and ".join(filter(None, (written, f"{probability_column(0.1)} >= {near / 100}")))
+        return " and ".join(filter(None, (written, f"{PROBABILITY} >= {near / 100}")))
 
     async def generate(self) -> None:
         """Draw and judge, and show what came."""
-
-        def work(watch: Watch) -> Drawn:
-            return self.desk.generate(request, watch, screen)
-
         try:
             request, screen = self.request(), self.screen()
         except MatgenError as error:
             self.say(str(error), error=True)
             return
-        found = await self.do(work)
+        found = await self.do(lambda watch: self.desk.generate(request, watch, screen))
         if found is None:
             return
         self.frame, self.first = found.frame, 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -52,7 +51,8 @@ def serve(
         OptionError: the port is taken.
     """
     refuse_taken_port(host, port)
-    with tempfile.TemporaryDirectory(prefix="matgen-app-", ignore_cleanup_errors=True) as folder:
+    held = tempfile.TemporaryDirectory(prefix="matgen-app-", ignore_cleanup_errors=True)
+    with held as folder:
 
         @ui.page("/", title="matgen", language="en-US")
         def visit() -> None:
@@ -61,7 +61,7 @@ def serve(
             ui.context.client.on_delete(page.cancel)  # nobody waits for what a closed page asked for
 
         # A signal ends the process before the folder's context does.
-        app.on_shutdown(lambda: shutil.rmtree(folder, ignore_errors=True))
+        app.on_shutdown(held.cleanup)
         app.on_startup(lambda: print(f"http://{host}:{port}", flush=True))
         ui.run(
             host=host, port=port, show=browser, reload=False, show_welcome_message=False, title="matgen", favicon="⚗️",

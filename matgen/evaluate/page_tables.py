@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from matgen.evaluate.labels import BASELINES, DISTRIBUTIONS, GROUPS, METRICS, Label
+from matgen.evaluate.ranking import PROBABILITY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,7 +173,7 @@ def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
                 str(row["decomposition"]),
                 str(row["rank"]),
                 f"{row['score']:.3f}",
-                percent(row["probability_hull_0.1"], 1),
+                percent(row[PROBABILITY], 1),
                 f"{row['novelty']:.2f}",
                 spread,
                 "yes" if row["in_domain"] else "no",

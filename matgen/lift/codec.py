@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from matgen.errors import DataError
-from matgen.lift.columns import Column
+from matgen.lift.columns import Column, as_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -243,10 +243,8 @@ class Codec:
 
 
 def _texts(frame: pd.DataFrame, name: str) -> list[str | None]:
-    """A column's texts, None where there is none: pandas 3 has NaN there."""
-    if name not in frame.columns:
-        return [None] * len(frame)
-    return frame[name].astype(object).where(frame[name].notna(), None).tolist()
+    """A column's texts, None where there is none."""
+    return as_texts(frame[name]) if name in frame.columns else [None] * len(frame)
 
 
 def _number_scale(column: Column) -> tuple[float, float, int, int, float]:

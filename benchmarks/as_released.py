@@ -26,13 +26,13 @@ import transformers
 
 from benchmarks.judging import METRICS, recovered, shares
 from benchmarks.record import RESULTS, write_result
-from matgen.chemistry import SYMBOLS
+from matgen.composition.elements import SYMBOLS
 from matgen.datasets import load_dataset
-from matgen.files import read_json
+from matgen.io.files import read_json
 from matgen.models.locate import find_checkpoint
 from matgen.models.registry import config_arguments, shape
-from matgen.sample import Sampler, SampleRequest, sample_to_file
-from matgen.tokenizer import FIRST_ELEMENT, encode
+from matgen.models.tokenizer import FIRST_ELEMENT, encode
+from matgen.sampling import Sampler, SampleRequest, sample_to_file
 
 LATER = {"Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"}
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted({*SYMBOLS[1:]} - LATER), "Uuo", "."]

@@ -20,8 +20,8 @@ from benchmarks.record import write_result
 from matgen.datasets import load_dataset
 from matgen.models import load_checkpoint
 from matgen.models.locate import find_checkpoint
-from matgen.sample.likelihood import N_MC, Likelihood
-from matgen.tokenizer import BLANK, EOS, MASK, encode, suppressed_ids
+from matgen.models.tokenizer import BLANK, EOS, MASK, encode, suppressed_ids
+from matgen.sampling.likelihood import N_MC, Likelihood
 
 
 def step_log_prob(model: Any, ids: list[int], hidden: set[int], place: int, forbidden: list[int]) -> float:

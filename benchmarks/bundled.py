@@ -12,9 +12,9 @@ from typing import Any
 from benchmarks.judging import METRICS, recovered, recovery_expected
 from benchmarks.record import write_result
 from matgen.datasets import load_dataset
-from matgen.evaluate import evaluate
+from matgen.evaluation import evaluate
 from matgen.models.locate import bundled_checkpoints
-from matgen.sample import Sampler, SampleRequest, sample_to_file
+from matgen.sampling import Sampler, SampleRequest, sample_to_file
 
 
 def measure(folder: Path) -> dict[str, Any]:

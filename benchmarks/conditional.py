@@ -20,12 +20,12 @@ import pandas as pd
 from benchmarks.judging import METRICS, shares
 from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, write_result
-from matgen.composition import CompositionBatch, first_occurrence, parse_formulas
+from matgen.composition.batch import CompositionBatch, first_occurrence, parse_formulas
+from matgen.composition.keys import KeySet
 from matgen.datasets import Dataset, load_dataset
-from matgen.predict import Predictor
-from matgen.predict.locate import find_predictor
-from matgen.references import KeySet
-from matgen.sample import Sampler, SampleRequest, sample_to_file
+from matgen.prediction import Predictor
+from matgen.prediction.locate import find_predictor
+from matgen.sampling import Sampler, SampleRequest, sample_to_file
 
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "untold": {},

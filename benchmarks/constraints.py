@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import write_result
-from matgen.composition import parse_formulas
+from matgen.composition.batch import parse_formulas
 from matgen.models.locate import find_checkpoint
-from matgen.sample import Constraints, Sampler
+from matgen.sampling import Constraints, Sampler
 from matgen.validity import check
 
 SETS: tuple[dict[str, Any], ...] = (

@@ -19,8 +19,8 @@ import pandas as pd
 
 from benchmarks.commands import matgen
 from benchmarks.record import write_result
-from matgen.composition import CompositionBatch
-from matgen.files import read_json
+from matgen.composition.batch import CompositionBatch
+from matgen.io.files import read_json
 from matgen.structures.energies import hull_energies
 
 KNOWN = ("NaCl", "MgO", "LiF", "AlNi", "Mg2Si")

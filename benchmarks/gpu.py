@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from matgen.processes import leave_cores_to_others
+from matgen.runtime.processes import leave_cores_to_others
 
 leave_cores_to_others()  # as `matgen train` does, before torch is imported
 
@@ -36,15 +36,15 @@ from benchmarks.training import (  # noqa: E402
     trainer_formulas_per_second,
     work_a_formula,
 )
-from matgen.compiled import load_kernel  # noqa: E402
 from matgen.datasets import load_dataset  # noqa: E402
-from matgen.examples import TokenTable  # noqa: E402
-from matgen.files import read_json, write_json  # noqa: E402
+from matgen.fitting.examples import TokenTable  # noqa: E402
+from matgen.io.files import read_json, write_json  # noqa: E402
 from matgen.models import load_checkpoint  # noqa: E402
 from matgen.models.locate import find_checkpoint  # noqa: E402
-from matgen.tokenizer import encode  # noqa: E402
-from matgen.train import TrainingPlan, train_model  # noqa: E402
-from matgen.train.run import default_settings  # noqa: E402
+from matgen.models.tokenizer import encode  # noqa: E402
+from matgen.runtime.compiled import load_kernel  # noqa: E402
+from matgen.training import TrainingPlan, train_model  # noqa: E402
+from matgen.training.run import default_settings  # noqa: E402
 
 LONGEST_PART = 160
 """Seconds after which a part is ended."""
@@ -209,7 +209,8 @@ def main() -> None:
         before = read_json(options.results / "gpu.json")
         content = before if before["machine"]["gpu"] == content["machine"]["gpu"] else content
     content["commands"].append(command_line())
-    load_kernel("sequence_kernel")  # long runs load it anyway; so the first samples compile it, which are not timed
+    # Long runs load it anyway, so the first samples, which are not timed, compile it.
+    load_kernel("composition.sequence_kernel")
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         measured = Parts(Path(work), small=options.small)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from matgen.datasets import load_dataset
-from matgen.examples import TokenTable
+from matgen.fitting.examples import TokenTable
 from matgen.models import build_model
 from matgen.models.registry import MAX_POSITIONS
-from matgen.sample import Decoding, Sampler
-from matgen.tokenizer import PAD, encode
-from matgen.train.shared_beginnings import SharedBeginnings
+from matgen.models.tokenizer import PAD, encode
+from matgen.sampling import Decoding, Sampler
+from matgen.training.prefix_tree import SharedBeginnings
 
 FORMULAS = 200
 

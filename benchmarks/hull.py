@@ -13,10 +13,10 @@ from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
 from benchmarks.record import write_result
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.hull import SOURCES, CompetingPhases
 from matgen.models.locate import find_checkpoint
-from matgen.sample import Sampler
+from matgen.sampling import Sampler
 
 
 def by_pymatgen(formula: str, phases: CompetingPhases) -> tuple[float, dict[str, float]]:

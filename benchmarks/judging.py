@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from matgen.evaluate import evaluate
-from matgen.sample import Sampler, SampleRequest, sample_to_file
-from matgen.sample.score import DRAWS, expected_recovery
+from matgen.evaluation import evaluate
+from matgen.sampling import Sampler, SampleRequest, sample_to_file
+from matgen.sampling.scoring import DRAWS, expected_recovery
 
 METRICS = ("charge_neutral", "electronegativity_balanced", "unique", "novel", "valid_unique_novel")
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from matgen.processes import leave_cores_to_others
+from matgen.runtime.processes import leave_cores_to_others
 
 leave_cores_to_others()  # as `matgen train` does, before torch is imported
 
@@ -24,11 +24,11 @@ import torch  # noqa: E402
 from benchmarks.judging import drawn  # noqa: E402
 from benchmarks.record import RESULTS, command_line, machine  # noqa: E402
 from benchmarks.training import DEVICE  # noqa: E402
-from matgen.files import read_json, write_json  # noqa: E402
+from matgen.io.files import read_json, write_json  # noqa: E402
 from matgen.models import MODELS  # noqa: E402
-from matgen.sample import Sampler, SampleRequest  # noqa: E402
-from matgen.train import TrainingPlan, train_model  # noqa: E402
-from matgen.train.run import default_settings  # noqa: E402
+from matgen.sampling import Sampler, SampleRequest  # noqa: E402
+from matgen.training import TrainingPlan, train_model  # noqa: E402
+from matgen.training.run import default_settings  # noqa: E402
 
 
 def measure(model: str, dataset: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -20,12 +20,12 @@ import pandas as pd
 import torch
 
 from benchmarks.record import RESULTS, command_line, machine
-from matgen.files import read_json, write_json
+from matgen.io.files import read_json, write_json
 from matgen.lift import LiftClassifier, LiftGenerator, LiftRegressor
 from matgen.lift.augment import corrupted_labels, with_outliers
-from matgen.lift.baselines import baseline
 from matgen.lift.measures import relative_absolute_error
-from matgen.lift.tables import Table, protocol_table
+from matgen.lift.paper.baselines import baseline
+from matgen.lift.paper.tables import Table, protocol_table
 
 SEEDS = (0, 1, 2)
 OUTLIERS = 4
@@ -206,9 +206,9 @@ def images() -> dict[str, Any]:
 def composition() -> dict[str, Any]:
     """Formulas drawn for a band gap, judged by the evaluation, their gaps predicted by the bundled predictor."""
     from matgen.datasets import load_dataset
-    from matgen.evaluate import evaluate
-    from matgen.predict import Predictor
-    from matgen.predict.locate import bundled_name, find_predictor
+    from matgen.evaluation import evaluate
+    from matgen.prediction import Predictor
+    from matgen.prediction.locate import bundled_name, find_predictor
 
     frame = load_dataset("oqmd-pure").frame
     frame = frame[frame["band_gap_oqmd"].notna() & frame["formula"].str.len().lt(16)]

@@ -19,9 +19,10 @@ import pandas as pd
 import torch
 
 from benchmarks.record import RESULTS, write_result
-from matgen.lift import LiftClassifier, LiftRegressor, protocol
-from matgen.lift.published import MATERIALS
-from matgen.lift.tables import MATERIALS_TABLES, Table
+from matgen.lift import LiftClassifier, LiftRegressor
+from matgen.lift.paper import protocol
+from matgen.lift.paper.published import MATERIALS
+from matgen.lift.paper.tables import MATERIALS_TABLES, Table
 
 USUAL = ("majority", "mean", "logistic", "ridge", "random_forest", "xgboost")
 
@@ -40,9 +41,9 @@ class Network:
         self.table, self.seed = table, seed
 
     def fit(self, X: pd.DataFrame, y: pd.Series, *, validation: Any) -> None:
-        from matgen.composition import parse_formulas
-        from matgen.predict.fit import FitPlan, default_fit_settings, fit_predictor
-        from matgen.predict.tables import PropertyData
+        from matgen.composition.batch import parse_formulas
+        from matgen.prediction.fit import FitPlan, default_fit_settings, fit_predictor
+        from matgen.prediction.training_tables import PropertyData
 
         both = pd.concat([X["formula"], validation[0]["formula"]], ignore_index=True)
         parsed = parse_formulas(both)
@@ -62,7 +63,7 @@ class Network:
             self.predictor = fit_predictor(data, plan, Path(folder) / "p")
 
     def _said(self, X: pd.DataFrame) -> np.ndarray:
-        from matgen.composition import parse_formulas
+        from matgen.composition.batch import parse_formulas
 
         parsed = parse_formulas(X["formula"])
         said = self.predictor.spread(parsed.batch)[0]

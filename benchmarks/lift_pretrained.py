@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.record import RESULTS, machine, write_result
-from matgen.files import read_json, write_json
+from matgen.io.files import read_json, write_json
 
 TABLES = ("iris", "wine", "tae", "cmc")
 EPOCHS = {"iris": 10, "tae": 10, "wine": 6, "cmc": 3}
@@ -68,7 +68,7 @@ def name_of(task: dict[str, Any]) -> str:
 def parts_of(table: str, seed: int, folder: Path | None) -> list[tuple[pd.DataFrame, pd.Series]]:
     """Train, valid and test of a table; out of a folder that `--prepare` wrote, where there is no network."""
     if folder is None:
-        from matgen.lift.tables import protocol_table
+        from matgen.lift.paper.tables import protocol_table
 
         opened = protocol_table(table)
         return [opened.of(rows) for rows in opened.parts[seed]]
@@ -78,7 +78,7 @@ def parts_of(table: str, seed: int, folder: Path | None) -> list[tuple[pd.DataFr
 
 
 def prepare(folder: Path) -> None:
-    from matgen.lift.tables import protocol_table
+    from matgen.lift.paper.tables import protocol_table
 
     for name in TABLES:
         table = protocol_table(name)

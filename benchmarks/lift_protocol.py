@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 from benchmarks.record import RESULTS, write_result
-from matgen.lift import LiftClassifier, LiftRegressor, protocol
+from matgen.lift import LiftClassifier, LiftRegressor
 from matgen.lift.augment import shuffled_labels
 from matgen.lift.measures import accuracy_interval, conformal_coverage_band, coverage_band
-from matgen.lift.published import EXACT, published
-from matgen.lift.tables import CLASSIFICATION, PROTOCOL_TABLES, REGRESSION, Table
+from matgen.lift.paper import protocol
+from matgen.lift.paper.published import EXACT, published
+from matgen.lift.paper.tables import CLASSIFICATION, PROTOCOL_TABLES, REGRESSION, Table
 
 CONTROLS = ("iris", "wine", "tae", "moons")
 

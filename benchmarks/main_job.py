@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.commands import MATGEN
 from benchmarks.record import write_result
-from matgen.files import read_json
+from matgen.io.files import read_json
 
 HELP_ROUNDS = 11
 

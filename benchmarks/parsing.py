@@ -11,7 +11,7 @@ import time
 from pymatgen.core import Composition, composition
 
 from benchmarks.record import write_result
-from matgen.composition import parse_formulas
+from matgen.composition.batch import parse_formulas
 from matgen.datasets import load_dataset
 
 ROUNDS = 5

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from matgen.files import whole_file
+from matgen.io.files import whole_file
 
 
 @contextlib.contextmanager

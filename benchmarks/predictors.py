@@ -25,14 +25,14 @@ import torch
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from benchmarks.record import RESULTS, command_line, write_result
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.keys import KeySet
 from matgen.datasets.load import load_task
-from matgen.files import read_json
 from matgen.hull import OUTLIER_ENERGY
-from matgen.predict import FitPlan, NetworkSize, Predictor, PropertyData, bundled_property, fit_predictor, measured
-from matgen.predict.fit import default_fit_settings
-from matgen.progress import Progress
-from matgen.references import KeySet
+from matgen.io.files import read_json
+from matgen.prediction import FitPlan, NetworkSize, Predictor, PropertyData, bundled_property, fit_predictor, measured
+from matgen.prediction.fit import default_fit_settings
+from matgen.runtime.progress import Progress
 
 NAME = "predictors"
 SEED_OF_FOLDS = 18012019

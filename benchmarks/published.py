@@ -25,19 +25,19 @@ import torch
 
 from benchmarks.judging import METRICS, recovered, recovery_expected, shares
 from benchmarks.record import RESULTS, command_line, write_result
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.keys import KeySet
 from matgen.datasets import load_dataset
-from matgen.evaluate.baselines import draw
-from matgen.evaluate.labels import BASELINES
-from matgen.files import read_json
+from matgen.evaluation.baselines import draw
+from matgen.evaluation.labels import BASELINES
+from matgen.io.files import read_json
 from matgen.models import MODELS
 from matgen.models.checkpoint import METADATA, read_metadata
-from matgen.progress import Progress
-from matgen.references import KeySet
-from matgen.sample import Sampler, SampleRequest, sample_to_file
-from matgen.sample.score import DRAWS, expected_recovery
-from matgen.train import TrainingPlan, train_model
-from matgen.train.run import default_settings
+from matgen.runtime.progress import Progress
+from matgen.sampling import Sampler, SampleRequest, sample_to_file
+from matgen.sampling.scoring import DRAWS, expected_recovery
+from matgen.training import TrainingPlan, train_model
+from matgen.training.run import default_settings
 
 SCORED = 1_000
 """Held-out formulas scored over all orders, for the models that write in any order."""

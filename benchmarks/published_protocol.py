@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from benchmarks.record import write_result
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.validity import TABLES, ValidityRules, check
 
 PUBLISHED = {"charge_neutral": 0.1013, "electronegativity_balanced": 0.0591}

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from matgen.cores import available_cores
-from matgen.files import write_json
-from matgen.versions import versions
+from matgen.io.files import write_json
+from matgen.io.versions import versions
+from matgen.runtime.cores import available_cores
 
 RESULTS = Path(__file__).parent / "results"
 

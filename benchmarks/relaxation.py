@@ -25,10 +25,11 @@ from pymatgen.core import Lattice, Structure
 from threadpoolctl import threadpool_limits
 
 from benchmarks.record import write_result
-from matgen.cores import available_cores
 from matgen.datasets import load_dataset
 from matgen.errors import StructureError
-from matgen.structures.potentials import Potential, load_potential
+from matgen.runtime.cores import available_cores
+from matgen.structures.potentials.interface import Potential
+from matgen.structures.potentials.registry import load_potential
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings, relax
 

@@ -24,11 +24,11 @@ import numpy as np
 import torch
 
 from benchmarks.record import RESULTS, command_line, write_result
-from matgen.files import read_json
+from matgen.io.files import read_json
 from matgen.models import load_checkpoint
 from matgen.models.locate import find_checkpoint
-from matgen.sample import Decoding, Sampler
-from matgen.tokenizer import BOS, FIRST_ELEMENT
+from matgen.models.tokenizer import BOS, FIRST_ELEMENT
+from matgen.sampling import Decoding, Sampler
 
 MILLION = 1_000_000
 BLOCK = 131_072

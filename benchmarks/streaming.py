@@ -76,10 +76,10 @@ def child(kind: str, folder: Path, sample: int) -> dict:
 def run_matgen(candidates: Path, reference: Path, sample: int) -> dict:
     """Uniqueness, novelty and recovery by streaming; importing the library is counted too."""
     began = time.perf_counter()
-    from matgen.composition import parse_formulas
+    from matgen.composition.batch import parse_formulas
     from matgen.datasets.splits import PARTS
     from matgen.datasets.stream import ahead, iterate_formula_table, open_reference
-    from matgen.membership import Membership
+    from matgen.evaluation.membership import Membership
 
     distinct = novel = n = 0
     recovered = np.zeros(len(PARTS) + 1, dtype=np.int64)
@@ -154,7 +154,7 @@ def peak_rss_mb() -> float:
 
 def make_tables(n: int, folder: Path) -> None:
     """`n` candidates and `n` references; composition `i` is a function of `i`, drawn from overlapping ranges."""
-    from matgen.composition import CompositionBatch
+    from matgen.composition.batch import CompositionBatch
     from matgen.datasets import load_dataset
 
     bundled = load_dataset("hybrid").batch

@@ -19,12 +19,12 @@ import numpy as np
 
 from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, command_line, write_result
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
-from matgen.files import write_json
+from matgen.io.files import write_json
 from matgen.structures.energies import anion_class, formation_energies, mp2020_minus_legacy
 from matgen.structures.judge import hull_bias
-from matgen.structures.potentials import load_potential
+from matgen.structures.potentials.registry import load_potential
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import bundled_templates
 

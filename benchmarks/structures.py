@@ -22,11 +22,11 @@ from pymatgen.core import Structure
 from benchmarks.known_structures import Known, known_structures
 from benchmarks.record import write_result
 from benchmarks.structure_weights import occupation, own_occupation, weights_result
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.errors import StructureError
 from matgen.models.locate import find_checkpoint
-from matgen.sample import Sampler
+from matgen.sampling import Sampler
 from matgen.structures import volume
 from matgen.structures.assignment import Assignment
 from matgen.structures.propose import MATCHER, Proposal, ProposalSettings, Proposer

@@ -24,14 +24,14 @@ from benchmarks.substitution_queries import Queries, find_queries
 from benchmarks.substitution_rankings import Ranking, element_order, known_ions, rankings
 from matgen.datasets import SPLITS, load_dataset
 from matgen.errors import OptionError
-from matgen.files import read_json
+from matgen.io.files import read_json
 from matgen.models.checkpoint import read_metadata
 from matgen.models.locate import find_checkpoint
 from matgen.models.registry import MODELS
-from matgen.progress import Progress
-from matgen.sample import Sampler
-from matgen.sample.infilling import completion_log_prob, method
-from matgen.sample.template import Template, completions
+from matgen.runtime.progress import Progress
+from matgen.sampling import Sampler
+from matgen.sampling.constraints.template import Template, completions
+from matgen.sampling.tinkering.infilling import completion_log_prob, method
 
 AT = (1, 5, 20)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from matgen.chemistry import N_ELEMENTS
-from matgen.composition import CompositionBatch
-from matgen.references import find_keys
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import N_ELEMENTS
+from matgen.composition.keys import find_keys
 
 OPEN = 255
 """Stands for the open place in a key; no atomic number."""

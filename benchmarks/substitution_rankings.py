@@ -14,9 +14,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from benchmarks.substitution_queries import Queries, Sites
-from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS, SYMBOLS
-from matgen.composition import CompositionBatch
-from matgen.references import KeySet, find_keys
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS, SYMBOLS
+from matgen.composition.keys import KeySet, find_keys
 from matgen.validity import explain
 
 Ranking = Callable[[Queries], np.ndarray]

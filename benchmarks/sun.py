@@ -15,7 +15,7 @@ import pandas as pd
 
 from benchmarks.commands import matgen
 from benchmarks.record import write_result
-from matgen.files import read_json
+from matgen.io.files import read_json
 from matgen.structures.folder import CANDIDATES
 
 N = 200

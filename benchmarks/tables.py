@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import tables_gpu, tables_lift, tables_predict, tables_relaxed, tables_structures, tables_trust
 from benchmarks.record import RESULTS
 from benchmarks.tables_predict import percent
-from matgen.files import read_json, write_text
+from matgen.io.files import read_json, write_text
 from matgen.models import MODELS
 
 README = Path(__file__).resolve().parent.parent / "README.md"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.tables_predict import percent
-from matgen.evaluate.metrics import wilson
+from matgen.evaluation.metrics import wilson
 
 
 def relaxation(content: dict[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from matgen.processes import leave_cores_to_others
+from matgen.runtime.processes import leave_cores_to_others
 
 leave_cores_to_others()  # as `matgen train` does, before torch is imported
 
@@ -25,13 +25,13 @@ from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E4
 from benchmarks.record import write_result  # noqa: E402
 from benchmarks.training import BATCH, BLOCK, Blocks  # noqa: E402
 from matgen.datasets import load_dataset  # noqa: E402
-from matgen.examples import TokenTable  # noqa: E402
+from matgen.fitting.examples import TokenTable  # noqa: E402
 from matgen.models import build_model  # noqa: E402
-from matgen.tokenizer import encode  # noqa: E402
-from matgen.train import OBJECTIVES, TrainingPlan, train_model  # noqa: E402
-from matgen.train.objectives import validation_figure  # noqa: E402
-from matgen.train.run import default_settings  # noqa: E402
-from matgen.train.shared_beginnings import SharedBeginnings  # noqa: E402
+from matgen.models.tokenizer import encode  # noqa: E402
+from matgen.training import OBJECTIVES, TrainingPlan, train_model  # noqa: E402
+from matgen.training.objectives import validation_figure  # noqa: E402
+from matgen.training.prefix_tree import SharedBeginnings  # noqa: E402
+from matgen.training.run import default_settings  # noqa: E402
 
 
 class StopAfter(TrainerCallback):

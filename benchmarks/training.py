@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from matgen.processes import leave_cores_to_others
+from matgen.runtime.processes import leave_cores_to_others
 
 leave_cores_to_others()  # as `matgen train` does, before torch is imported
 
@@ -25,13 +25,13 @@ from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E4
 from benchmarks.record import write_result  # noqa: E402
 from benchmarks.sampling import matrix_peak, now  # noqa: E402
 from matgen.datasets import load_dataset  # noqa: E402
-from matgen.examples import TokenTable, batches_of_epoch  # noqa: E402
-from matgen.fitting import Fitter  # noqa: E402
+from matgen.fitting.examples import TokenTable, batches_of_epoch  # noqa: E402
+from matgen.fitting.loop import Fitter  # noqa: E402
 from matgen.models import build_model  # noqa: E402
-from matgen.tokenizer import EOS, PAD, encode  # noqa: E402
-from matgen.train.objectives import causal_loss  # noqa: E402
-from matgen.train.run import default_settings  # noqa: E402
-from matgen.train.shared_beginnings import BeginningTree, SharedBeginnings  # noqa: E402
+from matgen.models.tokenizer import EOS, PAD, encode  # noqa: E402
+from matgen.training.objectives import causal_loss  # noqa: E402
+from matgen.training.prefix_tree import BeginningTree, SharedBeginnings  # noqa: E402
+from matgen.training.run import default_settings  # noqa: E402
 
 BLOCK, BATCH = 128, 256
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -19,12 +19,12 @@ from benchmarks.judging import METRICS, drawn, recovery_expected
 from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, write_result
 from matgen.datasets import Dataset, load_dataset
-from matgen.files import read_json
+from matgen.io.files import read_json
 from matgen.models.checkpoint import METADATA, read_metadata
-from matgen.progress import Progress
-from matgen.sample import Sampler, SampleRequest
-from matgen.train import TrainingPlan, train_model
-from matgen.train.run import default_settings
+from matgen.runtime.progress import Progress
+from matgen.sampling import Sampler, SampleRequest
+from matgen.training import TrainingPlan, train_model
+from matgen.training.run import default_settings
 
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
 QUALITIES = ("hybrid-mix", "hybrid-pure", "hybrid-strict")

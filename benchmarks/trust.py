@@ -24,18 +24,18 @@ from benchmarks.trust_load import load, soak
 from benchmarks.trust_places import PLACES, places
 from benchmarks.trust_supply import supply
 from benchmarks.trust_versions import versions
-from matgen.files import read_json, write_json
+from matgen.io.files import read_json, write_json
 
 
 def imported() -> None:
     """Import what the commands import, once and before anything is forked; nothing is computed yet."""
     import matgen.cli
-    import matgen.evaluate
+    import matgen.evaluation
     import matgen.lift
-    import matgen.predict.predictor
-    import matgen.sample
+    import matgen.prediction.predictor
+    import matgen.sampling
     import matgen.structures
-    import matgen.train  # noqa: F401
+    import matgen.training  # noqa: F401
 
 
 def main() -> None:

@@ -214,10 +214,10 @@ _WORDS = (
 
 def _kinds(work: Path) -> dict[str, Kind]:
     from matgen.datasets.tables import read_formula_table
-    from matgen.evaluate.compare import read_report
+    from matgen.evaluation.comparison import read_report
     from matgen.lift.files import read_any_table
     from matgen.models.locate import find_checkpoint
-    from matgen.predict.locate import bundled_name, find_predictor
+    from matgen.prediction.locate import bundled_name, find_predictor
     from matgen.structures.folder import read_structures
     from matgen.structures.templates import templates_in
 
@@ -276,8 +276,8 @@ def _logits(folder: Path) -> Any:
 
 
 def _predictions(folder: Path) -> Any:
-    from matgen.composition import CompositionBatch
-    from matgen.predict import Predictor
+    from matgen.composition.batch import CompositionBatch
+    from matgen.prediction import Predictor
 
     return Predictor.load(folder).predict(CompositionBatch.from_formulas(["NaCl", "SrTiO3", "Fe2O3"])).to_csv()
 
@@ -293,7 +293,7 @@ def _answers(folder: Path, rows: Path) -> Any:
 def _training_state(made: Path) -> Path:
     import torch
 
-    from matgen.fit_state import FitState, save_state
+    from matgen.fitting.state import FitState, save_state
 
     state = FitState(step=3, total_steps=9, precision="fp32")
     tensors = {"weight": torch.arange(60.0).reshape(6, 10)}
@@ -302,7 +302,7 @@ def _training_state(made: Path) -> Path:
 
 
 def _state(folder: Path) -> Any:
-    from matgen.fit_state import load_state
+    from matgen.fitting.state import load_state
 
     state, weights, optimizer = load_state(folder, 5)
     return repr(state), [

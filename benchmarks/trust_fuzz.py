@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from matgen.chemistry import SYMBOLS
-from matgen.composition import parse_formulas
+from matgen.composition.batch import parse_formulas
+from matgen.composition.elements import SYMBOLS
 
 BATCH = 20_000
 LONGEST_BATCH = 60.0

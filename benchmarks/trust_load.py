@@ -76,12 +76,12 @@ def _memory(pid: int) -> float:
 
 def soak(work: Path, minutes: float) -> dict[str, Any]:
     """One process draws, judges and predicts again and again: memory, threads and open files over time."""
-    from matgen.composition import parse_formulas
-    from matgen.evaluate import evaluate
+    from matgen.composition.batch import parse_formulas
+    from matgen.evaluation import evaluate
     from matgen.models.locate import find_checkpoint
-    from matgen.predict import Predictor
-    from matgen.predict.locate import bundled_name, find_predictor
-    from matgen.sample import Sampler
+    from matgen.prediction import Predictor
+    from matgen.prediction.locate import bundled_name, find_predictor
+    from matgen.sampling import Sampler
 
     sampler = Sampler(find_checkpoint(None))
     predictor = Predictor.load(find_predictor(bundled_name("formation_energy", "oqmd")))

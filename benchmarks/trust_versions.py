@@ -15,12 +15,14 @@ TORCH = "torch==2.13.0"
 EXTRAS = "trees,structures"
 TOOLS = ("pytest>=8.2", "hypothesis>=6.100", "pytest-xdist>=3.6")
 TESTS = (
-    "tests/test_composition.py", "tests/test_formula_parser.py", "tests/test_hull.py", "tests/test_tokenizer.py",
-    "tests/test_files.py", "tests/test_weights.py", "tests/test_api.py", "tests/test_auto_classes.py", "tests/validity",
-    "tests/datasets", "tests/models/test_checkpoint.py", "tests/models/test_registry.py", "tests/train/test_run.py",
-    "tests/sample/test_engine.py", "tests/sample/test_write.py", "tests/sample/test_constraints.py",
-    "tests/evaluate/test_report.py", "tests/evaluate/test_oracle.py", "tests/predict/test_predictor.py",
-    "tests/predict/test_kinds.py", "tests/predict/test_table.py", "tests/structures/test_make.py",
+    "tests/composition/test_batch.py", "tests/composition/test_parser.py", "tests/test_hull.py",
+    "tests/models/test_tokenizer.py",
+    "tests/io/test_files.py", "tests/io/test_weights.py", "tests/test_api.py", "tests/models/test_registration.py",
+    "tests/validity",
+    "tests/datasets", "tests/models/test_checkpoint.py", "tests/models/test_registry.py", "tests/training/test_run.py",
+    "tests/sampling/test_engine.py", "tests/sampling/test_writing.py", "tests/sampling/constraints/test_constraints.py",
+    "tests/evaluation/test_report.py", "tests/evaluation/test_oracle.py", "tests/prediction/test_predictor.py",
+    "tests/prediction/test_kinds.py", "tests/prediction/test_predicting.py", "tests/structures/test_make.py",
 )  # fmt: skip
 """One test file at least of each room that depends on others' packages."""
 

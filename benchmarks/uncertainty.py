@@ -27,18 +27,18 @@ import torch
 
 from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, write_result
-from matgen.chemistry import ATOMIC_NUMBER
-from matgen.composition import CompositionBatch, parse_formulas
-from matgen.files import read_json
+from matgen.composition.batch import CompositionBatch, parse_formulas
+from matgen.composition.elements import ATOMIC_NUMBER
+from matgen.composition.keys import KeySet
 from matgen.hull import OUTLIER_ENERGY, SOURCES, CompetingPhases
-from matgen.predict import FitPlan, NetworkSize, Predictor, PropertyData, bundled_property, fit_predictor, measured
-from matgen.predict.fit import default_fit_settings
-from matgen.predict.locate import bundled_predictors
-from matgen.predict.measure import coverage
-from matgen.predict.stability import LIMITS
-from matgen.predict.uncertainty import CONFIDENCES
-from matgen.progress import Progress
-from matgen.references import KeySet
+from matgen.io.files import read_json
+from matgen.prediction import FitPlan, NetworkSize, Predictor, PropertyData, bundled_property, fit_predictor, measured
+from matgen.prediction.fit import default_fit_settings
+from matgen.prediction.locate import bundled_predictors
+from matgen.prediction.measure import coverage
+from matgen.prediction.stability import LIMITS
+from matgen.prediction.uncertainty import CONFIDENCES
+from matgen.runtime.progress import Progress
 
 NAME = "uncertainty"
 

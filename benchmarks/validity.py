@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks.record import write_result
 from benchmarks.validity_agreement import random_batch
-from matgen.composition import CompositionBatch
-from matgen.cores import available_cores
+from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
+from matgen.runtime.cores import available_cores
 from matgen.validity import TABLES, ValidityRules, check, explain
 from matgen.validity.smact_verdicts import smact_check
 

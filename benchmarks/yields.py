@@ -16,7 +16,7 @@ from benchmarks.judging import drawn
 from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, write_result
 from matgen.models.locate import bundled_checkpoints, find_checkpoint
-from matgen.sample import Decoding, Sampler, SampleRequest
+from matgen.sampling import Decoding, Sampler, SampleRequest
 
 PROTOTYPE = 0.35
 

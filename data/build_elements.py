@@ -1,9 +1,9 @@
-"""Write matgen/elements.json, oxidation_states.json and magpie.json from tables of SMACT, pymatgen and matminer.
+"""Write the packaged elements.json, oxidation_states.json and magpie.json from tables of SMACT, pymatgen and matminer.
 
 Run once when one of the libraries changes its tables: ``python data/build_elements.py``. The files are package data
 because training, sampling, judging and predicting must work on machines that have none of them;
-``tests/test_chemistry.py``, ``tests/validity/test_rules.py`` and ``tests/predict/test_magpie.py`` compare them with the
-installed libraries.
+``tests/composition/test_elements.py``, ``tests/validity/test_rules.py`` and ``tests/prediction/test_magpie.py`` compare
+them with the installed libraries.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def magpie() -> str:
 
 
 def main() -> None:
-    (PACKAGE / "elements.json").write_text(elements(), encoding="utf-8")
-    (PACKAGE / "magpie.json").write_text(magpie(), encoding="utf-8")
-    (PACKAGE / "oxidation_states.json").write_text(oxidation_states(), encoding="utf-8")
+    (PACKAGE / "composition" / "elements.json").write_text(elements(), encoding="utf-8")
+    (PACKAGE / "prediction" / "magpie.json").write_text(magpie(), encoding="utf-8")
+    (PACKAGE / "validity" / "oxidation_states.json").write_text(oxidation_states(), encoding="utf-8")
 
 
 if __name__ == "__main__":

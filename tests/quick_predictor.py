@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from matgen.datasets import load_dataset
-from matgen.fitting import FitSettings
-from matgen.predict import FitPlan, NetworkSize, Predictor, fit_predictor, table_property
+from matgen.fitting.loop import FitSettings
+from matgen.prediction import FitPlan, NetworkSize, Predictor, fit_predictor, table_property
 
 QUICK = FitPlan(
     size=NetworkSize(1, 2, 32, 64),

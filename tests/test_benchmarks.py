@@ -35,16 +35,16 @@ from benchmarks.substitution_rankings import (
 )
 from benchmarks.training import work_a_formula
 from benchmarks.training_size import table_of_share
-from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS, SYMBOLS
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS, SYMBOLS
 from matgen.datasets import load_dataset
-from matgen.examples import TokenTable
+from matgen.fitting.examples import TokenTable
 from matgen.models import build_model
+from matgen.models.tokenizer import encode
 from matgen.structures.assignment import Weights
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.templates import TemplateLibrary, bundled_templates
 from matgen.structures.volume import atomic_volumes
-from matgen.tokenizer import encode
 
 KNOWN = CompositionBatch.from_formulas(["SrTiO3", "BaTiO3", "SrZrO3", "LaAlO3", "MgO", "Fe2O3", "Al2O3", "NaCl"])
 

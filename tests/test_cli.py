@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from matgen.cli import VERBS, _parser, main
-from matgen.files import read_json
+from matgen.io.files import read_json
 from matgen.models.registry import MODELS
 
 

@@ -21,16 +21,16 @@ from matgen.datasets import sources
 from matgen.datasets.sources import fetch, materials_project, read_member
 from matgen.datasets.tables import read_formula_table
 from matgen.errors import DataError, MatgenError, first_line
-from matgen.evaluate import evaluate
-from matgen.files import one_run, read_json, whole_file, whole_files, write_text
-from matgen.fit_state import load_state
+from matgen.evaluation import evaluate
+from matgen.fitting.state import load_state
+from matgen.io.files import one_run, read_json, whole_file, whole_files, write_text
+from matgen.io.parquet import write_parquet
+from matgen.io.weights import load_weights
 from matgen.lift import load as load_lift
 from matgen.models.checkpoint import load_checkpoint
 from matgen.models.locate import find_checkpoint
 from matgen.models.published import convert
-from matgen.parquet import write_parquet
-from matgen.predict import Predictor
-from matgen.weights import load_weights
+from matgen.prediction import Predictor
 
 
 class Harm:

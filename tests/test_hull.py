@@ -12,7 +12,7 @@ from pymatgen.core import Composition, Element
 from pymatgen.entries.computed_entries import ComputedEntry
 
 from benchmarks.hull import by_pymatgen
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.errors import DataError, OptionError
 from matgen.hull import SOURCES, CompetingPhases

@@ -34,7 +34,7 @@ assert main(["evaluate", "candidates.csv", "--quiet"]) == 2  # says what it need
 def test_evaluate_never_loads_torch(tmp_path: Path, formulas_csv) -> None:
     code = f"""
 import sys
-from matgen.evaluate import evaluate
+from matgen.evaluation import evaluate
 evaluate({str(formulas_csv(["NaCl", "KBr"]))!r}, baselines=False)
 sys.exit("torch was loaded" if "torch" in sys.modules else 0)
 """
@@ -63,7 +63,8 @@ for words in (
     ["predict", table, "--model", "trees", "--out", "predicted.csv"],
 ):
     assert main(words) == 0, words
-import matgen.predict.tables, matgen.predict.uncertainty, matgen.predict.selection, matgen.predict.table
+import matgen.prediction.training_tables, matgen.prediction.uncertainty
+import matgen.prediction.selection, matgen.prediction.predicting
 for words in (["sample", "-n", "5"], ["predict", table], ["train", "--model", "gptj"]):
     assert main([*words, "--quiet"]) == 2, words
 """

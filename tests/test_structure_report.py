@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from matgen.cli import main
-from matgen.files import read_json
+from matgen.io.files import read_json
 from matgen.structure_report import evaluate_structures
 
 from .relaxed_folder import ROWS

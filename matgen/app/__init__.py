@@ -1,5 +1,5 @@
 """The local web page: choose elements, draw, look at what came, collect, export."""
 
-from matgen.app.desk import Cancelled, Desk, Watch
+from matgen.app.session import CancellableProgress, Cancelled, Session
 
-__all__ = ["Cancelled", "Desk", "Watch"]
+__all__ = ["CancellableProgress", "Cancelled", "Session"]

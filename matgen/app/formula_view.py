@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
@@ -9,12 +10,13 @@ from nicegui import ui
 from matgen.app.periodic_table import probabilities
 from matgen.app.structure_view import show_structure
 from matgen.app.widgets import button, in_words, records, region
-from matgen.chemistry import SYMBOLS
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import SYMBOLS
 
 if TYPE_CHECKING:
-    from matgen.app.page import Page
-    from matgen.sample import Tinkered
+    from matgen.app.session import Session
+    from matgen.app.status import Status
+    from matgen.sampling import Tinkered
 
 VARIANTS = 8
 """Variants of a formula that are listed."""
@@ -29,12 +31,14 @@ _LEAVE = "() => clearTimeout(window.matgenRest)"
 class FormulaView:
     """The section of one formula. Its elements show their replacements under the mouse, by a click and by Enter."""
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    def __init__(
+        self, section: ui.element, session: Session, status: Status, add: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.section, self.session, self.status, self.add = section, session, status, add
         self.formula = ""
         self._wanted = self._shown = ""
         self._found: dict[str, Tinkered] = {}
-        with ui.element("section").props('aria-label="One formula"') as self.section:
+        with self.section:
             ui.label("Choose a formula of the table to see it in detail.")
 
     def open(self, row: dict[str, Any]) -> None:
@@ -60,18 +64,18 @@ class FormulaView:
 
     async def _under_mouse(self, symbol: str) -> None:
         self._wanted = symbol
-        while self._wanted != self._shown and not self.page.busy:  # the mouse may go on to another meanwhile
+        while self._wanted != self._shown and not self.status.busy:  # the mouse may go on to another meanwhile
             await self.replace(self._wanted)
 
     async def replace(self, symbol: str) -> None:
         """Show what could take an element's place."""
         formula, self._wanted, self._shown = self.formula, symbol, symbol
-        found = self._found.get(symbol) or await self.page.do(
-            lambda watch: self.page.desk.variants(formula, symbol, watch)
+        found = self._found.get(symbol) or await self.status.do(
+            lambda progress: self.session.variants(formula, symbol, progress)
         )
         if formula != self.formula:
             if found is not None:
-                self.page.say(f"elements in the place of {symbol} in {formula}, which is not open any more")
+                self.status.say(f"elements in the place of {symbol} in {formula}, which is not open any more")
             return
         if found is None:  # it failed or was cancelled: not again while the mouse rests there
             self._shown = ""
@@ -79,7 +83,7 @@ class FormulaView:
                 self._wanted = ""
             return
         self._found[symbol] = found
-        self.page.say(f"elements in the place of {symbol} in {formula}")
+        self.status.say(f"elements in the place of {symbol} in {formula}")
         rows = [{**row, "reduced_formula": row["formula"]} for row in records(found.frame)]
         by_symbol = {row["fill_1"]: row for row in rows}
         self.below.clear()
@@ -100,19 +104,19 @@ class FormulaView:
                 with ui.element("td"):
                     ui.label(text)
             with ui.element("td"):
-                button("Add", lambda: self.page.add(row), label=f"Add {row['formula']} to the basket")
+                button("Add", lambda: self.add(row), label=f"Add {row['formula']} to the basket")
 
     async def relax(self) -> None:
         """Show the lowest relaxed structure."""
         formula = self.formula
-        structure = await self.page.do(lambda watch: self.page.desk.structure(formula, watch))
+        structure = await self.status.do(lambda progress: self.session.structure(formula, progress))
         if structure is None:
             return
         if formula != self.formula:
-            self.page.say(f"{formula} is relaxed, but not open any more")
+            self.status.say(f"{formula} is relaxed, but not open any more")
             return
         self._wanted = self._shown = ""
-        self.page.say(f"{formula} relaxed by CHGNet: a hypothesis, to be checked by DFT")
+        self.status.say(f"{formula} relaxed by CHGNet: a hypothesis, to be checked by DFT")
         text = structure.to(fmt="cif")
         self.below.clear()
         with self.below:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pandas as pd
-from nicegui import run, ui
+from nicegui import ui
 
-from matgen.app.desk import Cancelled, Desk, Watch
 from matgen.app.formula_view import FormulaView
 from matgen.app.periodic_table import FORBIDDEN, REQUIRED, ElementChoice
+from matgen.app.session import Session
+from matgen.app.status import Status
 from matgen.app.widgets import button, in_words, records, region
 from matgen.datasets.where import parse_where
 from matgen.errors import MatgenError
-from matgen.evaluate.ranking import PROBABILITY
-from matgen.sample import Constraints, Decoding, SampleRequest
+from matgen.evaluation.ranking import PROBABILITY
+from matgen.sampling import Constraints, Decoding, SampleRequest
 
 _T = TypeVar("_T")
 
@@ -92,33 +92,32 @@ class Field:
 
 
 class Page:
-    """One visitor's view of a desk."""
+    """One visitor's view of a session."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, session: Session) -> None:
+        self.session = session
         self.frame = pd.DataFrame()
         self.basket: dict[str, dict[str, Any]] = {}
         self.nothing = "None yet: Generate draws some."
         self.first = 0
-        self.watch: Watch | None = None
         ui.add_css(STYLE)
         with ui.element("div").classes("matgen column"):  # NiceGUI has a <main> around it
             with ui.element("h1"):
                 ui.label("matgen")
-            self._choices()
+            self.generate_button = self._choices()
             with ui.element("section").props('aria-label="Compositions"'):
                 self._results()
-            self.detail = FormulaView(self)
+            formula_section = ui.element("section").props('aria-label="One formula"')
             with ui.element("section").props('aria-label="Basket"'):
                 self._basket()
-            with ui.element("section").classes("bar").props('aria-label="What is going on"'):
-                self.said = ui.label("").classes("said").props('role="status"')
-                self.cancel_button = button("Cancel", self.cancel).props("disabled")
-        ui.timer(0.3, self._tell_progress)
+            self.status = Status()
+            self.status.disable_while_busy(self.generate_button)
+        self.detail = FormulaView(formula_section, session, self.status, self.add)
 
     # -- what to draw ---------------------------------------------------------------------------------------------
 
-    def _choices(self) -> None:
+    def _choices(self) -> Any:
+        """The section of conditions; gives the button that draws."""
         with ui.element("section").props('aria-label="Conditions"'):
             with ui.element("h2"):
                 ui.label("Which elements? A click requires one, a second forbids it.")
@@ -135,8 +134,9 @@ class Page:
                 self.temperature = Field("temperature", "1.0")
                 self.seed = Field("seed", "0")
                 self.valid = ui.checkbox("valid ones only")
-                self.generate_button = button("Generate", self.generate, main=True)
+                generate_button = button("Generate", self.generate, main=True)
                 button("Clear elements", self.elements.clear)
+        return generate_button
 
     def request(self) -> SampleRequest:
         """What the conditions ask for.
@@ -185,64 +185,21 @@ class Page:
         try:
             request, screen = self.request(), self.screen()
         except MatgenError as error:
-            self.say(str(error), error=True)
+            self.status.say(str(error), error=True)
             return
-        found = await self.do(lambda watch: self.desk.generate(request, watch, screen))
+        found = await self.status.do(lambda progress: self.session.generate(request, progress, screen))
         if found is None:
             return
         self.frame, self.first = found.frame, 0
         if found.frame.empty:
             self.nothing = f"None of {found.draws:,} draws meets the conditions on properties."
-            self.say(self.nothing)
+            self.status.say(self.nothing)
         else:
             good = int((found.frame["valid"] & found.frame["novel"]).sum())
             why = {"budget": f"; stopped after {found.draws:,} draws", "exhausted": "; no others meet the conditions"}
             said = f"{len(found.frame):,} distinct compositions, {good:,} of them valid and novel"
-            self.say(said + why.get(found.stopped, ""))
+            self.status.say(said + why.get(found.stopped, ""))
         self._results.refresh()
-
-    def cancel(self) -> None:
-        """End what is being done."""
-        if self.watch is not None:
-            self.watch.cancel()
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is being done."""
-        return self.watch is not None
-
-    async def do(self, work: Callable[[Watch], _T]) -> _T | None:
-        """Work in another thread; None where it failed or was cancelled, which is said."""
-        if self.watch is not None:
-            self.say("something is being done already: wait or cancel it", error=True)
-            return None
-        self.watch = watch = Watch()
-        self.cancel_button.props(remove="disabled")
-        self.generate_button.props("disabled")
-        try:
-            return await run.io_bound(work, watch)
-        except Cancelled:
-            self.say("cancelled")
-        except (MatgenError, OSError) as error:
-            self.say(str(error), error=True)
-        except Exception as error:  # the page goes on, whatever failed
-            logging.getLogger(__name__).exception("what the page asked for failed")
-            self.say(f"this failed, which it should not: {type(error).__name__}: {error}", error=True)
-        finally:
-            self.watch = None
-            self.cancel_button.props("disabled")
-            self.generate_button.props(remove="disabled")
-        return None
-
-    def say(self, text: str, *, error: bool = False) -> None:
-        """Tell the visitor in the bar."""
-        self.said.set_text(text)
-        self.said.classes(replace="said error" if error else "said")
-
-    def _tell_progress(self) -> None:
-        if self.watch is not None:
-            share = "" if self.watch.share is None else f" {self.watch.share:.0%}"
-            self.say(f"{self.watch.label or 'Working'}{share} ...")
 
     # -- what came ------------------------------------------------------------------------------------------------
 
@@ -301,7 +258,7 @@ class Page:
     def add(self, row: dict[str, Any]) -> None:
         """Put a composition into the basket."""
         self.basket[row["reduced_formula"]] = row
-        self.say(f"{row['reduced_formula']} is in the basket")
+        self.status.say(f"{row['reduced_formula']} is in the basket")
         self._basket.refresh()
 
     def _drop(self, formula: str) -> None:
@@ -320,16 +277,16 @@ class Page:
                 button(f"{formula} ×", lambda _, f=formula: self._drop(f), label=f"Remove {formula}")
         with ui.row():
             button("CSV", self._save_table, label="Download as CSV")
-            for format, name in (("cif", "CIF"), (self.desk.dft_format, "DFT inputs")):
+            for format, name in (("cif", "CIF"), (self.session.dft_format, "DFT inputs")):
                 button(name, lambda _, f=format: self._save_inputs(f), label=f"Download {name}")
 
     def _save_table(self) -> None:
-        ui.download(self.desk.as_csv(pd.DataFrame(list(self.basket.values()))), "basket.csv", "text/csv")
+        ui.download(self.session.as_csv(pd.DataFrame(list(self.basket.values()))), "basket.csv", "text/csv")
 
     async def _save_inputs(self, format: str) -> None:
         formulas = list(self.basket)
-        packed = await self.do(lambda watch: self.desk.as_inputs(formulas, format, watch))
+        packed = await self.status.do(lambda progress: self.session.as_inputs(formulas, format, progress))
         if packed is not None:
             archive, made = packed
-            self.say(f"{format}: structures of {made} of {len(formulas)} compositions, relaxed by CHGNet")
+            self.status.say(f"{format}: structures of {made} of {len(formulas)} compositions, relaxed by CHGNet")
             ui.download(archive, f"basket-{format}.zip", "application/zip")

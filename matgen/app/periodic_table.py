@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from nicegui import ui
 
-from matgen.chemistry import SYMBOLS
-from matgen.evaluate.page_heatmap import place
+from matgen.composition.elements import SYMBOLS
+from matgen.evaluation.page.heatmap import place
 
 ANY, REQUIRED, FORBIDDEN = STATES = ("any", "required", "forbidden")
 LAST = 103

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from nicegui import app, ui
 
-from matgen.app.desk import Desk
 from matgen.app.page import Page
+from matgen.app.session import Session
 from matgen.errors import OptionError
 
 
@@ -57,8 +57,8 @@ def serve(
         @ui.page("/", title="matgen", language="en-US")
         def visit() -> None:
             own = Path(tempfile.mkdtemp(dir=folder))
-            page = Page(Desk(own, checkpoint, predictor, device, dft_format))
-            ui.context.client.on_delete(page.cancel)  # nobody waits for what a closed page asked for
+            page = Page(Session(own, checkpoint, predictor, device, dft_format))
+            ui.context.client.on_delete(page.status.cancel)  # nobody waits for what a closed page asked for
 
         # A signal ends the process before the folder's context does.
         app.on_shutdown(held.cleanup)

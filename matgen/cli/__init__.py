@@ -29,8 +29,8 @@ from matgen.cli import (
     tune,
 )
 from matgen.cli.shared import INTERRUPTED, Parser
-from matgen.cores import limit_threads
 from matgen.errors import MatgenError
+from matgen.runtime.cores import limit_threads
 
 VERBS = (
     discover,

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.dft.export import ALL_FORMATS
     from matgen.errors import unknown_name
     from matgen.models.locate import find_checkpoint
-    from matgen.predict.locate import ranking_predictor
+    from matgen.prediction.locate import ranking_predictor
 
     if arguments.format not in ALL_FORMATS:
         raise unknown_name("format", arguments.format, ALL_FORMATS)

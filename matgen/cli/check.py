@@ -25,6 +25,6 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print a paragraph a formula."""
-    from matgen.evaluate.in_words import check_in_words
+    from matgen.evaluation.page.explanation import check_in_words
 
     print("\n\n".join(check_in_words(arguments.formulas, rules_of(arguments))))

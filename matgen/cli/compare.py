@@ -24,12 +24,12 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Compare the reports and print the table."""
-    from matgen.evaluate.compare import compare
-    from matgen.evaluate.terminal import print_comparison
-    from matgen.files import next_free
+    from matgen.evaluation.comparison import compare
+    from matgen.evaluation.page.terminal import print_comparison
+    from matgen.io.files import next_free
 
     out = arguments.out or next_free(Path("comparison"))
     comparison = compare(arguments.reports, out=out, force=arguments.force)
     if not arguments.quiet:
-        print_comparison(comparison)
+        print_comparison(comparison.content)
         say(arguments, f"open {out}/compare.html")

@@ -57,8 +57,8 @@ def collect(arguments: argparse.Namespace) -> None:
     """Write the table of results."""
     from matgen.dft.collect import collect as collect_results
     from matgen.dft.settings import read_manifest
-    from matgen.files import next_free
-    from matgen.outputs import claim, write_with_metadata
+    from matgen.io.files import next_free
+    from matgen.io.outputs import claim, write_with_metadata
 
     read_manifest(arguments.folder)
     out = arguments.out or next_free(Path(arguments.folder) / "results.csv")

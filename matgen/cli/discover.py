@@ -72,18 +72,18 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train or take a checkpoint, draw, judge, rank."""
-    from matgen.processes import leave_cores_to_others
+    from matgen.runtime.processes import leave_cores_to_others
 
     leave_cores_to_others()
-    from matgen.cores import available_cores
     from matgen.datasets import DEFAULT_DATASET
-    from matgen.discover import DiscoveryPlan, discover
-    from matgen.evaluate.terminal import print_summary
-    from matgen.files import next_free
+    from matgen.discovery import DiscoveryPlan, discover
+    from matgen.evaluation.page.terminal import print_summary
+    from matgen.io.files import next_free
     from matgen.models.locate import find_checkpoint
     from matgen.models.presets import find_preset
-    from matgen.predict.locate import ranking_predictor
-    from matgen.train.run import TrainingPlan, default_settings
+    from matgen.prediction.locate import ranking_predictor
+    from matgen.runtime.cores import available_cores
+    from matgen.training.run import TrainingPlan, default_settings
 
     out = arguments.out or next_free(Path("discovery"))
     said = [name for name in _TRAINING if getattr(arguments, name) is not None]
@@ -163,7 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _structures(arguments: argparse.Namespace) -> int:
     """How many candidates get structures; none where nothing is said and the packages for it are missing."""
     from matgen.dft.export import ALL_FORMATS
-    from matgen.discover import missing_for_structures
+    from matgen.discovery import missing_for_structures
     from matgen.errors import unknown_name
 
     if arguments.dft_format not in ALL_FORMATS:

@@ -13,7 +13,7 @@ from matgen.cli.shared import StageBars, common_options, path, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
-    from matgen.evaluate import Report
+    from matgen.evaluation import Report
 
 
 def add(verbs: Any) -> None:
@@ -47,8 +47,8 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Judge candidates and print the summary."""
-    from matgen.evaluate.terminal import print_summary
-    from matgen.files import next_free
+    from matgen.evaluation.page.terminal import print_summary
+    from matgen.io.files import next_free
 
     rules, references = rules_of(arguments), references_of(arguments)
     out = arguments.out or next_free(Path("report"))
@@ -82,6 +82,6 @@ def _evaluation(arguments: argparse.Namespace) -> Callable[..., Report]:
         return partial(evaluate_structures, reference_structures=arguments.reference_structures)
     if arguments.reference_structures is not None:
         raise OptionError("--reference-structures goes with a folder that `matgen structure` wrote")
-    from matgen.evaluate import evaluate
+    from matgen.evaluation import evaluate
 
     return evaluate

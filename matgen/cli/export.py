@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Write inputs and say what a user has to know."""
     from matgen.dft.export import export, jobs_of, require_exportable
     from matgen.dft.settings import DFTSettings
-    from matgen.files import next_free
+    from matgen.io.files import next_free
     from matgen.structures.folder import read_plan
 
     settings = DFTSettings(

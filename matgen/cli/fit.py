@@ -11,7 +11,7 @@ from matgen.cli.shared import INTERRUPTED, bar, common_options, folder_name, pat
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
-    from matgen.predict import Predictor, PropertyData
+    from matgen.prediction import Predictor, PropertyData
 
 
 def add(verbs: Any) -> None:
@@ -56,10 +56,10 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, or go on fitting."""
-    from matgen.files import next_free
-    from matgen.predict import FitPlan, NetworkSize, bundled_property, fit_predictor, table_property
-    from matgen.predict.fit import default_fit_settings
-    from matgen.processes import leave_cores_to_others
+    from matgen.io.files import next_free
+    from matgen.prediction import FitPlan, NetworkSize, bundled_property, fit_predictor, table_property
+    from matgen.prediction.fit import default_fit_settings
+    from matgen.runtime.processes import leave_cores_to_others
 
     leave_cores_to_others()
     if (arguments.table is None) == (arguments.property is None):

@@ -12,7 +12,7 @@ from matgen.cli.lift_learn import fit, predict
 from matgen.cli.lift_options import learning_options
 from matgen.cli.lift_rows import impute, sample, show
 from matgen.cli.shared import Parser, common_options, folder_name, path
-from matgen.files import next_free, only_run
+from matgen.io.files import next_free, only_run
 
 
 def add(verbs: Any) -> None:

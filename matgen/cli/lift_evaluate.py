@@ -10,14 +10,15 @@ from typing import Any
 from matgen.cli.lift_options import answerer, chosen, estimator_of, task_of, with_answers
 from matgen.cli.shared import say
 from matgen.errors import OptionError
-from matgen.files import next_free
+from matgen.io.files import next_free
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Scores by a protocol, by cross-validation, or of a fitted model."""
-    from matgen.files import refuse_to_overwrite, write_json
-    from matgen.lift import evaluation, load, protocol
+    from matgen.io.files import refuse_to_overwrite, write_json
+    from matgen.lift import evaluation, load
     from matgen.lift.files import read_any_table
+    from matgen.lift.paper import protocol
 
     methods = _names(arguments.methods)
     if arguments.protocol:

@@ -13,12 +13,12 @@ from matgen.errors import DataError, OptionError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from matgen.progress import Progress
+    from matgen.runtime.progress import Progress
 
 
 def fit(arguments: argparse.Namespace) -> int:
     """Fit an estimator and write it."""
-    from matgen.files import refuse_to_overwrite
+    from matgen.io.files import refuse_to_overwrite
     from matgen.lift import LiftGenerator
     from matgen.lift.files import read_any_table
     from matgen.lift.store import save
@@ -70,9 +70,9 @@ def predict(arguments: argparse.Namespace) -> None:
     """Predict a table; rows that cannot be read keep an empty prediction."""
     import numpy as np
 
+    from matgen.io.outputs import claim, write_with_metadata
     from matgen.lift import LiftClassifier, load
     from matgen.lift.files import read_any_table, unreadable_rows
-    from matgen.outputs import claim, write_with_metadata
 
     out = arguments.out
     claim(out, force=arguments.force)

@@ -13,9 +13,9 @@ from matgen.errors import OptionError
 
 def sample(arguments: argparse.Namespace) -> None:
     """Draw rows into a file."""
+    from matgen.io.outputs import claim, write_with_metadata
     from matgen.lift import load
     from matgen.lift.files import read_any_table
-    from matgen.outputs import claim, write_with_metadata
 
     out = arguments.out
     claim(out, force=arguments.force)
@@ -33,9 +33,9 @@ def sample(arguments: argparse.Namespace) -> None:
 
 def impute(arguments: argparse.Namespace) -> None:
     """Fill in the empty cells of a file."""
+    from matgen.io.outputs import claim, write_with_metadata
     from matgen.lift import load
     from matgen.lift.files import read_any_table
-    from matgen.outputs import claim, write_with_metadata
 
     out = arguments.out
     claim(out, force=arguments.force)
@@ -67,7 +67,7 @@ def show(arguments: argparse.Namespace) -> None:
 
                 print(explain(estimator, some.iloc[[i]]))
         if arguments.picture:
-            from matgen.files import refuse_to_overwrite
+            from matgen.io.files import refuse_to_overwrite
             from matgen.lift.pictures import decision_boundary
 
             refuse_to_overwrite(arguments.picture, force=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matgen.errors import OptionError, first_line
 
 if TYPE_CHECKING:
-    from matgen.sample import Constraints, Decoding
+    from matgen.sampling import Constraints, Decoding
     from matgen.validity import ValidityRules
 
 
@@ -46,7 +46,7 @@ def decoding_of(arguments: argparse.Namespace) -> Decoding:
     Raises:
         OptionError: a value out of range.
     """
-    from matgen.sample import Decoding
+    from matgen.sampling import Decoding
 
     return Decoding(arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p)
 
@@ -81,7 +81,7 @@ def constraints_of(arguments: argparse.Namespace) -> Constraints | None:
     Raises:
         OptionError: text that cannot be read, or constraints that contradict each other.
     """
-    from matgen.sample import Constraints
+    from matgen.sampling import Constraints
 
     names = ("chemsys", "within", "contains", "exclude", "elements", "max_atoms", "anonymous", "stoichiometry", "count")
     found = Constraints.from_options(**{name: getattr(arguments, name) for name in names}, valid=arguments.valid)

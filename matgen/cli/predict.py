@@ -37,11 +37,11 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Predict for a file."""
-    from matgen.files import next_free
     from matgen.hull import CompetingPhases
-    from matgen.predict import Predictor
-    from matgen.predict.locate import bundled_name, find_predictor
-    from matgen.predict.table import predict_file
+    from matgen.io.files import next_free
+    from matgen.prediction import Predictor
+    from matgen.prediction.locate import bundled_name, find_predictor
+    from matgen.prediction.predicting import predict_file
 
     if arguments.model and (arguments.property or arguments.source):
         raise OptionError("--model says what is predicted: leave out --property and --source")

@@ -18,9 +18,9 @@ from matgen.cli.shared import bar, common_options, path, say, shown, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
-    from matgen.predict.screening import Screen
-    from matgen.processes import Processes
-    from matgen.sample import SampleRequest
+    from matgen.prediction.screening import Screen
+    from matgen.runtime.processes import Processes
+    from matgen.sampling import SampleRequest
 
 WHY_STOPPED = {
     "reached": "",
@@ -85,8 +85,8 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draw candidates into a file."""
-    from matgen.processes import Processes
-    from matgen.sample import SampleRequest
+    from matgen.runtime.processes import Processes
+    from matgen.sampling import SampleRequest
 
     screen = _screen(arguments)
     request = SampleRequest(
@@ -117,15 +117,15 @@ def _screen(arguments: argparse.Namespace) -> Screen | None:
         if arguments.predictor or arguments.source:
             raise OptionError("--predictor and --source say what to screen by: add --screen")
         return None
-    from matgen.predict.screening import Screen
+    from matgen.prediction.screening import Screen
 
     return Screen(arguments.screen, arguments.predictor or (), arguments.source)
 
 
 def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Processes, screen: Screen | None) -> None:
-    from matgen.files import next_free
+    from matgen.io.files import next_free
     from matgen.models.locate import find_checkpoint
-    from matgen.sample import Sampler, sample_to_file
+    from matgen.sampling import Sampler, sample_to_file
 
     arguments.quiet |= not processes.first
     folder = find_checkpoint(arguments.model)
@@ -163,9 +163,9 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
 
 
 def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: Any) -> None:
-    from matgen.files import next_free
-    from matgen.sample import Decoding
-    from matgen.sample.best_first import list_to_file
+    from matgen.io.files import next_free
+    from matgen.sampling import Decoding
+    from matgen.sampling.best_first import list_to_file
 
     names = ("unique", "novel_to", "prompt", "exact", "trace", "conditions", "screen", "most_draws", "max_minutes")
     drawing = arguments.resume or any(getattr(request, name) for name in names)

@@ -30,10 +30,10 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Score a file."""
-    from matgen.files import next_free
+    from matgen.io.files import next_free
     from matgen.models.locate import find_checkpoint
-    from matgen.sample import Sampler
-    from matgen.sample.score import score_file
+    from matgen.sampling import Sampler
+    from matgen.sampling.scoring import score_file
 
     folder = find_checkpoint(arguments.model)
     out = arguments.out or next_free(Path("scored.csv"))

@@ -40,8 +40,8 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Screen a file."""
-    from matgen.files import next_free
-    from matgen.screen import screen_file
+    from matgen.io.files import next_free
+    from matgen.screening import screen_file
 
     out = arguments.out or next_free(Path("screened.csv"))
     screened = screen_file(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from matgen.progress import Progress
+    from matgen.runtime.progress import Progress
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -66,7 +66,7 @@ def say(arguments: argparse.Namespace, text: str) -> None:
 
 def bar(arguments: argparse.Namespace, label: str, unit: str) -> Progress:
     """A progress bar, silent where the user wants silence."""
-    from matgen.progress import Progress
+    from matgen.runtime.progress import Progress
 
     return Progress(label, unit, quiet=arguments.quiet)
 

@@ -51,9 +51,9 @@ def relaxation_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make structures and say what came of it."""
-    from matgen.cores import available_cores
     from matgen.datasets import read_formula_table
-    from matgen.files import next_free
+    from matgen.io.files import next_free
+    from matgen.runtime.cores import available_cores
     from matgen.structures.make import StructurePlan, make_structures
     from matgen.structures.propose import ProposalSettings
     from matgen.structures.relax import RelaxSettings

@@ -12,7 +12,7 @@ from matgen.cli.shared import bar, common_options, say, shown, verb
 if TYPE_CHECKING:
     import pandas as pd
 
-    from matgen.sample.tinker import Tinkered
+    from matgen.sampling.tinkering.tinker import Tinkered
 
 LISTED = 10
 """Rows, and elements of a blank, that are printed."""
@@ -66,7 +66,7 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Rank the ways of changing a formula."""
-    from matgen.sample.tinker_request import TinkerRequest
+    from matgen.sampling.tinkering.request import TinkerRequest
 
     request = TinkerRequest(
         arguments.formula,
@@ -79,10 +79,10 @@ def run(arguments: argparse.Namespace) -> None:
         n_mc=arguments.n_mc,
         novel_to=tuple(arguments.novel_to or ("hybrid",)),
     )
-    from matgen.files import next_free
+    from matgen.io.files import next_free
     from matgen.models.locate import find_checkpoint
-    from matgen.sample import Sampler
-    from matgen.sample.tinker import tinker_to_file
+    from matgen.sampling import Sampler
+    from matgen.sampling.tinkering.tinker import tinker_to_file
 
     _ = request.variants  # what cannot be is refused before a model is opened
     folder = find_checkpoint(arguments.model)

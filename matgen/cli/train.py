@@ -13,7 +13,7 @@ from matgen.errors import OptionError
 
 if TYPE_CHECKING:
     from matgen.models.registry import Shape
-    from matgen.processes import Processes
+    from matgen.runtime.processes import Processes
 
 
 def add(verbs: Any) -> None:
@@ -71,7 +71,7 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on training."""
-    from matgen.processes import Processes, leave_cores_to_others
+    from matgen.runtime.processes import Processes, leave_cores_to_others
 
     leave_cores_to_others()
     processes = Processes()
@@ -82,9 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace, processes: Processes) -> int:
-    from matgen.files import next_free
-    from matgen.train import train_model
-    from matgen.train.run import TrainingPlan, completed, default_settings
+    from matgen.io.files import next_free
+    from matgen.training import train_model
+    from matgen.training.run import TrainingPlan, completed, default_settings
 
     model, preset = _what(arguments)
     settings = default_settings(

@@ -51,9 +51,9 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, or go on searching."""
-    from matgen.files import next_free
-    from matgen.processes import leave_cores_to_others
-    from matgen.train.search import PRESET, search
+    from matgen.io.files import next_free
+    from matgen.runtime.processes import leave_cores_to_others
+    from matgen.training.search import PRESET, search
 
     leave_cores_to_others()
     out = arguments.out or Path("tuning") / arguments.model
@@ -105,8 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> Any:
     from matgen.cli.options import default_preset
     from matgen.models.presets import find_preset
-    from matgen.train.run import TrainingPlan, completed, default_settings
-    from matgen.train.search import SearchPlan
+    from matgen.training.run import TrainingPlan, completed, default_settings
+    from matgen.training.search import SearchPlan
 
     preset = find_preset(arguments.preset or default_preset(), arguments.model)
     minutes = arguments.trial_minutes

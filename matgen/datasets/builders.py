@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from matgen.composition import CompositionBatch, first_occurrence, parse_formulas
+from matgen.composition.batch import CompositionBatch, first_occurrence, parse_formulas
 from matgen.datasets.catalogue import CRITEXAM_FILES, MATBENCH_FILES
 from matgen.datasets.sources import (
     CRABNET,
@@ -25,7 +25,7 @@ from matgen.datasets.sources import (
 from matgen.datasets.splits import split_batch
 from matgen.datasets.storage import CHECKSUMS, built_folder, checksum_entry, write_table
 from matgen.errors import DataError, unknown_name
-from matgen.files import read_json, refuse_to_overwrite, write_json
+from matgen.io.files import read_json, refuse_to_overwrite, write_json
 from matgen.validity import ValidityRules, check
 
 HYBRID_COLUMNS = (
@@ -189,7 +189,7 @@ def build(
     Args:
         name: a key of `BUILDERS`.
         out: folder to write into; by default the cache, where `load_dataset` finds what is not bundled.
-        progress: makes a progress bar from a label and a unit, e.g. `matgen.progress.Progress`.
+        progress: makes a progress bar from a label and a unit, e.g. `matgen.runtime.progress.Progress`.
         force: replace an earlier build.
 
     Returns:

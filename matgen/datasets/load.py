@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from matgen.composition import BadFormula, CompositionBatch, first_occurrence, parse_formulas
+from matgen.composition.batch import BadFormula, CompositionBatch, first_occurrence, parse_formulas
+from matgen.composition.keys import KeySet
 from matgen.datasets.catalogue import (
     CATALOGUE,
     MAX_ATOMS,
@@ -25,7 +26,6 @@ from matgen.datasets.storage import checksum_ok, read_metadata, read_table, tabl
 from matgen.datasets.tables import TABLE_SUFFIXES, find_formula_column, read_formula_table
 from matgen.datasets.where import numeric_column, where_mask
 from matgen.errors import DataError, MatgenError, OptionError, unknown_name
-from matgen.references import KeySet
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matgen.errors import DataError, MatgenError, MissingDependencyError, OutputError, first_line, without_secrets
-from matgen.files import file_sha256
-from matgen.progress import Progress
+from matgen.io.files import file_sha256
+from matgen.runtime.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd

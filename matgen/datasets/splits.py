@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.errors import unknown_name
 
 PARTS = ("train", "valid", "test")

@@ -13,8 +13,8 @@ import pandas as pd
 from matgen.datasets.catalogue import CatalogueRow
 from matgen.datasets.sources import cache_folder
 from matgen.errors import DataError, first_line
-from matgen.files import read_json, whole_file
-from matgen.parquet import CHECKED_WRITING, read_parquet
+from matgen.io.files import read_json, whole_file
+from matgen.io.parquet import CHECKED_WRITING, read_parquet
 
 CHECKSUMS = "checksums.json"
 

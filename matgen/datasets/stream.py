@@ -10,7 +10,7 @@ from typing import IO, Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from matgen.composition import BadFormula, CompositionBatch, parse_formulas, sort_keys
+from matgen.composition.batch import BadFormula, CompositionBatch, parse_formulas, sort_keys
 from matgen.datasets.load import Dataset, find_row, load_dataset
 from matgen.datasets.splits import SPLITS, part_codes
 from matgen.datasets.tables import (
@@ -29,7 +29,7 @@ from matgen.datasets.tables import (
     shards_of,
 )
 from matgen.errors import DataError, OptionError, unknown_name
-from matgen.parquet import CHECKED_READING, check_names
+from matgen.io.parquet import CHECKED_READING, check_names
 
 SAMPLE_SIZE = 500_000
 """Compositions in the sample of a reference."""

@@ -17,7 +17,7 @@ from typing import IO, Any
 import pandas as pd
 
 from matgen.errors import DataError, first_line
-from matgen.parquet import read_parquet
+from matgen.io.parquet import read_parquet
 
 FORMULA_COLUMNS = (
     "formula",

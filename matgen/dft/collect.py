@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.dft.run import ENGINES, is_claimed, read_result, read_status
 from matgen.dft.settings import read_manifest
 from matgen.errors import DataError, MatgenError

@@ -14,7 +14,7 @@ from matgen.dft.magnetism import hubbard_u
 from matgen.dft.pseudopotentials import Pseudopotential, read_family
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError, StructureError, first_line
-from matgen.files import write_text
+from matgen.io.files import write_text
 from matgen.structures.folder import bare_atoms
 
 INPUT, OUTPUT = "pw.in", "pw.out"

@@ -16,7 +16,7 @@ from matgen.dft.magnetism import hubbard_u
 from matgen.dft.run import ENGINES, is_claimed
 from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
 from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line, unknown_name
-from matgen.files import one_run, refuse_to_overwrite, whole_file, write_json, write_text
+from matgen.io.files import one_run, refuse_to_overwrite, whole_file, write_json, write_text
 from matgen.structures.folder import bare_atoms, cif, read_structures
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matgen.dft.magnetism import hubbard_u
 from matgen.dft.settings import RESULT, STDERR, DFTSettings, Job
 from matgen.errors import DataError, first_line
-from matgen.files import read_json, whole_file, write_text
+from matgen.io.files import read_json, whole_file, write_text
 from matgen.structures.folder import bare_atoms
 
 SCRIPT, STRUCTURE, LOG = "run.py", "structure.extxyz", "gpaw.txt"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matgen.errors import DataError
-from matgen.files import read_json
+from matgen.io.files import read_json
 
 FALLBACK_CUTOFF, FALLBACK_DENSITY_CUTOFF = 60.0, 480.0
 """Ry; where neither the family nor the file says what it needs."""

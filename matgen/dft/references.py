@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.dft.settings import Job
 from matgen.errors import StructureError
 from matgen.structures.energies import element_energies, mp2020_phases
 from matgen.structures.folder import bare_atoms, safe_name
-from matgen.structures.potentials import shared_potential
+from matgen.structures.potentials.registry import shared_potential
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import bundled_templates

@@ -29,11 +29,11 @@ from matgen.errors import (
     require_above_zero,
     unknown_name,
 )
-from matgen.files import read_json, write_json
+from matgen.io.files import read_json, write_json
 from matgen.structures.workers import run_tasks
 
 if TYPE_CHECKING:
-    from matgen.progress import Progress
+    from matgen.runtime.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from matgen.dft.run import ENGINES
 from matgen.dft.settings import STDERR, DFTSettings, Job
 from matgen.dft.vasp import input_structure
 from matgen.errors import DataError, MissingDependencyError, OptionError, first_line
-from matgen.files import write_text
+from matgen.io.files import write_text
 
 ARRAY_SCRIPT, JOB_LIST, FLOW = "array.slurm", "jobs.txt", "flow.json"
 

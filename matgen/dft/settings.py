@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.errors import DataError, OptionError, require_above_zero, unknown_name
-from matgen.files import read_json
+from matgen.io.files import read_json
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

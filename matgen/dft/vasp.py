@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.dft.settings import DFTSettings, Job
-from matgen.files import write_text
+from matgen.io.files import write_text
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -1,101 +1,16 @@
-"""What learns from sentences: the interface of the language models behind LIFT, and their names."""
+"""The backends of LIFT by name."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from matgen.errors import unknown_name
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from matgen.lift.sentences import Sentences
-    from matgen.progress import Progress
+from matgen.lift.interface import Backend
 
 BACKENDS = ("scratch", "smollm2", "path")
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a backend learns: sentences and rows.
-
-    Attributes:
-        sentences: how rows are written; they name the columns and the target.
-        train: rows as `typed` leaves them, the target among the columns.
-        valid: rows to stop by and to choose weights by; None learns to the end of the schedule.
-        examples: of each training row, the rows (int64 `(n, k)`, of `train`) that stand in its prompt before it, most
-            distant first; None puts none there.
-        valid_examples: of each validation row likewise, rows of `train`.
-        stages: rows of pretext tasks of the same columns, learned first, in order.
-    """
-
-    sentences: Sentences
-    train: pd.DataFrame
-    valid: pd.DataFrame | None = None
-    examples: np.ndarray | None = None
-    valid_examples: np.ndarray | None = None
-    stages: tuple[pd.DataFrame, ...] = ()
-
-
-@dataclass(frozen=True)
-class Questions:
-    """Rows to answer for.
-
-    Attributes:
-        frame: `n` rows as `typed` leaves them; a target column is not looked at.
-        store: rows with answers that `examples` refers to; None where prompts hold none.
-        examples: int64 `(n, k)`, rows of `store` that stand in each prompt, most distant first; None puts none there.
-    """
-
-    frame: pd.DataFrame
-    store: pd.DataFrame | None = None
-    examples: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.frame)
-
-
-class Backend(Protocol):
-    """A language model that learns from sentences and answers.
-
-    Answers are those of the lesson's target: labels in the order of its `values`, numbers in its units.
-    """
-
-    @property
-    def n_parameters(self) -> int:
-        """Weights of the model that are trained."""
-
-    def fit(self, lesson: Lesson, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None) -> None:
-        """Learn. What a killed run needs to go on is in `folder` (None keeps nothing).
-
-        Raises:
-            OptionError: a sentence is longer than what the model reads; the message gives both lengths.
-        """
-
-    def label_log_probabilities(self, questions: Questions) -> np.ndarray:
-        """Of every allowed label, float64 `(n, labels)`, normalised over them."""
-
-    def number_quantiles(self, questions: Questions, shares: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
-        """Quantiles of the numbers that the model would answer, float64 `(n, shares)`.
-
-        All are within the target's padded range. With `samples` of 0 they are exact where the backend can, else those
-        of so many samples under the number grammar.
-        """
-
-    def complete(self, questions: Questions, *, seed: int) -> list[str]:
-        """What the model writes when nothing constrains it, one draw each, up to the end mark."""
-
-    def save(self, folder: Path) -> None:
-        """Write weights and settings into a folder."""
-
-    def load(self, folder: Path, sentences: Sentences) -> None:
-        """Read what `save` wrote."""
 
 
 def make_backend(name: str, **options: Any) -> Backend:
@@ -108,12 +23,12 @@ def make_backend(name: str, **options: Any) -> Backend:
     if name not in BACKENDS:
         raise unknown_name("backend", name, BACKENDS)
     if name == "scratch":
-        from matgen.lift.scratch import ScratchBackend
-        from matgen.lift.scratch_model import ScratchOptions
+        from matgen.lift.scratch.backend import ScratchBackend
+        from matgen.lift.scratch.model import ScratchOptions
 
         _check_names(options, [field.name for field in dataclasses.fields(ScratchOptions)])
         return ScratchBackend(**options)
-    from matgen.lift.pretrained import PretrainedBackend
+    from matgen.lift.pretrained.backend import PretrainedBackend
 
     _check_names(options, [name for name in inspect.signature(PretrainedBackend).parameters if name != "kind"])
     return PretrainedBackend(name, **options)

@@ -290,7 +290,7 @@ def spell(text: str, kind: str, formulas_as: str = "text") -> list[int]:
 
 
 def _spelled_formula(text: str) -> list[int]:
-    from matgen.chemistry import ATOMIC_NUMBER, SYMBOLS
+    from matgen.composition.elements import ATOMIC_NUMBER, SYMBOLS
 
     ids: list[int] = []
     at = 0
@@ -308,7 +308,7 @@ def _spelled_formula(text: str) -> list[int]:
 
 def unspell(ids: np.ndarray, kind: str) -> str:
     """The text that `spell` was given (bytes that are no UTF-8 are replaced)."""
-    from matgen.chemistry import SYMBOLS
+    from matgen.composition.elements import SYMBOLS
 
     out = bytearray()
     for i in ids.tolist():

@@ -290,7 +290,7 @@ def _first_text(cells: pd.Series) -> str:
 
 def _are_formulas(name: str, texts: list[str]) -> bool:
     """Whether a column is named as formulas are, or holds five or more of several elements; nearly all are readable."""
-    from matgen.composition import parse_formulas
+    from matgen.composition.batch import parse_formulas
     from matgen.datasets.tables import FORMULA_COLUMNS
 
     called = name.strip().casefold().replace(" ", "_") in FORMULA_COLUMNS

@@ -20,14 +20,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from matgen.errors import DataError, OptionError, first_line
 from matgen.lift.augment import augmented
-from matgen.lift.backends import Backend, Lesson, Questions, make_backend
+from matgen.lift.backends import make_backend
 from matgen.lift.columns import Column, as_texts, describe, number_format, typed
+from matgen.lift.interface import Backend, Lesson, Questions
 from matgen.lift.pretext import pretext_stages
 from matgen.lift.retrieval import RowDistance
 from matgen.lift.sentences import Sentences
 
 if TYPE_CHECKING:
-    from matgen.progress import Progress
+    from matgen.runtime.progress import Progress
 
 TARGET = "y"
 """What the target is called where y has no name."""
@@ -506,7 +507,7 @@ class LiftRegressor(RegressorMixin, _LiftEstimator):
         return dataclasses.replace(column, format=written)
 
     def _calibrate(self, held_out: pd.DataFrame | None) -> None:
-        from matgen.predict.uncertainty import Calibration
+        from matgen.prediction.uncertainty import Calibration
 
         self.calibration_ = Calibration(np.zeros(0))
         if held_out is None or not len(held_out):

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from matgen.errors import DataError, OptionError, OutputError
-from matgen.files import read_json, write_json
-from matgen.lift import protocol
-from matgen.lift.baselines import CLASSIFIERS, REGRESSORS
-from matgen.lift.tables import MATERIALS_TABLES, PROTOCOL_TABLES, Table
+from matgen.io.files import read_json, write_json
+from matgen.lift.paper import protocol
+from matgen.lift.paper.baselines import CLASSIFIERS, REGRESSORS
+from matgen.lift.paper.tables import MATERIALS_TABLES, PROTOCOL_TABLES, Table
 
 PROTOCOLS = {"lift": PROTOCOL_TABLES, "materials": MATERIALS_TABLES}
 REPORT = "summary.json"

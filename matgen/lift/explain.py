@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matgen.errors import OptionError
-from matgen.lift.backends import Questions
+from matgen.lift.interface import Questions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ import pandas as pd
 
 from matgen.datasets.tables import CSV_SUFFIXES, PARQUET_SUFFIXES, kind_of, no_rows, reading
 from matgen.errors import DataError
+from matgen.io.parquet import read_parquet
 from matgen.lift.columns import Column, as_texts
-from matgen.parquet import read_parquet
 
 
 def read_any_table(path: Path | str) -> pd.DataFrame:

@@ -21,17 +21,17 @@ from sklearn.utils.validation import check_is_fitted
 from torch.nn.functional import cross_entropy
 
 from matgen.errors import DataError, OptionError, unknown_name
-from matgen.fitting import Fitter
+from matgen.fitting.loop import Fitter
 from matgen.lift.codec import Codec, EncodedRows
 from matgen.lift.columns import Column, describe, typed
 from matgen.lift.draw import draw_rows
-from matgen.lift.scratch_model import LONGEST, ScratchOptions, build, fit_settings, longest_texts
-from matgen.lift.scratch_rows import ScratchRows, disturbed
+from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings, longest_texts
+from matgen.lift.scratch.rows import ScratchRows, disturbed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from matgen.progress import Progress
+    from matgen.runtime.progress import Progress
 
 ORDERS = ("random", "table")
 _PLAIN = {"missing": 0.0, "noise": 0.02}
@@ -289,7 +289,7 @@ class LiftGenerator(BaseEstimator):
 
     def _unreadable(self, rows: pd.DataFrame, given: list[str]) -> np.ndarray:
         """Rows with a formula, drawn and not given, that is none."""
-        from matgen.composition import parse_formulas
+        from matgen.composition.batch import parse_formulas
 
         bad = np.zeros(len(rows), dtype=bool)
         for column in self.columns_:

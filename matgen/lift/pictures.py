@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from matgen.errors import OptionError
-from matgen.files import whole_file
+from matgen.io.files import whole_file
 
 if TYPE_CHECKING:
     from matgen.lift.generator import LiftGenerator

@@ -73,7 +73,7 @@ class RowDistance:
 
 def element_vectors(formulas: list[str | None]) -> np.ndarray:
     """Atomic fractions of formulas by atomic number, float64 `(n, 119)`; zeros of what cannot be read."""
-    from matgen.composition import parse_formulas
+    from matgen.composition.batch import parse_formulas
 
     parsed = parse_formulas([formula or "" for formula in formulas])
     out = np.zeros((len(formulas), 119))

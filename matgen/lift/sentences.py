@@ -228,8 +228,8 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def element_fractions(formula: str) -> str | None:
     """Atomic fractions, `Fe 0.4000 O 0.6000`, by element in order of electronegativity; None of what is no formula."""
-    from matgen.chemistry import SYMBOLS
-    from matgen.composition import parse_formulas
+    from matgen.composition.batch import parse_formulas
+    from matgen.composition.elements import SYMBOLS
 
     parsed = parse_formulas([formula])
     if not len(parsed.batch):

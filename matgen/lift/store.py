@@ -13,13 +13,13 @@ import pandas as pd
 
 from matgen import __version__
 from matgen.errors import CheckpointError, DataError, OptionError
-from matgen.files import check_sums, file_sha256, read_sealed, refuse_to_overwrite, sums_of, whole_file, write_sealed
+from matgen.io.files import check_sums, file_sha256, read_sealed, refuse_to_overwrite, sums_of, whole_file, write_sealed
+from matgen.io.parquet import read_parquet, write_parquet
 from matgen.lift.backends import make_backend
 from matgen.lift.columns import Column
 from matgen.lift.estimators import LiftClassifier, LiftRegressor
 from matgen.lift.generator import LiftGenerator
 from matgen.lift.sentences import Sentences
-from matgen.parquet import read_parquet, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,8 +86,8 @@ def _save_answerer(estimator: LiftClassifier | LiftRegressor, folder: Path, cont
 
 
 def _save_generator(estimator: LiftGenerator, folder: Path, content: dict[str, Any]) -> None:
-    from matgen.fit_state import weights_of
-    from matgen.weights import save_weights
+    from matgen.fitting.state import weights_of
+    from matgen.io.weights import save_weights
 
     content["columns"] = [column.as_json() for column in estimator.columns_]
     content["lengths"] = estimator.codec_.lengths
@@ -138,7 +138,7 @@ def _load_answerer(estimator: Any, folder: Path, content: Mapping[str, Any]) -> 
     if isinstance(estimator, LiftClassifier):
         estimator.classes_ = np.array(content["classes"])
     else:
-        from matgen.predict.uncertainty import Calibration
+        from matgen.prediction.uncertainty import Calibration
 
         estimator.calibration_ = Calibration(np.array(content["calibration"], dtype=np.float64))
         estimator.rounding_floor_ = content["rounding_floor"]
@@ -163,9 +163,9 @@ def _load_store(folder: Path, sentences: Sentences) -> pd.DataFrame:
 def _load_generator(estimator: LiftGenerator, folder: Path, content: Mapping[str, Any]) -> None:
     from safetensors import SafetensorError
 
-    from matgen.fit_state import set_weights
-    from matgen.lift.scratch_model import ScratchOptions
-    from matgen.weights import load_weights
+    from matgen.fitting.state import set_weights
+    from matgen.io.weights import load_weights
+    from matgen.lift.scratch.model import ScratchOptions
 
     estimator.columns_ = [Column.from_json(column) for column in content["columns"]]
     estimator.has_missing_ = dict(content["has_missing"])

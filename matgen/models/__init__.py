@@ -1,6 +1,11 @@
-"""Architectures, objectives and checkpoints of the language models."""
+"""Architectures, objectives and checkpoints of the language models.
+
+Importing this package registers the blank language model with transformers, so that `AutoModel.from_pretrained` opens
+it.
+"""
 
 from matgen.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from matgen.models.registration import register
 from matgen.models.registry import MODELS, Architecture, architecture, build_model
 
 __all__ = [
@@ -12,3 +17,5 @@ __all__ = [
     "load_checkpoint",
     "save_checkpoint",
 ]
+
+register()

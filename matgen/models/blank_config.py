@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers.configuration_utils import PreTrainedConfig
 
-from matgen.tokenizer import BLANK, BOS, EOS, FIRST_ELEMENT, PAD
+from matgen.models.tokenizer import BLANK, BOS, EOS, FIRST_ELEMENT, PAD
 
 
 class BlankConfig(PreTrainedConfig):

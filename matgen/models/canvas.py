@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from matgen.tokenizer import PAD
+from matgen.models.tokenizer import PAD
 
 if TYPE_CHECKING:
     from torch import Tensor

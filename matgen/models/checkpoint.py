@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS
+from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.errors import CheckpointError, DataError, OutputError, first_line
-from matgen.files import SEAL, file_sha256, read_sealed, write_json, write_sealed, write_text
+from matgen.io.files import SEAL, file_sha256, read_sealed, write_json, write_sealed, write_text
+from matgen.io.versions import versions
 from matgen.models.conditions import Conditions, tell
 from matgen.models.registry import MODELS, Architecture, architecture
-from matgen.tokenizer import EOS, NOTATIONS, hugging_face_tokenizer, suppressed_ids, vocabulary
-from matgen.versions import versions
+from matgen.models.tokenizer import EOS, NOTATIONS, hugging_face_tokenizer, suppressed_ids, vocabulary
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matgen.errors import DataError, OptionError
-from matgen.tokenizer import FIRST_CONDITION, N_CONDITIONS
+from matgen.models.tokenizer import FIRST_CONDITION, N_CONDITIONS
 
 if TYPE_CHECKING:
     import torch

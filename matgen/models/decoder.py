@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from matgen.models.conditions import start_embeddings
-from matgen.tokenizer import BOS
+from matgen.models.tokenizer import BOS
 
 if TYPE_CHECKING:
     from torch import Tensor

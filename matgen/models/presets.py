@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matgen.errors import DataError, OptionError
-from matgen.files import read_json, write_json
+from matgen.io.files import read_json, write_json
 from matgen.models.registry import Shape, architecture, shape
 
 _PEAK_LEARNING_RATE = {"tiny": 3e-3, "small": 2e-3, "paper": 1e-3, "large": 3e-4}

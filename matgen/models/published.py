@@ -12,14 +12,14 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.chemistry import SYMBOLS
+from matgen.composition.elements import SYMBOLS
 from matgen.datasets.sources import cache_folder
 from matgen.errors import CheckpointError, first_line
-from matgen.files import read_json
+from matgen.io.files import read_json
 from matgen.models.checkpoint import METADATA, save_checkpoint
 from matgen.models.registry import MODELS, Architecture
 from matgen.models.retokenise import with_tokens
-from matgen.tokenizer import BOS, EOS, PAD, vocabulary
+from matgen.models.tokenizer import BOS, EOS, PAD, vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from matgen.errors import OptionError, require_above_zero, unknown_name
-from matgen.tokenizer import BOS, EOS, PAD, vocabulary
+from matgen.models.tokenizer import BOS, EOS, PAD, vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

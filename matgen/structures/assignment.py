@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from matgen.chemistry import ATOMIC_NUMBER, ELECTRONEGATIVITY, SYMBOLS
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import ATOMIC_NUMBER, ELECTRONEGATIVITY, SYMBOLS
 from matgen.structures.templates import Template
 from matgen.validity import ValidityRules
 from matgen.validity.explaining import explain

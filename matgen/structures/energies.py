@@ -14,10 +14,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from matgen.chemistry import ATOMIC_NUMBER, N_ELEMENTS, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
-from matgen.composition import CompositionBatch, sort_keys
+from matgen.composition.batch import CompositionBatch, sort_keys
+from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
+from matgen.composition.keys import find_keys
 from matgen.hull import CompetingPhases
-from matgen.references import find_keys
 from matgen.validity import ValidityRules
 from matgen.validity.explaining import explain
 

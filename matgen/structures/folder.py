@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.errors import DataError, first_line
-from matgen.files import check_sums, file_sha256, read_sealed, whole_file, write_sealed, write_text
-from matgen.parquet import read_parquet, write_parquet
+from matgen.io.files import check_sums, file_sha256, read_sealed, whole_file, write_sealed, write_text
+from matgen.io.parquet import read_parquet, write_parquet
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -28,7 +28,7 @@ def safe_name(formula: str) -> str:
     Raises:
         FormulaError: it cannot be read.
     """
-    from matgen.chemistry import SYMBOLS
+    from matgen.composition.elements import SYMBOLS
 
     batch = CompositionBatch.from_formulas([formula])
     pairs = zip(batch.elements[0].tolist(), batch.counts[0].tolist(), strict=True)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.errors import DataError
-from matgen.parquet import read_parquet
+from matgen.io.parquet import read_parquet
 from matgen.structures.energies import anion_class
 from matgen.structures.folder import CANDIDATES, read_plan, read_structures
 from matgen.structures.propose import MATCHER, is_new, same_crystals

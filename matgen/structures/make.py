@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from matgen.composition import CompositionBatch, parse_some
+from matgen.composition.batch import CompositionBatch, parse_some
 from matgen.errors import (
     DataError,
     MatgenError,
@@ -23,8 +23,8 @@ from matgen.errors import (
     require_above_zero,
     unknown_name,
 )
-from matgen.files import move_up, one_run, read_json, refuse_to_overwrite, whole_file, write_json, write_sealed
-from matgen.parquet import read_parquet, write_parquet
+from matgen.io.files import move_up, one_run, read_json, refuse_to_overwrite, whole_file, write_json, write_sealed
+from matgen.io.parquet import read_parquet, write_parquet
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
 from matgen.structures.folder import (
     ALL_CRYSTALS,
@@ -39,7 +39,8 @@ from matgen.structures.folder import (
     write_crystals,
     write_table,
 )
-from matgen.structures.potentials import POTENTIALS, Potential, shared_potential
+from matgen.structures.potentials.interface import Potential
+from matgen.structures.potentials.registry import POTENTIALS, shared_potential
 from matgen.structures.propose import ProposalSettings, Proposer, same_crystals
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import (
@@ -55,7 +56,7 @@ from matgen.structures.templates import (
 from matgen.structures.workers import run_tasks
 
 if TYPE_CHECKING:
-    from matgen.progress import Progress
+    from matgen.runtime.progress import Progress
 
 PARTS = "parts"
 """Folder in the output of what is not complete yet."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from matgen.chemistry import SYMBOLS
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import SYMBOLS
 from matgen.errors import OptionError, StructureError, require_above_zero
 from matgen.structures.assignment import Assignment, Ion, Weights, assign, ions_of
 from matgen.structures.symmetric import symmetric_structures

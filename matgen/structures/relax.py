@@ -18,7 +18,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from matgen.errors import first_line, require_above_zero
-from matgen.structures.potentials import Evaluation, Potential
+from matgen.structures.potentials.interface import Evaluation, Potential
 
 if TYPE_CHECKING:
     from ase import Atoms

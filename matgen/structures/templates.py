@@ -19,8 +19,8 @@ import pandas as pd
 
 from matgen.datasets.storage import data_folder
 from matgen.errors import DataError, MissingDependencyError, OptionError, first_line
-from matgen.files import write_text
-from matgen.parquet import read_parquet
+from matgen.io.files import write_text
+from matgen.io.parquet import read_parquet
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

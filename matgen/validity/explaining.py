@@ -9,10 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from matgen.chemistry import ELECTRONEGATIVITY, SYMBOLS
-from matgen.compiled import load_kernel
-from matgen.composition import CompositionBatch
-from matgen.cores import available_cores
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import ELECTRONEGATIVITY, SYMBOLS
+from matgen.runtime.compiled import load_kernel
+from matgen.runtime.cores import available_cores
 from matgen.validity.judging import FEW, Validity, check, slices
 from matgen.validity.rules import StateTable, ValidityRules, electronegativity_text, state_table
 from matgen.validity.witness import MAX_SITES, Site, best_balanced, best_nearest

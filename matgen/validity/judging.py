@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matgen.chemistry import ELECTRONEGATIVITY
-from matgen.compiled import load_kernel
-from matgen.composition import CompositionBatch
-from matgen.cores import available_cores
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import ELECTRONEGATIVITY
+from matgen.runtime.compiled import load_kernel
+from matgen.runtime.cores import available_cores
 from matgen.validity import exact
 from matgen.validity.rules import StateTable, ValidityRules, state_table
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from matgen.chemistry import ATOMIC_NUMBER, ELECTRONEGATIVITY, N_ELEMENTS, SYMBOLS
+from matgen.composition.elements import ATOMIC_NUMBER, ELECTRONEGATIVITY, N_ELEMENTS, SYMBOLS
 from matgen.errors import DataError, OptionError, unknown_name
 
 TABLES: dict[str, str | None] = {
@@ -158,7 +158,7 @@ def read_states(path: Path | str) -> dict[str, list[int]]:
 
 @lru_cache(maxsize=1)
 def _bundled() -> dict[str, dict]:
-    return json.loads(files("matgen").joinpath("oxidation_states.json").read_text(encoding="utf-8"))
+    return json.loads(files("matgen.validity").joinpath("oxidation_states.json").read_text(encoding="utf-8"))
 
 
 def icsd_reports() -> np.ndarray:

@@ -7,10 +7,10 @@ import warnings
 
 import numpy as np
 
-from matgen.chemistry import SYMBOLS
-from matgen.composition import CompositionBatch
-from matgen.cores import available_cores
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import SYMBOLS
 from matgen.errors import MissingDependencyError
+from matgen.runtime.cores import available_cores
 from matgen.validity.judging import Validity
 from matgen.validity.rules import TABLES, ValidityRules, state_table
 

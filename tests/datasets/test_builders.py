@@ -18,7 +18,7 @@ from matgen.datasets.load import load_dataset, load_task
 from matgen.datasets.sources import CRABNET, MATMINER
 from matgen.datasets.storage import content_sha256, read_metadata, read_table
 from matgen.errors import DataError, OptionError
-from matgen.files import read_json
+from matgen.io.files import read_json
 
 _BENCHMARKS = {
     "OQMD_Formation_Enthalpy": ("Cl1Na1,-2.1234567", "Al1Ni1,-0.6", "Fe1O1,-198.7"),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.datasets import (
     CATALOGUE,
     Dataset,
@@ -22,7 +22,7 @@ from matgen.datasets import (
 from matgen.datasets.catalogue import DEFAULT_DATASET
 from matgen.datasets.storage import checksum_ok, read_metadata, read_table
 from matgen.errors import DataError, OptionError
-from matgen.files import read_json
+from matgen.io.files import read_json
 
 COUNTS = {
     "hybrid": 396_972,

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.datasets import PARTS, load_dataset, read_formula_table, split_batch
 from matgen.datasets import stream as module
 from matgen.datasets.stream import ahead, iterate_formula_table, open_reference
@@ -353,7 +353,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
 
 _MEASURE = """
 import sys
-from matgen.composition import parse_formulas
+from matgen.composition.batch import parse_formulas
 from matgen.datasets.stream import iterate_formula_table
 rows = 0
 for frame, column in iterate_formula_table(sys.argv[1], rows_per_chunk=20_000):

@@ -16,7 +16,7 @@ from matgen.dft.references import element_jobs
 from matgen.dft.run import run_folder
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError
-from matgen.files import write_json
+from matgen.io.files import write_json
 
 from .conftest import CRYSTALS
 from .programs import NEEDS_GPAW, StandIn

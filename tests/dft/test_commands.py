@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from matgen.files import read_json
+from matgen.io.files import read_json
 
 from .conftest import CRYSTALS, rock_salt
 from .programs import NEEDS_GPAW, NEEDS_PW, StandIn

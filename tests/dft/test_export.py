@@ -17,7 +17,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from matgen.dft.export import export, jobs_of
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError, OutputError, StructureError
-from matgen.files import read_json
+from matgen.io.files import read_json
 from matgen.structures.folder import write_crystals, write_table
 
 from .conftest import CRYSTALS, rock_salt

@@ -9,11 +9,11 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Composition
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.dft.references import LARGEST_OFFSET, MOST_ATOMS, competing_jobs, element_jobs, elements_of
 from matgen.dft.settings import Job
 from matgen.structures.energies import element_energies, mp2020_phases
-from matgen.structures.potentials import load_potential
+from matgen.structures.potentials.registry import load_potential
 
 from .conftest import CRYSTALS
 

@@ -19,7 +19,7 @@ from matgen.dft.export import export, jobs_of
 from matgen.dft.run import RunSettings, read_status, run_folder
 from matgen.dft.settings import DFTSettings
 from matgen.errors import DataError, MissingDependencyError, OptionError
-from matgen.files import read_json, write_json
+from matgen.io.files import read_json, write_json
 
 from .programs import NEEDS_GPAW, NEEDS_PW, StandIn, is_alive
 

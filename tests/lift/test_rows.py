@@ -14,8 +14,8 @@ from matgen.lift.columns import Column, describe, typed
 from matgen.lift.files import read_any_table, unreadable_rows
 from matgen.lift.pretext import pretext_stages
 from matgen.lift.retrieval import RowDistance
-from matgen.lift.scratch_model import ScratchOptions
-from matgen.lift.scratch_rows import disturbed, shifted
+from matgen.lift.scratch.model import ScratchOptions
+from matgen.lift.scratch.rows import disturbed, shifted
 from matgen.lift.sentences import Sentences
 
 FRAME = pd.DataFrame({"x": np.linspace(0, 9, 40), "kind": ["a", "b"] * 20, "label": ["p", "q", "q", "p"] * 10})

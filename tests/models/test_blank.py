@@ -9,7 +9,7 @@ import torch
 
 from matgen.models import build_model, load_checkpoint
 from matgen.models.blank import LEFT, RIGHT, BlankLanguageModel, steps_from
-from matgen.tokenizer import BLANK, BOS, EOS, PAD
+from matgen.models.tokenizer import BLANK, BOS, EOS, PAD
 
 A, B, C = 40, 41, 42
 

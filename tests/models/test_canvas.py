@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matgen.models.canvas import choose_hidden, collapse_runs
-from matgen.tokenizer import BOS, EOS, MASK, PAD
+from matgen.models.tokenizer import BOS, EOS, MASK, PAD
 
 ROWS = st.lists(
     st.lists(st.tuples(st.integers(32, 149), st.booleans()), min_size=1, max_size=9), min_size=1, max_size=5

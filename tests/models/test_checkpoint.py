@@ -9,11 +9,11 @@ import torch
 import transformers
 
 from matgen.errors import CheckpointError
-from matgen.files import read_sealed
+from matgen.io.files import read_sealed
 from matgen.models.checkpoint import load_checkpoint, read_metadata
 from matgen.models.locate import bundled_checkpoints, find_checkpoint
 from matgen.models.registry import MODELS
-from matgen.tokenizer import EOS, suppressed_ids
+from matgen.models.tokenizer import EOS, suppressed_ids
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from matgen.errors import DataError, OptionError
 from matgen.models import MODELS, build_model
 from matgen.models.conditions import Conditions, PropertyBins, forget, start_embeddings, tell
 from matgen.models.decoder import Decoder
-from matgen.tokenizer import BOS, FIRST_CONDITION, N_CONDITIONS
+from matgen.models.tokenizer import BOS, FIRST_CONDITION, N_CONDITIONS
 
 NAN = float("nan")
 

@@ -10,7 +10,7 @@ from matgen.errors import DataError, OptionError
 from matgen.models.checkpoint import load_checkpoint, read_metadata
 from matgen.models.presets import Preset, find_preset, write_preset
 from matgen.models.registry import MODELS, PRESETS, Shape
-from matgen.train.run import default_settings
+from matgen.training.run import default_settings
 
 SHAPE = Shape(2, 2, 32, 128, dropout=0.1, initializer=0.05)
 

@@ -10,15 +10,15 @@ import transformers
 from safetensors.torch import load_file
 
 from benchmarks.as_released import LATER, WORDS
-from matgen.chemistry import SYMBOLS
 from matgen.cli import main
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import SYMBOLS
 from matgen.errors import CheckpointError
 from matgen.models.checkpoint import load_checkpoint
 from matgen.models.locate import find_checkpoint
 from matgen.models.published import convert, is_published
-from matgen.sample import Sampler
-from matgen.tokenizer import BOS, EOS, FIRST_ELEMENT, vocabulary
+from matgen.models.tokenizer import BOS, EOS, FIRST_ELEMENT, vocabulary
+from matgen.sampling import Sampler
 
 KINDS = {
     "gptj": {"n_embd": 60, "n_layer": 2, "n_head": 6, "n_positions": 256, "rotary_dim": 10},

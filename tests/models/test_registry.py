@@ -5,7 +5,7 @@ import torch
 
 from matgen.errors import OptionError
 from matgen.models.registry import MAX_POSITIONS, MODELS, PRESETS, Shape, architecture, build_model
-from matgen.tokenizer import BOS, EOS, PAD, vocabulary
+from matgen.models.tokenizer import BOS, EOS, PAD, vocabulary
 
 
 @pytest.mark.parametrize("key", MODELS)

@@ -10,7 +10,8 @@ from ase import Atoms
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from matgen.structures.potentials import Potential, load_potential
+from matgen.structures.potentials.interface import Potential
+from matgen.structures.potentials.registry import load_potential
 
 
 @pytest.fixture(scope="session")

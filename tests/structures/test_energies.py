@@ -9,8 +9,8 @@ from pymatgen.entries.compatibility import MaterialsProject2020Compatibility, Ma
 from pymatgen.entries.computed_entries import ComputedEntry
 from pymatgen.io.vasp.sets import MPRelaxSet
 
-from matgen.chemistry import SYMBOLS
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import SYMBOLS
 from matgen.datasets import load_dataset
 from matgen.hull import CompetingPhases
 from matgen.structures.energies import (
@@ -128,7 +128,7 @@ def test_formation_energy_by_hand() -> None:
 
 
 def test_chgnets_elements_have_energies() -> None:
-    from matgen.structures.chgnet_batch import BatchedCHGNet
+    from matgen.structures.potentials.chgnet import BatchedCHGNet
 
     lacking = BatchedCHGNet.elements - set(element_energies())
     assert lacking <= {"Po", "At", "Rn", "Fr", "Ra", "Yb"}  # the Materials Project withdrew its Yb

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Composition, Structure
 
-from matgen.chemistry import SYMBOLS
+from matgen.composition.elements import SYMBOLS
 from matgen.errors import DataError, FormulaError
-from matgen.files import write_json
+from matgen.io.files import write_json
 from matgen.structures.folder import (
     is_structure_folder,
     read_plan,

@@ -9,7 +9,7 @@ import pytest
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from matgen.errors import DataError
-from matgen.files import read_sealed, write_json
+from matgen.io.files import read_sealed, write_json
 from matgen.structures.folder import read_structures
 from matgen.structures.judge import hull_bias, judge_structures
 from matgen.structures.propose import same_crystals

@@ -16,14 +16,14 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
 from matgen.cli import main
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
 from matgen.errors import DataError, OptionError, OutputError, StructureError
-from matgen.files import read_json
+from matgen.io.files import read_json
 from matgen.structures import make
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction, mp2020_phases
 from matgen.structures.folder import read_structures
 from matgen.structures.make import StructurePlan, make_structures
-from matgen.structures.potentials import Potential
+from matgen.structures.potentials.interface import Potential
 from matgen.structures.propose import ProposalSettings
 from matgen.structures.relax import RelaxSettings
 from matgen.structures.templates import bundled_templates

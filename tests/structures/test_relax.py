@@ -10,7 +10,8 @@ from ase.optimize import FIRE
 from pymatgen.core import Lattice, Structure
 
 from matgen.errors import OptionError
-from matgen.structures.potentials import CalculatorPotential, Evaluation, Potential, known_elements
+from matgen.structures.potentials.interface import Evaluation, Potential, known_elements
+from matgen.structures.potentials.registry import CalculatorPotential
 from matgen.structures.relax import RelaxSettings, relax, unfit
 from tests.structures.conftest import CRYSTALS, salt, skewed, to_atoms
 

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from matgen.chemistry import ELECTRONEGATIVITY
+from matgen.composition.elements import ELECTRONEGATIVITY
 from matgen.validity import StateTable
 
 MAX_ASSIGNMENTS = 30_000_000

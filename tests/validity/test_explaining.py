@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matgen.chemistry import ATOMIC_NUMBER, ELECTRONEGATIVITY, SYMBOLS
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import ATOMIC_NUMBER, ELECTRONEGATIVITY, SYMBOLS
 from matgen.datasets import load_dataset
 from matgen.validity import Explanation, ValidityRules, explain, explaining, state_table
 from matgen.validity.rules import MAX_STATE, UNREPORTED, icsd_reports

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pymatgen.core import Composition
 from smact.screening import smact_validity
 
-from matgen.chemistry import ATOMIC_NUMBER, ELECTRONEGATIVITY, SYMBOLS
-from matgen.composition import CompositionBatch
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import ATOMIC_NUMBER, ELECTRONEGATIVITY, SYMBOLS
 from matgen.datasets import load_dataset
 from matgen.validity import TABLES, ValidityRules, check, exact, judging, state_table
 from matgen.validity.smact_verdicts import smact_check

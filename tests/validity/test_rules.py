@@ -9,7 +9,7 @@ from smact import Element, ordered_elements
 from smact.screening import MIXED_VALENCE_ELEMENTS as SMACT_MIXED
 from smact.utils.oxidation import ICSD24OxStatesFilter
 
-from matgen.chemistry import SYMBOLS
+from matgen.composition.elements import SYMBOLS
 from matgen.errors import DataError, OptionError
 from matgen.validity import ValidityRules, rules, state_table
 

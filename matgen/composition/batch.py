@@ -1,0 +1,524 @@
+"""Compositions as arrays: parse, format, compare and hash whole batches without a Python loop over formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from matgen.composition.elements import FORMULA_RANK, IS_METAL, ORDER_RANK, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
+from matgen.composition.kernels import arrow_strings, kernel_for
+from matgen.composition.parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain
+from matgen.errors import DataError, FormulaError
+
+_POLYANION_MAX_DIFFERENCE = 1.65
+"""Pymatgen brackets the last two elements of a formula when their electronegativities differ by less than this."""
+
+_UNREDUCED = {
+    "LiO": "Li2O2",
+    "NaO": "Na2O2",
+    "KO": "K2O2",
+    "HO": "H2O2",
+    "CsO": "Cs2O2",
+    "RbO": "Rb2O2",
+    "O": "O2",
+    "N": "N2",
+    "F": "F2",
+    "Cl": "Cl2",
+    "H": "H2",
+}
+"""Formulas that pymatgen's `reduced_formula` (`Composition.special_formulas`) writes unreduced."""
+
+_SYMBOL_BYTES = np.frombuffer("".join(f"{symbol:\0<2}" for symbol in SYMBOLS).encode(), dtype=np.uint8).reshape(-1, 2)
+"""Each symbol's bytes, zero padded, uint8 `(119, 2)`."""
+
+_WRITTEN_AT_ONCE = 65_536
+"""Formulas that compiled code writes at once."""
+
+_SEEDS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
+"""Of the two lanes of a key."""
+
+
+@dataclass(frozen=True)
+class BadFormula:
+    """A row that could not be read: its 0-based position in the input, the text, and why."""
+
+    row: int
+    formula: str
+    reason: str
+
+    def __str__(self) -> str:
+        shown = self.formula if len(self.formula) <= 40 else self.formula[:37] + "..."
+        return f"row {self.row + 1}: {shown!r}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class ParsedFormulas:
+    """What `parse_formulas` found: the compositions that could be read, their rows, and the rows that could not.
+
+    Attributes:
+        batch: the `m` compositions that were read, in the order of the input.
+        rows: int64 `(m,)`, the 0-based row of each in the input.
+        bad: the other rows, in order, with reasons.
+    """
+
+    batch: CompositionBatch
+    rows: np.ndarray
+    bad: list[BadFormula]
+
+
+class CompositionBatch:
+    """`n` reduced compositions of at most `k` elements each.
+
+    Attributes:
+        elements: uint8 `(n, k)`, atomic numbers in matgen's order (ascending Pauling electronegativity of SMACT, ties
+            by atomic number, missing values last), zero padded on the right.
+        counts: int32 `(n, k)`, atoms of each element, divided by their greatest common divisor, zero padded.
+    """
+
+    __slots__ = ("counts", "elements")
+
+    def __init__(self, elements: np.ndarray, counts: np.ndarray) -> None:
+        """Wrap arrays that are already in canonical form; anything else goes through `from_arrays`."""
+        self.elements = elements
+        self.counts = counts
+
+    @classmethod
+    def from_formulas(cls, formulas: Iterable[str]) -> CompositionBatch:
+        """Parse formulas, all of which must be readable (`parse_formulas` lets bad rows pass).
+
+        Raises:
+            FormulaError: naming the first bad row and how many there are.
+        """
+        parsed = parse_formulas(formulas)
+        if parsed.bad:
+            more = f" (and {len(parsed.bad) - 1} more)" if len(parsed.bad) > 1 else ""
+            raise FormulaError(f"{parsed.bad[0]}{more}")
+        return parsed.batch
+
+    @classmethod
+    def from_arrays(cls, elements: np.ndarray, counts: np.ndarray) -> CompositionBatch:
+        """Bring atomic numbers and counts in any order, repeated, unreduced or with zeros, to canonical form.
+
+        Args:
+            elements: integers `(n, k)`, atomic numbers; 0 means no element.
+            counts: integers `(n, k)`, at least 0.
+
+        Raises:
+            FormulaError: a row has no atom, or more than 2^31 - 1 of one element.
+        """
+        if elements.shape != counts.shape:
+            raise FormulaError(f"{elements.shape=} != {counts.shape=}")
+        n, k = elements.shape
+        row = np.repeat(np.arange(n), k)
+        return cls.from_tokens(n, row, elements.ravel().astype(np.int64), counts.ravel().astype(np.int64))
+
+    @classmethod
+    def from_tokens(cls, n: int, row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray) -> CompositionBatch:
+        """Canonical batch from `(row, atomic number, count)` triples in any order; repeats are added up."""
+        present = (count > 0) & (atomic_number > 0)
+        row, atomic_number, count = row[present], atomic_number[present], count[present]
+        place = row * 256 + ORDER_RANK[atomic_number]
+        if np.any(place[1:] <= place[:-1]):
+            order = np.argsort(place, kind="stable")
+            place, row, atomic_number, count = place[order], row[order], atomic_number[order], count[order]
+        first = np.flatnonzero(np.concatenate(([True], place[1:] != place[:-1]))) if len(place) else place
+        if len(first) < len(place):
+            count = np.add.reduceat(count, first)
+            row, atomic_number = row[first], atomic_number[first]
+        n_elements = np.bincount(row, minlength=n)
+        if n and n_elements.min() == 0:
+            raise FormulaError(f"row {int(np.argmin(n_elements)) + 1}: no atoms")
+        k = int(n_elements.max()) if n else 1
+        slot = np.arange(len(row)) - np.repeat(np.cumsum(n_elements) - n_elements, n_elements)
+        elements = np.zeros((n, k), dtype=np.uint8)
+        counts = np.zeros((n, k), dtype=np.int64)
+        elements[row, slot] = atomic_number
+        counts[row, slot] = count
+        divisor = np.gcd.reduce(counts, axis=1)
+        reducible = divisor > 1
+        counts[reducible] //= divisor[reducible, None]
+        if n and counts.max() > MAX_COUNT:
+            bad = int(np.argmax(counts.max(axis=1)))
+            raise FormulaError(f"row {bad + 1}: more than {MAX_COUNT} atoms of one element in the reduced formula")
+        return cls(elements, counts.astype(np.int32))
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[CompositionBatch]) -> CompositionBatch:
+        """One batch of all rows, in order. An empty sequence gives an empty batch."""
+        k = max((batch.elements.shape[1] for batch in batches), default=1)
+        n = sum(len(batch) for batch in batches)
+        elements, counts = np.zeros((n, k), dtype=np.uint8), np.zeros((n, k), dtype=np.int32)
+        start = 0
+        for batch in batches:
+            stop, width = start + len(batch), batch.elements.shape[1]
+            elements[start:stop, :width] = batch.elements
+            counts[start:stop, :width] = batch.counts
+            start = stop
+        return cls(elements, counts)
+
+    def __len__(self) -> int:
+        return len(self.elements)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> CompositionBatch:
+        """The rows picked by a slice, an index array or a boolean mask."""
+        return CompositionBatch(self.elements[rows], self.counts[rows])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.formulas())
+
+    def __repr__(self) -> str:
+        head = ", ".join(self[:3].formulas())
+        return f"CompositionBatch(n={len(self)}, {head}{', ...' if len(self) > 3 else ''})"
+
+    @property
+    def n_elements(self) -> np.ndarray:
+        """Number of distinct elements, int64 `(n,)`."""
+        return np.count_nonzero(self.elements, axis=1)
+
+    @property
+    def n_atoms(self) -> np.ndarray:
+        """Atoms in the reduced formula, int64 `(n,)`."""
+        return self.counts.sum(axis=1, dtype=np.int64)
+
+    @property
+    def all_metal(self) -> np.ndarray:
+        """True where every element is in SMACT's list of metals (an alloy to SMACT), bool `(n,)`."""
+        return (IS_METAL[self.elements] | (self.elements == 0)).all(axis=1)
+
+    def keys(self) -> np.ndarray:
+        """A 128-bit hash of each composition, uint64 `(n, 2)`: equal compositions have equal keys.
+
+        The key depends on elements and counts alone (not on padding, platform or version), so splits may rest on it.
+        Two independent lanes, each absorbing element and count slot by slot with the finalizer of SplitMix64 (Steele,
+        Lea and Flood, OOPSLA 2014).
+        """
+        n, k = self.elements.shape
+        keys = np.empty((n, 2), dtype=np.uint64)
+        kernel = kernel_for(n)
+        if kernel is not None:
+            kernel.hash_rows(self.elements, self.counts, np.array(_SEEDS, dtype=np.uint64), keys)
+            return keys
+        for lane, seed in enumerate(_SEEDS):
+            state = np.full(n, seed, dtype=np.uint64)
+            for slot in range(k):
+                code = (self.elements[:, slot].astype(np.uint64) << np.uint64(32)) | self.counts[:, slot].astype(
+                    np.uint64
+                )
+                mixed = _splitmix64(state ^ _splitmix64(code + np.uint64(seed)))
+                state = np.where(self.elements[:, slot] > 0, mixed, state)
+            keys[:, lane] = state
+        return keys
+
+    def chemical_system_keys(self) -> np.ndarray:
+        """Keys of the sets of elements, uint64 `(n, 2)`: equal where two compositions have the same elements."""
+        return CompositionBatch(self.elements, (self.counts > 0).astype(np.int32)).keys()
+
+    def formulas(self) -> np.ndarray:
+        """Each composition as pymatgen's `reduced_formula` writes it, object array of str `(n,)`."""
+        kernel = kernel_for(len(self), "sequence_kernel")
+        text = self._written() if kernel is None else self._written_by(kernel)
+        small = np.flatnonzero((self.counts <= 1).all(axis=1) & (self.n_elements <= 2))
+        text[small] = [_UNREDUCED.get(formula, formula) for formula in text[small]]
+        return text
+
+    def _written(self) -> np.ndarray:
+        """`formulas` before what pymatgen writes unreduced."""
+        by_rank = np.argsort(np.where(self.elements > 0, FORMULA_RANK[self.elements], 255), axis=1, kind="stable")
+        elements = np.take_along_axis(self.elements, by_rank, axis=1).astype(np.int64)
+        counts = np.take_along_axis(self.counts, by_rank, axis=1).astype(np.int64)
+        text = _join(_tokens(elements, counts))
+        self._bracket_polyanions(text, elements, counts)
+        return text
+
+    def _written_by(self, kernel: Any) -> np.ndarray:
+        """`_written`, by compiled code and Arrow, which makes strings quickest."""
+        import pyarrow as pa
+
+        n, k = self.elements.shape
+        parts = []
+        for start in range(0, n, _WRITTEN_AT_ONCE):
+            part = self[start : start + _WRITTEN_AT_ONCE]
+            data = np.empty(len(part) * (k + 1) * kernel.MOST_BYTES, dtype=np.uint8)
+            offsets = np.empty(len(part) + 1, dtype=np.int32)
+            kernel.write_formulas(
+                part.elements, part.counts, FORMULA_RANK, _SYMBOL_BYTES, PYMATGEN_ELECTRONEGATIVITY,
+                _POLYANION_MAX_DIFFERENCE, data, offsets,
+            )  # fmt: skip
+            buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+            column = pa.Array.from_buffers(pa.string(), len(part), buffers)
+            parts.append(column.to_numpy(zero_copy_only=False))
+        return np.concatenate(parts)
+
+    @staticmethod
+    def _bracket_polyanions(text: np.ndarray, elements: np.ndarray, counts: np.ndarray) -> None:
+        """Rewrite in place the formulas whose last two elements share a divisor: Li Fe P4 O16 style to Fe(PO4)4."""
+        n_elements = np.count_nonzero(elements, axis=1)
+        rows = np.flatnonzero(n_elements >= 3)
+        last = n_elements[rows] - 1
+        chi_gap = (
+            PYMATGEN_ELECTRONEGATIVITY[elements[rows, last]] - PYMATGEN_ELECTRONEGATIVITY[elements[rows, last - 1]]
+        )
+        divisor = np.gcd(counts[rows, last], counts[rows, last - 1])
+        chosen = (chi_gap < _POLYANION_MAX_DIFFERENCE) & (divisor > 1)  # a missing electronegativity compares False
+        rows, last, divisor = rows[chosen], last[chosen], divisor[chosen]
+        if not len(rows):
+            return
+        pair = np.stack([last - 1, last], axis=1)
+        pair_elements = np.take_along_axis(elements[rows], pair, axis=1)
+        pair_counts = np.take_along_axis(counts[rows], pair, axis=1) // divisor[:, None]
+        head_elements = elements[rows].copy()
+        np.put_along_axis(head_elements, pair, 0, axis=1)
+        head = _join(_tokens(head_elements, counts[rows]))
+        group = _join(_tokens(pair_elements, pair_counts))
+        text[rows] = head + "(" + group + ")" + divisor.astype(str).astype(object)
+
+    def anonymous_formulas(self) -> np.ndarray:
+        """Anonymous formulas as pymatgen's `anonymized_formula`, object `(n,)`: counts ascending, A, B, C ... (ABC3).
+
+        From the 27th element on the letters are A2-like pairs (`AA`, `AB` ...), where pymatgen stops.
+        """
+        counts = np.sort(np.where(self.counts > 0, self.counts.astype(np.int64), np.iinfo(np.int64).max), axis=1)
+        present = counts < np.iinfo(np.int64).max
+        k = counts.shape[1]
+        letters = np.array([_letters(slot) for slot in range(k)], dtype=object)
+        numbers = np.where(present & (counts > 1), _numerals(counts), "")
+        return _join(np.where(present, letters[None, :], "") + numbers)
+
+    def chemical_systems(self) -> np.ndarray:
+        """Chemical systems as the field writes them, symbols in alphabetical order (`Fe-Li-O-P`), object `(n,)`."""
+        alphabetical = np.zeros(len(SYMBOLS), dtype=np.int64)
+        alphabetical[1 + np.argsort(SYMBOLS[1:].astype(str))] = np.arange(len(SYMBOLS) - 1)
+        rank = np.where(self.elements > 0, alphabetical[self.elements], 255)
+        elements = np.take_along_axis(self.elements, np.argsort(rank, axis=1, kind="stable"), axis=1)
+        symbols = SYMBOLS[elements]
+        symbols[:, 1:] = np.where(elements[:, 1:] > 0, "-" + symbols[:, 1:], "")
+        return _join(symbols)
+
+
+def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
+    """Parse formulas; rows that cannot be read are reported and the rest go on.
+
+    Anything that pymatgen's `Composition` reads is read: nested brackets, decimals (as exact ratios), blanks; hydrate
+    dots and subscript digits besides. Deuterium and tritium count as hydrogen, as in pymatgen.
+
+    Args:
+        formulas: any iterable of text (list, pandas Series, numpy array, pyarrow array). Entries that are not text are
+            bad rows. Large columns are read fastest as Arrow strings (a pyarrow array or a Series that holds one),
+            since no Python text is made of them.
+    """
+    chunks = arrow_strings(formulas)
+    if chunks is None:
+        texts = formulas.to_pylist() if hasattr(formulas, "to_pylist") else list(formulas)
+        chunks = _texts_as_arrow(texts)
+        if chunks is None:
+            return _parse_texts(texts)
+    parsed = [_parse_arrow(chunk) for chunk in chunks]
+    if len(parsed) == 1:
+        return parsed[0]
+    starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])[:-1].tolist()
+    return ParsedFormulas(
+        CompositionBatch.concatenate([one.batch for one in parsed]),
+        np.concatenate(
+            [np.empty(0, dtype=np.int64), *(one.rows + start for one, start in zip(parsed, starts, strict=True))]
+        ),
+        [
+            BadFormula(bad.row + start, bad.formula, bad.reason)
+            for one, start in zip(parsed, starts, strict=True)
+            for bad in one.bad
+        ],
+    )
+
+
+def parse_some(formulas: Iterable[str]) -> ParsedFormulas:
+    """`parse_formulas`, of a column of which at least one formula must be read.
+
+    Raises:
+        DataError: none can be read.
+    """
+    parsed = parse_formulas(formulas)
+    if not len(parsed.batch):
+        example = f"; {parsed.bad[0]}" if parsed.bad else ""
+        raise DataError(f"none of the {len(parsed.bad):,} formulas can be read{example}")
+    return parsed
+
+
+def _texts_as_arrow(texts: list[str]) -> list[Any] | None:
+    """A large list of text as an Arrow array, or None where it is small or not text throughout."""
+    if kernel_for(len(texts)) is None or set(map(type, texts)) != {str}:
+        return None
+    import pyarrow as pa
+
+    try:
+        return [pa.array(texts, pa.large_string())]
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return None
+
+
+def _parse_texts(texts: list[str]) -> ParsedFormulas:
+    """Parse a list, whatever its entries, by numpy alone."""
+    reasons: dict[int, str] = {}
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            reasons[i] = "missing" if _is_missing(text) else f"not text but {type(text).__name__}"
+    rows = ["" if i in reasons else text for i, text in enumerate(texts)] if reasons else texts
+    joined = "".join(rows)
+    if not joined.isascii() or "\n" in joined:
+        rows = [text if text.isascii() and "\n" not in text else "" for text in rows]
+    row, atomic_number, count, plain = parse_plain(rows)
+
+    plain[_rows_out_of_range(row, count, plain)] = False
+    left = [i for i in np.flatnonzero(~plain).tolist() if i not in reasons]
+    exact_row, exact_number, exact_count = _read_exactly(left, texts.__getitem__, reasons)
+    keep = plain[row]
+    good = np.ones(len(texts), dtype=bool)
+    good[list(reasons)] = False
+    new_row = np.cumsum(good) - 1
+    batch = CompositionBatch.from_tokens(
+        int(good.sum()),
+        new_row[np.concatenate([row[keep], exact_row])],
+        np.concatenate([atomic_number[keep], exact_number]),
+        np.concatenate([count[keep], exact_count]),
+    )
+    bad = [BadFormula(i, str(texts[i]), reasons[i]) for i in sorted(reasons)]
+    return ParsedFormulas(batch, np.flatnonzero(good), bad)
+
+
+def _parse_arrow(chunk: Any) -> ParsedFormulas:
+    """Parse one array of Arrow strings from its own bytes; the same results as of its `to_pylist`."""
+    kernel = kernel_for(len(chunk))
+    if kernel is None:
+        return _parse_texts(chunk.to_pylist())
+    n = len(chunk)
+    _, where, text = chunk.buffers()
+    data = np.frombuffer(text or b"", dtype=np.uint8)
+    wide = str(chunk.type) == "large_string"
+    offsets = np.frombuffer(where, dtype=np.int64 if wide else np.int32)[chunk.offset : chunk.offset + n + 1]
+    width = kernel.most_symbols(data, offsets)
+    elements, counts = np.empty((n, width), dtype=np.uint8), np.empty((n, width), dtype=np.int32)
+    n_elements = np.empty(n, dtype=np.uint8)
+    kernel.read_plain(data, offsets, SYMBOL_TABLE, ORDER_RANK, MAX_COUNT, elements, counts, n_elements)
+
+    reasons: dict[int, str] = {}
+    if chunk.null_count:
+        missing = np.flatnonzero(chunk.is_null().to_numpy(zero_copy_only=False))
+        n_elements[missing] = 0
+        reasons = dict.fromkeys(missing.tolist(), "missing")
+    left = [i for i in np.flatnonzero(n_elements == 0).tolist() if i not in reasons]
+
+    def text_of(i: int) -> str:
+        return data[offsets[i] : offsets[i + 1]].tobytes().decode("utf-8", errors="replace")
+
+    exact_row, exact_number, exact_count = _read_exactly(left, text_of, reasons)
+    rows, place = np.unique(exact_row, return_inverse=True)
+    others = CompositionBatch.from_tokens(len(rows), place.reshape(-1), exact_number, exact_count)
+    k = max(int(n_elements.max()) if n else 1, others.elements.shape[1] if len(rows) else 1)
+    elements, counts = _to_width(elements, k), _to_width(counts, k)
+    elements[rows], counts[rows] = _to_width(others.elements, k), _to_width(others.counts, k)
+    good = np.ones(n, dtype=bool)
+    good[list(reasons)] = False
+    batch = CompositionBatch(elements, counts)
+    bad = [BadFormula(i, "None" if reasons[i] == "missing" else text_of(i), reasons[i]) for i in sorted(reasons)]
+    return ParsedFormulas(batch[good] if bad else batch, np.flatnonzero(good), bad)
+
+
+def _read_exactly(
+    rows: list[int], text_of: Callable[[int], str], reasons: dict[int, str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, atomic number and count, int64 `(tokens,)` each, of rows read one by one; why not goes into `reasons`."""
+    tokens: list[tuple[int, int, int]] = []
+    for i in rows:
+        try:
+            tokens.extend((i, z, amount) for z, amount in parse_exact(text_of(i)).items())
+        except FormulaError as error:
+            reasons[i] = str(error)
+    found = np.array(tokens, dtype=np.int64).reshape(-1, 3)
+    return found[:, 0], found[:, 1], found[:, 2]
+
+
+def _to_width(array: np.ndarray, k: int) -> np.ndarray:
+    """The first `k` columns, with zeros for those that are not there."""
+    if array.shape[1] >= k:
+        return np.ascontiguousarray(array[:, :k])
+    return np.pad(array, ((0, 0), (0, k - array.shape[1])))
+
+
+def first_occurrence(keys: np.ndarray) -> np.ndarray:
+    """For each key the first row that has it: int64 `(n,)`, equal to its own row where a key is new.
+
+    Args:
+        keys: uint64 `(n, 2)` from `CompositionBatch.keys`.
+    """
+    order, new = sort_keys(keys)
+    first = np.empty(len(keys), dtype=np.int64)
+    if len(keys):
+        first[order] = np.minimum.reduceat(order, np.flatnonzero(new))[np.cumsum(new) - 1]
+    return first
+
+
+def sort_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An order in which keys ascend by lane 0 and then by lane 1, and where in it a new key begins.
+
+    Args:
+        keys: uint64 `(n, 2)`.
+
+    Returns:
+        int64 `(n,)`, rows in order of their keys, those of equal keys in any order; and bool `(n,)`, True at the first
+        of each run of equal keys.
+    """
+    order = np.argsort(keys[:, 0])  # many times quicker than sorting by both lanes, and nearly always enough
+    ordered = keys[order]
+    same = ordered[1:] == ordered[:-1]
+    if (same[:, 0] & ~same[:, 1]).any():
+        order = np.lexsort((keys[:, 1], keys[:, 0]))
+        ordered = keys[order]
+        same = ordered[1:] == ordered[:-1]
+    new = np.ones(len(keys), dtype=bool)
+    new[1:] = ~same.all(axis=1)
+    return order, new
+
+
+def _is_missing(entry: object) -> bool:
+    """True for None, NaN and pandas' NA and NaT (by name, since comparing an NA has no truth value)."""
+    if isinstance(entry, float):
+        return entry != entry
+    return entry is None or type(entry).__name__ in ("NAType", "NaTType")
+
+
+def _rows_out_of_range(row: np.ndarray, count: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """Plain rows with no atom (`H0`) or too many for int32, so that the exact reader gives the reason."""
+    atoms = np.bincount(row, weights=count, minlength=len(plain))
+    return np.flatnonzero(plain & ((atoms == 0) | (atoms > MAX_COUNT)))
+
+
+def _splitmix64(x: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _numerals(counts: np.ndarray) -> np.ndarray:
+    """Counts as text, object array of the same shape; each distinct number is written once."""
+    distinct, inverse = np.unique(counts, return_inverse=True)
+    return distinct.astype(str).astype(object)[inverse.reshape(counts.shape)]
+
+
+def _tokens(elements: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Symbol and count of each slot (`O3`, `Ti`), object `(n, k)`, empty text in padding."""
+    numbers = np.where((elements > 0) & (counts > 1), _numerals(counts), "")
+    return SYMBOLS[elements] + numbers
+
+
+def _join(parts: np.ndarray) -> np.ndarray:
+    """Concatenate text along the second axis: object `(n, k)` to object `(n,)`."""
+    text = parts[:, 0].copy()
+    for slot in range(1, parts.shape[1]):
+        text = text + parts[:, slot]
+    return text
+
+
+def _letters(slot: int) -> str:
+    return chr(65 + slot) if slot < 26 else _letters(slot // 26 - 1) + chr(65 + slot % 26)

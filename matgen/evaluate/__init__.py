@@ -1,5 +1,0 @@
-"""Judging candidates: validity, uniqueness, novelty, recovery, random baselines, and the report of them all."""
-
-from matgen.evaluate.report import Report, evaluate
-
-__all__ = ["Report", "evaluate"]

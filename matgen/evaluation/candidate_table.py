@@ -1,0 +1,191 @@
+"""The candidate table: read in chunks, whatever it is, and written chunk by chunk as one Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from matgen.datasets.stream import iterate_formula_table
+from matgen.datasets.tables import find_formula_column
+from matgen.errors import DataError
+from matgen.evaluation.labels import COLUMNS
+from matgen.io.parquet import CHECKED_WRITING
+
+ROWS_PER_CHUNK = 100_000
+"""Rows that are worked on at once."""
+
+
+class CandidateTable:
+    """Candidates that can be gone through several times.
+
+    Attributes:
+        source: what to call them in a message.
+        held: whether they are in memory already.
+    """
+
+    def __init__(self, candidates: pd.DataFrame | Path | str | Iterable[str], column: str | None) -> None:
+        """Take a table, a file or a folder of files as `read_formula_table` reads them, or formulas.
+
+        Raises:
+            DataError: a table in memory has no formula column, or one that cannot be used.
+        """
+        self._path: Path | None = None
+        self._frame = pd.DataFrame()
+        self._column = column
+        if isinstance(candidates, pd.DataFrame):
+            self.source = "the table"
+            self._frame = candidates
+            self._column = find_formula_column(candidates.columns, column, self.source)
+        elif isinstance(candidates, str | Path):
+            self.source, self._path = str(candidates), Path(candidates)
+        else:
+            self.source, self._column = "the list", "formula"
+            self._frame = pd.DataFrame({"formula": list(candidates)}, dtype=object)
+        self.held = self._path is None
+
+    def chunks(self) -> Iterator[tuple[pd.DataFrame, str]]:
+        """The rows in order, at most `ROWS_PER_CHUNK` at once, with the name of the formula column.
+
+        Raises:
+            DataError: as `read_formula_table`; or two columns have one name, or a column would be replaced.
+        """
+        if self._path is not None:
+            for frame, column in iterate_formula_table(self._path, self._column, rows_per_chunk=ROWS_PER_CHUNK):
+                yield self._checked(frame, column)
+            return
+        assert self._column is not None
+        frame, column = self._checked(self._frame, self._column)
+        for start in range(0, len(frame), ROWS_PER_CHUNK):
+            yield frame.iloc[start : start + ROWS_PER_CHUNK], column
+
+    def _checked(self, frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
+        if not frame.columns.is_unique:
+            raise DataError(f"{self.source}: two columns are called {frame.columns[frame.columns.duplicated()][0]!r}")
+        if column in COLUMNS:
+            # A column of that name is replaced, and the input's text would be lost with it.
+            if "formula" in frame:
+                raise DataError(f"{self.source}: column {column!r} would be replaced; rename it, or evaluate 'formula'")
+            frame, column = frame.rename(columns={column: "formula"}), "formula"
+        return frame, column
+
+
+def without_ours(frame: pd.DataFrame) -> pd.DataFrame:
+    """The input's columns alone, rows numbered from 0: a table that was evaluated before is judged anew."""
+    return frame.drop(columns=[name for name in COLUMNS if name in frame]).reset_index(drop=True)
+
+
+class ColumnTypes:
+    """Parquet types that hold a column in every chunk: columns of mixed types become text, as do empty ones."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, pa.DataType] = {}
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Take in a chunk's columns."""
+        for place, name in enumerate(frame.columns):
+            found = _arrow_type(frame.iloc[:, place])
+            known = self._types.get(str(name), pa.null())
+            self._types[str(name)] = _common(known, found)
+
+    def schema(self) -> pa.Schema:
+        """The columns in order of their first appearance."""
+        return pa.schema(
+            [(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in self._types.items()]
+        )
+
+
+class TableWriter:
+    """A Parquet file that grows by one row group a chunk.
+
+    Args:
+        path: where to write.
+        schema: the input's columns, from `ColumnTypes`; those of `labels.COLUMNS` follow them.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._schema = path, schema
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Write the next rows, with all of `labels.COLUMNS`."""
+        ours = frame[list(COLUMNS)]
+        theirs = frame.drop(columns=list(COLUMNS))
+        theirs.columns = pd.Index([str(name) for name in theirs.columns])
+        stored = pd.concat(
+            [pd.DataFrame({field.name: _stored(theirs, field) for field in self._schema}, index=frame.index), ours],
+            axis=1,
+        )
+        types = ColumnTypes()
+        types.add(ours.iloc[:0])
+        schema = pa.schema([*self._schema, *(types.schema().field(name) for name in COLUMNS)])
+        table = pa.Table.from_pandas(stored, schema=schema, preserve_index=False, safe=False)
+        if self._writer is None:
+            # What pandas notes of types, so that it reads `duplicate_of` as integers again.
+            notes = pa.Table.from_pandas(plain(stored.iloc[:0]), schema=schema, preserve_index=False)
+            schema = schema.with_metadata(notes.schema.metadata)
+            self._writer = pq.ParquetWriter(self._path, schema, compression="zstd", **CHECKED_WRITING)
+        self._writer.write_table(table.replace_schema_metadata(self._writer.schema.metadata))
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its Arrow columns as pandas has them elsewhere, as reading a whole Parquet file gives them."""
+    arrow = {
+        name: pa.chunked_array(pa.array(column.array)).to_pandas()
+        for name, column in frame.items()
+        if isinstance(column.dtype, pd.ArrowDtype)
+    }
+    return frame.assign(**{str(name): values.set_axis(frame.index) for name, values in arrow.items()})
+
+
+def _arrow_type(column: pd.Series) -> pa.DataType:
+    """The type of one column of one chunk; null where it has no value."""
+    if isinstance(column.dtype, pd.ArrowDtype):
+        kind = column.dtype.pyarrow_dtype
+        text = pa.types.is_dictionary(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+        return pa.string() if text else kind
+    if pd.api.types.is_object_dtype(column.dtype) or pd.api.types.is_string_dtype(column.dtype):
+        return pa.null() if pd.api.types.infer_dtype(column, skipna=True) == "empty" else pa.string()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return pa.string()
+    return pa.Array.from_pandas(column.iloc[:0]).type
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    kinds = {_kind(one), _kind(other)}
+    if kinds == {"integer"}:
+        return pa.int64()
+    return pa.float64() if kinds <= {"integer", "float"} else pa.string()
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind):
+        return "integer"
+    return "float" if pa.types.is_floating(kind) else str(kind)
+
+
+def _stored(frame: pd.DataFrame, field: pa.Field) -> Any:
+    """One column's values as Parquet takes them: those of a text column that are no text are written as text."""
+    if field.name not in frame:
+        return pd.Series(None, index=frame.index, dtype=object)
+    column = frame[field.name]
+    if not pa.types.is_string(field.type):
+        return column
+    if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_string(_arrow_type(column)):
+        return column
+    if pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty"):
+        return column
+    return column.astype(str).astype(object).where(column.notna(), None)

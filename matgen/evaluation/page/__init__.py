@@ -1,0 +1,1 @@
+"""How a report is shown: HTML with SVG figures, Markdown, the terminal, and one formula explained."""

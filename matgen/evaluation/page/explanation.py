@@ -1,0 +1,110 @@
+"""One formula explained to a person: verdicts, reasons, the states behind them, and whether it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.elements import SYMBOLS
+from matgen.composition.keys import KeySet
+from matgen.datasets import load_dataset
+from matgen.validity import Explanation, ValidityRules, explain, state_table
+
+_SHOWN = ("formation_energy_oqmd", "formation_energy_mp_min", "energy_above_hull_mp")
+"""Columns of the bundled table that are told of a known composition, all in eV/atom."""
+
+
+def check_in_words(formulas: Sequence[str], rules: ValidityRules | None = None) -> list[str]:
+    """A paragraph of plain text on each formula.
+
+    Args:
+        formulas: at least one.
+        rules: how validity is judged.
+
+    Raises:
+        FormulaError: a formula cannot be read.
+        DataError: the rules name a table that cannot be read.
+    """
+    rules = rules or ValidityRules()
+    batch = CompositionBatch.from_formulas(formulas)
+    found = explain(batch, rules)
+    mixed = explain(batch, replace(rules, mixed_valence=True))
+    known = _known(batch)
+    return [
+        "\n".join(_paragraph(formulas[i], str(name), i, found, mixed, known[i]))
+        for i, name in enumerate(batch.formulas())
+    ]
+
+
+def _paragraph(written: str, reduced: str, i: int, found: Explanation, mixed: Explanation, known: str) -> list[str]:
+    rules, validity = found.rules, found.validity
+    single = found.batch.n_elements[i] == 1
+    lines = [written if written == reduced else f"{written} (reduced: {reduced})"]
+
+    def verdict(name: str, holds: bool, why: str = "") -> None:
+        lines.append(f"  {name:<28}{'yes' if holds else 'no'}{': ' + why if why else ''}")
+
+    states = "a single element, nothing to balance" if single else found.oxidation_states[i]
+    if not validity.judged[i]:
+        lines.append(f"  not judged: {found.reason[i]}")
+        return lines
+    why = states or found.reason[i] or "too many atoms to show an assignment"
+    verdict("charge neutral", validity.charge_neutral[i], why.removeprefix("no neutral assignment: "))
+    if validity.charge_neutral[i]:
+        verdict("electronegativity balanced", validity.electronegativity_balanced[i], found.reason[i] or "")
+    else:
+        verdict("electronegativity balanced", False)
+    waved = validity.valid[i] and not validity.electronegativity_balanced[i]
+    verdict("valid", validity.valid[i], "metals alone, waved through" if waved else "")
+    if not single:
+        lines.append(f"  states tried ({_settings(rules)})")
+        table = state_table(rules)
+        for z in found.batch.elements[i][found.batch.elements[i] > 0]:
+            symbol = str(SYMBOLS[z])
+            lines.append(f"    {symbol:<3}{' '.join(f'{s:+d}' if s else '0' for s in table.of(symbol)) or 'none'}")
+    lines += _hints(i, found, mixed)
+    lines.append(f"  {known}")
+    return lines
+
+
+def _hints(i: int, found: Explanation, mixed: Explanation) -> list[str]:
+    """What another rule would say."""
+    hints = []
+    if not found.validity.electronegativity_balanced[i]:
+        if not found.rules.mixed_valence and mixed.validity.electronegativity_balanced[i]:
+            hints.append(f"  balanced with --mixed-valence: {mixed.oxidation_states[i] or 'yes'}")
+        if found.batch.all_metal[i] and not found.rules.include_alloys:
+            hints.append("  metals alone: valid with --include-alloys, as SMACT has it by default")
+    return hints
+
+
+def _settings(rules: ValidityRules) -> str:
+    parts = [rules.oxidation_states]
+    if rules.oxidation_states == "icsd24":
+        parts.append(f"at least {rules.consensus} reports")
+        parts += [f"commonality {rules.commonality}"] if rules.commonality != "low" else []
+    return ", ".join([*parts, *(["mixed valence"] if rules.mixed_valence else [])])
+
+
+def _known(batch: CompositionBatch) -> list[str]:
+    """Whether each composition is in the bundled table, and what is known of it there."""
+    dataset = load_dataset("hybrid")
+    keys = dataset.batch.keys()
+    order = np.lexsort((keys[:, 1], keys[:, 0]))
+    wanted = batch.keys()
+    here = KeySet(keys).contains(wanted)
+    place = order[np.minimum(np.searchsorted(keys[order, 0], wanted[:, 0]), len(order) - 1)]
+    return [
+        _facts(dataset.frame.iloc[at]) if known else "not in the bundled snapshots of OQMD and the Materials Project"
+        for known, at in zip(here, place, strict=True)
+    ]
+
+
+def _facts(row: pd.Series) -> str:
+    sources = [name for name, column in (("OQMD", "in_oqmd"), ("the Materials Project", "in_mp")) if row[column]]
+    facts = [f"{name} {row[name]:.3f} eV/atom" for name in _SHOWN if pd.notna(row[name])]
+    return "; ".join([f"known: in {' and '.join(sources)}", *facts])

@@ -1,0 +1,94 @@
+"""The report on the terminal: what a user sees after `evaluate`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from matgen.evaluation.page import comparison as page_compare
+from matgen.evaluation.page.structures import anion_rows, sentence, share_rows
+from matgen.evaluation.page.tables import (
+    copied_verdict,
+    distance,
+    group_rows,
+    metric_rows,
+    near_duplicate_sentence,
+    recovery_rows,
+)
+
+
+def summary(content: dict[str, Any]) -> RenderableType:
+    """Tables of metrics, groups and recovery from a report's content (`Report.content` or `report.json`)."""
+    protocol, count = content["protocol"], content["counts"]
+    rules = f"{protocol['oxidation_states']}, alloys {'waved through' if protocol['include_alloys'] else 'tested'}"
+    title = f"{content['n']:,} candidates against {protocol['reference']} ({protocol['reference_size']:,} compositions)"
+    parts: list[RenderableType] = [
+        _table(title, *metric_rows(content, units=False)),
+        _table("Not all metal, and all metal", *group_rows(content)),
+        _table("Recovery", *recovery_rows(content)),
+        Text(f"oxidation states: {rules}{', mixed valence' if protocol['mixed_valence'] else ''}"),
+        Text("parsed, neutral, balanced, valid: of all rows; unique: of parsed rows; novel: of distinct compositions"),
+        Text("all three: distinct compositions that are valid and novel, of all rows"),
+        Text(protocol["novel_means"]),
+        Text(near_duplicate_sentence(content)),
+        Text(f"{copied_verdict(content)} {_elements_in_words(content)}"),
+    ]
+    if "structures" in content:
+        parts += [
+            _table("Structures", *share_rows(content["structures"])),
+            _table("By anion, and how far the potential is off", *anion_rows(content["structures"])),
+            Text(sentence(content["structures"])),
+        ]
+    if content["bad"]:
+        first = content["bad"][0]
+        # A formula is the input's text: a Text is never read as markup, and repr keeps control characters harmless.
+        where = f"row {first['row'] + 1}: {first['formula'][:40]!r}: {first['reason']}"
+        parts.append(Text(f"{count['bad']:,} rows could not be read; first: {where}"))
+    if count["unjudged"]:
+        parts.append(Text(f"{count['unjudged']:,} rows were not judged: their charges are too large to add up"))
+    return Group(*parts)
+
+
+def _elements_in_words(content: dict[str, Any]) -> str:
+    elements = content["distributions"]["elements"]
+    return (
+        f"Elements: Jensen-Shannon distance {distance(elements['jensen_shannon'])} to the reference "
+        f"({distance(elements['jensen_shannon_floor'])} by chance alone)."
+    )
+
+
+def print_summary(content: dict[str, Any], console: Console | None = None) -> None:
+    """Print `summary`, by default on standard output."""
+    (console or Console()).print(summary(content))
+
+
+def _table(title: str, head: list[str], rows: list[list[str]]) -> Table:
+    table = Table(title=Text(title, style="bold"), title_justify="left", header_style="bold", padding=(0, 0))
+    for place, name in enumerate(head):
+        table.add_column(Text(name), justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def comparison_summary(content: dict[str, Any]) -> RenderableType:
+    """Tables of a comparison's content (`Comparison.content` or `compare.json`), differing settings first."""
+    parts: list[RenderableType] = []
+    if line := page_compare.warning(content):
+        parts += [Text(line, style="bold"), _table("Settings that differ", *page_compare.setting_rows(content))]
+    parts.append(_table("Metrics, each report against the first", *page_compare.metric_rows(content)))
+    if content["at_equal_n"] is not None:
+        parts.append(_table("At the same number of candidates", *page_compare.equal_n_rows(content)))
+    parts += [
+        _table("Distributions", *page_compare.distribution_rows(content)),
+        Text(f"test: {content['test']}"),
+    ]
+    return Group(*parts)
+
+
+def print_comparison(content: dict[str, Any], console: Console | None = None) -> None:
+    """Print `comparison_summary` of a comparison's content, by default on standard output."""
+    (console or Console()).print(comparison_summary(content))

@@ -1,0 +1,316 @@
+"""The report of an evaluation: candidates in, a judged table, numbers (`report.json`) and pages to read out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from matgen.datasets import Dataset
+from matgen.datasets.storage import read_table
+from matgen.errors import OptionError, OutputError
+from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes, TableWriter, plain, without_ours
+from matgen.evaluation.content import report_content
+from matgen.evaluation.known import Known, open_references
+from matgen.evaluation.labels import COLUMNS
+from matgen.evaluation.page import html as pages
+from matgen.evaluation.page.structures import StructureSection
+from matgen.evaluation.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
+from matgen.evaluation.protocol import protocol_of
+from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
+from matgen.io.files import one_run, whole_file, whole_files, write_json, write_text
+from matgen.io.parquet import CHECKED_READING, write_parquet
+from matgen.validity import ValidityRules
+
+RANKED = "ranked.csv"
+"""The candidates in the order in which to look at them, where there is one."""
+
+FILES = ("candidates.parquet", RANKED, "report.md", "report.html", "report.json")
+"""What a report consists of. `report.json` is moved into place last: where it is, the others are."""
+
+STRUCTURES = "structures.parquet"
+"""Beside them, where structures were judged: a row for each composition with its lowest structure."""
+
+MOST_RANKED = 20_000
+"""Candidates that are ranked: the most probably stable ones, without predictions the most probable ones."""
+
+_PAGE_ROWS = 20_000
+"""Rows of a table that is not kept in memory which the page is given."""
+
+
+class Report:
+    """An evaluation.
+
+    Attributes:
+        content: what `report.json` holds.
+        folder: where the report was written, or None.
+        ranked: candidates that are valid, novel and the first of their kind, in the order in which to look at them
+            (`ranking.ranked`), `MOST_RANKED` at most; of a table with `matgen predict`'s columns, or, too large to
+            be kept, with `log_prob`, else None.
+        structures: what is known of crystal structures, None where nothing is.
+    """
+
+    def __init__(
+        self,
+        content: dict[str, Any],
+        frame: pd.DataFrame | None,
+        folder: Path | None = None,
+        ranked: pd.DataFrame | None = None,
+        structures: StructureSection | None = None,
+    ) -> None:
+        """Keep what was found; without a `frame`, `folder` must hold the judged table."""
+        if frame is None and folder is None:
+            raise OptionError("a report without a table needs the folder that holds one")
+        self.content = content
+        self.folder = folder
+        self.ranked = ranked
+        self.structures = structures
+        self._frame = frame
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The input's rows in order with its columns and those of `labels.COLUMNS`, as `candidates.parquet` holds them.
+
+        Of a file of more than a million rows it is not kept: the first use reads all of `candidates.parquet`.
+
+        Raises:
+            DataError: that file is gone or damaged.
+        """
+        if self._frame is None:
+            assert self.folder is not None
+            self._frame = read_table(self.folder / "candidates.parquet")
+        return self._frame
+
+    def write(self, out: Path | str, *, force: bool = False) -> Report:
+        """Write the report's files into a folder, all four or none of them; other files there are left alone.
+
+        Raises:
+            OutputError: the folder holds a report already and `force` is off, or it cannot be written.
+        """
+        folder, frame = Path(out), self.frame
+        with _staged(folder, force=force) as stage:
+            types = ColumnTypes()
+            types.add(without_ours(frame))
+            with _writing(folder):
+                writer = TableWriter(stage / "candidates.parquet", types.schema())
+                writer.add(frame)
+                writer.close()
+            _write_pages(stage, self.content, frame, self.ranked, self.structures)
+        if self.structures is not None:
+            _write_structures(folder, self.structures)
+        return Report(self.content, frame, folder, self.ranked, self.structures)
+
+    def with_structures(self, section: StructureSection) -> Report:
+        """The report with crystal structures; where it lies in a folder, its page and numbers there are written anew.
+
+        The folder gets `structures.parquet` too.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        found = Report(self.content | {"structures": section.content}, self._frame, self.folder, self.ranked, section)
+        if self.folder is not None:
+            _write_structures(self.folder, section)
+            _write_pages(self.folder, found.content, found._page_frame(), self.ranked, section)
+        return found
+
+    def _page_frame(self) -> pd.DataFrame:
+        """The rows that the page shows."""
+        if self._frame is not None:
+            return self._frame
+        assert self.folder is not None
+        batches = pq.ParquetFile(self.folder / "candidates.parquet", **CHECKED_READING).iter_batches(_PAGE_ROWS)
+        return plain(next(batches).to_pandas())
+
+
+class _Keeper:
+    """Takes the judged rows: writes them where there is a folder, keeps them where they are few, or the first of them.
+
+    Args:
+        stage: folder to write into, or None.
+        held: the input is in memory, so that the output may be.
+    """
+
+    def __init__(self, stage: Path | None, held: bool) -> None:
+        self._stage, self._held = stage, held
+        self._writer: TableWriter | None = None
+        self._chunks: list[pd.DataFrame] = []
+        self._kept = 0
+        self._best: pd.DataFrame | None = None
+        self.whole = True
+
+    def begin(self, n: int, schema: pa.Schema) -> Sink:
+        self.whole = self._held or n <= MOST_HELD
+        if self._stage is not None:
+            self._writer = TableWriter(self._stage / "candidates.parquet", schema)
+        return self._take
+
+    def _take(self, frame: pd.DataFrame) -> None:
+        if self._writer is not None and self._stage is not None:
+            with _writing(self._stage.parent):
+                self._writer.add(frame)
+        if self.whole or self._kept < _PAGE_ROWS:
+            self._chunks.append(plain(frame if self.whole else frame.head(_PAGE_ROWS - self._kept)))
+            self._kept += len(self._chunks[-1])
+        if not self.whole and (key := _ranking_column(frame)) is not None:
+            rows = plain(chosen(frame))
+            best = rows if self._best is None else pd.concat([self._best, rows], ignore_index=True)
+            self._best = best.nlargest(MOST_RANKED, key)
+
+    def close(self) -> None:
+        if self._writer is not None and self._stage is not None:
+            with _writing(self._stage.parent):
+                self._writer.close()
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows that were kept, numbered from 0."""
+        if len(self._chunks) == 1:
+            return self._chunks[0]
+        frame = pd.concat(self._chunks, ignore_index=True)
+        return frame[[*(name for name in frame.columns if name not in COLUMNS), *COLUMNS]]
+
+    def ranked(self, known: Known) -> pd.DataFrame | None:
+        """The candidates to look at, in order; None where nothing says which come first, or the caller has them all."""
+        frame = self.frame
+        key = _ranking_column(frame)
+        if key is None or (self.whole and key != PROBABILITY):
+            return None
+        best = chosen(frame).nlargest(MOST_RANKED, key) if self._best is None else self._best
+        return ranked(best, [reference.sample for reference in known.references])
+
+
+def _ranking_column(frame: pd.DataFrame) -> str | None:
+    """What candidates are ranked by, None where it is not there."""
+    if "formula" not in frame:
+        return None
+    predicted = PROBABILITY in frame and "in_domain" in frame
+    return PROBABILITY if predicted else "log_prob" if "log_prob" in frame else None
+
+
+@one_run("out")
+def evaluate(
+    candidates: pd.DataFrame | Path | str | Iterable[str],
+    reference: Dataset | Path | str | Sequence[Dataset | Path | str] = "hybrid",
+    *,
+    rules: ValidityRules | None = None,
+    protocol: str | None = None,
+    split: str = "split",
+    column: str | None = None,
+    seed: int = 0,
+    baselines: bool = True,
+    out: Path | str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge candidate formulas against references and against chance.
+
+    The candidates are gone through twice, in chunks, in memory that does not grow with their number (but for tables
+    that are in memory anyway, and for files of up to a million rows, whose judged table is kept).
+
+    Args:
+        candidates: a table, a file or a folder of files as `read_formula_table` reads them, or formulas. Columns with
+            the names of `labels.COLUMNS` are replaced by what is found now, so that a `candidates.parquet` of an
+            earlier report can be evaluated again.
+        reference: a dataset's name or file, or a loaded dataset, or several of these. `novel` means in none of them;
+            `recovery`, the baselines and the distributions refer to the first.
+        rules: how validity is judged; by default SMACT's ICSD24 states, alloys not waved through.
+        protocol: rules by name instead, of `protocol.PROTOCOLS`.
+        split: of the references, `split` or `split_chemsys`: which compositions count as held out.
+        column: the column of formulas, by default found.
+        seed: of the random baselines, and of the draw that distributions are compared with.
+        baselines: judge the three random baselines too.
+        out: a folder to write the report into; needed for files of more than a million rows.
+        force: replace a report that is there.
+        progress: see `Progress`.
+
+    Raises:
+        DataError: no rows, no formula column, or no row that can be read; a reference without formulas.
+        OptionError: a negative seed, an unknown protocol or split, an unknown reference or one named twice, or a large
+            file and no `out`.
+        OutputError: `out` holds a report and `force` is off, or cannot be written.
+    """
+    name, named = protocol_of(rules, protocol)
+    if seed < 0:
+        raise OptionError(f"seed {seed}: at least 0")
+
+    def run(stage: Path | None) -> tuple[dict[str, Any], _Keeper, pd.DataFrame | None]:
+        table = CandidateTable(candidates, column)
+        known = Known(open_references(reference, split))
+        keeper = _Keeper(stage, table.held)
+        found = evaluate_in_passes(
+            table,
+            known,
+            named,
+            seed,
+            with_baselines=baselines,
+            sink=keeper.begin,
+            progress=progress,
+            needs_file=stage is None,
+        )
+        keeper.close()
+        names = [one.name for one in known.references]
+        content = report_content(found, names, (name, named), split, seed, table.source)
+        return content, keeper, keeper.ranked(known)
+
+    if out is None:
+        content, keeper, order = run(None)
+        return Report(content, keeper.frame, ranked=order)
+    # The folder is claimed before the work, so that an unwritable one costs no time.
+    with _staged(Path(out), force=force) as stage:
+        content, keeper, order = run(stage)
+        if order is not None:
+            with whole_file(stage / RANKED) as temporary:
+                order.to_csv(temporary, index=False, float_format="%.6f")
+        _write_pages(stage, content, keeper.frame, order)
+    return Report(content, keeper.frame if keeper.whole else None, Path(out), order)
+
+
+def _write_structures(folder: Path, section: StructureSection) -> None:
+    with whole_file(folder / STRUCTURES) as temporary:
+        write_parquet(section.frame, temporary)
+
+
+def _write_pages(
+    stage: Path,
+    content: dict[str, Any],
+    frame: pd.DataFrame,
+    order: pd.DataFrame | None,
+    structures: StructureSection | None = None,
+) -> None:
+    if order is not None and PROBABILITY not in order:
+        order = None  # the page shows what was predicted of them
+    with _writing(stage.parent):
+        write_text(stage / "report.md", pages.markdown(content))
+        write_text(stage / "report.html", pages.html(content, frame, order, structures))
+        write_json(stage / "report.json", content)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says about a place into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _staged(folder: Path, *, force: bool) -> Iterator[Path]:
+    """`whole_files` of a report.
+
+    Raises:
+        OutputError: a report is there and `force` is off, or the place cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file: choose another folder for the report")
+    taken = [name for name in FILES if (folder / name).exists()]
+    if taken and not force:
+        raise OutputError(f"{folder} holds a report already ({taken[-1]}): choose another --out, or add --force")
+    with whole_files(folder, FILES) as stage:
+        yield stage

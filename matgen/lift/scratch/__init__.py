@@ -1,0 +1,1 @@
+"""LIFT by a small language model trained from nothing on the table itself."""

@@ -1,0 +1,43 @@
+"""From compositions to properties, with spreads that are calibrated, and to the distance from the hull.
+
+Names are imported when they are asked for: tables, uncertainties and predictors of boosted trees need no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matgen.prediction.fit import FitPlan, fit_predictor, measured
+    from matgen.prediction.network import NetworkSize
+    from matgen.prediction.predictor import Predictor
+    from matgen.prediction.training_tables import PropertyData, bundled_property, table_property
+
+__all__ = [
+    "FitPlan",
+    "NetworkSize",
+    "Predictor",
+    "PropertyData",
+    "bundled_property",
+    "fit_predictor",
+    "measured",
+    "table_property",
+]
+
+_HOMES = {
+    "FitPlan": "fit",
+    "NetworkSize": "network",
+    "Predictor": "predictor",
+    "PropertyData": "training_tables",
+    "bundled_property": "training_tables",
+    "fit_predictor": "fit",
+    "measured": "fit",
+    "table_property": "training_tables",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'matgen.prediction' has no attribute {name!r}")
+    return getattr(import_module(f"matgen.prediction.{_HOMES[name]}"), name)

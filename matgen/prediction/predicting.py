@@ -1,0 +1,126 @@
+"""Predicting for the formulas of a table, and for those of energies the distance to the hull."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from matgen.composition.batch import BadFormula, CompositionBatch, parse_some
+from matgen.datasets import read_formula_table
+from matgen.hull import SOURCES, CompetingPhases
+from matgen.io.files import one_run
+from matgen.io.outputs import claim, write_with_metadata
+from matgen.prediction.stability import stability
+
+if TYPE_CHECKING:
+    from matgen.prediction.predictor import Predictor
+    from matgen.runtime.progress import Progress
+
+_CHUNK = 8_192
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A table with predictions.
+
+    Attributes:
+        frame: the input's rows in order, with the columns of `Predictor.predict` and, of formation energies, those of
+            `stability` (columns of these names in the input are replaced); empty where a formula could not be read.
+        bad: rows that could not be read, with reasons.
+        summary: numbers of rows predicted and of those outside of what was learned from.
+    """
+
+    frame: pd.DataFrame
+    bad: list[BadFormula]
+    summary: dict[str, Any]
+
+
+def predict_table(
+    predictor: Predictor,
+    frame: pd.DataFrame,
+    column: str,
+    *,
+    phases: CompetingPhases | None = None,
+    hull: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Predicted:
+    """Predict for the formulas of a column.
+
+    Args:
+        predictor: what predicts.
+        frame: `n` rows; it is not changed.
+        column: the column of formulas.
+        phases: what competes with predicted formation energies; by default the bundled labels of the same source.
+        hull: whether distances to the hull are wanted, of predicted formation energies.
+        progress: called with the number of formulas done since the last call.
+
+    Raises:
+        DataError: no formula can be read.
+        OptionError: `phases` are of another source.
+    """
+    parsed = parse_some(frame[column])
+    source = predictor.metadata["source"]
+    if not hull:
+        phases = None
+    elif phases is None and predictor.name == "formation_energy" and source in SOURCES:
+        phases = CompetingPhases.of_source(source)
+    parts = []
+    for start in range(0, len(parsed.batch), _CHUNK):
+        batch: CompositionBatch = parsed.batch[start : start + _CHUNK]
+        part = predictor.predict(batch)
+        if phases is not None:
+            part = pd.concat([part, stability(batch, part, predictor, phases, progress=progress)], axis=1)
+        elif progress:
+            progress(len(batch))
+        parts.append(part)
+    predicted = pd.concat(parts, ignore_index=True)
+    summary = {
+        "property": predictor.name,
+        "source": source,
+        "hull": phases.source if phases is not None else None,
+        "formulas": len(predicted),
+        "out_of_domain": int((~predicted["in_domain"]).sum()),
+    }
+    if "energy_above_hull" in predicted:
+        summary["on_or_below_hull"] = int((predicted["energy_above_hull"] <= 0).sum())
+    predicted.index = pd.Index(parsed.rows)
+    kept = frame.reset_index(drop=True).drop(columns=[name for name in predicted if name in frame])
+    whole = predicted.reindex(np.arange(len(frame)))
+    return Predicted(pd.concat([kept, whole], axis=1), parsed.bad, summary)
+
+
+@one_run("out")
+def predict_file(
+    predictor: Predictor,
+    candidates: Path | str,
+    out: Path | str,
+    *,
+    column: str | None = None,
+    phases: CompetingPhases | None = None,
+    hull: bool = True,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Predicted:
+    """Predict for a file into a CSV or Parquet file with all its columns; the summary goes to `<out>.json`.
+
+    Raises:
+        DataError: the input cannot be read, or none of its formulas can.
+        OptionError: `out` ends otherwise than in `.csv` or `.parquet`.
+        OutputError: `out` exists and `force` is off, or cannot be written.
+    """
+    out = Path(out)
+    claim(out, force=force)
+    frame, name = read_formula_table(candidates, column)
+    if progress:
+        progress.start(len(frame))
+    advance = progress.advance if progress else None
+    predicted = predict_table(predictor, frame, name, phases=phases, hull=hull, progress=advance)
+    if progress:
+        progress.close()
+    write_with_metadata(out, predicted.frame, {"column": name, **predicted.summary})
+    return predicted

@@ -1,0 +1,83 @@
+"""How likely a composition is stable: its predicted energy against the hull of what is known, spread included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from matgen.errors import OptionError
+from matgen.hull import CompetingPhases
+from matgen.prediction.selection import SelectionCalibration
+
+if TYPE_CHECKING:
+    from matgen.composition.batch import CompositionBatch
+    from matgen.prediction.predictor import Predictor
+
+LIMITS = (0.0, 0.05, 0.1)
+"""Distances above the hull, eV/atom, of which the probability to be at most so far is told."""
+
+
+def calibrate_selection(
+    predictor: Predictor, batch: CompositionBatch, energy: np.ndarray, phases: CompetingPhases
+) -> SelectionCalibration:
+    """How wrong predictions are by predicted distance to the hull, on compositions that nothing was learned from.
+
+    Args:
+        predictor: of formation energies.
+        batch: `n` compositions that it has not seen.
+        energy: float64 `(n,)`, their formation energies.
+        phases: what competes.
+    """
+    hull = phases.decompose(batch).energy
+    mean, spread, _ = predictor.spread(batch)
+    return SelectionCalibration.of(mean - hull, energy - hull, spread)
+
+
+def probability_column(limit: float) -> str:
+    """Name of the column with the probability to be at most `limit` eV/atom above the hull."""
+    return f"probability_hull_{limit:g}"
+
+
+def stability(
+    batch: CompositionBatch,
+    energy: pd.DataFrame,
+    predictor: Predictor,
+    phases: CompetingPhases,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """Distance to the hull of competing phases, each composition left out of its own.
+
+    Args:
+        batch: `n` compositions.
+        energy: what `predictor` predicted for them.
+        predictor: of formation energies, of the source of `phases`.
+        phases: what competes.
+        progress: called with the number of compositions done since the last call.
+
+    Returns:
+        Columns `energy_above_hull` (eV/atom, below zero where a composition would change the hull),
+        `energy_above_hull_std` (that of the prediction: the competitors' labels are taken as they are),
+        `probability_hull_0`, `probability_hull_0.05`, `probability_hull_0.1` (corrected for selection where the
+        predictor was calibrated for that, see `selection`), and `decomposition`.
+
+    Raises:
+        OptionError: labels of different sources would meet.
+    """
+    told = predictor.metadata["source"]
+    if phases.source in ("oqmd", "mp") and told != phases.source:
+        raise OptionError(f"a formation energy of {told} cannot be placed on a hull of {phases.source}")
+    found = phases.decompose(batch, progress=progress)
+    mean = energy["formation_energy"].to_numpy() - found.energy
+    spread = energy["formation_energy_std"].to_numpy()
+    columns: dict[str, np.ndarray | list[str]] = {"energy_above_hull": mean, "energy_above_hull_std": spread}
+    for limit in LIMITS:
+        if predictor.selection is not None:
+            chance = predictor.selection.probability_below(mean, spread, limit)
+        else:
+            chance = predictor.calibration.probability_below(mean, spread, limit)
+        columns[probability_column(limit)] = chance
+    return pd.DataFrame(columns | {"decomposition": phases.in_words(found, len(batch))})

@@ -1,0 +1,21 @@
+"""Drawing hypothetical compositions from a checkpoint."""
+
+from matgen.sampling.constraints.constraints import Constraints
+from matgen.sampling.decoders.decoding import Decoding
+from matgen.sampling.engine import SampleBlock, Sampler
+from matgen.sampling.tinkering.request import TinkerRequest
+from matgen.sampling.tinkering.tinker import Tinkered, tinker, tinker_to_file
+from matgen.sampling.writing import SampleRequest, sample_to_file
+
+__all__ = [
+    "Constraints",
+    "Decoding",
+    "SampleBlock",
+    "SampleRequest",
+    "Sampler",
+    "TinkerRequest",
+    "Tinkered",
+    "sample_to_file",
+    "tinker",
+    "tinker_to_file",
+]

@@ -1,0 +1,1 @@
+"""Constraints on drawn compositions: how they are written, checked, and kept by exact look-ahead."""

@@ -1,0 +1,223 @@
+"""One decoding step of GPT, GPT-2, GPT-Neo and GPT-J, written out for a tile of prefixes that each get one token.
+
+transformers' own modules are general; a step of one token for 512 small rows spends most of its time in their many
+small operations. Here a layer is a normalisation, one matrix product into queries, keys, values (and, where attention
+and feed-forward run side by side, the latter), attention over stored rows, and one or two products back. `NextToken`
+takes this way where it gives the logits of the model itself, which is tried when a checkpoint is opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from matgen.models.decoder import Decoder
+from matgen.models.gelu import bits, gelu_tables
+from matgen.runtime.compiled import load_kernel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from matgen.models.decoder import DecoderLayer, Norm
+
+_FIRST_ROWS = 4096
+_TURNED_KEPT = 24
+"""Positions whose turned weights are kept: few formulas are longer (a paper-size layer takes 0.9 MB a position)."""
+
+
+@dataclass
+class _Layer:
+    """Weights of a layer, each `(in, out)`; with `norm_2` None, attention and feed-forward run side by side.
+
+    Side by side, `into` holds queries, keys, values and the feed-forward's first product, and `back` attention's and
+    the feed-forward's way back, one below the other.
+    """
+
+    norm: Norm
+    into: Tensor
+    into_bias: Tensor
+    back: Tensor
+    back_bias: Tensor
+    norm_2: Norm | None = None
+    up: Tensor | None = None
+    up_bias: Tensor | None = None
+    down: Tensor | None = None
+    down_bias: Tensor | None = None
+
+    @classmethod
+    def of(cls, layer: DecoderLayer) -> _Layer:
+        """A model's layer; what runs side by side is put side by side."""
+
+        def bias(given: Tensor | None, product: Tensor) -> Tensor:
+            return product.new_zeros(product.shape[1]) if given is None else given
+
+        into_bias, back_bias = bias(layer.into_bias, layer.into), bias(layer.back_bias, layer.back)
+        if layer.norm_2 is None:
+            into, back = torch.cat([layer.into, layer.up], dim=1), torch.cat([layer.back, layer.down])
+            return cls(layer.norm, into, torch.cat([into_bias, layer.up_bias]), back, back_bias + layer.down_bias)
+        return cls(
+            layer.norm,
+            layer.into,
+            into_bias,
+            layer.back,
+            back_bias,
+            layer.norm_2,
+            layer.up,
+            layer.up_bias,
+            layer.down,
+            layer.down_bias,
+        )
+
+    def to(self, dtype: torch.dtype) -> _Layer:
+        """The same with the products of a type; normalisations stay float32."""
+        return _Layer(
+            **{
+                name: value if value is None or name.startswith("norm") else value.to(dtype).contiguous()
+                for name, value in vars(self).items()
+            }
+        )
+
+
+class FastStep:
+    """Weights of a model, laid out for decoding, and the rows of keys and values of distinct prefixes.
+
+    Everything but the matrix products is float32; these are of `product_dtype`.
+
+    Args:
+        decoder: the model's weights.
+        product_dtype: float32 or bfloat16.
+    """
+
+    def __init__(self, decoder: Decoder, product_dtype: torch.dtype) -> None:
+        self.dtype = product_dtype
+        self.layers = [_Layer.of(layer).to(product_dtype) for layer in decoder.layers]
+        self.after, self.scale, self.rotary = decoder.order == "after", decoder.scale, decoder.rotary
+        self.heads, self.width, self.epsilon = decoder.heads, decoder.embedding.shape[1], decoder.epsilon
+        self.embedding = decoder.embedding.float()
+        self.positions = None if decoder.positions is None else decoder.positions.float()
+        self.last_norm = decoder.last_norm
+        self.head = decoder.head.to(product_dtype)
+        self.head_bias = None if decoder.head_bias is None else decoder.head_bias.float()
+        # Keys and values come out of products, so that a GPU, which has no compiled loops, loses nothing by their type.
+        kept = torch.float32 if self.embedding.device.type == "cpu" else product_dtype
+        self.stored = [self.embedding.new_empty(0, 2 * self.width, dtype=kept) for _ in self.layers]
+        self.turned: dict[tuple[int, int], Tensor] = {}
+        self.kernel = load_kernel("sampling.decoders.step_kernel") if self.embedding.device.type == "cpu" else None
+        # On a CPU, an activation of bfloat16 numbers is looked up.
+        looks_up = self.kernel is not None and product_dtype == torch.bfloat16
+        self.gelu_kernel = load_kernel("models.gelu_kernel") if looks_up else None
+
+    @classmethod
+    def of(cls, model: Any, product_dtype: torch.dtype = torch.float32) -> FastStep | None:
+        """The step of a model, or None where it is of another kind."""
+        decoder = Decoder.of(model)
+        return None if decoder is None else cls(decoder, product_dtype)
+
+    def logits(self, tokens: Tensor, rows: Tensor, first_new: int, n_new: int) -> Tensor:
+        """As `NextToken.logits`."""
+        place = rows.shape[1] - 1
+        x = self.embedding[tokens]
+        if self.positions is not None:
+            x = x + self.positions[place]
+        for number, layer in enumerate(self.layers):
+            read = x.to(self.dtype) if self.after else self._normed(x, layer.norm)
+            mixed = torch.addmm(layer.into_bias, read, self._turned(number, place))
+            attended = self._attend(number, mixed[:, : 3 * self.width], rows, first_new, n_new)
+            if layer.norm_2 is None:
+                wide = self._gelu(mixed[:, 3 * self.width :])
+                x = x + torch.addmm(layer.back_bias, torch.cat([attended, wide], dim=1), layer.back)
+                continue
+            assert layer.up is not None and layer.up_bias is not None
+            assert layer.down is not None and layer.down_bias is not None
+            x = x + torch.addmm(layer.back_bias, attended, layer.back)
+            if self.after:
+                x = functional.layer_norm(x, (self.width,), *layer.norm, self.epsilon)
+            read = x.to(self.dtype) if self.after else self._normed(x, layer.norm_2)
+            x = x + torch.addmm(layer.down_bias, self._gelu(torch.addmm(layer.up_bias, read, layer.up)), layer.down)
+            if self.after:
+                x = functional.layer_norm(x, (self.width,), *layer.norm_2, self.epsilon)
+        if self.last_norm is not None:
+            x = functional.layer_norm(x, (self.width,), *self.last_norm, self.epsilon)
+        out = (x.to(self.dtype) @ self.head).float()
+        return out if self.head_bias is None else out + self.head_bias
+
+    def _normed(self, x: Tensor, norm: Norm) -> Tensor:
+        return functional.layer_norm(x, (self.width,), *norm, self.epsilon).to(self.dtype)
+
+    def _gelu(self, x: Tensor) -> Tensor:
+        """The activation of `(b, width)` numbers."""
+        if self.gelu_kernel is None:
+            return functional.gelu(x, approximate="tanh")
+        out = torch.empty(x.shape, dtype=x.dtype)
+        self.gelu_kernel.look_up(bits(x), gelu_tables()[0], bits(out))
+        return out
+
+    def _attend(self, number: int, mixed: Tensor, rows: Tensor, first_new: int, n_new: int) -> Tensor:
+        """Attention of each row over its prefix, `(b, width)`; keeps the new rows' keys and values."""
+        b, n_tokens = rows.shape
+        w, h = self.width, self.heads
+        stored = self.stored[number]
+        stored[first_new : first_new + n_new] = mixed[:n_new, w:]
+        query = mixed[:, :w].float()
+        if self.kernel is not None:
+            out, by_head = torch.empty(b, w), (h, w // h)
+            asked, kept = query.numpy().reshape(b, *by_head), stored.numpy().reshape(-1, 2, *by_head)
+            self.kernel.attend(asked, kept, rows.numpy(), np.float32(self.scale), out.numpy().reshape(b, *by_head))
+            return out.to(self.dtype)
+        gathered = stored.index_select(0, rows.reshape(-1)).view(b, n_tokens, 2, h, w // h)
+        if gathered.device.type != "cpu":
+            return attend_few(query.view(b, h, -1), gathered, self.scale).reshape(b, w).to(self.dtype)
+        keys, values = gathered[:, :, 0].transpose(1, 2), gathered[:, :, 1].transpose(1, 2)
+        attended = functional.scaled_dot_product_attention(query.view(b, h, 1, -1), keys, values, scale=self.scale)
+        return attended.reshape(b, w).to(self.dtype)
+
+    def make_room(self, rows: int) -> None:
+        """Make space for rows up to this many, what is stored kept."""
+        for number, stored in enumerate(self.stored):
+            if len(stored) < rows:
+                self.stored[number] = grown(stored, rows)
+
+    def _turned(self, number: int, place: int) -> Tensor:
+        """The product into queries, keys and the rest with queries and keys turned by the angle of their position.
+
+        The whole tile is at one position, so it is the weights that are turned, and for most tiles they were before.
+        """
+        into = self.layers[number].into
+        if self.rotary is None:
+            return into
+        if (number, place) in self.turned:
+            return self.turned[number, place]
+        cosine, sine = self.rotary[place].unbind(-1)
+        columns = into[:, : 2 * self.width].float()
+        even, odd = columns[:, ::2], columns[:, 1::2]
+        turned = into.clone()
+        turned[:, : 2 * self.width : 2] = even * cosine - odd * sine
+        turned[:, 1 : 2 * self.width : 2] = odd * cosine + even * sine
+        if place < _TURNED_KEPT:
+            self.turned[number, place] = turned
+        return turned
+
+
+def attend_few(query: Tensor, rows: Tensor, scale: float) -> Tensor:
+    """Attention of one query over few tokens, float32 `(b, heads, d)`: on a GPU, sums of products over its whole width.
+
+    torch's own is made for many queries: for one it would start a small matrix product for every prefix and head.
+
+    Args:
+        query: float32 `(b, heads, d)`.
+        rows: `(b, tokens, 2, heads, d)`, keys and values.
+        scale: of the scores.
+    """
+    score = ((query * scale)[:, None] * rows[:, :, 0]).sum(-1)
+    return (score.softmax(1)[..., None] * rows[:, :, 1]).sum(1)
+
+
+def grown(stored: Tensor, rows: int) -> Tensor:
+    """Space for at least `rows` rows, what is stored kept; it doubles, so that growing costs little in all."""
+    fresh = stored.new_empty(max(_FIRST_ROWS, 2 * len(stored), rows), *stored.shape[1:])
+    fresh[: len(stored)] = stored
+    return fresh

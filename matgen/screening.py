@@ -1,0 +1,179 @@
+"""Keeping candidates that meet conditions, at most so many of a family: `matgen screen`.
+
+The columns it adds say what a composition takes: price and abundance of its elements, who produces them, toxicity,
+radioactivity. Figures are of the pure elements that a formula holds, by mass; what making the compound costs is not in
+them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from matgen.composition.batch import BadFormula, CompositionBatch, parse_some
+from matgen.composition.elements import (
+    ATOMIC_MASS,
+    CRUSTAL_ABUNDANCE,
+    HHI_PRODUCTION,
+    HHI_RESERVE,
+    N_ELEMENTS,
+    PRICE,
+    SYMBOLS,
+)
+from matgen.composition.groups import ELEMENT_GROUPS
+from matgen.datasets import read_formula_table
+from matgen.datasets.where import conditions_mask, parse_where
+from matgen.errors import OptionError, unknown_name
+from matgen.io.files import one_run
+from matgen.io.outputs import claim, write_with_metadata
+
+FAMILIES = ("chemical_system", "anonymous_formula")
+"""What makes compositions a family: the same elements, or the same counts whatever the elements."""
+
+
+COLUMNS = {
+    "cost": "price of the elements, US dollars a kilogram (2013)",
+    "crustal_abundance": "of the scarcest element, mg/kg of the Earth's crust",
+    "scarcest_element": "the element that it is of",
+    "hhi_production": "concentration of its elements' production on few countries, 0 to 10,000",
+    "hhi_reserve": "the same of the reserves",
+    "toxic": "holds an element of the group toxic",
+    "radioactive": "holds an element without a stable isotope",
+}
+"""Column to what it says."""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What is left of a table.
+
+    Attributes:
+        frame: the rows that are left, in order, with the columns of `COLUMNS` and of `FAMILIES`.
+        bad: formulas that cannot be read; such rows are left out.
+        summary: `rows`, `unreadable`, `fail` (condition to the rows that do not fulfil it), `beyond_family`, `kept`.
+    """
+
+    frame: pd.DataFrame
+    bad: list[BadFormula]
+    summary: dict[str, Any]
+
+
+def screen(
+    frame: pd.DataFrame,
+    column: str,
+    *,
+    where: str | None = None,
+    per_family: int | None = None,
+    family: str = "chemical_system",
+) -> Screened:
+    """Add columns, keep the rows that fulfil all conditions, and of each family the first.
+
+    Args:
+        frame: rows, those to look at first first.
+        column: of formulas.
+        where: such as `cost < 100 and toxic = 0 and energy_above_hull < 0.1`; see `matgen.datasets.where`.
+        per_family: rows of one family at most.
+        family: one of `FAMILIES`.
+
+    Raises:
+        DataError: no formula can be read.
+        OptionError: a condition that cannot be read or of no column, an unknown family, fewer than one of a family.
+    """
+    if family not in FAMILIES:
+        raise unknown_name("family", family, FAMILIES)
+    if per_family is not None and per_family < 1:
+        raise OptionError(f"per_family is {per_family}, it must be at least 1")
+    conditions = [] if where is None else parse_where(where)
+    parsed = parse_some(frame[column])
+    rows = _with_columns(frame.iloc[parsed.rows].reset_index(drop=True), parsed.batch)
+    holds = {f"{c.column} {c.operator} {c.number:g}": conditions_mask(rows, [c]) for c in conditions}
+    kept = np.logical_and.reduce(list(holds.values())) if holds else np.ones(len(rows), dtype=bool)
+    left = rows[kept]
+    fulfilling = len(left)
+    if per_family is not None:
+        left = left[left.groupby(family, sort=False).cumcount() < per_family]
+    summary = {
+        "rows": len(frame),
+        "unreadable": len(parsed.bad),
+        "fail": {name: int((~mask).sum()) for name, mask in holds.items()},
+        "beyond_family": fulfilling - len(left),
+        "kept": len(left),
+    }
+    return Screened(left.reset_index(drop=True), parsed.bad, summary)
+
+
+def _with_columns(rows: pd.DataFrame, batch: CompositionBatch) -> pd.DataFrame:
+    """The rows with ours behind theirs; those of an earlier screening are made anew."""
+    families = {"chemical_system": batch.chemical_systems(), "anonymous_formula": batch.anonymous_formulas()}
+    ours = pd.concat([supply(batch), pd.DataFrame(families)], axis=1)
+    return pd.concat([rows.drop(columns=[name for name in ours if name in rows]), ours], axis=1)
+
+
+@one_run("out")
+def screen_file(
+    candidates: Path | str,
+    out: Path | str,
+    *,
+    column: str | None = None,
+    where: str | None = None,
+    per_family: int | None = None,
+    family: str = "chemical_system",
+    force: bool = False,
+) -> Screened:
+    """`screen` of a file into a CSV or Parquet file; the summary goes to `<out>.json`.
+
+    Raises:
+        DataError: the input cannot be read, or none of its formulas can.
+        OptionError: as `screen`, or `out` ends otherwise than in `.csv` or `.parquet`.
+        OutputError: `out` exists and `force` is off, or cannot be written.
+    """
+    out = Path(out)
+    claim(out, force=force)
+    frame, name = read_formula_table(candidates, column)
+    screened = screen(frame, name, where=where, per_family=per_family, family=family)
+    told = {"column": name, "where": where, "per_family": per_family, "family": family}
+    write_with_metadata(out, screened.frame, told | screened.summary)
+    return screened
+
+
+def supply(batch: CompositionBatch) -> pd.DataFrame:
+    """The columns of `COLUMNS` for `n` compositions, numbers missing where a value of one of their elements is.
+
+    * `cost`: sum over elements of mass fraction times price (as pymatgen's `CostAnalyzer` from elements).
+    * `hhi_production`, `hhi_reserve`: sums of mass fraction times index (Gaultois et al., Chem. Mater. 25 (2013) 2911).
+    * `crustal_abundance`: the least among the elements, since the scarcest one limits the supply.
+    """
+    masses = ATOMIC_MASS[batch.elements] * batch.counts
+    fractions = np.divide(masses, np.nansum(masses, axis=1, keepdims=True))
+    present = batch.elements > 0
+
+    def weighted(values: np.ndarray) -> np.ndarray:
+        summed: np.ndarray = np.where(present, fractions * values[batch.elements], 0.0).sum(axis=1)
+        return summed
+
+    abundance = np.where(present, CRUSTAL_ABUNDANCE[batch.elements], np.inf)
+    unknown = np.isnan(abundance).any(axis=1)
+    scarcest = np.argmin(np.where(np.isnan(abundance), -1.0, abundance), axis=1)
+    rows = np.arange(len(batch))
+    return pd.DataFrame(
+        {
+            "cost": weighted(PRICE),
+            "crustal_abundance": np.where(unknown, np.nan, abundance[rows, scarcest]),
+            "scarcest_element": SYMBOLS[batch.elements[rows, scarcest]],
+            "hhi_production": weighted(HHI_PRODUCTION),
+            "hhi_reserve": weighted(HHI_RESERVE),
+            "toxic": _holds(batch, "toxic"),
+            "radioactive": _holds(batch, "radioactive"),
+        }
+    )
+
+
+def _holds(batch: CompositionBatch, group: str) -> np.ndarray:
+    members = np.zeros(N_ELEMENTS + 1, dtype=bool)
+    members[list(ELEMENT_GROUPS[group])] = True
+    found: np.ndarray = members[batch.elements].any(axis=1)
+    return found

@@ -1,0 +1,119 @@
+"""Tables of any kind in, one Parquet file out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from matgen.datasets import read_formula_table
+from matgen.errors import DataError, OptionError
+from matgen.evaluation import candidate_table, evaluate
+from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes
+from matgen.evaluation.labels import COLUMNS
+from tests.frames import listed
+
+from .standin import Reference
+
+
+@pytest.mark.parametrize(
+    ("chunks", "kind"),
+    [
+        ([[1, 2], [3]], pa.int64()),
+        ([[1, 2], [0.5]], pa.float64()),
+        ([[1, 2], [None]], pa.float64()),
+        ([[True], [False]], pa.bool_()),
+        ([[True], [3]], pa.string()),
+        ([["a"], [3]], pa.string()),
+        ([["a", 4], ["b"]], pa.string()),
+        ([[None], [None]], pa.string()),
+        ([[None], ["a"]], pa.string()),
+    ],
+)
+def test_types_of_columns_over_chunks(chunks: list[list], kind: pa.DataType) -> None:
+    types = ColumnTypes()
+    for values in chunks:
+        column = pd.Series(values)
+        types.add(pd.DataFrame({"x": column.astype(float) if values == [None] and kind == pa.float64() else column}))
+    assert types.schema().field("x").type == kind
+
+
+def test_a_folder_of_unlike_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pd.DataFrame({"formula": ["NaCl", "KCl"] * 20, "a": range(40)}).to_csv(folder / "1.csv", index=False)
+    pd.DataFrame({"formula": ["MgO"] * 9, "a": 0.5, "b": "text"}).to_parquet(folder / "2.parquet")
+    pd.DataFrame({"formula": ["LiF"] * 5, "b": range(5)}).to_json(folder / "3.jsonl", orient="records", lines=True)
+    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 7)
+    report = evaluate(folder, Reference(), baselines=False, out=tmp_path / "out")
+    stored = pd.read_parquet(tmp_path / "out" / "candidates.parquet")
+    whole, _ = read_formula_table(folder)
+    assert stored.columns.tolist() == ["formula", "a", "b", *COLUMNS] == report.frame.columns.tolist()
+    assert listed(stored["formula"]) == listed(whole["formula"])
+    assert stored["a"].tolist()[:49] == [*map(float, range(40)), *[0.5] * 9]
+    assert stored["a"][49:].isna().all()
+    assert listed(stored["b"]) == [None] * 40 + ["text"] * 9 + ["0", "1", "2", "3", "4"]
+    assert stored["duplicate_of"].dtype == "Int64"
+    assert stored["duplicate_of"].isna().sum() == 4
+
+
+def test_arrow_columns_become_plain_ones(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "formula": pa.array(["NaCl", None, "KCl"], pa.large_string()),
+            "flag": pa.array([True, None, False]),
+            "list": pa.array([[1], None, [2, 3]]),
+            "kind": pa.array(["x", "y", "x"]).dictionary_encode(),
+            "small": pa.array([1, 2, 3], pa.int8()),
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet")
+    report = evaluate(tmp_path / "in.parquet", Reference(), baselines=False, out=tmp_path / "out")
+    assert not any(isinstance(dtype, pd.ArrowDtype) for dtype in report.frame.dtypes)
+    stored = pd.read_parquet(tmp_path / "out" / "candidates.parquet")
+    for frame in (stored, report.frame):
+        assert listed(frame["formula"]) == ["NaCl", None, "KCl"]
+        assert listed(frame["flag"]) == [True, None, False]
+        assert frame["kind"].tolist() == ["x", "y", "x"]
+        assert frame["small"].tolist() == [1, 2, 3] and frame["small"].dtype == np.int8
+        assert [None if v is None else list(v) for v in frame["list"]] == [[1], None, [2, 3]]
+    again = evaluate(tmp_path / "out" / "candidates.parquet", Reference(), baselines=False)
+    pd.testing.assert_frame_equal(again.frame[list(COLUMNS)], report.frame[list(COLUMNS)])
+
+
+def test_chunks_of_a_table_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 4)
+    table = CandidateTable(pd.DataFrame({"Formula": list("HBCNOF"), "x": range(6)}), None)
+    assert table.held
+    for _ in range(2):
+        chunks = list(table.chunks())
+        assert [len(frame) for frame, _ in chunks] == [4, 2]
+        assert {column for _, column in chunks} == {"Formula"}
+    generator = CandidateTable((text for text in ["NaCl", "KCl"]), None)
+    assert [len(frame) for frame, _ in [*generator.chunks(), *generator.chunks()]] == [2, 2]
+
+
+def test_references_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="no reference"):
+        evaluate(["NaCl"], [])
+    with pytest.raises(OptionError, match="stand-in is named twice"):
+        evaluate(["NaCl"], [Reference(), Reference()])
+    with pytest.raises(OptionError, match="unknown dataset 'nothing'"):
+        evaluate(["NaCl"], ["nothing"])
+    (tmp_path / "bad.csv").write_text("formula\nXx\nYy\n")
+    with pytest.raises(DataError, match="none of the 2 formulas"):
+        evaluate(["NaCl"], tmp_path / "bad.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="has no formula column"):
+        evaluate(["NaCl"], tmp_path / "other.csv")
+    (tmp_path / "mine.csv").write_text("formula\nNaCl\n")
+    content = evaluate(["NaCl", "KCl", "CuZn"], [tmp_path / "mine.csv", Reference()], baselines=False).content
+    assert content["novel"] == 0.0
+    assert [entry["size"] for entry in content["references"]] == [1, len(Reference().formulas)]
+    assert content["references"][0]["novel"] == pytest.approx(2 / 3)
+    assert str(tmp_path / "mine.csv") in content["protocol"]["novel_means"]
+    assert "stand-in" in content["protocol"]["novel_means"]

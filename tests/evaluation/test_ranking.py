@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from matgen.composition.batch import CompositionBatch
+from matgen.datasets import load_dataset
+from matgen.evaluation import candidate_table, evaluate
+from matgen.evaluation.ranking import chosen, ranked
+
+KNOWN = CompositionBatch.from_formulas(["NaCl", "SrTiO3"])
+
+
+def predicted(**columns) -> pd.DataFrame:
+    """Candidates as `matgen predict` writes them."""
+    rows = pd.DataFrame(
+        {
+            "formula": ["KCl", "BaTiO3", "Na3Cl2", "Rb2O"],
+            "log_prob": [-1.0, -4.0, -2.0, -3.0],
+            "formation_energy": [-2.0, -3.0, -1.0, -1.5],
+            "formation_energy_std": 0.1,
+            "energy_above_hull": [0.0, -0.1, 0.3, 0.05],
+            "energy_above_hull_std": 0.1,
+            "probability_hull_0.1": [0.8, 0.9, 0.1, 0.6],
+            "decomposition": "0.50 K + 0.50 Cl",
+            "in_domain": [True, True, True, False],
+        }
+    )
+    return rows.assign(**columns)
+
+
+def test_by_probability_of_stability_times_novelty() -> None:
+    found = ranked(predicted(), [KNOWN])
+    # KCl .8 x .5, BaTiO3 .9 x .2, Na3Cl2 .1 x .1; Rb2O is unlike anything learned from.
+    assert found["formula"].tolist() == ["KCl", "BaTiO3", "Na3Cl2", "Rb2O"]
+    assert found["score"].tolist() == pytest.approx([0.4, 0.18, 0.01, 0.6 * 2 / 3], abs=1e-9)
+    assert found["nearest_known"].tolist() == ["NaCl", "SrTiO3", "NaCl", "SrTiO3"]
+    assert found["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_without_predictions_by_the_models_probability() -> None:
+    found = ranked(predicted().drop(columns="probability_hull_0.1"), [KNOWN])
+    assert found["formula"].tolist() == ["KCl", "Na3Cl2", "Rb2O", "BaTiO3"]
+    assert "score" not in found
+    assert ranked(pd.DataFrame({"formula": ["B", "A"]}))["formula"].tolist() == ["B", "A"]
+
+
+def test_only_valid_novel_first_rows_are_chosen() -> None:
+    frame = pd.DataFrame(
+        {
+            "formula": ["A", "B", "A", "C", "D"],
+            "valid": [True, True, True, False, True],
+            "novel": [True, True, True, True, False],
+            "duplicate_of": pd.array([None, None, 0, None, None], dtype="Int64"),
+        }
+    )
+    assert chosen(frame)["formula"].tolist() == ["A", "B"]
+
+
+def test_the_page_ranks_what_was_predicted(tmp_path: Path) -> None:
+    frame = predicted(formula=["K5Rb3Cl8", "Ba7SrTi8O24", "Cs9Na7Br16", "Rb2O"])
+    report = evaluate(frame, "hybrid", baselines=False, out=tmp_path / "report")
+    assert set(report.ranked["formula"]) <= set(frame["formula"])
+    assert "Rb2O" not in set(report.ranked["formula"])  # known
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Probably stable and new" in page
+    assert "Energy above the hull against novelty" in page
+    assert report.ranked["formula"][0] in page
+    assert np.isfinite(report.ranked["score"]).all()
+    plain = evaluate(frame[["formula"]], "hybrid", baselines=False, out=tmp_path / "plain")
+    assert plain.ranked is None
+    assert "Probably stable" not in (tmp_path / "plain" / "report.html").read_text()
+    again = report.write(tmp_path / "again")
+    assert (tmp_path / "again" / "report.html").read_text() == page
+    assert again.ranked is report.ranked
+
+
+def test_a_ranking_can_be_ranked_again() -> None:
+    first = ranked(predicted(), [KNOWN])
+    again = ranked(first.iloc[::-1].reset_index(drop=True), [KNOWN])
+    pd.testing.assert_frame_equal(again, first)
+
+
+def test_a_large_table_is_ranked_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a table too large to be kept, the ranking is of all its rows, and `ranked.csv` holds it."""
+    formulas = load_dataset("hybrid-pure").batch.formulas()[:4000]
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"formula": rng.permutation(formulas), "log_prob": rng.normal(size=len(formulas))})
+    path = tmp_path / "drawn.parquet"
+    table.to_parquet(path)
+    whole = evaluate(table, "mp-pure", baselines=False)
+    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 700)
+    monkeypatch.setattr("matgen.evaluation.passes.MOST_HELD", 1_000)
+    monkeypatch.setattr("matgen.evaluation.report.MOST_HELD", 1_000)
+    monkeypatch.setattr("matgen.evaluation.report.MOST_RANKED", 300)
+    streamed = evaluate(path, "mp-pure", baselines=False, out=tmp_path / "report")
+    expected = ranked(chosen(whole.frame)).head(300)
+    assert streamed.ranked is not None and len(chosen(whole.frame)) > 300
+    pd.testing.assert_frame_equal(streamed.ranked, expected)
+    written = pd.read_csv(tmp_path / "report" / "ranked.csv")
+    assert written["formula"].tolist() == expected["formula"].tolist()
+    evaluate(table[["formula"]], "mp-pure", baselines=False, out=tmp_path / "report", force=True)
+    assert not (tmp_path / "report" / "ranked.csv").exists()

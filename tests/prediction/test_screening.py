@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from matgen.cli import main
+from matgen.composition.batch import CompositionBatch
+from matgen.errors import OptionError
+from matgen.hull import CompetingPhases
+from matgen.io.files import read_json
+from matgen.prediction import Predictor
+from matgen.prediction.screening import Screen
+from matgen.prediction.stability import stability
+
+FORMULAS = ["NaCl", "SrTiO3", "LiFeO2", "UCl4", "Na2Al", "KF"]
+
+
+def test_what_is_kept_is_what_the_condition_says(of_oqmd: Predictor) -> None:
+    batch = CompositionBatch.from_formulas(FORMULAS)
+    said = of_oqmd.predict(batch)
+    limit = float(said["formation_energy"].median())
+    screen = Screen(f"formation_energy < {limit}", [of_oqmd.folder])
+    assert screen(batch).tolist() == (said["formation_energy"] < limit).tolist()
+    assert screen(batch[:0]).tolist() == []
+    assert "formation_energy of oqmd" in screen.describe()
+    hull = stability(batch, said, of_oqmd, CompetingPhases.of_source("oqmd"))
+    both = Screen("energy_above_hull <= 0.2 and formation_energy_std < 9 and in_domain = 1", [of_oqmd.folder])
+    expected = (hull["energy_above_hull"] <= 0.2) & said["in_domain"]
+    assert both(batch).tolist() == expected.tolist()
+
+
+def test_drawing_goes_on_until_enough_are_accepted(of_oqmd: Predictor, tmp_path: Path) -> None:
+    out = tmp_path / "kept.csv"
+    command = ["sample", "-n", "40", "--screen", "formation_energy < -2", "--predictor", str(of_oqmd.folder)]
+    assert main([*command, "--quiet", "--out", str(out)]) == 0
+    kept = pd.read_csv(out, keep_default_na=False)
+    assert len(kept) == 40
+    energies = of_oqmd.predict(CompositionBatch.from_formulas(kept["formula"]))["formation_energy"]
+    assert (energies < -2).all()
+    told = read_json(f"{out}.json")
+    assert told["tally"]["refused"] > 0
+    assert told["screen"] == "formation_energy < -2 (predicted: formation_energy of oqmd)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hardness > 3", "no predictor writes a column hardness"),
+        ("formation_energy !", "cannot read the condition"),
+        ("in_domain = 1", "name a predicted property"),
+    ],
+)
+def test_bad_conditions(of_oqmd: Predictor, text: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        Screen(text, [of_oqmd.folder])
+
+
+def test_what_to_screen_by_without_a_screen(of_oqmd: Predictor, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--predictor", str(of_oqmd.folder)]) == 2
+    assert "add --screen" in capsys.readouterr().err

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from matgen.discovery import DiscoveryPlan, discover
+from matgen.errors import MissingDependencyError, OptionError, OutputError
+from matgen.io.files import read_json
+from matgen.prediction import Predictor
+from matgen.training import TrainingPlan
+from matgen.training.run import default_settings
+
+
+@pytest.fixture(scope="module")
+def found(small_table: Path, tmp_path_factory: pytest.TempPathFactory):
+    settings = default_settings("tiny", epochs=6, batch_size=64, precision="fp32")
+    plan = DiscoveryPlan(training=TrainingPlan("gptj", str(small_table), settings=settings), n=400)
+    return discover(plan, tmp_path_factory.mktemp("discover") / "out")
+
+
+def test_the_whole_way(found) -> None:
+    names = {path.name for path in found.folder.iterdir()}
+    assert {"model", "candidates.csv", "candidates.csv.json", "report", "ranked.csv", "discovery.json"} == names
+    summary = read_json(found.folder / "discovery.json")
+    assert summary["metrics"]["n"] == 400
+    assert summary["metrics"] == read_json(found.folder / "report" / "report.json")
+    assert summary["ranked"] == len(found.ranked)
+    assert set(found.seconds) == {"train", "sample", "evaluate"}
+
+
+def test_ranked_are_valid_novel_distinct_and_in_order(found) -> None:
+    ranked = pd.read_csv(found.folder / "ranked.csv", keep_default_na=False)
+    content = read_json(found.folder / "discovery.json")["metrics"]
+    assert len(ranked) == round(content["valid_unique_novel"] * content["n"]) > 0
+    assert ranked["formula"].is_unique
+    assert ranked["log_prob"].is_monotonic_decreasing
+    assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
+
+
+def test_a_checkpoint_is_taken_instead_of_training(found, tmp_path: Path) -> None:
+    again = discover(DiscoveryPlan(checkpoint=found.folder / "model", n=400), tmp_path / "again")
+    assert not (tmp_path / "again" / "model").exists()
+    pd.testing.assert_frame_equal(again.ranked, found.ranked)
+
+
+def test_a_predictor_ranks_by_stability_and_novelty(found, of_oqmd: Predictor, tmp_path: Path) -> None:
+    plan = DiscoveryPlan(checkpoint=found.folder / "model", predictor=of_oqmd.folder, n=400)
+    again = discover(plan, tmp_path / "again")
+    ranked = pd.read_csv(tmp_path / "again" / "ranked.csv", keep_default_na=False)
+    assert set(ranked["formula"]) == set(found.ranked["formula"])
+    assert {"score", "novelty", "energy_above_hull", "probability_hull_0.1", "nearest_known"} <= set(ranked)
+    assert ranked["score"].to_numpy() == pytest.approx(ranked["probability_hull_0.1"] * ranked["novelty"], abs=1e-5)
+    inside = ranked[ranked["in_domain"].astype(str) == "True"]
+    assert inside["score"].is_monotonic_decreasing
+    assert inside.index.tolist() == list(range(len(inside)))
+    assert set(again.seconds) == {"sample", "predict", "evaluate"}
+    assert (tmp_path / "again" / "predicted.parquet").exists()
+    assert "Probably stable and new" in (tmp_path / "again" / "report" / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_it_ends_in_structures_and_inputs_for_dft(found, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    plan = DiscoveryPlan(checkpoint=found.folder / "model", n=400, structures=2, dft_format="gpaw")
+    again = discover(plan, out)
+    assert again.structures["formula"].tolist() == found.ranked["formula"].head(2).tolist()
+    ids = again.structures["structure_id"].dropna().tolist()
+    assert ids and {f"{id}.cif" for id in ids} <= {path.name for path in (out / "structures" / "cif").iterdir()}
+    assert all((out / "dft" / id / "run.py").exists() for id in ids)
+    summary = read_json(out / "discovery.json")
+    assert summary["structures"] == len(ids) and summary["metrics"]["structures"]["n"] == 2
+    assert "structure" in summary["seconds"]
+    page = (out / "report" / "report.html").read_text()
+    assert page.count('class="crystal-choice"') == len(ids)
+    assert read_json(out / "report" / "report.json") == summary["metrics"]
+
+
+def test_structures_without_their_packages_are_refused_before_any_work(
+    found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matgen.discovery.missing_for_structures", lambda: "chgnet")
+    with pytest.raises(MissingDependencyError, match=r"chgnet: pip install 'matgen\[structures\]'"):
+        discover(DiscoveryPlan(checkpoint=found.folder / "model", structures=1), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_requests(found, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="n is 0"):
+        discover(DiscoveryPlan(n=0), tmp_path / "x")
+    with pytest.raises(OutputError, match="add --force"):
+        discover(DiscoveryPlan(n=10), found.folder)
+    assert not (tmp_path / "x").exists()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from matgen.io.files import whole_file
+from matgen.io.files import atomic_write
 
 
 @contextlib.contextmanager
@@ -23,5 +23,5 @@ def drawing(path: Path, x: str, y: str) -> Iterator[Any]:
     axes.set_ylabel(y)
     axes.grid(alpha=0.3)
     yield axes
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)

@@ -30,7 +30,7 @@ from matgen.fitting.loop import Fitter  # noqa: E402
 from matgen.models import build_model  # noqa: E402
 from matgen.models.tokenizer import EOS, PAD, encode  # noqa: E402
 from matgen.training.objectives import causal_loss  # noqa: E402
-from matgen.training.prefix_tree import BeginningTree, SharedBeginnings  # noqa: E402
+from matgen.training.prefix_tree import BeginningTree, PrefixTree  # noqa: E402
 from matgen.training.run import default_settings  # noqa: E402
 
 BLOCK, BATCH = 128, 256
@@ -106,7 +106,7 @@ def matgen_formulas_per_second(
     )
     with tempfile.TemporaryDirectory() as folder:
         model = build_model(model_key, preset, notation, seed=0)
-        learner = SharedBeginnings(model)
+        learner = PrefixTree(model)
         if not replay:
             learner.replay.failure = "turned off"
         state = Fitter(learner, table, causal_loss, lambda model: 0.0, Path(folder), settings).run().state

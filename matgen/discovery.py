@@ -12,7 +12,7 @@ import pandas as pd
 from matgen.errors import MissingDependencyError, OptionError, StructureError
 from matgen.evaluation import Report, evaluate
 from matgen.evaluation.ranking import chosen, ranked
-from matgen.io.files import one_run, refuse_to_overwrite, whole_file, write_json
+from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
 from matgen.models.checkpoint import read_metadata
 from matgen.prediction import Predictor
 from matgen.prediction.predicting import predict_file
@@ -82,7 +82,7 @@ class Discovery:
     structures: pd.DataFrame | None = None
 
 
-@one_run("out")
+@locked("out")
 def discover(
     plan: DiscoveryPlan,
     out: Path | str,
@@ -161,7 +161,7 @@ def discover(
     )
     seconds["evaluate"] = round(time.monotonic() - began, 1)
     order = ranked(chosen(report.frame)) if report.ranked is None else report.ranked
-    with whole_file(out / "ranked.csv") as temporary:
+    with atomic_write(out / "ranked.csv") as temporary:
         order.to_csv(temporary, index=False, float_format="%.6f")
     made = None
     if plan.structures and len(order):

@@ -28,7 +28,7 @@ from matgen.composition.groups import ELEMENT_GROUPS
 from matgen.datasets import read_formula_table
 from matgen.datasets.where import conditions_mask, parse_where
 from matgen.errors import OptionError, unknown_name
-from matgen.io.files import one_run
+from matgen.io.files import locked
 from matgen.io.outputs import claim, write_with_metadata
 
 FAMILIES = ("chemical_system", "anonymous_formula")
@@ -113,7 +113,7 @@ def _with_columns(rows: pd.DataFrame, batch: CompositionBatch) -> pd.DataFrame:
     return pd.concat([rows.drop(columns=[name for name in ours if name in rows]), ours], axis=1)
 
 
-@one_run("out")
+@locked("out")
 def screen_file(
     candidates: Path | str,
     out: Path | str,

@@ -23,7 +23,7 @@ from matgen.datasets.tables import read_formula_table
 from matgen.errors import DataError, MatgenError, first_line
 from matgen.evaluation import evaluate
 from matgen.fitting.state import load_state
-from matgen.io.files import one_run, read_json, whole_file, whole_files, write_text
+from matgen.io.files import atomic_write, atomic_write_files, locked, read_json, write_text
 from matgen.io.parquet import write_parquet
 from matgen.io.weights import load_weights
 from matgen.lift import load as load_lift
@@ -254,14 +254,14 @@ def test_links_in_an_output_folder_are_replaced_and_not_followed(tmp_path: Path)
     (out / "a.txt").symlink_to(outside / "file")
     (out / "folder").symlink_to(outside)
     (out / ".a.txt.lock").symlink_to(outside / "file")
-    one_run("path")(lambda path: write_text(path, "new"))(out / "a.txt")
+    locked("path")(lambda path: write_text(path, "new"))(out / "a.txt")
     assert not (out / "a.txt").is_symlink()
-    with whole_files(out, ("folder", "mark")) as stage:
+    with atomic_write_files(out, ("folder", "mark")) as stage:
         (stage / "folder").mkdir()
         (stage / "mark").write_text("")
     assert not (out / "folder").is_symlink()
     assert (outside / "file").read_text() == "kept"
-    with whole_file(out / "b.txt") as temporary:
+    with atomic_write(out / "b.txt") as temporary:
         assert temporary.stat().st_mode & 0o077 == 0  # nobody else can write into it meanwhile
 
 

@@ -12,7 +12,7 @@ from matgen.cli.lift_learn import fit, predict
 from matgen.cli.lift_options import learning_options
 from matgen.cli.lift_rows import impute, sample, show
 from matgen.cli.shared import Parser, common_options, folder_name, path
-from matgen.io.files import next_free, only_run
+from matgen.io.files import lock, next_free
 
 
 def add(verbs: Any) -> None:
@@ -49,7 +49,7 @@ def _step(
 
     def alone(arguments: argparse.Namespace) -> Any:
         arguments.out = arguments.out or default(arguments)  # type: ignore[misc]
-        with only_run(arguments.out):
+        with lock(arguments.out):
             return run(arguments)
 
     made.set_defaults(run=run if default is None else alone)

@@ -127,7 +127,7 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
     from matgen.models.locate import find_checkpoint
     from matgen.sampling import Sampler, sample_to_file
 
-    arguments.quiet |= not processes.first
+    arguments.quiet |= not processes.is_main
     folder = find_checkpoint(arguments.model)
     sampler = Sampler(
         folder,
@@ -137,11 +137,11 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
         accept=screen,
     )
     if arguments.top is not None:
-        if processes.first:
+        if processes.is_main:
             _list_most_probable(arguments, sampler, request)
         return
     out = arguments.out or (
-        _unfinished_sample() if arguments.resume else processes.share(next_free(Path("candidates.csv")))
+        _unfinished_sample() if arguments.resume else processes.broadcast(next_free(Path("candidates.csv")))
     )
     say(arguments, f"drawing {arguments.n:,} compositions from {shown(folder)} into {out}")
     metadata = sample_to_file(

@@ -17,7 +17,30 @@ INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """Complains in one line, with the place where help is."""
+    """Complains in one line, with the place where help is, and knows the names that options had before."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.renamed: dict[str, str] = {}
+
+    def rename(self, old: str, new: str) -> None:
+        """Let an option be written by the name it had in the last release, with a line that says the new one.
+
+        Args:
+            old: the former option, such as `--exact`; help and completion do not show it.
+            new: one of the parser's options.
+        """
+        self._option_string_actions[old] = self._option_string_actions[new]
+        self.renamed[old] = new
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See `argparse.ArgumentParser`; says of each former name what the option is called now."""
+        for word in args or ():
+            if word == "--":
+                break
+            if (old := word.partition("=")[0]) in self.renamed:
+                print(f"{self.prog}: {old} is now {self.renamed[old]}; the old name goes in 0.4", file=sys.stderr)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit with 2."""

@@ -122,10 +122,10 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     )
     if not arguments.resume:
         plan = completed(plan)
-    arguments.quiet |= not processes.first
+    arguments.quiet |= not processes.is_main
     out = arguments.out or _default_run(arguments)
     if not arguments.resume:
-        out = arguments.out or processes.share(next_free(out))
+        out = arguments.out or processes.broadcast(next_free(out))
         budget = f"{settings.max_minutes:g} minutes" if settings.max_minutes else f"at most {settings.epochs:g} epochs"
         start = f", going on from {plan.init}" if plan.init else ""
         say(arguments, f"{plan.model} ({preset}, {plan.notation}) on {plan.dataset}{start}, {budget}, into {out}")
@@ -137,11 +137,11 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         resume=arguments.resume,
         force=arguments.force,
         progress=bar(arguments, "train", "steps"),
-        warn=_warn if processes.first else None,
+        warn=_warn if processes.is_main else None,
     )
     if result.interrupted:
         again = f"matgen train --resume --out {out}"
-        if processes.first:
+        if processes.is_main:
             print(f"interrupted at step {result.state.step:,}; saved. Go on with: {again}", file=sys.stderr)
         return INTERRUPTED
     why = "stopped early: " if result.stopped_early else ""

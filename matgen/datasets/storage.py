@@ -13,7 +13,7 @@ import pandas as pd
 from matgen.datasets.catalogue import CatalogueRow
 from matgen.datasets.sources import cache_folder
 from matgen.errors import DataError, first_line
-from matgen.io.files import read_json, whole_file
+from matgen.io.files import atomic_write, read_json
 from matgen.io.parquet import CHECKED_WRITING, read_parquet
 
 CHECKSUMS = "checksums.json"
@@ -57,7 +57,7 @@ def write_table(frame: pd.DataFrame, path: Path, metadata: Mapping[str, str] | N
     texts = [name for name in frame.columns if name == "formula"]
     others = [name for name in frame.columns if name not in (*floats, *texts)]
     encodings = dict.fromkeys(floats, "BYTE_STREAM_SPLIT") | dict.fromkeys(texts, "DELTA_BYTE_ARRAY")
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         pq.write_table(
             table,
             temporary,

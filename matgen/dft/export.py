@@ -16,7 +16,7 @@ from matgen.dft.magnetism import hubbard_u
 from matgen.dft.run import ENGINES, is_claimed
 from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
 from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line, unknown_name
-from matgen.io.files import one_run, refuse_to_overwrite, whole_file, write_json, write_text
+from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json, write_text
 from matgen.structures.folder import bare_atoms, cif, read_structures
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _poscar(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
 def _extxyz(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     from ase.io import write
 
-    with whole_file(folder / f"{job.id}.extxyz") as temporary:
+    with atomic_write(folder / f"{job.id}.extxyz") as temporary:
         write(temporary, _atoms(job), format="extxyz")
     return []
 
@@ -119,7 +119,7 @@ def _provenance(row: pd.Series) -> dict[str, Any]:
     return told
 
 
-@one_run("out")
+@locked("out")
 def export(
     jobs: Sequence[Job],
     out: Path | str,

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matgen.dft.magnetism import hubbard_u
 from matgen.dft.settings import RESULT, STDERR, DFTSettings, Job
 from matgen.errors import DataError, first_line
-from matgen.io.files import read_json, whole_file, write_text
+from matgen.io.files import atomic_write, read_json, write_text
 from matgen.structures.folder import bare_atoms
 
 SCRIPT, STRUCTURE, LOG = "run.py", "structure.extxyz", "gpaw.txt"
@@ -32,7 +32,7 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     """Write the structure and a script that leaves `result.json`; no warnings to give."""
     from ase.io import write as write_atoms
 
-    with whole_file(folder / STRUCTURE) as temporary:
+    with atomic_write(folder / STRUCTURE) as temporary:
         write_atoms(temporary, bare_atoms(job.structure), format="extxyz")
     values = hubbard_u(job.structure) if settings.hubbard_u else {}
     script = (

@@ -23,7 +23,7 @@ from matgen.evaluation.labels import METRICS
 from matgen.evaluation.page import comparison as page_compare
 from matgen.evaluation.page.svg import SERIES
 from matgen.evaluation.page.tables import PARTS
-from matgen.io.files import one_run, read_json, whole_files, write_json, write_text
+from matgen.io.files import atomic_write_files, locked, read_json, write_json, write_text
 
 FILES = ("compare.html", "compare.md", "compare.json")
 """What a comparison consists of, in the order in which it is written."""
@@ -77,14 +77,14 @@ class Comparison:
             "compare.html": page_compare.html(self.content, self.reports),
             "compare.md": page_compare.markdown(self.content),
         }
-        with whole_files(folder, FILES) as stage:
+        with atomic_write_files(folder, FILES) as stage:
             for name, text in pages.items():
                 write_text(stage / name, text)
             write_json(stage / "compare.json", self.content)
         return Comparison(self.content, self.reports, folder)
 
 
-@one_run("out")
+@locked("out")
 def compare(folders: Sequence[Path | str], *, out: Path | str | None = None, force: bool = False) -> Comparison:
     """Put reports side by side; the first one is what the others are compared with.
 

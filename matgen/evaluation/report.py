@@ -23,7 +23,7 @@ from matgen.evaluation.page.structures import StructureSection
 from matgen.evaluation.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
 from matgen.evaluation.protocol import protocol_of
 from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
-from matgen.io.files import one_run, whole_file, whole_files, write_json, write_text
+from matgen.io.files import atomic_write, atomic_write_files, locked, write_json, write_text
 from matgen.io.parquet import CHECKED_READING, write_parquet
 from matgen.validity import ValidityRules
 
@@ -193,7 +193,7 @@ def _ranking_column(frame: pd.DataFrame) -> str | None:
     return PROBABILITY if predicted else "log_prob" if "log_prob" in frame else None
 
 
-@one_run("out")
+@locked("out")
 def evaluate(
     candidates: pd.DataFrame | Path | str | Iterable[str],
     reference: Dataset | Path | str | Sequence[Dataset | Path | str] = "hybrid",
@@ -265,14 +265,14 @@ def evaluate(
     with _staged(Path(out), force=force) as stage:
         content, keeper, order = run(stage)
         if order is not None:
-            with whole_file(stage / RANKED) as temporary:
+            with atomic_write(stage / RANKED) as temporary:
                 order.to_csv(temporary, index=False, float_format="%.6f")
         _write_pages(stage, content, keeper.frame, order)
     return Report(content, keeper.frame if keeper.whole else None, Path(out), order)
 
 
 def _write_structures(folder: Path, section: StructureSection) -> None:
-    with whole_file(folder / STRUCTURES) as temporary:
+    with atomic_write(folder / STRUCTURES) as temporary:
         write_parquet(section.frame, temporary)
 
 
@@ -302,7 +302,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _staged(folder: Path, *, force: bool) -> Iterator[Path]:
-    """`whole_files` of a report.
+    """`atomic_write_files` of a report.
 
     Raises:
         OutputError: a report is there and `force` is off, or the place cannot be written.
@@ -312,5 +312,5 @@ def _staged(folder: Path, *, force: bool) -> Iterator[Path]:
     taken = [name for name in FILES if (folder / name).exists()]
     if taken and not force:
         raise OutputError(f"{folder} holds a report already ({taken[-1]}): choose another --out, or add --force")
-    with whole_files(folder, FILES) as stage:
+    with atomic_write_files(folder, FILES) as stage:
         yield stage

@@ -198,7 +198,7 @@ class Fitter:
                 self.accelerator.end_training()
         was_interrupted = not stopped_early and not self.state.finished
         if not was_interrupted:
-            self.processes.wait()
+            self.processes.barrier()
             self._restore_best()
         return FitResult(self.state, was_interrupted, stopped_early)
 
@@ -366,14 +366,14 @@ class Fitter:
             return
         weights, optimizer = weights_of(self.raw_model), optimizer_tensors(self.raw_model, self.optimizers)
         self._saved_step = self.state.step
-        if self.processes.first:
+        if self.processes.is_main:
             save_state(self.folder / "training", self.state, len(self.lengths), weights, optimizer)
             lines = "".join(json.dumps(entry) + "\n" for entry in self.state.history)
             write_text(self.folder / "metrics.jsonl", lines)
 
     def _save_best(self) -> None:
         weights = weights_of(self.raw_model)
-        if self.processes.first:
+        if self.processes.is_main:
             save_best(self.folder / "training", weights)
 
     def _load(self) -> None:

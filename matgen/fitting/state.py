@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 
 from matgen.errors import CheckpointError, OutputError
-from matgen.io.files import read_sealed, write_sealed
+from matgen.io.files import read_checksummed, write_checksummed
 from matgen.io.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def save_state(training: Path, state: FitState, examples: int, weights: Tensors,
     except (OSError, SafetensorError) as error:
         shutil.rmtree(target, ignore_errors=True)
         raise OutputError(f"cannot save to {target}: {error}; the state before is kept, --resume goes on") from error
-    write_sealed(
+    write_checksummed(
         training / LATEST,
         {"folder": target.name, "examples": examples}
         | dataclasses.asdict(state)
@@ -168,7 +168,7 @@ def load_state(training: Path, examples: int) -> tuple[FitState, Tensors, Tensor
 
 def _latest(path: Path) -> dict[str, Any]:
     """The content of `latest.json`, once it is what `save_state` writes: it names a folder beside itself."""
-    content = read_sealed(path)
+    content = read_checksummed(path)
     kinds: dict[str, Any] = {"folder": str, "examples": int, "step": int, "total_steps": int, "precision": str}
     if not isinstance(content, dict) or not all(isinstance(content.get(key), kind) for key, kind in kinds.items()):
         raise CheckpointError(f"{path} is damaged: start without --resume")

@@ -13,13 +13,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+from filelock import FileLock, Timeout
 
 from matgen.errors import DataError, OutputError
 
 
 @contextlib.contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
+def atomic_write(path: Path | str) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
 
     Raises:
@@ -44,7 +46,7 @@ def whole_file(path: Path | str) -> Iterator[Path]:
 
 def write_text(path: Path | str, text: str) -> None:
     """Write a text file whole."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -54,7 +56,7 @@ def write_json(path: Path | str, content: Any) -> None:
 
 
 @contextlib.contextmanager
-def whole_files(folder: Path | str, names: Sequence[str]) -> Iterator[Path]:
+def atomic_write_files(folder: Path | str, names: Sequence[str]) -> Iterator[Path]:
     """A temporary folder inside `folder`, whose files and folders of these names move up when the block ends well.
 
     Those that are there already stay until then. The last name marks the others as complete.
@@ -122,31 +124,31 @@ def read_json(path: Path | str) -> Any:
         raise DataError(f"{path} is not valid JSON ({error}): it may be cut short") from error
 
 
-SEAL = "content_sha256"
+CHECKSUM_KEY = "content_sha256"
 """Key of a sealed JSON file under which its checksum stands."""
 
 
-def write_sealed(path: Path | str, content: dict[str, Any]) -> None:
-    """`write_json` with a checksum of the content, by which `read_sealed` finds damage."""
-    write_json(path, content | {SEAL: _seal(content)})
+def write_checksummed(path: Path | str, content: dict[str, Any]) -> None:
+    """`write_json` with a checksum of the content, by which `read_checksummed` finds damage."""
+    write_json(path, content | {CHECKSUM_KEY: _checksum(content)})
 
 
-def read_sealed(path: Path | str) -> Any:
+def read_checksummed(path: Path | str) -> Any:
     """Read a JSON file and check its content by the checksum in it, which is left out. Files without one are read too.
 
     Raises:
         DataError: the file is missing, unreadable, not JSON, or not what was written.
     """
     content = read_json(path)
-    if isinstance(content, dict) and SEAL in content and content.pop(SEAL) != _seal(content):
+    if isinstance(content, dict) and CHECKSUM_KEY in content and content.pop(CHECKSUM_KEY) != _checksum(content):
         raise DataError(
             f"{path} is damaged or was changed: its content has another checksum than it tells (where the change was "
-            f"meant, remove {SEAL} there)"
+            f"meant, remove {CHECKSUM_KEY} there)"
         )
     return content
 
 
-def sums_of(folder: Path, *leave: str) -> dict[str, str]:
+def folder_checksums(folder: Path, *leave: str) -> dict[str, str]:
     """SHA-256 of each file below a folder, but for those of the names to leave out at its top."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
@@ -156,8 +158,8 @@ def sums_of(folder: Path, *leave: str) -> dict[str, str]:
     }
 
 
-def check_sums(folder: Path, sums: dict[str, str]) -> None:
-    """Compare files below a folder with the SHA-256 that `sums_of` told.
+def verify_checksums(folder: Path, sums: dict[str, str]) -> None:
+    """Compare files below a folder with the SHA-256 that `folder_checksums` told.
 
     Raises:
         DataError: one is missing, damaged or changed.
@@ -170,7 +172,7 @@ def check_sums(folder: Path, sums: dict[str, str]) -> None:
             raise DataError(f"{path} is damaged or was changed: its SHA-256 is not the one that was written down")
 
 
-def _seal(content: dict[str, Any]) -> str:
+def _checksum(content: dict[str, Any]) -> str:
     """SHA-256 of a JSON object's content, whatever the order and layout."""
     read_again = json.loads(json.dumps(content))
     return hashlib.sha256(json.dumps(read_again, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -181,38 +183,38 @@ _T = TypeVar("_T")
 
 
 @contextlib.contextmanager
-def only_run(path: Path | str) -> Iterator[None]:
+def lock(path: Path | str) -> Iterator[None]:
     """Hold an output for this run alone; what an earlier run that was killed left half written of it is removed.
 
     The lock is `.<name>.lock` beside the output and goes when the block ends. The system lifts it when its owner dies.
-    Where locks do not exist (Windows, some network file systems), nothing is held.
 
     Raises:
         OutputError: another run is at this output, or nothing can be written beside it.
     """
     path = Path(path).absolute()
-    lock = path.with_name(f".{path.name}.lock")
+    lock_file = path.with_name(f".{path.name}.lock")
     missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
-    held: Any
+    held = FileLock(lock_file, timeout=0, thread_local=False)
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        held = _locked(lock)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held.acquire()
+    except Timeout:
+        raise OutputError(f"another run is writing {path}: wait for it, or choose another --out") from None
     except OSError as error:
         if not path.is_dir():
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-        held = contextlib.nullcontext()  # it may take files though nothing can be written beside it: go without
-    if held is None:
-        raise OutputError(f"another run is writing {path}: wait for it, or choose another --out")
-    with held:
+        # The folder may take files though nothing can be written beside it: go on without a lock.
+    try:
         for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
             _remove(left)
-        try:
-            yield
-        finally:
-            _remove(lock)
-            for folder in missing:  # of a run that was refused before it wrote anything
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+        yield
+    finally:
+        if held.is_locked:
+            _remove(lock_file)  # while it is held: who waits for it finds the file gone and makes another
+            held.release()
+        for folder in missing:  # of a run that was refused before it wrote anything
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _remove(path: Path) -> None:
@@ -220,30 +222,8 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _locked(lock: Path) -> IO[bytes] | None:
-    """The lock's file, open and locked; None where another process holds it."""
-    try:
-        import fcntl
-    except ImportError:
-        return lock.open("ab")
-    while True:
-        stream = lock.open("ab")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.close()
-            return None
-        except OSError:
-            return stream  # a file system without locks
-        # Its owner before may have removed the file after it was opened here: the lock would be of no file.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
-                return stream
-        stream.close()
-
-
-def one_run(argument: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
-    """Make a function hold the output that an argument names (None: nothing) while it runs, by `only_run`.
+def locked(argument: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """Make a function hold the output that an argument names (None: nothing) while it runs, by `lock`.
 
     Of processes that call it together, the first holds it.
     """
@@ -256,7 +236,7 @@ def one_run(argument: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
             out = signature.bind(*args, **kwargs).arguments.get(argument)
             if out is None or os.environ.get("RANK", "0") != "0":
                 return function(*args, **kwargs)
-            with only_run(out):
+            with lock(out):
                 return function(*args, **kwargs)
 
         return run

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from matgen.errors import OptionError, OutputError
-from matgen.io.files import refuse_to_overwrite, whole_file, write_json
+from matgen.io.files import atomic_write, refuse_to_overwrite, write_json
 from matgen.io.parquet import write_parquet
 
 SUFFIXES = (".csv", ".parquet")
@@ -41,7 +41,7 @@ def write_with_metadata(out: Path, frame: pd.DataFrame, metadata: dict[str, Any]
     Raises:
         OutputError: the place cannot be written.
     """
-    with whole_file(out) as temporary:
+    with atomic_write(out) as temporary:
         if out.suffix == ".parquet":
             write_parquet(frame, temporary)
         else:

@@ -22,7 +22,7 @@ from matgen.errors import DataError, OptionError, first_line
 from matgen.lift.augment import augmented
 from matgen.lift.backends import make_backend
 from matgen.lift.columns import Column, as_texts, describe, number_format, typed
-from matgen.lift.interface import Backend, Lesson, Questions
+from matgen.lift.interface import Backend, Queries, TrainingSet
 from matgen.lift.pretext import pretext_stages
 from matgen.lift.retrieval import RowDistance
 from matgen.lift.sentences import Sentences
@@ -43,7 +43,7 @@ class TableError(DataError, ValueError):
 
 
 class _LiftEstimator(BaseEstimator):
-    """What classifier and regressor share: from X and y to a lesson, and from X to questions."""
+    """What classifier and regressor share: from X and y to a training_set, and from X to queries."""
 
     def __init__(
         self,
@@ -150,9 +150,9 @@ class _LiftEstimator(BaseEstimator):
             if held_out is not None:
                 valid_examples = distance.nearest(held_out, train, self.retrieval)
         stages = pretext_stages(train, self.sentences_, self.pretext, seed=self.random_state) if self.pretext else ()
-        lesson = Lesson(self.sentences_, train, held_out, examples, valid_examples, stages)
+        training_set = TrainingSet(self.sentences_, train, held_out, examples, valid_examples, stages)
         where = Path(folder) if folder is not None else None
-        self.backend_.fit(lesson, seed=self.random_state, folder=where, resume=resume, progress=progress)
+        self.backend_.fit(training_set, seed=self.random_state, folder=where, resume=resume, progress=progress)
         self.n_parameters_ = self.backend_.n_parameters
 
     def _backend_options(self) -> dict[str, Any]:
@@ -229,13 +229,13 @@ class _LiftEstimator(BaseEstimator):
             rows[self.sentences_.target.name] = pd.Series(answers, dtype=np.float64 if numeric else object)
         return rows
 
-    def _questions(self, X: Any) -> Questions:
+    def _questions(self, X: Any) -> Queries:
         check_is_fitted(self)
         rows = self._rows(self._frame(X))
         if self.store_ is None:
-            return Questions(rows)
+            return Queries(rows)
         distance = RowDistance(self.sentences_.columns, self.store_)
-        return Questions(rows, self.store_, distance.nearest(rows, self.store_, self.retrieval))
+        return Queries(rows, self.store_, distance.nearest(rows, self.store_, self.retrieval))
 
     def raw_parse_rate(self, X: Any, seed: int = 0) -> float:
         """Share of rows to which the model writes, when nothing constrains it, a readable answer (one draw a row)."""
@@ -345,8 +345,8 @@ class LiftClassifier(ClassifierMixin, _LiftEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the labels in the order of `classes_`, float64 `(n, labels)`."""
-        questions = self._questions(X)
-        said = np.exp(self.backend_.label_log_probabilities(questions))
+        queries = self._questions(X)
+        said = np.exp(self.backend_.label_log_probabilities(queries))
         assert self.sentences_.target is not None
         order = [self.sentences_.target.values.index(text) for text in self._texts(self.classes_)]
         return said[:, order]
@@ -476,8 +476,8 @@ class LiftRegressor(RegressorMixin, _LiftEstimator):
         low, middle, high = self._quantiles(self._questions(X), np.array([0.1, 0.5, 0.9])).T
         return self.calibration_.intervals(middle, self._spread(low, high), confidence)
 
-    def _quantiles(self, questions: Questions, shares: np.ndarray) -> np.ndarray:
-        return self.backend_.number_quantiles(questions, shares, samples=self.samples, seed=self.random_state)
+    def _quantiles(self, queries: Queries, shares: np.ndarray) -> np.ndarray:
+        return self.backend_.number_quantiles(queries, shares, samples=self.samples, seed=self.random_state)
 
     def _spread(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         assert self.sentences_.target is not None
@@ -517,7 +517,7 @@ class LiftRegressor(RegressorMixin, _LiftEstimator):
         near = None
         if store is not None:
             near = RowDistance(self.sentences_.columns, store).nearest(held_out, store, self.retrieval)
-        low, middle, high = self._quantiles(Questions(held_out, store, near), np.array([0.1, 0.5, 0.9])).T
+        low, middle, high = self._quantiles(Queries(held_out, store, near), np.array([0.1, 0.5, 0.9])).T
         truth = held_out[self.sentences_.target.name].to_numpy(np.float64)
         self.calibration_ = Calibration.of(truth - middle, self._spread(low, high))
 

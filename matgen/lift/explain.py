@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matgen.errors import OptionError
-from matgen.lift.interface import Questions
+from matgen.lift.interface import Queries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,34 +54,32 @@ def explain(estimator: Any, X: pd.DataFrame, *, words: bool | None = None) -> Ex
     knows_language = estimator.backend != "scratch"
     if words and not knows_language:
         raise OptionError("only a pre-trained model explains in words: a model trained from nothing knows none")
-    questions: Questions = estimator._questions(X)
+    queries: Queries = estimator._questions(X)
     answer = estimator.predict(X)[0]
-    before = _score(estimator, questions, answer)
+    before = _score(estimator, queries, answer)
     effects = {}
     for column in estimator.sentences_.columns:
-        without = questions.frame.copy()
+        without = queries.frame.copy()
         without[column.name] = np.nan if column.kind == "number" else None
-        effects[column.name] = before - _score(
-            estimator, Questions(without, questions.store, questions.examples), answer
-        )
+        effects[column.name] = before - _score(estimator, Queries(without, queries.store, queries.examples), answer)
     ordered = dict(sorted(effects.items(), key=lambda pair: -abs(pair[1])))
     said = ""
     if knows_language and words is not False:
-        said = estimator.backend_.write(_instruction(estimator, questions, answer))
+        said = estimator.backend_.write(_instruction(estimator, queries, answer))
     return Explanation(answer.item() if isinstance(answer, np.generic) else answer, ordered, said)
 
 
-def _score(estimator: Any, questions: Questions, answer: Any) -> float:
+def _score(estimator: Any, queries: Queries, answer: Any) -> float:
     """Probability of the answer, or the number answered."""
     if hasattr(estimator, "classes_"):
         index = list(estimator.sentences_.target.values).index(estimator._texts([answer])[0])
-        return float(np.exp(estimator.backend_.label_log_probabilities(questions)[0, index]))
-    return float(estimator._quantiles(questions, np.array([0.5]))[0, 0])
+        return float(np.exp(estimator.backend_.label_log_probabilities(queries)[0, index]))
+    return float(estimator._quantiles(queries, np.array([0.5]))[0, 0])
 
 
-def _instruction(estimator: Any, questions: Questions, answer: Any) -> str:
+def _instruction(estimator: Any, queries: Queries, answer: Any) -> str:
     sentences = estimator.sentences_
-    (row,) = questions.frame.to_dict("records")
+    (row,) = queries.frame.to_dict("records")
     cells = ", ".join(
         f"{c.name} is {sentences.written(c, row[c.name], ',')}{' ' + c.unit if c.unit else ''}"
         for c in sentences.columns

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSet:
     """What a backend learns: sentences and rows.
 
     Attributes:
@@ -37,7 +37,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Questions:
+class Queries:
     """Rows to answer for.
 
     Attributes:
@@ -57,31 +57,33 @@ class Questions:
 class Backend(Protocol):
     """A language model that learns from sentences and answers.
 
-    Answers are those of the lesson's target: labels in the order of its `values`, numbers in its units.
+    Answers are those of the training_set's target: labels in the order of its `values`, numbers in its units.
     """
 
     @property
     def n_parameters(self) -> int:
         """Weights of the model that are trained."""
 
-    def fit(self, lesson: Lesson, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None) -> None:
+    def fit(
+        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None
+    ) -> None:
         """Learn. What a killed run needs to go on is in `folder` (None keeps nothing).
 
         Raises:
             OptionError: a sentence is longer than what the model reads; the message gives both lengths.
         """
 
-    def label_log_probabilities(self, questions: Questions) -> np.ndarray:
+    def label_log_probabilities(self, queries: Queries) -> np.ndarray:
         """Of every allowed label, float64 `(n, labels)`, normalised over them."""
 
-    def number_quantiles(self, questions: Questions, shares: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
+    def number_quantiles(self, queries: Queries, shares: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
         """Quantiles of the numbers that the model would answer, float64 `(n, shares)`.
 
         All are within the target's padded range. With `samples` of 0 they are exact where the backend can, else those
         of so many samples under the number grammar.
         """
 
-    def complete(self, questions: Questions, *, seed: int) -> list[str]:
+    def complete(self, queries: Queries, *, seed: int) -> list[str]:
         """What the model writes when nothing constrains it, one draw each, up to the end mark."""
 
     def save(self, folder: Path) -> None:

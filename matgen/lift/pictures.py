@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from matgen.errors import OptionError
-from matgen.io.files import whole_file
+from matgen.io.files import atomic_write
 
 if TYPE_CHECKING:
     from matgen.lift.generator import LiftGenerator
@@ -56,7 +56,7 @@ def decision_boundary(estimator: Any, X: pd.DataFrame, y: Any, path: Path | str,
         axes.scatter(X[across.name][rows], X[up.name][rows], s=8, color=[colour * 0.75], label=str(label))
     axes.set(xlabel=_named(across), ylabel=_named(up), title=title)
     axes.legend(loc="upper right", fontsize=7, framealpha=0.85)
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, format="png", dpi=150)
     return Path(path)
 
@@ -103,6 +103,6 @@ def completed_images(
             axes.set_facecolor("#dde6f0")
             if i == 0:
                 axes.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, format="png", dpi=150)
     return made

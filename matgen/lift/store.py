@@ -13,7 +13,15 @@ import pandas as pd
 
 from matgen import __version__
 from matgen.errors import CheckpointError, DataError, OptionError
-from matgen.io.files import check_sums, file_sha256, read_sealed, refuse_to_overwrite, sums_of, whole_file, write_sealed
+from matgen.io.files import (
+    atomic_write,
+    file_sha256,
+    folder_checksums,
+    read_checksummed,
+    refuse_to_overwrite,
+    verify_checksums,
+    write_checksummed,
+)
 from matgen.io.parquet import read_parquet, write_parquet
 from matgen.lift.backends import make_backend
 from matgen.lift.columns import Column
@@ -53,12 +61,12 @@ def save(estimator: Fitted, folder: Path | str, *, force: bool = False) -> Path:
         _save_generator(estimator, folder, content)
     else:
         _save_answerer(estimator, folder, content)
-    write_sealed(folder / MANIFEST, content | {"files": _sums(folder)})
+    write_checksummed(folder / MANIFEST, content | {"files": _sums(folder)})
     return folder
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    kept = {f"model/{name}": told for name, told in sums_of(folder / "model").items()}
+    kept = {f"model/{name}": told for name, told in folder_checksums(folder / "model").items()}
     return kept | ({STORE: file_sha256(folder / STORE)} if (folder / STORE).is_file() else {})
 
 
@@ -79,7 +87,7 @@ def _save_answerer(estimator: LiftClassifier | LiftRegressor, folder: Path, cont
         content["calibration"] = estimator.calibration_.scores.tolist()
         content["rounding_floor"] = estimator.rounding_floor_
     if estimator.store_ is not None:
-        with whole_file(folder / STORE) as part:
+        with atomic_write(folder / STORE) as part:
             write_parquet(estimator.store_, part)
     content["store"] = estimator.store_ is not None
     estimator.backend_.save(folder / "model")
@@ -92,7 +100,7 @@ def _save_generator(estimator: LiftGenerator, folder: Path, content: dict[str, A
     content["columns"] = [column.as_json() for column in estimator.columns_]
     content["lengths"] = estimator.codec_.lengths
     content["has_missing"] = estimator.has_missing_
-    with whole_file(folder / "model" / "generator.safetensors") as part:
+    with atomic_write(folder / "model" / "generator.safetensors") as part:
         save_weights(weights_of(estimator.model_), part)
 
 
@@ -109,8 +117,8 @@ def load(folder: Path | str) -> Fitted:
             f"{folder} holds no fitted LIFT model ({MANIFEST} is not there): make one by matgen lift fit"
         )
     try:
-        content = read_sealed(folder / MANIFEST)
-        check_sums(folder, content.get("files", {}))
+        content = read_checksummed(folder / MANIFEST)
+        verify_checksums(folder, content.get("files", {}))
         estimator = _KINDS[content["estimator"]](**content["options"])
         if isinstance(estimator, LiftGenerator):
             _load_generator(estimator, folder, content)

@@ -15,7 +15,7 @@ import numpy as np
 
 from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.errors import CheckpointError, DataError, OutputError, first_line
-from matgen.io.files import SEAL, file_sha256, read_sealed, write_json, write_sealed, write_text
+from matgen.io.files import CHECKSUM_KEY, file_sha256, read_checksummed, write_checksummed, write_json, write_text
 from matgen.io.versions import versions
 from matgen.models.conditions import Conditions, tell
 from matgen.models.registry import MODELS, Architecture, architecture
@@ -90,7 +90,7 @@ def save_checkpoint(folder: Path, model: PreTrainedModel, metadata: dict[str, An
     except OSError as error:
         raise OutputError(f"cannot write the checkpoint {folder}: {error.strerror or error}") from error
     sums = {key: file_sha256(folder / name) for name, key in SUMS.items() if (folder / name).is_file()}
-    write_sealed(
+    write_checksummed(
         folder / METADATA, metadata | sums | {"versions": versions("torch", "transformers", "accelerate", "numpy")}
     )
 
@@ -111,7 +111,7 @@ def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -
         if key in metadata and (folder / name).is_file() and file_sha256(folder / name) != metadata[key]:
             raise CheckpointError(
                 f"{folder / name} is damaged or was changed: its SHA-256 is not the one in {METADATA} (where the "
-                f"change was meant, remove {key} and {SEAL} there)"
+                f"change was meant, remove {key} and {CHECKSUM_KEY} there)"
             )
     try:
         with _quiet_transformers():
@@ -145,7 +145,7 @@ def read_metadata(folder: Path | str) -> dict[str, Any]:
         what = "its training has not ended: `matgen train --resume` goes on" if unfinished else "not made by matgen"
         raise CheckpointError(f"{folder} has no {METADATA}: {what}")
     try:
-        metadata = read_sealed(folder / METADATA)
+        metadata = read_checksummed(folder / METADATA)
     except DataError as error:
         raise CheckpointError(str(error)) from error
     if not isinstance(metadata, dict) or metadata.get("architecture") not in MODELS:

@@ -16,7 +16,7 @@ from matgen.errors import OptionError, require_above_zero, unknown_name
 from matgen.fitting.loop import FitSettings, Fitter
 from matgen.fitting.optimizers import BEST_OPTIMIZER
 from matgen.hull import SOURCES, CompetingPhases
-from matgen.io.files import one_run, refuse_to_overwrite
+from matgen.io.files import locked, refuse_to_overwrite
 from matgen.models.checkpoint import load_checkpoint
 from matgen.models.locate import find_checkpoint
 from matgen.prediction.card import predictor_card
@@ -115,7 +115,7 @@ class _Task:
         return float(self.scale * np.abs(said - self.stop_target).mean())
 
 
-@one_run("out")
+@locked("out")
 def fit_predictor(
     data: PropertyData,
     plan: FitPlan,

@@ -13,7 +13,7 @@ import pandas as pd
 from matgen.composition.batch import BadFormula, CompositionBatch, parse_some
 from matgen.datasets import read_formula_table
 from matgen.hull import SOURCES, CompetingPhases
-from matgen.io.files import one_run
+from matgen.io.files import locked
 from matgen.io.outputs import claim, write_with_metadata
 from matgen.prediction.stability import stability
 
@@ -94,7 +94,7 @@ def predict_table(
     return Predicted(pd.concat([kept, whole], axis=1), parsed.bad, summary)
 
 
-@one_run("out")
+@locked("out")
 def predict_file(
     predictor: Predictor,
     candidates: Path | str,

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from matgen.composition.elements import SYMBOLS
 from matgen.errors import CheckpointError, MissingDependencyError, OutputError, first_line
-from matgen.io.files import check_sums, read_sealed, sums_of, write_sealed, write_text
+from matgen.io.files import folder_checksums, read_checksummed, verify_checksums, write_checksummed, write_text
 from matgen.io.versions import versions
 from matgen.io.weights import load_arrays, save_arrays
 from matgen.prediction.selection import SelectionCalibration
@@ -194,7 +194,9 @@ class Predictor:
             "temperature": self.calibration.temperature,
             "versions": versions("torch", "numpy", "crepes", "lightgbm"),
         }
-        write_sealed(folder / METADATA, self.metadata | told | {"files": sums_of(folder, METADATA, "README.md")})
+        write_checksummed(
+            folder / METADATA, self.metadata | told | {"files": folder_checksums(folder, METADATA, "README.md")}
+        )
 
     @classmethod
     def load(cls, folder: Path | str) -> Predictor:
@@ -208,8 +210,8 @@ class Predictor:
         if not (folder / METADATA).is_file():
             raise CheckpointError(f"{folder} has no {METADATA}: make a predictor with `matgen fit --out {folder}`")
         try:
-            metadata = read_sealed(folder / METADATA)
-            check_sums(folder, metadata.get("files", {}))
+            metadata = read_checksummed(folder / METADATA)
+            verify_checksums(folder, metadata.get("files", {}))
             open_member = MEMBERS[metadata["kind"]]
             members = [open_member(folder / f"member-{i}", told) for i, told in enumerate(metadata["members"])]
             arrays = load_arrays(folder / "calibration.safetensors")

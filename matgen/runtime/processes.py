@@ -40,16 +40,16 @@ class Processes:
             self.rank, self.count = self._state.process_index, self._state.num_processes
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """True for the process that writes the result."""
         return self.rank == 0
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Go on when all processes are here."""
         if self._state is not None:
             self._state.wait_for_everyone()
 
-    def share(self, value: Value) -> Value:
+    def broadcast(self, value: Value) -> Value:
         """What the first process passes, for all."""
         if self._state is None:
             return value
@@ -57,19 +57,19 @@ class Processes:
 
         return broadcast_object_list([value])[0]
 
-    def together(self, work: Callable[[], None]) -> None:
+    def run_on_main(self, work: Callable[[], None]) -> None:
         """Let the first process do something; where that fails, all fail alike.
 
         Raises:
             MatgenError: the work raised it.
         """
         error: MatgenError | None = None
-        if self.first:
+        if self.is_main:
             try:
                 work()
             except MatgenError as raised:
                 error = raised
-        error = self.share(error)
+        error = self.broadcast(error)
         if error is not None:
             raise error
 

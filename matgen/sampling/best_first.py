@@ -18,7 +18,7 @@ import torch
 
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import OptionError
-from matgen.io.files import one_run
+from matgen.io.files import locked
 from matgen.io.outputs import claim, write_with_metadata
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import BOS, EOS, PAD, decode, suppressed_ids, vocabulary
@@ -91,7 +91,7 @@ def most_probable(
     return search.result()
 
 
-@one_run("out")
+@locked("out")
 def list_to_file(
     checkpoint: Checkpoint,
     n: int,

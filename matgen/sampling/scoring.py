@@ -12,7 +12,7 @@ import pandas as pd
 
 from matgen.composition.batch import BadFormula, parse_some
 from matgen.datasets import read_formula_table
-from matgen.io.files import one_run
+from matgen.io.files import locked
 from matgen.io.outputs import claim, write_with_metadata
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import sequence_lengths
@@ -98,7 +98,7 @@ def score_table(
     return Scored(scored, parsed.bad, _summary(values, sequence_lengths(parsed.batch, sampler.notation)))
 
 
-@one_run("out")
+@locked("out")
 def score_file(
     sampler: Sampler,
     candidates: Path | str,

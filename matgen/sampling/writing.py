@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from matgen.composition.keys import KeySet
 from matgen.datasets import CATALOGUE, load_dataset
 from matgen.errors import OptionError, OutputError
-from matgen.io.files import file_sha256, one_run, read_json, whole_file, write_json
+from matgen.io.files import atomic_write, file_sha256, locked, read_json, write_json
 from matgen.io.outputs import claim
 from matgen.io.parquet import CHECKED_READING, CHECKED_WRITING
 from matgen.io.versions import versions
@@ -107,7 +107,7 @@ class SampleRequest:
         return not (self.unique or self.novel_to)
 
 
-@one_run("out")
+@locked("out")
 def sample_to_file(
     sampler: Sampler,
     request: SampleRequest,
@@ -139,17 +139,17 @@ def sample_to_file(
     out = Path(out)
     processes = processes or Processes()
     run = _Run(sampler, request, Path(f"{out}.parts"), processes)
-    processes.together(lambda: run.prepare(out, resume=resume, force=force))
+    processes.run_on_main(lambda: run.prepare(out, resume=resume, force=force))
     began = time.monotonic()
-    if progress and processes.first:
+    if progress and processes.is_main:
         progress.start(request.n)
-    stopped = run.draw(began, progress if processes.first else None)
+    stopped = run.draw(began, progress if processes.is_main else None)
     seconds = time.monotonic() - began
     if progress:
         progress.close()
-    processes.wait()
+    processes.barrier()
     metadata: dict[str, Any] = {}
-    if processes.first:
+    if processes.is_main:
         collector = _join(run, out)
         metadata = run.identity | {
             "rows": collector.tally.kept,
@@ -169,7 +169,7 @@ def sample_to_file(
         }
         write_json(Path(f"{out}.json"), metadata)
         shutil.rmtree(run.parts, ignore_errors=True)
-    return processes.share(metadata)
+    return processes.broadcast(metadata)
 
 
 class _Run:
@@ -232,9 +232,9 @@ class _Run:
             number = first + self.processes.rank
             if number < last:
                 self._draw_block(number, min(self.size, most - number * self.size))
-            self.processes.wait()
+            self.processes.barrier()
             stopped = None
-            if self.processes.first:
+            if self.processes.is_main:
                 for done in range(first, min(first + self.processes.count, last)):
                     before = collector.tally.kept
                     if collector.stopped is None:
@@ -244,10 +244,10 @@ class _Run:
                 stopped = collector.stopped
                 if stopped is None and self._out_of_time(began):
                     stopped = "time"
-            stopped = self.processes.share(stopped)
+            stopped = self.processes.broadcast(stopped)
             if stopped:
                 return stopped
-        return self.processes.share(collector.stopped or BUDGET)
+        return self.processes.broadcast(collector.stopped or BUDGET)
 
     def _out_of_time(self, began: float) -> bool:
         return self.request.max_minutes is not None and time.monotonic() - began > 60 * self.request.max_minutes
@@ -352,7 +352,7 @@ def _write_block(path: Path, block: SampleBlock) -> None:
     ).replace_schema_metadata(
         {"number": str(block.number), "drawn": str(block.drawn), "unfinished": str(block.unfinished)}
     )
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", **CHECKED_WRITING)
 
 
@@ -376,7 +376,7 @@ def _read_block(path: Path) -> SampleBlock:
 def _join(run: _Run, out: Path) -> Collector:
     """Join the kept rows of all blocks, in order and one block at a time, into one file."""
     collector, schema = run.collector(), _SCHEMA.append(_TRACE) if run.request.trace else _SCHEMA
-    with whole_file(out) as temporary:
+    with atomic_write(out) as temporary:
         writer = (
             pq.ParquetWriter(temporary, schema, compression="zstd", **CHECKED_WRITING)
             if out.suffix == ".parquet"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import DataError, first_line
-from matgen.io.files import check_sums, file_sha256, read_sealed, whole_file, write_sealed, write_text
+from matgen.io.files import atomic_write, file_sha256, read_checksummed, verify_checksums, write_checksummed, write_text
 from matgen.io.parquet import read_parquet, write_parquet
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def write_crystals(folder: Path, crystals: Sequence[tuple[str, Structure, dict[s
             atoms.set_array("magmoms_predicted", pd.Series(moments, dtype=float).to_numpy())
         atoms.info = {"structure_id": name} | {key: value for key, value in info.items() if value is not None}
         images.append(atoms)
-    with whole_file(folder / ALL_CRYSTALS) as temporary:
+    with atomic_write(folder / ALL_CRYSTALS) as temporary:
         write(temporary, images, format="extxyz")
 
 
@@ -105,7 +105,7 @@ def read_structures(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Structu
     if not is_structure_folder(folder):
         raise DataError(f"{folder} holds no {TABLE}: give a folder that `matgen structure` wrote")
     if (folder / PLAN).exists():
-        check_sums(folder, read_plan(folder).get("files", {}))
+        verify_checksums(folder, read_plan(folder).get("files", {}))
     try:
         frame = read_parquet(folder / TABLE)
     except (OSError, ValueError) as error:
@@ -146,7 +146,7 @@ def read_plan(folder: Path | str) -> dict[str, Any]:
     Raises:
         DataError: it is missing or damaged.
     """
-    content = read_sealed(Path(folder) / PLAN)
+    content = read_checksummed(Path(folder) / PLAN)
     if not isinstance(content, dict):
         raise DataError(f"{Path(folder) / PLAN} is not what `matgen structure` writes")
     return content
@@ -154,7 +154,7 @@ def read_plan(folder: Path | str) -> dict[str, Any]:
 
 def write_table(folder: Path, frame: pd.DataFrame, plan: dict[str, Any]) -> None:
     """Write the table and the plan."""
-    with whole_file(folder / TABLE) as temporary:
+    with atomic_write(folder / TABLE) as temporary:
         write_parquet(frame, temporary)
     kept = [name for name in (TABLE, CANDIDATES, ALL_CRYSTALS) if (folder / name).exists()]
-    write_sealed(folder / PLAN, plan | {"files": {name: file_sha256(folder / name) for name in kept}})
+    write_checksummed(folder / PLAN, plan | {"files": {name: file_sha256(folder / name) for name in kept}})

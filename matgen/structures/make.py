@@ -23,7 +23,7 @@ from matgen.errors import (
     require_above_zero,
     unknown_name,
 )
-from matgen.io.files import move_up, one_run, read_json, refuse_to_overwrite, whole_file, write_json, write_sealed
+from matgen.io.files import atomic_write, locked, move_up, read_json, refuse_to_overwrite, write_checksummed, write_json
 from matgen.io.parquet import read_parquet, write_parquet
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
 from matgen.structures.folder import (
@@ -131,7 +131,7 @@ class MadeStructures:
     failures: dict[str, int]
 
 
-@one_run("out")
+@locked("out")
 def make_structures(
     candidates: pd.DataFrame,
     column: str,
@@ -204,7 +204,7 @@ def make_structures(
         progress.close()
     rows = [row for rank in range(1, len(formulas) + 1) for row in _rows(out, rank)]
     made = _assemble(candidates, rows, potential, out / PARTS)
-    with whole_file(out / PARTS / CANDIDATES) as temporary:
+    with atomic_write(out / PARTS / CANDIDATES) as temporary:
         write_parquet(made.candidates, temporary)
     write_table(out / PARTS, made.frame, told | _summary(made, potential))
     _publish(out)
@@ -226,7 +226,7 @@ def _begin(out: Path, told: dict[str, Any], fetched: TemplateLibrary | None) -> 
     (out / PARTS).mkdir(parents=True)
     if fetched is not None:
         save_templates(out / PARTS / TEMPLATES, fetched)
-    write_sealed(out / PARTS / PLAN, told)
+    write_checksummed(out / PARTS / PLAN, told)
 
 
 def _plan_of(out: Path) -> Path:

@@ -31,7 +31,7 @@ from matgen.fitting.loop import Loss, batch_device
 from matgen.models.blank import steps_from
 from matgen.models.canvas import choose_hidden, choose_places, collapse_runs, token_places
 from matgen.models.tokenizer import BLANK, BOS, EOS, MASK, PAD
-from matgen.training.prefix_tree import SharedBeginnings
+from matgen.training.prefix_tree import PrefixTree
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,7 +60,7 @@ class Objective:
 
 
 def causal_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Sum of -ln p(token | tokens before) over the batch, of a model in `SharedBeginnings`."""
+    """Sum of -ln p(token | tokens before) over the batch, of a model in `PrefixTree`."""
     return model(batch[0])
 
 
@@ -101,7 +101,7 @@ def fixed_rate_loss(model: nn.Module, batch: Batch, generator: torch.Generator) 
 
 
 OBJECTIVES: dict[str, Objective] = {
-    "causal": Objective(causal_loss, causal_loss, "exact", SharedBeginnings),
+    "causal": Objective(causal_loss, causal_loss, "exact", PrefixTree),
     "denoising": Objective(denoising_loss, from_nothing_loss, "exact"),
     "blank": Objective(insertion_loss, insertion_loss, "bound"),
     "masked": Objective(order_agnostic_loss, order_agnostic_loss, "bound"),

@@ -75,7 +75,7 @@ class BeginningTree:
         return cls(node, ids.flatten()[row], row % length, row)
 
 
-class SharedBeginnings(nn.Module):
+class PrefixTree(nn.Module):
     """A causal model whose forward pass is the loss of a batch.
 
     Batches are best on the CPU, wherever the model is: finding out what they share would keep a GPU waiting.
@@ -162,9 +162,9 @@ class SharedBeginnings(nn.Module):
 
 
 class _Nats(nn.Module):
-    """`SharedBeginnings.nats` as a module of tensors."""
+    """`PrefixTree.nats` as a module of tensors."""
 
-    def __init__(self, learner: SharedBeginnings) -> None:
+    def __init__(self, learner: PrefixTree) -> None:
         super().__init__()
         self.model, self._nats = learner.model, learner.nats
 

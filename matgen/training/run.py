@@ -17,7 +17,7 @@ from matgen.errors import CheckpointError, DataError, OptionError
 from matgen.fitting.examples import TokenTable
 from matgen.fitting.loop import FitResult, FitSettings, Fitter
 from matgen.fitting.state import set_weights, weights_of
-from matgen.io.files import one_run, read_sealed, refuse_to_overwrite, write_sealed
+from matgen.io.files import locked, read_checksummed, refuse_to_overwrite, write_checksummed
 from matgen.models.checkpoint import METADATA, read_metadata, save_checkpoint
 from matgen.models.conditions import forget, tell
 from matgen.models.locate import find_checkpoint
@@ -96,7 +96,7 @@ def default_settings(preset: str, model: str = "gptj", *, transfer: bool = False
     return dataclasses.replace(base, **{name: value for name, value in changes.items() if value is not None})
 
 
-@one_run("out")
+@locked("out")
 def train_model(
     plan: TrainingPlan,
     out: Path | str,
@@ -134,7 +134,7 @@ def train_model(
         if plan.condition and named != "causal":
             raise OptionError(f"{architecture(plan.model).title} cannot be told of properties: take gpt, gpt2 ... gptj")
         vocabulary(plan.notation)
-        processes.together(lambda: refuse_to_overwrite(out, force=force))
+        processes.run_on_main(lambda: refuse_to_overwrite(out, force=force))
     dataset = load_dataset(
         plan.dataset,
         column=plan.column,
@@ -155,7 +155,7 @@ def train_model(
         conditions = conditioned(plan.condition, dataset, rows, tables, plan.notation)
         objective = conditional(objective, conditions, plan.notation)
     if not resume:
-        processes.together(lambda: _start_anew(out, plan))
+        processes.run_on_main(lambda: _start_anew(out, plan))
     histogram = length_histogram(tables["train"].lengths.numpy())
 
     def figure(name: str) -> Any:
@@ -181,7 +181,7 @@ def train_model(
             tell(model, conditions)
         learner = objective.wrap(model)
         set_weights(learner, weights)
-    if result.interrupted or not processes.first:
+    if result.interrupted or not processes.is_main:
         return result
 
     metrics: dict[str, Any] = {
@@ -240,7 +240,7 @@ def _start_anew(out: Path, plan: TrainingPlan) -> None:
     """Write down what is to be done; what an earlier run left must not pass for this one's, were it interrupted."""
     (out / METADATA).unlink(missing_ok=True)
     shutil.rmtree(out / "training", ignore_errors=True)
-    write_sealed(out / "training" / "plan.json", dataclasses.asdict(plan))
+    write_checksummed(out / "training" / "plan.json", dataclasses.asdict(plan))
 
 
 def _usable_rows(dataset: Dataset, part: str, plan: TrainingPlan) -> np.ndarray:
@@ -292,7 +292,7 @@ def _saved_plan(out: Path) -> TrainingPlan:
     path = out / "training" / "plan.json"
     if not path.is_file():
         raise CheckpointError(f"nothing to resume in {out}: start without --resume")
-    content = read_sealed(path)
+    content = read_checksummed(path)
     try:
         return plan_from(content)
     except (TypeError, KeyError) as error:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError
-from matgen.io.files import read_sealed, refuse_to_overwrite, whole_file, write_sealed
+from matgen.io.files import atomic_write, read_checksummed, refuse_to_overwrite, write_checksummed
 from matgen.models.presets import Preset, find_preset, write_preset
 from matgen.models.registry import Choices, Range, Shape, architecture
 from matgen.runtime.progress import Progress
@@ -179,7 +179,7 @@ def _study(plan: SearchPlan, out: Path, *, resume: bool, force: bool) -> optuna.
         refuse_to_overwrite(out, force=force)
         for name in (JOURNAL, f"{JOURNAL}.lock", TRIALS, PRESET):
             (out / name).unlink(missing_ok=True)
-        write_sealed(out / PLAN, dataclasses.asdict(plan))
+        write_checksummed(out / PLAN, dataclasses.asdict(plan))
     storage = JournalStorage(JournalFileBackend(str(out / JOURNAL)))
     study = optuna.create_study(
         storage=storage,
@@ -250,7 +250,7 @@ def _result(study: optuna.Study, plan: SearchPlan, interrupted: bool) -> SearchR
 
 def _write(study: optuna.Study, plan: SearchPlan, out: Path) -> None:
     """Write the trials so far and the best of them."""
-    with whole_file(out / TRIALS) as path:
+    with atomic_write(out / TRIALS) as path:
         study.trials_dataframe(("number", "state", "value", "duration", "params")).to_csv(path, index=False)
     result = _result(study, plan, interrupted=False)
     if result.best is not None:
@@ -268,7 +268,7 @@ def _write(study: optuna.Study, plan: SearchPlan, out: Path) -> None:
 def _saved_plan(out: Path) -> SearchPlan:
     if not (out / PLAN).is_file():
         raise CheckpointError(f"no search to resume in {out}: start without --resume")
-    content = read_sealed(out / PLAN)
+    content = read_checksummed(out / PLAN)
     try:
         names = content["names"]
         return SearchPlan(plan_from(content["training"]), None if names is None else tuple(names))

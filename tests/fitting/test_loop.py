@@ -12,10 +12,10 @@ import torch
 from matgen.errors import CheckpointError, OptionError, OutputError
 from matgen.fitting.examples import TokenTable
 from matgen.fitting.loop import FitSettings, Fitter, learning_rate_at
-from matgen.io.files import read_sealed
+from matgen.io.files import read_checksummed
 from matgen.models import build_model
 from matgen.training.objectives import causal_loss
-from matgen.training.prefix_tree import SharedBeginnings
+from matgen.training.prefix_tree import PrefixTree
 
 SETTINGS = FitSettings(batch_size=8, epochs=4, evaluations=6, precision="fp32", patience=50)
 
@@ -60,7 +60,7 @@ def fitter(folder: Path, *, settings: FitSettings = SETTINGS, loss=causal_loss, 
     def nats(model: torch.nn.Module) -> float:
         return float(causal_loss(model, table.batch(np.arange(n)), torch.Generator())) / n
 
-    return Fitter(SharedBeginnings(model), table, loss, validate or nats, folder, settings)
+    return Fitter(PrefixTree(model), table, loss, validate or nats, folder, settings)
 
 
 def weights(fit: Fitter) -> dict[str, torch.Tensor]:
@@ -146,9 +146,7 @@ def test_accumulated_batches_give_the_same_gradient(tmp_path: Path) -> None:
         )
         model = build_model("gpt2", "tiny", "expanded", seed=0)
         table = table_of()
-        fit = Fitter(
-            SharedBeginnings(model), table, causal_loss, lambda model: 1.0, tmp_path / str(accumulate), settings
-        )
+        fit = Fitter(PrefixTree(model), table, causal_loss, lambda model: 1.0, tmp_path / str(accumulate), settings)
         fit.run()
         results.append(weights(fit))
     for name, value in results[0].items():
@@ -196,7 +194,7 @@ def test_resuming_on_other_data_or_damaged_state_is_refused(tmp_path: Path) -> N
 def test_a_state_that_no_run_writes_is_refused(tmp_path: Path, change: object) -> None:
     fitter(tmp_path, loss=interrupt_at(3)).run()
     latest = tmp_path / "training" / "latest.json"
-    content = read_sealed(latest)
+    content = read_checksummed(latest)
     latest.write_text(json.dumps(content | change if isinstance(change, dict) else change))
     with pytest.raises(CheckpointError, match=r"is damaged|names a folder that no run writes"):
         fitter(tmp_path).run(resume=True)

@@ -10,18 +10,18 @@ import pytest
 
 from matgen.errors import DataError, OutputError
 from matgen.io.files import (
-    check_sums,
+    atomic_write,
+    atomic_write_files,
+    folder_checksums,
+    lock,
+    locked,
     next_free,
-    one_run,
-    only_run,
+    read_checksummed,
     read_json,
-    read_sealed,
     refuse_to_overwrite,
-    sums_of,
-    whole_file,
-    whole_files,
+    verify_checksums,
+    write_checksummed,
     write_json,
-    write_sealed,
     write_text,
 )
 
@@ -29,7 +29,7 @@ from matgen.io.files import (
 def test_a_failed_write_leaves_the_earlier_file_and_no_litter(tmp_path: Path) -> None:
     path = tmp_path / "result.txt"
     write_text(path, "earlier")
-    with pytest.raises(RuntimeError), whole_file(path) as temporary:
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "earlier"
@@ -40,7 +40,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_earlier_file(tmp_path: Path) -> N
     path = tmp_path / "result.txt"
     write_text(path, "earlier")
     message = "No space left on device"
-    with pytest.raises(OutputError, match=message), whole_file(path), open("/dev/full", "w") as full:
+    with pytest.raises(OutputError, match=message), atomic_write(path), open("/dev/full", "w") as full:
         full.write("x" * 10_000)
     assert path.read_text() == "earlier"
 
@@ -90,9 +90,9 @@ def test_refuse_to_overwrite(tmp_path: Path) -> None:
 
 def test_a_second_run_at_an_output_is_refused_and_the_lock_goes(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out.csv"
-    with only_run(out), pytest.raises(OutputError, match="another run is writing"), only_run(out):
+    with lock(out), pytest.raises(OutputError, match="another run is writing"), lock(out):
         pass
-    with only_run(out):
+    with lock(out):
         pass
     assert not list(tmp_path.iterdir())  # nor the folder that it lay in
 
@@ -100,19 +100,19 @@ def test_a_second_run_at_an_output_is_refused_and_the_lock_goes(tmp_path: Path) 
 def test_a_killed_run_leaves_no_lock_that_holds_and_its_half_written_file_goes(tmp_path: Path) -> None:
     out = tmp_path / "out[1].csv"
     program = (
-        "import sys, time; from matgen.io.files import only_run, whole_file\n"
-        "with only_run(sys.argv[1]), whole_file(sys.argv[1]) as t:\n"
+        "import sys, time; from matgen.io.files import lock, atomic_write\n"
+        "with lock(sys.argv[1]), atomic_write(sys.argv[1]) as t:\n"
         "    t.write_text('half'); print('ready', flush=True); time.sleep(60)\n"
     )
     killed = subprocess.Popen([sys.executable, "-c", program, str(out)], stdout=subprocess.PIPE)
     assert killed.stdout is not None and killed.stdout.readline() == b"ready\n"
-    with pytest.raises(OutputError, match="another run"), only_run(out):
+    with pytest.raises(OutputError, match="another run"), lock(out):
         pass
     other = tmp_path / ".out1.csv.abcdefgh.tmp"  # a glob that took brackets for a class would take this one
     other.touch()
     killed.kill()
     killed.communicate()
-    with only_run(out):
+    with lock(out):
         assert sorted(path.name for path in tmp_path.iterdir()) == [".out1.csv.abcdefgh.tmp", ".out[1].csv.lock"]
     assert list(tmp_path.iterdir()) == [other]
 
@@ -120,12 +120,12 @@ def test_a_killed_run_leaves_no_lock_that_holds_and_its_half_written_file_goes(t
 def test_only_the_first_of_the_processes_of_a_run_holds_its_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @one_run("out")
+    @locked("out")
     def work(out: Path | None) -> int:
         return 1
 
     assert work(None) == 1
-    with only_run(tmp_path / "out"):
+    with lock(tmp_path / "out"):
         with pytest.raises(OutputError, match="another run"):
             work(tmp_path / "out")
         monkeypatch.setenv("RANK", "1")
@@ -135,41 +135,41 @@ def test_only_the_first_of_the_processes_of_a_run_holds_its_output(
 def test_a_sealed_file_tells_its_damage(tmp_path: Path) -> None:
     path = tmp_path / "told.json"
     content = {"rate": 0.1, "names": ("a", "ß"), "steps": {3: math.inf}}
-    write_sealed(path, content)
-    assert read_sealed(path) == {"rate": 0.1, "names": ["a", "ß"], "steps": {"3": math.inf}}
+    write_checksummed(path, content)
+    assert read_checksummed(path) == {"rate": 0.1, "names": ["a", "ß"], "steps": {"3": math.inf}}
     path.write_text(path.read_text().replace("0.1", "0.2"))
     with pytest.raises(DataError, match="damaged or was changed"):
-        read_sealed(path)
+        read_checksummed(path)
     write_json(path, {"rate": 0.2})  # of an earlier version, or changed on purpose
-    assert read_sealed(path) == {"rate": 0.2}
+    assert read_checksummed(path) == {"rate": 0.2}
 
 
 def test_sums_tell_damaged_and_missing_files(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a").write_text("a")
     (tmp_path / "b").write_text("b")
-    sums = sums_of(tmp_path, "b")
+    sums = folder_checksums(tmp_path, "b")
     assert list(sums) == ["deep/a"]
-    check_sums(tmp_path, sums)
+    verify_checksums(tmp_path, sums)
     (tmp_path / "deep" / "a").write_text("c")
     with pytest.raises(DataError, match="damaged or was changed"):
-        check_sums(tmp_path, sums)
+        verify_checksums(tmp_path, sums)
     (tmp_path / "deep" / "a").unlink()
     with pytest.raises(DataError, match="is missing"):
-        check_sums(tmp_path, sums)
+        verify_checksums(tmp_path, sums)
 
 
 def test_files_move_up_together(tmp_path: Path) -> None:
     names = ("table", "folder", "mark")
-    with whole_files(tmp_path, names) as stage:
+    with atomic_write_files(tmp_path, names) as stage:
         (stage / "folder").mkdir()
         for name in ("table", "folder/a", "mark"):
             (stage / name).write_text("first")
-    with pytest.raises(OutputError), whole_files(tmp_path, names) as stage:
+    with pytest.raises(OutputError), atomic_write_files(tmp_path, names) as stage:
         (stage / "table").write_text("second")
         raise OSError(28, "No space left on device")
     assert {path.name for path in tmp_path.iterdir()} == {"table", "folder", "mark"}
     assert (tmp_path / "table").read_text() == (tmp_path / "folder" / "a").read_text() == "first"
-    with whole_files(tmp_path, names) as stage:
+    with atomic_write_files(tmp_path, names) as stage:
         (stage / "mark").write_text("second")
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]

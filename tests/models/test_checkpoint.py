@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from matgen.errors import CheckpointError
-from matgen.io.files import read_sealed
+from matgen.io.files import read_checksummed
 from matgen.models.checkpoint import load_checkpoint, read_metadata
 from matgen.models.locate import bundled_checkpoints, find_checkpoint
 from matgen.models.registry import MODELS
@@ -88,7 +88,7 @@ def test_missing_weights_and_pickles_are_refused(copy: Path) -> None:
     ],
 )
 def test_foreign_metadata(copy: Path, change, message: str) -> None:
-    metadata = read_sealed(copy / "matgen.json")
+    metadata = read_checksummed(copy / "matgen.json")
     (copy / "matgen.json").write_text(change(metadata))
     with pytest.raises(CheckpointError, match=message):
         load_checkpoint(copy)

@@ -9,7 +9,7 @@ import pytest
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from matgen.errors import DataError
-from matgen.io.files import read_sealed, write_json
+from matgen.io.files import read_checksummed, write_json
 from matgen.structures.folder import read_structures
 from matgen.structures.judge import hull_bias, judge_structures
 from matgen.structures.propose import same_crystals
@@ -74,7 +74,7 @@ def test_bad_folders(relaxed_folder: Path, tmp_path: Path) -> None:
         judge_structures(tmp_path, NOVEL)
     copy = tmp_path / "copy"
     shutil.copytree(relaxed_folder, copy)
-    plan = read_sealed(copy / "structures.json")
+    plan = read_checksummed(copy / "structures.json")
     write_json(copy / "structures.json", plan | {"potential": None})
     with pytest.raises(DataError, match="were not relaxed"):
         judge_structures(copy, NOVEL)

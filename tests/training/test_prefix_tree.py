@@ -12,7 +12,7 @@ from matgen.composition.batch import CompositionBatch
 from matgen.models import build_model
 from matgen.models.tokenizer import PAD, encode
 from matgen.training import prefix_tree_operations as shared_operations
-from matgen.training.prefix_tree import BeginningTree, SharedBeginnings
+from matgen.training.prefix_tree import BeginningTree, PrefixTree
 
 FORMULAS = ["SrTiO3", "SrTiO2", "BaTiO3", "NaCl", "Y3Al5O12", "SrTiO3", "KCl", "KBr", "LiFePO4"]
 CAUSAL = ["gpt", "gpt2", "gptneo", "gptj"]
@@ -48,7 +48,7 @@ def test_loss_and_gradient_are_transformers_own(with_numba: bool, key: str) -> N
     ids = ids_of(FORMULAS)
     expected = theirs(model, ids)
     of_expected = gradients(model, expected)
-    found = SharedBeginnings(model).eval()(ids)
+    found = PrefixTree(model).eval()(ids)
     of_found = gradients(model, found)
     assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
     assert set(of_found) == set(of_expected)
@@ -59,7 +59,7 @@ def test_loss_and_gradient_are_transformers_own(with_numba: bool, key: str) -> N
 @pytest.mark.parametrize("key", CAUSAL)
 def test_bf16_differs_by_rounding_only(with_numba: bool, key: str) -> None:
     model = build_model(key, "tiny", "counted", seed=3).eval()
-    learner, ids = SharedBeginnings(model).eval(), ids_of(FORMULAS, "counted")
+    learner, ids = PrefixTree(model).eval(), ids_of(FORMULAS, "counted")
     exact = gradients(model, learner(ids))
     with torch.autocast("cpu", torch.bfloat16):
         loss = learner(ids)
@@ -150,4 +150,4 @@ def test_dropout_of_attention_has_the_gradient_of_what_it_wrote() -> None:
 
 def test_other_models_are_refused() -> None:
     with pytest.raises(ValueError, match="does not write from left to right"):
-        SharedBeginnings(build_model("roberta", "tiny", "expanded", seed=0))
+        PrefixTree(build_model("roberta", "tiny", "expanded", seed=0))

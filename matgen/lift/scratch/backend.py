@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from matgen.errors import CheckpointError, OptionError
 from matgen.fitting.loop import Fitter
-from matgen.io.files import read_sealed, write_sealed
+from matgen.io.files import read_checksummed, write_checksummed
 from matgen.lift.codec import ASK, END, Codec, EncodedRows, Places
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings, longest_texts, next_logits
 from matgen.lift.scratch.rows import ScratchRows, disturbed, shifted
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from matgen.lift.interface import Lesson, Questions
+    from matgen.lift.interface import Queries, TrainingSet
     from matgen.lift.sentences import Sentences
     from matgen.runtime.progress import Progress
 
@@ -45,11 +45,13 @@ class ScratchBackend:
         """Weights of all members."""
         return sum(p.numel() for model in self.models for p in model.parameters())
 
-    def fit(self, lesson: Lesson, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None) -> None:
+    def fit(
+        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None
+    ) -> None:
         """See `Backend.fit`."""
-        self.sentences = lesson.sentences
-        self.k = 0 if lesson.examples is None else lesson.examples.shape[1]
-        self._set_codec(self._longest(lesson))
+        self.sentences = training_set.sentences
+        self.k = 0 if training_set.examples is None else training_set.examples.shape[1]
+        self._set_codec(self._longest(training_set))
         if self.tokens_a_sentence > LONGEST:
             raise OptionError(
                 f"a row of {len(self.codec.columns) - 1:,} columns takes {self.tokens_a_sentence:,} tokens, the model "
@@ -62,17 +64,18 @@ class ScratchBackend:
             model = self._new_model(torch_seed)
             with tempfile.TemporaryDirectory() as scratch:
                 where = Path(scratch) if folder is None else Path(folder) / f"member-{member}"
-                for stage, frame in enumerate(lesson.stages):
+                for stage, frame in enumerate(training_set.stages):
                     self._learn(model, frame, None, None, None, torch_seed, where / f"stage-{stage}", resume, progress)
                 self._learn(
-                    model, lesson.train, lesson.examples, lesson.valid, lesson.valid_examples, torch_seed,
+                    model, training_set.train, training_set.examples,
+                    training_set.valid, training_set.valid_examples, torch_seed,
                     where / "table", resume, progress,
                 )  # fmt: skip
             self.models.append(model.eval())
 
-    def _longest(self, lesson: Lesson) -> dict[str, int]:
-        sentences = lesson.sentences
-        return longest_texts(sentences.columns, lesson.train, sentences.formulas_as)
+    def _longest(self, training_set: TrainingSet) -> dict[str, int]:
+        sentences = training_set.sentences
+        return longest_texts(sentences.columns, training_set.train, sentences.formulas_as)
 
     @property
     def tokens_a_sentence(self) -> int:
@@ -147,13 +150,13 @@ class ScratchBackend:
 
     # --- answers -------------------------------------------------------------------------------------------------
 
-    def _prompts(self, questions: Questions, views: int, seed: int) -> list[Tensor]:
+    def _prompts(self, queries: Queries, views: int, seed: int) -> list[Tensor]:
         """Tokens of the prompts up to the answer, int64 `(n, tokens)`, of every view."""
-        rows = self.codec.encoded(questions.frame)
+        rows = self.codec.encoded(queries.frame)
         previous = None
-        if questions.examples is not None:
-            assert questions.store is not None
-            previous = self.codec.encoded(questions.store)[torch.from_numpy(questions.examples).reshape(-1)]
+        if queries.examples is not None:
+            assert queries.store is not None
+            previous = self.codec.encoded(queries.store)[torch.from_numpy(queries.examples).reshape(-1)]
         generator = torch.Generator().manual_seed(seed)
         noise_alone = dataclasses.replace(self.options, missing=0.0, mixup=0.0, answer_noise=0.0)
         answer = self.codec.places[-1].column
@@ -169,31 +172,31 @@ class ScratchBackend:
     def _views(self) -> int:
         return self.options.views if self.options.noise and self.codec.spread.numel() else 1
 
-    def label_log_probabilities(self, questions: Questions) -> np.ndarray:
+    def label_log_probabilities(self, queries: Queries) -> np.ndarray:
         """See `Backend.label_log_probabilities`; the probabilities of members and views are averaged."""
         places = self.codec.places[-1]
         labels = torch.arange(places.levels) + int(places.base[0])
-        total = torch.zeros((len(questions), places.levels), dtype=torch.float64)
-        prompts = self._prompts(questions, self._views, seed=0)
+        total = torch.zeros((len(queries), places.levels), dtype=torch.float64)
+        prompts = self._prompts(queries, self._views, seed=0)
         for model in self.models:
             for prompt in prompts:
                 total += torch.softmax(next_logits(model, prompt)[:, labels].double(), dim=1)
         return torch.log(total / (len(prompts) * len(self.models))).numpy()
 
-    def number_quantiles(self, questions: Questions, shares: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
+    def number_quantiles(self, queries: Queries, shares: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
         """See `Backend.number_quantiles`: exact by descending the digits, most significant first."""
         shares = np.asarray(shares, dtype=np.float64)
         if not samples:
-            return self._at_shares(questions, np.tile(shares, (len(questions), 1)))
+            return self._at_shares(queries, np.tile(shares, (len(queries), 1)))
         # A number at a uniformly drawn share is a number drawn from the model.
-        drawn = np.random.default_rng(seed).random((len(questions), samples))
-        return np.quantile(self._at_shares(questions, drawn), shares, axis=1).T
+        drawn = np.random.default_rng(seed).random((len(queries), samples))
+        return np.quantile(self._at_shares(queries, drawn), shares, axis=1).T
 
-    def _at_shares(self, questions: Questions, shares: np.ndarray) -> np.ndarray:
+    def _at_shares(self, queries: Queries, shares: np.ndarray) -> np.ndarray:
         """The numbers below which the model puts given shares of its probability, float64 `(n, q)`."""
         places = self.codec.places[-1]
         n, q = shares.shape
-        views = [(model, prompt) for model in self.models for prompt in self._prompts(questions, self._views, seed=0)]
+        views = [(model, prompt) for model in self.models for prompt in self._prompts(queries, self._views, seed=0)]
         weights = torch.full((len(views), n * q), 1 / len(views), dtype=torch.float64)
         left = torch.from_numpy(shares.reshape(-1).copy())
         tokens = torch.zeros((n * q, 0), dtype=torch.long)
@@ -225,9 +228,9 @@ class ScratchBackend:
         numbers = places.unscaled(places.low + steps.numpy() * places.step)
         return numbers.reshape(n, q)
 
-    def complete(self, questions: Questions, *, seed: int) -> list[str]:
+    def complete(self, queries: Queries, *, seed: int) -> list[str]:
         """See `Backend.complete`."""
-        (prompt,) = self._prompts(questions, 1, seed)
+        (prompt,) = self._prompts(queries, 1, seed)
         generator = torch.Generator().manual_seed(seed)
         places, model = self.codec.places[-1], self.models[0]
         tokens = prompt
@@ -257,13 +260,13 @@ class ScratchBackend:
     def save(self, folder: Path) -> None:
         """See `Backend.save`: one `member-N.safetensors` each, and `scratch.json`."""
         from matgen.fitting.state import weights_of
-        from matgen.io.files import whole_file
+        from matgen.io.files import atomic_write
         from matgen.io.weights import save_weights
 
         for i, model in enumerate(self.models):
-            with whole_file(folder / f"member-{i}.safetensors") as part:
+            with atomic_write(folder / f"member-{i}.safetensors") as part:
                 save_weights(weights_of(model), part)
-        write_sealed(
+        write_checksummed(
             folder / "scratch.json",
             {"options": dataclasses.asdict(self.options), "lengths": self.codec.lengths, "examples": self.k},
         )
@@ -279,7 +282,7 @@ class ScratchBackend:
         from matgen.fitting.state import set_weights
         from matgen.io.weights import load_weights
 
-        kept = read_sealed(folder / "scratch.json")
+        kept = read_checksummed(folder / "scratch.json")
         self.options = ScratchOptions(**kept["options"])
         self.sentences, self.k = sentences, kept["examples"]
         self._set_codec(kept["lengths"])

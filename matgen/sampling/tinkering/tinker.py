@@ -19,7 +19,7 @@ from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import N_ELEMENTS, SYMBOLS
 from matgen.datasets.load import MAX_ATOMS
 from matgen.errors import OptionError
-from matgen.io.files import one_run
+from matgen.io.files import locked
 from matgen.io.outputs import claim, write_with_metadata
 from matgen.io.versions import versions
 from matgen.models.registry import MAX_POSITIONS
@@ -109,7 +109,7 @@ def tinker(
     return Tinkered(frame, positions, summary)
 
 
-@one_run("out")
+@locked("out")
 def tinker_to_file(
     sampler: Sampler,
     request: TinkerRequest | str,

@@ -10,7 +10,7 @@ import torch
 from matgen.errors import CheckpointError, DataError, OptionError
 from matgen.lift import LiftClassifier, LiftRegressor, load, save
 from matgen.lift.explain import explain
-from matgen.lift.interface import Questions
+from matgen.lift.interface import Queries
 from matgen.lift.pretrained.backend import PretrainedBackend, _multiplies_bf16, padded_left
 
 pytest.importorskip("peft")
@@ -195,5 +195,5 @@ def test_smollm2_knows_language_and_learns_a_little(smollm2):
     assert model.score(X, y) == 1.0
     assert model.n_parameters_ < 10_000_000
     assert len(explain(model, X.head(1)).words) > 10
-    free = model.backend_.complete(Questions(model._questions(X).frame), seed=0)
+    free = model.backend_.complete(Queries(model._questions(X).frame), seed=0)
     assert np.mean([text in ("sweet@@@", "sour@@@") for text in free]) > 0.5

@@ -16,7 +16,7 @@ from matgen.composition.elements import N_ELEMENTS, SYMBOLS
 from matgen.composition.keys import KeySet
 from matgen.datasets import load_dataset
 from matgen.errors import DataError, MatgenError, OptionError, OutputError
-from matgen.io.files import read_json, read_sealed, write_json
+from matgen.io.files import read_checksummed, read_json, write_json
 from matgen.models.locate import find_checkpoint
 from matgen.sampling import Sampler
 from matgen.sampling.constraints.template import completions, mask
@@ -188,7 +188,7 @@ def test_what_a_model_has_learned_from(sampler: Sampler, checkpoints, tmp_path: 
     assert longest_learned(sampler.checkpoint) == 30  # counted tokens do not tell
     folder = tmp_path / "model"
     shutil.copytree(checkpoints("gptj"), folder)
-    told = read_sealed(folder / "matgen.json")
+    told = read_checksummed(folder / "matgen.json")
     write_json(folder / "matgen.json", told | {"length_histogram": [0, 0, 5, 9, 0, 0]})
     assert longest_learned(load_checkpoint(folder)) == 3
     del told["length_histogram"]

@@ -22,7 +22,7 @@ from matgen.evaluation.comparison import compare
 from matgen.evaluation.page.structures import StructureSection
 
 from .standin import FORMULAS, Reference
-from .test_page_structures import section
+from tests.evaluation.page.test_structures import section
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")

@@ -20,9 +20,9 @@ from PIL import Image
 from matgen.evaluation import evaluate
 from matgen.evaluation.comparison import compare
 from matgen.evaluation.page.structures import StructureSection
+from tests.evaluation.page.test_structures import section
 
 from .standin import FORMULAS, Reference
-from tests.evaluation.page.test_structures import section
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")

@@ -61,6 +61,7 @@ def test_paper_shape_is_the_published_one() -> None:
 def test_auto_model_opens_a_checkpoint_after_importing_the_models(checkpoints, first: str) -> None:
     folder: Path = checkpoints("blmm")
     code = f"""{first}
+import matgen.models
 from transformers import AutoConfig, AutoModel
 config = AutoConfig.from_pretrained({str(folder)!r})
 model = AutoModel.from_pretrained({str(folder)!r})

@@ -65,7 +65,7 @@ class DiscoveryPlan:
 
 @dataclass(frozen=True)
 class Discovery:
-    """What `discover` found.
+    """What came of `discover`.
 
     Attributes:
         folder: everything it wrote.
@@ -101,7 +101,7 @@ def discover(
         plan: what to do.
         out: folder for everything.
         force: replace what an earlier run left there.
-        say: told, in a sentence, what comes next.
+        say: called with a sentence on what comes next.
         progress: makes a progress bar from a label and a unit.
         evaluation_progress: told of the evaluation as `evaluate` tells.
 

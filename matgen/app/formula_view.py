@@ -37,14 +37,14 @@ class FormulaView:
         self.section, self.session, self.status, self.add = section, session, status, add
         self.formula = ""
         self._wanted = self._shown = ""
-        self._found: dict[str, Tinkered] = {}
+        self._variants: dict[str, Tinkered] = {}
         with self.section:
             ui.label("Choose a formula of the table to see it in detail.")
 
     def open(self, row: dict[str, Any]) -> None:
         """Show one formula."""
         self.formula = row["reduced_formula"]
-        self._wanted, self._shown, self._found = "", "", {}
+        self._wanted, self._shown, self._variants = "", "", {}
         self.section.clear()
         with self.section:
             with ui.element("h2"):
@@ -70,27 +70,27 @@ class FormulaView:
     async def replace(self, symbol: str) -> None:
         """Show what could take an element's place."""
         formula, self._wanted, self._shown = self.formula, symbol, symbol
-        found = self._found.get(symbol) or await self.status.do(
+        variants = self._variants.get(symbol) or await self.status.do(
             lambda progress: self.session.variants(formula, symbol, progress)
         )
         if formula != self.formula:
-            if found is not None:
+            if variants is not None:
                 self.status.say(f"elements in the place of {symbol} in {formula}, which is not open any more")
             return
-        if found is None:  # it failed or was cancelled: not again while the mouse rests there
+        if variants is None:  # it failed or was cancelled: not again while the mouse rests there
             self._shown = ""
             if self._wanted == symbol:
                 self._wanted = ""
             return
-        self._found[symbol] = found
+        self._variants[symbol] = variants
         self.status.say(f"elements in the place of {symbol} in {formula}")
-        rows = [{**row, "reduced_formula": row["formula"]} for row in records(found.frame)]
+        rows = [{**row, "reduced_formula": row["formula"]} for row in records(variants.frame)]
         by_symbol = {row["fill_1"]: row for row in rows}
         self.below.clear()
         with self.below:
             ui.label(f"In the place of {symbol}:")
             with region("Heat map"):
-                probabilities(found.positions[0], lambda s: self.open(by_symbol[s]))
+                probabilities(variants.positions[0], lambda s: self.open(by_symbol[s]))
             with region("Variants"), ui.element("table"), ui.element("tbody"):
                 for row in rows[:VARIANTS]:
                     self._variant(row)
@@ -130,5 +130,5 @@ class FormulaView:
 
 def elements_of(formula: str) -> list[str]:
     """Symbols of a formula, by electronegativity."""
-    found = CompositionBatch.from_formulas([formula]).elements[0]
-    return [str(symbol) for symbol in SYMBOLS[found[found > 0]]]
+    elements = CompositionBatch.from_formulas([formula]).elements[0]
+    return [str(symbol) for symbol in SYMBOLS[elements[elements > 0]]]

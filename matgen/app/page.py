@@ -187,18 +187,18 @@ class Page:
         except MatgenError as error:
             self.status.say(str(error), error=True)
             return
-        found = await self.status.do(lambda progress: self.session.generate(request, progress, screen))
-        if found is None:
+        drawn = await self.status.do(lambda progress: self.session.generate(request, progress, screen))
+        if drawn is None:
             return
-        self.frame, self.first = found.frame, 0
-        if found.frame.empty:
-            self.nothing = f"None of {found.draws:,} draws meets the conditions on properties."
+        self.frame, self.first = drawn.frame, 0
+        if drawn.frame.empty:
+            self.nothing = f"None of {drawn.draws:,} draws meets the conditions on properties."
             self.status.say(self.nothing)
         else:
-            good = int((found.frame["valid"] & found.frame["novel"]).sum())
-            why = {"budget": f"; stopped after {found.draws:,} draws", "exhausted": "; no others meet the conditions"}
-            said = f"{len(found.frame):,} distinct compositions, {good:,} of them valid and novel"
-            self.status.say(said + why.get(found.stopped, ""))
+            good = int((drawn.frame["valid"] & drawn.frame["novel"]).sum())
+            why = {"budget": f"; stopped after {drawn.draws:,} draws", "exhausted": "; no others meet the conditions"}
+            summary = f"{len(drawn.frame):,} distinct compositions, {good:,} of them valid and novel"
+            self.status.say(summary + why.get(drawn.stopped, ""))
         self._results.refresh()
 
     # -- what came ------------------------------------------------------------------------------------------------

@@ -124,12 +124,12 @@ class Session:
 
         Args:
             request: what to draw.
-            progress: told of progress.
+            progress: of the work; `cancel` ends it.
             screen: conditions on predicted properties, as of `matgen.prediction.screening.Screen`; what does not meet
                 them is not kept, and drawing goes on for others. "" keeps all.
 
         Raises:
-            Cancelled: `progress` was told to end it.
+            Cancelled: `progress.cancel` was called.
             MatgenError: as the stages raise.
         """
         progress.stage("Loading the model")
@@ -141,9 +141,9 @@ class Session:
             predictors |= accept.predictors
             request = dataclasses.replace(request, screen=accept.describe())
         table = self.folder / "drawn.parquet"
-        told = sample_to_file(sampler, request, table, force=True, progress=progress.stage("Drawing"))
-        draws, stopped = told["tally"]["drawn"], told["stopped"]
-        if not told["rows"]:
+        written = sample_to_file(sampler, request, table, force=True, progress=progress.stage("Drawing"))
+        draws, stopped = written["tally"]["drawn"], written["stopped"]
+        if not written["rows"]:
             return Drawn(pd.DataFrame(), draws, stopped)
         for name, predictor in predictors.items():
             out = self.folder / f"{name}.parquet"
@@ -159,7 +159,7 @@ class Session:
         """What could take the place of an element of a formula.
 
         Raises:
-            Cancelled: `progress` was told to end it.
+            Cancelled: `progress.cancel` was called.
             MatgenError: as `tinker` raises.
         """
         progress.stage("Loading the model")
@@ -169,7 +169,7 @@ class Session:
         """The folder of relaxed structures of some formulas, as `matgen structure` writes it.
 
         Raises:
-            Cancelled: `progress` was told to end it.
+            Cancelled: `progress.cancel` was called.
             MatgenError: as `make_structures` raises.
         """
         from matgen.structures.make import StructurePlan, make_structures
@@ -195,7 +195,7 @@ class Session:
         """A ZIP archive of CIFs or of inputs for DFT, and of how many compositions a structure is in it.
 
         Raises:
-            Cancelled: `progress` was told to end it.
+            Cancelled: `progress.cancel` was called.
             MatgenError: as `relax` and `export` raise.
         """
         jobs = jobs_of(self.relax(formulas, progress))

@@ -22,7 +22,7 @@ class Status:
         self.progress: CancellableProgress | None = None
         self._disabled_while_busy: list[Any] = []
         with ui.element("section").classes("bar").props('aria-label="What is going on"'):
-            self._text = ui.label("").classes("said").props('role="status"')
+            self._text = ui.label("").classes("status").props('role="status"')
             self._cancel_button = button("Cancel", self.cancel).props("disabled")
         ui.timer(0.3, self._show_progress)
 
@@ -41,7 +41,7 @@ class Status:
             self.progress.cancel()
 
     async def do(self, work: Callable[[CancellableProgress], _T]) -> _T | None:
-        """Work in another thread; None where it failed or was cancelled, which is said."""
+        """Work in another thread; None where it failed or was cancelled; the bar says so."""
         if self.progress is not None:
             self.say("something is being done already: wait or cancel it", error=True)
             return None
@@ -68,7 +68,7 @@ class Status:
     def say(self, text: str, *, error: bool = False) -> None:
         """Tell the visitor in the bar."""
         self._text.set_text(text)
-        self._text.classes(replace="said error" if error else "said")
+        self._text.classes(replace="status error" if error else "status")
 
     def _show_progress(self) -> None:
         if self.progress is not None:

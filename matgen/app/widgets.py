@@ -31,5 +31,5 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def in_words(row: dict[str, Any]) -> str:
     """Oxidation states of a valid composition, or what stands in the way."""
-    said = row["oxidation_states"] if row["valid"] else row["reason"]
-    return said if isinstance(said, str) else ""
+    words = row["oxidation_states"] if row["valid"] else row["reason"]
+    return words if isinstance(words, str) else ""

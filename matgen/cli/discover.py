@@ -22,7 +22,7 @@ from matgen.cli.shared import INTERRUPTED, StageBars, bar, common_options, say, 
 from matgen.errors import OptionError
 
 _STRUCTURES = 8
-"""Candidates that get structures where nothing is said: about a minute on two cores."""
+"""Candidates that get structures by default: about a minute on two cores."""
 
 _TRAINING = ("architecture", "dataset", "notation", "preset", "max_minutes")
 """Options of which any one means that a model is to be trained."""
@@ -61,7 +61,7 @@ def add(verbs: Any) -> None:
     group = parser.add_argument_group("training (any of these trains a model first)")
     group.add_argument("--architecture", help="gpt, gpt2, gptj ... (default: gptj)")
     training_options(group)
-    # What is not said tells that nothing is to be trained.
+    # Training options have no default here: any of them that is given asks for training.
     parser.set_defaults(dataset=None)
     decoding_options(parser)
     reference_options(parser)
@@ -86,9 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.training.run import TrainingPlan, default_settings
 
     out = arguments.out or next_free(Path("discovery"))
-    said = [name for name in _TRAINING if getattr(arguments, name) is not None]
-    if arguments.model and said:
-        raise OptionError(f"--model takes a trained checkpoint: leave out --{said[0].replace('_', '-')}")
+    training_options = [name for name in _TRAINING if getattr(arguments, name) is not None]
+    if arguments.model and training_options:
+        raise OptionError(f"--model takes a trained checkpoint: leave out --{training_options[0].replace('_', '-')}")
     preset = find_preset(arguments.preset or default_preset(), arguments.architecture)
     minutes = 4.0 if arguments.max_minutes is None else arguments.max_minutes
     plan = DiscoveryPlan(
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
                 preset.name, preset.model, max_minutes=minutes, evaluations=8, seed=arguments.seed
             ),
         ),
-        checkpoint=None if said else find_checkpoint(arguments.model),
+        checkpoint=None if training_options else find_checkpoint(arguments.model),
         predictor=ranking_predictor(arguments.predictor),
         n=arguments.n,
         reference=references_of(arguments),
@@ -121,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         + ("" if plan.checkpoint else f", after {minutes:g} minutes of training (--max-minutes)"),
     )
     bars = StageBars(arguments)
-    found = discover(
+    discovery = discover(
         plan,
         out,
         force=arguments.force,
@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
         evaluation_progress=bars,
     )
     bars.close()
-    if found.report is None:
+    if discovery.report is None:
         again = f"matgen train --resume --out {out}/model"
         print(
             f"interrupted while training; go on with: {again}; then matgen discover --model {out}/model",
@@ -139,19 +139,19 @@ def run(arguments: argparse.Namespace) -> int:
         return INTERRUPTED
     if arguments.quiet:
         return 0
-    print_summary(found.report.content)
-    print(f"\nthe first of {len(found.ranked):,} valid, novel compositions (ranked.csv):")
-    print("  " + ", ".join(found.ranked["formula"].head(12)))
+    print_summary(discovery.report.content)
+    print(f"\nthe first of {len(discovery.ranked):,} valid, novel compositions (ranked.csv):")
+    print("  " + ", ".join(discovery.ranked["formula"].head(12)))
     if plan.predictor is None:
         print("  ranked by the model's probability: like known compounds, not yet known to be stable")
     else:
         print("  ranked by the predicted probability to be within 0.1 eV/atom of the hull, times novelty")
-    if found.structures is not None:
-        _print_structures(found.structures)
+    if discovery.structures is not None:
+        _print_structures(discovery.structures)
     print(
         f"\nin {out}/: ranked.csv, candidates.csv, report/report.html, discovery.json"
         + ("" if plan.checkpoint else ", model/")
-        + ("" if found.structures is None else ", structures/ (CIF), dft/")
+        + ("" if discovery.structures is None else ", structures/ (CIF), dft/")
     )
     print(f"next: open {out}/report/report.html")
     model = plan.checkpoint or out / "model"
@@ -161,7 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _structures(arguments: argparse.Namespace) -> int:
-    """How many candidates get structures; none where nothing is said and the packages for it are missing."""
+    """How many candidates get structures; by default none where the packages for it are missing."""
     from matgen.dft.export import ALL_FORMATS
     from matgen.discovery import missing_for_structures
     from matgen.errors import unknown_name
@@ -185,7 +185,7 @@ def _print_structures(made: Any) -> None:
     for row in made.sort_values(above).to_dict("records"):
         if isinstance(row["structure_id"], str):
             predicted = row.get("energy_above_hull")
-            told = "" if predicted is None else f" ({predicted:.3f})"
-            print(f"  {row['formula']:<16} {row[above]:7.3f}{told}  {row['template']}")
+            in_brackets = "" if predicted is None else f" ({predicted:.3f})"
+            print(f"  {row['formula']:<16} {row[above]:7.3f}{in_brackets}  {row['template']}")
         else:
             print(f"  {row['formula']:<16}       -  {row['structure_reason']}")

@@ -86,9 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.training.run import TrainingPlan, default_settings
 
     out = arguments.out or next_free(Path("discovery"))
-    training_options = [name for name in _TRAINING if getattr(arguments, name) is not None]
-    if arguments.model and training_options:
-        raise OptionError(f"--model takes a trained checkpoint: leave out --{training_options[0].replace('_', '-')}")
+    given = [name for name in _TRAINING if getattr(arguments, name) is not None]
+    if arguments.model and given:
+        raise OptionError(f"--model takes a trained checkpoint: leave out --{given[0].replace('_', '-')}")
     preset = find_preset(arguments.preset or default_preset(), arguments.architecture)
     minutes = 4.0 if arguments.max_minutes is None else arguments.max_minutes
     plan = DiscoveryPlan(
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
                 preset.name, preset.model, max_minutes=minutes, evaluations=8, seed=arguments.seed
             ),
         ),
-        checkpoint=None if training_options else find_checkpoint(arguments.model),
+        checkpoint=None if given else find_checkpoint(arguments.model),
         predictor=ranking_predictor(arguments.predictor),
         n=arguments.n,
         reference=references_of(arguments),

@@ -4,7 +4,7 @@ python -m benchmarks.constraints [--n 100000] [--model CHECKPOINT]
 
 Ten sets, each drawn by masking; every row is checked by `Constraints.satisfied`, which knows nothing of the masks, and
 where neutrality is promised by `matgen.validity.check` besides. Rates are without writing a file, beside unconstrained
-drawing in the same run. For each set also what free drawing keeps (`--exact`), of 20,000 draws.
+drawing in the same run. For each set also what free drawing keeps (`--rejection`), of 20,000 draws.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ SETS: tuple[dict[str, Any], ...] = (
     {"within": "Li-Na-K-Mg-Ca-Al-Si-O-F-Cl-S"},
     {"contains": "Li-O"},
     {"exclude": "lanthanides,actinides,toxic,radioactive,noble_gases"},
-    {"elements": "4..5"},
+    {"num_elements": "4..5"},
     {"max_atoms": 8},
-    {"anonymous": "ABC3"},
+    {"anonymous_formula": "ABC3"},
     {"stoichiometry": "A2 B O4"},
     {"valid": True},
     {
         "contains": "O",
         "exclude": "toxic,radioactive",
-        "elements": "3..4",
+        "num_elements": "3..4",
         "count": "O:2..6",
         "max_atoms": 14,
         "valid": True,

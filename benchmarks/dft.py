@@ -37,8 +37,8 @@ def new_candidates(folder: Path) -> list[str]:
     drawn, predicted, first = folder / "drawn.csv", folder / "predicted.csv", folder / "first.csv"
     structures = folder / "tried"
     if not structures.exists():
-        matgen("sample", "-n", 300, "--within", ELEMENTS, "--elements", "2..3", "--max-atoms", 6, "--valid", "--unique",
-               "--novel-to", "hybrid", "--seed", 0, "--out", drawn, "--force")  # fmt: skip
+        matgen("sample", "-n", 300, "--within", ELEMENTS, "--num-elements", "2..3", "--max-atoms", 6, "--valid",
+               "--unique", "--novel-to", "hybrid", "--seed", 0, "--out", drawn, "--force")  # fmt: skip
         matgen("predict", drawn, "--out", predicted, "--force")
         order = pd.read_csv(predicted, keep_default_na=False)
         order.sort_values("energy_above_hull", key=pd.to_numeric).head(24).to_csv(first, index=False)
@@ -64,7 +64,7 @@ def main() -> None:
         matgen("structure", folder / "chosen-predicted.csv", "--top", 0, "--per-formula", 3, "--max-atoms", MOST_ATOMS,
                "--symmetric", 0, "--out", folder / "structures", "--force")  # fmt: skip
         how = ("--format", "gpaw", "--cutoff", CUTOFF, "--kpoint-density", KPOINT_DENSITY)
-        matgen("export", folder / "structures", *how, "--elements", "--out", folder / "dft")
+        matgen("export", folder / "structures", *how, "--element-references", "--out", folder / "dft")
         matgen("export", folder / "structures", *how, "--competing", "--out", folder / "competing")
     matgen("dft", "run", folder / "dft", "--engine", "gpaw", "--workers", arguments.workers, check=False)
     matgen("dft", "collect", folder / "dft", "--out", folder / "results.csv", "--force")
@@ -100,7 +100,7 @@ def main() -> None:
         "settings": {"code": "GPAW", "functional": "PBE", "cutoff_ev": CUTOFF, "kpoint_density": KPOINT_DENSITY,
                      "geometry": "relaxed by CHGNet"},
         "compounds": rows,
-        "elements": [{"formula": row["formula"], "state": row["state"], "energy": _number(row["energy_dft"]),
+        "elements": [{"formula": row["formula"], "state": row["state"], "energy": _number(row["energy_per_atom_dft"]),
                       "seconds": row["seconds_dft"]} for row in elements.to_dict("records")],
         "reference_offsets_chgnet": {name: value for name, value in offsets.items() if value},
         "competing_inputs": len(read_json(folder / "competing" / "manifest.json")["jobs"]) - len(rows),

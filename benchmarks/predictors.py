@@ -1,9 +1,9 @@
 """Predictors on official splits: matbench's five folds, OQMD's own parts, CritExam's decomposition energies.
 
 python -m benchmarks.predictors --tasks mp_e_form mp_gap --minutes 4
-python -m benchmarks.predictors --tasks expt_gap expt_is_metal --kinds network trees language_model
-python -m benchmarks.predictors --tasks expt_gap --init band_gap-mp --members 3
-python -m benchmarks.predictors --tasks oqmd --kinds trees
+python -m benchmarks.predictors --tasks expt_gap expt_is_metal --column-types network trees language_model
+python -m benchmarks.predictors --tasks expt_gap --init band_gap-mp --ensemble-size 3
+python -m benchmarks.predictors --tasks oqmd --column-types trees
 python -m benchmarks.predictors --tasks critexam_ed --minutes 4
 
 Resumable: what is in the JSON with the same settings is not fitted again. Folds are those of matbench: `KFold(5,
@@ -134,10 +134,10 @@ def earlier() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=["oqmd", "mp_e_form", "mp_gap", "expt_gap", "expt_is_metal"])
-    parser.add_argument("--kinds", nargs="+", default=["network"])
+    parser.add_argument("--column-types", nargs="+", default=["network"])
     parser.add_argument("--folds", type=int, nargs="+")
     parser.add_argument("--init", help="predictor or checkpoint to go on from")
-    parser.add_argument("--members", type=int, default=1)
+    parser.add_argument("--ensemble-size", type=int, default=1)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--batch-size", type=int)

@@ -67,7 +67,7 @@ def screen(
     column: str,
     *,
     where: str | None = None,
-    per_family: int | None = None,
+    max_per_system: int | None = None,
     family: str = "chemical_system",
 ) -> Screened:
     """Add columns, keep the rows that fulfil all conditions, and of each family the first.
@@ -76,7 +76,7 @@ def screen(
         frame: rows, those to look at first first.
         column: of formulas.
         where: such as `cost < 100 and toxic = 0 and energy_above_hull < 0.1`; see `matgen.datasets.where`.
-        per_family: rows of one family at most.
+        max_per_system: most rows of one family.
         family: one of `FAMILIES`.
 
     Raises:
@@ -85,8 +85,8 @@ def screen(
     """
     if family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
-    if per_family is not None and per_family < 1:
-        raise OptionError(f"per_family is {per_family}, it must be at least 1")
+    if max_per_system is not None and max_per_system < 1:
+        raise OptionError(f"max_per_system is {max_per_system}, it must be at least 1")
     conditions = [] if where is None else parse_where(where)
     parsed = parse_some(frame[column])
     rows = _with_columns(frame.iloc[parsed.rows].reset_index(drop=True), parsed.batch)
@@ -94,8 +94,8 @@ def screen(
     kept = np.logical_and.reduce(list(holds.values())) if holds else np.ones(len(rows), dtype=bool)
     left = rows[kept]
     fulfilling = len(left)
-    if per_family is not None:
-        left = left[left.groupby(family, sort=False).cumcount() < per_family]
+    if max_per_system is not None:
+        left = left[left.groupby(family, sort=False).cumcount() < max_per_system]
     summary = {
         "rows": len(frame),
         "unreadable": len(parsed.bad),
@@ -120,7 +120,7 @@ def screen_file(
     *,
     column: str | None = None,
     where: str | None = None,
-    per_family: int | None = None,
+    max_per_system: int | None = None,
     family: str = "chemical_system",
     force: bool = False,
 ) -> Screened:
@@ -134,8 +134,8 @@ def screen_file(
     out = Path(out)
     claim(out, force=force)
     frame, name = read_formula_table(candidates, column)
-    screened = screen(frame, name, where=where, per_family=per_family, family=family)
-    told = {"column": name, "where": where, "per_family": per_family, "family": family}
+    screened = screen(frame, name, where=where, max_per_system=max_per_system, family=family)
+    told = {"column": name, "where": where, "max_per_system": max_per_system, "family": family}
     write_with_metadata(out, screened.frame, told | screened.summary)
     return screened
 

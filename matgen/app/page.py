@@ -150,9 +150,9 @@ class Page:
         written = {
             "contains": ",".join(self.elements.chosen(REQUIRED)),
             "exclude": ",".join(self.elements.chosen(FORBIDDEN)),
-            "elements": self.kinds.value,
+            "num_elements": self.kinds.value,
             "max_atoms": self.most_atoms.value,
-            "anonymous": self.anonymous.value,
+            "anonymous_formula": self.anonymous.value,
             "count": self.counts.value,
             "valid": self.valid.value,
         }

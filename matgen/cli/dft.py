@@ -30,7 +30,8 @@ def add(verbs: Any) -> None:
     running.add_argument("--hours", type=float, metavar="H", help="stop a calculation after so many")
     running.add_argument("--workers", type=int, default=1, metavar="N", help="calculations at once (default: 1)")
     running.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
-    running.add_argument("--again", action="store_true", help="try failed ones again")
+    running.add_argument("--retry-failed", action="store_true", help="run failed calculations again")
+    running.rename("--again", "--retry-failed")
     running.add_argument("--quiet", action="store_true", help="say nothing but errors")
     running.set_defaults(run=run)
     collecting = steps.add_parser("collect", help="one table of all results", description="One table of all results.")
@@ -43,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run a folder; 1 where a calculation failed, or is still in another run's hands."""
     from matgen.dft.run import RunSettings, run_folder
 
-    settings = RunSettings(arguments.command, arguments.hours, arguments.workers, arguments.scheduler, arguments.again)
+    settings = RunSettings(
+        arguments.command, arguments.hours, arguments.workers, arguments.scheduler, arguments.retry_failed
+    )
     say(arguments, f"running {arguments.folder} with {arguments.engine}, {settings.workers} at once")
     summary = run_folder(arguments.folder, arguments.engine, settings, progress=bar(arguments, "dft", "calculations"))
     for id, reason in summary.failed.items():

@@ -16,7 +16,7 @@ def add(verbs: Any) -> None:
         "export",
         run,
         "write inputs for VASP, Quantum ESPRESSO or GPAW, or plain structure files",
-        "matgen export structures/ --format gpaw --elements --out dft/",
+        "matgen export structures/ --format gpaw --element-references --out dft/",
         "matgen export structures/ --format vasp --top 10 --out dft/",
     )
     parser.add_argument("structures", type=path, help="folder that `matgen structure` wrote")
@@ -24,7 +24,10 @@ def add(verbs: Any) -> None:
                         help="vasp, espresso, gpaw, cif, poscar, extxyz or ase-db (default: vasp)")  # fmt: skip
     parser.add_argument("--top", type=int, metavar="N", help="first compositions only")
     parser.add_argument("--all", action="store_true", help="every structure, not only the lowest of each composition")
-    parser.add_argument("--elements", action="store_true", help="elements too, for formation energies")
+    parser.add_argument(
+        "--element-references", action="store_true", help="the elements too, which formation energies refer to"
+    )
+    parser.rename("--elements", "--element-references")
     parser.add_argument("--competing", action="store_true", help="phases too that the candidates could decompose into")
     parser.add_argument("--calculation", default="static", metavar="KIND", help="static or relax (default: static)")
     parser.add_argument("--cutoff", type=float, metavar="EV", help="of plane waves (default: the code's or family's)")
@@ -84,7 +87,7 @@ def _references(arguments: argparse.Namespace, jobs: list[Any]) -> list[Any]:
     lacking: dict[str, str] = {}
     if arguments.competing:
         found, lacking = competing_jobs([job.formula for job in jobs])
-    if arguments.elements:
+    if arguments.element_references:
         elements, without = element_jobs(elements_of(jobs + found))
         found, lacking = found + elements, lacking | without
     for name, reason in lacking.items():

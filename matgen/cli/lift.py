@@ -163,9 +163,11 @@ def _add_show(steps: Any) -> None:
     parser.add_argument("--model", type=path, metavar="FOLDER", help="a fitted model, whose sentences are shown")
     parser.add_argument("--rows", type=int, default=3, help="how many (default: 3)")
     parser.add_argument(
-        "--picture", type=path, metavar="FILE", help="with --model, of two columns: the plane of its answers, as PNG"
+        "--plot", type=path, metavar="FILE", help="with --model, of two columns: the plane of its answers, as PNG"
     )
-    parser.add_argument("--why", action="store_true", help="with --model: why it answers so, column by column")
+    parser.add_argument("--explain", action="store_true", help="with --model: what each column does to its answers")
+    parser.rename("--picture", "--plot")
+    parser.rename("--why", "--explain")
     learning_options(parser)
     parser.add_argument("--seed", type=int, default=0, help="of shuffled names (default: 0)")
     parser.add_argument("--quiet", action="store_true", help="say nothing but errors")

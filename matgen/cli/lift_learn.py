@@ -35,7 +35,7 @@ def fit(arguments: argparse.Namespace) -> int:
         generator = LiftGenerator(
             units=pairs(arguments.units),
             precision=whole_numbers(arguments.precision),
-            kinds=pairs(arguments.kinds),
+            kinds=pairs(arguments.column_types),
             backend_options=backend_options(arguments, generator=True),
             random_state=arguments.seed,
         )

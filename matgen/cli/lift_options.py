@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from matgen.errors import DataError, OptionError
 
 if TYPE_CHECKING:
+    from matgen.cli.shared import Parser
     import pandas as pd
 
 _TASKS = ("classification", "regression")
@@ -18,7 +19,7 @@ _FEW_NUMBERS = 10
 """Distinct whole numbers up to which a target is a class where nothing else is said."""
 
 
-def learning_options(parser: argparse.ArgumentParser) -> None:
+def learning_options(parser: Parser) -> None:
     """Options of what learns, and of the sentences it learns from."""
     parser.add_argument(
         "--backend",
@@ -38,7 +39,8 @@ def learning_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", metavar="A,B", help="columns to learn from (default: all but the target)")
     parser.add_argument("--units", metavar="A=eV,B=K", help="of columns, written after their values")
     parser.add_argument("--precision", metavar="A=2,B=0", help="decimals of columns (default: what keeps information)")
-    parser.add_argument("--kinds", metavar="A=category", help="of columns: number, category, text, formula")
+    parser.add_argument("--column-types", metavar="A=category", help="number, category, text or formula, by column")
+    parser.rename("--kinds", "--column-types")
     parser.add_argument(
         "--retrieval", type=int, default=0, metavar="K", help="near rows put into each prompt (default: 0)"
     )
@@ -76,7 +78,7 @@ def estimator_of(
         formulas_as=arguments.formulas_as,
         units=pairs(arguments.units) or units,
         precision=whole_numbers(arguments.precision),
-        kinds=pairs(arguments.kinds),
+        kinds=pairs(arguments.column_types),
         retrieval=arguments.retrieval,
         pretext=arguments.pretext,
         noise=arguments.noise,

@@ -62,19 +62,19 @@ def show(arguments: argparse.Namespace) -> None:
         some = frame.head(arguments.rows)
         for i, sentence in enumerate(estimator.show(some, some[target] if target in frame.columns else None)):
             print(sentence)
-            if arguments.why:
+            if arguments.explain:
                 from matgen.lift.explain import explain
 
                 print(explain(estimator, some.iloc[[i]]))
-        if arguments.picture:
+        if arguments.plot:
             from matgen.io.files import refuse_to_overwrite
             from matgen.lift.pictures import decision_boundary
 
-            refuse_to_overwrite(arguments.picture, force=False)
-            decision_boundary(estimator, *with_answers(frame, target, arguments.table), arguments.picture)
+            refuse_to_overwrite(arguments.plot, force=False)
+            decision_boundary(estimator, *with_answers(frame, target, arguments.table), arguments.plot)
         return
-    if arguments.why or arguments.picture:
-        raise OptionError("--why and --picture ask a fitted model: give --model")
+    if arguments.explain or arguments.plot:
+        raise OptionError("--explain and --plot ask a fitted model: give --model")
     if arguments.target is None:
         raise OptionError("give --target, the column that is asked for, or --model")
     rows, answers = with_answers(frame, arguments.target, arguments.table)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from matgen.errors import OptionError, first_line
 
 if TYPE_CHECKING:
+    from matgen.cli.shared import Parser
     from matgen.sampling import Constraints, Decoding
     from matgen.validity import ValidityRules
 
@@ -51,7 +52,7 @@ def decoding_of(arguments: argparse.Namespace) -> Decoding:
     return Decoding(arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p)
 
 
-def constraint_options(parser: argparse.ArgumentParser) -> None:
+def constraint_options(parser: Parser) -> None:
     """What every row must satisfy."""
     group = parser.add_argument_group("constraints (never broken; they can be combined)")
     group.add_argument("--chemsys", metavar="Li-Fe-P-O", help="exactly these elements")
@@ -62,17 +63,23 @@ def constraint_options(parser: argparse.ArgumentParser) -> None:
         metavar="A,GROUP",
         help="none of these: elements, or lanthanides, toxic, radioactive, noble_gases ...",
     )
-    group.add_argument("--elements", metavar="3..5", help="how many different elements")
+    group.add_argument("--num-elements", metavar="3..5", help="how many different elements")
     group.add_argument("--max-atoms", metavar="N", help="most atoms in the reduced formula")
-    group.add_argument("--anonymous", metavar="ABC3", help="counts, whatever the elements")
+    group.add_argument("--anonymous-formula", metavar="ABC3", help="counts, whatever the elements")
     group.add_argument("--stoichiometry", metavar="'Sr ? O3'", help="counts with some elements fixed and some open")
     group.add_argument("--count", action="append", metavar="O:2..6", help="atoms of one element; may be repeated")
     group.add_argument("--valid", action="store_true", help="charge neutral and balanced, guaranteed")
     group.add_argument(
-        "--exact",
+        "--rejection",
         action="store_true",
         help="reject instead of masking: the model's own distribution, given the constraints",
     )
+    for old, new in (
+        ("--elements", "--num-elements"),
+        ("--anonymous", "--anonymous-formula"),
+        ("--exact", "--rejection"),
+    ):
+        parser.rename(old, new)
 
 
 def constraints_of(arguments: argparse.Namespace) -> Constraints | None:
@@ -83,11 +90,14 @@ def constraints_of(arguments: argparse.Namespace) -> Constraints | None:
     """
     from matgen.sampling import Constraints
 
-    names = ("chemsys", "within", "contains", "exclude", "elements", "max_atoms", "anonymous", "stoichiometry", "count")
-    found = Constraints.from_options(**{name: getattr(arguments, name) for name in names}, valid=arguments.valid)
-    if arguments.exact and not found:
-        raise OptionError("--exact says how constraints are met: name one")
-    return found or None
+    names = (
+        "chemsys", "within", "contains", "exclude", "num_elements", "max_atoms", "anonymous_formula", "stoichiometry",
+        "count",
+    )  # fmt: skip
+    constraints = Constraints.from_options(**{name: getattr(arguments, name) for name in names}, valid=arguments.valid)
+    if arguments.rejection and not constraints:
+        raise OptionError("--rejection says how constraints are met: name one")
+    return constraints or None
 
 
 def training_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

@@ -39,7 +39,7 @@ def add(verbs: Any) -> None:
         "write hypothetical compositions",
         "matgen sample -n 1000 --contains Li-O --exclude toxic --valid --unique --novel-to hybrid",
         "matgen sample -n 1000000 --out candidates.parquet",
-        "matgen sample -n 500 --anonymous ABC3 --temperature 0.8",
+        "matgen sample -n 500 --anonymous-formula ABC3 --temperature 0.8",
     )
     parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
     model_option(parser)
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.seed,
         decoding_of(arguments),
         constraints=constraints_of(arguments),
-        exact=arguments.exact,
+        rejection=arguments.rejection,
         unique=arguments.unique,
         novel_to=tuple(arguments.novel_to or ()),
         prompt=arguments.prompt,
@@ -167,7 +167,7 @@ def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: An
     from matgen.sampling import Decoding
     from matgen.sampling.best_first import list_to_file
 
-    names = ("unique", "novel_to", "prompt", "exact", "trace", "conditions", "screen", "most_draws", "max_minutes")
+    names = ("unique", "novel_to", "prompt", "rejection", "trace", "conditions", "screen", "most_draws", "max_minutes")
     drawing = arguments.resume or any(getattr(request, name) for name in names)
     if drawing or request.decoding != Decoding():
         raise OptionError("--top lists the model's most probable compositions: it takes constraints and nothing else")

@@ -28,7 +28,10 @@ def add(verbs: Any) -> None:
         "crustal_abundance (mg/kg, of the scarcest element), hhi_production, hhi_reserve (0 to 10,000), toxic, "
         "radioactive (0 or 1)",
     )
-    parser.add_argument("--per-family", type=int, metavar="N", help="rows of one family at most (default: all)")
+    parser.add_argument(
+        "--max-per-system", type=int, metavar="N", help="most rows of one system, see --family (default: all)"
+    )
+    parser.rename("--per-family", "--max-per-system")
     parser.add_argument(
         "--family",
         default="chemical_system",
@@ -49,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         out,
         column=arguments.column,
         where=arguments.where,
-        per_family=arguments.per_family,
+        max_per_system=arguments.max_per_system,
         family=arguments.family,
         force=arguments.force,
     )

@@ -26,7 +26,8 @@ def collect(folder: Path | str) -> pd.DataFrame:
 
     Returns:
         A row for each calculation: `structure_id`, `formula`, `role`, `state` (`done`, `failed`, `waiting`), `reason`,
-        `energy_dft` (eV/atom), `formation_energy_dft` (eV/atom; NaN where an element is missing, `reason` says which),
+        `energy_per_atom_dft` (eV/atom), `formation_energy_dft` (eV/atom; NaN where an element is
+        missing, `reason` says which),
         `energy_above_hull_dft` (eV/atom; of candidates, where all phases exported by `--competing` are done),
         `hubbard_u` (eV; such energies cannot be set against elements),
         `max_force_dft` (eV/angstrom), `volume_per_atom_dft` (angstrom^3), `magnetic_moment_dft` (Bohr magnetons of the
@@ -41,7 +42,7 @@ def collect(folder: Path | str) -> pd.DataFrame:
     if manifest["format"] not in ENGINES:
         raise DataError(f"{folder} holds {manifest['format']} files, nothing that a code has calculated")
     rows = [_row(folder / job["id"], job, manifest["format"]) for job in manifest["jobs"]]
-    elements = {row["formula_counts"][0][0]: row["energy_dft"] for row in rows
+    elements = {row["formula_counts"][0][0]: row["energy_per_atom_dft"] for row in rows
                 if row["role"] == "element" and row["state"] == "done"}  # fmt: skip
     for row in rows:
         row["formation_energy_dft"] = _formation_energy(row, elements)
@@ -53,7 +54,7 @@ def collect(folder: Path | str) -> pd.DataFrame:
         if name == "formation_energy_dft":
             continue
         frame[f"{name}_uncorrected"] = frame[name] - correction
-    first = ["structure_id", "formula", "role", "state", "reason", "energy_dft", "formation_energy_dft",
+    first = ["structure_id", "formula", "role", "state", "reason", "energy_per_atom_dft", "formation_energy_dft",
              "energy_above_hull_dft"]  # fmt: skip
     return frame[first + [name for name in frame if name not in first]]
 
@@ -82,7 +83,7 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
         "role": job["role"],
         "state": status["state"],
         "reason": "" if done else str(status.get("reason", "not run")),
-        "energy_dft": result["energy"] / n if done else float("nan"),
+        "energy_per_atom_dft": result["energy"] / n if done else float("nan"),
         "max_force_dft": result.get("max_force"),
         "volume_per_atom_dft": result["volume"] / n if result else float("nan"),
         "magnetic_moment_dft": result.get("magnetic_moment"),
@@ -119,7 +120,9 @@ def _formation_energy(row: dict[str, Any], elements: dict[str, float]) -> float:
         return float("nan")
     missing = sorted({symbol for symbol, _ in row["formula_counts"]} - elements.keys())
     if missing:
-        row["reason"] = f"no reference of {', '.join(missing)} calculated: matgen export --elements"
+        row["reason"] = f"no reference of {', '.join(missing)} calculated: matgen export --element-references"
         return float("nan")
     total = sum(amount for _, amount in row["formula_counts"])
-    return float(row["energy_dft"] - sum(elements[symbol] * amount for symbol, amount in row["formula_counts"]) / total)
+    return float(
+        row["energy_per_atom_dft"] - sum(elements[symbol] * amount for symbol, amount in row["formula_counts"]) / total
+    )

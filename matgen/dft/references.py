@@ -188,7 +188,7 @@ def competing_jobs(formulas: Sequence[str], *, max_atoms: int = 24) -> tuple[lis
             lacking[formula] = results[0].reason
             continue
         energy, best = min(ended)
-        provenance = proposals[best].provenance() | {"energy_chgnet": energy}
+        provenance = proposals[best].provenance() | {"energy_per_atom_chgnet": energy}
         jobs.append(
             Job(f"competing-{number:04d}-{safe_name(formula)}", results[best].structure, "competing", provenance)
         )

@@ -21,7 +21,7 @@ class Tally:
     Attributes:
         drawn: samples drawn.
         unfinished: cut off by the model's length (kept only where nothing is promised of the rows).
-        refused: outside the constraints (under exact constraints, which draw freely and reject) or screened out.
+        refused: outside the constraints (under rejection, which draws freely) or screened out.
         repeated: drawn before.
         known: in a reference that rows must be new to (distinct ones, where rows are unique).
         kept: rows in the file.

@@ -151,7 +151,7 @@ class Sampler:
         seed: int = 0,
         decoding: Decoding | None = None,
         constraints: Constraints | None = None,
-        exact: bool = False,
+        rejection: bool = False,
         prompt: str = "",
         conditions: Sequence[str] = (),
         size: int | None = None,
@@ -164,7 +164,7 @@ class Sampler:
             seed: of the draws; the same seed (and block size) gives the same samples.
             decoding: temperature and cuts, by default the model's own distribution.
             constraints: what every row must satisfy.
-            exact: draw freely and leave out what breaks a constraint, so that rows follow the model's distribution
+            rejection: draw freely and leave out what breaks a constraint, so that rows follow the model's distribution
                 given the constraints and are fewer than `n`; otherwise tokens that lead there are masked.
             prompt: tokens that every sequence begins with, such as `Li Fe`.
             conditions: ranges of properties that a conditional model is told, such as `band_gap=2..3`; `log_prob` is
@@ -181,7 +181,7 @@ class Sampler:
         size = self.block_size(n) if size is None else size
         if size < 1:
             raise OptionError(f"block size is {size}, it must be at least 1")
-        mask, accept = self.masking(constraints, exact=exact)
+        mask, accept = self.masking(constraints, rejection=rejection)
         told = self.told(conditions)
         drawn = (
             partial(
@@ -305,8 +305,8 @@ class Sampler:
         )
         return drawn.ids, drawn.log_prob
 
-    def masking(self, constraints: Constraints | None, *, exact: bool) -> tuple[DecodingMask | None, Accept | None]:
-        """The mask for masked constraints, the filter for exact ones, or both where a mask does not hold all of them.
+    def masking(self, constraints: Constraints | None, *, rejection: bool) -> tuple[DecodingMask | None, Accept | None]:
+        """The mask for masked constraints, the filter for rejection, or both where a mask does not hold all of them.
 
         Raises:
             OptionError: nothing satisfies the constraints; the reason is told.
@@ -315,9 +315,9 @@ class Sampler:
             return None, None
         from matgen.sampling.constraints.reachability import DecodingMask
 
-        # Built for exact constraints too, since it refuses what cannot be before drawing goes on for ever.
+        # Built for rejection too, since it refuses what cannot be before drawing goes on for ever.
         mask = DecodingMask(constraints, self.notation, known=self.checkpoint.known_elements())
-        if exact:
+        if rejection:
             return None, constraints.satisfied
         return mask, constraints.satisfied if self.objective == "blank" else None
 
@@ -330,7 +330,7 @@ class Sampler:
         title = self.checkpoint.architecture.title
         if self.objective == "masked" and (mask is not None or prompt.strip()):
             raise OptionError(
-                f"{title} writes tokens in any order: it takes constraints with --exact only, and no prompt"
+                f"{title} writes tokens in any order: it takes constraints with --rejection only, and no prompt"
             )
         if trace and self.objective != "blank":
             raise OptionError(f"a trace is of a blank language model's steps: {title} has none")

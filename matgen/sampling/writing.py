@@ -58,7 +58,7 @@ class SampleRequest:
         seed: of everything.
         decoding: temperature and cuts.
         constraints: what every row must satisfy.
-        exact: draw freely and reject what breaks a constraint (the model's distribution given the constraints),
+        rejection: draw freely and reject what breaks a constraint (the model's distribution given the constraints),
             instead of masking tokens that lead there (always ends, but shifts the distribution).
         unique: each composition once, in order of arrival.
         novel_to: datasets or files; their compositions are not kept.
@@ -78,7 +78,7 @@ class SampleRequest:
     seed: int = 0
     decoding: Decoding = dataclasses.field(default_factory=Decoding)
     constraints: Constraints | None = None
-    exact: bool = False
+    rejection: bool = False
     unique: bool = False
     novel_to: tuple[str, ...] = ()
     prompt: str = ""
@@ -178,7 +178,7 @@ class _Run:
     def __init__(self, sampler: Sampler, request: SampleRequest, parts: Path, processes: Processes) -> None:
         self.sampler, self.request, self.parts, self.processes = sampler, request, parts, processes
         self.size = request.block_size or sampler.block_size(request.n)
-        self.mask, self.accept = sampler.masking(request.constraints, exact=request.exact)
+        self.mask, self.accept = sampler.masking(request.constraints, rejection=request.rejection)
         self.told = sampler.told(request.conditions)
         sampler.check(self.mask, request.prompt, trace=request.trace)
         self.novel_to, self.references = known_compositions(request.novel_to)
@@ -314,7 +314,9 @@ class _Run:
             "screen": request.screen,
             "trace": request.trace,
             "constraints": None if request.constraints is None else request.constraints.describe(),
-            "constraints_meaning": None if request.constraints is None else ("exact" if request.exact else "masked"),
+            "constraints_meaning": None
+            if request.constraints is None
+            else ("rejection" if request.rejection else "masked"),
             "unique": request.unique,
             "novel_to": self.references,
             "max_draws": self.most_draws,

@@ -107,7 +107,7 @@ def read_structures(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Structu
     if (folder / PLAN).exists():
         verify_checksums(folder, read_plan(folder).get("files", {}))
     try:
-        frame = read_parquet(folder / TABLE)
+        frame = with_present_names(read_parquet(folder / TABLE))
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {folder / TABLE}: {first_line(error)}") from error
     structures = {}
@@ -133,6 +133,14 @@ def read_structures(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Structu
     if lacking:
         raise DataError(f"{folder / ALL_CRYSTALS} lacks {min(lacking)}, which {TABLE} has: it may be cut short")
     return frame, structures
+
+
+def with_present_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with energies a potential gave under `energy_per_atom_<potential>`, which was `energy_<potential>`."""
+    formation = [str(name) for name in frame if str(name).startswith("formation_energy_")]
+    potentials = [name.removeprefix("formation_energy_") for name in formation]
+    former = {f"energy_{name}": f"energy_per_atom_{name}" for name in potentials}
+    return frame.rename(columns={old: new for old, new in former.items() if old in frame and new not in frame})
 
 
 def is_structure_folder(path: Path | str) -> bool:

@@ -36,6 +36,7 @@ from matgen.structures.folder import (
     read_plan,
     read_structures,
     structure_id,
+    with_present_names,
     write_crystals,
     write_table,
 )
@@ -352,7 +353,7 @@ def _assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: P
     frame = pd.concat([frame, _described(frame["structure_id"], structures)], axis=1)
     if potential is not None:
         frame = _with_energies(frame, potential)
-        ordering = ["rank", f"energy_{potential.name}"]
+        ordering = ["rank", f"energy_per_atom_{potential.name}"]
         frame = frame.sort_values(ordering, kind="stable", na_position="last", ignore_index=True)
     frame["duplicate_of"] = same_crystals(frame["rank"], frame["structure_id"], structures)
     names = ["formula"]
@@ -372,6 +373,7 @@ def _joined(candidates: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     lowest = frame.drop_duplicates("rank").set_index("rank").drop(columns=["formula", "failed", "duplicate_of"])
     lowest.loc[lowest["reason"] != "", "structure_id"] = None
     lowest = lowest.rename(columns={"reason": "structure_reason"})
+    candidates = with_present_names(candidates)
     earlier = [name for name in lowest.columns if name in candidates]  # of a former run
     rows = candidates.drop(columns=earlier).reset_index(drop=True)
     return pd.concat([rows, lowest.reindex(range(1, len(candidates) + 1)).reset_index(drop=True)], axis=1)
@@ -396,7 +398,7 @@ def _described(names: pd.Series, structures: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(described).astype({"space_group": "Int64", "n_atoms": "Int64", "volume_per_atom": "float64"})
 
 
-ENERGY_COLUMNS = ("energy", "formation_energy", "energy_above_hull")
+ENERGY_COLUMNS = ("energy_per_atom", "formation_energy", "energy_above_hull")
 """What a potential says of a structure, eV/atom; its name is appended."""
 
 

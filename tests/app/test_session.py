@@ -26,7 +26,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 
 def test_draws_are_those_of_the_stages_and_in_order(session, tmp_path):
-    wanted = Constraints.from_options(contains="Li", exclude="F", elements="3..4")
+    wanted = Constraints.from_options(contains="Li", exclude="F", num_elements="3..4")
     request = SampleRequest(40, seed=5, constraints=wanted)
     found = session.generate(request, CancellableProgress()).frame
     sample_to_file(session.sampler, request, tmp_path / "drawn.csv")

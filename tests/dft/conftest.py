@@ -57,7 +57,7 @@ def structures(tmp_path: Path) -> Callable[..., Path]:
         out = tmp_path / folder
         rows = [
             {"structure_id": structure_id(rank, name, 1), "rank": rank, "formula": name, "reason": "",
-             "template": "a test's", "energy_chgnet": -1.5 * rank, "duplicate_of": None}
+             "template": "a test's", "energy_per_atom_chgnet": -1.5 * rank, "duplicate_of": None}
             for rank, name in enumerate(names, start=1)
         ]  # fmt: skip
         write_crystals(out, [(row["structure_id"], CRYSTALS[row["formula"]], {}) for row in rows])

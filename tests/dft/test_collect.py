@@ -30,7 +30,7 @@ def element(symbol: str, count: int) -> Job:
 
 
 MGCL2 = Structure(Lattice.cubic(5), ["Mg", "Cl", "Cl"], [[0, 0, 0], [0.3, 0.3, 0.3], [0.7, 0.7, 0.7]])
-CARRIED = {"energy_chgnet": -3.4, "formation_energy_chgnet": -2.1, "rank": 1}
+CARRIED = {"energy_per_atom_chgnet": -3.4, "formation_energy_chgnet": -2.1, "rank": 1}
 JOBS = [
     Job("0001-NaCl-1", CRYSTALS["NaCl"], "candidate", CARRIED),
     Job("0002-MgCl2-1", MGCL2, "candidate"),
@@ -57,11 +57,11 @@ def dft(tmp_path: Path) -> Path:
 def test_formation_energies(dft: Path) -> None:
     frame = collect(dft).set_index("structure_id")
     assert list(frame["state"]) == ["done"] * 5 and list(frame["reason"]) == [""] * 5
-    assert frame["energy_dft"].to_list() == pytest.approx([-3.5, -4.0, -1.3, -1.8, -1.5])
+    assert frame["energy_per_atom_dft"].to_list() == pytest.approx([-3.5, -4.0, -1.3, -1.8, -1.5])
     expected = [-3.5 + (1.3 + 1.8) / 2, -4.0 + (1.5 + 2 * 1.8) / 3, 0, 0, 0]
     assert frame["formation_energy_dft"].to_list() == pytest.approx(expected)
     row = frame.loc["0001-NaCl-1"]
-    assert (row["energy_chgnet"], row["formation_energy_chgnet"]) == (-3.4, -2.1)
+    assert (row["energy_per_atom_chgnet"], row["formation_energy_chgnet"]) == (-3.4, -2.1)
     assert (row["max_force_dft"], row["volume_per_atom_dft"], row["magnetic_moment_dft"]) == (0.02, 20, 1.5)
     assert frame.loc["element-Cl", "reference_offset"] == 0.01 and frame.loc["element-Cl", "formula"] == "Cl2"
 
@@ -92,7 +92,7 @@ def test_missing_references_are_named(dft: Path) -> None:
     assert frame.loc["element-Mg", ["state", "reason"]].to_list() == ["waiting", "not run"]
     assert "no reference of Cl, Mg calculated" in frame.loc["0002-MgCl2-1", "reason"]
     assert "no reference of Cl calculated" in frame.loc["0001-NaCl-1", "reason"]
-    assert frame["energy_dft"].notna().to_list() == [True, True, True, False, False]
+    assert frame["energy_per_atom_dft"].notna().to_list() == [True, True, True, False, False]
     assert frame["formation_energy_dft"].notna().to_list() == [False, False, True, False, False]
 
 
@@ -113,10 +113,10 @@ def test_outputs_of_runs_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "dft" / jobs[2].id / "vasprun.xml").write_text(whole[: len(whole) // 2])
     frame = collect(tmp_path / "dft").set_index("structure_id")
     assert frame["state"].to_list() == ["done", "failed", "failed", "waiting"]
-    assert frame.loc[jobs[0].id, "energy_dft"] == -13.6
+    assert frame.loc[jobs[0].id, "energy_per_atom_dft"] == -13.6
     assert frame.loc[jobs[1].id, "reason"].endswith("is of NaCl, not of MgCl2")
     assert "is not whole" in frame.loc[jobs[2].id, "reason"]
-    assert frame["energy_dft"].notna().sum() == 1
+    assert frame["energy_per_atom_dft"].notna().sum() == 1
 
 
 def test_energies_with_u_are_not_set_against_elements(tmp_path: Path) -> None:

@@ -35,22 +35,22 @@ def test_export_run_collect(structures, matgen: Matgen) -> None:
     assert status == 1 and "0 run now; 1 done, 1 failed" in said
     status, said = matgen("dft", "collect", "dft")
     assert status == 0 and "1 done, 1 failed, 0 waiting; dft/results.csv" in said
-    assert "0001-NaCl-1: no reference of Cl, Na calculated: matgen export --elements" in said
+    assert "0001-NaCl-1: no reference of Cl, Na calculated: matgen export --element-references" in said
     program.becomes({})
-    assert matgen(*run, "--again", "--quiet") == (0, "")
+    assert matgen(*run, "--retry-failed", "--quiet") == (0, "")
     before = Path("dft/results.csv").read_bytes()
     assert matgen("dft", "collect", "dft", "--quiet") == (0, "")
     assert Path("dft/results.csv").read_bytes() == before
     frame = pd.read_csv("dft/results-2.csv")
-    assert frame["state"].to_list() == ["done", "done"] and frame["energy_dft"].to_list() == [-3, -3]
-    assert frame["energy_chgnet"].to_list() == [-1.5, -3.0]
+    assert frame["state"].to_list() == ["done", "done"] and frame["energy_per_atom_dft"].to_list() == [-3, -3]
+    assert frame["energy_per_atom_chgnet"].to_list() == [-1.5, -3.0]
     assert read_json("dft/results-2.csv.json")["states"] == {"done": 2}
 
 
 @pytest.mark.slow
 def test_elements_and_competing_phases(structures, matgen: Matgen) -> None:
     program = StandIn(Path("programs").absolute(), {"0001-NaCl-1": {"energy": -7.0}, "element-Na": {"energy": -3.6}})
-    status, said = matgen("export", structures("NaCl"), "--format", "gpaw", "--elements", "--competing")
+    status, said = matgen("export", structures("NaCl"), "--format", "gpaw", "--element-references", "--competing")
     assert status == 0, said
     jobs = {job["id"]: job for job in read_json("dft/manifest.json")["jobs"]}
     assert {"element-Na", "element-Cl", "0001-NaCl-1"} <= set(jobs)
@@ -68,7 +68,7 @@ def test_what_export_says_of_elements_without_reference(
     structures, matgen: Matgen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CRYSTALS, "MgS", rock_salt("Mg", "S", 5.2))
-    status, said = matgen("export", structures("MgS"), "--format", "cif", "--elements")
+    status, said = matgen("export", structures("MgS"), "--format", "cif", "--element-references")
     assert status == 0
     assert "no reference S: no structure of S with at most 4 atoms is like its ground state" in said
 

@@ -125,7 +125,9 @@ def several() -> Path:
         ("0001-NaCl-4", 1, "NaCl", "", -2.5, None), ("0001-NaCl-1", 1, "NaCl", "it fell apart", None, None),
         ("0002-Si-1", 2, "Si", "", -5.0, None), (None, 3, "XeAu2", "no structure", None, None),
     ]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["structure_id", "rank", "formula", "reason", "energy_chgnet", "duplicate_of"])
+    frame = pd.DataFrame(
+        rows, columns=["structure_id", "rank", "formula", "reason", "energy_per_atom_chgnet", "duplicate_of"]
+    )
     sound = frame[frame["reason"] == ""]
     write_crystals(Path("several"), [(row.structure_id, CRYSTALS[row.formula], {}) for row in sound.itertuples()])
     write_table(Path("several"), frame, {})
@@ -142,7 +144,7 @@ def test_which_structures_are_taken(several: Path) -> None:
     assert ids(top=1, every=True) == ["0001-NaCl-2", "0001-NaCl-4"]
     (job, _) = jobs_of(several)
     assert job.provenance == {"structure_id": "0001-NaCl-2", "rank": 1, "formula": "NaCl", "reason": "",
-                              "energy_chgnet": -3.0}  # fmt: skip
+                              "energy_per_atom_chgnet": -3.0}  # fmt: skip
     with pytest.raises(OptionError, match="top is 0"):
         jobs_of(several, top=0)
 

@@ -65,7 +65,7 @@ def test_a_failed_one_is_recorded_and_the_rest_go_on(dft: Path, stand_in) -> Non
     summary = run(dft, program)
     assert summary.done == [IDS[2]]
     assert summary.failed == {IDS[0]: "GPAW left no result: MemoryError: no room", IDS[1]: "it did not converge"}
-    assert run(dft, program).run_now == 0  # failed ones wait for --again
+    assert run(dft, program).run_now == 0  # failed ones wait for --retry-failed
     program.becomes({})
     summary = run(dft, program, again=True)
     assert summary.done == IDS and summary.run_now == 2

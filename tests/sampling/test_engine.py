@@ -113,12 +113,12 @@ def test_accept_keeps_what_it_likes(checkpoints) -> None:
 @pytest.mark.parametrize("notation", ["expanded", "counted"])
 def test_masked_constraints_hold_and_exact_ones_are_the_conditional_distribution(checkpoints, notation: str) -> None:
     sampler = Sampler(checkpoints("gpt2", notation))
-    constraints = Constraints.from_options(contains="O", elements="2..3", valid=True)
+    constraints = Constraints.from_options(contains="O", num_elements="2..3", valid=True)
     (masked,) = sampler.sample(400, constraints=constraints)
     assert len(masked) == 400
     assert constraints.satisfied(CompositionBatch.from_formulas(masked.formulas)).all()
     (free,) = sampler.sample(2000, seed=1)
-    (exact,) = sampler.sample(2000, seed=1, constraints=constraints, exact=True)
+    (exact,) = sampler.sample(2000, seed=1, constraints=constraints, rejection=True)
     good = constraints.satisfied(CompositionBatch.from_formulas(free.formulas))
     assert exact.formulas.tolist() == free.formulas[good].tolist()
     assert 0 < len(exact) < 2000
@@ -176,7 +176,7 @@ def test_bad_samplers(checkpoints) -> None:
     masked = Sampler(checkpoints("roberta"))
     with pytest.raises(OptionError, match="RoBERTa writes tokens in any order"):
         next(masked.sample(5, prompt="Li"))
-    with pytest.raises(OptionError, match="--exact only"):
+    with pytest.raises(OptionError, match="--rejection only"):
         next(masked.sample(5, constraints=Constraints.from_options(contains="O")))
 
 
@@ -208,7 +208,7 @@ def test_elements_that_training_never_showed_are_refused_and_never_drawn_under_a
     with pytest.raises(OptionError, match="does not know Og"):
         next(sampler.sample(5, constraints=Constraints.from_options(contains="Og-O")))
     (block,) = sampler.sample(
-        200, constraints=Constraints.from_options(elements="2..3"), decoding=Decoding(temperature=9)
+        200, constraints=Constraints.from_options(num_elements="2..3"), decoding=Decoding(temperature=9)
     )
     drawn = CompositionBatch.from_formulas(block.formulas).elements
     seen = {ATOMIC_NUMBER[symbol] for symbol in sampler.checkpoint.metadata["elements"]}

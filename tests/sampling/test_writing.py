@@ -162,13 +162,13 @@ def test_constraints_are_kept_and_recorded(sampler: Sampler, tmp_path: Path) -> 
     constraints = Constraints.from_options(contains="O", exclude="toxic", valid=True)
     masked = sample_to_file(sampler, SampleRequest(300, constraints=constraints), tmp_path / "m.csv")
     exact = sample_to_file(
-        sampler, SampleRequest(50, constraints=constraints, exact=True, block_size=SIZE), tmp_path / "e.csv"
+        sampler, SampleRequest(50, constraints=constraints, rejection=True, block_size=SIZE), tmp_path / "e.csv"
     )
     for name in ("m.csv", "e.csv"):
         formulas = pd.read_csv(tmp_path / name, keep_default_na=False)["formula"]
         assert constraints.satisfied(CompositionBatch.from_formulas(formulas)).all()
     assert (masked["rows"], masked["constraints_meaning"], masked["yield"]) == (300, "masked", 1.0)
-    assert (exact["rows"], exact["constraints_meaning"]) == (50, "exact")
+    assert (exact["rows"], exact["constraints_meaning"]) == (50, "rejection")
     assert exact["tally"]["refused"] > 0
     assert Constraints.from_options(**exact["constraints"]) == constraints
 
@@ -215,5 +215,5 @@ def test_a_model_that_cannot_take_constraints_leaves_nothing_behind(checkpoints,
     with pytest.raises(OptionError, match="writes tokens in any order"):
         sample_to_file(masked, SampleRequest(20, constraints=constraints), tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
-    exact = SampleRequest(20, constraints=constraints, exact=True, block_size=SIZE)
+    exact = SampleRequest(20, constraints=constraints, rejection=True, block_size=SIZE)
     assert sample_to_file(masked, exact, tmp_path / "a.csv")["rows"] == 20

@@ -20,6 +20,7 @@ from matgen.structures.folder import (
     read_structures,
     safe_name,
     structure_id,
+    with_present_names,
     write_crystals,
     write_table,
 )
@@ -52,6 +53,12 @@ def test_names() -> None:
         safe_name("../../etc")
 
 
+def test_energies_of_earlier_folders_are_read_under_their_present_name() -> None:
+    former = pd.DataFrame({"energy_chgnet": [-3.4], "formation_energy_chgnet": [-2.0], "energy_mine": [1.0]})
+    assert list(with_present_names(former)) == ["energy_per_atom_chgnet", "formation_energy_chgnet", "energy_mine"]
+    assert list(with_present_names(with_present_names(former))) == list(with_present_names(former))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     crystals = []
@@ -59,7 +66,7 @@ def folder(tmp_path: Path) -> Path:
         moved = structure.copy()
         if place != 1:
             moved.add_site_property("magmom", [float(site) for site in range(len(structure))])
-        crystals.append((name, moved, {"formula": name.split("-")[1], "energy_chgnet": -1.5, "nothing": None}))
+        crystals.append((name, moved, {"formula": name.split("-")[1], "energy_per_atom_chgnet": -1.5, "nothing": None}))
     write_crystals(tmp_path, crystals)
     frame = pd.DataFrame(
         {"structure_id": [*NAMES, "0004-KCl-1", None], "reason": ["", "", "", "atoms overlap", "none"]}
@@ -92,7 +99,7 @@ def test_read_back_as_written(folder: Path) -> None:
 def test_ase_reads_it(folder: Path) -> None:
     images = read(folder / "structures.extxyz", index=":")
     assert [atoms.info["structure_id"] for atoms in images] == list(NAMES)
-    assert images[0].info["energy_chgnet"] == -1.5
+    assert images[0].info["energy_per_atom_chgnet"] == -1.5
     assert images[0].arrays["magmoms_predicted"].tolist() == [0.0, 1.0]
     assert np.allclose(images[2].cell.array, skewed().lattice.matrix)
 

@@ -36,8 +36,8 @@ def test_words_row_by_row(relaxed_folder: Path) -> None:
     assert listed(frame["anion_class"]) == ["Cl", "F", "Cl", None, "O"]
     every, structures = read_structures(relaxed_folder)
     assert set(judged.structures) == set(frame["structure_id"].dropna()) <= set(structures)
-    lowest = every[every["reason"] == ""].groupby("rank")["energy_chgnet"].min()
-    energies = every.set_index("structure_id")["energy_chgnet"]
+    lowest = every[every["reason"] == ""].groupby("rank")["energy_per_atom_chgnet"].min()
+    energies = every.set_index("structure_id")["energy_per_atom_chgnet"]
     for place, id in frame["structure_id"].dropna().items():
         assert energies[id] == lowest[place + 1]
 

@@ -107,7 +107,7 @@ def test_with_relaxation(relaxed: Path, chgnet: Potential) -> None:
     assert (frame["max_force"] < 0.2).all()
     rank = frame["rank"].to_numpy()
     assert (np.diff(rank) >= 0).all()
-    energy = frame["energy_chgnet"].to_numpy()
+    energy = frame["energy_per_atom_chgnet"].to_numpy()
     assert (np.diff(energy)[np.diff(rank) == 0] >= 0).all()  # lowest first
     found = chgnet.evaluate([to_atoms(structures[id]) for id in frame["structure_id"]])
     assert energy == pytest.approx([e.energy / len(e.forces) for e in found], abs=1e-3)
@@ -177,7 +177,7 @@ def test_relaxations_that_fail_are_recorded(tmp_path: Path) -> None:
     assert made.failures == {"the potential does not know Am": 2}
     failed = made.frame[made.frame["formula"] == "AmO"]
     assert failed["structure_id"].tolist() == ["0001-AmO-1", "0001-AmO-2"]
-    assert failed["energy_chgnet"].isna().all()
+    assert failed["energy_per_atom_chgnet"].isna().all()
     assert listed(made.candidates["structure_id"])[0] is None
     assert made.candidates["structure_reason"].tolist() == ["the potential does not know Am", ""]
     assert not list((tmp_path / "out" / "cif").glob("*Am*"))

@@ -112,7 +112,7 @@ def test_draws_depend_on_neither_width_nor_how_many_are_asked_for(run: Path) -> 
 
 
 def test_conditions_and_constraints_together(run: Path) -> None:
-    constraints = Constraints.from_options(contains="Na", elements="3")
+    constraints = Constraints.from_options(contains="Na", num_elements="3")
     chlorides = []
     for condition in ("size=..1", "size=5..6"):
         (block,) = Sampler(run).sample(300, seed=2, conditions=[condition], constraints=constraints)

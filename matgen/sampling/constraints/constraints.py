@@ -41,9 +41,9 @@ class Constraints:
         within: no other elements than these.
         contains: these elements are present, whatever else is.
         exclude: none of these elements is present.
-        elements: how many different elements, as a range.
+        num_elements: how many different elements, as a range.
         max_atoms: the most atoms in the reduced formula.
-        anonymous: the counts of the reduced formula, ascending, whatever the elements (`ABC3` is `(1, 1, 3)`).
+        anonymous_formula: the counts of the reduced formula, ascending, whatever the elements (`ABC3` is `(1, 1, 3)`).
         stoichiometry: slots of an element, 0 where it is open, and its atoms; together they are the formula.
         count: `(element, least, most)` of single elements; absence counts as 0.
         valid: charge neutral and balanced by electronegativity (`matgen.validity.check`); single elements pass.
@@ -57,9 +57,9 @@ class Constraints:
     within: tuple[int, ...] | None = None
     contains: tuple[int, ...] = ()
     exclude: tuple[int, ...] = ()
-    elements: Range | None = None
+    num_elements: Range | None = None
     max_atoms: int | None = None
-    anonymous: tuple[int, ...] | None = None
+    anonymous_formula: tuple[int, ...] | None = None
     stoichiometry: tuple[Slot, ...] | None = None
     count: tuple[tuple[int, int, int | None], ...] = ()
     valid: bool = False
@@ -73,9 +73,9 @@ class Constraints:
         within: str | Sequence[str] | None = None,
         contains: str | Sequence[str] | None = None,
         exclude: str | Sequence[str] | None = None,
-        elements: str | int | None = None,
+        num_elements: str | int | None = None,
         max_atoms: str | int | None = None,
-        anonymous: str | None = None,
+        anonymous_formula: str | None = None,
         stoichiometry: str | None = None,
         count: str | Sequence[str] | None = None,
         valid: bool = False,
@@ -88,9 +88,9 @@ class Constraints:
             within: the same; groups of `matgen.sampling.element_groups` may be named too.
             contains: elements.
             exclude: elements and groups: `actinides,toxic,Fr`.
-            elements: `3`, `3..5`, `3..` or `..5`.
+            num_elements: `3`, `3..5`, `3..` or `..5`.
             max_atoms: a number.
-            anonymous: `ABC3`; the order of the letters says nothing.
+            anonymous_formula: `ABC3`; the order of the letters says nothing.
             stoichiometry: `Sr ? O3`, `A2 B O4`; see `read_stoichiometry`.
             count: `O:2..6`, several by commas or as a list; from 1 on the element must be there.
             valid: charge neutral and balanced.
@@ -106,9 +106,9 @@ class Constraints:
             within=None if within is None else read_elements("within", within, groups=True),
             contains=() if contains is None else read_elements("contains", contains),
             exclude=() if exclude is None else read_elements("exclude", exclude, groups=True),
-            elements=None if elements is None else read_range("elements", elements),
+            num_elements=None if num_elements is None else read_range("num-elements", num_elements),
             max_atoms=None if max_atoms is None else _whole_number("max-atoms", max_atoms),
-            anonymous=None if anonymous is None else read_anonymous(anonymous),
+            anonymous_formula=None if anonymous_formula is None else read_anonymous(anonymous_formula),
             stoichiometry=None if stoichiometry is None else read_stoichiometry(stoichiometry),
             count=() if count is None else read_counts(count),
             valid=valid,
@@ -143,9 +143,9 @@ class Constraints:
                 value = "-".join(symbols_of(value))
             elif name in ("within", "contains", "exclude"):
                 value = symbols_of(value)
-            elif name == "elements":
+            elif name == "num_elements":
                 value = write_range(*value)
-            elif name == "anonymous":
+            elif name == "anonymous_formula":
                 value = write_anonymous(value)
             elif name == "stoichiometry":
                 value = write_stoichiometry(value)
@@ -157,7 +157,7 @@ class Constraints:
         return text
 
     def __str__(self) -> str:
-        """One line: `chemsys Fe-Li-O-P, elements 3..5, valid`."""
+        """One line: `chemsys Fe-Li-O-P, num-elements 3..5, valid`."""
         parts = []
         for name, value in self.describe().items():
             shown = "-".join(value[:8]) + (" ..." if len(value) > 8 else "") if isinstance(value, list) else value
@@ -175,7 +175,7 @@ class Constraints:
         """Counts of the whole formula, ascending, where the stoichiometry or the anonymous formula says them."""
         if self.stoichiometry is not None:
             return tuple(sorted(atoms for _, atoms in self.stoichiometry))
-        return self.anonymous
+        return self.anonymous_formula
 
     def allowed_elements(self) -> np.ndarray:
         """Elements that may be present, bool `(119,)`."""
@@ -200,7 +200,7 @@ class Constraints:
         if self.pattern is not None:
             return sum(self.pattern)
         counted = {z: low for z, low, _ in self.count if low > 0}
-        fewest, _ = self.elements or (1, None)
+        fewest, _ = self.num_elements or (1, None)
         n_required = int(self.required_elements().sum())
         return max(n_required, fewest) + sum(counted.values()) - len(counted)
 
@@ -220,13 +220,13 @@ class Constraints:
             good &= (elements == z).any(axis=1)
         if self.exclude:
             good &= ~np.isin(elements, self.exclude).any(axis=1)
-        if self.elements is not None:
-            good &= _inside(batch.n_elements, *self.elements)
+        if self.num_elements is not None:
+            good &= _inside(batch.n_elements, *self.num_elements)
         if self.max_atoms is not None:
             good &= batch.n_atoms <= self.max_atoms
         for z, low, high in (*self.count, *((z, atoms, atoms) for z, atoms in self.fixed.items())):
             good &= _inside(np.where(elements == z, counts, 0).sum(axis=1), low, high)
-        for pattern in (self.anonymous, None if self.stoichiometry is None else self.pattern):
+        for pattern in (self.anonymous_formula, None if self.stoichiometry is None else self.pattern):
             if pattern is not None:
                 width = max(counts.shape[1], len(pattern))
                 descending = -np.sort(-np.pad(counts, ((0, 0), (0, width - counts.shape[1]))), axis=1)
@@ -238,11 +238,14 @@ class Constraints:
     def _check_values(self) -> None:
         if self.max_atoms is not None and self.max_atoms < 1:
             raise OptionError(f"max-atoms is {self.max_atoms}, it must be at least 1")
-        if self.elements is not None and self.elements[1] == 0:
-            raise OptionError("elements is 0: a formula has at least one element")
-        for name, pattern in (("anonymous", self.anonymous), ("stoichiometry", self.stoichiometry and self.pattern)):
+        if self.num_elements is not None and self.num_elements[1] == 0:
+            raise OptionError("num-elements is 0: a formula has at least one element")
+        for name, pattern in (
+            ("anonymous-formula", self.anonymous_formula),
+            ("stoichiometry", self.stoichiometry and self.pattern),
+        ):
             if pattern and (divisor := int(np.gcd.reduce(pattern))) > 1:
-                given = self.describe()[name]
+                given = self.describe()[name.replace("-", "_")]
                 raise OptionError(
                     f"{name} {given!r} is not reduced: divide its counts by {divisor}, as formulas are written"
                 )
@@ -282,19 +285,19 @@ class Constraints:
 
     def _check_numbers(self) -> None:
         """Contradictions between numbers of elements and atoms."""
-        low, high = self.elements or (1, None)
+        low, high = self.num_elements or (1, None)
         n_required, n_allowed = int(self.required_elements().sum()), int(self.allowed_elements().sum())
-        elements = f"elements {write_range(low, high)}"
+        elements = f"num-elements {write_range(low, high)}"
         if high is not None and n_required > high:
             raise OptionError(f"{n_required} elements must be present, but {elements} allows {high}")
         if n_allowed < low:
             raise OptionError(f"{elements} needs {low} elements, but only {n_allowed} may be used")
         pattern = self.pattern
         if pattern is not None:
-            name = "anonymous" if self.stoichiometry is None else "stoichiometry"
-            shown = f"{name} {self.describe()[name]!r}"
-            if self.anonymous is not None and pattern != self.anonymous:
-                raise OptionError(f"{shown} contradicts anonymous {write_anonymous(self.anonymous)}")
+            name = "anonymous-formula" if self.stoichiometry is None else "stoichiometry"
+            shown = f"{name} {self.describe()[name.replace('-', '_')]!r}"
+            if self.anonymous_formula is not None and pattern != self.anonymous_formula:
+                raise OptionError(f"{shown} contradicts anonymous-formula {write_anonymous(self.anonymous_formula)}")
             if not _inside(np.array(len(pattern)), low, high):
                 raise OptionError(f"{shown} has {len(pattern)} elements, but {elements} is asked for")
             if n_required > len(pattern):

@@ -255,7 +255,7 @@ def _look_ahead(constraints: Constraints, known: np.ndarray, max_atoms: int, cla
     fixed = constraints.fixed
     after: dict[int, np.ndarray] = {}
     if constraints.pattern is None:
-        fewest, most = constraints.elements or (1, None)
+        fewest, most = constraints.num_elements or (1, None)
         if most is not None and most >= min(max_atoms, int(usable.sum())):
             most = None
         budget = open_budget(max_atoms, min(fewest, max_atoms + 1), most)
@@ -280,7 +280,7 @@ def _single_elements(constraints: Constraints, known: np.ndarray) -> np.ndarray:
     required = constraints.required_elements()
     if required.any():
         single &= required if required.sum() == 1 else False
-    fewest, _ = constraints.elements or (1, None)
+    fewest, _ = constraints.num_elements or (1, None)
     if fewest > 1 or constraints.pattern not in (None, (1,)):
         single[:] = False
     for z, low, high in constraints.count:

@@ -87,14 +87,15 @@ def read_anonymous(text: str) -> tuple[int, ...]:
     pairs = _LETTER.findall(text)
     letters = "".join(letter for letter, _ in pairs)
     if not pairs or "".join(letter + number for letter, number in pairs) != text:
-        raise OptionError(f"anonymous {text!r} is not capital letters and numbers (write it like ABC3)")
+        raise OptionError(f"anonymous-formula {text!r} is not capital letters and numbers (write it like ABC3)")
     if letters != "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(letters)]:
         raise OptionError(
-            f"anonymous {text!r} must use the letters A, B, C ... in turn (like ABC3); elements go into a stoichiometry"
+            f"anonymous-formula {text!r} must use the letters A, B, C ... in turn (like ABC3); elements go into a "
+            "stoichiometry"
         )
     counts = tuple(sorted(int(number or 1) for _, number in pairs))
     if counts[0] < 1:
-        raise OptionError(f"anonymous {text!r} has a letter without atoms")
+        raise OptionError(f"anonymous-formula {text!r} has a letter without atoms")
     return counts
 
 

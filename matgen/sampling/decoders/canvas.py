@@ -54,7 +54,7 @@ class Limits:
         return cls(
             constraints.allowed_elements() & mask.known,
             sum(pattern) if pattern else constraints.max_atoms,
-            len(pattern) if pattern else (constraints.elements or (1, None))[1],
+            len(pattern) if pattern else (constraints.num_elements or (1, None))[1],
         )
 
     def check_prompt(self, tokens: list[int], notation: str) -> None:

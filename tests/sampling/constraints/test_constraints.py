@@ -53,9 +53,9 @@ def obeys(formula: dict[str, int], options: dict) -> bool:
         "within": lambda v: set(formula) <= split(v),
         "contains": lambda v: set(formula) >= split(v),
         "exclude": lambda v: not set(formula) & split(v),
-        "elements": lambda v: inside(len(formula), v),
+        "num_elements": lambda v: inside(len(formula), v),
         "max_atoms": lambda v: sum(formula.values()) <= v,
-        "anonymous": lambda v: sorted(formula.values()) == [int(n or 1) for n in re.findall(r"[A-Z](\d*)", v)],
+        "anonymous_formula": lambda v: sorted(formula.values()) == [int(n or 1) for n in re.findall(r"[A-Z](\d*)", v)],
         "count": lambda v: all(inside(formula.get(one.split(":")[0], 0), one.split(":")[1]) for one in v.split(",")),
         "stoichiometry": lambda v: (
             sorted(formula.values()) == sorted(int(word[-1]) if word[-1].isdigit() else 1 for word in v.split())
@@ -77,9 +77,9 @@ OPTIONS = st.fixed_dictionaries(
         "within": st.sampled_from(["Li-Fe-O", "H-Ru-N-O", "Fe-O-He"]),
         "contains": st.sampled_from(["O", "Fe", "H,O"]),
         "exclude": st.sampled_from(["Li", "He,N"]),
-        "elements": st.sampled_from(["1", "2..3", "3..", "..2"]),
+        "num_elements": st.sampled_from(["1", "2..3", "3..", "..2"]),
         "max_atoms": st.sampled_from([1, 3, 5]),
-        "anonymous": st.sampled_from(["AB", "ABC3", "A2B3"]),
+        "anonymous_formula": st.sampled_from(["AB", "ABC3", "A2B3"]),
         "count": st.sampled_from(["O:2..3", "O:..1", "Fe:1", "O:1..,Li:0"]),
         "stoichiometry": st.sampled_from(["? O", "? ? O3", "?2 ?3", "Fe2 O3"]),
         "valid": st.booleans(),
@@ -126,14 +126,14 @@ def test_nothing_given_constrains_nothing():
 
 def test_each_form_is_read():
     constraints = Constraints.from_options(
-        within="Li, Fe-P O lanthanides", exclude=["lanthanoids", "P"], contains="O", elements=3, max_atoms="12"
+        within="Li, Fe-P O lanthanides", exclude=["lanthanoids", "P"], contains="O", num_elements=3, max_atoms="12"
     )
     assert constraints.within == tuple(sorted({3, 26, 15, 8, *range(57, 72)}))
     assert constraints.exclude == (15, *range(57, 72))
-    assert (constraints.contains, constraints.elements, constraints.max_atoms) == ((8,), (3, 3), 12)
-    assert Constraints.from_options(elements="..4").elements == (0, 4)
-    assert Constraints.from_options(elements="2..").elements == (2, None)
-    assert Constraints.from_options(anonymous="A3BC").anonymous == (1, 1, 3)
+    assert (constraints.contains, constraints.num_elements, constraints.max_atoms) == ((8,), (3, 3), 12)
+    assert Constraints.from_options(num_elements="..4").num_elements == (0, 4)
+    assert Constraints.from_options(num_elements="2..").num_elements == (2, None)
+    assert Constraints.from_options(anonymous_formula="A3BC").anonymous_formula == (1, 1, 3)
     assert Constraints.from_options(count=["O:2..6", "Fe:1"]).count == ((8, 2, 6), (26, 1, 1))
     assert str(Constraints.from_options(chemsys="Li-Fe-P-O", valid=True)) == "chemsys Fe-Li-O-P, valid"
     assert str(Constraints.from_options(exclude="radioactive")).endswith("...")
@@ -166,16 +166,16 @@ def test_stoichiometries(text, slots):
         ({"chemsys": "Li-halogens"}, "'halogens' is a group"),
         ({"contains": "halogens"}, "contains takes elements alone"),
         ({"exclude": "heavy"}, "unknown element or group 'heavy' in exclude; groups: actinides, "),
-        ({"elements": "3-5"}, "elements '3-5' is not a range"),
-        ({"elements": ".."}, "not a range"),
-        ({"elements": "5..3"}, "5 is more than 3"),
-        ({"elements": "0"}, "at least one element"),
+        ({"num_elements": "3-5"}, "elements '3-5' is not a range"),
+        ({"num_elements": ".."}, "not a range"),
+        ({"num_elements": "5..3"}, "5 is more than 3"),
+        ({"num_elements": "0"}, "at least one element"),
         ({"max_atoms": 0}, "max-atoms is 0"),
         ({"max_atoms": "ten"}, "max-atoms 'ten' is not a whole number"),
-        ({"anonymous": "ABO3"}, "letters A, B, C ... in turn"),
-        ({"anonymous": "A-B"}, "is not capital letters"),
-        ({"anonymous": "AB0"}, "a letter without atoms"),
-        ({"anonymous": "A2B4"}, "not reduced: divide its counts by 2"),
+        ({"anonymous_formula": "ABO3"}, "letters A, B, C ... in turn"),
+        ({"anonymous_formula": "A-B"}, "is not capital letters"),
+        ({"anonymous_formula": "AB0"}, "a letter without atoms"),
+        ({"anonymous_formula": "A2B4"}, "not reduced: divide its counts by 2"),
         ({"stoichiometry": "?3 ?3"}, "stoichiometry '?3 ?3' is not reduced"),
         ({"stoichiometry": "sr O3"}, "cannot be read"),
         ({"stoichiometry": ""}, "cannot be read"),
@@ -195,13 +195,16 @@ def test_stoichiometries(text, slots):
         ({"chemsys": "Li-O", "count": "O:0"}, "O must be present (chemsys), but count O:0 leaves it out"),
         ({"stoichiometry": "Fe2 O3", "contains": "Li"}, "'Fe2 O3' has no place for it"),
         ({"stoichiometry": "Fe2 O3", "count": "O:1..2"}, "count O:1..2 contradicts stoichiometry 'Fe2 O3'"),
-        ({"stoichiometry": "? O3", "anonymous": "AB2"}, "stoichiometry '? O3' contradicts anonymous AB2"),
-        ({"stoichiometry": "? O3", "elements": "3.."}, "has 2 elements, but elements 3.. is asked for"),
+        (
+            {"stoichiometry": "? O3", "anonymous_formula": "AB2"},
+            "stoichiometry '? O3' contradicts anonymous-formula AB2",
+        ),
+        ({"stoichiometry": "? O3", "num_elements": "3.."}, "has 2 elements, but num-elements 3.. is asked for"),
         ({"stoichiometry": "? O3", "chemsys": "Li-Fe-O"}, "has 2 elements, but 3 must be present"),
-        ({"anonymous": "ABC3", "within": "Li-O"}, "needs 3 elements, but only 2 may be used"),
-        ({"anonymous": "ABC3", "max_atoms": 4}, "5 atoms are needed at least, but max-atoms is 4"),
-        ({"chemsys": "Li-Fe-P-O", "elements": "..3"}, "4 elements must be present, but elements"),
-        ({"chemsys": "Li-O", "elements": "3"}, "elements 3 needs 3 elements, but only 2 may be used"),
+        ({"anonymous_formula": "ABC3", "within": "Li-O"}, "needs 3 elements, but only 2 may be used"),
+        ({"anonymous_formula": "ABC3", "max_atoms": 4}, "5 atoms are needed at least, but max-atoms is 4"),
+        ({"chemsys": "Li-Fe-P-O", "num_elements": "..3"}, "4 elements must be present, but num-elements"),
+        ({"chemsys": "Li-O", "num_elements": "3"}, "num-elements 3 needs 3 elements, but only 2 may be used"),
         ({"exclude": "metals nonmetals"}, "no element is left by exclude"),
         ({"count": "O:5..6,Li:2", "max_atoms": 6}, "7 atoms are needed at least, but max-atoms is 6"),
         ({"valid": True, "rules": ValidityRules(mixed_valence=True)}, "no mixed valence"),

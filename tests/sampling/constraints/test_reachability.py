@@ -83,12 +83,12 @@ SETS = [
     {"chemsys": "H"},
     {"contains": "H,O"},
     {"exclude": "Li"},
-    {"elements": "3..4"},
-    {"elements": "1"},
-    {"elements": "..2"},
-    {"anonymous": "ABC3"},
-    {"anonymous": "A2B3"},
-    {"anonymous": "A"},
+    {"num_elements": "3..4"},
+    {"num_elements": "1"},
+    {"num_elements": "..2"},
+    {"anonymous_formula": "ABC3"},
+    {"anonymous_formula": "A2B3"},
+    {"anonymous_formula": "A"},
     {"stoichiometry": "? O3"},
     {"stoichiometry": "A2 B O3"},
     {"stoichiometry": "Li2 O"},
@@ -97,9 +97,9 @@ SETS = [
     {"count": "O:2..3"},
     {"count": "O:..2,H:1.."},
     {"count": "Si:2"},
-    {"contains": "Cu", "count": "O:2..4", "elements": "2..3"},
+    {"contains": "Cu", "count": "O:2..4", "num_elements": "2..3"},
     {"stoichiometry": "? ? O3", "exclude": "Cu", "count": "H:0..1"},
-    {"anonymous": "ABC2", "contains": "Ru"},
+    {"anonymous_formula": "ABC2", "contains": "Ru"},
 ]
 
 
@@ -158,7 +158,7 @@ def test_a_table_of_large_states(tmp_path):
     path = tmp_path / "states.txt"
     path.write_text("Li 20\nSi 0 19\nH 17 -17\nRu -20 0\nO -13\n")
     constraints = Constraints.from_options(
-        within=POOL, max_atoms=34, elements="..2", valid=True, rules=ValidityRules(oxidation_states=str(path))
+        within=POOL, max_atoms=34, num_elements="..2", valid=True, rules=ValidityRules(oxidation_states=str(path))
     )
     every = every_composition(POOL, 6)
     pairs = list(combinations(POOL.split("-"), 2))
@@ -174,8 +174,8 @@ OPTIONS = st.fixed_dictionaries(
         "chemsys": st.sampled_from(["H-Na", "H-N-Ru", "N-Na"]),
         "contains": st.sampled_from(["H", "N,Ru", "He", "Pm"]),
         "exclude": st.sampled_from(["Na", "Ru,N"]),
-        "elements": st.sampled_from(["1", "2", "2..3", "3..", "4..5"]),
-        "anonymous": st.sampled_from(["A", "AB", "ABC3", "A2B3", "ABCD"]),
+        "num_elements": st.sampled_from(["1", "2", "2..3", "3..", "4..5"]),
+        "anonymous_formula": st.sampled_from(["A", "AB", "ABC3", "A2B3", "ABCD"]),
         "count": st.sampled_from(["N:2..3", "N:..1", "H:3..,Na:1", "Ru:2,H:2..3"]),
         "stoichiometry": st.sampled_from(["? N", "? ? N3", "?2 ?3", "Na H", "?2 ? H"]),
         "valid": st.just(True),
@@ -209,9 +209,9 @@ FULL = [
     {"chemsys": "Li-Fe-P-O"},
     {"within": "Li-Na-transition_metals-O-F", "valid": True},
     {"contains": "Fe,O", "exclude": "radioactive,toxic,noble_gases", "valid": True},
-    {"elements": "3..5", "max_atoms": 20},
-    {"elements": "3..5", "valid": True},
-    {"anonymous": "ABC3", "valid": True},
+    {"num_elements": "3..5", "max_atoms": 20},
+    {"num_elements": "3..5", "valid": True},
+    {"anonymous_formula": "ABC3", "valid": True},
     {"stoichiometry": "A2 B O4", "valid": True},
     {"stoichiometry": "Sr ? O3"},
     {"count": "O:2..6", "valid": True, "max_atoms": 20},
@@ -245,7 +245,7 @@ def test_tables_too_large_are_worked_out_as_they_are_asked_for(monkeypatch):
 
 
 def test_states_are_independent_rows():
-    mask = DecodingMask(Constraints.from_options(elements="2..4", valid=True), "counted")
+    mask = DecodingMask(Constraints.from_options(num_elements="2..4", valid=True), "counted")
     start = mask.start()
     assert len(start) == 1
     tokens = np.flatnonzero(mask.allowed(start)[0])
@@ -272,12 +272,15 @@ def test_states_are_independent_rows():
             "without chemsys or without valid there would be one",
         ),
         ({"chemsys": "K-Na", "valid": True, "max_atoms": 10}, "of at most 10 atoms"),
-        ({"anonymous": "ABC3", "count": "O:2"}, "without anonymous or without count"),
+        ({"anonymous_formula": "ABC3", "count": "O:2"}, "without anonymous or without count"),
         ({"chemsys": "Fr-O", "valid": True}, "without valid"),
         ({"chemsys": "Na-F", "count": "Na:21..,F:19", "valid": True}, "without count or without valid there"),
         ({"stoichiometry": "?9 Na", "within": "Na-Li-K", "valid": True}, "no composition satisfies"),
         ({"chemsys": "Cs-K-O", "count": "O:11", "valid": True, "max_atoms": 20}, "without max-atoms"),
-        ({"anonymous": "AB200"}, "anonymous AB200 needs 201 atoms, under constraints a sequence holds at most 126"),
+        (
+            {"anonymous_formula": "AB200"},
+            "anonymous-formula AB200 needs 201 atoms, under constraints a sequence holds at most 126",
+        ),
         ({"count": "O:130.."}, "count O:130.. needs 130 atoms"),
     ],
 )
@@ -309,7 +312,7 @@ def test_limits_of_atoms():
     assert atoms(chemsys="Na-Cl", valid=True, max_atoms=50) == 50
     assert atoms(chemsys="Na-Cl", max_atoms=500) == 126
     assert atoms(count="O:30..", within="Al-Ti-O", valid=True) == 60
-    assert atoms(anonymous="ABC3") == 5
+    assert atoms(anonymous_formula="ABC3") == 5
     assert DecodingMask(Constraints(), "expanded", max_tokens=10).max_atoms == 10
 
 

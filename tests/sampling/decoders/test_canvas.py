@@ -57,7 +57,7 @@ def test_a_prompt_must_leave_room_and_elements(sampler) -> None:
     with pytest.raises(OptionError, match="prompt: 126 tokens, BLMM holds 125"):
         next(sampler.sample(2, prompt=room + " O"))
     with pytest.raises(OptionError, match="the prompt has 3 elements, the constraints allow 2"):
-        next(sampler.sample(2, prompt="Sr Ti O", constraints=Constraints.from_options(elements="2")))
+        next(sampler.sample(2, prompt="Sr Ti O", constraints=Constraints.from_options(num_elements="2")))
 
 
 def test_a_trace_goes_from_one_blank_to_the_formula(sampler, tmp_path) -> None:
@@ -90,7 +90,7 @@ def test_limits_are_kept_to_while_drawing(sampler) -> None:
 @pytest.mark.parametrize("notation", ["expanded", "counted"])
 def test_constraints_are_never_broken_and_rows_go_on_until_n(checkpoints, notation: str, tmp_path) -> None:
     sampler = Sampler(checkpoints("blmm", notation))
-    constraints = Constraints.from_options(contains="O", exclude="toxic", elements="2..4", max_atoms=8, valid=True)
+    constraints = Constraints.from_options(contains="O", exclude="toxic", num_elements="2..4", max_atoms=8, valid=True)
     told = sample_to_file(sampler, SampleRequest(60, constraints=constraints), tmp_path / "c.csv")
     formulas = pd.read_csv(tmp_path / "c.csv")["formula"]
     assert told["rows"] == len(formulas) == 60

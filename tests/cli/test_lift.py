@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
-from tests.test_cli import refused, run
+from tests.cli.test_main import refused, run
 
 OPTIONS = "steps=60,width=32,layers=1,views=1"
 
@@ -90,17 +90,17 @@ def test_sentences_are_shown(capsys):
     said = capsys.readouterr().out
     assert said == "When we have x1=5.1, x2=3.5, x3=1.4, x4=0.2, what should be the y value?###setosa@@@\n"
     learn("--quiet")
-    assert run("lift", "show", "--table", "iris.csv", "--model", "m", "--rows", "1", "--why") == 0
+    assert run("lift", "show", "--table", "iris.csv", "--model", "m", "--rows", "1", "--explain") == 0
     said = capsys.readouterr().out
     assert "what should be the species?###setosa@@@" in said and "without petal length" in said
 
 
 def test_a_picture_of_the_plane(capsys):
     learn("--columns", "petal length,petal width", "--quiet")
-    assert run("lift", "show", "--table", "iris.csv", "--model", "m", "--rows", "1", "--picture", "plane.png") == 0
+    assert run("lift", "show", "--table", "iris.csv", "--model", "m", "--rows", "1", "--plot", "plane.png") == 0
     assert Path("plane.png").read_bytes().startswith(b"\x89PNG")
     learn("--quiet", out="four")
-    said = refused(capsys, "lift", "show", "--table", "iris.csv", "--model", "four", "--picture", "four.png")
+    said = refused(capsys, "lift", "show", "--table", "iris.csv", "--model", "four", "--plot", "four.png")
     assert "two columns of numbers" in said
 
 
@@ -153,7 +153,7 @@ def test_the_published_protocol_goes_on_where_it_stopped(capsys):
         (["evaluate", "--table", "iris.csv"], "give --target"),
         (["evaluate"], "give --table and --target"),
         (["show", "--table", "iris.csv"], "give --target"),
-        (["show", "--table", "iris.csv", "--target", "species", "--why"], "give --model"),
+        (["show", "--table", "iris.csv", "--target", "species", "--explain"], "give --model"),
     ],
 )
 def test_bad_input_gets_one_line(capsys, arguments, said):

@@ -166,7 +166,7 @@ def test_protocols_and_compare(formulas_csv, capsys: pytest.CaptureFixture[str])
 
 def test_sample_under_constraints_score_and_top(checkpoints, capsys: pytest.CaptureFixture[str]) -> None:
     model = ["--model", checkpoints("gptj")]
-    options = ["--contains", "O", "--exclude", "toxic,radioactive", "--elements", "2..4", "--valid", "--unique"]
+    options = ["--contains", "O", "--exclude", "toxic,radioactive", "--num-elements", "2..4", "--valid", "--unique"]
     assert run("sample", "-n", "100", *model, *options, "--novel-to", "hybrid", "--out", "new.csv") == 0
     rows = pd.read_csv("new.csv", keep_default_na=False)["formula"]
     assert rows.nunique() == 100
@@ -267,7 +267,7 @@ def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoin
         (("sample", "--contains", "O", "--exclude", "O"), "O"),
         (("sample", "--chemsys", "Na-K", "--valid"), "no composition of at most 40 atoms satisfies"),
         (("sample", "-n", "9", "--within", "Na-Cl", "--max-atoms", "2", "--unique"), "only 3 compositions"),
-        (("sample", "--exact"), "--exact says how constraints are met"),
+        (("sample", "--rejection"), "--rejection says how constraints are met"),
         (("sample", "--prompt", "Li99"), "'Li99' is not a token"),
         (("sample", "--prompt", "O", "--within", "Na-Cl"), "no sequence that begins with 'O'"),
         (("sample", "--top", "5", "--unique"), "--top lists"),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from matgen.errors import DataError, OptionError
 
 if TYPE_CHECKING:
-    from matgen.cli.shared import Parser
     import pandas as pd
+
+    from matgen.cli.shared import Parser
 
 _TASKS = ("classification", "regression")
 _FEW_NUMBERS = 10

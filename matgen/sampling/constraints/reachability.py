@@ -27,7 +27,7 @@ MAX_ATOMS_VALID = 40
 """The same under `valid` where no constraint says how many (98% of the valid compositions of the bundled table have no
 more), or twice the atoms that the constraints need, if that is more."""
 
-_SETS_ATOMS = {"max_atoms", "anonymous", "stoichiometry"}
+_SETS_ATOMS = {"max_atoms", "anonymous_formula", "stoichiometry"}
 _ENUMERATED_AT_ONCE = 1024
 
 

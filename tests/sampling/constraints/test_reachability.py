@@ -272,7 +272,7 @@ def test_states_are_independent_rows():
             "without chemsys or without valid there would be one",
         ),
         ({"chemsys": "K-Na", "valid": True, "max_atoms": 10}, "of at most 10 atoms"),
-        ({"anonymous_formula": "ABC3", "count": "O:2"}, "without anonymous or without count"),
+        ({"anonymous_formula": "ABC3", "count": "O:2"}, "without anonymous-formula or without count"),
         ({"chemsys": "Fr-O", "valid": True}, "without valid"),
         ({"chemsys": "Na-F", "count": "Na:21..,F:19", "valid": True}, "without count or without valid there"),
         ({"stoichiometry": "?9 Na", "within": "Na-Li-K", "valid": True}, "no composition satisfies"),

@@ -15,8 +15,6 @@ from benchmarks import (
     structure_energies,
     structure_weights,
     structures,
-    tables_relaxed,
-    tables_structures,
     uncertainty,
 )
 from benchmarks.as_released import WORDS, blocks
@@ -33,6 +31,8 @@ from benchmarks.substitution_rankings import (
     states,
     training_pairs,
 )
+from benchmarks.tables.markers import TABLES
+from benchmarks.tables.render import Table
 from benchmarks.training import work_a_formula
 from benchmarks.training_size import table_of_share
 from matgen.composition.batch import CompositionBatch
@@ -330,6 +330,31 @@ def test_volumes_are_fitted_without_the_compounds_under_test() -> None:
     assert estimates["geometric mean"] == pytest.approx(np.prod(three) ** (1 / 3))
 
 
+def test_tables_are_filled_from_templates() -> None:
+    template = """
+| {n:,} rows | {share!p} | size |
+| {name} | {value:.2f} | {size?!M:.1f} | <- each parts
+| once | {value:.1f} | | <- with parts[b]
+| left out | {value} | | <- with missing?
+
+{missing?}
+
+{parts!n} parts.
+"""
+    parts = {"a": {"value": None, "size": 2_000_000}, "b": {"value": 1}, "note": "no row"}
+    assert Table("training", (), template).lines({"n": 1000, "share": 0.5, "parts": parts}) == [
+        "| 1,000 rows | 50.0 % | size |",
+        "|---|---|---|",
+        "| a | - | 2.0 |",
+        "| b | 1.00 |  |",
+        "| once | 1.0 | |",
+        "",
+        "3 parts.",
+    ]
+    with pytest.raises(KeyError, match="shares"):
+        Table("training", (), "{shares}").lines({"share": 1})
+
+
 def test_tables_of_structures_add_up() -> None:
     def row(formula: str, kind: str, rank: int | None, place: int | None) -> dict:
         return {"formula": formula, "structure_type": kind, "rank": rank, "rank_of_its_occupation": place}
@@ -343,7 +368,7 @@ def test_tables_of_structures_add_up() -> None:
     }  # fmt: skip
     names = ("present", "found", "equal", "substitution alone", "members alone")
     judged = {name: {"judged_half": {"n": 9, "at_5": {"value": 0.5}}} for name in names}
-    lines = tables_structures.refound(content, {"variants": judged})
+    lines = TABLES["structures_refound"].lines({"structures": content, "structures_weights": {"variants": judged}})
     assert "| spinel | 5 | 100.0 % | 100.0 % | 100.0 % |" in lines
     assert "| the other 2 types together | 2 | 0.0 % | 0.0 % | 0.0 % |" in lines
     assert lines[-5].endswith(": NaCl (7), CsCl (of no other compound).")
@@ -369,16 +394,16 @@ def test_tables_of_relaxed_structures_add_up() -> None:
     difference = {"median": 0.01, "max": 2.0, "within_1": 3}
     content = {"structures": 4, "atoms": [2, 20, 5, 6], "cores": 2, "structures_per_second": speeds,
                "energy_difference_mev": difference}  # fmt: skip
-    lines = tables_relaxed.relaxation(content)
+    lines = TABLES["relaxation"].lines(content)
     assert "| one core | 24.0 | 6.0 | 4.0 x |" in lines
     assert lines[4].endswith("| 48.0 | 12.0 | 4.0 x |")
     group = {"before": {"n": 2, "bias": -0.2, "mae": 0.2}, "after": {"n": 2, "bias": 0.01, "mae": 0.03, "median": 0.02}}
-    lines = tables_relaxed.structure_energies({"all": group, "by_anion": {"Br": group, "none": group}})
+    lines = TABLES["structure_energies"].lines({"all": group, "by_anion": {"Br": group, "none": group}})
     assert "| Br | 2 | -0.200 | +0.010 | 0.200 | 0.030 |" in lines
     found = {"n": 200, "counts": {"stable": 20, "metastable": 50, "sun": 4, "msun": 10, "novel": 60, "unique": 190,
                                   "relaxed": 150}, "with_structure": 195, "failures": {"a": 3, "b": 4},
              "settings": {"max_steps": 200, "per_formula": 3, "max_atoms": 24},
              "median_energy_above_hull": 0.2}  # fmt: skip
-    lines = tables_relaxed.sun(found)
+    lines = TABLES["sun"].lines(found)
     assert lines[3] == "| stable, unique and novel | 2.0 % (0.8 to 5.0 %) | 5.0 % (2.7 to 9.0 %) |"
     assert "7 structures or compositions failed" in lines[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.tables import filled
+from benchmarks.tables.markers import filled_pages, pages
 from matgen.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,7 +15,19 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_tables_are_those_of_the_results() -> None:
-    assert filled(README) == README, "run: python -m benchmarks.tables"
+    assert filled_pages() == pages(), "run: python -m benchmarks.tables"
+
+
+@pytest.mark.parametrize("page", ["", "<!-- hull -->\n<!-- /hull -->\n" * 2])
+def test_a_table_without_its_one_place_is_named(tmp_path: Path, page: str) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "figures.md").write_text(page)
+    (tmp_path / "README.md").write_text(README)
+    if not page:
+        (tmp_path / "README.md").write_text(README.replace("<!-- hull -->", ""))
+    with pytest.raises(SystemExit, match="<!-- hull -->") as stop:
+        filled_pages(tmp_path)
+    assert "<!-- dft -->" not in str(stop.value)
 
 
 def tree() -> set[str]:

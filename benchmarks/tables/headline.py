@@ -1,0 +1,28 @@
+"""Rows of the table at the top of README.md: one for each stage, with the page of its figures."""
+
+from __future__ import annotations
+
+from benchmarks.tables import lift as lift_rows
+from benchmarks.tables import prediction, structures, validity
+from benchmarks.tables.render import Json
+
+
+def with_smact(content: Json) -> Json:
+    rows = [row for row in validity.compared(content) if row["title"].startswith("SMACT")]
+    sums = {name: sum(row[name] for row in rows) for name in ("formulas", "disagreements")}
+    return sums | {"rules": len(content["validity_agreement"]["bundled"])}
+
+
+def best_published(content: Json) -> str:
+    return prediction.PUBLISHED["oqmd"]
+
+
+def one_core(content: Json) -> Json:
+    return next(structures.relaxed_a_minute(content["relaxation"]))
+
+
+def lift(content: Json) -> Json:
+    rows = lift_rows.classification(content["lift_protocol"])
+    # As published, to two decimals of a percent.
+    reached = [round(100 * row["accuracy"], 2) >= row["published"]["LIFT GPT-J"] for row in rows]
+    return {"reached": sum(reached), "tables": len(reached)}

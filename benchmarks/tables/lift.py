@@ -1,0 +1,138 @@
+"""Rows of language models that learn from tables as sentences (LIFT)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.tables.render import Json, fill
+
+UNITS = {"matbench_expt_gap": "eV", "matbench_steels": "MPa", "formation_energy": "eV/atom"}
+METHODS = {"LIFT": "matgen", "k_nearest": "k nearest", "random_forest": "random forest", "xgboost": "XGBoost",
+           "logistic": "logistic regression", "svm": "SVM", "gradient_boosting": "gradient boosting",
+           "gaussian_process": "Gaussian process"}  # fmt: skip
+
+
+def classification(content: Json) -> list[Json]:
+    return [row | {"title": row["table"].replace("_", " ")} for row in _by_table(content, "classification")]
+
+
+def regression(content: Json) -> list[Json]:
+    return _by_table(content, "regression")
+
+
+def _by_table(content: Json, *tasks: str) -> list[Json]:
+    """Rows of LIFT, a table each, with each method's row under its name and the published values."""
+    methods: dict[str, dict[str, Json]] = {}
+    for row in content["rows"]:
+        methods.setdefault(row["table"], {})[row["method"]] = row
+    return [
+        {**rows, **rows["LIFT"], "published": content["published"].get(table, {})}
+        for table, rows in methods.items()
+        if rows["LIFT"]["task"] in tasks
+    ]
+
+
+def against_forest(row: Json) -> str:
+    """How a score stands to the forest's; what is worse stands out."""
+    if row["task"] == "regression":
+        difference = row["random_forest"]["rae"] - row["rae"]
+        equal, shown = abs(difference) < 0.0005, f"{abs(difference):.3f}"
+    else:
+        difference = 100 * (row["accuracy"] - row["random_forest"]["accuracy"])
+        equal, shown = abs(difference) < 0.05, f"{abs(difference):.1f} points"
+    if equal:
+        return "equal"
+    return f"better by {shown}" if difference > 0 else f"**worse by {shown}**"
+
+
+def shuffled(content: Json) -> str:
+    cell = "{table} {accuracy!c:.2f} ± {accuracy_std!c:.2f} ({chance!c:.1f} by the most frequent label)"
+    return ", ".join(fill(cell, row) for row in content["controls"])
+
+
+def exact(content: Json) -> str:
+    cell = " {measured:.2f} ± {measured_std:.2f} ({published:.2f} ± {published_std:.2f})"
+    return ", ".join(table + fill(cell, row) for table, row in content["logistic_regression"].items())
+
+
+def materials(content: Json) -> Iterator[Json]:
+    """Mean absolute errors or areas under ROC, beside usual methods and what was published."""
+    for row in _by_table(content, "regression", "classification"):
+        regress = row["task"] == "regression"
+        measure = "mae" if regress else "roc_auc"
+        methods = {
+            name: _figure(other[measure]) for name, other in row.items() if isinstance(other, dict) and measure in other
+        }
+        yield {
+            **row,
+            **methods,
+            "measure": f"mean absolute error, {UNITS[row['table']]}" if regress else "area under ROC",
+            "std": _figure(row[f"{measure}_std"]),
+            "constant": methods["mean" if regress else "majority"],
+            "linear": methods["ridge" if regress else "logistic"],
+            "published_values": ", ".join(f"{name} {value:g}" for name, value in row["published"].items()),
+        }
+
+
+def _figure(value: float) -> str:
+    return f"{value:.1f}" if value >= 10 else f"{value:.3f}"
+
+
+def pretrained(content: Json) -> Iterator[Json]:
+    """SmolLM2 with adapters and in context, with and without the names of columns."""
+    titles = {
+        "lora": "fine-tuned",
+        "in context": f"{content['examples']} near rows in the prompt, nothing trained",
+        "shuffled labels": "fine-tuned on shuffled labels",
+    }
+    cell = "{accuracy!c:.2f} ± {accuracy_std!c:.2f} ({interval[0]!c:.1f} to {interval[1]!c:.1f})"
+    rows = {(row["table"], row["kind"], row["template"]): row for row in content["rows"]}
+    for table, kind in dict.fromkeys((table, kind) for table, kind, _ in rows):
+        own = {template: rows.get((table, kind, template)) for template in ("named", "x1", "shuffled")}
+        seconds = [row["seconds"] for row in own.values() if row]
+        yield {
+            **{template: fill(cell, row) if row else "" for template, row in own.items()},
+            "title": f"{table}, {titles[kind]}",
+            "seeds": " / ".join(str(row["seeds"]) if row else "-" for row in own.values()),
+            "epochs": "" if kind == "in context" else content["epochs"][table],
+            "seconds": sum(seconds) / len(seconds),
+        }
+
+
+def outliers(content: Json) -> str:
+    cell = " {clean[mean]:.3f} to {with outliers[mean]:.3f}"
+    return "; ".join(METHODS.get(name, name) + fill(cell, row) for name, row in content["outliers"].items())
+
+
+def replaced(content: Json) -> str:
+    return " / ".join(f"{100 * float(share):g}" for share in next(iter(content["corruption"].values())))
+
+
+def corrupted(content: Json) -> str:
+    means = {
+        METHODS.get(name, name): " / ".join(f"{100 * part['mean']:.1f}" for part in row.values())
+        for name, row in content["corruption"].items()
+    }
+    return "; ".join(f"{name} {shown}" for name, shown in means.items())
+
+
+def augmented(content: Json) -> str:
+    errors, accuracies = "{mean:.3f} ± {std:.3f}", "{mean!c:.1f} ± {std!c:.1f}"
+    tables = []
+    for table, ways in content["augmentation"].items():
+        what, cell = ("error", errors) if table == "piecewise" else ("accuracy", accuracies)
+        tables.append(f"`{table}` ({what}): " + ", ".join(f"{way} {fill(cell, row)}" for way, row in ways.items()))
+    return "; ".join(tables)
+
+
+def generated(content: Json) -> str:
+    cell = (
+        " {drawn rows[mean]!p} ({real rows[mean]!p} from the real rows; {copies among the drawn rows[mean]!p} of drawn "
+        "rows are copies)"
+    )
+    return "; ".join(f"`{name}`" + fill(cell, row) for name, row in content["generator"].items())
+
+
+def by_gap(content: Json) -> str:
+    cell = ": {median predicted gap:.2f} eV, {electronegativity_balanced!p} balanced, {novel!p} novel"
+    return "; ".join(gap + fill(cell, row) for gap, row in content["composition"].items() if isinstance(row, dict))

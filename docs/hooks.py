@@ -1,7 +1,6 @@
-"""Builds the site from what exists: sections of the README, `--help` of the verbs, other pages of the repository.
+"""Builds the site from what exists: `--help` of the verbs, and other pages of the repository.
 
-In a page, `{{ readme: Title }}` stands for the README's section of that title, `{{ file: NAME }}` for a file, and
-`{{ verbs }}` for what every verb says of itself.
+In a page, `{{ file: NAME }}` stands for a file of the repository, and `{{ verbs }}` for what every verb says of itself.
 """
 
 from __future__ import annotations
@@ -33,19 +32,8 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Fill in what a page asks for."""
     deep = "../" * page.file.src_uri.count("/")
-    filled = re.sub(r"^\{\{ readme: (.+?) \}\}$", lambda found: _linked(section(found[1]), deep), markdown, flags=re.M)
-    filled = re.sub(r"^\{\{ file: (.+?) \}\}$", lambda found: _linked(_file(found[1]), deep), filled, flags=re.M)
+    filled = re.sub(r"^\{\{ file: (.+?) \}\}$", lambda found: _linked(_file(found[1]), deep), markdown, flags=re.M)
     return filled.replace("{{ verbs }}", verbs() if "{{ verbs }}" in filled else "")
-
-
-def section(title: str) -> str:
-    """The README's section of a title, without the title.
-
-    Raises:
-        KeyError: there is none, so that a renamed section is noticed.
-    """
-    parts = re.split(r"^## (.+)\n", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))[title]
 
 
 def _file(name: str) -> str:

@@ -25,10 +25,9 @@ import torch
 import transformers
 
 from benchmarks.judging import METRICS, recovered, shares
-from benchmarks.record import RESULTS, write_result
+from benchmarks.record import read_result, write_result
 from matgen.composition.elements import SYMBOLS
 from matgen.datasets import load_dataset
-from matgen.io.files import read_json
 from matgen.models.locate import find_checkpoint
 from matgen.models.registry import config_arguments, shape
 from matgen.models.tokenizer import FIRST_ELEMENT, encode
@@ -150,7 +149,7 @@ def main() -> None:
     sampler = Sampler(find_checkpoint(str(options.work)))
     path = options.work / "draws.parquet"
     sample_to_file(sampler, SampleRequest(10_000), path, force=True)
-    ours = read_json(RESULTS / "published.json")["rows"]["gptj hybrid-pure expanded tiny"]
+    ours = read_result("published")["rows"]["gptj hybrid-pure expanded tiny"]
     ours_drawn = ours["samples"]["10000"]
     content = {
         "minutes": options.minutes,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,6 +58,15 @@ def main() -> None:
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     began = time.time()
+    calculate(folder, arguments.workers)
+    results = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
+    rows = compounds(folder, results[results["role"] == "candidate"])
+    content = content_of(folder, results, rows) | {"seconds_of_this_call": round(time.time() - began, 1)}
+    print(write_result("dft", content), content["mean_absolute_difference"])
+
+
+def calculate(folder: Path, workers: int) -> None:
+    """Choose compounds, relax and export their structures unless that is done, run GPAW on them, and collect."""
     if not (folder / "dft").exists():
         chosen = new_candidates(folder)
         pd.DataFrame({"formula": [*KNOWN, *chosen]}).to_csv(folder / "chosen.csv", index=False)
@@ -66,14 +76,16 @@ def main() -> None:
         how = ("--format", "gpaw", "--cutoff", CUTOFF, "--kpoint-density", KPOINT_DENSITY)
         matgen("export", folder / "structures", *how, "--element-references", "--out", folder / "dft")
         matgen("export", folder / "structures", *how, "--competing", "--out", folder / "competing")
-    matgen("dft", "run", folder / "dft", "--engine", "gpaw", "--workers", arguments.workers, check=False)
+    matgen("dft", "run", folder / "dft", "--engine", "gpaw", "--workers", workers, check=False)
     matgen("dft", "collect", folder / "dft", "--out", folder / "results.csv", "--force")
-    results = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
+
+
+def compounds(folder: Path, results: pd.DataFrame) -> list[dict[str, Any]]:
+    """Energies of each candidate by GPAW, by CHGNet and by the predictor, eV/atom."""
     table = pd.read_parquet(folder / "structures" / "candidates.parquet").set_index("structure_id")
     rows = []
-    compounds = results[results["role"] == "candidate"]
-    hull = hull_energies(CompositionBatch.from_formulas(compounds["formula"]))
-    for row, lowest in zip(compounds.to_dict("records"), hull, strict=True):
+    hull = hull_energies(CompositionBatch.from_formulas(results["formula"]))
+    for row, lowest in zip(results.to_dict("records"), hull, strict=True):
         said = table.loc[row["structure_id"]]
         rows.append({
             "formula": row["formula"], "known": row["formula"] in KNOWN, "state": row["state"],
@@ -86,6 +98,11 @@ def main() -> None:
             "energy_above_hull_chgnet": _number(said["formation_energy_chgnet"] - lowest),
             "max_force_dft": _number(row["max_force_dft"]), "seconds": row["seconds_dft"],
         })  # fmt: skip
+    return rows
+
+
+def content_of(folder: Path, results: pd.DataFrame, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The compounds with the elements, the settings and the differences."""
     elements = results[results["role"] == "element"]
     done = [row for row in rows if row["state"] == "done" and row["formation_energy_dft"] is not None]
     errors = {
@@ -96,7 +113,7 @@ def main() -> None:
     offsets = {
         job["formula"]: job["provenance"].get("offset", 0.0) for job in manifest["jobs"] if job["role"] == "element"
     }
-    content = {
+    return {
         "settings": {"code": "GPAW", "functional": "PBE", "cutoff_ev": CUTOFF, "kpoint_density": KPOINT_DENSITY,
                      "geometry": "relaxed by CHGNet"},
         "compounds": rows,
@@ -106,9 +123,7 @@ def main() -> None:
         "competing_inputs": len(read_json(folder / "competing" / "manifest.json")["jobs"]) - len(rows),
         "mean_absolute_difference": errors,
         "dft_core_seconds": round(float(np.nansum(pd.to_numeric(results["seconds_dft"]))), 1),
-        "seconds_of_this_call": round(time.time() - began, 1),
     }  # fmt: skip
-    print(write_result("dft", content), errors)
 
 
 def _text(value: object) -> str:

@@ -27,7 +27,7 @@ import torch  # noqa: E402
 
 import benchmarks.sampling as sampling  # noqa: E402
 from benchmarks.gpu_checks import drawn_alike, trained_alike  # noqa: E402
-from benchmarks.record import RESULTS, command_line, machine  # noqa: E402
+from benchmarks.record import RESULTS, continued  # noqa: E402
 from benchmarks.time_to_loss import recipe  # noqa: E402
 from benchmarks.training import (  # noqa: E402
     BATCH,
@@ -38,7 +38,7 @@ from benchmarks.training import (  # noqa: E402
 )
 from matgen.datasets import load_dataset  # noqa: E402
 from matgen.fitting.examples import TokenTable  # noqa: E402
-from matgen.io.files import read_json, write_json  # noqa: E402
+from matgen.io.files import write_json  # noqa: E402
 from matgen.models import load_checkpoint  # noqa: E402
 from matgen.models.locate import find_checkpoint  # noqa: E402
 from matgen.models.tokenizer import encode  # noqa: E402
@@ -203,12 +203,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--parts", nargs="+", metavar="PART", choices=list(Parts(Path(), small=True).parts()))
     options = parser.parse_args()
-    options.results.mkdir(parents=True, exist_ok=True)
-    content: dict[str, Any] = {"commands": [], "machine": machine(), "device": DEVICE, "seconds": {}}
-    if options.parts and (options.results / "gpu.json").is_file():
-        before = read_json(options.results / "gpu.json")
-        content = before if before["machine"]["gpu"] == content["machine"]["gpu"] else content
-    content["commands"].append(command_line())
+    content = continued("gpu", options.results, anew=options.parts is None)
+    content |= {"device": DEVICE, "seconds": content.get("seconds", {})}
     # Long runs load it anyway, so the first samples, which are not timed, compile it.
     load_kernel("composition.sequence_kernel")
     began = time.monotonic()

@@ -22,9 +22,9 @@ leave_cores_to_others()  # as `matgen train` does, before torch is imported
 import torch  # noqa: E402
 
 from benchmarks.judging import drawn  # noqa: E402
-from benchmarks.record import RESULTS, command_line, machine  # noqa: E402
+from benchmarks.record import RESULTS, continued  # noqa: E402
 from benchmarks.training import DEVICE  # noqa: E402
-from matgen.io.files import read_json, write_json  # noqa: E402
+from matgen.io.files import write_json  # noqa: E402
 from matgen.models import MODELS  # noqa: E402
 from matgen.sampling import Sampler, SampleRequest  # noqa: E402
 from matgen.training import TrainingPlan, train_model  # noqa: E402
@@ -63,14 +63,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10_000.0)
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
-    options.results.mkdir(parents=True, exist_ok=True)
-    path = options.results / "leaderboard.json"
-    here = machine()
-    content = read_json(path) if path.is_file() else {}
-    if content.get("machine", here)["gpu"] != here["gpu"] or content.get("preset", options.preset) != options.preset:
-        content = {}
-    content = {"commands": [*content.get("commands", []), command_line()], "machine": here, "preset": options.preset,
-               "n": options.n, "rows": content.get("rows", {})}  # fmt: skip
+    content = continued("leaderboard", options.results, preset=options.preset)
+    content = {**content, "n": options.n, "rows": content.get("rows", {})}
     started = time.monotonic()
     for dataset in options.datasets:
         for model in options.models:
@@ -82,7 +76,7 @@ def main() -> None:
             gc.collect()  # recordings of steps are part of cycles, and hold memory
             if DEVICE == "cuda":
                 torch.cuda.empty_cache()
-            write_json(path, content)
+            write_json(options.results / "leaderboard.json", content)
             row = content["rows"][name]
             print(name, row["seconds"], row["metrics"], row["drawn"], flush=True)
 

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.record import RESULTS, command_line, machine
-from matgen.io.files import read_json, write_json
+from benchmarks.record import RESULTS, command_line, machine, read_result
+from matgen.io.files import write_json
 from matgen.lift import LiftClassifier, LiftGenerator, LiftRegressor
 from matgen.lift.augment import corrupted_labels, with_outliers
 from matgen.lift.measures import relative_absolute_error
@@ -265,8 +265,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    path = RESULTS / "lift_extras.json"
-    content = read_json(path) if path.is_file() else {}
+    path, content = RESULTS / "lift_extras.json", read_result("lift_extras")
     for name in options.parts:
         part = PARTS[name]()
         content = {"command": command_line(), "machine": machine(), **{k: v for k, v in content.items() if k in PARTS}}

@@ -24,12 +24,11 @@ import numpy as np
 import torch
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from benchmarks.record import RESULTS, command_line, write_result
+from benchmarks.record import command_line, read_result, write_result
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.keys import KeySet
 from matgen.datasets.load import load_task
 from matgen.hull import OUTLIER_ENERGY
-from matgen.io.files import read_json
 from matgen.prediction import FitPlan, NetworkSize, Predictor, PropertyData, bundled_property, fit_predictor, measured
 from matgen.prediction.fit import default_fit_settings
 from matgen.runtime.progress import Progress
@@ -126,8 +125,7 @@ def of_official_oqmd(predictor: Predictor) -> dict[str, Any]:
 
 
 def earlier() -> dict[str, Any]:
-    path = RESULTS / f"{NAME}.json"
-    content = read_json(path) if path.is_file() else {}
+    content = read_result(NAME)
     return {"rows": content.get("rows", {}), "oqmd": content.get("oqmd")}
 
 

@@ -24,13 +24,12 @@ import numpy as np
 import torch
 
 from benchmarks.judging import METRICS, recovered, recovery_expected, shares
-from benchmarks.record import RESULTS, command_line, write_result
+from benchmarks.record import command_line, read_result, write_result
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.keys import KeySet
 from matgen.datasets import load_dataset
 from matgen.evaluation.baselines import draw
 from matgen.evaluation.labels import BASELINES
-from matgen.io.files import read_json
 from matgen.models import MODELS
 from matgen.models.checkpoint import METADATA, read_metadata
 from matgen.runtime.progress import Progress
@@ -152,8 +151,7 @@ def ceiling(dataset: str, draws: int) -> float:
 
 def earlier() -> dict[str, Any]:
     """Rows and baselines measured before, by this or another process."""
-    path = RESULTS / f"{NAME}.json"
-    content = read_json(path) if path.is_file() else {}
+    content = read_result(NAME)
     return {name: content.get(name, {}) for name in ("rows", "baselines")}
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from matgen.io.files import write_json
+from matgen.io.files import read_json, write_json
 from matgen.io.versions import versions
 from matgen.runtime.cores import available_cores
 
@@ -46,3 +46,28 @@ def write_result(name: str, content: dict[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     write_json(path, {"command": command_line(), "machine": machine(), **content})
     return path
+
+
+def read_result(name: str, results: Path = RESULTS) -> dict[str, Any]:
+    """What `<name>.json` holds, measured before by this or another process; empty if there is none."""
+    path = results / f"{name}.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def continued(name: str, results: Path = RESULTS, *, anew: bool = False, **settings: Any) -> dict[str, Any]:
+    """An earlier content to add to, if the same kind of GPU measured it with the same settings; else an empty one.
+
+    The command that is running is added to its commands, the machine and the settings are those of now.
+
+    Args:
+        name: stem of the file.
+        results: folder of the file; it is made.
+        anew: leave out what was measured before.
+        settings: those that change what is measured.
+    """
+    results.mkdir(parents=True, exist_ok=True)
+    here, content = machine(), read_result(name, results)
+    alike = all(content.get(setting, value) == value for setting, value in settings.items())
+    if anew or not alike or content.get("machine", here)["gpu"] != here["gpu"]:
+        content = {}
+    return {**content, "commands": [*content.get("commands", []), command_line()], "machine": here, **settings}

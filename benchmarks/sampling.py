@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.record import RESULTS, command_line, write_result
-from matgen.io.files import read_json
+from benchmarks.record import command_line, read_result, write_result
 from matgen.models import load_checkpoint
 from matgen.models.locate import find_checkpoint
 from matgen.models.tokenizer import BOS, FIRST_ELEMENT
@@ -163,29 +162,36 @@ def measure(folder: Any, options: argparse.Namespace) -> dict[str, Any]:
     types = {"fp32": torch.float32, "bf16": torch.bfloat16}
     peak = {name: matrix_peak(types[name], device) for name in samplers}
     for n in sizes:
-        drawer = samplers["fp32"]._prefixes
-        assert drawer is not None
-        size = min(n, BLOCK)  # all blocks of a large run are alike
-        drawn = drawer.draw(size, 1, 0, Decoding())
-        row: dict[str, Any] = {
-            "rows_per_formula": round(drawn.prefixes / size, 3),
-            "computed_per_formula": round(drawn.computed / size, 3),
-        }
-        for name in samplers:
-            rate = median[name, f"n={n}"]
-            row[name] = {
-                "formulas_per_second": round(rate),
-                "ratio_to_generate": round(rate / found["generate"][name], 1),
-                "ratio_to_generate_fp32": round(rate / found["generate"]["fp32"], 1),
-                "ratio_to_published": round(rate / found["published"]),
-            }
-            work = drawn.prefixes / size * 2 * parameters / 1e9
-            row[name]["share_of_matrix_peak"] = round(rate * work / peak[name], 4)
-        found["engine"][str(n)] = row
+        rate = {name: median[name, f"n={n}"] for name in samplers}
+        found["engine"][str(n)] = engine_row(samplers["fp32"], n, rate, peak, found)
     if options.million:
         found["rows_per_formula_of_a_million"] = round(rows_of_a_million(samplers["bf16"]), 3)
     found["matrix_peak_gflops"] = {name: round(value) for name, value in peak.items()}
     return found
+
+
+def engine_row(
+    sampler: Sampler, n: int, rates: dict[str, float], peak: dict[str, float], found: dict[str, Any]
+) -> dict[str, Any]:
+    """Work of the engine at one size, and its rates beside those in `found`, by precision."""
+    drawer = sampler._prefixes
+    assert drawer is not None
+    size = min(n, BLOCK)  # all blocks of a large run are alike
+    drawn = drawer.draw(size, 1, 0, Decoding())
+    row: dict[str, Any] = {
+        "rows_per_formula": round(drawn.prefixes / size, 3),
+        "computed_per_formula": round(drawn.computed / size, 3),
+    }
+    work = drawn.prefixes / size * 2 * found["parameters"] / 1e9
+    for name, rate in rates.items():
+        row[name] = {
+            "formulas_per_second": round(rate),
+            "ratio_to_generate": round(rate / found["generate"][name], 1),
+            "ratio_to_generate_fp32": round(rate / found["generate"]["fp32"], 1),
+            "ratio_to_published": round(rate / found["published"]),
+            "share_of_matrix_peak": round(rate * work / peak[name], 4),
+        }
+    return row
 
 
 _WATCHED = """
@@ -227,8 +233,7 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> None:
     options = arguments().parse_args()
     # Models measured before stay, beside those that are measured now.
-    before = RESULTS / "sampling.json"
-    content: dict[str, Any] = read_json(before) if before.is_file() else {"models": {}}
+    content = {"models": {}} | read_result("sampling")
     content.pop("machine", None)
     content["threads"] = torch.get_num_threads()
     for name in options.model if options.rounds else ():

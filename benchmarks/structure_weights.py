@@ -97,20 +97,8 @@ def candidates(library: TemplateLibrary, left_out: set[str], max_atoms: int = 40
         left_out: compounds not to ask for.
         max_atoms: of the templates.
     """
-    by_ratio: dict[tuple[int, ...], list[Template]] = defaultdict(list)
-    for template in library.templates:
-        if template.n_atoms <= max_atoms and 2 <= len(template.counts) <= MOST_ELEMENTS:
-            by_ratio[ratio(template.counts.values())].append(template)
-    members: dict[str, set[str]] = defaultdict(set)
-    for template in library.templates:
-        members[template.prototype].add(template.formula)
-    names = sorted({template.formula for templates in by_ratio.values() for template in templates})
-    of_formula = dict(zip(names, ions_of(names), strict=True))
-    ions = sorted({ion for described in of_formula.values() for ion in described.values()}, key=str)
-    number = {ion: place for place, ion in enumerate(ions)}
-    tables = [_pairs(ions, ions, Weights(*row))[0] for row in np.eye(len(REASONS))]
-    log_ratio = _pairs(ions, ions, Weights())[1]
-
+    by_ratio = _by_ratio(library, max_atoms)
+    features = Features(library, sorted({one.formula for templates in by_ratio.values() for one in templates}))
     formulas: list[str] = []
     parts: dict[str, list[np.ndarray]] = defaultdict(list)
     blocks: dict[int, list[np.ndarray]] = defaultdict(list)
@@ -118,11 +106,8 @@ def candidates(library: TemplateLibrary, left_out: set[str], max_atoms: int = 40
     n_rows = 0
     for counts, templates in sorted(by_ratio.items()):
         ways = ways_of(counts)
-        share = np.array(counts) / sum(counts)
         own = {template.formula: template.counts for template in templates}
         slots = {name: sorted(held, key=lambda symbol, held=held: (held[symbol], symbol)) for name, held in own.items()}
-        placed = {name: np.array([number[of_formula[name][symbol]] for symbol in order])
-                  for name, order in slots.items()}  # fmt: skip
         for formula in sorted(own.keys() - left_out):
             others = [template for template in templates if template.formula != formula]
             truth = {own_occupation(template) for template in templates if template.formula == formula}
@@ -135,14 +120,7 @@ def candidates(library: TemplateLibrary, left_out: set[str], max_atoms: int = 40
             right = np.array([[occupied in truth for occupied in row] for row in found], dtype=bool).ravel()
             if not right.any():
                 continue
-            old = np.array([placed[template.formula] for template in others])[:, None, :]
-            new = placed[formula][np.array(ways)][None, :, :]
-            chosen = log_ratio[old, new]
-            spread = np.sqrt(((chosen - (chosen @ share)[..., None]) ** 2) @ share)
-            of_each = {name: table[old, new].mean(axis=2) for name, table in zip(REASONS, tables, strict=True)}
-            held = [len(members[template.prototype] - {formula}) for template in others]
-            of_each |= {"radius": -spread, "members": np.repeat(np.log(held)[:, None], len(ways), axis=1)}
-            parts["features"].append(np.stack([of_each[name].ravel() for name in REASONS], axis=1))
+            parts["features"].append(features.of(formula, others, slots, ways, np.array(counts) / sum(counts)))
             parts["query"].append(np.full(right.size, len(formulas)))
             parts["key"].append(np.array([keys.setdefault(name, len(keys)) for row in found for name in row]))
             parts["right"].append(right)
@@ -152,6 +130,62 @@ def candidates(library: TemplateLibrary, left_out: set[str], max_atoms: int = 40
             n_rows += right.size
     whole = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     return Candidates(formulas, **whole, blocks=[np.concatenate(rows) for rows in blocks.values()])
+
+
+def _by_ratio(library: TemplateLibrary, max_atoms: int) -> dict[tuple[int, ...], list[Template]]:
+    by_ratio: dict[tuple[int, ...], list[Template]] = defaultdict(list)
+    for template in library.templates:
+        if template.n_atoms <= max_atoms and 2 <= len(template.counts) <= MOST_ELEMENTS:
+            by_ratio[ratio(template.counts.values())].append(template)
+    return by_ratio
+
+
+class Features:
+    """What the score of an assignment is made of.
+
+    Args:
+        library: of templates.
+        formulas: compounds whose elements stand for one another.
+    """
+
+    def __init__(self, library: TemplateLibrary, formulas: list[str]) -> None:
+        self.members: dict[str, set[str]] = defaultdict(set)
+        for template in library.templates:
+            self.members[template.prototype].add(template.formula)
+        self.of_formula = dict(zip(formulas, ions_of(formulas), strict=True))
+        ions = sorted({ion for described in self.of_formula.values() for ion in described.values()}, key=str)
+        self.number = {ion: place for place, ion in enumerate(ions)}
+        self.tables = [_pairs(ions, ions, Weights(*row))[0] for row in np.eye(len(REASONS))]
+        self.log_ratio = _pairs(ions, ions, Weights())[1]
+
+    def of(
+        self,
+        formula: str,
+        others: list[Template],
+        slots: dict[str, list[str]],
+        ways: list[tuple[int, ...]],
+        share: np.ndarray,
+    ) -> np.ndarray:
+        """Features of every way to put a compound's elements into templates, float64 `(templates * ways, 5)`.
+
+        Args:
+            formula: the compound.
+            others: templates of other compounds.
+            slots: elements of each compound in the order of its counts.
+            ways: permutations of the compound's elements.
+            share: of atoms in each slot.
+        """
+        old = np.array([self._numbers(one.formula, slots[one.formula]) for one in others])[:, None, :]
+        new = self._numbers(formula, slots[formula])[np.array(ways)][None, :, :]
+        chosen = self.log_ratio[old, new]
+        spread = np.sqrt(((chosen - (chosen @ share)[..., None]) ** 2) @ share)
+        of_each = {name: table[old, new].mean(axis=2) for name, table in zip(REASONS, self.tables, strict=True)}
+        held = [len(self.members[template.prototype] - {formula}) for template in others]
+        of_each |= {"radius": -spread, "members": np.repeat(np.log(held)[:, None], len(ways), axis=1)}
+        return np.stack([of_each[name].ravel() for name in REASONS], axis=1)
+
+    def _numbers(self, formula: str, symbols: list[str]) -> np.ndarray:
+        return np.array([self.number[self.of_formula[formula][symbol]] for symbol in symbols])
 
 
 class Ranker:

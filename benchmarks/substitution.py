@@ -19,12 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import RESULTS, command_line, write_result
+from benchmarks.record import command_line, read_result, write_result
 from benchmarks.substitution_queries import Queries, find_queries
 from benchmarks.substitution_rankings import Ranking, element_order, known_ions, rankings
 from matgen.datasets import SPLITS, load_dataset
 from matgen.errors import OptionError
-from matgen.io.files import read_json
 from matgen.models.checkpoint import read_metadata
 from matgen.models.locate import find_checkpoint
 from matgen.models.registry import MODELS
@@ -130,8 +129,7 @@ def identity(folder: Path, split: str) -> dict[str, Any]:
 
 def earlier(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The models of an earlier result under the same settings."""
-    path = RESULTS / f"{name}.json"
-    content = read_json(path) if path.is_file() else {}
+    content = read_result(name)
     return content["models"] if content.get("settings") == settings else {}
 
 

@@ -17,9 +17,8 @@ import pandas as pd
 
 from benchmarks.judging import METRICS, drawn, recovery_expected
 from benchmarks.plots import drawing
-from benchmarks.record import RESULTS, write_result
+from benchmarks.record import RESULTS, read_result, write_result
 from matgen.datasets import Dataset, load_dataset
-from matgen.io.files import read_json
 from matgen.models.checkpoint import METADATA, read_metadata
 from matgen.runtime.progress import Progress
 from matgen.sampling import Sampler, SampleRequest
@@ -101,14 +100,14 @@ def main() -> None:
     parser.add_argument("--plot-only", action="store_true")
     options = parser.parse_args()
     if options.plot_only:
-        rows = read_json(RESULTS / "training_size.json")["rows"]
+        rows = read_result("training_size")["rows"]
     else:
         dataset = load_dataset("hybrid-pure")
         rows = [measure(share, options, dataset) for share in SHARES]
         told = {name: getattr(options, name) for name in ("model", "preset", "notation", "minutes", "n")}
         write_result("training_size", {**told, "dataset": "hybrid-pure", "rows": rows})
     plot(rows)
-    plot_qualities(read_json(RESULTS / "published.json")["rows"])
+    plot_qualities(read_result("published")["rows"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Kills, full disks, hostile and damaged files, no network, no torch: what is left standing.
+"""Robustness: kills, full disks, hostile and damaged files, no network, no torch.
 
 Every part is written when it is done; parts that are not asked for stay as they were.
 
@@ -16,7 +16,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # equal to the bit, whatever the machine's load
 
-from benchmarks.record import RESULTS, command_line, machine
+from benchmarks.record import RESULTS, command_line, machine, read_result
 from benchmarks.trust_files import files
 from benchmarks.trust_fuzz import formulas
 from benchmarks.trust_kill import CASES, killed
@@ -24,7 +24,7 @@ from benchmarks.trust_load import load, soak
 from benchmarks.trust_places import PLACES, places
 from benchmarks.trust_supply import supply
 from benchmarks.trust_versions import versions
-from matgen.io.files import read_json, write_json
+from matgen.io.files import write_json
 
 
 def imported() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     path = options.results / "trust.json"
-    content: dict[str, Any] = read_json(path) if path.is_file() else {}
+    content = read_result("trust", options.results)
     content["machine"] = machine()
     imported()
     faults = 0

@@ -26,12 +26,11 @@ import numpy as np
 import torch
 
 from benchmarks.plots import drawing
-from benchmarks.record import RESULTS, write_result
+from benchmarks.record import RESULTS, read_result, write_result
 from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.composition.elements import ATOMIC_NUMBER
 from matgen.composition.keys import KeySet
 from matgen.hull import OUTLIER_ENERGY, SOURCES, CompetingPhases
-from matgen.io.files import read_json
 from matgen.prediction import FitPlan, NetworkSize, Predictor, PropertyData, bundled_property, fit_predictor, measured
 from matgen.prediction.fit import default_fit_settings
 from matgen.prediction.locate import bundled_predictors
@@ -243,8 +242,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=51_255, help="test compounds placed on hulls")
     parser.add_argument("--work", type=Path, default=Path("runs/uncertainty"))
     options = parser.parse_args()
-    path = RESULTS / f"{NAME}.json"
-    content: dict[str, Any] = read_json(path) if path.is_file() else {}
+    content = read_result(NAME)
     content = {name: content.get(name, {}) for name in ("predictors", "stability", "experiments", "left_out", "speed")}
     for what in options.leave_out:
         content["left_out"][what] = left_out(what, options.minutes, options.work)

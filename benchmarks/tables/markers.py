@@ -28,12 +28,13 @@ def filled_pages(root: Path = ROOT) -> dict[Path, str]:
     texts, misplaced = pages(root), []
     for name, table in TABLES.items():
         block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        places = [path for path, text in texts.items() for _ in block.finditer(text)]
+        places = [(path, found) for path, text in texts.items() for found in block.finditer(text)]
         if len(places) == 1:
+            ((path, found),) = places
             lines = "".join(f"{line}\n" for line in table.lines())
-            texts[places[0]] = block.sub(lambda match, lines=lines: match[1] + lines + match[2], texts[places[0]])
+            texts[path] = texts[path][: found.end(1)] + lines + texts[path][found.start(2) :]
         else:
-            where = ", ".join(str(path.relative_to(root)) for path in places) or "no page"
+            where = ", ".join(str(path.relative_to(root)) for path, _ in places) or "no page"
             misplaced.append(f"<!-- {name} --> ... <!-- /{name} --> stands in {where}")
     if misplaced:
         raise SystemExit("each table has one place in README.md or docs/**/*.md\n" + "\n".join(misplaced))

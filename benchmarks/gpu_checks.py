@@ -15,7 +15,7 @@ from matgen.models import build_model
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import PAD, encode
 from matgen.sampling import Decoding, Sampler
-from matgen.training.prefix_tree import PrefixTree
+from matgen.training.prefix_tree import PrefixTreeLoss
 
 FORMULAS = 200
 
@@ -43,7 +43,7 @@ def _gradients(
     model = build_model(key, preset, "counted", seed=0)
     for name in ("embd_pdrop", "attn_pdrop", "resid_pdrop"):
         setattr(model.config, name, 0.0)
-    learner = PrefixTree(model).to(device).train()
+    learner = PrefixTreeLoss(model).to(device).train()
     results = []
     for _ in range(calls):
         model.zero_grad(set_to_none=True)

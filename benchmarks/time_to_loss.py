@@ -30,7 +30,7 @@ from matgen.models import build_model  # noqa: E402
 from matgen.models.tokenizer import encode  # noqa: E402
 from matgen.training import OBJECTIVES, TrainingPlan, train_model  # noqa: E402
 from matgen.training.objectives import validation_figure  # noqa: E402
-from matgen.training.prefix_tree import PrefixTree  # noqa: E402
+from matgen.training.prefix_tree import PrefixTreeLoss  # noqa: E402
 from matgen.training.run import default_settings  # noqa: E402
 
 
@@ -62,7 +62,7 @@ def recipe(model_key: str, preset: str, minutes: float, learning_rate: float) ->
         Trainer(model=model, args=arguments, train_dataset=blocks, callbacks=[stop]).train()
     seconds = time.monotonic() - stop.began
     held_out = TokenTable.from_numpy(*encode(dataset.part("valid"), "expanded"))
-    learner = PrefixTree(model).eval()
+    learner = PrefixTreeLoss(model).eval()
     with torch.no_grad():
         nats = validation_figure(held_out, OBJECTIVES["causal"], 0.0)(learner)
     return {"learning_rate": learning_rate, "steps": stop.steps, "seconds": round(seconds, 1), "valid_nats": nats}

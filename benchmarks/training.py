@@ -30,7 +30,7 @@ from matgen.fitting.loop import Fitter  # noqa: E402
 from matgen.models import build_model  # noqa: E402
 from matgen.models.tokenizer import EOS, PAD, encode  # noqa: E402
 from matgen.training.objectives import causal_loss  # noqa: E402
-from matgen.training.prefix_tree import BeginningTree, PrefixTree  # noqa: E402
+from matgen.training.prefix_tree import PrefixTree, PrefixTreeLoss  # noqa: E402
 from matgen.training.run import default_settings  # noqa: E402
 
 BLOCK, BATCH = 128, 256
@@ -106,7 +106,7 @@ def matgen_formulas_per_second(
     )
     with tempfile.TemporaryDirectory() as folder:
         model = build_model(model_key, preset, notation, seed=0)
-        learner = PrefixTree(model)
+        learner = PrefixTreeLoss(model)
         if not replay:
             learner.replay.failure = "turned off"
         state = Fitter(learner, table, causal_loss, lambda model: 0.0, Path(folder), settings).run().state
@@ -132,7 +132,7 @@ def work_a_formula(
     rows = sum(len(rows) for rows in batches)
     # The last token of a sequence predicts nothing.
     tokens = sum(int((table.lengths[torch.from_numpy(rows)] - 1).sum()) for rows in batches) / rows
-    nodes = sum(len(BeginningTree.of(table.batch(rows)[0][:, :-1]).token) for rows in batches) / rows
+    nodes = sum(len(PrefixTree.of(table.batch(rows)[0][:, :-1]).token) for rows in batches) / rows
     each = 6 * weights / 1e9
     return {
         "all_tokens": tokens * each,

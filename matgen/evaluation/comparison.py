@@ -38,7 +38,7 @@ _NEEDED = (
     "n",
     *METRICS,
     *("intervals", "counts", "recovery", "baseline", "enrichment", "curves", "distributions", "protocol"),
-    *("by_n_elements", "chemical_systems", "near_duplicates", "copied", "references"),
+    *("by_n_elements", "chemical_systems", "near_duplicates", "memorization", "references"),
 )
 _TRIALS = {name: "distinct" if name == "novel" else "n" for name in METRICS if name != "unique"}
 """What each share is a share of, among a report's counts."""
@@ -123,6 +123,8 @@ def read_report(path: Path | str) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("protocol"), dict):
         raise DataError(f"{path} is not a report of matgen evaluate")
+    if "copied" in content:  # its name up to 0.2
+        content.setdefault("memorization", content.pop("copied"))
     missing = [name for name in _NEEDED if name not in content]
     if missing:
         versions = content["protocol"].get("versions")
@@ -217,7 +219,7 @@ def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict
             if all(name in report["distributions"] for report in reports)
         },
         "near_duplicates": [report["near_duplicates"] for report in reports],
-        "copied": [report["copied"] for report in reports],
+        "memorization": [report["memorization"] for report in reports],
         "chemical_systems": [
             {name: report["chemical_systems"][name] for name in ("distinct", "novel")} for report in reports
         ],

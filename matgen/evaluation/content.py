@@ -10,7 +10,7 @@ from matgen.evaluation import baselines as random_baselines
 from matgen.evaluation import metrics
 from matgen.evaluation.distributions import compare
 from matgen.evaluation.labels import novelty_in_words
-from matgen.evaluation.memorization import copied
+from matgen.evaluation.memorization import memorization
 from matgen.evaluation.metrics import ratio
 from matgen.evaluation.passes import Findings
 from matgen.evaluation.protocol import Protocol
@@ -60,7 +60,7 @@ def report_content(
         "curves": tally.curves(recovery),
         "chemical_systems": found.systems,
         "near_duplicates": tally.near_duplicates(),
-        "copied": copied(recovery["train"], recovery["test"], found.longest_run, names[0]),
+        "memorization": memorization(recovery["train"], recovery["test"], found.longest_run, names[0]),
         "distributions": compare(tally.census, found.reference_census, found.floor_census),
         "references": _references(found, names),
         "intervals": metrics.intervals(count),

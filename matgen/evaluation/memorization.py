@@ -87,8 +87,8 @@ def ratio_interval(found: tuple[int, int], of: tuple[int, int], z: float = 1.959
     return [ratio * math.exp(-spread), ratio * math.exp(spread)]
 
 
-def copied(train: dict[str, Any], test: dict[str, Any], longest_run: int, reference: str) -> dict[str, Any]:
-    """The entry `copied` of a report.
+def memorization(train: dict[str, Any], test: dict[str, Any], longest_run: int, reference: str) -> dict[str, Any]:
+    """The entry `memorization` of a report.
 
     Args:
         train: what was found of the reference's train part, as `Tally.recovery` says it.

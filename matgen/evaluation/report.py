@@ -219,7 +219,7 @@ def evaluate(
             earlier report can be evaluated again.
         reference: a dataset's name or file, or a loaded dataset, or several of these. `novel` means in none of them;
             `recovery`, the baselines and the distributions refer to the first.
-        rules: how validity is judged; by default SMACT's ICSD24 states, alloys not waved through.
+        rules: how validity is judged; by default SMACT's ICSD24 states, alloys tested like the rest.
         protocol: rules by name instead, of `protocol.PROTOCOLS`.
         split: of the references, `split` or `split_chemsys`: which compositions count as held out.
         column: the column of formulas, by default found.

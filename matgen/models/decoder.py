@@ -1,7 +1,7 @@
 """GPT, GPT-2, GPT-Neo and GPT-J seen as one: the same layers, laid out alike.
 
 transformers writes each of them in its own words. What matgen computes by itself (decoding steps, training over shared
-beginnings) reads their weights through this view; nothing is copied that need not be, and gradients flow back through
+prefixes) reads their weights through this view; nothing is copied that need not be, and gradients flow back through
 it.
 """
 

@@ -26,10 +26,10 @@ N_MC = 8
 """Random steps or orders from which the likelihood of a model that writes in any order is estimated."""
 
 _FEWEST_SHARING = 2048
-"""Sequences from which on it pays to share their beginnings; few of them share little."""
+"""Sequences from which on it pays to share their prefixes; few of them share little."""
 
 _SHARING = 65_536
-"""Sequences scored together where they share their beginnings."""
+"""Sequences scored together where they share their prefixes."""
 
 _AT_ONCE = 1024
 """Sequences of such a model handled together."""
@@ -110,7 +110,7 @@ class Likelihood:
         return math.log(seen / sum(histogram)) if seen else -math.inf
 
     def _sharing(self, batch: CompositionBatch) -> np.ndarray:
-        """Ln probabilities with every distinct beginning computed once, float64 `(n,)`."""
+        """Ln probabilities with every distinct prefix computed once, float64 `(n,)`."""
         if self._drawer is None:
             self._drawer = PrefixDrawer(self.checkpoint)
         result = np.full(len(batch), -np.inf)

@@ -1,6 +1,6 @@
 """What each architecture is trained to do, as a loss over batches of token ids.
 
-* causal: the next token, every distinct beginning of a batch computed once. Exact likelihood.
+* causal: the next token, every distinct prefix of a batch computed once. Exact likelihood.
 * denoising (BART): the decoder rewrites the whole sequence from a source in which spans are one `<mask>` each. The
   share masked is uniform on [0, 1], and in half of the examples the source is a single `<mask>`: on that source the
   decoder is an exact generative model, which is what is validated and sampled; the other half teaches infilling. (BART
@@ -31,7 +31,7 @@ from matgen.fitting.loop import Loss, batch_device
 from matgen.models.blank import steps_from
 from matgen.models.canvas import choose_hidden, choose_places, collapse_runs, token_places
 from matgen.models.tokenizer import BLANK, BOS, EOS, MASK, PAD
-from matgen.training.prefix_tree import PrefixTree
+from matgen.training.prefix_tree import PrefixTreeLoss
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,7 +60,7 @@ class Objective:
 
 
 def causal_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Sum of -ln p(token | tokens before) over the batch, of a model in `PrefixTree`."""
+    """Sum of -ln p(token | tokens before) over the batch, of a model in `PrefixTreeLoss`."""
     return model(batch[0])
 
 
@@ -101,7 +101,7 @@ def fixed_rate_loss(model: nn.Module, batch: Batch, generator: torch.Generator) 
 
 
 OBJECTIVES: dict[str, Objective] = {
-    "causal": Objective(causal_loss, causal_loss, "exact", PrefixTree),
+    "causal": Objective(causal_loss, causal_loss, "exact", PrefixTreeLoss),
     "denoising": Objective(denoising_loss, from_nothing_loss, "exact"),
     "blank": Objective(insertion_loss, insertion_loss, "bound"),
     "masked": Objective(order_agnostic_loss, order_agnostic_loss, "bound"),

@@ -1,8 +1,8 @@
-"""The next-token loss of a batch with every distinct beginning computed once.
+"""The next-token loss of a batch with every distinct prefix computed once.
 
 Formulas of a batch begin alike: the first token is one of some eighty elements, the second often agrees too. In a model
 that writes from left to right, what is computed at a token depends on the tokens before it alone, so sequences that
-begin alike share it. A batch is a tree of its distinct beginnings; all products run over the nodes of that tree
+begin alike share it. A batch is a tree of its distinct prefixes; all products run over the nodes of that tree
 (256 formulas of `hybrid-pure`: 5.1 a formula instead of 8.2 tokens; counted: 2.7 instead of 5.4). Loss and gradient are
 those of the batch, exactly; under dropout, sequences share the noise of what they share.
 """
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BeginningTree:
-    """The distinct beginnings of a batch of sequences.
+class PrefixTree:
+    """The distinct prefixes of a batch of sequences.
 
     Attributes:
         node: int64 `(B, L)`, the beginning of each sequence that ends at each of its first `L` tokens.
-        token: int64 `(N,)`, the last token of each beginning.
+        token: int64 `(N,)`, the last token of each prefix.
         place: int64 `(N,)`, its position.
         row: int64 `(N,)`, where in the flattened `(B, L)` a beginning is found, first of all.
     """
@@ -44,20 +44,20 @@ class BeginningTree:
 
     @cached_property
     def above(self) -> Tensor:
-        """The beginnings of each beginning, itself at its place, int64 `(N, L)`; what follows means nothing."""
+        """The prefixes of each prefix, itself at its place, int64 `(N, L)`; what follows means nothing."""
         return self.node[self.row // self.node.shape[1]]
 
-    def padded(self, n: int) -> BeginningTree:
-        """The tree with beginnings that no sequence has, so that there are `n`."""
+    def padded(self, n: int) -> PrefixTree:
+        """The tree with prefixes that no sequence has, so that there are `n`."""
         more = n - len(self.token)
-        return BeginningTree(self.node, *(functional.pad(x, (0, more)) for x in (self.token, self.place, self.row)))
+        return PrefixTree(self.node, *(functional.pad(x, (0, more)) for x in (self.token, self.place, self.row)))
 
-    def to(self, device: torch.device) -> BeginningTree:
+    def to(self, device: torch.device) -> PrefixTree:
         """The tree on another device."""
-        return BeginningTree(*(sent(x, device) for x in (self.node, self.token, self.place, self.row)))
+        return PrefixTree(*(sent(x, device) for x in (self.node, self.token, self.place, self.row)))
 
     @classmethod
-    def of(cls, ids: Tensor) -> BeginningTree:
+    def of(cls, ids: Tensor) -> PrefixTree:
         """The tree of sequences `(B, L)`, right-padded."""
         b, length = ids.shape
         node = torch.empty_like(ids)
@@ -75,7 +75,7 @@ class BeginningTree:
         return cls(node, ids.flatten()[row], row % length, row)
 
 
-class PrefixTree(nn.Module):
+class PrefixTreeLoss(nn.Module):
     """A causal model whose forward pass is the loss of a batch.
 
     Batches are best on the CPU, wherever the model is: finding out what they share would keep a GPU waiting.
@@ -104,7 +104,7 @@ class PrefixTree(nn.Module):
             ids: int64 `(B, L)`, `<bos> tokens <eos> <pad> ...`.
         """
         # Nothing is predicted from a sequence's last token.
-        tree, targets = BeginningTree.of(ids[:, :-1]), ids[:, 1:]
+        tree, targets = PrefixTree.of(ids[:, :-1]), ids[:, 1:]
         device = next(self.model.parameters()).device
         if device == ids.device:
             return self.nats(tree, targets)
@@ -121,14 +121,14 @@ class PrefixTree(nn.Module):
         """True in a training step whose gradients are not added to others: a recording writes over its earlier ones."""
         return self.training and torch.is_grad_enabled() and all(p.grad is None for p in self.model.parameters())
 
-    def nats(self, tree: BeginningTree, targets: Tensor) -> Tensor:
+    def nats(self, tree: PrefixTree, targets: Tensor) -> Tensor:
         """Sum of -ln p(target) over the targets `(B, L)`, a scalar; padding counts nothing."""
         log_prob = self._logits(tree).float().log_softmax(-1)
         of_target = _rows(log_prob.view(-1), tree.node * log_prob.shape[1] + targets)
         return -of_target.masked_fill(targets == PAD, 0.0).sum()
 
-    def _logits(self, tree: BeginningTree) -> Tensor:
-        """Logits after each beginning, `(N, vocabulary)`."""
+    def _logits(self, tree: PrefixTree) -> Tensor:
+        """Logits after each prefix, `(N, vocabulary)`."""
         decoder = Decoder.of(self.model)
         assert decoder is not None
         embedding_dropout, attention_dropout, dropout = (p * self.training for p in decoder.dropout)
@@ -162,14 +162,14 @@ class PrefixTree(nn.Module):
 
 
 class _Nats(nn.Module):
-    """`PrefixTree.nats` as a module of tensors."""
+    """`PrefixTreeLoss.nats` as a module of tensors."""
 
-    def __init__(self, learner: PrefixTree) -> None:
+    def __init__(self, learner: PrefixTreeLoss) -> None:
         super().__init__()
         self.model, self._nats = learner.model, learner.nats
 
     def forward(self, node: Tensor, token: Tensor, place: Tensor, row: Tensor, targets: Tensor) -> Tensor:
-        return self._nats(BeginningTree(node, token, place, row), targets)
+        return self._nats(PrefixTree(node, token, place, row), targets)
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:

@@ -1,6 +1,6 @@
 """Parts of a training step on the CPU, compiled by numba. Where numba is missing, or on a GPU, torch does them.
 
-torch's attention is made for long sequences, its dropout for one random number at a time. Here each beginning attends
+torch's attention is made for long sequences, its dropout for one random number at a time. Here each prefix attends
 over its own tokens where they lie, and a random bit pattern is made from a counter where it is needed, so that the
 backward pass makes it again instead of keeping it.
 """
@@ -77,12 +77,12 @@ def turn(mixed, angle, place, back, first_head, last_head):
 
 @numba.njit(fastmath=True, **_SETTINGS)
 def attend(mixed, above, place, scale, dropped, seed, first_head, last_head, weight, out):
-    """Write the attention of each beginning's last token over its tokens, and its weights before dropout.
+    """Write the attention of each prefix's last token over its tokens, and its weights before dropout.
 
     Args:
         mixed: float32 `(heads, N, 3, d)`, queries, keys and values. Heads come first so that threads, which have some
             each, write to memory far apart.
-        above: int64 `(N, L)`, the beginnings that end at each token of a beginning, itself last.
+        above: int64 `(N, L)`, the prefixes that end at each token of a prefix, itself last.
         place: int64 `(N,)`, position of its last token.
         scale: of the scores.
         dropped, seed: of the dropout, as for `drop_and_add`.

@@ -1,4 +1,4 @@
-"""What training over shared beginnings does between its matrix products, with gradients: attention, dropout, GELU.
+"""What training over the prefix tree does between its matrix products, with gradients: attention, dropout, GELU.
 
 On a CPU with numba these are compiled loops (`shared_kernel`), spread over torch's threads; elsewhere torch's own
 functions give the same.
@@ -34,11 +34,11 @@ def kernel_for(device: torch.device, name: str = "training.prefix_tree_kernel") 
 
 
 def attention(mixed: Tensor, tree: Any, heads: int, scale: float, rotary: Tensor | None, dropout: float) -> Tensor:
-    """Attention of each beginning's last token over its tokens, `(N, width)`.
+    """Attention of each prefix's last token over its tokens, `(N, width)`.
 
     Args:
         mixed: `(N, 3 * width)`, queries, keys and values.
-        tree: a `BeginningTree` of N beginnings.
+        tree: a `PrefixTree` of N prefixes.
         heads: of attention.
         scale: of the scores.
         rotary: as `Decoder.rotary`.
@@ -60,7 +60,7 @@ def attention(mixed: Tensor, tree: Any, heads: int, scale: float, rotary: Tensor
 
 
 def _attend_few(mixed: Tensor, tree: Any, heads: int, scale: float, dropout: float) -> Tensor:
-    """`attention` where no beginning is long, by sums of products over all beginnings at once.
+    """`attention` where no prefix is long, by sums of products over all prefixes at once.
 
     torch's own is made for long sequences: on an H100 its backward pass took 2.5 times as long for five tokens.
     """

@@ -1,4 +1,4 @@
-"""The rules of a judgement: which oxidation states an element may take, and what is waved through."""
+"""The rules of a judgement: which oxidation states an element may take, and what is accepted without a test."""
 
 from __future__ import annotations
 

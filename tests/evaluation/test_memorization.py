@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from matgen.evaluation.memorization import LongestRun, PairKeys, copied, pair_keys, ratio_interval
+from matgen.evaluation.memorization import LongestRun, PairKeys, memorization, pair_keys, ratio_interval
 
 
 @given(st.lists(st.booleans(), max_size=60), st.lists(st.integers(1, 20), max_size=10))
@@ -79,7 +79,7 @@ def part(found: int, of: int) -> dict:
     ],
 )
 def test_verdicts(train: tuple[int, int], test: tuple[int, int], run: int, words: str) -> None:
-    entry = copied(part(*train), part(*test), run, "mine")
+    entry = memorization(part(*train), part(*test), run, "mine")
     assert words in entry["verdict"]
     assert entry["longest_run"] == run
     assert (entry["ratio"] is None) == (not test[0])

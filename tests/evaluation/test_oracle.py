@@ -234,7 +234,7 @@ def test_near_duplicates(report: Report, brute: Brute) -> None:
 def test_copied(content: dict[str, Any], brute: Brute) -> None:
     rows = brute.rows()
     train, test = (brute.recovery(part, rows) for part in ("train", "test"))
-    entry = content["copied"]
+    entry = content["memorization"]
     assert (entry["train_share"], entry["test_share"]) == (train, test)
     assert entry["ratio"] == pytest.approx(train / test)
     # The longest run, from every row of both sides.

@@ -139,10 +139,10 @@ def test_without_baselines(tmp_path: Path) -> None:
 def test_rules_and_seed_matter() -> None:
     rows = ["CuZn", "NaCl"]
     tested = evaluate(rows, Reference(), seed=1).content
-    waved = evaluate(rows, Reference(), rules=ValidityRules(include_alloys=True), seed=1).content
-    assert (tested["valid"], waved["valid"]) == (0.5, 1.0)
-    assert waved["electronegativity_balanced"] == 0.5
-    assert waved["protocol"]["include_alloys"] is True
+    untested = evaluate(rows, Reference(), rules=ValidityRules(include_alloys=True), seed=1).content
+    assert (tested["valid"], untested["valid"]) == (0.5, 1.0)
+    assert untested["electronegativity_balanced"] == 0.5
+    assert untested["protocol"]["include_alloys"] is True
     assert evaluate(rows, Reference(), seed=1).content == tested
     assert evaluate(rows, Reference(), seed=2).content["baselines"] != tested["baselines"]
 

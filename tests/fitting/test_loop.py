@@ -15,7 +15,7 @@ from matgen.fitting.loop import FitSettings, Fitter, learning_rate_at
 from matgen.io.files import read_checksummed
 from matgen.models import build_model
 from matgen.training.objectives import causal_loss
-from matgen.training.prefix_tree import PrefixTree
+from matgen.training.prefix_tree import PrefixTreeLoss
 
 SETTINGS = FitSettings(batch_size=8, epochs=4, evaluations=6, precision="fp32", patience=50)
 
@@ -60,7 +60,7 @@ def fitter(folder: Path, *, settings: FitSettings = SETTINGS, loss=causal_loss, 
     def nats(model: torch.nn.Module) -> float:
         return float(causal_loss(model, table.batch(np.arange(n)), torch.Generator())) / n
 
-    return Fitter(PrefixTree(model), table, loss, validate or nats, folder, settings)
+    return Fitter(PrefixTreeLoss(model), table, loss, validate or nats, folder, settings)
 
 
 def weights(fit: Fitter) -> dict[str, torch.Tensor]:
@@ -146,7 +146,7 @@ def test_accumulated_batches_give_the_same_gradient(tmp_path: Path) -> None:
         )
         model = build_model("gpt2", "tiny", "expanded", seed=0)
         table = table_of()
-        fit = Fitter(PrefixTree(model), table, causal_loss, lambda model: 1.0, tmp_path / str(accumulate), settings)
+        fit = Fitter(PrefixTreeLoss(model), table, causal_loss, lambda model: 1.0, tmp_path / str(accumulate), settings)
         fit.run()
         results.append(weights(fit))
     for name, value in results[0].items():

@@ -14,7 +14,7 @@ from matgen.fitting.optimizers import layer_matrices, make_optimizers
 from matgen.models import MODELS, build_model
 from matgen.models.tokenizer import encode
 from matgen.training.objectives import causal_loss
-from matgen.training.prefix_tree import PrefixTree
+from matgen.training.prefix_tree import PrefixTreeLoss
 
 SETTINGS = FitSettings(batch_size=4, epochs=6, evaluations=3, precision="fp32", optimizer="muon")
 RATES = {"learning_rate": 1e-3, "weight_decay": 0.0}
@@ -56,7 +56,7 @@ def test_interrupted_and_resumed_is_as_uninterrupted(tmp_path: Path) -> None:
     def fitter(folder: str, progress=None) -> Fitter:
         model = build_model("gpt2", "tiny", "counted", seed=0)
         values = iter(np.linspace(5, 4, 10))
-        learner = PrefixTree(model)
+        learner = PrefixTreeLoss(model)
         return Fitter(learner, table, causal_loss, lambda _: float(next(values)), tmp_path / folder, SETTINGS, progress)
 
     class Stop:

@@ -1,4 +1,4 @@
-"""Losses and gradients of shared beginnings against transformers' own."""
+"""Losses and gradients of the prefix tree against transformers' own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matgen.composition.batch import CompositionBatch
 from matgen.models import build_model
 from matgen.models.tokenizer import PAD, encode
 from matgen.training import prefix_tree_operations as shared_operations
-from matgen.training.prefix_tree import BeginningTree, PrefixTree
+from matgen.training.prefix_tree import PrefixTree, PrefixTreeLoss
 
 FORMULAS = ["SrTiO3", "SrTiO2", "BaTiO3", "NaCl", "Y3Al5O12", "SrTiO3", "KCl", "KBr", "LiFePO4"]
 CAUSAL = ["gpt", "gpt2", "gptneo", "gptj"]
@@ -48,7 +48,7 @@ def test_loss_and_gradient_are_transformers_own(with_numba: bool, key: str) -> N
     ids = ids_of(FORMULAS)
     expected = theirs(model, ids)
     of_expected = gradients(model, expected)
-    found = PrefixTree(model).eval()(ids)
+    found = PrefixTreeLoss(model).eval()(ids)
     of_found = gradients(model, found)
     assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
     assert set(of_found) == set(of_expected)
@@ -59,7 +59,7 @@ def test_loss_and_gradient_are_transformers_own(with_numba: bool, key: str) -> N
 @pytest.mark.parametrize("key", CAUSAL)
 def test_bf16_differs_by_rounding_only(with_numba: bool, key: str) -> None:
     model = build_model(key, "tiny", "counted", seed=3).eval()
-    learner, ids = PrefixTree(model).eval(), ids_of(FORMULAS, "counted")
+    learner, ids = PrefixTreeLoss(model).eval(), ids_of(FORMULAS, "counted")
     exact = gradients(model, learner(ids))
     with torch.autocast("cpu", torch.bfloat16):
         loss = learner(ids)
@@ -72,7 +72,7 @@ def test_bf16_differs_by_rounding_only(with_numba: bool, key: str) -> None:
 def test_threads_change_nothing(threads: int) -> None:
     """Every head and every element is one thread's, so sums have one order."""
     before = torch.get_num_threads()
-    tree = BeginningTree.of(ids_of(FORMULAS)[:, :-1])
+    tree = PrefixTree.of(ids_of(FORMULAS)[:, :-1])
     mixed = torch.randn(len(tree.token), 3 * 128, generator=torch.Generator().manual_seed(0)).requires_grad_()
     results = []
     try:
@@ -95,16 +95,16 @@ def test_threads_change_nothing(threads: int) -> None:
 def test_a_node_is_a_distinct_beginning(rows: list[list[int]]) -> None:
     length = max(map(len, rows))
     ids = torch.tensor([row + [PAD] * (length - len(row)) for row in rows])
-    tree = BeginningTree.of(ids)
-    beginnings = {}
+    tree = PrefixTree.of(ids)
+    prefixes = {}
     for i, row in enumerate(ids.tolist()):
         for place in range(length):
             node = int(tree.node[i, place])
-            assert beginnings.setdefault(node, tuple(row[: place + 1])) == tuple(row[: place + 1])
+            assert prefixes.setdefault(node, tuple(row[: place + 1])) == tuple(row[: place + 1])
             assert int(tree.token[node]) == row[place]
             assert int(tree.place[node]) == place
             assert tree.above[node, : place + 1].tolist() == tree.node[i, : place + 1].tolist()
-    assert len(set(beginnings.values())) == len(beginnings) == len(tree.token)
+    assert len(set(prefixes.values())) == len(prefixes) == len(tree.token)
 
 
 def test_dropout_leaves_out_its_share_and_keeps_the_mean(with_numba: bool) -> None:
@@ -127,7 +127,7 @@ def test_dropout_leaves_out_its_share_and_keeps_the_mean(with_numba: bool) -> No
 
 def test_dropout_of_attention_has_the_gradient_of_what_it_wrote() -> None:
     """Finite differences with the noise held fixed."""
-    tree = BeginningTree.of(ids_of(FORMULAS)[:, :-1])
+    tree = PrefixTree.of(ids_of(FORMULAS)[:, :-1])
     generator = torch.Generator().manual_seed(0)
     mixed = torch.randn(len(tree.token), 3 * 16, generator=generator).requires_grad_()
     weight, step = torch.randn(len(tree.token), 16, generator=generator), torch.randn(mixed.shape, generator=generator)
@@ -150,4 +150,4 @@ def test_dropout_of_attention_has_the_gradient_of_what_it_wrote() -> None:
 
 def test_other_models_are_refused() -> None:
     with pytest.raises(ValueError, match="does not write from left to right"):
-        PrefixTree(build_model("roberta", "tiny", "expanded", seed=0))
+        PrefixTreeLoss(build_model("roberta", "tiny", "expanded", seed=0))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from matgen.models import build_model
-from matgen.training.prefix_tree import BeginningTree, PrefixTree
+from matgen.training.prefix_tree import PrefixTree, PrefixTreeLoss
 from matgen.training.replay import Replay, rounded_up
 from tests.training.test_prefix_tree import FORMULAS, ids_of
 
@@ -63,8 +63,8 @@ def test_without_recordings_steps_are_as_usual(monkeypatch) -> None:
 @pytest.mark.parametrize("key", ["gptj", "gpt2"])
 def test_padding_and_modules_of_tensors_change_nothing(recordings, key: str) -> None:
     model = build_model(key, "tiny", "expanded", seed=3).eval()
-    learner, ids = PrefixTree(model).eval(), ids_of(FORMULAS)
-    tree, targets = BeginningTree.of(ids[:, :-1]), ids[:, 1:]
+    learner, ids = PrefixTreeLoss(model).eval(), ids_of(FORMULAS)
+    tree, targets = PrefixTree.of(ids[:, :-1]), ids[:, 1:]
     expected = learner(ids)
     expected.backward()
     gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
@@ -83,7 +83,7 @@ def test_padding_and_modules_of_tensors_change_nothing(recordings, key: str) -> 
 
 
 def test_a_learner_has_the_parameters_of_its_model_once(recordings) -> None:
-    learner = PrefixTree(build_model("gptj", "tiny", "expanded", seed=3))
+    learner = PrefixTreeLoss(build_model("gptj", "tiny", "expanded", seed=3))
     names = list(learner.state_dict())
     for _ in range(2):
         learner.replay.find((torch.zeros(1),))
@@ -97,7 +97,7 @@ def test_everything_is_on_the_device_of_the_model(key: str, precision: torch.dty
     from matgen.sampling.decoders.fast_step import FastStep
 
     model = build_model(key, "tiny", "counted", seed=3).to("meta")
-    loss = PrefixTree(model)(ids_of(FORMULAS, "counted"))
+    loss = PrefixTreeLoss(model)(ids_of(FORMULAS, "counted"))
     loss.backward()
     assert {p.grad.device.type for p in model.parameters()} == {"meta"}
     with torch.inference_mode():

@@ -93,7 +93,7 @@ def test_agrees_with_smact_called_as_users_call_it() -> None:
         warnings.simplefilter("ignore")
         smact = [smact_validity(Composition(formula)) for formula in batch.formulas()]
     assert check(batch, ValidityRules(include_alloys=True)).valid.tolist() == smact
-    assert check(batch).valid.tolist() != smact  # alloys are waved through by default there, and only there
+    assert check(batch).valid.tolist() != smact  # alloys are accepted without a test by default there, and only there
 
 
 @pytest.mark.slow
@@ -210,8 +210,8 @@ def test_charges_too_large_are_left_unjudged() -> None:
     assert found.charge_neutral.tolist() == found.valid.tolist() == [False, True]
     assert check(batch).judged.all()  # without mixing the sums can still be listed
     alloy = CompositionBatch.from_formulas([f"Fe{primes[0]}Mn{primes[1]}Cr{primes[2]}Ni"])
-    waved = check(alloy, ValidityRules(mixed_valence=True, include_alloys=True))
-    assert (waved.judged.tolist(), waved.valid.tolist()) == ([False], [True])
+    untested = check(alloy, ValidityRules(mixed_valence=True, include_alloys=True))
+    assert (untested.judged.tolist(), untested.valid.tolist()) == ([False], [True])
 
 
 def test_all_elements_at_once() -> None:
@@ -233,10 +233,10 @@ def test_elements_that_smact_does_not_know() -> None:
 
 def test_alloys_change_valid_alone() -> None:
     batch = random_batch(300, seed=9)
-    tested, waved = check(batch), check(batch, ValidityRules(include_alloys=True))
-    assert waved.charge_neutral.tolist() == tested.charge_neutral.tolist()
-    assert waved.electronegativity_balanced.tolist() == tested.electronegativity_balanced.tolist()
-    assert waved.valid.tolist() == (tested.valid | batch.all_metal).tolist()
+    tested, untested = check(batch), check(batch, ValidityRules(include_alloys=True))
+    assert untested.charge_neutral.tolist() == tested.charge_neutral.tolist()
+    assert untested.electronegativity_balanced.tolist() == tested.electronegativity_balanced.tolist()
+    assert untested.valid.tolist() == (tested.valid | batch.all_metal).tolist()
     assert tested.valid.tolist() == tested.electronegativity_balanced.tolist()
 
 

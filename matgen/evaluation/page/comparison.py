@@ -86,13 +86,13 @@ def distribution_rows(content: Mapping[str, Any]) -> Table:
 
 def other_rows(content: Mapping[str, Any]) -> Table:
     """Chemical systems, near-duplicates and the copy check."""
-    systems, near, copied = content["chemical_systems"], content["near_duplicates"], content["copied"]
+    systems, near, memorization = content["chemical_systems"], content["near_duplicates"], content["memorization"]
     rows = [
         ["Chemical systems", *(f"{one['distinct']:,}" for one in systems)],
         ["Systems new to the reference", *(f"{one['novel']:,}" for one in systems)],
         ["Novel, one element swap from a known one", *(percent(one["fraction"]) for one in near)],
         ["Novel beyond that, of distinct", *(percent(one["novel_beyond_substitution"]) for one in near)],
-        ["Copying", *(str(one["verdict"]) for one in copied)],
+        ["Memorization", *(str(one["verdict"]) for one in memorization)],
     ]
     return ["", *names(content)], rows
 

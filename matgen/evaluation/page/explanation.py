@@ -58,8 +58,8 @@ def _paragraph(written: str, reduced: str, i: int, found: Explanation, mixed: Ex
         verdict("electronegativity balanced", validity.electronegativity_balanced[i], found.reason[i] or "")
     else:
         verdict("electronegativity balanced", False)
-    waved = validity.valid[i] and not validity.electronegativity_balanced[i]
-    verdict("valid", validity.valid[i], "metals alone, waved through" if waved else "")
+    untested = validity.valid[i] and not validity.electronegativity_balanced[i]
+    verdict("valid", validity.valid[i], "metals alone, accepted without a test" if untested else "")
     if not single:
         lines.append(f"  states tried ({_settings(rules)})")
         table = state_table(rules)

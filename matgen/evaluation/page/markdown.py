@@ -52,7 +52,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         table(tables.system_rows(content, 0, _SYSTEMS)),
         "## Near-duplicates and copies",
         cell(tables.near_duplicate_sentence(content)),
-        cell(tables.copy_sentence(content)),
+        cell(tables.memorization_sentence(content)),
     ]
     if content["bad"]:
         head, bad = tables.bad_rows(content)

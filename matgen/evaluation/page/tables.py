@@ -237,19 +237,19 @@ def near_duplicate_sentence(content: Mapping[str, Any]) -> str:
     )
 
 
-def copied_verdict(content: Mapping[str, Any]) -> str:
+def memorization_verdict(content: Mapping[str, Any]) -> str:
     """The verdict on copying as a sentence."""
-    verdict = str(content["copied"]["verdict"]).strip().rstrip(".")
+    verdict = str(content["memorization"]["verdict"]).strip().rstrip(".")
     return f"{verdict[:1].upper()}{verdict[1:]}."
 
 
-def copy_sentence(content: Mapping[str, Any]) -> str:
+def memorization_sentence(content: Mapping[str, Any]) -> str:
     """Whether the candidates repeat what a model was trained on, with the numbers behind the verdict."""
-    copied = content["copied"]
+    memorization = content["memorization"]
     return (
-        f"{copied_verdict(content)} Recovered are {percent(copied['train_share'], 3)} of the train compositions and "
-        f"{percent(copied['test_share'], 3)} of the held-out ones. Longest run of rows that repeat the reference in "
-        f"its own order: {copied['longest_run']:,}."
+        f"{memorization_verdict(content)} Recovered are {percent(memorization['train_share'], 3)} of the train compositions and "
+        f"{percent(memorization['test_share'], 3)} of the held-out ones. Longest run of rows that repeat the reference in "
+        f"its own order: {memorization['longest_run']:,}."
     )
 
 

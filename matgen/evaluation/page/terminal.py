@@ -11,9 +11,9 @@ from rich.text import Text
 from matgen.evaluation.page import comparison as page_compare
 from matgen.evaluation.page.structures import anion_rows, sentence, share_rows
 from matgen.evaluation.page.tables import (
-    copied_verdict,
     distance,
     group_rows,
+    memorization_verdict,
     metric_rows,
     near_duplicate_sentence,
     recovery_rows,
@@ -23,7 +23,7 @@ from matgen.evaluation.page.tables import (
 def summary(content: dict[str, Any]) -> RenderableType:
     """Tables of metrics, groups and recovery from a report's content (`Report.content` or `report.json`)."""
     protocol, count = content["protocol"], content["counts"]
-    rules = f"{protocol['oxidation_states']}, alloys {'waved through' if protocol['include_alloys'] else 'tested'}"
+    rules = f"{protocol['oxidation_states']}, alloys {'accepted without a test' if protocol['include_alloys'] else 'tested'}"
     title = f"{content['n']:,} candidates against {protocol['reference']} ({protocol['reference_size']:,} compositions)"
     parts: list[RenderableType] = [
         _table(title, *metric_rows(content, units=False)),
@@ -34,7 +34,7 @@ def summary(content: dict[str, Any]) -> RenderableType:
         Text("all three: distinct compositions that are valid and novel, of all rows"),
         Text(protocol["novel_means"]),
         Text(near_duplicate_sentence(content)),
-        Text(f"{copied_verdict(content)} {_elements_in_words(content)}"),
+        Text(f"{memorization_verdict(content)} {_elements_in_words(content)}"),
     ]
     if "structures" in content:
         parts += [

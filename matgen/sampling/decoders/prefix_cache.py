@@ -1,7 +1,7 @@
 """Keys and values of distinct prefixes, kept once each and gathered for whichever prefixes extend them.
 
 An attention layer's key and value of a token depend on the tokens before it alone, so sequences that begin alike share
-them. A `Store` holds one row a distinct prefix; a longer prefix lists the rows of its own beginnings. To transformers
+them. A `Store` holds one row a distinct prefix; a longer prefix lists the rows of its own prefixes. To transformers
 it is a `Cache` like another: every architecture that takes one works.
 """
 

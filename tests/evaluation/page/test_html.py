@@ -89,7 +89,7 @@ def test_the_page_shows_what_the_report_holds(report, page: str) -> None:
         assert f"{package} {version}" in text
     for system in content["chemical_systems"]["top"]:
         assert system["chemical_system"] in text
-    assert content["copied"]["verdict"][1:] in text
+    assert content["memorization"]["verdict"][1:] in text
     assert "95 % interval" in text and "best random" in text
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MOST_THREADS = 64
 
 _FEW = 16
-"""Tokens up to which every beginning gets a copy of what it attends to."""
+"""Tokens up to which every prefix gets a copy of what it attends to."""
 
 
 def kernel_for(device: torch.device, name: str = "training.prefix_tree_kernel") -> Any | None:

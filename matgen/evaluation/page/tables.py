@@ -247,8 +247,9 @@ def memorization_sentence(content: Mapping[str, Any]) -> str:
     """Whether the candidates repeat what a model was trained on, with the numbers behind the verdict."""
     memorization = content["memorization"]
     return (
-        f"{memorization_verdict(content)} Recovered are {percent(memorization['train_share'], 3)} of the train compositions and "
-        f"{percent(memorization['test_share'], 3)} of the held-out ones. Longest run of rows that repeat the reference in "
+        f"{memorization_verdict(content)} Recovered are {percent(memorization['train_share'], 3)} of the train "
+        f"compositions and {percent(memorization['test_share'], 3)} of the held-out ones. Longest run of rows that "
+        "repeat the reference in "
         f"its own order: {memorization['longest_run']:,}."
     )
 

@@ -23,7 +23,8 @@ from matgen.evaluation.page.tables import (
 def summary(content: dict[str, Any]) -> RenderableType:
     """Tables of metrics, groups and recovery from a report's content (`Report.content` or `report.json`)."""
     protocol, count = content["protocol"], content["counts"]
-    rules = f"{protocol['oxidation_states']}, alloys {'accepted without a test' if protocol['include_alloys'] else 'tested'}"
+    alloys = "accepted without a test" if protocol["include_alloys"] else "tested"
+    rules = f"{protocol['oxidation_states']}, alloys {alloys}"
     title = f"{content['n']:,} candidates against {protocol['reference']} ({protocol['reference_size']:,} compositions)"
     parts: list[RenderableType] = [
         _table(title, *metric_rows(content, units=False)),

@@ -32,8 +32,8 @@ PROTOCOLS: dict[str, Protocol] = {
             "neither its SMACT version nor its alloy rule, nor how random formulas are drawn. smact14 was SMACT's "
             "default table then; with alloys tested, counts of 1 to 30 and at most 30 atoms it gives 10.1 % neutral "
             "and 6.4 % balanced ones (published: 10.13 and 5.91 %). icsd16 fits as well where atoms are not limited "
-            "(10.4 and 5.6 %). With alloys accepted without a test every table gives at least 1.7 times too many neutral "
-            "ones"
+            "(10.4 and 5.6 %). With alloys accepted without a test every table gives at least 1.7 times too many "
+            "neutral ones"
         ),
         most_atoms_of_one=30,
     ),

@@ -21,8 +21,8 @@ from matgen.evaluation import evaluate
 from matgen.evaluation.comparison import compare
 from matgen.evaluation.page.structures import StructureSection
 
+from .page.test_structures import section
 from .standin import FORMULAS, Reference
-from .test_page_structures import section
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")

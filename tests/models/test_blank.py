@@ -55,8 +55,10 @@ def test_paper_shape_is_the_published_one() -> None:
     assert (*shape, config.dropout) == (6, 8, 512, 2048, 0.3)
 
 
-@pytest.mark.parametrize("first", ["import matgen", "import transformers.models.auto.modeling_auto; import matgen"])
-def test_auto_model_opens_a_checkpoint_after_import_matgen(checkpoints, first: str) -> None:
+@pytest.mark.parametrize(
+    "first", ["import matgen.models", "import transformers.models.auto.modeling_auto; import matgen.models"]
+)
+def test_auto_model_opens_a_checkpoint_once_the_models_are_imported(checkpoints, first: str) -> None:
     folder: Path = checkpoints("blmm")
     code = f"""{first}
 from transformers import AutoConfig, AutoModel

@@ -21,8 +21,7 @@ from matgen.evaluation.labels import DISTRIBUTIONS, METRICS
 from matgen.evaluation.page import html as pages
 from matgen.evaluation.page.candidates import MOST_ROWS, PAGE_ROWS, candidates, embedded_json
 from matgen.evaluation.page.tables import curve_rows, percent, setting
-
-from .standin import FORMULAS, Reference
+from tests.evaluation.standin import FORMULAS, Reference
 
 HOSTILE = "</script><script>alert(1)</script>"
 

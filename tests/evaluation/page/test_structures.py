@@ -13,8 +13,7 @@ from matgen.evaluation import evaluate
 from matgen.evaluation.metrics import wilson
 from matgen.evaluation.page.structures import StructureSection, anion_rows, failure_rows, share_rows
 from matgen.io.files import read_json
-
-from .standin import Reference
+from tests.evaluation.standin import Reference
 
 HOSTILE = "</script><script>window.hacked=1</script>"
 

@@ -146,6 +146,7 @@ def test_tables_of_the_rankings() -> None:
     assert shannon_radii()[z["Sr"], 2 + MAX_STATE] > shannon_radii()[z["Ca"], 2 + MAX_STATE]
 
 
+@pytest.mark.slow
 def test_mined_probabilities_are_those_of_pymatgen() -> None:
     from pymatgen.analysis.structure_prediction.substitution_probability import SubstitutionProbability
     from pymatgen.core import Species

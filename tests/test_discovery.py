@@ -45,6 +45,7 @@ def test_a_checkpoint_is_taken_instead_of_training(found, tmp_path: Path) -> Non
     pd.testing.assert_frame_equal(again.ranked, found.ranked)
 
 
+@pytest.mark.slow
 def test_a_predictor_ranks_by_stability_and_novelty(found, of_oqmd: Predictor, tmp_path: Path) -> None:
     plan = DiscoveryPlan(checkpoint=found.folder / "model", predictor=of_oqmd.folder, n=400)
     again = discover(plan, tmp_path / "again")

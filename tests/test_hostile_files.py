@@ -265,6 +265,7 @@ def test_links_in_an_output_folder_are_replaced_and_not_followed(tmp_path: Path)
         assert temporary.stat().st_mode & 0o077 == 0  # nobody else can write into it meanwhile
 
 
+@pytest.mark.slow
 def test_keys_are_not_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
     key = "abcdefghijklmnopqrstuvwxyz012345"
     monkeypatch.setenv("MP_API_KEY", key)

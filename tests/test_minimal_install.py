@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BLOCKER = """
 import importlib.machinery
 
@@ -17,6 +19,7 @@ importlib.machinery.PathFinder.find_spec = staticmethod(
 """
 
 
+@pytest.mark.slow
 def test_train_and_sample_without_the_chemistry_libraries(small_table: Path, tmp_path: Path) -> None:
     code = f"""{BLOCKER}
 from matgen.cli import main
@@ -31,6 +34,7 @@ assert main(["evaluate", "candidates.csv", "--quiet"]) == 2  # says what it need
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_evaluate_never_loads_torch(tmp_path: Path, formulas_csv) -> None:
     code = f"""
 import sys
@@ -42,6 +46,7 @@ sys.exit("torch was loaded" if "torch" in sys.modules else 0)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_what_needs_no_torch_runs_without_it(tmp_path: Path, formulas_csv) -> None:
     """Judging, comparing, looking up, and predicting by boosted trees; what needs torch says so in a line."""
     from matgen.cli import main

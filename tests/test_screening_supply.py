@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:No Pauling electronegativity")
 PRICED = [str(symbol) for symbol, price in zip(SYMBOLS, PRICE, strict=True) if not math.isnan(price)]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from(PRICED), st.integers(1, 30), min_size=1, max_size=6))
 def test_cost_and_concentration_are_pymatgens(counts: dict[str, int]) -> None:

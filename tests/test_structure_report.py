@@ -12,6 +12,7 @@ from matgen.structure_report import evaluate_structures
 from .relaxed_folder import ROWS
 
 
+@pytest.mark.slow
 def test_compositions_and_structures_in_one_report(relaxed_folder: Path, tmp_path: Path) -> None:
     report = evaluate_structures(relaxed_folder, "hybrid", out=tmp_path / "report", baselines=False)
     assert report.frame["formula"].tolist() == ROWS
@@ -23,6 +24,7 @@ def test_compositions_and_structures_in_one_report(relaxed_folder: Path, tmp_pat
     assert 'data-place="3"' in (tmp_path / "report" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_verb(relaxed_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report"
     assert main(["evaluate", str(relaxed_folder), "--no-baselines", "--out", str(out)]) == 0

@@ -197,6 +197,8 @@ def lock(path: Path | str) -> Iterator[None]:
     held = FileLock(lock_file, timeout=0, thread_local=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if lock_file.is_symlink():
+            _remove(lock_file)  # replaced, not followed
         held.acquire()
     except Timeout:
         raise OutputError(f"another run is writing {path}: wait for it, or choose another --out") from None

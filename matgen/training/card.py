@@ -18,7 +18,7 @@ def model_card(metadata: dict[str, Any]) -> str:
     row, metrics = architecture(metadata["architecture"]), metadata["metrics"]
     formulas = metadata["formulas"]
     test = f"\n| held-out (test) nats a formula | {metrics['test_nats']:.3f} |" if "test_nats" in metrics else ""
-    opening = "With transformers, after `import matgen`" if row.objective == "blank" else "With transformers alone"
+    needed = ", after `import matgen.models`" if row.objective == "blank" else " alone"
     return f"""---
 library_name: transformers
 license: mit
@@ -46,7 +46,7 @@ A language model of inorganic compositions, trained by matgen. It writes reduced
 matgen sample -n 10000 --model <this folder> --out candidates.csv
 ```
 
-{opening}: `{row.auto_class}.from_pretrained(<this folder>)`.
+With transformers{needed}: `{row.auto_class}.from_pretrained(<this folder>)`.
 
 ## Limits
 

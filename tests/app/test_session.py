@@ -25,6 +25,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     )
 
 
+@pytest.mark.slow
 def test_draws_are_those_of_the_stages_and_in_order(session, tmp_path):
     wanted = Constraints.from_options(contains="Li", exclude="F", num_elements="3..4")
     request = SampleRequest(40, seed=5, constraints=wanted)
@@ -39,6 +40,7 @@ def test_draws_are_those_of_the_stages_and_in_order(session, tmp_path):
     assert found.loc[~found["valid"], "reason"].str.len().gt(5).all()
 
 
+@pytest.mark.slow
 def test_conditions_on_properties_are_those_of_the_screen(session):
     text = "band_gap > 2 and probability_hull_0.1 >= 0.3"
     found = session.generate(SampleRequest(12, seed=1), CancellableProgress(), text).frame
@@ -82,6 +84,7 @@ def test_variants_are_those_of_tinker(session):
     pd.testing.assert_frame_equal(own.frame, tinker(session.sampler, "SrTiO3", mask="Sr").frame)
 
 
+@pytest.mark.slow
 def test_exports(session):
     table = pd.read_csv(io.BytesIO(session.as_csv(pd.DataFrame({"formula": ["NaCl"], "energy_above_hull": [0.25]}))))
     assert table.to_dict("records") == [{"formula": "NaCl", "energy_above_hull": 0.25}]

@@ -41,6 +41,7 @@ def test_fit_then_predict_labels(capsys):
     assert "150 rows predicted into p.parquet" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fit_then_predict_numbers():
     learn("--options", OPTIONS.replace("steps=60", "steps=400"), target="petal width", out="w")
     assert run("lift", "predict", "iris.csv", "--model", "w", "--confidence", "0.9", "--quiet") == 0
@@ -104,6 +105,7 @@ def test_a_picture_of_the_plane(capsys):
     assert "two columns of numbers" in said
 
 
+@pytest.mark.slow
 def test_scores_of_a_fitted_model_and_by_folds(capsys):
     learn("--quiet")
     assert run("lift", "evaluate", "--table", "iris.csv", "--model", "m") == 0

@@ -129,6 +129,7 @@ def test_check_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert "yes: too many atoms to show an assignment" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_protocols_and_compare(formulas_csv, capsys: pytest.CaptureFixture[str]) -> None:
     table = formulas_csv(["NaCl", "NaCl2", "Fe3O4", "CuZn", "SrTiO3", "KBr", "PbI5"] * 30)
     assert run("evaluate", table, "--out", "a", "--quiet") == 0
@@ -164,6 +165,7 @@ def test_protocols_and_compare(formulas_csv, capsys: pytest.CaptureFixture[str])
     assert "smact14" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_sample_under_constraints_score_and_top(checkpoints, capsys: pytest.CaptureFixture[str]) -> None:
     model = ["--model", checkpoints("gptj")]
     options = ["--contains", "O", "--exclude", "toxic,radioactive", "--num-elements", "2..4", "--valid", "--unique"]
@@ -190,6 +192,7 @@ def test_sample_under_constraints_score_and_top(checkpoints, capsys: pytest.Capt
     assert len(pd.read_csv("most_probable.csv")) == 20
 
 
+@pytest.mark.slow
 def test_discover_with_a_checkpoint(checkpoints, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("discover", "-n", "300", "--model", checkpoints("gptj")) == 0
     captured = capsys.readouterr()
@@ -197,6 +200,7 @@ def test_discover_with_a_checkpoint(checkpoints, capsys: pytest.CaptureFixture[s
     assert Path("discovery/ranked.csv").exists()
 
 
+@pytest.mark.slow
 def test_bare_discover_takes_the_bundled_checkpoint_and_training_options_train(
     small_table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -303,6 +307,7 @@ def test_truncated_and_foreign_checkpoints(checkpoints, capsys: pytest.CaptureFi
     assert not Path("candidates.csv").exists()
 
 
+@pytest.mark.slow
 def test_one_bad_row_in_many_is_counted_not_fatal(formulas_csv) -> None:
     table = formulas_csv([*["NaCl", "KBr", "SrTiO3"] * 30_000, "NaXx"])
     assert run("evaluate", table, "--no-baselines", "--quiet", "--out", "report") == 0
@@ -312,6 +317,7 @@ def test_one_bad_row_in_many_is_counted_not_fatal(formulas_csv) -> None:
     assert 0.99998 < report["parsed"] < 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(small_table: Path) -> None:
     command = [sys.executable, "-m", "matgen", "train", "--model", "gpt2", "--dataset", str(small_table)]
     options = ["--epochs", "500", "--evaluations", "500", "--batch-size", "32", "--preset", "tiny", "--out", "run"]

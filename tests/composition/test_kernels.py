@@ -59,6 +59,7 @@ _ANY = st.text(alphabet="ABCFeOaNnlD0123456789.()[]{} \n\t+-e·₂é%水\x00", m
 _TEXTS = st.lists(st.one_of(st.none(), _LIKELY, _LIKELY, _ANY), max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(_TEXTS, st.integers(0, 3), st.integers(0, 3), st.sampled_from([pa.string(), pa.large_string()]))
 def test_an_arrow_column_is_read_as_its_list(texts, before, after, kind) -> None:

@@ -167,6 +167,7 @@ def test_too_few_too_many_and_twice(runs: Path) -> None:
         compare([runs / "good", runs / "none"])
 
 
+@pytest.mark.slow
 def test_shares_that_fall_with_n_are_tested_at_equal_n_only(tmp_path: Path) -> None:
     """The same pool drawn from less and more often: nothing differs but n."""
     pool = load_dataset("hybrid-pure").frame["formula"].to_numpy(object)[:1500]

@@ -313,6 +313,7 @@ def anonymous(composition: Composition) -> str:
     return "".join(chr(65 + i) + (str(count) if count > 1 else "") for i, count in counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [7, 1_000])
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_chunks_change_nothing(rows: int, in_memory: bool, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:

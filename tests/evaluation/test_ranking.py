@@ -60,6 +60,7 @@ def test_only_valid_novel_first_rows_are_chosen() -> None:
     assert chosen(frame)["formula"].tolist() == ["A", "B"]
 
 
+@pytest.mark.slow
 def test_the_page_ranks_what_was_predicted(tmp_path: Path) -> None:
     frame = predicted(formula=["K5Rb3Cl8", "Ba7SrTi8O24", "Cs9Na7Br16", "Rb2O"])
     report = evaluate(frame, "hybrid", baselines=False, out=tmp_path / "report")
@@ -84,6 +85,7 @@ def test_a_ranking_can_be_ranked_again() -> None:
     pd.testing.assert_frame_equal(again, first)
 
 
+@pytest.mark.slow
 def test_a_large_table_is_ranked_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a table too large to be kept, the ranking is of all its rows, and `ranked.csv` holds it."""
     formulas = load_dataset("hybrid-pure").batch.formulas()[:4000]

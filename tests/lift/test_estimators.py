@@ -119,6 +119,7 @@ def test_the_same_seed_gives_the_same_model(iris):
     assert not np.array_equal(one.predict_proba(X), third.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_text_categories_and_formulas_are_features():
     rng = np.random.default_rng(0)
     formulas = np.array(["NaCl", "KBr", "Fe2O3", "Al2O3", "TiO2", "LiF"])
@@ -141,6 +142,7 @@ def line():
     return X, x * 0.9, model.fit(X, pd.Series(x * 0.9, name="y"))
 
 
+@pytest.mark.slow
 def test_a_line_is_learned(line):
     X, y, model = line
     assert np.abs(model.predict(X) - y).sum() / np.abs(y - y.mean()).sum() < 0.1
@@ -149,6 +151,7 @@ def test_a_line_is_learned(line):
     assert model.rounding_floor_ < 0.01 * y.std()
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_promise(line):
     _X, _y, model = line
     fresh = np.random.default_rng(2).uniform(-10, 10, 300)
@@ -171,6 +174,7 @@ def test_answers_that_are_no_numbers(value):
         LiftRegressor(backend_options=CHECKED).fit(pd.DataFrame({"x": [1.0, 2.0]}), np.array([1.0, value], object))
 
 
+@pytest.mark.slow
 def test_retrieval_follows_rows_that_come_later():
     """After the answers have moved only the near rows in the prompt know of it, not the weights."""
     rng = np.random.default_rng(0)

@@ -79,6 +79,7 @@ def test_missing_cells_are_filled_in(table, generator):
     assert not generator.impute(empty, draws=3).isna().any().any()
 
 
+@pytest.mark.slow
 def test_drawn_formulas_can_be_read():
     from matgen import parse_formulas
 
@@ -90,6 +91,7 @@ def test_drawn_formulas_can_be_read():
     assert 0 <= generator.redrawn_ < 1
 
 
+@pytest.mark.slow
 def test_pictures_are_completed_in_the_order_of_the_table():
     digits = pd.DataFrame(load_digits().data[:200].astype(int))
     generator = LiftGenerator(order="table", backend_options={"steps": 20, "width": 32, "layers": 1}).fit(digits)

@@ -3,11 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from transformers import AutoConfig
 
 from matgen.models.registration import register
 
 
+@pytest.mark.slow
 def test_importing_the_models_registers_the_blank_language_model_and_importing_matgen_does_nothing() -> None:
     code = """
 import sys

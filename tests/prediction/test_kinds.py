@@ -27,6 +27,9 @@ LANGUAGE = FitPlan(
     settings=FitSettings(learning_rate=2e-3, batch_size=32, epochs=4, evaluations=4, precision="fp32"),
 )
 PLANS = {"network": QUICK, "trees": FitPlan("trees", members=2), "language_model": LANGUAGE}
+EACH_KIND = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == "language_model" else kind for kind in PLANS]
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def metals(energies_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Prop
     return table_property(path, "low")
 
 
-@pytest.mark.parametrize("kind", PLANS)
+@EACH_KIND
 def test_numbers(kind: str, energies_csv: Path, tmp_path: Path) -> None:
     data = table_property(energies_csv, "energy")
     found = fit_predictor(data, PLANS[kind], tmp_path / "p")
@@ -58,7 +61,7 @@ def test_numbers(kind: str, energies_csv: Path, tmp_path: Path) -> None:
     assert {path.suffix for path in (tmp_path / "p").iterdir()} <= {".safetensors", ".json", ".md", ".txt"}
 
 
-@pytest.mark.parametrize("kind", PLANS)
+@EACH_KIND
 def test_what_is_or_is_not(kind: str, metals: PropertyData, tmp_path: Path) -> None:
     assert metals.task == "classification"
     found = fit_predictor(metals, PLANS[kind], tmp_path / "p")
@@ -73,6 +76,7 @@ def test_what_is_or_is_not(kind: str, metals: PropertyData, tmp_path: Path) -> N
     assert "area under the ROC curve" in (tmp_path / "p" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_property_with_a_lowest_value_is_never_said_to_be_below(energies_csv: Path, tmp_path: Path) -> None:
     data = dataclasses.replace(table_property(energies_csv, "energy"), lowest=-1.0)
     found = fit_predictor(data, QUICK, tmp_path / "p")

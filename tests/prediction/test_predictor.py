@@ -57,6 +57,7 @@ def test_what_was_never_seen_is_flagged(predictor: Predictor) -> None:
     assert predictor.predict(batch)["in_domain"].tolist() == [True, False, False, False]
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_is_as_uninterrupted(predictor: Predictor, energies_csv: Path, tmp_path: Path) -> None:
     class Stop:
         loss_unit = ""

@@ -17,7 +17,9 @@ from matgen.sampling.decoders.prefixes import PrefixDrawer
 from tests.sampling.conftest import FEW
 
 
-@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize(
+    "key", [pytest.param(key, marks=pytest.mark.slow) if MODELS[key].any_order else key for key in MODELS]
+)
 def test_blocks(checkpoints, key: str) -> None:
     sampler = Sampler(checkpoints(key), precision="fp32")
     (block,) = sampler.sample(300, seed=3)
@@ -47,6 +49,7 @@ def test_one_row(checkpoints, key: str) -> None:
         assert len(block) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "size"), [("blmm", 8200), ("roberta", 2100)])
 def test_blocks_larger_than_usual_are_filled(few, key: str, size: int) -> None:
     sampler = Sampler(few(key))

@@ -86,6 +86,7 @@ def test_expected_recovery_is_the_share_found_by_drawing() -> None:
     assert expected_recovery(np.zeros(1), 10) == 1.0
 
 
+@pytest.mark.slow
 def test_expected_recovery_of_a_model_is_what_its_draws_recover(checkpoints, small_table: Path) -> None:
     sampler = Sampler(checkpoints("gpt2"), precision="fp32")
     held = pd.read_csv(small_table, keep_default_na=False)

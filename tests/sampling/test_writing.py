@@ -173,6 +173,7 @@ def test_constraints_are_kept_and_recorded(sampler: Sampler, tmp_path: Path) -> 
     assert Constraints.from_options(**exact["constraints"]) == constraints
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_file_of_one(sampler: Sampler, checkpoints, tmp_path: Path) -> None:
     """By `accelerate launch`, with and without filters."""
     command = [*TWO_PROCESSES, "-m", "matgen"]
@@ -190,6 +191,7 @@ def test_two_processes_write_the_file_of_one(sampler: Sampler, checkpoints, tmp_
         assert not Path(f"{two}.parts").exists()
 
 
+@pytest.mark.slow
 def test_processes_fail_together(checkpoints, tmp_path: Path) -> None:
     out = tmp_path / "a.csv"
     out.write_text("precious")

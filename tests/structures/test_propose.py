@@ -57,6 +57,7 @@ def test_a_perovskite_of_calcium_titanates_kind() -> None:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["Li", "Na", "Ca", "Fe", "Ti", "Al", "O", "S", "F", "Yb"]), st.integers(1, 4),
@@ -104,6 +105,7 @@ def test_settings_are_respected(proposer: Proposer) -> None:
     assert len(Proposer(ProposalSettings(per_formula=1, symmetric=3, templates=False)).propose("NaCl")) == 1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same(proposer: Proposer) -> None:
     seeded = ProposalSettings(symmetric=3, seed=1)
     for formula in ("Ba2YCu3O7", "SrTiO3"):

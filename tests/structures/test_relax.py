@@ -47,6 +47,7 @@ def fail(atoms: Atoms) -> Evaluation:
     raise RuntimeError("out of its depth\nand more")
 
 
+@pytest.mark.slow
 def test_ends_where_chgnets_own_optimizer_ends(chgnet: Potential) -> None:
     from chgnet.model import CHGNet, StructOptimizer
 

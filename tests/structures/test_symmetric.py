@@ -35,6 +35,7 @@ HIGHER = {system: SYSTEMS[place:] for place, system in enumerate(SYSTEMS)} | {
 """What else a random structure may turn out to be."""
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["Na", "Fe", "Ti", "O", "Cl"]), st.integers(1, 3), min_size=1, max_size=3),

@@ -17,6 +17,8 @@ from matgen.models.checkpoint import load_checkpoint
 from matgen.models.tokenizer import BOS, FIRST_CONDITION, FIRST_ELEMENT, encode, vocabulary
 from matgen.sampling import Constraints, Sampler
 
+pytestmark = pytest.mark.slow  # the model of all of them is trained
+
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:

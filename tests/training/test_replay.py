@@ -34,6 +34,7 @@ def recordings(monkeypatch) -> list[torch.nn.Module]:
     return made
 
 
+@pytest.mark.slow
 def test_a_shape_is_recorded_the_second_time(recordings) -> None:
     replay = Replay(torch.nn.Identity)
     one, other = (torch.zeros(2, 3),), (torch.zeros(2, 4),)

@@ -38,11 +38,13 @@ def test_counted_notation(checkpoints) -> None:
     assert checkpoint.model.config.vocab_size == 32 + 118 * 16
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights(train_small, tmp_path: Path) -> None:
     first, second = (load_file(train_small("gptj", tmp_path / n, epochs=1) / "model.safetensors") for n in "ab")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_published_control_objective(small_table: Path, tmp_path: Path) -> None:
     plan = TrainingPlan(
         "roberta", str(small_table), objective="masked-fixed", settings=default_settings("tiny", **QUICK)
@@ -80,6 +82,7 @@ def test_finished_and_existing_runs_are_not_touched(train_small, small_table: Pa
     train_model(plan, out, force=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_before_its_first_save_starts_again(train_small, tmp_path: Path) -> None:
     whole = train_small("gpt2", tmp_path / "whole", epochs=1)
     (tmp_path / "cut" / "training").mkdir(parents=True)
@@ -93,6 +96,7 @@ def test_a_run_that_ended_before_its_first_save_starts_again(train_small, tmp_pa
         train_model(TrainingPlan(), tmp_path / "cut", resume=True)
 
 
+@pytest.mark.slow
 def test_a_forced_run_leaves_nothing_of_the_earlier_one(train_small, small_table: Path, tmp_path: Path) -> None:
     out = train_small("gpt2", tmp_path / "out", epochs=1)
     marker = out / "training" / "best.safetensors"

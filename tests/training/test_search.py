@@ -35,6 +35,7 @@ def test_every_row_has_a_space_in_which_its_shapes_fit_together(key: str) -> Non
     assert all(rate.low <= find_preset(name, key).settings["learning_rate"] <= rate.high for name in ("tiny", "paper"))
 
 
+@pytest.mark.slow
 def test_the_preset_is_tried_first_and_the_best_trial_is_written(plan: SearchPlan, tmp_path: Path) -> None:
     out, seen = tmp_path / "out", []
     result = search(plan, out, trials=3, told=lambda number, nats, preset: seen.append((number, nats, preset)))
@@ -67,6 +68,7 @@ def test_it_goes_on_where_it_stood_with_other_trials(plan: SearchPlan, tmp_path:
     assert search(plan, out, trials=1, force=True).ended == 1
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_search(plan: SearchPlan, tmp_path: Path) -> None:
     out = tmp_path / "out"
     search(plan, out, trials=1)

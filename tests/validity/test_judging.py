@@ -128,6 +128,7 @@ def test_mixed_valence_beyond_smacts_limit() -> None:
     assert not check(CompositionBatch.from_formulas(["Fe3O4"])).valid[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(SYMBOLS[1:104].tolist()), st.integers(1, 40), min_size=1, max_size=5),

@@ -183,6 +183,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(OPTIONS, st.sampled_from(NOTATIONS))
 def test_any_combination_is_kept_or_refused_where_nothing_satisfies_it(options, notation):

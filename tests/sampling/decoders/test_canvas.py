@@ -19,6 +19,7 @@ def sampler(checkpoints) -> Sampler:
     return Sampler(checkpoints("blmm"))
 
 
+@pytest.mark.slow
 def test_draws_follow_the_exact_distribution(few) -> None:
     """Frequencies of the compositions of a small model against the sum over orders."""
     sampler = Sampler(few("blmm"))
@@ -50,6 +51,7 @@ def test_sharing_canvases_changes_no_distribution(few, monkeypatch) -> None:
     assert chi2_contingency(table[:, table.sum(0) > 10]).pvalue > 1e-4
 
 
+@pytest.mark.slow
 def test_a_prompt_must_leave_room_and_elements(sampler) -> None:
     room = " ".join(["O"] * 125)
     (block,) = sampler.sample(2, prompt=room)
@@ -87,6 +89,7 @@ def test_limits_are_kept_to_while_drawing(sampler) -> None:
     assert (ids >= 32).sum(axis=1).max() <= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notation", ["expanded", "counted"])
 def test_constraints_are_never_broken_and_rows_go_on_until_n(checkpoints, notation: str, tmp_path) -> None:
     sampler = Sampler(checkpoints("blmm", notation))

@@ -60,7 +60,9 @@ def test_each_sample_is_what_it_would_be_alone(checkpoints, key: str) -> None:
     assert same > 0.97  # rounding may tip a sample: another number of rows, another order of sums
 
 
-@pytest.mark.parametrize("key", ["gpt", *CACHED])
+@pytest.mark.parametrize(
+    "key", ["gpt", *(pytest.param(key, marks=pytest.mark.slow) if key == "bart" else key for key in CACHED)]
+)
 def test_samples_follow_the_exact_distribution(few, key: str) -> None:
     """Chi-square of 8,192 draws against the probability of every sequence of two tokens."""
     checkpoint = load_checkpoint(few(key))

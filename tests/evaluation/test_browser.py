@@ -22,7 +22,6 @@ from matgen.evaluation.comparison import compare
 from matgen.evaluation.page.structures import StructureSection
 from tests.evaluation.page.test_structures import section
 
-from .page.test_structures import section
 from .standin import FORMULAS, Reference
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -8,13 +8,13 @@ them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from matgen.composition.batch import BadFormula, CompositionBatch, parse_some
+from matgen.composition.batch import CompositionBatch, parse_some
 from matgen.composition.elements import (
     ATOMIC_MASS,
     CRUSTAL_ABUNDANCE,
@@ -28,8 +28,7 @@ from matgen.composition.groups import ELEMENT_GROUPS
 from matgen.datasets import read_formula_table
 from matgen.datasets.where import conditions_mask, parse_where
 from matgen.errors import OptionError, unknown_name
-from matgen.io.files import locked
-from matgen.io.outputs import claim, write_with_metadata
+from matgen.io.outputs import TableResult, process_table
 
 FAMILIES = ("chemical_system", "anonymous_formula")
 """What makes compositions a family: the same elements, or the same counts whatever the elements."""
@@ -48,7 +47,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Screened:
+class Screened(TableResult):
     """What is left of a table.
 
     Attributes:
@@ -57,17 +56,13 @@ class Screened:
         summary: `rows`, `unreadable`, `fail` (condition to the rows that do not fulfil it), `beyond_family`, `kept`.
     """
 
-    frame: pd.DataFrame
-    bad: list[BadFormula]
-    summary: dict[str, Any]
-
 
 def screen(
     frame: pd.DataFrame,
     column: str,
     *,
     where: str | None = None,
-    per_family: int | None = None,
+    max_per_system: int | None = None,
     family: str = "chemical_system",
 ) -> Screened:
     """Add columns, keep the rows that fulfil all conditions, and of each family the first.
@@ -76,7 +71,7 @@ def screen(
         frame: rows, those to look at first first.
         column: of formulas.
         where: such as `cost < 100 and toxic = 0 and energy_above_hull < 0.1`; see `matgen.datasets.where`.
-        per_family: rows of one family at most.
+        max_per_system: rows of one family at most.
         family: one of `FAMILIES`.
 
     Raises:
@@ -85,8 +80,8 @@ def screen(
     """
     if family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
-    if per_family is not None and per_family < 1:
-        raise OptionError(f"per_family is {per_family}, it must be at least 1")
+    if max_per_system is not None and max_per_system < 1:
+        raise OptionError(f"max_per_system is {max_per_system}, it must be at least 1")
     conditions = [] if where is None else parse_where(where)
     parsed = parse_some(frame[column])
     rows = _with_columns(frame.iloc[parsed.rows].reset_index(drop=True), parsed.batch)
@@ -94,8 +89,8 @@ def screen(
     kept = np.logical_and.reduce(list(holds.values())) if holds else np.ones(len(rows), dtype=bool)
     left = rows[kept]
     fulfilling = len(left)
-    if per_family is not None:
-        left = left[left.groupby(family, sort=False).cumcount() < per_family]
+    if max_per_system is not None:
+        left = left[left.groupby(family, sort=False).cumcount() < max_per_system]
     summary = {
         "rows": len(frame),
         "unreadable": len(parsed.bad),
@@ -113,14 +108,13 @@ def _with_columns(rows: pd.DataFrame, batch: CompositionBatch) -> pd.DataFrame:
     return pd.concat([rows.drop(columns=[name for name in ours if name in rows]), ours], axis=1)
 
 
-@locked("out")
 def screen_file(
     candidates: Path | str,
     out: Path | str,
     *,
     column: str | None = None,
     where: str | None = None,
-    per_family: int | None = None,
+    max_per_system: int | None = None,
     family: str = "chemical_system",
     force: bool = False,
 ) -> Screened:
@@ -131,13 +125,13 @@ def screen_file(
         OptionError: as `screen`, or `out` ends otherwise than in `.csv` or `.parquet`.
         OutputError: `out` exists and `force` is off, or cannot be written.
     """
-    out = Path(out)
-    claim(out, force=force)
-    frame, name = read_formula_table(candidates, column)
-    screened = screen(frame, name, where=where, per_family=per_family, family=family)
-    told = {"column": name, "where": where, "per_family": per_family, "family": family}
-    write_with_metadata(out, screened.frame, told | screened.summary)
-    return screened
+    return process_table(
+        Path(out),
+        partial(read_formula_table, candidates, column),
+        partial(screen, where=where, max_per_system=max_per_system, family=family),
+        metadata={"where": where, "max_per_system": max_per_system, "family": family},
+        force=force,
+    )
 
 
 def supply(batch: CompositionBatch) -> pd.DataFrame:

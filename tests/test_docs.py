@@ -83,7 +83,7 @@ def test_the_site_is_built_and_its_links_lead_somewhere(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "site" / "verbs" / "index.html").read_text(encoding="utf-8")
     assert "matgen screen" in page
-    assert "--per-family" in page
+    assert "--max-per-system" in page
     for found in (tmp_path / "site").rglob("*.html"):
         text = found.read_text(encoding="utf-8")
         assert "{{" not in text, found

@@ -25,7 +25,7 @@ def table() -> pd.DataFrame:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_first_of_each_family_stay(table: pd.DataFrame, family: str) -> None:
-    found = screen(table, "formula", where="score > 0.3 and toxic = 0 and cost < 1000", per_family=2, family=family)
+    found = screen(table, "formula", where="score > 0.3 and toxic = 0 and cost < 1000", max_per_system=2, family=family)
     seen: dict[str, int] = {}
     expected = []
     for formula, score in zip(table["formula"], table["score"], strict=True):
@@ -57,7 +57,7 @@ def test_what_cannot_be_asked() -> None:
     assert [bad.row for bad in screen(frame, "formula").bad] == [1]
     for options, said in (
         ({"family": "colour"}, "unknown family"),
-        ({"per_family": 0}, "per_family is 0"),
+        ({"max_per_system": 0}, "max_per_system is 0"),
         ({"where": "cost <"}, "cannot read the condition"),
         ({"where": "colour > 1"}, "no column 'colour'"),
     ):
@@ -70,7 +70,7 @@ def test_what_cannot_be_asked() -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text("formula,energy_above_hull\nNaCl,0.0\nNa2Cl,0.3\nPbTiO3,0.0\nAuCl,0.0\nx,0\n")
     words = ["screen", str(tmp_path / "a.csv"), "--where", "cost < 100 and toxic = 0 and energy_above_hull < 0.1"]
-    assert main([*words, "--per-family", "1", "--out", str(tmp_path / "b.csv")]) == 0
+    assert main([*words, "--max-per-system", "1", "--out", str(tmp_path / "b.csv")]) == 0
     said = capsys.readouterr().err
     assert "1 of 5 rows kept" in said
     assert "1 do not fulfil toxic = 0" in said

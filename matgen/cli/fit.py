@@ -41,7 +41,8 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--init", metavar="NAME", help="go on from a predictor (network) or a checkpoint (language_model)"
     )
-    parser.add_argument("--members", type=int, default=3, help="whose disagreement is told (default: 3)")
+    parser.add_argument("--ensemble-size", type=int, default=3, metavar="N", help="members, whose disagreement is the spread (default: 3)")
+    parser.rename("--members", "--ensemble-size")
     parser.add_argument("--max-minutes", type=float, metavar="M", help="time budget of all members together")
     parser.add_argument(
         "--epochs", type=float, help="passes over the data of each member (default: 100, of a language model 20)"
@@ -64,15 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
     leave_cores_to_others()
     if (arguments.table is None) == (arguments.property is None):
         raise OptionError("name a --table and its --target, or a --property of the bundled table")
-    if arguments.members < 1:
-        raise OptionError(f"--members is {arguments.members}, it must be above 0")
+    if arguments.ensemble_size < 1:
+        raise OptionError(f"--ensemble-size is {arguments.ensemble_size}, it must be above 0")
     if arguments.table is not None:
         if arguments.target is None:
             raise OptionError("name the column to predict by --target")
         data = table_property(arguments.table, arguments.target, arguments.column, arguments.split or "split")
     else:
         data = bundled_property(arguments.property, arguments.source, arguments.split or "official")
-    minutes = None if arguments.max_minutes is None else arguments.max_minutes / arguments.members
+    minutes = None if arguments.max_minutes is None else arguments.max_minutes / arguments.ensemble_size
     learned = int((data.part == "train").sum())
     settings = default_fit_settings(
         arguments.kind,
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     size = NetworkSize(arguments.layers, width=arguments.width, feed_forward=2 * arguments.width)
-    plan = FitPlan(arguments.kind, size, arguments.members, arguments.init, settings)
+    plan = FitPlan(arguments.kind, size, arguments.ensemble_size, arguments.init, settings)
     default = Path("models") / folder_name(arguments.target or f"{data.name}-{data.source}")
     out = arguments.out or (default if arguments.resume else next_free(default))
     say(arguments, f"{data.name}: {learned:,} compositions to learn from, {plan.members} members, into {out}")

@@ -16,8 +16,8 @@ def add(verbs: Any) -> None:
         "screen",
         run,
         "keep candidates by cost, abundance, toxicity or any column, few of each family",
-        "matgen screen predicted.csv --where 'cost < 50 and toxic = 0 and energy_above_hull < 0.1' --per-family 3",
-        "matgen screen candidates.csv --per-family 1 --family anonymous_formula",
+        "matgen screen predicted.csv --where 'cost < 50 and toxic = 0 and energy_above_hull < 0.1' --max-per-system 3",
+        "matgen screen candidates.csv --max-per-system 1 --family anonymous_formula",
     )
     parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
@@ -28,7 +28,8 @@ def add(verbs: Any) -> None:
         "crustal_abundance (mg/kg, of the scarcest element), hhi_production, hhi_reserve (0 to 10,000), toxic, "
         "radioactive (0 or 1)",
     )
-    parser.add_argument("--per-family", type=int, metavar="N", help="rows of one family at most (default: all)")
+    parser.add_argument("--max-per-system", type=int, metavar="N", help="rows of one family at most (default: all)")
+    parser.rename("--per-family", "--max-per-system")
     parser.add_argument(
         "--family",
         default="chemical_system",
@@ -49,12 +50,12 @@ def run(arguments: argparse.Namespace) -> None:
         out,
         column=arguments.column,
         where=arguments.where,
-        per_family=arguments.per_family,
+        max_per_system=arguments.max_per_system,
         family=arguments.family,
         force=arguments.force,
     )
     summary = screened.summary
     failed = "".join(f"; {n:,} do not fulfil {condition}" for condition, n in summary["fail"].items() if n)
     beyond = f"; {summary['beyond_family']:,} beyond the cap of their family" * bool(summary["beyond_family"])
-    bad = f"; {len(screened.bad):,} rows could not be read, first: {screened.bad[0]}" if screened.bad else ""
-    say(arguments, f"{summary['kept']:,} of {summary['rows']:,} rows kept, into {out}{failed}{beyond}{bad}")
+    kept = f"{summary['kept']:,} of {summary['rows']:,} rows kept"
+    say(arguments, f"{kept}, into {out}{failed}{beyond}{screened.unreadable}")

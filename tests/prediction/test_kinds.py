@@ -145,7 +145,7 @@ def test_command_line(energies_csv: Path, tmp_path: Path, capsys: pytest.Capture
     frame["low"] = (frame["energy"] < -1).astype(int)
     table = tmp_path / "low.csv"
     frame.to_csv(table, index=False)
-    fit = ["fit", "--table", str(table), "--target", "low", "--kind", "trees", "--members", "1"]
+    fit = ["fit", "--table", str(table), "--target", "low", "--kind", "trees", "--ensemble-size", "1"]
     assert main([*fit, "--out", str(tmp_path / "p")]) == 0
     assert "% right (the majority alone:" in capsys.readouterr().err
     assert main(["predict", str(table), "--model", str(tmp_path / "p"), "--out", str(tmp_path / "o.csv")]) == 0

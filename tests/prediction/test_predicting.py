@@ -80,7 +80,7 @@ def test_command_line(of_oqmd: Predictor, formulas_csv, tmp_path: Path, capsys: 
 
 def test_fit_from_the_command_line(energies_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "model"
-    quick = ["--epochs", "3", "--members", "2", "--layers", "1", "--width", "32", "--batch-size", "64"]
+    quick = ["--epochs", "3", "--ensemble-size", "2", "--layers", "1", "--width", "32", "--batch-size", "64"]
     command = ["fit", "--table", str(energies_csv), "--target", "energy", *quick, "--out", str(out)]
     assert main(command) == 0
     told = capsys.readouterr().err
@@ -91,7 +91,7 @@ def test_fit_from_the_command_line(energies_csv: Path, tmp_path: Path, capsys: p
     for more, message in [
         (["fit", "--out", str(tmp_path / "x")], "name a --table and its --target"),
         (["fit", "--table", str(energies_csv), "--out", str(tmp_path / "x")], "by --target"),
-        ([*command[:-1], str(tmp_path / "x"), "--members", "0"], "--members is 0"),
+        ([*command[:-1], str(tmp_path / "x"), "--ensemble-size", "0"], "--ensemble-size is 0"),
         (command, "exists"),
     ]:
         assert main(more) == 2

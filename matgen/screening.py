@@ -8,13 +8,13 @@ them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from matgen.composition.batch import BadFormula, CompositionBatch, parse_some
+from matgen.composition.batch import CompositionBatch, parse_some
 from matgen.composition.elements import (
     ATOMIC_MASS,
     CRUSTAL_ABUNDANCE,
@@ -28,8 +28,7 @@ from matgen.composition.groups import ELEMENT_GROUPS
 from matgen.datasets import read_formula_table
 from matgen.datasets.where import conditions_mask, parse_where
 from matgen.errors import OptionError, unknown_name
-from matgen.io.files import locked
-from matgen.io.outputs import claim, write_with_metadata
+from matgen.io.outputs import TableResult, process_table
 
 FAMILIES = ("chemical_system", "anonymous_formula")
 """What makes compositions a family: the same elements, or the same counts whatever the elements."""
@@ -48,7 +47,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Screened:
+class Screened(TableResult):
     """What is left of a table.
 
     Attributes:
@@ -56,10 +55,6 @@ class Screened:
         bad: formulas that cannot be read; such rows are left out.
         summary: `rows`, `unreadable`, `fail` (condition to the rows that do not fulfil it), `beyond_family`, `kept`.
     """
-
-    frame: pd.DataFrame
-    bad: list[BadFormula]
-    summary: dict[str, Any]
 
 
 def screen(
@@ -113,7 +108,6 @@ def _with_columns(rows: pd.DataFrame, batch: CompositionBatch) -> pd.DataFrame:
     return pd.concat([rows.drop(columns=[name for name in ours if name in rows]), ours], axis=1)
 
 
-@locked("out")
 def screen_file(
     candidates: Path | str,
     out: Path | str,
@@ -131,13 +125,13 @@ def screen_file(
         OptionError: as `screen`, or `out` ends otherwise than in `.csv` or `.parquet`.
         OutputError: `out` exists and `force` is off, or cannot be written.
     """
-    out = Path(out)
-    claim(out, force=force)
-    frame, name = read_formula_table(candidates, column)
-    screened = screen(frame, name, where=where, max_per_system=max_per_system, family=family)
-    told = {"column": name, "where": where, "max_per_system": max_per_system, "family": family}
-    write_with_metadata(out, screened.frame, told | screened.summary)
-    return screened
+    return process_table(
+        Path(out),
+        partial(read_formula_table, candidates, column),
+        partial(screen, where=where, max_per_system=max_per_system, family=family),
+        metadata={"where": where, "max_per_system": max_per_system, "family": family},
+        force=force,
+    )
 
 
 def supply(batch: CompositionBatch) -> pd.DataFrame:

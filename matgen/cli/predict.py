@@ -65,9 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
         progress=bar(arguments, "predict", "formulas"),
     )
     summary = predicted.summary
-    bad = f"; {len(predicted.bad):,} rows could not be read, first: {predicted.bad[0]}" if predicted.bad else ""
     beyond = f"; {summary['out_of_domain']:,} unlike what was learned from (in_domain)" * bool(summary["out_of_domain"])
     stable = ""
     if "on_or_below_hull" in summary:
         stable = f"; {summary['on_or_below_hull']:,} on or below the hull of {summary['hull']}"
-    say(arguments, f"{summary['formulas']:,} formulas{stable}{beyond}{bad}")
+    say(arguments, f"{summary['formulas']:,} formulas{stable}{beyond}{predicted.unreadable}")

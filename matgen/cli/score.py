@@ -50,17 +50,16 @@ def run(arguments: argparse.Namespace) -> None:
         progress=progress,
     )
     summary = scored.summary
-    bad = f"; {len(scored.bad):,} rows could not be read, first: {scored.bad[0]}" if scored.bad else ""
     long = f"; {summary['too_long']:,} are longer than the model" if summary["too_long"] else ""
     if summary["impossible"]:
         long += f"; {summary['impossible']:,} are of a length that the model has not learned"
     if not summary["formulas"]:
-        say(arguments, f"no formula fits the model{long}{bad}")
+        say(arguments, f"no formula fits the model{long}{scored.unreadable}")
         return
     say(
         arguments,
         f"{summary['formulas']:,} formulas, {summary['nats_per_formula']:.3f} nats a formula, "
-        f"perplexity {summary['perplexity']:.3f} a token{long}{bad}",
+        f"perplexity {summary['perplexity']:.3f} a token{long}{scored.unreadable}",
     )
     found = " and ".join(f"{100 * share:.2f} % in {int(n):,}" for n, share in summary["expected_recovery"].items())
     say(arguments, f"expected to be drawn, at least: {found} draws")

@@ -16,8 +16,8 @@ def add(verbs: Any) -> None:
         "screen",
         run,
         "keep candidates by cost, abundance, toxicity or any column, few of each family",
-        "matgen screen predicted.csv --where 'cost < 50 and toxic = 0 and energy_above_hull < 0.1' --per-family 3",
-        "matgen screen candidates.csv --per-family 1 --family anonymous_formula",
+        "matgen screen predicted.csv --where 'cost < 50 and toxic = 0 and energy_above_hull < 0.1' --max-per-system 3",
+        "matgen screen candidates.csv --max-per-system 1 --family anonymous_formula",
     )
     parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
@@ -59,5 +59,5 @@ def run(arguments: argparse.Namespace) -> None:
     summary = screened.summary
     failed = "".join(f"; {n:,} do not fulfil {condition}" for condition, n in summary["fail"].items() if n)
     beyond = f"; {summary['beyond_family']:,} beyond the cap of their family" * bool(summary["beyond_family"])
-    bad = f"; {len(screened.bad):,} rows could not be read, first: {screened.bad[0]}" if screened.bad else ""
-    say(arguments, f"{summary['kept']:,} of {summary['rows']:,} rows kept, into {out}{failed}{beyond}{bad}")
+    kept = f"{summary['kept']:,} of {summary['rows']:,} rows kept"
+    say(arguments, f"{kept}, into {out}{failed}{beyond}{screened.unreadable}")

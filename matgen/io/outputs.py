@@ -3,16 +3,79 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
 from matgen.errors import OptionError, OutputError
-from matgen.io.files import atomic_write, refuse_to_overwrite, write_json
+from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
 from matgen.io.parquet import write_parquet
 
+if TYPE_CHECKING:
+    from matgen.runtime.progress import Progress
+
 SUFFIXES = (".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """What a stage made of a table.
+
+    Attributes:
+        frame: the rows that are written.
+        bad: rows of the input that could not be read, each with its reason.
+        summary: figures that go into `<out>.json`.
+    """
+
+    frame: pd.DataFrame
+    bad: Sequence[Any]
+    summary: dict[str, Any]
+
+    @property
+    def unreadable(self) -> str:
+        """How many rows could not be read and the first of them, as the end of a sentence; "" where all could."""
+        return f"; {len(self.bad):,} rows could not be read, first: {self.bad[0]}" if self.bad else ""
+
+
+Result = TypeVar("Result", bound=TableResult)
+
+
+@locked("out")
+def process_table(
+    out: Path,
+    read: Callable[[], tuple[pd.DataFrame, str]],
+    work: Callable[[pd.DataFrame, str], Result],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Table in, table out: claim and lock the output, read, work, and write the result with `<out>.json` beside it.
+
+    Args:
+        out: CSV or Parquet file.
+        read: gives the input and the name of its formula column; called once the output is claimed.
+        work: what is done with them; it advances `progress` by one a row.
+        metadata: what `<out>.json` holds besides the name of the column and the summary.
+        force: replace an earlier file.
+        progress: started with the number of rows, closed when the work has ended.
+
+    Raises:
+        OptionError: `out` ends otherwise than in `SUFFIXES`.
+        OutputError: `out` exists and `force` is off, another run is writing it, or it cannot be written.
+    """
+    claim(out, force=force)
+    frame, column = read()
+    if progress:
+        progress.start(len(frame))
+    result = work(frame, column)
+    if progress:
+        progress.close()
+    write_with_metadata(out, result.frame, {"column": column, **(metadata or {}), **result.summary})
+    return result
 
 
 def claim(out: Path, *, force: bool) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from matgen.composition.batch import BadFormula, CompositionBatch, parse_some
+from matgen.composition.batch import CompositionBatch, parse_some
 from matgen.datasets import read_formula_table
 from matgen.hull import SOURCES, CompetingPhases
-from matgen.io.files import locked
-from matgen.io.outputs import claim, write_with_metadata
+from matgen.io.outputs import TableResult, process_table
 from matgen.prediction.stability import stability
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _CHUNK = 8_192
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Predicted(TableResult):
     """A table with predictions.
 
     Attributes:
@@ -34,10 +34,6 @@ class Predicted:
         bad: rows that could not be read, with reasons.
         summary: numbers of rows predicted and of those outside of what was learned from.
     """
-
-    frame: pd.DataFrame
-    bad: list[BadFormula]
-    summary: dict[str, Any]
 
 
 def predict_table(
@@ -94,7 +90,6 @@ def predict_table(
     return Predicted(pd.concat([kept, whole], axis=1), parsed.bad, summary)
 
 
-@locked("out")
 def predict_file(
     predictor: Predictor,
     candidates: Path | str,
@@ -113,14 +108,11 @@ def predict_file(
         OptionError: `out` ends otherwise than in `.csv` or `.parquet`.
         OutputError: `out` exists and `force` is off, or cannot be written.
     """
-    out = Path(out)
-    claim(out, force=force)
-    frame, name = read_formula_table(candidates, column)
-    if progress:
-        progress.start(len(frame))
     advance = progress.advance if progress else None
-    predicted = predict_table(predictor, frame, name, phases=phases, hull=hull, progress=advance)
-    if progress:
-        progress.close()
-    write_with_metadata(out, predicted.frame, {"column": name, **predicted.summary})
-    return predicted
+    return process_table(
+        Path(out),
+        partial(read_formula_table, candidates, column),
+        partial(predict_table, predictor, phases=phases, hull=hull, progress=advance),
+        force=force,
+        progress=progress,
+    )

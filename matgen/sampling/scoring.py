@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from matgen.composition.batch import BadFormula, parse_some
+from matgen.composition.batch import parse_some
 from matgen.datasets import read_formula_table
-from matgen.io.files import locked
-from matgen.io.outputs import claim, write_with_metadata
+from matgen.io.outputs import TableResult, process_table
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import sequence_lengths
 from matgen.sampling.decoders.orders import EXACT_TOKENS
@@ -33,7 +33,7 @@ _CHUNK = 8192
 
 
 @dataclass(frozen=True)
-class Scored:
+class Scored(TableResult):
     """A table with log-probabilities.
 
     Attributes:
@@ -45,10 +45,6 @@ class Scored:
             and `perplexity` (its exponential, per token, the end of the sequence counted as one); None where nothing
             was scored; `expected_recovery`, see `expected_recovery`, by the numbers of `DRAWS`.
     """
-
-    frame: pd.DataFrame
-    bad: list[BadFormula]
-    summary: dict[str, Any]
 
 
 def expected_recovery(log_prob: np.ndarray, draws: int) -> float:
@@ -98,7 +94,6 @@ def score_table(
     return Scored(scored, parsed.bad, _summary(values, sequence_lengths(parsed.batch, sampler.notation)))
 
 
-@locked("out")
 def score_file(
     sampler: Sampler,
     candidates: Path | str,
@@ -116,20 +111,18 @@ def score_file(
         OptionError: `out` ends otherwise than in `.csv` or `.parquet`, or `n_mc` is below 1.
         OutputError: `out` exists and `force` is off, or cannot be written.
     """
-    out = Path(out)
     check_n_mc(n_mc)
-    claim(out, force=force)
-    frame, name = read_formula_table(candidates, column)
-    if progress:
-        progress.start(len(frame))
-    scored = score_table(sampler, frame, name, n_mc=n_mc, progress=progress.advance if progress else None)
-    if progress:
-        progress.close()
-    metadata = {"model": sampler.checkpoint.folder.name, "column": name, **scored.summary}
+    metadata = {"model": sampler.checkpoint.folder.name}
     if sampler.checkpoint.architecture.any_order:
         metadata["log_prob"] = f"exact up to {EXACT_TOKENS} tokens, then estimated from {n_mc} random orders"
-    write_with_metadata(out, scored.frame, metadata)
-    return scored
+    return process_table(
+        Path(out),
+        partial(read_formula_table, candidates, column),
+        partial(score_table, sampler, n_mc=n_mc, progress=progress.advance if progress else None),
+        metadata=metadata,
+        force=force,
+        progress=progress,
+    )
 
 
 def _summary(log_prob: np.ndarray, lengths: np.ndarray) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 The bundled predictors were made by (one core each, resumable by `--resume`)::
 
-    matgen fit --property formation_energy --source oqmd --ensemble-size 3 --max-minutes 105 --out runs/formation_energy-oqmd
+    matgen fit --property formation_energy --source oqmd --ensemble-size 3 --max-minutes 105 \
+        --out runs/formation_energy-oqmd
     matgen fit --property formation_energy --source mp --ensemble-size 1 --max-minutes 9 --out runs/formation_energy-mp
     matgen fit --property band_gap --source mp --ensemble-size 2 --max-minutes 16 --out runs/band_gap-mp
     matgen fit --property is_metal --source mp --ensemble-size 1 --width 64 --max-minutes 4 --out runs/is_metal-mp

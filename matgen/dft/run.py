@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
 import shlex
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from matgen.dft import espresso, gpaw, vasp_output
 from matgen.dft.settings import RESULT, STATUS, STDERR, read_manifest
@@ -228,8 +229,26 @@ def is_claimed(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[int | None]:
-    """A lock, which the system lifts when all that hold it are dead; None where another run holds it."""
+def _claimed(folder: Path) -> Iterator[tuple[int, ...] | None]:
+    """A lock, which the system lifts when all that hold it are dead; None where another run holds it.
+
+    What it yields are the file descriptors by which a program holds the lock too, so that a calculation whose matgen
+    was killed stays claimed until it has ended. Where there is no `fcntl` (Windows), none can be passed on.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        held = FileLock(folder / LOCK, timeout=0)
+        try:
+            held.acquire()
+        except Timeout:
+            yield None
+            return
+        try:
+            yield ()
+        finally:
+            held.release()
+        return
     with (folder / LOCK).open("ab") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -237,7 +256,7 @@ def _claimed(folder: Path) -> Iterator[int | None]:
             yield None
             return
         try:
-            yield stream.fileno()
+            yield (stream.fileno(),)
         finally:
             fcntl.flock(stream, fcntl.LOCK_UN)  # also for what the program left running, such as a daemon of MPI
 
@@ -275,7 +294,9 @@ def _run_one(task: tuple[str, str, tuple[str, ...], float | None, dict[str, Any]
 ENDED = "ended with status"
 
 
-def _execute(engine: Engine, folder: Path, command: tuple[str, ...], seconds: float | None, lock: int) -> str:
+def _execute(
+    engine: Engine, folder: Path, command: tuple[str, ...], seconds: float | None, lock: tuple[int, ...]
+) -> str:
     """Run the program; why it did not get to its end, empty where it did (its output may still complain)."""
     environment = {"OMP_NUM_THREADS": "1"} | os.environ
     # A program of the system's own Python must not find this environment's packages.
@@ -287,7 +308,7 @@ def _execute(engine: Engine, folder: Path, command: tuple[str, ...], seconds: fl
         with (folder / engine.stdout).open("wb") as out, (folder / STDERR).open("wb") as err:
             process = subprocess.Popen((*_leash(), *command), cwd=folder, stdout=out, stderr=err,
                                        stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
-                                       pass_fds=(lock,))  # fmt: skip
+                                       pass_fds=lock)  # fmt: skip
             try:
                 process.wait(timeout=seconds)
             except BaseException as error:

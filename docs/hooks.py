@@ -1,4 +1,4 @@
-"""Brings into the site what lives elsewhere in the repository: figures, notebooks, files of the root, help of commands.
+"""Brings into the site what lives elsewhere in the repository: figures, notebooks, files, the help of commands.
 
 In a page, `{{ file: NAME }}` stands for a file of the repository without its title, and `{{ verbs }}` for the help of
 every command. Links are written as they work in the repository, and changed here to those of the site.
@@ -61,8 +61,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Fill in what a page asks for."""
     to_root = "../" * page.file.src_uri.count("/")
     filled = re.sub(r"^\{\{ file: (.+?) \}\}$", lambda found: _linked(_file(found[1]), to_root), markdown, flags=re.M)
-    folder = re.compile(r"\]\((?:\.\./)+(benchmarks/results/|notebooks/)")
-    filled = folder.sub(lambda found: f"]({to_root}{FOLDERS[found[1]]}", filled)
+    filled = re.sub(
+        r"\]\((?:\.\./)+(benchmarks/results/|notebooks/)", lambda found: f"]({to_root}{FOLDERS[found[1]]}", filled
+    )
     return filled.replace("{{ verbs }}", verbs() if "{{ verbs }}" in filled else "")
 
 

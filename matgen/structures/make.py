@@ -122,7 +122,7 @@ class MadeStructures:
     """What came of it.
 
     Attributes:
-        frame: a row for each structure, and for each composition without one; see `README.md`.
+        frame: a row for each structure, and for each composition without one; see `docs/howto/structure.md`.
         candidates: the candidates' rows with the columns of their lowest structure.
         failures: reason to how many structures or compositions.
     """

@@ -448,7 +448,7 @@ def test_energies_of_potentials_without_corrections_get_them_added() -> None:
     assert (plain["energy_above_hull_p"] - corrected["energy_above_hull_p"])[:2].tolist() == pytest.approx(
         difference[:2]
     )
-    assert plain["energy_p"].tolist()[:2] == [-6.0, -4.9] and np.isnan(difference[2])
+    assert plain["energy_per_atom_p"].tolist()[:2] == [-6.0, -4.9] and np.isnan(difference[2])
 
 
 @pytest.mark.parametrize(

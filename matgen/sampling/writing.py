@@ -30,6 +30,7 @@ from matgen.io.parquet import CHECKED_READING, CHECKED_WRITING
 from matgen.io.versions import versions
 from matgen.runtime.processes import Processes
 from matgen.sampling.collect import BUDGET, Collector
+from matgen.sampling.constraints.constraints import with_present_names
 from matgen.sampling.decoders.decoding import Decoding
 from matgen.sampling.engine import QUICK_TOKENS, SampleBlock, Sampler
 from matgen.sampling.likelihood import N_MC
@@ -192,7 +193,7 @@ class _Run:
         claim(out, force=force)
         plan = self.parts / "plan.json"
         if plan.is_file() and resume:
-            if read_json(plan) != self.identity:
+            if _with_present_names(read_json(plan)) != self.identity:
                 raise OutputError(
                     f"{self.parts} holds parts of another request: repeat its options, or remove the folder"
                 )
@@ -321,6 +322,17 @@ class _Run:
             "novel_to": self.references,
             "max_draws": self.most_draws,
         }
+
+
+def _with_present_names(identity: Any) -> Any:
+    """What `_identity` gave, as this version or 0.2 wrote it, under the names of today."""
+    if not isinstance(identity, dict) or not isinstance(identity.get("constraints"), dict):
+        return identity
+    meaning = identity.get("constraints_meaning")
+    return identity | {
+        "constraints": with_present_names(identity["constraints"]),
+        "constraints_meaning": "rejection" if meaning == "exact" else meaning,
+    }
 
 
 def known_compositions(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict[str, Any]]]:

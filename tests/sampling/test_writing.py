@@ -12,7 +12,7 @@ import pytest
 from matgen.cli import main
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import OptionError, OutputError
-from matgen.io.files import read_json
+from matgen.io.files import read_json, write_json
 from matgen.sampling import Constraints, Decoding, Sampler, SampleRequest, sample_to_file
 from tests.conftest import TWO_PROCESSES
 
@@ -72,6 +72,30 @@ def test_a_kill_loses_at_most_a_block_and_resuming_ends_at_the_same_file(sampler
     sample_to_file(sampler, request, out, resume=True)
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert not Path(f"{out}.parts").exists()
+
+
+@pytest.mark.parametrize("rejection", [False, True])
+def test_a_run_that_an_earlier_version_began_under_constraints_is_resumed(
+    sampler: Sampler, tmp_path: Path, rejection: bool
+) -> None:
+    constraints = Constraints.from_options(num_elements="2..3")
+    request = SampleRequest(3 * SIZE, seed=1, block_size=SIZE, constraints=constraints, rejection=rejection)
+    sample_to_file(sampler, request, tmp_path / "whole.csv")
+    out = tmp_path / "cut.csv"
+    with pytest.raises(KeyboardInterrupt):
+        sample_to_file(sampler, request, out, progress=StopAfter(1))
+    plan = Path(f"{out}.parts", "plan.json")
+    former = read_json(plan)
+    former["constraints"]["elements"] = former["constraints"].pop("num_elements")
+    former["constraints_meaning"] = "exact" if rejection else "masked"
+    write_json(plan, former)
+    with pytest.raises(OutputError, match="parts of another request"):
+        other = dataclasses.replace(request, constraints=Constraints.from_options(num_elements="2..4"))
+        sample_to_file(sampler, other, out, resume=True)
+    with pytest.raises(OutputError, match="parts of another request"):
+        sample_to_file(sampler, dataclasses.replace(request, rejection=not rejection), out, resume=True)
+    sample_to_file(sampler, request, out, resume=True)
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 def test_resume_without_parts_starts(sampler: Sampler, tmp_path: Path) -> None:

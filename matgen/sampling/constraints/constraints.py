@@ -31,6 +31,14 @@ from matgen.sampling.constraints.syntax import (
 )
 from matgen.validity import ValidityRules, check
 
+_FORMER_NAMES = {"elements": "num_elements", "anonymous": "anonymous_formula"}
+"""Names of constraints in metadata up to 0.2, to those of today."""
+
+
+def with_present_names(description: Mapping[str, Any]) -> dict[str, Any]:
+    """What `Constraints.describe` wrote, under the names of today."""
+    return {_FORMER_NAMES.get(name, name): value for name, value in description.items()}
+
 
 @dataclass(frozen=True)
 class Constraints:
@@ -134,8 +142,13 @@ class Constraints:
         default: Any = type(self).__dataclass_fields__[name].default
         return dataclasses.replace(self, **{name: default})
 
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> Constraints:
+        """Constraints from what `describe` wrote, into metadata of this version or of 0.2; raises as `from_options`."""
+        return cls.from_options(**with_present_names(description))
+
     def describe(self) -> dict[str, Any]:
-        """The constraints in force, JSON-clean, for metadata: `from_options(**describe())` gives them back."""
+        """The constraints in force, JSON-clean, for metadata: `from_description` gives them back."""
         text: dict[str, Any] = {}
         for name in self.given():
             value = getattr(self, name)

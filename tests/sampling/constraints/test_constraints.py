@@ -111,7 +111,9 @@ def test_description_is_json_and_reads_back(options):
     except OptionError:
         return
     described = json.loads(json.dumps(constraints.describe()))
-    assert Constraints.from_options(**described) == constraints
+    assert Constraints.from_description(described) == constraints
+    former = {"num_elements": "elements", "anonymous_formula": "anonymous"}
+    assert Constraints.from_description({former.get(k, k): v for k, v in described.items()}) == constraints
     assert bool(constraints) == bool(constraints.given())
     assert set(described) - {"rules"} == set(constraints.given())
 

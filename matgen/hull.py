@@ -146,10 +146,10 @@ class CompetingPhases:
             frame, formulas = read_formula_table(name_or_path, None)
         energy = numeric_column(frame, column).astype(np.float64)
         parsed = parse_some(frame[formulas])
-        found = cls(parsed.batch, energy[parsed.rows], name)
-        if not len(found):
+        phases = cls(parsed.batch, energy[parsed.rows], name)
+        if not len(phases):
             raise DataError(f"{name} has no compound with a number in {column}")
-        return found
+        return phases
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -162,8 +162,8 @@ class CompetingPhases:
         else:  # more subsets than chemical systems that have phases
             own = set(elements)
             systems = sorted((s for s in self._rows_of if own.issuperset(s)), key=lambda s: (len(s), s))
-        found = [self._rows_of[system] for system in systems]
-        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+        rows = [self._rows_of[system] for system in systems]
+        return np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
 
     def decompose(self, batch: CompositionBatch, *, progress: Callable[[int], None] | None = None) -> Decomposition:
         """The best mixtures of competing phases at each composition, itself left out.
@@ -196,12 +196,14 @@ class CompetingPhases:
         order = np.lexsort((-fraction, owner))
         return Decomposition(energy, owner[order], product[order], fraction[order])
 
-    def in_words(self, found: Decomposition, n: int) -> list[str]:
+    def in_words(self, decomposition: Decomposition, n: int) -> list[str]:
         """The products of each of `n` compositions: `0.60 Li2O + 0.40 Fe2O3`, fractions of atoms, most first."""
-        names = self.batch[found.product[found.product >= 0]].formulas().tolist()
+        names = self.batch[decomposition.product[decomposition.product >= 0]].formulas().tolist()
         following = iter(names)
         texts: list[list[str]] = [[] for _ in range(n)]
-        for i, product, fraction in zip(found.owner, found.product, found.fraction, strict=True):
+        for i, product, fraction in zip(
+            decomposition.owner, decomposition.product, decomposition.fraction, strict=True
+        ):
             name = next(following) if product >= 0 else str(SYMBOLS[-product])
             texts[i].append(f"{fraction:.2f} {name}")
         return [" + ".join(parts) for parts in texts]
@@ -212,10 +214,10 @@ class _System:
 
     def __init__(self, phases: CompetingPhases, elements: tuple[int, ...]) -> None:
         rows = phases.phases_within(elements)
-        found, counts = phases.batch.elements[rows], phases.batch.counts[rows]
+        elements_of_phases, counts = phases.batch.elements[rows], phases.batch.counts[rows]
         columns = np.zeros((len(elements), len(rows)))
-        row, slot = np.nonzero(found)
-        columns[np.searchsorted(elements, found[row, slot]), row] = counts[row, slot]
+        row, slot = np.nonzero(elements_of_phases)
+        columns[np.searchsorted(elements, elements_of_phases[row, slot]), row] = counts[row, slot]
         columns /= np.maximum(columns.sum(axis=0), 1)
         self.keys = phases.batch[rows].keys()
         self.columns = np.hstack([np.eye(len(elements)), columns])

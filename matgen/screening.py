@@ -169,5 +169,5 @@ def supply(batch: CompositionBatch) -> pd.DataFrame:
 def _holds(batch: CompositionBatch, group: str) -> np.ndarray:
     members = np.zeros(N_ELEMENTS + 1, dtype=bool)
     members[list(ELEMENT_GROUPS[group])] = True
-    found: np.ndarray = members[batch.elements].any(axis=1)
-    return found
+    contains: np.ndarray = members[batch.elements].any(axis=1)
+    return contains

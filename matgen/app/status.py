@@ -66,7 +66,7 @@ class Status:
         return None
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """Tell the visitor in the bar."""
+        """Show a message to the visitor in the bar."""
         self._text.set_text(text)
         self._text.classes(replace="status error" if error else "status")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 SCALE = 0.6
-"""Radius of a sphere over the atomic radius, so that none hides its neighbours."""
+"""Radius of a sphere over the atomic radius, so that none hides its neighbors."""
 
 COLOURS = ("#0b5394", "#d9730d", "#2e7d32", "#8e24aa", "#9c1c1c", "#00796b", "#5d4037", "#37474f")
 

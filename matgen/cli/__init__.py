@@ -102,7 +102,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="matgen",
         description="From known inorganic compounds to new, valid, likely stable compositions.",
-        epilog="`matgen VERB --help` tells the options of a verb. Start with: matgen discover",
+        epilog="`matgen VERB --help` lists the options of a verb. Start with: matgen discover",
     )
     parser.add_argument("--version", action="version", version=f"matgen {__version__}")
     parser.add_argument(

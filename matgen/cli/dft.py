@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     summary = run_folder(arguments.folder, arguments.engine, settings, progress=bar(arguments, "dft", "calculations"))
     for id, reason in summary.failed.items():
         say(arguments, f"failed {id}: {reason}")
-    told = f"{summary.run_now:,} run now; {len(summary.done):,} done, {len(summary.failed):,} failed"
-    say(arguments, told + (f", {len(summary.elsewhere):,} in another run's hands" if summary.elsewhere else ""))
+    counts = f"{summary.run_now:,} run now; {len(summary.done):,} done, {len(summary.failed):,} failed"
+    say(arguments, counts + (f", {len(summary.elsewhere):,} in another run's hands" if summary.elsewhere else ""))
     return 1 if summary.failed or summary.elsewhere else 0
 
 
@@ -69,8 +69,8 @@ def collect(arguments: argparse.Namespace) -> None:
     frame = collect_results(arguments.folder)
     counts = frame["state"].value_counts().to_dict()
     write_with_metadata(out, frame, {"states": counts})
-    told = frame.loc[frame["formation_energy_dft"].notna() & (frame["role"] != "element")]
-    for row in told.itertuples():
+    calculated = frame.loc[frame["formation_energy_dft"].notna() & (frame["role"] != "element")]
+    for row in calculated.itertuples():
         say(arguments, f"{row.structure_id}: formation energy {row.formation_energy_dft:.3f} eV/atom")
     for row in frame[frame["reason"] != ""].itertuples():
         say(arguments, f"{row.structure_id}: {row.reason}")

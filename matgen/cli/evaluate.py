@@ -32,14 +32,14 @@ def add(verbs: Any) -> None:
         type=path,
         help="CSV, Parquet, JSON lines or text file, a folder of them, or a folder of `matgen structure`",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     reference_options(parser)
     judging_options(parser)
     parser.add_argument(
         "--reference-structures",
         type=path,
         metavar="FOLDER",
-        help="CIF or POSCAR files of known crystals: novelty is told of structures too",
+        help="CIF or POSCAR files of known crystals: novelty of structures is reported too",
     )
     parser.add_argument("--no-baselines", action="store_true", help="leave the random baselines out")
     common_options(parser, out="report")

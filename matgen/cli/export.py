@@ -83,16 +83,16 @@ def run(arguments: argparse.Namespace) -> None:
 def _references(arguments: argparse.Namespace, jobs: list[Any]) -> list[Any]:
     from matgen.dft.references import competing_jobs, element_jobs, elements_of
 
-    found: list[Any] = []
+    jobs_of_phases: list[Any] = []
     lacking: dict[str, str] = {}
     if arguments.competing:
-        found, lacking = competing_jobs([job.formula for job in jobs])
+        jobs_of_phases, lacking = competing_jobs([job.formula for job in jobs])
     if arguments.element_references:
-        elements, without = element_jobs(elements_of(jobs + found))
-        found, lacking = found + elements, lacking | without
+        elements, without = element_jobs(elements_of(jobs + jobs_of_phases))
+        jobs_of_phases, lacking = jobs_of_phases + elements, lacking | without
     for name, reason in lacking.items():
         say(arguments, f"no reference {name}: {reason}")
-    return found
+    return jobs_of_phases
 
 
 def _grouped(remarks: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -26,7 +26,7 @@ def add(verbs: Any) -> None:
     )
     parser.add_argument("--table", type=path, metavar="FILE", help="CSV, Parquet or JSON lines with formulas")
     parser.add_argument("--target", metavar="NAME", help="column of the table to predict")
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     parser.add_argument(
         "--property", help="formation_energy, band_gap or is_metal of the bundled table, instead of a table"
     )

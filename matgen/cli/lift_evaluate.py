@@ -49,9 +49,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         target = estimator.sentences_.target.name
         if arguments.target not in (None, target):
             raise OptionError(f"{arguments.model} predicts {target}, not {arguments.target}")
-        found = evaluation.scores(estimator, *with_answers(read_any_table(arguments.table), target, arguments.table))
-        write_json(out, {"table": str(arguments.table), "model": str(arguments.model), **found})
-        print(json.dumps(found, indent=2))
+        scores = evaluation.scores(estimator, *with_answers(read_any_table(arguments.table), target, arguments.table))
+        write_json(out, {"table": str(arguments.table), "model": str(arguments.model), **scores})
+        print(json.dumps(scores, indent=2))
         return
     if not arguments.target:
         raise OptionError("give --target, the column of the answers")

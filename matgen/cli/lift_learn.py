@@ -61,8 +61,11 @@ def fit(arguments: argparse.Namespace) -> int:
     save(estimator, out, force=True)
     _remove(state)
     held = len(getattr(getattr(estimator, "calibration_", None), "scores", ()))
-    told = f", intervals calibrated on {held:,} rows held out" if held else ""
-    say(arguments, f"{estimator.n_parameters_:,} weights{told}. Next: matgen lift predict new.csv --model {shown(out)}")
+    calibration = f", intervals calibrated on {held:,} rows held out" if held else ""
+    say(
+        arguments,
+        f"{estimator.n_parameters_:,} weights{calibration}. Next: matgen lift predict new.csv --model {shown(out)}",
+    )
     return 0
 
 
@@ -109,7 +112,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
 
 def _unseen(frame: pd.DataFrame, columns: Any) -> str:
-    """What is to be said of categories that were never learned."""
+    """A notice on categories that were never learned."""
     from matgen.lift.columns import as_texts
 
     for column in columns:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _TASKS = ("classification", "regression")
 _FEW_NUMBERS = 10
-"""Distinct whole numbers up to which a target is a class where nothing else is said."""
+"""Distinct whole numbers up to which a target is a class where the task is not given."""
 
 
 def learning_options(parser: Parser) -> None:
@@ -105,7 +105,7 @@ def _value(text: str) -> Any:
 
 
 def task_of(answers: Any) -> str:
-    """Whether answers are labels or numbers, where nobody said."""
+    """Whether answers are labels or numbers, where the task is not given."""
     import numpy as np
 
     from matgen.lift.columns import as_numbers
@@ -136,9 +136,9 @@ def pairs(text: str | None) -> dict[str, str] | None:
 
 def whole_numbers(text: str | None) -> dict[str, int] | None:
     """`A=1,B=2` as numbers; raises as `pairs`."""
-    found = pairs(text)
+    parsed = pairs(text)
     try:
-        return None if found is None else {name: int(value) for name, value in found.items()}
+        return None if parsed is None else {name: int(value) for name, value in parsed.items()}
     except ValueError as error:
         raise OptionError(f"precision {text!r}: decimals are whole numbers") from error
 

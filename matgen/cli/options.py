@@ -134,7 +134,7 @@ def pick_device(name: str) -> str:
 
 
 def judging_options(parser: argparse.ArgumentParser) -> None:
-    """How validity is judged. Defaults are None, so that `--protocol` is told from what was said beside it."""
+    """How validity is judged. Defaults are None, so that options given beside `--protocol` are noticed."""
     rules = parser.add_argument_group("validity")
     rules.add_argument(
         "--oxidation-states",
@@ -192,11 +192,11 @@ def rules_of(arguments: argparse.Namespace) -> ValidityRules | None:
         "include_alloys": arguments.include_alloys or None,
         "mixed_valence": arguments.mixed_valence or None,
     }
-    said = {name: value for name, value in own.items() if value is not None}
+    given = {name: value for name, value in own.items() if value is not None}
     protocol = getattr(arguments, "protocol", None)
-    if protocol and said:
-        raise OptionError(f"--protocol {protocol} sets the rules: leave out --{next(iter(said)).replace('_', '-')}")
-    return ValidityRules(**said) if said else None
+    if protocol and given:
+        raise OptionError(f"--protocol {protocol} sets the rules: leave out --{next(iter(given)).replace('_', '-')}")
+    return ValidityRules(**given) if given else None
 
 
 def _share(text: str | None) -> str | float | None:

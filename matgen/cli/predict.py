@@ -21,7 +21,7 @@ def add(verbs: Any) -> None:
         "matgen predict candidates.csv --model models/tc",
     )
     parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     parser.add_argument("--property", help="formation_energy, band_gap or is_metal (default: formation_energy)")
     parser.add_argument("--source", help="whose labels were learned: oqmd or mp (default: oqmd where it is bundled)")
     parser.add_argument("--model", metavar="FOLDER", help="a predictor of `matgen fit` instead of a bundled one")

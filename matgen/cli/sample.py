@@ -50,7 +50,7 @@ def add(verbs: Any) -> None:
         nargs="+",
         default=[],
         metavar="band_gap=2..3",
-        help="ranges of properties that the model was told in training; =2.. and =..3 are open",
+        help="ranges of properties that the model was trained with; =2.. and =..3 are open",
     )
     parser.add_argument("--trace", action="store_true", help="write the steps of each draw (a blank language model's)")
     constraint_options(parser)
@@ -174,7 +174,7 @@ def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: An
     out = arguments.out or next_free(Path("most_probable.csv"))
     say(arguments, f"listing the {arguments.top:,} most probable compositions into {out}")
     progress = bar(arguments, "found", "formulas")
-    found = list_to_file(
+    listed = list_to_file(
         sampler.checkpoint,
         arguments.top,
         out,
@@ -184,13 +184,13 @@ def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: An
     )
     say(
         arguments,
-        f"{len(found.frame):,} compositions hold {100 * found.mass_listed:.2f} % of the probability; "
-        f"at most {100 * found.mass_not_listed:.2f} % is not listed",
+        f"{len(listed.frame):,} compositions hold {100 * listed.mass_listed:.2f} % of the probability; "
+        f"at most {100 * listed.mass_not_listed:.2f} % is not listed",
     )
 
 
 def _unfinished_sample() -> Path:
-    found = sorted(Path().glob("candidates*.parts"), key=lambda path: path.stat().st_mtime)
-    if not found:
+    parts = sorted(Path().glob("candidates*.parts"), key=lambda path: path.stat().st_mtime)
+    if not parts:
         raise OptionError("nothing to resume here: name the file by --out")
-    return found[-1].with_suffix("")
+    return parts[-1].with_suffix("")

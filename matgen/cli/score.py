@@ -21,7 +21,7 @@ def add(verbs: Any) -> None:
         "matgen score formulas.csv --column formula",
     )
     parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     model_option(parser)
     n_mc_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
@@ -61,5 +61,5 @@ def run(arguments: argparse.Namespace) -> None:
         f"{summary['formulas']:,} formulas, {summary['nats_per_formula']:.3f} nats a formula, "
         f"perplexity {summary['perplexity']:.3f} a token{long}{scored.unreadable}",
     )
-    found = " and ".join(f"{100 * share:.2f} % in {int(n):,}" for n, share in summary["expected_recovery"].items())
-    say(arguments, f"expected to be drawn, at least: {found} draws")
+    recovery = " and ".join(f"{100 * share:.2f} % in {int(n):,}" for n, share in summary["expected_recovery"].items())
+    say(arguments, f"expected to be drawn, at least: {recovery} draws")

@@ -20,7 +20,7 @@ def add(verbs: Any) -> None:
         "matgen screen candidates.csv --max-per-system 1 --family anonymous_formula",
     )
     parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     parser.add_argument(
         "--where",
         metavar="CONDITION",

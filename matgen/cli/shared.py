@@ -120,7 +120,7 @@ class StageBars:
 
 
 def shown(folder: Path) -> str:
-    """A path as short as it can be said from here."""
+    """The shortest form of a path, seen from the working directory."""
     try:
         return str(folder.relative_to(Path.cwd()))
     except ValueError:

@@ -21,7 +21,7 @@ def add(verbs: Any) -> None:
         "matgen structure ranked.csv --top 20 --workers 4 --resume --out structures/",
     )
     parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file with formulas, best first")
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: found by its name)")
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     parser.add_argument("--top", type=int, default=20, metavar="N", help="first rows to take (default: 20; 0: all)")
     parser.add_argument("--per-formula", type=int, default=5, metavar="N", help="structures a composition (default: 5)")
     parser.add_argument("--max-atoms", type=int, default=40, metavar="N", help="of a primitive cell (default: 40)")

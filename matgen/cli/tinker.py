@@ -90,10 +90,10 @@ def run(arguments: argparse.Namespace) -> None:
     say(arguments, f"{request}: by {shown(folder)} into {out}")
     sampler = Sampler(folder, device=pick_device(arguments.device), precision="fp32")
     progress = bar(arguments, "tinker", "formulas")
-    found = tinker_to_file(sampler, request, out, top=arguments.top, force=arguments.force, progress=progress)
+    tinkered = tinker_to_file(sampler, request, out, top=arguments.top, force=arguments.force, progress=progress)
     if not arguments.quiet:
-        print("\n".join(_ranking(found.frame) + _blanks(found)), flush=True)
-    say(arguments, "; ".join(_remarks(found)))
+        print("\n".join(_ranking(tinkered.frame) + _blanks(tinkered)), flush=True)
+    say(arguments, "; ".join(_remarks(tinkered)))
 
 
 def _ranking(frame: pd.DataFrame) -> list[str]:
@@ -126,28 +126,30 @@ def _ranking(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _blanks(found: Tinkered) -> list[str]:
+def _blanks(tinkered: Tinkered) -> list[str]:
     """The elements of each blank, where there are several."""
-    if len(found.positions) < 2:
+    if len(tinkered.positions) < 2:
         return []
     lines = [""]
-    for i, position in enumerate(found.positions, 1):
+    for i, position in enumerate(tinkered.positions, 1):
         best = ", ".join(f"{symbol} {100 * p:.1f} %" for symbol, p in list(position.items())[:LISTED])
         lines.append(f"fill_{i}: {best}{' ...' if len(position) > LISTED else ''}")
     return lines
 
 
-def _remarks(found: Tinkered) -> list[str]:
-    told = found.summary
-    ways = told["completions"]
-    remarks = [f"{ways:,} way{'s' * (ways != 1)}" + (f", {told['rows']:,} written" * (told["rows"] < ways))]
-    if told["original_rank"]:
-        share = f"{100 * told['original_probability']:.2f} %"
-        remarks.append(f"the compound itself is number {told['original_rank']:,} with {share}")
-    if told["too_long"]:
-        remarks.append(f"{told['too_long']:,} are longer than the model reads")
-    if told["impossible"] > told["too_long"]:
-        remarks.append(f"{told['impossible'] - told['too_long']:,} are of a length that the model has not learned")
-    if told["dope"] and not told["in_domain"] and told["completions"] > 1:
+def _remarks(tinkered: Tinkered) -> list[str]:
+    summary = tinkered.summary
+    ways = summary["completions"]
+    remarks = [f"{ways:,} way{'s' * (ways != 1)}" + (f", {summary['rows']:,} written" * (summary["rows"] < ways))]
+    if summary["original_rank"]:
+        share = f"{100 * summary['original_probability']:.2f} %"
+        remarks.append(f"the compound itself is number {summary['original_rank']:,} with {share}")
+    if summary["too_long"]:
+        remarks.append(f"{summary['too_long']:,} are longer than the model reads")
+    if summary["impossible"] > summary["too_long"]:
+        remarks.append(
+            f"{summary['impossible'] - summary['too_long']:,} are of a length that the model has not learned"
+        )
+    if summary["dope"] and not summary["in_domain"] and summary["completions"] > 1:
         remarks.append("every cell is larger than what the model has learned from, so take log_prob with care")
     return remarks

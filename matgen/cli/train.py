@@ -30,7 +30,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("--model", help="gpt, gpt2, gptneo, gptj, bart, blmm or roberta (default: gptj)")
     training_options(parser)
     parser.add_argument("--objective", metavar="NAME", help="masked-fixed: the published control for roberta")
-    parser.add_argument("--column", metavar="NAME", help="formula column of a file (default: found by its name)")
+    parser.add_argument("--column", metavar="NAME", help="formula column of a file (default: recognized by its name)")
     parser.add_argument("--where", metavar="CONDITION", help="rows to keep, such as 'band_gap > 1.98'")
     parser.add_argument("--split", default="split", help="split (by formula) or split_chemsys (default: split)")
     filters = parser.add_mutually_exclusive_group()
@@ -58,7 +58,7 @@ def add(verbs: Any) -> None:
         nargs="+",
         default=[],
         metavar="PROPERTY",
-        help="columns of numbers that the model is told, for `matgen sample --condition`: band_gap, formation_energy",
+        help="columns of numbers to condition on, for `matgen sample --condition`: band_gap, formation_energy",
     )
     parser.add_argument(
         "--init",
@@ -171,10 +171,10 @@ def _what(arguments: argparse.Namespace) -> tuple[str, str]:
 
     if arguments.preset or arguments.dropout is not None:
         raise OptionError("the shape is that of the checkpoint in --init: leave out --preset and --dropout")
-    told = read_metadata(find_checkpoint(arguments.init))
+    metadata = read_metadata(find_checkpoint(arguments.init))
     # The file of a preset may have gone: `small` is in the middle.
-    preset_name = told["preset"] if told["preset"] in PRESETS else "small"
-    return arguments.model or told["architecture"], preset_name
+    preset_name = metadata["preset"] if metadata["preset"] in PRESETS else "small"
+    return arguments.model or metadata["architecture"], preset_name
 
 
 def _with_dropout(arguments: argparse.Namespace, preset: str, model: str) -> Shape | None:

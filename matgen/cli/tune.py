@@ -129,7 +129,7 @@ def _plan(arguments: argparse.Namespace) -> Any:
 
 def _in_words(preset: Preset) -> str:
     size, settings = preset.shape, preset.settings
-    told: dict[str, Any] = {
+    parts: dict[str, Any] = {
         "layers": size.layers,
         "heads": size.heads,
         "width": size.width,
@@ -137,4 +137,4 @@ def _in_words(preset: Preset) -> str:
         "learning_rate": f"{settings['learning_rate']:.1e}",
         **{name: f"{settings[name]:.3g}" for name in ("weight_decay", "batch_size") if name in settings},
     }
-    return ", ".join(f"{name} {value}" for name, value in told.items())
+    return ", ".join(f"{name} {value}" for name, value in parts.items())

@@ -133,26 +133,26 @@ def read_report(path: Path | str) -> dict[str, Any]:
     return content
 
 
-def two_proportions(found: int, of: int, found_first: int, of_first: int) -> dict[str, Any] | None:
+def two_proportions(successes: int, trials: int, successes_first: int, trials_first: int) -> dict[str, Any] | None:
     """The difference of two shares and whether sampling explains it.
 
     Args:
-        found: successes of `of` trials.
-        of: trials.
-        found_first: successes of what it is compared with.
-        of_first: its trials.
+        successes: successes of `trials` trials.
+        trials: trials.
+        successes_first: successes of what it is compared with.
+        trials_first: its trials.
 
     Returns:
         `difference` of the shares, `z`, two-sided `p` and `verdict` (`higher`, `lower` or `within noise`); without
         `z` and `p`, and `too few to tell`, where an expected count is below five. None without trials.
     """
-    if not of or not of_first:
+    if not trials or not trials_first:
         return None
-    difference = found / of - found_first / of_first
-    pooled = (found + found_first) / (of + of_first)
-    if min(of, of_first) * min(pooled, 1 - pooled) < _FEWEST_EXPECTED:
+    difference = successes / trials - successes_first / trials_first
+    pooled = (successes + successes_first) / (trials + trials_first)
+    if min(trials, trials_first) * min(pooled, 1 - pooled) < _FEWEST_EXPECTED:
         return {"difference": difference, "z": None, "p": None, "verdict": "too few to tell"}
-    z = difference / math.sqrt(pooled * (1 - pooled) * (1 / of + 1 / of_first))
+    z = difference / math.sqrt(pooled * (1 - pooled) * (1 / trials + 1 / trials_first))
     p = math.erfc(abs(z) / math.sqrt(2))
     verdict = "within noise" if p >= SIGNIFICANCE else "higher" if difference > 0 else "lower"
     return {"difference": difference, "z": z, "p": p, "verdict": verdict}
@@ -187,17 +187,17 @@ def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict
         }
     recovery = {}
     for part in PARTS:
-        found = [report["counts"]["recovery"][part] for report in reports]
+        recovered = [report["counts"]["recovery"][part] for report in reports]
         part_tests: list[dict[str, Any] | None] = [None]
-        for report, one in zip(reports[1:], found[1:], strict=True):
+        for report, one in zip(reports[1:], recovered[1:], strict=True):
             alike = _alike(report, first)
             part_tests.append(
-                two_proportions(one["found"], one["of"], found[0]["found"], found[0]["of"]) if alike else None
+                two_proportions(one["found"], one["of"], recovered[0]["found"], recovered[0]["of"]) if alike else None
             )
         recovery[part] = {
             "values": [report["recovery"][part] for report in reports],
-            "found": [one["found"] for one in found],
-            "of": [one["of"] for one in found],
+            "found": [one["found"] for one in recovered],
+            "of": [one["of"] for one in recovered],
             "tests": part_tests,
         }
     return {

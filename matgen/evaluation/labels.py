@@ -44,7 +44,7 @@ COLUMNS: dict[str, Label] = {
     "near_duplicate_of": Label(
         "near duplicate of",
         "text",
-        "a reference composition that differs from a novel one by one element swapped for its neighbour in its group",
+        "a reference composition that differs from a novel one by one element swapped for its neighbor in its group",
     ),
     "judged": Label("judged", "yes or no", "validity was decided (the charges were not too large to add up)"),
     "oxidation_states": Label(

@@ -55,7 +55,7 @@ class ReferenceCount:
 
 
 @dataclass(frozen=True)
-class Found:
+class MembershipAnswers:
     """What is known of `m` candidates, in order of their rows.
 
     Attributes:
@@ -177,7 +177,7 @@ class Membership:
         assert self._counts is not None
         return self._counts
 
-    def results(self) -> Iterator[Found]:
+    def results(self) -> Iterator[MembershipAnswers]:
         """What is known of each candidate, in chunks in order of rows. May be asked for again; nothing may be added.
 
         Raises:
@@ -197,14 +197,14 @@ class Membership:
                 answers = self._answers.read(start, np.empty(stop - start, dtype=record))
             order = np.argsort(rows)
             answers = answers[order]
-            yield Found(rows[order], answers["first"].astype(np.int64), answers["part"])
+            yield MembershipAnswers(rows[order], answers["first"].astype(np.int64), answers["part"])
 
     def _record(self) -> np.dtype:
         """Of an answer on disk; answers lie where their keys lie."""
         return np.dtype([("first", "<i8"), ("part", "u1", (len(self._spills),))])
 
     def _work(self, *, answer: bool) -> None:
-        """Go through all groups of buckets, ascending: count the references and, if told to, write the answers."""
+        """Go through all groups of buckets, ascending: count the references and, if asked to, write the answers."""
         spills = list(self._spills.values())
         for spill in (self._candidates, *spills):
             spill.flush()
@@ -377,12 +377,12 @@ class _Spill:
 
     def distinct(self, low: int, high: int, size: int) -> np.ndarray:
         """The distinct keys of some buckets, ascending, each with the number it had first, uint64 `(m, 3)`."""
-        found = np.empty((0, 3), dtype=np.uint64)
+        distinct = np.empty((0, 3), dtype=np.uint64)
         for _, block in self.blocks(low, high, size):
-            both = np.concatenate([found, block]) if len(found) else block
+            both = np.concatenate([distinct, block]) if len(distinct) else block
             order, new = sort_keys(both[:, :2])
-            found = both[np.minimum.reduceat(order, np.flatnonzero(new))]
-        return found
+            distinct = both[np.minimum.reduceat(order, np.flatnonzero(new))]
+        return distinct
 
 
 class _Disk:

@@ -16,12 +16,12 @@ import pandas as pd
 
 from matgen.composition.batch import BadFormula, CompositionBatch, ParsedFormulas, first_occurrence
 from matgen.evaluation.labels import COLUMNS
-from matgen.evaluation.neighbours import near_duplicates
+from matgen.evaluation.neighbors import near_duplicates
 from matgen.evaluation.widths import by_width
 from matgen.validity import Explanation, Validity, ValidityRules, explain
 
 Contains = Callable[[np.ndarray], np.ndarray]
-"""Tells of keys, uint64 `(m, 2)`, which are known, bool `(m,)`: `KeySet.contains`."""
+"""Which keys, uint64 `(m, 2)`, are known, bool `(m,)`: `KeySet.contains`."""
 
 _TRIALS = {
     "parsed": "n",
@@ -75,11 +75,16 @@ class Judged:
     @property
     def validity(self) -> Validity:
         """The verdicts, each bool `(m,)`."""
-        found = self.explanation.validity
+        validity = self.explanation.validity
         return Validity(
             *(
                 verdict[self.place]
-                for verdict in (found.charge_neutral, found.electronegativity_balanced, found.valid, found.judged)
+                for verdict in (
+                    validity.charge_neutral,
+                    validity.electronegativity_balanced,
+                    validity.valid,
+                    validity.judged,
+                )
             )
         )
 
@@ -127,10 +132,10 @@ def judge(
         n: how many rows there are.
         parsed: what `parse_formulas` made of them.
         first: int64 `(m,)`, for each row that was read the first row of all candidates with the same composition.
-        part: uint8 `(m, r)`, its part code in each reference (`membership.Found`).
+        part: uint8 `(m, r)`, its part code in each reference (`membership.MembershipAnswers`).
         rules: how validity is judged.
         start: the row of the first one among all candidates.
-        known: tells which keys a reference has, to look for near-duplicates; None to look for none.
+        known: which keys a reference has, to look for near-duplicates; None to look for none.
         examined: look for them only where `first` is at most this row; None for no bound.
         progress: called with the number of distinct compositions judged since the last call.
     """
@@ -142,9 +147,9 @@ def judge(
         if examined is not None:
             looked_at &= first <= examined
         chosen = np.flatnonzero(looked_at[representative])
-        found = np.full(len(representative), None, dtype=object)
-        found[chosen] = near_duplicates(batch[representative[chosen]], known)
-        near = found[place]
+        neighbors = np.full(len(representative), None, dtype=object)
+        neighbors[chosen] = near_duplicates(batch[representative[chosen]], known)
+        near = neighbors[place]
     explanation = explain(batch[representative], rules, progress=progress)
     return Judged(start, n, batch, rows, first, part, near, explanation, place, parsed.bad)
 

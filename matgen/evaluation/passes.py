@@ -16,7 +16,7 @@ from matgen.composition.batch import first_occurrence, parse_formulas
 from matgen.composition.keys import KeySet
 from matgen.errors import DataError, OptionError
 from matgen.evaluation import baselines as random_baselines
-from matgen.evaluation import metrics, neighbours
+from matgen.evaluation import metrics, neighbors
 from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes, without_ours
 from matgen.evaluation.distributions import Census
 from matgen.evaluation.known import Known
@@ -226,10 +226,10 @@ class _Answers:
             missing -= len(firsts[-1])
             if not missing:
                 break
-            found = next(self._results, None)
-            if found is None:
+            answers = next(self._results, None)
+            if answers is None:
                 raise DataError("the candidates changed while they were read")
-            self._first, self._part = found.first, found.part
+            self._first, self._part = answers.first, answers.part
         parts = [part for part in parts if len(part)] or parts[-1:]
         return np.concatenate(firsts), np.concatenate(parts)
 
@@ -270,8 +270,8 @@ def _look_again(table: CandidateTable, membership: Membership, known: Known, lon
             pairs.add_candidates(*pair_keys.add(rows, batch.keys()))
             looked_at = (first == rows) & (part == 0).all(axis=1) & (first <= limit.row(rows, first, part))
             chosen = np.flatnonzero(looked_at)
-            for _, block in by_width(batch[chosen], neighbours.BLOCK):
-                keys = neighbours.swapped(block).batch.keys()
+            for _, block in by_width(batch[chosen], neighbors.BLOCK):
+                keys = neighbors.swapped(block).batch.keys()
                 swaps.add_candidates(n_swaps + np.arange(len(keys)), keys)
                 keys.tofile(spilled)
                 n_swaps += len(keys)
@@ -279,13 +279,13 @@ def _look_again(table: CandidateTable, membership: Membership, known: Known, lon
             swaps.add_reference("all", keys, np.ones(len(keys), dtype=np.uint8))
         for keys in known.stream_pairs():
             pairs.add_reference("first", keys, np.ones(len(keys), dtype=np.uint8))
-        for found in pairs.results():
-            longest_run.add(found.rows[found.part[:, 0] > 0])
+        for joined in pairs.results():
+            longest_run.add(joined.rows[joined.part[:, 0] > 0])
         spilled.seek(0)
         met = [np.zeros((0, 2), dtype=np.uint64)]
-        for found in swaps.results():
-            keys = np.fromfile(spilled, dtype=np.uint64, count=2 * len(found.rows)).reshape(-1, 2)
-            met.append(keys[(found.part[:, 0] > 0) & (found.first == found.rows)])
+        for joined in swaps.results():
+            keys = np.fromfile(spilled, dtype=np.uint64, count=2 * len(joined.rows)).reshape(-1, 2)
+            met.append(keys[(joined.part[:, 0] > 0) & (joined.first == joined.rows)])
         return KeySet(np.concatenate(met))
 
 
@@ -316,10 +316,10 @@ def reference_distributions(
 
 def _systems_entry(systems: Membership, tally: Tally, known: Known, size: int) -> dict[str, Any]:
     distinct = novel = 0
-    for found in systems.results():
-        new = found.first == found.rows
-        distinct += int(new.sum())
-        novel += int((new & (found.part == 0).all(axis=1)).sum())
+    for answers in systems.results():
+        first_seen = answers.first == answers.rows
+        distinct += int(first_seen.sum())
+        novel += int((first_seen & (answers.part == 0).all(axis=1)).sum())
     assert tally.systems is not None
     codes, top = tally.systems.top()
     in_reference = known.in_systems(codes, size)

@@ -50,18 +50,18 @@ def ranked(rows: pd.DataFrame, known: Sequence[CompositionBatch] = ()) -> pd.Dat
         rows: with `formula`, and where they were predicted the columns of `matgen predict`.
         known: compositions that novelty is measured from, one batch a reference.
     """
-    found = rows.drop(columns="rank", errors="ignore")  # of an earlier ranking
-    if PROBABILITY in found and known:
-        batch = CompositionBatch.from_formulas(found["formula"].astype(str))
+    ranked = rows.drop(columns="rank", errors="ignore")  # of an earlier ranking
+    if PROBABILITY in ranked and known:
+        batch = CompositionBatch.from_formulas(ranked["formula"].astype(str))
         whole = CompositionBatch.concatenate(list(known))
         distance, nearest = NearestKnown(whole).of(batch)
         names = np.full(len(batch), None, dtype=object)
         names[nearest >= 0] = whole[nearest[nearest >= 0]].formulas()
-        found = found.assign(novelty=distance, nearest_known=names, score=found[PROBABILITY] * distance)
+        ranked = ranked.assign(novelty=distance, nearest_known=names, score=ranked[PROBABILITY] * distance)
         # What is unlike anything learned from comes last, whatever is predicted for it.
-        found = found.sort_values(["in_domain", "score"], ascending=False, kind="stable", na_position="last")
-    elif "log_prob" in found:
-        found = found.sort_values("log_prob", ascending=False, kind="stable")
-    found = found.reset_index(drop=True)
-    found.insert(0, "rank", found.index + 1)
-    return found[[name for name in _LEADING if name in found]]
+        ranked = ranked.sort_values(["in_domain", "score"], ascending=False, kind="stable", na_position="last")
+    elif "log_prob" in ranked:
+        ranked = ranked.sort_values("log_prob", ascending=False, kind="stable")
+    ranked = ranked.reset_index(drop=True)
+    ranked.insert(0, "rank", ranked.index + 1)
+    return ranked[[name for name in _LEADING if name in ranked]]

@@ -113,11 +113,11 @@ class Report:
         Raises:
             OutputError: the folder cannot be written.
         """
-        found = Report(self.content | {"structures": section.content}, self._frame, self.folder, self.ranked, section)
+        report = Report(self.content | {"structures": section.content}, self._frame, self.folder, self.ranked, section)
         if self.folder is not None:
             _write_structures(self.folder, section)
-            _write_pages(self.folder, found.content, found._page_frame(), self.ranked, section)
-        return found
+            _write_pages(self.folder, report.content, report._page_frame(), self.ranked, section)
+        return report
 
     def _page_frame(self) -> pd.DataFrame:
         """The rows that the page shows."""
@@ -222,7 +222,7 @@ def evaluate(
         rules: how validity is judged; by default SMACT's ICSD24 states, alloys tested like the rest.
         protocol: rules by name instead, of `protocol.PROTOCOLS`.
         split: of the references, `split` or `split_chemsys`: which compositions count as held out.
-        column: the column of formulas, by default found.
+        column: the column of formulas, by default recognized by its name.
         seed: of the random baselines, and of the draw that distributions are compared with.
         baselines: judge the three random baselines too.
         out: a folder to write the report into; needed for files of more than a million rows.
@@ -243,7 +243,7 @@ def evaluate(
         table = CandidateTable(candidates, column)
         known = Known(open_references(reference, split))
         keeper = _Keeper(stage, table.held)
-        found = evaluate_in_passes(
+        findings = evaluate_in_passes(
             table,
             known,
             named,
@@ -255,7 +255,7 @@ def evaluate(
         )
         keeper.close()
         names = [one.name for one in known.references]
-        content = report_content(found, names, (name, named), split, seed, table.source)
+        content = report_content(findings, names, (name, named), split, seed, table.source)
         return content, keeper, keeper.ranked(known)
 
     if out is None:

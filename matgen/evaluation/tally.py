@@ -213,13 +213,13 @@ class Tally:
             Of each part `found`, `of` and `fraction` (None where the part is empty).
         """
         by_code = self.recovered_valid if valid else self.recovered[reference]
-        found = {}
+        recovered = {}
         for part in REPORTED:
             codes = np.arange(1 + PARTS.index(part), _CODES, len(PARTS))
             of = sum(sizes.get(code, 0) for code in codes.tolist())
             hits = int(by_code[codes].sum())
-            found[part] = {"found": hits, "of": of, "fraction": self._share(hits, of)}
-        return found
+            recovered[part] = {"found": hits, "of": of, "fraction": self._share(hits, of)}
+        return recovered
 
     def curves(self, recovery: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """The entry `curves` of a report: shares of the first rows, in order.
@@ -239,17 +239,17 @@ class Tally:
             "novel": shares(so_far["novel"], so_far["distinct"]),
             "valid": shares(so_far["valid"], points),
             "valid_unique_novel": so_far["valid_unique_novel"],
-            "recovery": {part: [self._share(found, recovery[part]["of"]) for found in so_far[part]]
+            "recovery": {part: [self._share(hits, recovery[part]["of"]) for hits in so_far[part]]
                          for part in REPORTED},
         }  # fmt: skip
 
     def near_duplicates(self) -> dict[str, Any]:
         """The entry `near_duplicates` of a report."""
-        of, found = self.near.tolist()
+        of, hits = self.near.tolist()
         count = self.count()
-        fraction = ratio(found, of)
+        fraction = ratio(hits, of)
         beyond = ratio(count["novel"], count["distinct"]) * (1.0 - fraction)
-        return {"of": of, "found": found, "fraction": fraction, "novel_beyond_substitution": beyond}
+        return {"of": of, "found": hits, "fraction": fraction, "novel_beyond_substitution": beyond}
 
     @staticmethod
     def _share(part: int, whole: int) -> float | None:

@@ -29,7 +29,9 @@ def predictor_card(metadata: dict[str, Any]) -> str:
             ("Brier score", f"{metrics['brier']:.4f}"),
         ]
     elif metrics:
-        coverage = ", ".join(f"{100 * float(c):g} %: {100 * found:.1f} %" for c, found in metrics["coverage"].items())
+        coverage = ", ".join(
+            f"{100 * float(c):g} %: {100 * measured:.1f} %" for c, measured in metrics["coverage"].items()
+        )
         rows += [
             (f"mean absolute error of the test part{of}", f"{metrics['mae']:.4f}"),
             (f"the same, always saying the median{of}", f"{metrics['mae_of_the_median']:.4f}"),

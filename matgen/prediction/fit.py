@@ -109,10 +109,10 @@ class _Task:
 
     def error(self, network: Any) -> float:
         """What stops: mean absolute error in the property's unit, or nats of what is true."""
-        said, _ = network_outputs(network, self.stop)
+        prediction, _ = network_outputs(network, self.stop)
         if self.classify:
-            return float(np.logaddexp(0, np.where(self.stop_target > 0, -said, said)).mean())
-        return float(self.scale * np.abs(said - self.stop_target).mean())
+            return float(np.logaddexp(0, np.where(self.stop_target > 0, -prediction, prediction)).mean())
+        return float(self.scale * np.abs(prediction - self.stop_target).mean())
 
 
 @locked("out")

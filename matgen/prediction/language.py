@@ -72,8 +72,8 @@ class LanguageNetwork(nn.Module):
         present = ids != PAD
         hidden = self.body(input_ids=ids, attention_mask=present.long()).last_hidden_state
         last = present.sum(1) - 1
-        said = self.head(hidden[torch.arange(len(ids), device=ids.device), last]).float()
-        return said[:, 0], said[:, 1].clamp(-8.0, 4.0)
+        predicted = self.head(hidden[torch.arange(len(ids), device=ids.device), last]).float()
+        return predicted[:, 0], predicted[:, 1].clamp(-8.0, 4.0)
 
 
 def _shortened(batch: CompositionBatch, notation: str) -> CompositionBatch:

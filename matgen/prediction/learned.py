@@ -97,8 +97,8 @@ def network_outputs(network: Any, batch: CompositionBatch) -> tuple[np.ndarray, 
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
             width = int(lengths[block[-1]])
-            found = network(*(_for_network(torch.from_numpy(array[block, :width])).to(device) for array in arrays))
-            mean[block], log_scale[block] = (part.float().cpu().numpy() for part in found)
+            outputs = network(*(_for_network(torch.from_numpy(array[block, :width])).to(device) for array in arrays))
+            mean[block], log_scale[block] = (part.float().cpu().numpy() for part in outputs)
     return mean, log_scale
 
 

@@ -42,11 +42,11 @@ def feature_names() -> list[str]:
 def magpie_features(batch: CompositionBatch) -> np.ndarray:
     """The features of `n` compositions, float32 `(n, 132)`; NaN where an element has no value of a property."""
     table = magpie_table()[1]
-    found = np.empty((len(batch), len(feature_names())), dtype=np.float32)
+    features = np.empty((len(batch), len(feature_names())), dtype=np.float32)
     for start in range(0, len(batch), _CHUNK):
         part = batch[start : start + _CHUNK]
-        found[start : start + len(part)] = _features(part.elements, part.counts.astype(np.float64), table)
-    return found
+        features[start : start + len(part)] = _features(part.elements, part.counts.astype(np.float64), table)
+    return features
 
 
 def _features(elements: np.ndarray, counts: np.ndarray, table: np.ndarray) -> np.ndarray:

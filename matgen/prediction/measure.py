@@ -51,11 +51,11 @@ def _of_numbers(predictor: Predictor, batch: CompositionBatch, target: np.ndarra
 
 def coverage(predictor: Predictor, mean: np.ndarray, spread: np.ndarray, target: np.ndarray) -> dict[str, float]:
     """The share of truths `(n,)` in the intervals around `mean` `(n,)`, by the confidence that they claim."""
-    found = {}
+    coverage = {}
     for confidence in CONFIDENCES:
         low, high = predictor.calibration.intervals(mean, spread, confidence).T
-        found[str(confidence)] = float(((low <= target) & (target <= high)).mean())
-    return found
+        coverage[str(confidence)] = float(((low <= target) & (target <= high)).mean())
+    return coverage
 
 
 def _of_classes(predictor: Predictor, batch: CompositionBatch, target: np.ndarray) -> dict[str, Any]:

@@ -101,8 +101,8 @@ class CompositionNetwork(nn.Module):
         absent = torch.zeros_like(fractions).masked_fill(~present, -1e4)
         for layer in self.layers:
             x = layer(x, log_fraction, absent)
-        said = self.out(self.norm(x)).float()  # (B, K, 2)
-        mean, log_scale = (fractions.unsqueeze(-1) * said).sum(1).unbind(-1)
+        predicted = self.out(self.norm(x)).float()  # (B, K, 2)
+        mean, log_scale = (fractions.unsqueeze(-1) * predicted).sum(1).unbind(-1)
         return mean, log_scale.clamp(-8.0, 4.0)
 
 

@@ -122,8 +122,8 @@ class Predictor:
                 f"{name}_low": np.maximum(low, self.lowest),
                 f"{name}_high": np.maximum(high, self.lowest),
             }
-        told = {f"{name}_source": self.metadata["source"], "in_domain": self.in_domain(batch, disagreement)}
-        return pd.DataFrame(columns | told)
+        provenance = {f"{name}_source": self.metadata["source"], "in_domain": self.in_domain(batch, disagreement)}
+        return pd.DataFrame(columns | provenance)
 
     def spread(self, batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean, spread and disagreement of the members, float64 `(n,)` each, in the property's unit.
@@ -133,9 +133,9 @@ class Predictor:
         """
         means, scales = self.outputs(batch)
         if self.classifies:
-            said = self.calibration.probability(means)
-            mean = said.mean(axis=0)
-            return mean, np.sqrt(mean * (1 - mean)), said.std(axis=0)
+            probabilities = self.calibration.probability(means)
+            mean = probabilities.mean(axis=0)
+            return mean, np.sqrt(mean * (1 - mean)), probabilities.std(axis=0)
         mean, spread, disagreement = combined(means, scales)
         return np.maximum(mean, self.lowest), spread, disagreement
 
@@ -144,8 +144,8 @@ class Predictor:
 
         Of what is or is not: the logarithm of the odds, as it was learned.
         """
-        found = [member.outputs(batch) for member in self.members]
-        means, log_scales = (np.stack(parts).astype(np.float64) for parts in zip(*found, strict=True))
+        outputs = [member.outputs(batch) for member in self.members]
+        means, log_scales = (np.stack(parts).astype(np.float64) for parts in zip(*outputs, strict=True))
         center, scale = self.metadata["center"], self.metadata["scale"]
         return center + scale * means, scale * np.exp(log_scales)
 
@@ -189,13 +189,13 @@ class Predictor:
         if card:
             write_text(folder / "README.md", card)
         shutil.rmtree(folder / "training", ignore_errors=True)
-        told = {
+        description = {
             "members": [member.description() for member in self.members],
             "temperature": self.calibration.temperature,
             "versions": versions("torch", "numpy", "crepes", "lightgbm"),
         }
         write_checksummed(
-            folder / METADATA, self.metadata | told | {"files": folder_checksums(folder, METADATA, "README.md")}
+            folder / METADATA, self.metadata | description | {"files": folder_checksums(folder, METADATA, "README.md")}
         )
 
     @classmethod
@@ -213,7 +213,9 @@ class Predictor:
             metadata = read_checksummed(folder / METADATA)
             verify_checksums(folder, metadata.get("files", {}))
             open_member = MEMBERS[metadata["kind"]]
-            members = [open_member(folder / f"member-{i}", told) for i, told in enumerate(metadata["members"])]
+            members = [
+                open_member(folder / f"member-{i}", description) for i, description in enumerate(metadata["members"])
+            ]
             arrays = load_arrays(folder / "calibration.safetensors")
             scores = {name: array.astype(np.float64) for name, array in arrays.items()}
             calibration = Calibration(scores["scores"], float(metadata["temperature"]))

@@ -51,10 +51,10 @@ class Screen:
             name = self._property(column, [*named, *(one.rpartition("-")[0] for one in bundled)])
             if name not in self.predictors:
                 wanted = bundled_name(name, source)
-                found = named.get(name) or (Predictor.load(bundled[wanted]) if wanted in bundled else None)
-                if found is None:
+                predictor = named.get(name) or (Predictor.load(bundled[wanted]) if wanted in bundled else None)
+                if predictor is None:
                     raise OptionError(f"no predictor of {name} of {source} is bundled: name a folder by --predictor")
-                self.predictors[name] = found
+                self.predictors[name] = predictor
         if not self.predictors:
             raise OptionError(f"screen {text!r}: name a predicted property, as band_gap > 1.98")
         self.phases: CompetingPhases | None = None
@@ -62,7 +62,7 @@ class Screen:
             self.phases = CompetingPhases.of_source(self.predictors[_ENERGY].metadata["source"])
 
     def _property(self, column: str, known: Sequence[str]) -> str:
-        """The property that a column tells of."""
+        """The property that a column belongs to."""
         if column.startswith(_OF_HULL):
             return _ENERGY
         for name in known:
@@ -80,17 +80,17 @@ class Screen:
         rows = np.flatnonzero(keep)
         if self.phases is not None and len(rows):  # the slow part, for what is left
             energy = predicted.iloc[rows].reset_index(drop=True)
-            found = stability(batch[rows], energy, self.predictors[_ENERGY], self.phases)
-            keep[rows] = conditions_mask(found, self._of_hull)
+            stabilities = stability(batch[rows], energy, self.predictors[_ENERGY], self.phases)
+            keep[rows] = conditions_mask(stabilities, self._of_hull)
         return keep
 
     def predicted(self, batch: CompositionBatch) -> pd.DataFrame:
         """What is predicted, distances to the hull apart; `in_domain` where every predictor has it so."""
         parts, inside = [], np.ones(len(batch), dtype=bool)
         for predictor in self.predictors.values():
-            found = predictor.predict(batch)
-            inside &= found.pop("in_domain").to_numpy()
-            parts.append(found)
+            prediction = predictor.predict(batch)
+            inside &= prediction.pop("in_domain").to_numpy()
+            parts.append(prediction)
         return pd.concat(parts, axis=1).assign(in_domain=inside)
 
     def describe(self) -> str:

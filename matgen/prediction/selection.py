@@ -16,7 +16,7 @@ EDGES = (-0.2, -0.15, -0.1, -0.075, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1, 0.2)
 """Predicted distances to the hull, eV/atom, that part the groups."""
 _QUANTILES = 199
 _FEWEST = 40
-"""Held-out compositions of a group, below which its neighbours towards zero are taken in."""
+"""Held-out compositions of a group, below which its neighbors towards zero are taken in."""
 
 
 @dataclass(frozen=True)

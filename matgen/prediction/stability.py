@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matgen.prediction.predictor import Predictor
 
 LIMITS = (0.0, 0.05, 0.1)
-"""Distances above the hull, eV/atom, of which the probability to be at most so far is told."""
+"""Distances above the hull, eV/atom, of for which the probability of lying at or below is given."""
 
 
 def calibrate_selection(
@@ -67,11 +67,11 @@ def stability(
     Raises:
         OptionError: labels of different sources would meet.
     """
-    told = predictor.metadata["source"]
-    if phases.source in ("oqmd", "mp") and told != phases.source:
-        raise OptionError(f"a formation energy of {told} cannot be placed on a hull of {phases.source}")
-    found = phases.decompose(batch, progress=progress)
-    mean = energy["formation_energy"].to_numpy() - found.energy
+    energy_source = predictor.metadata["source"]
+    if phases.source in ("oqmd", "mp") and energy_source != phases.source:
+        raise OptionError(f"a formation energy of {energy_source} cannot be placed on a hull of {phases.source}")
+    decomposition = phases.decompose(batch, progress=progress)
+    mean = energy["formation_energy"].to_numpy() - decomposition.energy
     spread = energy["formation_energy_std"].to_numpy()
     columns: dict[str, np.ndarray | list[str]] = {"energy_above_hull": mean, "energy_above_hull_std": spread}
     for limit in LIMITS:
@@ -80,4 +80,4 @@ def stability(
         else:
             chance = predictor.calibration.probability_below(mean, spread, limit)
         columns[probability_column(limit)] = chance
-    return pd.DataFrame(columns | {"decomposition": phases.in_words(found, len(batch))})
+    return pd.DataFrame(columns | {"decomposition": phases.in_words(decomposition, len(batch))})

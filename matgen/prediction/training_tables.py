@@ -117,14 +117,14 @@ def bundled_property(name: str, source: str, split: str = "official") -> Propert
 
 
 def table_property(path: Path | str, target: str, column: str | None = None, split: str = "split") -> PropertyData:
-    """A column of a user's table: numbers, or true and false (or 0 and 1), which are to be told apart.
+    """A column of a user's table: numbers, or true and false (or 0 and 1).
 
     Of a composition that occurs again the mean counts, or what more of its rows say.
 
     Args:
         path: a table as `read_formula_table` reads it.
         target: name of its column.
-        column: name of the formula column, by default found.
+        column: name of the formula column, by default recognized by its name.
         split: `split` or `split_chemsys`.
 
     Raises:

@@ -102,7 +102,7 @@ def fit_trees(
     lightgbm = _lightgbm()
     names = feature_names()
     small = len(train[0]) < 5_000
-    told = {
+    parameters = {
         "objective": "binary" if classify else "regression",
         "metric": "binary_logloss" if classify else "l1",
         "learning_rate": 0.03 if small else 0.06,
@@ -120,7 +120,7 @@ def fit_trees(
     features = magpie_features(unseen[0])
     check = lightgbm.Dataset(features, unseen[1], reference=data)
     mean = lightgbm.train(
-        told, data, rounds, valid_sets=[check], callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)]
+        parameters, data, rounds, valid_sets=[check], callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)]
     )
     if classify:
         return TreesMember(mean, 0.0)
@@ -129,8 +129,8 @@ def fit_trees(
     log_error = np.log(error + floor)
     if len(error) < _ENOUGH:
         return TreesMember(mean, float(np.log(error.mean() + floor)))
-    few = told | {"objective": "regression", "metric": "l2", "num_leaves": 15, "learning_rate": 0.05}
-    scale = lightgbm.train(few, lightgbm.Dataset(features, log_error, feature_name=names), 150)
+    scale_parameters = parameters | {"objective": "regression", "metric": "l2", "num_leaves": 15, "learning_rate": 0.05}
+    scale = lightgbm.train(scale_parameters, lightgbm.Dataset(features, log_error, feature_name=names), 150)
     return TreesMember(mean, scale)
 
 

@@ -58,8 +58,10 @@ class Calibration:
         from scipy.optimize import minimize_scalar
 
         def nats(log_temperature: float) -> float:
-            said = cls(np.zeros(0), float(np.exp(log_temperature))).probability(log_odds).mean(axis=0)
-            return float(-np.log(np.clip(np.where(truth > 0.5, said, 1 - said), 1e-12, 1)).mean())
+            probability_of_mean = cls(np.zeros(0), float(np.exp(log_temperature))).probability(log_odds).mean(axis=0)
+            return float(
+                -np.log(np.clip(np.where(truth > 0.5, probability_of_mean, 1 - probability_of_mean), 1e-12, 1)).mean()
+            )
 
         best = minimize_scalar(nats, bounds=(-2.0, 3.0), method="bounded")
         return cls(np.zeros(0), float(np.exp(best.x)))

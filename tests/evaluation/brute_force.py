@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from matgen.composition.keys import KeySet
-from matgen.evaluation.membership import Found, ReferenceCount
+from matgen.evaluation.membership import MembershipAnswers, ReferenceCount
 
 
 class BruteForceMembership:
@@ -43,9 +43,9 @@ class BruteForceMembership:
             counts[name] = ReferenceCount(len(held), parts, KeySet(keys).sha256())
         return counts
 
-    def results(self) -> Iterator[Found]:
+    def results(self) -> Iterator[MembershipAnswers]:
         seen: dict[tuple[int, int], int] = {}
         for row, key in self.candidates:
             first = seen.setdefault(key, row)
             part = [held.get(key, 0) for held in self.known.values()]
-            yield Found(np.array([row]), np.array([first]), np.array([part], dtype=np.uint8).reshape(1, -1))
+            yield MembershipAnswers(np.array([row]), np.array([first]), np.array([part], dtype=np.uint8).reshape(1, -1))

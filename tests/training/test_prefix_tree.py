@@ -119,7 +119,7 @@ def test_dropout_leaves_out_its_share_and_keeps_the_mean(with_numba: bool) -> No
     torch.manual_seed(0)
     assert torch.equal(shared_operations.add_dropped(x, y, 0.25), out)
     assert not torch.equal(shared_operations.add_dropped(x, y, 0.25), out)
-    # Rows and columns are left out alike, and neighbours independently.
+    # Rows and columns are left out alike, and neighbors independently.
     gone = (out.detach() == 0).float() - left_out
     assert float(gone.mean(0).abs().max()) < 0.1
     assert abs(float((gone[:, 1:] * gone[:, :-1]).mean())) < 0.01

@@ -21,7 +21,7 @@ PARTS: dict[str, Label] = {
     ),
     "test": Label("Recovery, test", "of the reference's test split", "known compositions that were held out"),
 }
-"""Parts of a reference whose compositions may be found again."""
+"""Parts of a reference whose compositions may be recovered."""
 
 _UNPARSED = [name for name in METRICS if name != "parsed"]
 _BAD_SHOWN = 20
@@ -110,9 +110,16 @@ def baseline_notes(content: Mapping[str, Any]) -> list[str]:
 def recovery_rows(content: Mapping[str, Any]) -> Table:
     """Recovered reference compositions."""
     rows = []
-    for part, found in content["counts"]["recovery"].items():
+    for part, recovered in content["counts"]["recovery"].items():
         also_valid = content["counts"]["recovery_valid"][part]["fraction"]
-        rows.append([part, f"{found['found']:,} of {found['of']:,}", percent(found["fraction"]), percent(also_valid)])
+        rows.append(
+            [
+                part,
+                f"{recovered['found']:,} of {recovered['of']:,}",
+                percent(recovered["fraction"]),
+                percent(also_valid),
+            ]
+        )
     return ["Reference split", "Recovered", "Share", "Recovered and valid"], rows
 
 
@@ -135,12 +142,12 @@ def distribution_rows(content: Mapping[str, Any]) -> Table:
     rows = [
         [
             f"{DISTRIBUTIONS[name].title} ({DISTRIBUTIONS[name].unit})",
-            distance(found["jensen_shannon"]),
-            distance(found["jensen_shannon_floor"]),
-            percent(found["coverage"], 1),
-            percent(found["coverage_floor"], 1),
+            distance(distribution["jensen_shannon"]),
+            distance(distribution["jensen_shannon_floor"]),
+            percent(distribution["coverage"], 1),
+            percent(distribution["coverage_floor"], 1),
         ]
-        for name, found in _known(content["distributions"])
+        for name, distribution in _known(content["distributions"])
     ]
     return ["Distribution", "Distance (0 to 1)", "By chance alone", "Covered", "Covered by chance alone"], rows
 
@@ -232,7 +239,7 @@ def near_duplicate_sentence(content: Mapping[str, Any]) -> str:
     near = content["near_duplicates"]
     return (
         f"{near['found']:,} of {near['of']:,} novel compositions ({percent(near['fraction'], 1)}) are one step from a "
-        "known one: a single element replaced by its neighbour above or below in the periodic table. "
+        "known one: a single element replaced by its neighbor above or below in the periodic table. "
         f"{percent(near['novel_beyond_substitution'], 1)} of all distinct compositions are novel beyond that."
     )
 

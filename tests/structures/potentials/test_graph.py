@@ -28,17 +28,17 @@ def crystals(draw: st.DrawFn) -> Structure:
 
 
 def bonds(graph: AtomGraph) -> Counter:
-    rows = zip(graph.centre.tolist(), graph.neighbour.tolist(), graph.shift.astype(int).tolist(), strict=True)
-    return Counter((centre, neighbour, tuple(shift)) for centre, neighbour, shift in rows)
+    rows = zip(graph.centre.tolist(), graph.neighbor.tolist(), graph.shift.astype(int).tolist(), strict=True)
+    return Counter((centre, neighbor, tuple(shift)) for centre, neighbor, shift in rows)
 
 
 @settings(max_examples=80, deadline=None)
 @given(crystals())
 def test_bonds_are_those_of_pymatgen(structure: Structure) -> None:
     graph = atom_graph([to_atoms(structure)], BOND, ANGLE)
-    centre, neighbour, shift, length = structure.get_neighbor_list(BOND, numerical_tol=1e-8)
+    centre, neighbor, shift, length = structure.get_neighbor_list(BOND, numerical_tol=1e-8)
     expected = Counter(
-        (int(i), int(j), tuple(int(n) for n in s)) for i, j, s in zip(centre, neighbour, shift, strict=True)
+        (int(i), int(j), tuple(int(n) for n in s)) for i, j, s in zip(centre, neighbor, shift, strict=True)
     )
     assert bonds(graph) == expected
     assert (np.diff(graph.centre) >= 0).all()
@@ -51,9 +51,9 @@ def test_bonds_are_those_of_pymatgen(structure: Structure) -> None:
     backward = Counter({(j, i, tuple(-n for n in s)): count for (i, j, s), count in expected.items()})
     assert backward == expected
     for edge, first in enumerate(graph.first[graph.bond]):
-        ends = (graph.centre[edge], graph.neighbour[edge], *graph.shift[edge])
-        same = (graph.centre[first], graph.neighbour[first], *graph.shift[first])
-        turned = (graph.neighbour[first], graph.centre[first], *-graph.shift[first])
+        ends = (graph.centre[edge], graph.neighbor[edge], *graph.shift[edge])
+        same = (graph.centre[first], graph.neighbor[first], *graph.shift[first])
+        turned = (graph.neighbor[first], graph.centre[first], *-graph.shift[first])
         assert ends in (same, turned)
 
 
@@ -92,7 +92,7 @@ def test_a_batch_is_its_crystals_side_by_side() -> None:
         assert (together.owner[atoms : atoms + a] == index).all()
         assert (together.numbers[atoms : atoms + a] == one.numbers).all()
         assert (together.centre[edges : edges + e] == alone.centre + atoms).all()
-        assert (together.neighbour[edges : edges + e] == alone.neighbour + atoms).all()
+        assert (together.neighbor[edges : edges + e] == alone.neighbor + atoms).all()
         assert (together.bond[edges : edges + e] == alone.bond + firsts).all()
         assert (together.first[firsts : firsts + u] == alone.first + edges).all()
         assert (together.angle_left[angles : angles + t] == alone.angle_left + edges).all()

@@ -11,12 +11,12 @@ from pymatgen.core import Composition, Element
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
 from matgen.composition.keys import KeySet
-from matgen.evaluation.neighbours import NEIGHBOURS, near_duplicates, swapped
+from matgen.evaluation.neighbors import NEIGHBOURS, near_duplicates, swapped
 
 pytestmark = pytest.mark.filterwarnings("ignore:No Pauling electronegativity")
 
 
-def expected_neighbours(symbol: str) -> list[str]:
+def expected_neighbors(symbol: str) -> list[str]:
     """Above, then below, by pymatgen's rows and groups; f elements have the partner 32 places on."""
     element = Element(symbol)
     z = element.Z
@@ -38,10 +38,10 @@ def expected_neighbours(symbol: str) -> list[str]:
     return found
 
 
-def test_neighbours_are_pymatgens() -> None:
+def test_neighbors_are_pymatgens() -> None:
     for z in range(1, 119):
         symbols = [str(SYMBOLS[other]) for other in NEIGHBOURS[z] if other]
-        assert symbols == expected_neighbours(str(SYMBOLS[z])), SYMBOLS[z]
+        assert symbols == expected_neighbors(str(SYMBOLS[z])), SYMBOLS[z]
     assert not NEIGHBOURS[0].any()
 
 
@@ -59,9 +59,9 @@ def loop(formula: str) -> list[Composition]:
     batch = CompositionBatch.from_formulas([formula])
     made = []
     for z in batch.elements[0]:
-        for neighbour in expected_neighbours(str(SYMBOLS[z])):
-            if neighbour not in amounts:
-                other = {neighbour if symbol == SYMBOLS[z] else symbol: count for symbol, count in amounts.items()}
+        for neighbor in expected_neighbors(str(SYMBOLS[z])):
+            if neighbor not in amounts:
+                other = {neighbor if symbol == SYMBOLS[z] else symbol: count for symbol, count in amounts.items()}
                 made.append(Composition(other))
     return made
 

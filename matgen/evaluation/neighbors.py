@@ -1,7 +1,7 @@
-"""Near-duplicates: compositions one step from a known one, by an element swapped for its neighbour in its group.
+"""Near-duplicates: compositions one step from a known one, by an element swapped for its neighbor in its group.
 
 Sr to Ba or Ca in SrTiO3 gives such a step; a model that only substitutes makes many "novel" compositions that way.
-The neighbours of an element are the ones directly above and below it in groups 1 to 18 of IUPAC's periodic table; of a
+The neighbors of an element are the ones directly above and below it in groups 1 to 18 of IUPAC's periodic table; of a
 lanthanide or an actinide, the f-block partner in the same column (Ce and Th ... Lu and Lr). Group 3 holds Sc and Y.
 """
 
@@ -61,16 +61,16 @@ def _table() -> np.ndarray:
 
 
 NEIGHBOURS: np.ndarray = _table()
-"""Atomic numbers of the neighbours above and below, uint8 `(119, 2)`, 0 where there is none."""
+"""Atomic numbers of the neighbors above and below, uint8 `(119, 2)`, 0 where there is none."""
 
 
 @dataclass(frozen=True)
 class Swapped:
-    """Compositions with one element swapped for a neighbour.
+    """Compositions with one element swapped for a neighbor.
 
     Attributes:
         rows: int64 `(m,)`, the row of the batch that each comes from, ascending; within a row by the element swapped
-            out (matgen's order), the neighbour above before the one below.
+            out (matgen's order), the neighbor above before the one below.
         batch: the `m` compositions.
     """
 
@@ -79,15 +79,15 @@ class Swapped:
 
 
 def swapped(batch: CompositionBatch) -> Swapped:
-    """All compositions that differ by one element swapped for a neighbour which is not in the composition."""
+    """All compositions that differ by one element swapped for a neighbor which is not in the composition."""
     elements, counts = batch.elements, batch.counts
     present = np.zeros((len(batch), N_ELEMENTS + 1), dtype=bool)
     present[np.arange(len(batch))[:, None], elements] = True
-    neighbours = NEIGHBOURS[elements]  # (n, k, 2)
-    possible = (neighbours > 0) & ~present[np.arange(len(batch))[:, None, None], neighbours]
+    neighbors = NEIGHBOURS[elements]  # (n, k, 2)
+    possible = (neighbors > 0) & ~present[np.arange(len(batch))[:, None, None], neighbors]
     rows, slots, sides = np.nonzero(possible)
     made = elements[rows]
-    made[np.arange(len(rows)), slots] = neighbours[rows, slots, sides]
+    made[np.arange(len(rows)), slots] = neighbors[rows, slots, sides]
     rank = np.where(made > 0, ORDER_RANK[made], 255)
     order = np.argsort(rank, axis=1, kind="stable")
     made, counts = np.take_along_axis(made, order, axis=1), np.take_along_axis(counts[rows], order, axis=1)
@@ -99,13 +99,13 @@ def near_duplicates(batch: CompositionBatch, contains: Callable[[np.ndarray], np
 
     Args:
         batch: `n` compositions.
-        contains: tells of keys uint64 `(m, 2)` which are known, bool `(m,)`, as `KeySet.contains` does.
+        contains: says which keys, uint64 `(m, 2)`, are known, bool `(m,)`, as `KeySet.contains` does.
     """
-    found = np.full(len(batch), None, dtype=object)
+    nearest = np.full(len(batch), None, dtype=object)
     for block_rows, block in by_width(batch, BLOCK):
         one_step = swapped(block)
         hits = np.flatnonzero(contains(one_step.batch.keys()))
         rows, first = np.unique(one_step.rows[hits], return_index=True)
         if len(rows):
-            found[block_rows[rows]] = one_step.batch[hits[first]].formulas()
-    return found
+            nearest[block_rows[rows]] = one_step.batch[hits[first]].formulas()
+    return nearest

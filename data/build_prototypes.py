@@ -134,7 +134,7 @@ def mineral(formula: str, operations: list[str], cell: list[str], sites: list[st
 
 
 def bare_ammonium(structure: Structure) -> bool:
-    """Whether some nitrogen has no neighbour within 2.68 angstrom: ammonium whose hydrogens the entry leaves out."""
+    """Whether some nitrogen has no neighbor within 2.68 angstrom: ammonium whose hydrogens the entry leaves out."""
     nitrogens = [site for site in structure if site.specie.symbol == "N"]
     return any(not structure.get_neighbors(site, 2.68) for site in nitrogens)
 

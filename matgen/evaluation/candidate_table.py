@@ -14,10 +14,8 @@ from matgen.datasets.stream import iterate_formula_table
 from matgen.datasets.tables import find_formula_column
 from matgen.errors import DataError
 from matgen.evaluation.labels import COLUMNS
+from matgen.evaluation.limits import Limits
 from matgen.io.parquet import CHECKED_WRITING
-
-ROWS_PER_CHUNK = 100_000
-"""Rows that are worked on at once."""
 
 
 class CandidateTable:
@@ -28,7 +26,12 @@ class CandidateTable:
         held: whether they are in memory already.
     """
 
-    def __init__(self, candidates: pd.DataFrame | Path | str | Iterable[str], column: str | None) -> None:
+    def __init__(
+        self,
+        candidates: pd.DataFrame | Path | str | Iterable[str],
+        column: str | None,
+        rows_per_chunk: int = Limits.rows_per_chunk,
+    ) -> None:
         """Take a table, a file or a folder of files as `read_formula_table` reads them, or formulas.
 
         Raises:
@@ -37,6 +40,7 @@ class CandidateTable:
         self._path: Path | None = None
         self._frame = pd.DataFrame()
         self._column = column
+        self._rows_per_chunk = rows_per_chunk
         if isinstance(candidates, pd.DataFrame):
             self.source = "the table"
             self._frame = candidates
@@ -49,19 +53,19 @@ class CandidateTable:
         self.held = self._path is None
 
     def chunks(self) -> Iterator[tuple[pd.DataFrame, str]]:
-        """The rows in order, at most `ROWS_PER_CHUNK` at once, with the name of the formula column.
+        """The rows in order, at most `rows_per_chunk` at once, with the name of the formula column.
 
         Raises:
             DataError: as `read_formula_table`; or two columns have one name, or a column would be replaced.
         """
         if self._path is not None:
-            for frame, column in iterate_formula_table(self._path, self._column, rows_per_chunk=ROWS_PER_CHUNK):
+            for frame, column in iterate_formula_table(self._path, self._column, rows_per_chunk=self._rows_per_chunk):
                 yield self._checked(frame, column)
             return
         assert self._column is not None
         frame, column = self._checked(self._frame, self._column)
-        for start in range(0, len(frame), ROWS_PER_CHUNK):
-            yield frame.iloc[start : start + ROWS_PER_CHUNK], column
+        for start in range(0, len(frame), self._rows_per_chunk):
+            yield frame.iloc[start : start + self._rows_per_chunk], column
 
     def _checked(self, frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
         if not frame.columns.is_unique:

@@ -13,13 +13,11 @@ from matgen.composition.keys import KeySet
 from matgen.datasets import PARTS, Dataset
 from matgen.datasets.stream import open_reference
 from matgen.errors import DataError, OptionError
+from matgen.evaluation.limits import Limits
 from matgen.evaluation.membership import Membership
 from matgen.evaluation.memorization import PairKeys
 from matgen.evaluation.systems import system_codes
 from matgen.evaluation.tally import cell_codes
-
-IN_MEMORY = 2_000_000
-"""Compositions of all references together up to which their keys are kept in memory."""
 
 
 class OpenReference(Protocol):
@@ -87,8 +85,9 @@ class Known:
         pairs: of consecutive rows of the first reference; None likewise.
     """
 
-    def __init__(self, references: list[Any]) -> None:
+    def __init__(self, references: list[Any], keys_held: int = Limits.reference_keys_held) -> None:
         self.references = references
+        self._keys_held = keys_held
         self.keys: KeySet | None = None
         self.pairs: KeySet | None = None
 
@@ -108,7 +107,7 @@ class Known:
                 systems.add_reference("all", batch.chemical_system_keys(), np.ones(len(batch), dtype=np.uint8))
                 rows, total = rows + len(keys), total + len(keys)
                 if kept is not None:
-                    kept = [*kept, keys] if total <= IN_MEMORY else None
+                    kept = [*kept, keys] if total <= self._keys_held else None
             if not rows:
                 raise DataError(f"reference {reference.name}: no formulas")
         if kept is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes, witho
 from matgen.evaluation.distributions import Census
 from matgen.evaluation.known import Known
 from matgen.evaluation.labels import BASELINES
+from matgen.evaluation.limits import Limits
 from matgen.evaluation.membership import Membership, ReferenceCount
 from matgen.evaluation.memorization import LongestRun, PairKeys
 from matgen.evaluation.protocol import Protocol
@@ -28,12 +28,6 @@ from matgen.evaluation.systems import SystemCounts, SystemSketch
 from matgen.evaluation.tally import Tally, add_to_census
 from matgen.evaluation.widths import by_width
 from matgen.validity import ValidityRules, explain
-
-MOST_EXAMINED = 1_000_000
-"""Novel compositions that are looked at for near-duplicates, the first ones."""
-
-MOST_HELD = 1_000_000
-"""Rows of a file up to which the judged table is kept in memory."""
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(stage, done, total)`; `total` is an upper bound, since repeated compositions are judged once."""
@@ -73,6 +67,7 @@ def evaluate_in_passes(
     *,
     with_baselines: bool,
     sink: Callable[[int, pa.Schema], Sink],
+    limits: Limits = Limits(),  # noqa: B008, frozen
     progress: Progress | None = None,
     needs_file: bool = False,
 ) -> Findings:
@@ -86,69 +81,105 @@ def evaluate_in_passes(
         with_baselines: judge the random baselines too.
         sink: called after the first pass with the number of rows and the input's columns; gives what takes the
             judged rows.
+        limits: how many rows are held and looked at.
         progress: see `Progress`.
-        needs_file: nothing is written, so that more than `MOST_HELD` rows of a file have nowhere to go.
+        needs_file: nothing is written, so that more than `limits.rows_held` rows of a file have nowhere to go.
 
     Raises:
         DataError: no rows, or none that can be read.
-        OptionError: more than `MOST_HELD` rows of a file, and `needs_file`.
+        OptionError: more than `limits.rows_held` rows of a file, and `needs_file`.
     """
-    rules = protocol.rules
-    with ExitStack() as opened:
-        membership = opened.enter_context(Membership(memory_mb=256))
-        systems = opened.enter_context(Membership(memory_mb=64))
-        first_look = _FirstLook.of(table, membership, systems, progress, needs_file)
-        n = first_look.n
+    with Membership(memory_mb=256) as membership, Membership(memory_mb=64) as systems:
+        first_look = _FirstLook.of(table, membership, systems, limits, progress, needs_file)
         known.add_to(membership, systems)
         sample = known.references[0].sample
-        n_random = min(max(n, random_baselines.FEWEST), random_baselines.MOST)
-        random_keys = np.zeros((0, 2), dtype=np.uint64)
-        if with_baselines:
+        random = _RandomCompositions.draw(sample, first_look.n, seed, protocol) if with_baselines else None
+        if random is not None:
             # They ride behind the candidates, since a large reference answers in passing and not again.
-            most = protocol.most_atoms_of_one
-            random_keys = np.concatenate([random_baselines.draw(name, sample, n_random, seed, most).keys()
-                                          for name in BASELINES])  # fmt: skip
-            membership.add_candidates(n + np.arange(len(random_keys)), random_keys)
+            membership.add_candidates(first_look.n + np.arange(len(random.keys)), random.keys)
         sizes = membership.references
-        reference_census, floor_census = reference_distributions(sample, first_look.parsed, seed, rules)
-        second_look = None
-        contains, longest_run = known.keys.contains if known.keys else None, LongestRun()
-        if known.keys is None:
-            second_look = _look_again(table, membership, known, longest_run)
-            contains = second_look.contains
-
-        tally = Tally(n, len(known.references), census=Census(reference_census),
+        reference_census, floor_census = reference_distributions(sample, first_look.parsed, seed, protocol.rules)
+        tally = Tally(first_look.n, len(known.references), census=Census(reference_census),
                       systems=SystemCounts(first_look.sketch.fullest()))  # fmt: skip
-        take = sink(n, first_look.types.schema())
+        answers = _Answers(membership)
         advance = _stage(progress, "candidates", first_look.parsed)
-        answers, limit, pairs = _Answers(membership), _Limit(), PairKeys()
-        for chunk in _chunks(table):
-            first, part = answers.take(chunk.start + chunk.parsed.rows)
-            examined = limit.row(chunk.start + chunk.parsed.rows, first, part)
-            judged = metrics.judge(len(chunk.frame), chunk.parsed, first, part, rules, start=chunk.start,
-                                   known=contains, examined=examined, progress=advance)  # fmt: skip
-            tally.add(judged, examined)
-            if known.pairs is not None:
-                pair_rows, pair_keys = pairs.add(judged.rows, chunk.parsed.batch.keys())
-                longest_run.add(pair_rows[known.pairs.contains(pair_keys)])
-            take(pd.concat([without_ours(chunk.frame), judged.columns()], axis=1))
-
-        baselines = {}
-        if with_baselines:
-            part = answers.take(n + np.arange(len(random_keys)))[1]
-            met = KeySet(random_keys[(part > 0).any(axis=1)])
-            advance = _stage(progress, "random baselines", len(BASELINES) * n_random)
-            baselines = random_baselines.judge_baselines(sample, met, n_random, seed, protocol, progress=advance)
-        found_any = bool(tally.recovered[0, 1:].sum())
+        longest_run = _judge_chunks(
+            table,
+            known,
+            protocol.rules,
+            membership,
+            answers,
+            tally,
+            limits,
+            sink(first_look.n, first_look.types.schema()),
+            advance,
+        )
+        baselines = {} if random is None else random.judge(answers, first_look.n, progress)
+        recovered_any = bool(tally.recovered[0, 1:].sum())
         return Findings(
             tally,
             sizes,
             reference_census,
             floor_census,
             _systems_entry(systems, tally, known, sizes[known.references[0].name].size),
-            longest_run.rows or int(found_any),
+            longest_run.rows or int(recovered_any),
             baselines,
         )
+
+
+def _judge_chunks(
+    table: CandidateTable,
+    known: Known,
+    rules: ValidityRules,
+    membership: Membership,
+    answers: _Answers,
+    tally: Tally,
+    limits: Limits,
+    take: Sink,
+    advance: Callable[[int], None] | None,
+) -> LongestRun:
+    """The second pass: judge every chunk, count it in `tally` and give its rows to `take`."""
+    longest_run, pairs, limit = LongestRun(), PairKeys(), _Limit(limits.novel_examined)
+    if known.keys is None:
+        contains = _look_again(table, membership, known, longest_run, limits).contains
+    else:
+        contains = known.keys.contains
+    for chunk in _chunks(table):
+        rows = chunk.start + chunk.parsed.rows
+        first, part = answers.take(rows)
+        examined = limit.row(rows, first, part)
+        judged = metrics.judge(len(chunk.frame), chunk.parsed, first, part, rules, start=chunk.start,
+                               known=contains, examined=examined, progress=advance)  # fmt: skip
+        tally.add(judged, examined)
+        if known.pairs is not None:
+            pair_rows, pair_keys = pairs.add(judged.rows, chunk.parsed.batch.keys())
+            longest_run.add(pair_rows[known.pairs.contains(pair_keys)])
+        take(pd.concat([without_ours(chunk.frame), judged.columns()], axis=1))
+    return longest_run
+
+
+@dataclass(frozen=True)
+class _RandomCompositions:
+    """The random baselines' compositions: of each the same number, and their keys, uint64 `(baselines * n, 2)`."""
+
+    sample: Any
+    n: int
+    keys: np.ndarray
+    seed: int
+    protocol: Protocol
+
+    @classmethod
+    def draw(cls, sample: Any, n_candidates: int, seed: int, protocol: Protocol) -> _RandomCompositions:
+        n = min(max(n_candidates, random_baselines.FEWEST), random_baselines.MOST)
+        drawn = [random_baselines.draw(name, sample, n, seed, protocol.most_atoms_of_one) for name in BASELINES]
+        return cls(sample, n, np.concatenate([batch.keys() for batch in drawn]), seed, protocol)
+
+    def judge(self, answers: _Answers, start: int, progress: Progress | None) -> dict[str, dict[str, float]]:
+        """Fractions of each baseline, once `answers` has given all rows before `start`."""
+        part = answers.take(start + np.arange(len(self.keys)))[1]
+        known = KeySet(self.keys[(part > 0).any(axis=1)])
+        advance = _stage(progress, "random baselines", len(BASELINES) * self.n)
+        return random_baselines.judge_baselines(self.sample, known, self.n, self.seed, self.protocol, progress=advance)
 
 
 @dataclass(frozen=True)
@@ -180,6 +211,7 @@ class _FirstLook:
         table: CandidateTable,
         membership: Membership,
         systems: Membership,
+        limits: Limits,
         progress: Progress | None,
         needs_file: bool,
     ) -> _FirstLook:
@@ -196,9 +228,11 @@ class _FirstLook:
             n, n_parsed = n + len(chunk.frame), n_parsed + len(batch)
             first_bad = first_bad or next(iter(chunk.parsed.bad), None)
             if not table.held:
-                if needs_file and n > MOST_HELD:
-                    raise OptionError(f"{table.source} has more than {MOST_HELD:,} rows: name a folder for the report")
-                if progress is not None and n > MOST_HELD:
+                if needs_file and n > limits.rows_held:
+                    raise OptionError(
+                        f"{table.source} has more than {limits.rows_held:,} rows: name a folder for the report"
+                    )
+                if progress is not None and n > limits.rows_held:
                     progress("reading", n, n)
         if not n:
             raise DataError(f"{table.source}: no rows to evaluate")
@@ -237,8 +271,8 @@ class _Answers:
 class _Limit:
     """The row of the last novel composition that is looked at for near-duplicates, once there are too many."""
 
-    def __init__(self) -> None:
-        self._left = MOST_EXAMINED
+    def __init__(self, novel_examined: int) -> None:
+        self._left = novel_examined
         self._last: int | None = None
 
     def row(self, rows: np.ndarray, first: np.ndarray, part: np.ndarray) -> int:
@@ -252,7 +286,9 @@ class _Limit:
         return self._last
 
 
-def _look_again(table: CandidateTable, membership: Membership, known: Known, longest_run: LongestRun) -> KeySet:
+def _look_again(
+    table: CandidateTable, membership: Membership, known: Known, longest_run: LongestRun, limits: Limits
+) -> KeySet:
     """Look up, on disk, swapped compositions in all references, and pairs of rows in the first one.
 
     Returns:
@@ -263,7 +299,7 @@ def _look_again(table: CandidateTable, membership: Membership, known: Known, lon
         Membership(memory_mb=128) as pairs,
         tempfile.TemporaryFile() as spilled,
     ):
-        answers, limit, pair_keys, n_swaps = _Answers(membership), _Limit(), PairKeys(), 0
+        answers, limit, pair_keys, n_swaps = _Answers(membership), _Limit(limits.novel_examined), PairKeys(), 0
         for chunk in _chunks(table):
             batch, rows = chunk.parsed.batch, chunk.start + chunk.parsed.rows
             first, part = answers.take(rows)

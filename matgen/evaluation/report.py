@@ -18,9 +18,10 @@ from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes, Table
 from matgen.evaluation.content import report_content
 from matgen.evaluation.known import Known, open_references
 from matgen.evaluation.labels import COLUMNS
+from matgen.evaluation.limits import Limits
 from matgen.evaluation.page import html as pages
 from matgen.evaluation.page.structures import StructureSection
-from matgen.evaluation.passes import MOST_HELD, Progress, Sink, evaluate_in_passes
+from matgen.evaluation.passes import Progress, Sink, evaluate_in_passes
 from matgen.evaluation.protocol import protocol_of
 from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
 from matgen.io.files import atomic_write, atomic_write_files, locked, write_json, write_text
@@ -36,9 +37,6 @@ FILES = ("candidates.parquet", RANKED, "report.md", "report.html", "report.json"
 STRUCTURES = "structures.parquet"
 """Beside them, where structures were judged: a row for each composition with its lowest structure."""
 
-MOST_RANKED = 20_000
-"""Candidates that are ranked: the most probably stable ones, without predictions the most probable ones."""
-
 _PAGE_ROWS = 20_000
 """Rows of a table that is not kept in memory which the page is given."""
 
@@ -49,9 +47,9 @@ class Report:
     Attributes:
         content: what `report.json` holds.
         folder: where the report was written, or None.
-        ranked: candidates that are valid, novel and the first of their kind, in the order in which to look at them
-            (`ranking.ranked`), `MOST_RANKED` at most; of a table with `matgen predict`'s columns, or, too large to
-            be kept, with `log_prob`, else None.
+        ranked: at most `Limits.rows_ranked` candidates that are valid, novel and the first of their kind, in the order
+            in which to look at them (`ranking.ranked`). None for a table without the columns of `matgen predict`,
+            unless it is too large to be kept and has `log_prob`.
         structures: what is known of crystal structures, None where nothing is.
     """
 
@@ -134,10 +132,11 @@ class _Keeper:
     Args:
         stage: folder to write into, or None.
         held: the input is in memory, so that the output may be.
+        limits: how many rows are kept and ranked.
     """
 
-    def __init__(self, stage: Path | None, held: bool) -> None:
-        self._stage, self._held = stage, held
+    def __init__(self, stage: Path | None, held: bool, limits: Limits) -> None:
+        self._stage, self._held, self._limits = stage, held, limits
         self._writer: TableWriter | None = None
         self._chunks: list[pd.DataFrame] = []
         self._kept = 0
@@ -145,7 +144,7 @@ class _Keeper:
         self.whole = True
 
     def begin(self, n: int, schema: pa.Schema) -> Sink:
-        self.whole = self._held or n <= MOST_HELD
+        self.whole = self._held or n <= self._limits.rows_held
         if self._stage is not None:
             self._writer = TableWriter(self._stage / "candidates.parquet", schema)
         return self._take
@@ -160,7 +159,7 @@ class _Keeper:
         if not self.whole and (key := _ranking_column(frame)) is not None:
             rows = plain(chosen(frame))
             best = rows if self._best is None else pd.concat([self._best, rows], ignore_index=True)
-            self._best = best.nlargest(MOST_RANKED, key)
+            self._best = best.nlargest(self._limits.rows_ranked, key)
 
     def close(self) -> None:
         if self._writer is not None and self._stage is not None:
@@ -181,7 +180,7 @@ class _Keeper:
         key = _ranking_column(frame)
         if key is None or (self.whole and key != PROBABILITY):
             return None
-        best = chosen(frame).nlargest(MOST_RANKED, key) if self._best is None else self._best
+        best = chosen(frame).nlargest(self._limits.rows_ranked, key) if self._best is None else self._best
         return ranked(best, [reference.sample for reference in known.references])
 
 
@@ -207,6 +206,7 @@ def evaluate(
     out: Path | str | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    limits: Limits = Limits(),  # noqa: B008, frozen
 ) -> Report:
     """Judge candidate formulas against references and against chance.
 
@@ -228,6 +228,7 @@ def evaluate(
         out: a folder to write the report into; needed for files of more than a million rows.
         force: replace a report that is there.
         progress: see `Progress`.
+        limits: how many rows are held and looked at.
 
     Raises:
         DataError: no rows, no formula column, or no row that can be read; a reference without formulas.
@@ -240,9 +241,9 @@ def evaluate(
         raise OptionError(f"seed {seed}: at least 0")
 
     def run(stage: Path | None) -> tuple[dict[str, Any], _Keeper, pd.DataFrame | None]:
-        table = CandidateTable(candidates, column)
-        known = Known(open_references(reference, split))
-        keeper = _Keeper(stage, table.held)
+        table = CandidateTable(candidates, column, limits.rows_per_chunk)
+        known = Known(open_references(reference, split), limits.reference_keys_held)
+        keeper = _Keeper(stage, table.held, limits)
         findings = evaluate_in_passes(
             table,
             known,
@@ -250,6 +251,7 @@ def evaluate(
             seed,
             with_baselines=baselines,
             sink=keeper.begin,
+            limits=limits,
             progress=progress,
             needs_file=stage is None,
         )

@@ -13,33 +13,32 @@ import numpy as np
 
 from matgen.composition.batch import CompositionBatch
 
-TOP = 50
-"""Chemical systems written out, by rows and then by name."""
-
-_BUCKET_BITS = 21
-_TRACKED = 1 << 17
-"""Buckets whose systems are counted by themselves."""
-
 FIELDS = ("n", "distinct", "novel", "valid")
 
 
 class SystemSketch:
-    """Rows in each bucket of chemical systems: the first look at the candidates."""
+    """Rows in each bucket of chemical systems: the first look at the candidates.
 
-    def __init__(self) -> None:
-        self.buckets = np.zeros(1 << _BUCKET_BITS, dtype=np.int64)
+    Args:
+        bucket_bits: bits of a system's hash that choose its bucket.
+        tracked: buckets at most whose systems are then counted by themselves.
+    """
+
+    def __init__(self, bucket_bits: int = 21, tracked: int = 1 << 17) -> None:
+        self.buckets = np.zeros(1 << bucket_bits, dtype=np.int64)
+        self._tracked = tracked
 
     def add(self, codes: np.ndarray) -> None:
         """Count rows by the codes of their systems, uint64 `(m,)`."""
-        np.add.at(self.buckets, codes >> np.uint64(64 - _BUCKET_BITS), 1)
+        np.add.at(self.buckets, _bucket(codes, len(self.buckets)), 1)
 
     def fullest(self) -> np.ndarray:
-        """Buckets to follow: all that hold a row, or the fullest of them; bool `(2^21,)`."""
+        """Buckets to follow: all that hold a row, or the fullest of them; bool `(buckets,)`."""
         followed = self.buckets > 0
-        if int(followed.sum()) > _TRACKED:
+        if int(followed.sum()) > self._tracked:
             order = np.lexsort((np.arange(len(self.buckets)), -self.buckets))
             followed[:] = False
-            followed[order[:_TRACKED]] = True
+            followed[order[: self._tracked]] = True
         return followed
 
 
@@ -61,7 +60,7 @@ class SystemCounts:
             codes: uint64 `(m,)`, of their systems.
             is_field: bool `(m, 4)`, what each row adds to `FIELDS`.
         """
-        rows = np.flatnonzero(self._followed[codes >> np.uint64(64 - _BUCKET_BITS)])
+        rows = np.flatnonzero(self._followed[_bucket(codes, len(self._followed))])
         if not len(rows):
             return
         distinct, first, inverse = np.unique(codes[rows], return_index=True, return_inverse=True)
@@ -80,15 +79,23 @@ class SystemCounts:
                 inverse, weights=is_field[rows, column], minlength=len(distinct)
             ).astype(np.int64)
 
-    def top(self) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """The codes of the most frequent systems, uint64 `(t,)`, and an entry of the report for each."""
-        order = np.lexsort((self.names.astype(str), -self.counts[:, 0]))[:TOP]
+    def top(self, most: int = 50) -> tuple[np.ndarray, list[dict[str, Any]]]:
+        """The codes of the `most` frequent systems, uint64 `(t,)`, and an entry of the report for each.
+
+        Ordered by rows and then by name.
+        """
+        order = np.lexsort((self.names.astype(str), -self.counts[:, 0]))[:most]
         entries = [
             {"chemical_system": str(self.names[i])}
             | {field: int(count) for field, count in zip(FIELDS, self.counts[i], strict=True)}
             for i in order
         ]
         return self.codes[order], entries
+
+
+def _bucket(codes: np.ndarray, n_buckets: int) -> np.ndarray:
+    """The leading bits of the codes; `n_buckets` is a power of two."""
+    return codes >> np.uint64(64 - (n_buckets.bit_length() - 1))
 
 
 def system_codes(batch: CompositionBatch) -> np.ndarray:

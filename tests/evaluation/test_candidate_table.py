@@ -12,9 +12,10 @@ import pytest
 
 from matgen.datasets import read_formula_table
 from matgen.errors import DataError, OptionError
-from matgen.evaluation import candidate_table, evaluate
+from matgen.evaluation import evaluate
 from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes
 from matgen.evaluation.labels import COLUMNS
+from matgen.evaluation.limits import Limits
 from tests.frames import listed
 
 from .standin import Reference
@@ -42,14 +43,14 @@ def test_types_of_columns_over_chunks(chunks: list[list], kind: pa.DataType) -> 
     assert types.schema().field("x").type == kind
 
 
-def test_a_folder_of_unlike_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_unlike_tables(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     pd.DataFrame({"formula": ["NaCl", "KCl"] * 20, "a": range(40)}).to_csv(folder / "1.csv", index=False)
     pd.DataFrame({"formula": ["MgO"] * 9, "a": 0.5, "b": "text"}).to_parquet(folder / "2.parquet")
     pd.DataFrame({"formula": ["LiF"] * 5, "b": range(5)}).to_json(folder / "3.jsonl", orient="records", lines=True)
-    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 7)
-    report = evaluate(folder, Reference(), baselines=False, out=tmp_path / "out")
+    few = Limits(rows_per_chunk=7)
+    report = evaluate(folder, Reference(), baselines=False, out=tmp_path / "out", limits=few)
     stored = pd.read_parquet(tmp_path / "out" / "candidates.parquet")
     whole, _ = read_formula_table(folder)
     assert stored.columns.tolist() == ["formula", "a", "b", *COLUMNS] == report.frame.columns.tolist()
@@ -85,9 +86,8 @@ def test_arrow_columns_become_plain_ones(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again.frame[list(COLUMNS)], report.frame[list(COLUMNS)])
 
 
-def test_chunks_of_a_table_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 4)
-    table = CandidateTable(pd.DataFrame({"Formula": list("HBCNOF"), "x": range(6)}), None)
+def test_chunks_of_a_table_in_memory() -> None:
+    table = CandidateTable(pd.DataFrame({"Formula": list("HBCNOF"), "x": range(6)}), None, rows_per_chunk=4)
     assert table.held
     for _ in range(2):
         chunks = list(table.chunks())

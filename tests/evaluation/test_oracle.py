@@ -16,15 +16,16 @@ from pymatgen.core import Composition, Element
 from scipy.spatial.distance import jensenshannon
 
 from matgen.composition.batch import CompositionBatch
-from matgen.evaluation import Report, candidate_table, evaluate, known, passes
+from matgen.evaluation import Report, evaluate, passes
 from matgen.evaluation.labels import COLUMNS, DISTRIBUTIONS
+from matgen.evaluation.limits import Limits
 from matgen.evaluation.membership import Membership
 from matgen.validity import explain
 from tests.frames import assert_same, listed
 
 from .brute_force import BruteForceMembership
 from .standin import FORMULAS, Reference
-from .test_neighbours import loop as swaps_of
+from .test_neighbors import loop as swaps_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:No Pauling electronegativity")
 
@@ -316,33 +317,28 @@ def anonymous(composition: Composition) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", [7, 1_000])
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_chunks_change_nothing(rows: int, in_memory: bool, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", rows)
-    if not in_memory:
-        monkeypatch.setattr(known, "IN_MEMORY", 10)
-    again = evaluate(ROWS, REFERENCES, seed=3)
+def test_chunks_change_nothing(rows: int, in_memory: bool, report: Report) -> None:
+    again = evaluate(ROWS, REFERENCES, seed=3, limits=limits(rows, in_memory))
     assert again.content == report.content
     assert_same(again.frame, report.frame)
 
 
-def test_one_row_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def limits(rows_per_chunk: int, in_memory: bool, **others: int) -> Limits:
+    held = {} if in_memory else {"reference_keys_held": 10}
+    return Limits(rows_per_chunk=rows_per_chunk, **held, **others)
+
+
+def test_one_row_at_a_time() -> None:
     whole = evaluate(ROWS[:150], REFERENCES, baselines=False)
-    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 1)
-    again = evaluate(ROWS[:150], REFERENCES, baselines=False)
+    again = evaluate(ROWS[:150], REFERENCES, baselines=False, limits=Limits(rows_per_chunk=1))
     assert again.content == whole.content
     assert_same(again.frame, whole.frame)
 
 
 @pytest.mark.parametrize("limit", [1, 40, 200])
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_only_the_first_novel_ones_are_examined(
-    limit: int, in_memory: bool, report: Report, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(passes, "MOST_EXAMINED", limit)
-    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 90)
-    if not in_memory:
-        monkeypatch.setattr(known, "IN_MEMORY", 10)
-    again = evaluate(ROWS, REFERENCES, baselines=False)
+def test_only_the_first_novel_ones_are_examined(limit: int, in_memory: bool, report: Report) -> None:
+    again = evaluate(ROWS, REFERENCES, baselines=False, limits=limits(90, in_memory, novel_examined=limit))
     whole = report.frame
     first = whole["duplicate_of"].fillna(pd.Series(np.arange(N), dtype="Int64")).to_numpy(np.int64)
     novel = np.flatnonzero(whole["novel"] & whole["duplicate_of"].isna())
@@ -361,10 +357,9 @@ def test_membership_by_brute_force_gives_the_same(report: Report, monkeypatch: p
     assert evaluate(ROWS, REFERENCES, seed=3).content == report.content
 
 
-def test_the_file_equals_the_frame(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 333)
+def test_the_file_equals_the_frame(report: Report, tmp_path: Path) -> None:
     frame = pd.DataFrame({"formula": ROWS, "log_prob": np.linspace(-9, 0, N), "step": np.arange(N)})
-    written = evaluate(frame, REFERENCES, baselines=False, out=tmp_path)
+    written = evaluate(frame, REFERENCES, baselines=False, out=tmp_path, limits=Limits(rows_per_chunk=333))
     stored = pd.read_parquet(tmp_path / "candidates.parquet")
     assert_same(stored, written.frame)
     assert_same(stored[list(COLUMNS)], report.frame[list(COLUMNS)])
@@ -372,7 +367,7 @@ def test_the_file_equals_the_frame(report: Report, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl", "txt"])
-def test_large_files_are_streamed(suffix: str, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_files_are_streamed(suffix: str, report: Report, tmp_path: Path) -> None:
     """A file of more rows than are held: nothing is kept but the file, and the numbers are those of the list."""
     rows = [row if row else "Xx" for row in ROWS]  # a blank line is no row of a text file
     path = tmp_path / f"big.{suffix}"
@@ -383,13 +378,11 @@ def test_large_files_are_streamed(suffix: str, report: Report, tmp_path: Path, m
         "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
         "txt": lambda: path.write_text("\n".join(rows)),
     }[suffix]()
-    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 450)
-    monkeypatch.setattr(passes, "MOST_HELD", 1_500)
-    monkeypatch.setattr("matgen.evaluation.report.MOST_HELD", 1_500)
+    few = Limits(rows_per_chunk=450, rows_held=1_500)
     with pytest.raises(Exception, match="name a folder for the report") as error:
-        evaluate(path, REFERENCES, baselines=False)
+        evaluate(path, REFERENCES, baselines=False, limits=few)
     assert type(error.value).__name__ == "OptionError"
-    streamed = evaluate(path, REFERENCES, seed=3, out=tmp_path / "report")
+    streamed = evaluate(path, REFERENCES, seed=3, out=tmp_path / "report", limits=few)
     assert streamed._frame is None
     expected = evaluate(rows, REFERENCES, seed=3)
     different = ("protocol",)

@@ -8,7 +8,8 @@ import pytest
 
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
-from matgen.evaluation import candidate_table, evaluate
+from matgen.evaluation import evaluate
+from matgen.evaluation.limits import Limits
 from matgen.evaluation.ranking import chosen, ranked
 
 KNOWN = CompositionBatch.from_formulas(["NaCl", "SrTiO3"])
@@ -86,7 +87,7 @@ def test_a_ranking_can_be_ranked_again() -> None:
 
 
 @pytest.mark.slow
-def test_a_large_table_is_ranked_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_table_is_ranked_as_a_small_one(tmp_path: Path) -> None:
     """Of a table too large to be kept, the ranking is of all its rows, and `ranked.csv` holds it."""
     formulas = load_dataset("hybrid-pure").batch.formulas()[:4000]
     rng = np.random.default_rng(0)
@@ -94,11 +95,8 @@ def test_a_large_table_is_ranked_as_a_small_one(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "drawn.parquet"
     table.to_parquet(path)
     whole = evaluate(table, "mp-pure", baselines=False)
-    monkeypatch.setattr(candidate_table, "ROWS_PER_CHUNK", 700)
-    monkeypatch.setattr("matgen.evaluation.passes.MOST_HELD", 1_000)
-    monkeypatch.setattr("matgen.evaluation.report.MOST_HELD", 1_000)
-    monkeypatch.setattr("matgen.evaluation.report.MOST_RANKED", 300)
-    streamed = evaluate(path, "mp-pure", baselines=False, out=tmp_path / "report")
+    few = Limits(rows_per_chunk=700, rows_held=1_000, rows_ranked=300)
+    streamed = evaluate(path, "mp-pure", baselines=False, out=tmp_path / "report", limits=few)
     expected = ranked(chosen(whole.frame)).head(300)
     assert streamed.ranked is not None and len(chosen(whole.frame)) > 300
     pd.testing.assert_frame_equal(streamed.ranked, expected)

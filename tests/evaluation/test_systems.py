@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import pytest
 
 from matgen.composition.batch import CompositionBatch
-from matgen.evaluation import systems
-from matgen.evaluation.systems import SystemCounts, SystemSketch, system_codes
+from matgen.evaluation.systems import FIELDS, SystemCounts, SystemSketch, system_codes
 
 from .test_oracle import random_compositions
 
 
-def test_the_fullest_buckets_hold_the_most_frequent_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fullest_buckets_hold_the_most_frequent_systems() -> None:
     """Followed: 60 buckets of 1,024, in which 500 rare systems and 40 frequent ones meet."""
-    monkeypatch.setattr(systems, "_BUCKET_BITS", 10)
-    monkeypatch.setattr(systems, "_TRACKED", 60)
-    monkeypatch.setattr(systems, "TOP", 30)
     rare = CompositionBatch.from_formulas(random_compositions(900, 3))
     rng = np.random.default_rng(2)
     frequent = CompositionBatch.from_formulas(random_compositions(40, 4))
     drawn = frequent[rng.integers(0, 40, size=4_000)]
     batch = CompositionBatch.concatenate([rare, drawn])[rng.permutation(4_900)]
     codes = system_codes(batch)
-    sketch = SystemSketch()
+    sketch = SystemSketch(bucket_bits=10, tracked=60)
     for start in range(0, len(batch), 777):
         sketch.add(codes[start : start + 777])
     assert sketch.buckets.sum() == len(batch)
@@ -41,16 +36,16 @@ def test_the_fullest_buckets_hold_the_most_frequent_systems(monkeypatch: pytest.
     names = batch.chemical_systems()
     of_rows = Counter(names)
     wanted = sorted(of_rows, key=lambda name: (-of_rows[name], name))[:30]
-    top_codes, top = counts.top()
+    top_codes, top = counts.top(30)
     assert [entry["chemical_system"] for entry in top] == wanted
     for code, entry in zip(top_codes, top, strict=True):
         of_system = names == entry["chemical_system"]
         assert (codes[of_system] == code).all()
-        assert [entry[field] for field in systems.FIELDS] == flags[of_system].sum(axis=0).tolist()
+        assert [entry[field] for field in FIELDS] == flags[of_system].sum(axis=0).tolist()
 
 
 def test_few_systems_are_all_followed() -> None:
-    sketch = SystemSketch()
+    sketch = SystemSketch(bucket_bits=10, tracked=60)
     codes = system_codes(CompositionBatch.from_formulas(["NaCl", "Na2Cl3", "KCl"]))
     sketch.add(codes)
     assert sketch.fullest().sum() == len(set(codes.tolist())) == 2

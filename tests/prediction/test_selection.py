@@ -37,7 +37,7 @@ def test_selection_makes_errors_one_sided_and_groups_correct_it(rng: np.random.G
         assert abs(said - stable) < 0.5 * abs(unaware - stable)
 
 
-def test_groups_with_few_take_in_their_neighbours() -> None:
+def test_groups_with_few_take_in_their_neighbors() -> None:
     distance = np.linspace(0.3, 0.5, 50)
     selection = SelectionCalibration.of(distance, distance + 0.1, np.full(50, 0.1))
     assert selection.scores.shape[0] == len(EDGES) + 1

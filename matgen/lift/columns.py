@@ -199,6 +199,8 @@ def number_format(numbers: np.ndarray, decimals: int | None = None, rounding: fl
         decimals: asked for by the user; None finds them.
         rounding: largest step, in standard deviations.
     """
+    # Subnormal numbers are written as 0: they have fewer digits than a format promises, and steps below them are 0.
+    numbers = np.where(np.abs(numbers) < np.finfo(np.float64).tiny, 0.0, numbers)
     magnitude = np.abs(numbers[numbers != 0])
     if not len(magnitude):
         return NumberFormat(decimals or 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import numpy as np
 
@@ -13,7 +14,7 @@ MAX_ASSIGNMENTS = 30_000_000
 
 
 def n_assignments(elements: np.ndarray, counts: np.ndarray, table: StateTable) -> int:
-    """Assignments that `verdict` would try, atoms of an element told apart by their states alone."""
+    """Assignments that `verdict` would try, atoms of an element differing by their states alone."""
     total = 1
     for z, c in zip(elements.tolist(), counts.tolist(), strict=True):
         n = int(table.n_states[z])
@@ -30,9 +31,7 @@ def verdict(elements: np.ndarray, counts: np.ndarray, table: StateTable) -> tupl
     cation, anion = np.full(1, -np.inf), np.full(1, np.inf)  # highest chi of a cation, lowest of an anion
     for z, c in zip(elements.tolist(), counts.tolist(), strict=True):
         chi = ELECTRONEGATIVITY[z]
-        states = table.states[z, : table.n_states[z]].tolist()
-        ways = itertools.combinations_with_replacement(states, c) if table.mixed[z] else [(s,) * c for s in states]
-        options = sorted({(sum(way), max(way) > 0, min(way) < 0) for way in ways})
+        options = _options(tuple(table.states[z, : table.n_states[z]].tolist()), c, bool(table.mixed[z]))
         if not options:
             return False, False
         charge, plus, minus = (np.array(column) for column in zip(*options, strict=True))
@@ -43,6 +42,13 @@ def verdict(elements: np.ndarray, counts: np.ndarray, table: StateTable) -> tupl
     if np.isnan(ELECTRONEGATIVITY[elements]).any():
         return bool(neutral.any()), False
     return bool(neutral.any()), bool((neutral & (cation < anion)).any())
+
+
+@cache
+def _options(states: tuple[int, ...], c: int, mixed: bool) -> list[tuple[int, bool, bool]]:
+    """What `c` atoms of one element can be: their charge, whether one is a cation, whether one is an anion."""
+    ways = itertools.combinations_with_replacement(states, c) if mixed else [(s,) * c for s in states]
+    return sorted({(sum(way), max(way) > 0, min(way) < 0) for way in ways})
 
 
 def _n_multisets(n: int, c: int) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matgen.cli.lift_options import answerer, backend_options, chosen, estimator_of, pairs, whole_numbers, with_answers
 from matgen.cli.shared import bar, say, shown
 from matgen.errors import DataError, OptionError
+from matgen.lift.backends import BACKENDS, backend_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +30,9 @@ def fit(arguments: argparse.Namespace) -> int:
         refuse_to_overwrite(out, force=arguments.force)
     state = out.with_name(f".{out.name}.training")
     if arguments.target is None:
-        if arguments.backend != "scratch":
-            raise OptionError("rows are learned by the backend scratch only: leave out --backend, or give --target")
+        if not backend_kind(arguments.backend).learns_rows:
+            able = " or ".join(kind.name for kind in BACKENDS.values() if kind.learns_rows)
+            raise OptionError(f"rows are learned by the backend {able} only: leave out --backend, or give --target")
         frame = chosen(frame, arguments)
         generator = LiftGenerator(
             units=pairs(arguments.units),

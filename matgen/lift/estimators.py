@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from matgen.errors import DataError, OptionError, first_line
 from matgen.lift.augment import augmented
-from matgen.lift.backends import make_backend
+from matgen.lift.backends import backend_kind, make_backend
 from matgen.lift.columns import Column, as_texts, describe, number_format, typed
 from matgen.lift.interface import Backend, Queries, TrainingSet
 from matgen.lift.pretext import pretext_stages
@@ -135,7 +135,7 @@ class _LiftEstimator(BaseEstimator):
         resume: bool,
         progress: Progress | None,
     ) -> None:
-        if self.backend != "scratch" and (self.noise or self.mixup):
+        if (self.noise or self.mixup) and not backend_kind(self.backend).augments_rows:
             train = augmented(
                 train, self.sentences_, noise=self.noise or 0.0, mixup=self.mixup or 0.0, seed=self.random_state
             )
@@ -157,10 +157,10 @@ class _LiftEstimator(BaseEstimator):
 
     def _backend_options(self) -> dict[str, Any]:
         """Options of the backend, with those of the estimator that are its too."""
-        options = dict(self.backend_options or {})
-        if self.backend == "scratch":  # which disturbs its rows anew at every step
-            options |= {k: v for k, v in (("noise", self.noise), ("mixup", self.mixup)) if v is not None}
-        return options if self.model is None else options | {"model": self.model}
+        shared: dict[str, Any] = {"model": self.model}  # a backend that takes no model refuses it by name
+        if backend_kind(self.backend).augments_rows:
+            shared |= {"noise": self.noise, "mixup": self.mixup}
+        return dict(self.backend_options or {}) | {name: value for name, value in shared.items() if value is not None}
 
     def update(self, X: Any, y: Any, *, forget: bool = False) -> Any:
         """Put further rows with their answers among those that prompts are filled from, without any training.

@@ -23,7 +23,7 @@ from matgen.io.files import (
     write_checksummed,
 )
 from matgen.io.parquet import read_parquet, write_parquet
-from matgen.lift.backends import make_backend
+from matgen.lift.backends import load_backend
 from matgen.lift.columns import Column
 from matgen.lift.estimators import LiftClassifier, LiftRegressor
 from matgen.lift.generator import LiftGenerator
@@ -151,8 +151,7 @@ def _load_answerer(estimator: Any, folder: Path, content: Mapping[str, Any]) -> 
         estimator.calibration_ = Calibration(np.array(content["calibration"], dtype=np.float64))
         estimator.rounding_floor_ = content["rounding_floor"]
     estimator.store_ = _load_store(folder, sentences) if content["store"] else None
-    estimator.backend_ = make_backend(estimator.backend, **estimator._backend_options())
-    estimator.backend_.load(folder / "model", sentences)
+    estimator.backend_ = load_backend(estimator.backend, folder / "model", sentences, **estimator._backend_options())
 
 
 def _load_store(folder: Path, sentences: Sentences) -> pd.DataFrame:

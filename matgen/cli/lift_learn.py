@@ -37,7 +37,7 @@ def fit(arguments: argparse.Namespace) -> int:
         generator = LiftGenerator(
             units=pairs(arguments.units),
             precision=whole_numbers(arguments.precision),
-            kinds=pairs(arguments.column_types),
+            column_types=pairs(arguments.column_types),
             backend_options=backend_options(arguments, generator=True),
             random_state=arguments.seed,
         )
@@ -115,7 +115,7 @@ def _unseen(frame: pd.DataFrame, columns: Any) -> str:
     from matgen.lift.columns import as_texts
 
     for column in columns:
-        if column.kind == "category":
+        if column.type == "category":
             odd = [text for text in as_texts(frame[column.name]) if text is not None and text not in column.values]
             if odd:
                 return f"; {len(odd):,} rows hold a {column.name} that was never learned, such as {odd[0]!r}"

@@ -81,7 +81,7 @@ def estimator_of(
         formulas_as=arguments.formulas_as,
         units=pairs(arguments.units) or units,
         precision=whole_numbers(arguments.precision),
-        kinds=pairs(arguments.column_types),
+        column_types=pairs(arguments.column_types),
         retrieval=arguments.retrieval,
         pretext=arguments.pretext,
         noise=arguments.noise,

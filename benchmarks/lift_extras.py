@@ -138,7 +138,7 @@ def shift() -> dict[str, Any]:
             for name, (X, y) in {"before": before, "after": after}.items():
                 scores.setdefault(name, []).append(relative_absolute_error(y, model.predict(X)))
             if k:
-                model.update(*rows(60, SHIFT, 10 * seed + 3), forget=True)
+                model.update(*rows(60, SHIFT, 10 * seed + 3), replace=True)
                 scores.setdefault("after, updated", []).append(
                     relative_absolute_error(after[1], model.predict(after[0]))
                 )

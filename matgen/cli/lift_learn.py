@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matgen.cli.lift_options import answerer, backend_options, chosen, estimator_of, pairs, whole_numbers, with_answers
 from matgen.cli.shared import bar, say, shown
 from matgen.errors import DataError, OptionError
+from matgen.lift.backends import BACKENDS, backend_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,13 +30,14 @@ def fit(arguments: argparse.Namespace) -> int:
         refuse_to_overwrite(out, force=arguments.force)
     state = out.with_name(f".{out.name}.training")
     if arguments.target is None:
-        if arguments.backend != "scratch":
-            raise OptionError("rows are learned by the backend scratch only: leave out --backend, or give --target")
+        if not backend_kind(arguments.backend).learns_rows:
+            able = " or ".join(kind.name for kind in BACKENDS.values() if kind.learns_rows)
+            raise OptionError(f"rows are learned by the backend {able} only: leave out --backend, or give --target")
         frame = chosen(frame, arguments)
         generator = LiftGenerator(
             units=pairs(arguments.units),
             precision=whole_numbers(arguments.precision),
-            kinds=pairs(arguments.column_types),
+            column_types=pairs(arguments.column_types),
             backend_options=backend_options(arguments, generator=True),
             random_state=arguments.seed,
         )
@@ -116,7 +118,7 @@ def _unseen(frame: pd.DataFrame, columns: Any) -> str:
     from matgen.lift.columns import as_texts
 
     for column in columns:
-        if column.kind == "category":
+        if column.type == "category":
             odd = [text for text in as_texts(frame[column.name]) if text is not None and text not in column.values]
             if odd:
                 return f"; {len(odd):,} rows hold a {column.name} that was never learned, such as {odd[0]!r}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.errors import DataError, OptionError
+from matgen.lift.backends import BACKENDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,10 +23,11 @@ _FEW_NUMBERS = 10
 
 def learning_options(parser: Parser) -> None:
     """Options of what learns, and of the sentences it learns from."""
+    examples = [kind for kind in BACKENDS.values() if kind.example]
     parser.add_argument(
         "--backend",
         default="scratch",
-        help="scratch (a small model, from nothing), smollm2 (pre-trained, extra lift) or path (default: scratch)",
+        help=", ".join(kind.summary for kind in BACKENDS.values()) + " (default: scratch)",
     )
     parser.add_argument(
         "--base", metavar="NAME", help="of the backend path: folder or Hub id of a causal language model"
@@ -53,7 +55,7 @@ def learning_options(parser: Parser) -> None:
     parser.add_argument(
         "--options",
         metavar="A=1,B=2",
-        help="of the backend, such as steps=3000,width=96 (scratch) or epochs=5 (smollm2)",
+        help="of the backend, such as " + ", ".join(f"{kind.example} ({kind.name})" for kind in examples),
     )
 
 
@@ -79,7 +81,7 @@ def estimator_of(
         formulas_as=arguments.formulas_as,
         units=pairs(arguments.units) or units,
         precision=whole_numbers(arguments.precision),
-        kinds=pairs(arguments.column_types),
+        column_types=pairs(arguments.column_types),
         retrieval=arguments.retrieval,
         pretext=arguments.pretext,
         noise=arguments.noise,

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
-    "LiftClassifier": "matgen.lift.estimators",
+    "LiftClassifier": "matgen.lift.estimators.classifier",
     "LiftGenerator": "matgen.lift.generator",
-    "LiftRegressor": "matgen.lift.estimators",
+    "LiftRegressor": "matgen.lift.estimators.regressor",
     "load": "matgen.lift.store",
     "save": "matgen.lift.store",
 }

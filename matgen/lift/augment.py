@@ -36,15 +36,15 @@ def augmented(
     for _ in range(copies):
         made = rows.copy()
         if mixup:
-            partner = _partners(rows, target.name, target.kind == "number", rng)
+            partner = _partners(rows, target.name, target.type == "number", rng)
             share = rng.uniform(0, mixup, len(rows))
-            mixed = [*sentences.columns, *([target] if target.kind == "number" else [])]
+            mixed = [*sentences.columns, *([target] if target.type == "number" else [])]
             for column in mixed:
-                if column.kind == "number":
+                if column.type == "number":
                     values = rows[column.name].to_numpy(np.float64)
                     made[column.name] = (1 - share) * values + share * values[partner]
         for column in sentences.columns:
-            if column.kind == "number" and noise:
+            if column.type == "number" and noise:
                 made[column.name] += rng.normal(0, noise * column.spread, len(rows))
         out.append(made)
     return pd.concat(out, ignore_index=True)

@@ -111,7 +111,7 @@ class Codec:
         self.places: list[Places] = []
         self.vocabulary = FIRST
         self.letters = torch.zeros(0, dtype=torch.long)
-        if any(column.kind in ("text", "formula") for column in columns):
+        if any(column.type in ("text", "formula") for column in columns):
             self._letters = self._take(_LETTERS + _ELEMENTS)
             self.letters = torch.arange(self._letters, self.vocabulary)
         shared: np.ndarray | None = None
@@ -127,12 +127,12 @@ class Codec:
         return self.vocabulary - n
 
     def _number_tokens(self, column: Column) -> int:
-        return _number_scale(column)[2] if column.kind == "number" else 0
+        return _number_scale(column)[2] if column.type == "number" else 0
 
     def _placed(self, column: Column, shared: np.ndarray | None) -> Places:
-        if column.kind == "category":
+        if column.type == "category":
             return Places(column, 1, np.array([self._take(len(column.values))]), levels=len(column.values))
-        if column.kind in ("text", "formula"):
+        if column.type in ("text", "formula"):
             width = min(_LONGEST_TEXT, self.lengths[column.name])
             return Places(column, width, np.full(width, self._letters))
         low, step, _, levels, small = _number_scale(column)
@@ -144,7 +144,7 @@ class Codec:
 
     def _arrange(self) -> None:
         """What `tokens` computes with: constants of all digits in one row, and the order of all tokens."""
-        numeric = [places for places in self.places if places.column.kind == "number"]
+        numeric = [places for places in self.places if places.column.type == "number"]
         which, divisor, modulus, base, first = [], [], [], [], []
         for i, places in enumerate(numeric):
             which += [i] * places.width
@@ -159,12 +159,12 @@ class Codec:
         self._step = torch.tensor([places.step for places in numeric], dtype=torch.float64)
         self._levels = torch.tensor([places.levels for places in numeric], dtype=torch.long)
         self.spread = torch.tensor([_spread(places) for places in numeric], dtype=torch.float64)
-        digits, codes, letters = 0, len(which), len(which) + sum(p.column.kind == "category" for p in self.places)
+        digits, codes, letters = 0, len(which), len(which) + sum(p.column.type == "category" for p in self.places)
         order: list[int] = []
         for places in self.places:
-            if places.column.kind == "number":
+            if places.column.type == "number":
                 order += range(digits, digits := digits + places.width)
-            elif places.column.kind == "category":
+            elif places.column.type == "category":
                 order += range(codes, codes := codes + 1)
             else:
                 order += range(letters, letters := letters + places.width)
@@ -183,11 +183,11 @@ class Codec:
         n = len(frame)
         numbers, codes, letters = [], [], []
         for places in self.places:
-            name, kind = places.column.name, places.column.kind
-            if kind == "number":
+            name, column_type = places.column.name, places.column.type
+            if column_type == "number":
                 values = frame[name].to_numpy(np.float64) if name in frame.columns else np.full(n, np.nan)
                 numbers.append(places.scaled(values))
-            elif kind == "category":
+            elif column_type == "category":
                 index = {value: places.base[0] + i for i, value in enumerate(places.column.values)}
                 codes.append([MISSING if cell is None else index.get(cell, UNKNOWN) for cell in _texts(frame, name)])
             else:
@@ -204,7 +204,7 @@ class Codec:
             if cell is None:
                 out[row, 0] = MISSING
                 continue
-            ids = spell(cell, places.column.kind, self.formulas_as)
+            ids = spell(cell, places.column.type, self.formulas_as)
             if len(ids) > places.width and not cut:
                 raise DataError(
                     f"row {row + 1}: {places.column.name!r} takes {len(ids)} tokens, at most {places.width} are read"
@@ -231,15 +231,15 @@ class Codec:
             places: the column's.
             tokens: int64 `(n, width)`.
         """
-        kind = places.column.kind
-        if kind == "number":
+        column_type = places.column.type
+        if column_type == "number":
             steps = ((tokens - places.base) * places.divisors).sum(axis=1)
             numbers = places.unscaled(places.low + steps * places.step)
             return np.where(tokens[:, 0] == MISSING, math.nan, numbers).tolist()
-        if kind == "category":
+        if column_type == "category":
             chosen = tokens[:, 0] - places.base[0]
             return [places.column.values[i] if 0 <= i < places.levels else None for i in chosen]
-        return [None if row[0] == MISSING else unspell(row[row != PAD] - self._letters, kind) for row in tokens]
+        return [None if row[0] == MISSING else unspell(row[row != PAD] - self._letters, column_type) for row in tokens]
 
 
 def _texts(frame: pd.DataFrame, name: str) -> list[str | None]:
@@ -277,9 +277,9 @@ def _spread(places: Places) -> float:
     return float(np.ptp(places.scaled(np.array([column.low, column.high])))) / 4
 
 
-def spell(text: str, kind: str, formulas_as: str = "text") -> list[int]:
+def spell(text: str, column_type: str, formulas_as: str = "text") -> list[int]:
     """Letters of a text as bytes of UTF-8; the elements of formulas one token each (256 and the atomic number)."""
-    if kind != "formula":
+    if column_type != "formula":
         return list(text.encode("utf-8", "surrogatepass"))
     from matgen.lift.sentences import element_fractions
 
@@ -306,7 +306,7 @@ def _spelled_formula(text: str) -> list[int]:
     return ids
 
 
-def unspell(ids: np.ndarray, kind: str) -> str:
+def unspell(ids: np.ndarray, column_type: str) -> str:
     """The text that `spell` was given (bytes that are no UTF-8 are replaced)."""
     from matgen.composition.elements import SYMBOLS
 

@@ -16,7 +16,9 @@ import pandas as pd
 
 from matgen.errors import DataError, OptionError, unknown_name
 
-KINDS = ("number", "category", "text", "formula")
+COLUMN_TYPES = ("number", "category", "text", "formula")
+_FORMER_KEYS = {"kind": "type", "was": "source_type"}
+"""Attributes of a column by their names in files of 0.2."""
 _ROUNDING = 0.01
 """Largest step between written numbers, in standard deviations of the column."""
 _MOST_EXACT = 3
@@ -66,18 +68,18 @@ class Column:
 
     Attributes:
         name: as in the table.
-        kind: `number`, `category`, `text` or `formula`.
+        type: `number`, `category`, `text` or `formula`.
         unit: written after each value; empty where there is none.
         format: of numbers, how they are written.
         values: of categories, the values seen, sorted.
         low, high: of numbers, the least and the largest seen.
         spread: of numbers, their standard deviation.
         whole: of numbers, all seen were whole.
-        was: what the values were: `number`, `bool` or `text`; predictions are given back as such.
+        source_type: of the cells that were described: `number`, `bool` or `text`; drawn values are returned as such.
     """
 
     name: str
-    kind: str
+    type: str
     unit: str = ""
     format: NumberFormat | None = None
     values: tuple[str, ...] = ()
@@ -85,7 +87,7 @@ class Column:
     high: float = 0.0
     spread: float = 1.0
     whole: bool = False
-    was: str = "text"
+    source_type: str = "text"
 
     def as_json(self) -> dict[str, Any]:
         """The description as JSON takes it."""
@@ -93,8 +95,8 @@ class Column:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Column:
-        """The column that `as_json` described."""
-        made = dict(content)
+        """The column that `as_json` described, here or in 0.2."""
+        made = {_FORMER_KEYS.get(key, key): value for key, value in content.items()}
         made["values"] = tuple(made["values"])
         made["format"] = NumberFormat(**made["format"]) if made["format"] else None
         return cls(**made)
@@ -111,7 +113,7 @@ def describe(
     *,
     units: Mapping[str, str] | None = None,
     precision: Mapping[str, int] | None = None,
-    kinds: Mapping[str, str] | None = None,
+    column_types: Mapping[str, str] | None = None,
 ) -> list[Column]:
     """Describe the columns of a table.
 
@@ -123,61 +125,63 @@ def describe(
         frame: `n` rows.
         units: of columns by name.
         precision: decimals of columns by name.
-        kinds: of columns by name, where what is found is not what is meant.
+        column_types: of columns by name, where the inferred type is not what is meant.
 
     Raises:
         DataError: an infinite number, or a name that occurs twice.
-        OptionError: a unit, precision or kind for a column that is not there.
+        OptionError: a unit, precision or type for a column that is not there, or an unknown type.
     """
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"the table has more than one column {twice!r}: rename one")
-    for option in (units, precision, kinds):
+    for option in (units, precision, column_types):
         for name in option or {}:
             if name not in names:
                 raise OptionError(f"there is no column {name!r}; the table has {', '.join(names[:20])}")
-    for kind in (kinds or {}).values():
-        if kind not in KINDS:
-            raise unknown_name("kind of column", kind, KINDS)
+    for column_type in (column_types or {}).values():
+        if column_type not in COLUMN_TYPES:
+            raise unknown_name("column type", column_type, COLUMN_TYPES)
     return [
         _described(
             name,
             frame.iloc[:, i],
             (units or {}).get(name, ""),
             (precision or {}).get(name),
-            (kinds or {}).get(name),
+            (column_types or {}).get(name),
         )
         for i, name in enumerate(names)
     ]
 
 
-def _described(name: str, cells: pd.Series, unit: str, decimals: int | None, kind: str | None) -> Column:
-    was = "text"
+def _described(name: str, cells: pd.Series, unit: str, decimals: int | None, column_type: str | None) -> Column:
+    source_type = "text"
     if pd.api.types.is_bool_dtype(cells.dtype):
-        was = "bool"
+        source_type = "bool"
     elif pd.api.types.is_numeric_dtype(cells.dtype):
-        was = "number"
-    numbers = as_numbers(cells) if was != "bool" and kind in (None, "number") else None
-    if kind == "number" and numbers is None:
-        raise DataError(f"column {name!r} is said to hold numbers: {_first_text(cells)!r} is none")
-    if numbers is not None and (kind == "number" or np.isfinite(numbers).any()):
-        return _number_column(name, numbers, unit, decimals, was)
+        source_type = "number"
+    numbers = as_numbers(cells) if source_type != "bool" and column_type in (None, "number") else None
+    if column_type == "number" and numbers is None:
+        raise DataError(f"column {name!r} has the type number, and {_first_text(cells)!r} is none")
+    if numbers is not None and (column_type == "number" or np.isfinite(numbers).any()):
+        return _number_column(name, numbers, unit, decimals, source_type)
     texts = as_texts(cells)
     present = sorted({text for text in texts if text is not None})
-    if kind is None:
-        kind = "formula" if was == "text" and _are_formulas(name, present) else None
-        kind = kind or ("category" if len(present) <= _FEW_VALUES else "text")
-    return Column(name, kind, unit, values=tuple(present) if kind == "category" else (), was=was)
+    if column_type is None:
+        column_type = "formula" if source_type == "text" and _are_formulas(name, present) else None
+        column_type = column_type or ("category" if len(present) <= _FEW_VALUES else "text")
+    return Column(
+        name, column_type, unit, values=tuple(present) if column_type == "category" else (), source_type=source_type
+    )
 
 
-def _number_column(name: str, numbers: np.ndarray, unit: str, decimals: int | None, was: str) -> Column:
+def _number_column(name: str, numbers: np.ndarray, unit: str, decimals: int | None, source_type: str) -> Column:
     if np.isinf(numbers).any():
         row = int(np.flatnonzero(np.isinf(numbers))[0])
         raise DataError(f"column {name!r}, row {row + 1}: an infinite number; clear it or drop the row")
     present = numbers[np.isfinite(numbers)]
     if not len(present):
-        return Column(name, "number", unit, NumberFormat(decimals or 0), was=was)
+        return Column(name, "number", unit, NumberFormat(decimals or 0), source_type=source_type)
     return Column(
         name,
         "number",
@@ -187,7 +191,7 @@ def _number_column(name: str, numbers: np.ndarray, unit: str, decimals: int | No
         high=float(present.max()),
         spread=float(present.std()) or 1.0,
         whole=bool((present == np.rint(present)).all()),
-        was=was,
+        source_type=source_type,
     )
 
 
@@ -263,7 +267,7 @@ def typed(frame: pd.DataFrame, columns: Iterable[Column], *, where: str = "the t
         if column.name not in names:
             raise DataError(f"{where} has no column {column.name!r}; it has {', '.join(list(names)[:20])}")
         cells = frame[names[column.name]]
-        if column.kind != "number":
+        if column.type != "number":
             out[column.name] = pd.Series(as_texts(cells), dtype=object)
             continue
         numbers = as_numbers(cells)

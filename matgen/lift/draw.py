@@ -93,16 +93,16 @@ def allowed_tokens(places: Places, drawn: Tensor, codec: Codec, may_be_missing: 
     """
     n, place = drawn.shape
     allowed = torch.zeros((n, codec.vocabulary + len(codec.columns)), dtype=torch.bool)
-    kind = places.column.kind
+    column_type = places.column.type
     ended = (drawn[:, -1] == PAD) | (drawn[:, -1] == MISSING) if place else torch.zeros(n, dtype=torch.bool)
-    if kind == "number":
+    if column_type == "number":
         choices = places.levels if places.width == 1 else 10
         divisors = torch.from_numpy(places.divisors)
         so_far = ((drawn - torch.from_numpy(places.base[:place])) * divisors[:place]).sum(dim=1)
         fits = so_far[:, None] + torch.arange(choices) * divisors[place] < places.levels
         base = int(places.base[place])
         allowed[:, base : base + choices] = fits
-    elif kind == "category":
+    elif column_type == "category":
         allowed[:, int(places.base[0]) : int(places.base[0]) + places.levels] = True
     else:
         allowed[:, codec.letters] = True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matgen.errors import OptionError
+from matgen.lift.backends import backend_kind
 from matgen.lift.interface import Queries
 
 if TYPE_CHECKING:
@@ -51,16 +52,16 @@ def explain(estimator: Any, X: pd.DataFrame, *, words: bool | None = None) -> Ex
     """
     if len(X) != 1:
         raise OptionError(f"one row is explained at a time, {len(X)} are given")
-    knows_language = estimator.backend != "scratch"
+    knows_language = backend_kind(estimator.backend).knows_language
     if words and not knows_language:
         raise OptionError("only a pre-trained model explains in words: a model trained from nothing knows none")
-    queries: Queries = estimator._questions(X)
+    queries: Queries = estimator._queries(X)
     answer = estimator.predict(X)[0]
     before = _score(estimator, queries, answer)
     effects = {}
     for column in estimator.sentences_.columns:
         without = queries.frame.copy()
-        without[column.name] = np.nan if column.kind == "number" else None
+        without[column.name] = np.nan if column.type == "number" else None
         effects[column.name] = before - _score(estimator, Queries(without, queries.store, queries.examples), answer)
     ordered = dict(sorted(effects.items(), key=lambda pair: -abs(pair[1])))
     said = ""

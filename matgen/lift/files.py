@@ -43,7 +43,7 @@ def unreadable_rows(frame: pd.DataFrame, columns: tuple[Column, ...]) -> dict[in
     """
     bad: dict[int, str] = {}
     for column in columns:
-        if column.kind != "number" or column.name not in frame.columns:
+        if column.type != "number" or column.name not in frame.columns:
             continue
         cells = frame[column.name]
         if pd.api.types.is_numeric_dtype(cells.dtype):

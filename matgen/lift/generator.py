@@ -25,6 +25,7 @@ from matgen.fitting.loop import Fitter
 from matgen.lift.codec import Codec, EncodedRows
 from matgen.lift.columns import Column, describe, typed
 from matgen.lift.draw import draw_rows
+from matgen.lift.estimators.inputs import as_frame, renamed_argument
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings, longest_texts
 from matgen.lift.scratch.rows import ScratchRows, disturbed
 
@@ -47,7 +48,7 @@ class LiftGenerator(BaseEstimator):
         order: of the columns: `random` (any can be given), or `table` (only the first ones can, as in the completion of
             pictures; learns faster).
         formulas_as: `text` (others cannot be drawn).
-        units, precision, kinds: of columns, as of `LiftClassifier`.
+        units, precision, column_types, kinds: of columns, as of `LiftClassifier`.
         backend_options: `ScratchOptions`.
         held_out: share of the rows kept to choose weights by, where no validation rows are given.
         random_state: of first weights, order and noise.
@@ -64,18 +65,20 @@ class LiftGenerator(BaseEstimator):
         *,
         units: Mapping[str, str] | None = None,
         precision: Mapping[str, int] | None = None,
-        kinds: Mapping[str, str] | None = None,
+        column_types: Mapping[str, str] | None = None,
         backend_options: Mapping[str, Any] | None = None,
         held_out: float | None = 0.1,
         random_state: int = 0,
+        kinds: Mapping[str, str] | None = None,
     ) -> None:
         self.order = order
         self.units = units
         self.precision = precision
-        self.kinds = kinds
+        self.column_types = column_types
         self.backend_options = backend_options
         self.held_out = held_out
         self.random_state = random_state
+        self.kinds = kinds
 
     def fit(
         self,
@@ -106,7 +109,8 @@ class LiftGenerator(BaseEstimator):
         frame = as_frame(X)
         if len(frame) < 2:
             raise DataError(f"{len(frame)} rows are given, at least 2 are needed")
-        self.columns_ = describe(frame, units=self.units, precision=self.precision, kinds=self.kinds)
+        column_types = renamed_argument("column_types", self.column_types, "kinds", self.kinds)
+        self.columns_ = describe(frame, units=self.units, precision=self.precision, column_types=column_types)
         rows = typed(frame, self.columns_)
         self.has_missing_ = {column.name: bool(rows[column.name].isna().any()) for column in self.columns_}
         self.options_ = ScratchOptions(**_PLAIN | dict(self.backend_options or {}))
@@ -259,7 +263,7 @@ class LiftGenerator(BaseEstimator):
         columns = [column for column in self.columns_ if column.name in frame.columns]
         rows = typed(frame, columns, where="what is given")
         for column in columns:
-            if column.kind == "category":
+            if column.type == "category":
                 odd = next((v for v in rows[column.name] if v is not None and v not in column.values), None)
                 if odd is not None:
                     raise DataError(f"{odd!r} in {column.name!r} is none of {', '.join(column.values[:20])}")
@@ -293,7 +297,7 @@ class LiftGenerator(BaseEstimator):
 
         bad = np.zeros(len(rows), dtype=bool)
         for column in self.columns_:
-            if column.kind == "formula" and column.name not in given:
+            if column.type == "formula" and column.name not in given:
                 for one in parse_formulas([text or "" for text in rows[column.name]]).bad:
                     bad[one.row] = rows[column.name].iloc[one.row] is not None
         return bad
@@ -331,28 +335,16 @@ class LiftGenerator(BaseEstimator):
     def _as_given(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Whole numbers and truths as such again."""
         for column in self.columns_:
-            if column.kind == "number" and column.whole and rows[column.name].notna().all():
+            if column.type == "number" and column.whole and rows[column.name].notna().all():
                 rows[column.name] = rows[column.name].astype(np.float64).round().astype(np.int64)
-            elif column.was == "bool" and rows[column.name].notna().all():
+            elif column.source_type == "bool" and rows[column.name].notna().all():
                 rows[column.name] = rows[column.name].astype(str) == "True"
         return rows
 
 
 def _typical(column: Column, drawn: np.ndarray) -> list[Any]:
     """Of draws `(n, draws)`, the median of numbers and the most frequent of other values."""
-    if column.kind == "number":
+    if column.type == "number":
         numbers = np.sort(drawn.astype(np.float64), axis=1)
         return numbers[:, (numbers.shape[1] - 1) // 2].tolist()
     return [pd.Series(row).mode(dropna=False).iloc[0] for row in drawn]
-
-
-def as_frame(X: Any) -> pd.DataFrame:
-    """A table with its names as text and its rows numbered from 0; arrays get the names x1, x2 ..."""
-    if isinstance(X, pd.DataFrame):
-        frame = X.reset_index(drop=True)
-        frame.columns = [str(name) for name in frame.columns]
-        return frame
-    array = np.asarray(X)
-    if array.ndim != 2:
-        raise ValueError(f"Expected 2D array, got {array.ndim}D array instead. Reshape your data: (rows, columns)")
-    return pd.DataFrame(array, columns=[f"x{i + 1}" for i in range(array.shape[1])])

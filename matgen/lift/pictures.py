@@ -34,7 +34,7 @@ def decision_boundary(estimator: Any, X: pd.DataFrame, y: Any, path: Path | str,
     from matplotlib.figure import Figure
 
     columns = estimator.sentences_.columns
-    if not hasattr(estimator, "classes_") or [column.kind for column in columns] != ["number", "number"]:
+    if not hasattr(estimator, "classes_") or [column.type for column in columns] != ["number", "number"]:
         raise OptionError("a boundary can be drawn of a classifier of two columns of numbers")
     across, up = columns
     xs, ys = (_points(column) for column in columns)

@@ -53,7 +53,7 @@ def _task(rows: pd.DataFrame, sentences: Sentences, rng: np.random.Generator) ->
         vectors.append(vector)
     unit = np.concatenate(vectors, axis=1)
     made = pd.DataFrame(cells)
-    if target.kind == "category":
+    if target.type == "category":
         labels = np.array(target.values, dtype=object)
         centers = rng.uniform(-1, 1, (_CENTERS * len(labels), unit.shape[1]))
         distance = ((unit[:, None, :] - centers[None]) ** 2).sum(axis=2)
@@ -67,7 +67,7 @@ def _task(rows: pd.DataFrame, sentences: Sentences, rng: np.random.Generator) ->
 
 def _cells(column: Column, rows: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray | list, np.ndarray]:
     """Cells of one column, and what the task is a function of: float64 `(rows, 1)` in [-1, 1]."""
-    if column.kind == "number":
+    if column.type == "number":
         unit = rng.uniform(-1, 1, _ROWS)
         return column.low + (unit + 1) / 2 * (column.high - column.low), unit[:, None]
     own = rows[column.name].to_numpy(object)

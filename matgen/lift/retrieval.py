@@ -28,10 +28,10 @@ class RowDistance:
     """
 
     def __init__(self, columns: Sequence[Column], store: pd.DataFrame) -> None:
-        self.columns = [column for column in columns if column.kind != "text"]
+        self.columns = [column for column in columns if column.type != "text"]
         if not self.columns:
             raise DataError("no column but text: rows near a row cannot be found")
-        self.means = {c.name: float(np.nanmean([0.0, *store[c.name]])) for c in self.columns if c.kind == "number"}
+        self.means = {c.name: float(np.nanmean([0.0, *store[c.name]])) for c in self.columns if c.type == "number"}
 
     def vectors(self, frame: pd.DataFrame) -> np.ndarray:
         """Rows as vectors, float64 `(n, dimensions)`."""
@@ -39,10 +39,10 @@ class RowDistance:
 
     def _vector(self, column: Column, frame: pd.DataFrame) -> np.ndarray:
         cells = frame[column.name]
-        if column.kind == "number":
+        if column.type == "number":
             numbers = cells.to_numpy(np.float64)
             return np.where(np.isnan(numbers), self.means[column.name], numbers)[:, None] / column.spread
-        if column.kind == "category":
+        if column.type == "category":
             return np.array([[cell == value for value in column.values] for cell in cells], np.float64) / np.sqrt(2)
         return element_vectors(list(cells))
 

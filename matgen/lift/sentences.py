@@ -171,7 +171,7 @@ class Sentences:
         value, at = self.read(self.target, text, 0, END_OF_COMPLETION)
         if text[at:] != END_OF_COMPLETION:
             raise DataError(f"character {at + 1} of the completion: {END_OF_COMPLETION!r} is expected, then nothing")
-        if self.target.kind == "category" and value not in self.target.values:
+        if self.target.type == "category" and value not in self.target.values:
             raise DataError(f"{value!r} is none of the labels {', '.join(self.target.values[:20])}")
         return value
 
@@ -179,11 +179,11 @@ class Sentences:
         """A value as text, quoted where it would run into the words that follow."""
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return MISSING
-        if column.kind == "number":
+        if column.type == "number":
             assert column.format is not None
             return _bare_or_quoted(column.format.text(float(value)), following)
         text = str(value)
-        if column.kind == "formula" and self.formulas_as != "text":
+        if column.type == "formula" and self.formulas_as != "text":
             fractions = element_fractions(text)
             if fractions is not None:
                 text = fractions if self.formulas_as == "fractions" else f"{text} ({fractions})"
@@ -207,8 +207,8 @@ class Sentences:
                 raise DataError(f"character {at + 1} of the sentence: {following!r} does not follow")
             said = text[at:end]
             if said == MISSING:
-                return (math.nan if column.kind == "number" else None), end
-        if column.kind == "number":
+                return (math.nan if column.type == "number" else None), end
+        if column.type == "number":
             try:
                 value = float(said)
             except ValueError as error:
@@ -216,7 +216,7 @@ class Sentences:
             if not math.isfinite(value):
                 raise DataError(f"character {at + 1} of the sentence: {said!r} is not a finite number")
             return value, end
-        if column.kind == "formula" and self.formulas_as != "text":
+        if column.type == "formula" and self.formulas_as != "text":
             said = _formula_of(said, self.formulas_as)
         return said, end
 

@@ -1,4 +1,4 @@
-"""Fitted estimators as folders: what rows are like and how they are written as JSON, weights as safetensors.
+"""Fitted estimators as folders: columns, templates and options as JSON, weights as safetensors.
 
 Nothing is unpickled. `lift.json` is written last, so a folder without it is an unfinished one.
 """
@@ -23,9 +23,10 @@ from matgen.io.files import (
     write_checksummed,
 )
 from matgen.io.parquet import read_parquet, write_parquet
-from matgen.lift.backends import make_backend
+from matgen.lift.backends import load_backend
 from matgen.lift.columns import Column
-from matgen.lift.estimators import LiftClassifier, LiftRegressor
+from matgen.lift.estimators.classifier import LiftClassifier
+from matgen.lift.estimators.regressor import LiftRegressor
 from matgen.lift.generator import LiftGenerator
 from matgen.lift.sentences import Sentences
 
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
 
 MANIFEST, STORE = "lift.json", "store.parquet"
 Fitted = LiftClassifier | LiftRegressor | LiftGenerator
-_KINDS: Mapping[str, type[Any]] = {
-    "LiftClassifier": LiftClassifier,
-    "LiftRegressor": LiftRegressor,
-    "LiftGenerator": LiftGenerator,
+_ESTIMATORS: Mapping[str, type[Any]] = {
+    estimator.__name__: estimator for estimator in (LiftClassifier, LiftRegressor, LiftGenerator)
 }
+_FORMER_OPTIONS = {"kinds": "column_types"}
+"""Arguments of the estimators by their names in 0.2."""
 
 
 def save(estimator: Fitted, folder: Path | str, *, force: bool = False) -> Path:
@@ -54,23 +55,23 @@ def save(estimator: Fitted, folder: Path | str, *, force: bool = False) -> Path:
     content: dict[str, Any] = {
         "matgen": __version__,
         "estimator": type(estimator).__name__,
-        "options": _plain(estimator.get_params()),
+        "options": _plain(_present_options(estimator.get_params())),
         "n_parameters": estimator.n_parameters_,
     }
     if isinstance(estimator, LiftGenerator):
         _save_generator(estimator, folder, content)
     else:
-        _save_answerer(estimator, folder, content)
-    write_checksummed(folder / MANIFEST, content | {"files": _sums(folder)})
+        _save_predictor(estimator, folder, content)
+    write_checksummed(folder / MANIFEST, content | {"files": _checksums(folder)})
     return folder
 
 
-def _sums(folder: Path) -> dict[str, str]:
-    kept = {f"model/{name}": told for name, told in folder_checksums(folder / "model").items()}
-    return kept | ({STORE: file_sha256(folder / STORE)} if (folder / STORE).is_file() else {})
+def _checksums(folder: Path) -> dict[str, str]:
+    model = {f"model/{name}": checksum for name, checksum in folder_checksums(folder / "model").items()}
+    return model | ({STORE: file_sha256(folder / STORE)} if (folder / STORE).is_file() else {})
 
 
-def _save_answerer(estimator: LiftClassifier | LiftRegressor, folder: Path, content: dict[str, Any]) -> None:
+def _save_predictor(estimator: LiftClassifier | LiftRegressor, folder: Path, content: dict[str, Any]) -> None:
     sentences = estimator.sentences_
     assert sentences.target is not None
     content["sentences"] = {
@@ -119,25 +120,25 @@ def load(folder: Path | str) -> Fitted:
     try:
         content = read_checksummed(folder / MANIFEST)
         verify_checksums(folder, content.get("files", {}))
-        estimator = _KINDS[content["estimator"]](**content["options"])
+        estimator = _ESTIMATORS[content["estimator"]](**_present_options(content["options"]))
         if isinstance(estimator, LiftGenerator):
             _load_generator(estimator, folder, content)
         else:
-            _load_answerer(estimator, folder, content)
+            _load_predictor(estimator, folder, content)
         estimator.n_parameters_ = content["n_parameters"]
     except (DataError, OptionError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{folder / MANIFEST} is damaged or of another version: {error}") from error
     return estimator
 
 
-def _load_answerer(estimator: Any, folder: Path, content: Mapping[str, Any]) -> None:
-    said = content["sentences"]
+def _load_predictor(estimator: Any, folder: Path, content: Mapping[str, Any]) -> None:
+    written = content["sentences"]
     sentences = Sentences(
-        tuple(Column.from_json(column) for column in said["columns"]),
-        Column.from_json(said["target"]),
-        said["template"],
-        said["formulas_as"],
-        said["seed"],
+        tuple(Column.from_json(column) for column in written["columns"]),
+        Column.from_json(written["target"]),
+        written["template"],
+        written["formulas_as"],
+        written["seed"],
     )
     estimator.sentences_ = sentences
     estimator.feature_names_ = list(content["feature_names"])
@@ -151,8 +152,7 @@ def _load_answerer(estimator: Any, folder: Path, content: Mapping[str, Any]) -> 
         estimator.calibration_ = Calibration(np.array(content["calibration"], dtype=np.float64))
         estimator.rounding_floor_ = content["rounding_floor"]
     estimator.store_ = _load_store(folder, sentences) if content["store"] else None
-    estimator.backend_ = make_backend(estimator.backend, **estimator._backend_options())
-    estimator.backend_.load(folder / "model", sentences)
+    estimator.backend_ = load_backend(estimator.backend, folder / "model", sentences, **estimator._backend_options())
 
 
 def _load_store(folder: Path, sentences: Sentences) -> pd.DataFrame:
@@ -162,7 +162,7 @@ def _load_store(folder: Path, sentences: Sentences) -> pd.DataFrame:
         raise CheckpointError(f"{folder / STORE} is missing or damaged: fit again") from error
     assert sentences.target is not None
     for column in (*sentences.columns, sentences.target):
-        if column.kind != "number":
+        if column.type != "number":
             cells = frame[column.name].astype(object)
             frame[column.name] = cells.where(cells.notna(), None)
     return frame
@@ -187,11 +187,18 @@ def _load_generator(estimator: LiftGenerator, folder: Path, content: Mapping[str
     estimator.model_.eval()
 
 
+def _present_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options under the names of today, whichever names they were given by."""
+    present = {name: value for name, value in options.items() if name not in _FORMER_OPTIONS}
+    former = {name: options[old] for old, name in _FORMER_OPTIONS.items() if options.get(old) is not None}
+    return present | former
+
+
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as JSON holds them.
 
     Raises:
-        OptionError: one is neither number, text, truth, nor a mapping or list of such.
+        OptionError: one is neither a number, text or boolean, nor a mapping or list of such.
     """
     out = {}
     for name, value in options.items():

@@ -144,7 +144,7 @@ def test_the_published_protocol_goes_on_where_it_stopped(capsys):
         (["fit", "--table", "iris.csv", "--target", "species", "--options", "steps"], "NAME=VALUE"),
         (["fit", "--table", "iris.csv", "--target", "species", "--columns", "colour"], "no column 'colour'"),
         (["fit", "--table", "iris.csv", "--target", "species", "--task", "ranking"], "task 'ranking'"),
-        (["fit", "--table", "iris.csv", "--target", "species", "--task", "regression"], "is no answer"),
+        (["fit", "--table", "iris.csv", "--target", "species", "--task", "regression"], "is not a finite number"),
         (["fit", "--table", "iris.csv", "--target", "species", "--template", "{colour}"], "no column 'colour'"),
         (["fit", "--table", "iris.csv", "--target", "species", "--backend", "path"], "needs a model"),
         (["fit", "--table", "one.csv", "--target", "y", "--task", "classification"], "one class only"),

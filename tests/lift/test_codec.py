@@ -86,12 +86,12 @@ def test_many_columns_share_their_digits():
 
 
 @given(st.text(st.characters(exclude_categories=())), st.sampled_from(["text", "formula"]))
-def test_texts_are_spelled_and_unspelled(text, kind):
+def test_texts_are_spelled_and_unspelled(text, column_type):
     try:
         text.encode()
     except UnicodeEncodeError:
         return
-    assert unspell(np.array(spell(text, kind)), kind) == text
+    assert unspell(np.array(spell(text, column_type)), column_type) == text
 
 
 def test_elements_are_one_token_and_deuterium_stays_itself():
@@ -102,7 +102,7 @@ def test_elements_are_one_token_and_deuterium_stays_itself():
 
 def test_long_texts_lose_their_end_or_are_refused():
     frame = pd.DataFrame({"t": ["a" * 50, "b"]})
-    columns = [dataclasses.replace(column, kind="text", values=()) for column in describe(frame)]
+    columns = [dataclasses.replace(column, type="text", values=()) for column in describe(frame)]
     codec = Codec(columns, {"t": 10})
     assert read_back(codec, frame)["t"].tolist() == ["a" * 10, "b"]
     with pytest.raises(DataError, match="row 1: 't' takes 50 tokens, at most 10 are read"):

@@ -12,7 +12,7 @@ from matgen.lift.columns import Column, NumberFormat, as_texts, describe, number
 finite = st.floats(allow_nan=False, allow_infinity=False, width=64, min_value=-1e12, max_value=1e12)
 
 
-def test_kinds_are_found():
+def test_column_types_are_inferred():
     frame = pd.DataFrame(
         {
             "number": [1.5, 2.25, np.nan],
@@ -22,7 +22,7 @@ def test_kinds_are_found():
             "formula": ["Fe2O3", "NaCl", "SrTiO3"],
         }
     )
-    found = {column.name: (column.kind, column.was) for column in describe(frame)}
+    found = {column.name: (column.type, column.source_type) for column in describe(frame)}
     assert found == {
         "number": ("number", "number"),
         "as text": ("number", "text"),
@@ -34,13 +34,13 @@ def test_kinds_are_found():
 
 def test_many_texts_are_text():
     (column,) = describe(pd.DataFrame({"note": [f"sample no {i} of the series" for i in range(100)]}))
-    assert column.kind == "text"
+    assert column.type == "text"
 
 
 def test_formulas_are_found_under_any_name():
     formulas = ["Fe2O3", "NaCl", "SrTiO3", "GaAs", "ZnS", "Al2O3"]
-    assert describe(pd.DataFrame({"what": formulas}))[0].kind == "formula"
-    assert describe(pd.DataFrame({"who": ["I", "He", "She", "It", "We", "No"]}))[0].kind == "category"
+    assert describe(pd.DataFrame({"what": formulas}))[0].type == "formula"
+    assert describe(pd.DataFrame({"who": ["I", "He", "She", "It", "We", "No"]}))[0].type == "category"
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_precision_is_taken_from_the_user():
     assert describe(frame, precision={"a": 4})[0].format == NumberFormat(4)
     with pytest.raises(OptionError, match="there is no column 'b'"):
         describe(frame, precision={"b": 4})
-    with pytest.raises(OptionError, match="kind"):
-        describe(frame, kinds={"a": "colour"})
+    with pytest.raises(OptionError, match="unknown column type 'colour'"):
+        describe(frame, column_types={"a": "colour"})
 
 
 def test_infinite_numbers_and_double_names_are_refused():
@@ -118,6 +118,14 @@ def test_columns_survive_json():
     frame = pd.DataFrame({"a": [1e-9, 2e-9], "b": ["x", "y"]})
     for column in describe(frame, units={"a": "K"}):
         assert Column.from_json(column.as_json()) == column
+
+
+def test_columns_of_earlier_files_are_read():
+    """Version 0.2 wrote `kind` for the type and `was` for the type of the cells."""
+    (column,) = describe(pd.DataFrame({"b": [True, False]}))
+    content = column.as_json()
+    content["kind"], content["was"] = content.pop("type"), content.pop("source_type")
+    assert Column.from_json(content) == column and (column.type, column.source_type) == ("category", "bool")
 
 
 def test_missing_cells_in_any_guise():

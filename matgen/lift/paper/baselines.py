@@ -52,12 +52,12 @@ def _numbers_of(X: pd.DataFrame) -> Any:
 
     parts: list[tuple[str, Any, list[str]]] = []
     for column in describe(X):
-        if column.kind == "number":
+        if column.type == "number":
             if X[column.name].isna().any():
                 parts.append((column.name, SimpleImputer(strategy="median"), [column.name]))
             else:
                 parts.append((column.name, "passthrough", [column.name]))
-        elif column.kind == "formula":
+        elif column.type == "formula":
             parts.append((column.name, FunctionTransformer(magpie_of_table), [column.name]))
         else:
             parts.append((column.name, OneHotEncoder(handle_unknown="ignore", sparse_output=False), [column.name]))

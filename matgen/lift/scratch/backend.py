@@ -110,7 +110,7 @@ class ScratchBackend:
         def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
             own, previous = batch
             seen = disturbed(own, self.codec, options, generator, answer)
-            if previous is not None and options.shift and answer.kind == "number":
+            if previous is not None and options.shift and answer.type == "number":
                 spread = options.shift * float(self.codec.spread[-1])
                 seen, previous = shifted(seen, previous, spread, generator)
             return self._nats(model, seen, previous, options.smoothing).sum()
@@ -144,7 +144,7 @@ class ScratchBackend:
         hidden = model.transformer(sentences[:, :-1]).last_hidden_state[:, -asked:]
         logits = model.lm_head(hidden)
         places = self.codec.places[-1]
-        if smoothing and places.column.kind == "category":
+        if smoothing and places.column.type == "category":
             return _smoothed_nats(logits[:, 0], sentences[:, -asked], places, smoothing)
         return cross_entropy(logits.transpose(1, 2), sentences[:, -asked:], reduction="none").sum(dim=1)
 
@@ -249,7 +249,7 @@ class ScratchBackend:
         return out
 
     def _is_answer(self, places: Places, tokens: np.ndarray) -> bool:
-        if places.column.kind == "category":
+        if places.column.type == "category":
             return bool(0 <= tokens[0] - places.base[0] < places.levels)
         digits = tokens - places.base
         limit = places.levels if places.width == 1 else 10

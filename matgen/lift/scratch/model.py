@@ -155,7 +155,7 @@ def _order_digits(weight: Tensor, places: list[Places]) -> None:
     width = weight.shape[1]
     with torch.no_grad():
         for one in places:
-            if one.column.kind != "number":
+            if one.column.type != "number":
                 continue
             along = torch.randn(width) * 0.02
             for place, base in enumerate(one.base.tolist()):
@@ -179,8 +179,8 @@ def longest_texts(columns: Iterable[Column], rows: pd.DataFrame, formulas_as: st
     """Of columns of texts, the longest in tokens, and a quarter more for what comes later."""
     longest = {}
     for column in columns:
-        if column.kind in ("text", "formula"):
+        if column.type in ("text", "formula"):
             texts = [text for text in rows[column.name] if text is not None]
-            most = max((len(spell(text, column.kind, formulas_as)) for text in texts), default=1)
+            most = max((len(spell(text, column.type, formulas_as)) for text in texts), default=1)
             longest[column.name] = most + most // 4 + 1
     return longest

@@ -74,10 +74,10 @@ def disturbed(
         answer: the column, last of its kind, that is asked for: it is never left out, and labels stay as they are.
     """
     numbers, codes = rows.numbers, rows.codes
-    n_numbers = numbers.shape[1] - (answer is not None and answer.kind == "number")
-    n_codes = codes.shape[1] - (answer is not None and answer.kind == "category")
+    n_numbers = numbers.shape[1] - (answer is not None and answer.type == "number")
+    n_codes = codes.shape[1] - (answer is not None and answer.type == "category")
     if options.mixup and numbers.shape[1]:
-        label = codes[:, -1] if answer is not None and answer.kind == "category" else torch.zeros(len(codes))
+        label = codes[:, -1] if answer is not None and answer.type == "category" else torch.zeros(len(codes))
         partner = _partners(label, generator)
         share = (torch.rand(len(numbers), generator=generator, dtype=torch.float64) * options.mixup)[:, None]
         mixed = (1 - share) * numbers + share * numbers[partner]

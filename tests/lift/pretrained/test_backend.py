@@ -45,7 +45,7 @@ def fitted(tiny):
 
 def test_labels_are_scored_as_by_plain_passes(fitted):
     """Against one whole pass for every row and label, without a cache and without padding."""
-    backend, rows = fitted.backend_, fitted._questions(TABLE.head(7))
+    backend, rows = fitted.backend_, fitted._queries(TABLE.head(7))
     found = backend.label_log_probabilities(rows)
     expected = []
     for prompt in fitted.sentences_.prompts(rows.frame):
@@ -115,7 +115,7 @@ def test_in_context_nothing_is_trained(tiny):
     model = LiftClassifier("path", model=tiny, retrieval=2, backend_options={"in_context": True, "max_length": 400})
     model.fit(TABLE, labels)
     assert model.n_parameters_ == 0
-    prompts = model.backend_._asked(model._questions(TABLE.head(2)))
+    prompts = model.backend_._asked(model._queries(TABLE.head(2)))
     text = model.backend_.tokenizer.decode(prompts[0]).replace(" ", "")
     assert text.count("@@@") == 2 and text.endswith("###")
     assert set(model.predict(TABLE)) <= {"no", "yes"}
@@ -195,5 +195,5 @@ def test_smollm2_knows_language_and_learns_a_little(smollm2):
     assert model.score(X, y) == 1.0
     assert model.n_parameters_ < 10_000_000
     assert len(explain(model, X.head(1)).words) > 10
-    free = model.backend_.complete(Queries(model._questions(X).frame), seed=0)
+    free = model.backend_.complete(Queries(model._queries(X).frame), seed=0)
     assert np.mean([text in ("sweet@@@", "sour@@@") for text in free]) > 0.5

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from matgen.errors import CheckpointError, OptionError
-from matgen.lift.backends import make_backend
 from matgen.lift.columns import describe, typed
 from matgen.lift.interface import Queries, TrainingSet
 from matgen.lift.scratch.backend import ScratchBackend
@@ -179,10 +178,3 @@ def test_too_many_columns_are_refused_in_one_line():
 def test_options_that_make_no_sense(options, said):
     with pytest.raises(OptionError, match=said):
         ScratchOptions(**options)
-
-
-def test_unknown_backends_and_options_are_named():
-    with pytest.raises(OptionError, match="scratch"):
-        make_backend("gpt5")
-    with pytest.raises(OptionError, match="stepz"):
-        make_backend("scratch", stepz=3)

@@ -101,7 +101,7 @@ class Session:
         checkpoint: folder of the model.
         predictor: folder of the predictor; None leaves energies out.
         device: where to draw.
-        dft_format: of inputs for DFT, one of `matgen.dft.export.ALL_FORMATS`.
+        dft_format: of inputs for DFT, one of `matgen.dft.formats.format_names`.
     """
 
     folder: Path

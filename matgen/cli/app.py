@@ -32,13 +32,11 @@ def add(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Serve the page."""
     from matgen.app.serve import serve
-    from matgen.dft.export import ALL_FORMATS
-    from matgen.errors import unknown_name
+    from matgen.dft.formats import require_format
     from matgen.models.locate import find_checkpoint
     from matgen.prediction.locate import ranking_predictor
 
-    if arguments.format not in ALL_FORMATS:
-        raise unknown_name("format", arguments.format, ALL_FORMATS)
+    require_format(arguments.format)
     with contextlib.suppress(KeyboardInterrupt):  # how it is ended
         serve(
             find_checkpoint(arguments.model),

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import Parser, bar, common_options, path, say
+from matgen.cli.shared import Parser, bar, common_options, one_of, path, say
+from matgen.dft.codes import CODES
 
 
 def add(verbs: Any) -> None:
@@ -21,7 +22,7 @@ def add(verbs: Any) -> None:
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP", parser_class=Parser)
     running = steps.add_parser("run", help="run what is not done yet", description="Run what is not done yet.")
     running.add_argument("folder", type=path, help="folder that `matgen export` wrote")
-    running.add_argument("--engine", required=True, metavar="NAME", help="gpaw, espresso or vasp")
+    running.add_argument("--engine", required=True, metavar="NAME", help=one_of(CODES))
     running.add_argument(
         "--command",
         metavar="TEXT",

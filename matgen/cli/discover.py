@@ -162,12 +162,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _structures(arguments: argparse.Namespace) -> int:
     """How many candidates get structures; by default none where the packages for it are missing."""
-    from matgen.dft.export import ALL_FORMATS
+    from matgen.dft.formats import require_format
     from matgen.discovery import missing_for_structures
-    from matgen.errors import unknown_name
 
-    if arguments.dft_format not in ALL_FORMATS:
-        raise unknown_name("format", arguments.dft_format, ALL_FORMATS)
+    require_format(arguments.dft_format)
     if arguments.structures is not None:
         if arguments.structures < 0:
             raise OptionError(f"--structures is {arguments.structures}, it must be 0 or more")

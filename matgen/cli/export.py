@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import common_options, path, say, verb
+from matgen.cli.shared import common_options, one_of, path, say, verb
+from matgen.dft.codes import CODES
+from matgen.dft.formats import format_names
 
 
 def add(verbs: Any) -> None:
@@ -15,13 +17,13 @@ def add(verbs: Any) -> None:
         verbs,
         "export",
         run,
-        "write inputs for VASP, Quantum ESPRESSO or GPAW, or plain structure files",
+        f"write inputs for {one_of(code.title for code in CODES.values())}, or plain structure files",
         "matgen export structures/ --format gpaw --element-references --out dft/",
         "matgen export structures/ --format vasp --top 10 --out dft/",
     )
     parser.add_argument("structures", type=path, help="folder that `matgen structure` wrote")
     parser.add_argument("--format", default="vasp", metavar="NAME",
-                        help="vasp, espresso, gpaw, cif, poscar, extxyz or ase-db (default: vasp)")  # fmt: skip
+                        help=f"{one_of(format_names())} (default: vasp)")  # fmt: skip
     parser.add_argument("--top", type=int, metavar="N", help="first compositions only")
     parser.add_argument("--all", action="store_true", help="every structure, not only the lowest of each composition")
     parser.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -92,6 +92,12 @@ def bar(arguments: argparse.Namespace, label: str, unit: str) -> Progress:
     from matgen.runtime.progress import Progress
 
     return Progress(label, unit, quiet=arguments.quiet)
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Names as help lists them: `a, b or c`."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 class StageBars:

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import bar, common_options, path, say, verb
+from matgen.cli.shared import bar, common_options, one_of, path, say, verb
 from matgen.errors import OptionError
+from matgen.structures.potentials.registry import POTENTIALS
 
 
 def add(verbs: Any) -> None:
@@ -42,7 +43,7 @@ def add(verbs: Any) -> None:
 def relaxation_options(parser: argparse.ArgumentParser) -> None:
     """How structures are relaxed, and where."""
     parser.add_argument("--potential", default="chgnet", metavar="NAME",
-                        help="chgnet, mace, sevennet, orb or mattersim (default: chgnet)")  # fmt: skip
+                        help=f"{one_of(POTENTIALS)} (default: chgnet)")  # fmt: skip
     parser.add_argument("--max-force", type=float, default=0.05, metavar="F", help="eV/angstrom (default: 0.05)")
     parser.add_argument("--max-steps", type=int, default=300, metavar="N", help="of a relaxation (default: 300)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
-from matgen.dft.run import ENGINES, is_claimed, read_result, read_status
+from matgen.dft.codes import CODES
+from matgen.dft.run import is_claimed, read_result, read_status
 from matgen.dft.settings import read_manifest
 from matgen.errors import DataError, MatgenError
 from matgen.hull import CompetingPhases
@@ -39,7 +40,7 @@ def collect(folder: Path | str) -> pd.DataFrame:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    if manifest["format"] not in ENGINES:
+    if manifest["format"] not in CODES:
         raise DataError(f"{folder} holds {manifest['format']} files, nothing that a code has calculated")
     rows = [_row(folder / job["id"], job, manifest["format"]) for job in manifest["jobs"]]
     elements = {row["formula_counts"][0][0]: row["energy_per_atom_dft"] for row in rows
@@ -65,7 +66,7 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
     status = read_status(folder)
     if is_claimed(folder):
         status = {"state": "waiting", "reason": "it is running"}
-    elif status["state"] == "waiting" and any((folder / name).exists() for name in ENGINES[engine].outputs):
+    elif status["state"] == "waiting" and any((folder / name).exists() for name in CODES[engine].outputs):
         try:  # it ran elsewhere
             result = read_result(engine, folder, job["formula"])
             status = {"state": "done" if result["converged"] else "failed", "result": result,

@@ -15,7 +15,6 @@ from matgen.dft.pseudopotentials import Pseudopotential, read_family
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError, StructureError, first_line
 from matgen.io.files import write_text
-from matgen.structures.folder import bare_atoms
 
 INPUT, OUTPUT = "pw.in", "pw.out"
 RYDBERG = 13.605693122994
@@ -72,6 +71,8 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     """
     from ase.calculators.calculator import kptdensity2monkhorstpack
     from ase.io.espresso import write_espresso_in
+
+    from matgen.structures.folder import bare_atoms
 
     place = family_folder(settings)
     family = _family(place)

@@ -11,59 +11,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.dft import espresso, gpaw, vasp
+from matgen.dft.codes import CODES
+from matgen.dft.formats import DATABASE, DATABASE_FILE, require_format, write_database, writer_of
 from matgen.dft.magnetism import hubbard_u
-from matgen.dft.run import ENGINES, is_claimed
+from matgen.dft.run import is_claimed
 from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
-from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line, unknown_name
-from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json, write_text
-from matgen.structures.folder import bare_atoms, cif, read_structures
+from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line
+from matgen.io.files import locked, refuse_to_overwrite, write_json
+from matgen.structures.folder import read_structures
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Writer = Callable[[Job, Path, DFTSettings], list[str]]
-
-
-def _cif(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
-    write_text(folder / f"{job.id}.cif", cif(job.structure))
-    return []
-
-
-def _poscar(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
-    from pymatgen.io.vasp import Poscar
-
-    write_text(folder / "POSCAR", str(Poscar(job.structure.get_sorted_structure(), comment=job.id)))
-    return []
-
-
-def _extxyz(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
-    from ase.io import write
-
-    with atomic_write(folder / f"{job.id}.extxyz") as temporary:
-        write(temporary, _atoms(job), format="extxyz")
-    return []
-
-
-def _atoms(job: Job) -> Any:
-    atoms = bare_atoms(job.structure)
-    moments = job.moments()
-    if moments is not None:
-        atoms.set_initial_magnetic_moments(moments)
-    return atoms
-
-
-FORMATS: dict[str, Writer] = {
-    "vasp": vasp.write,
-    "espresso": espresso.write,
-    "gpaw": gpaw.write,
-    "cif": _cif,
-    "poscar": _poscar,
-    "extxyz": _extxyz,
-}
-"""What `matgen export --format` writes, a folder for each job; `ase-db` is one file of all."""
-
-ALL_FORMATS = (*FORMATS, "ase-db")
 
 
 @dataclass(frozen=True)
@@ -136,7 +94,7 @@ def export(
     Args:
         jobs: what to calculate; their ids must differ.
         out: folder; each job has its own in it.
-        format: one of `ALL_FORMATS`.
+        format: one of `matgen.dft.formats.format_names`.
         settings: of the calculations.
         scheduler_template: a Jinja template instead of the bundled SLURM script.
         flow: write `flow.json` for jobflow (of VASP, by atomate2) too.
@@ -180,18 +138,18 @@ def require_exportable(
     """Refuse, before any work is done, what `export` could not do; raises as it does."""
     from matgen.dft.schedule import array_script, flow_maker
 
-    if format not in ALL_FORMATS:
-        raise unknown_name("format", format, ALL_FORMATS)
-    if flow and format != "vasp":
+    require_format(format)
+    code = CODES.get(format)
+    if flow and not (code and code.has_flow):
         raise OptionError("a flow of atomate2 is of VASP: take --format vasp")
     if flow:
         flow_maker(settings)
     if scheduler_template is not None:
-        if format not in ENGINES:
+        if code is None:
             raise OptionError(f"{format} files are nothing to run: leave out --scheduler-template")
         array_script(format, 1, scheduler_template)
-    if format == "espresso":
-        espresso.family_folder(settings)
+    if code is not None:
+        code.require_usable(settings)
     refuse_to_overwrite(out, force=force)
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: choose another --out")
@@ -205,20 +163,23 @@ def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSetting
                flow: bool, progress: Callable[[int], None] | None) -> Exported:  # fmt: skip
     from matgen.dft.schedule import write_array_script, write_flow
 
-    if format == "espresso":
-        settings = espresso.with_common_cutoffs(jobs, settings)
-    exported = (
-        _write_database(jobs, out) if format == "ase-db" else _write_folders(jobs, out, format, settings, progress)
-    )
+    code = CODES.get(format)
+    if code is not None:
+        settings = code.with_common(jobs, settings)
+    if format == DATABASE:
+        write_database(jobs, out)
+        exported = Exported(list(jobs), {}, {})
+    else:
+        exported = _write_folders(jobs, out, format, settings, progress)
     candidates = {job.id for job in jobs if job.role == "candidate"}
     if candidates <= exported.failed.keys():
         reason = next(iter(exported.failed.values()), "there are no structures")
         raise StructureError(f"no input could be written for {len(exported.failed)} structures; the first: {reason}")
-    if format in ENGINES:
+    if code is not None:
         write_array_script(out, format, [job.id for job in exported.jobs], scheduler_template)
     if flow:
         write_flow(out, exported.jobs, settings)
-    with_u = settings.input_set == "mp" if format == "vasp" else settings.hubbard_u and format in ENGINES
+    with_u = code is not None and code.applies_hubbard_u(settings)
     write_json(out / MANIFEST, {
         "format": format,
         "settings": settings.content(),
@@ -231,7 +192,7 @@ def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSetting
     return exported
 
 
-OTHER_FILES = ("structures.db", "flow.json", "array.slurm", "jobs.txt", MANIFEST)
+OTHER_FILES = (DATABASE_FILE, "flow.json", "array.slurm", "jobs.txt", MANIFEST)
 
 
 def _clear(out: Path) -> None:
@@ -250,7 +211,7 @@ def _write_folders(jobs: Iterable[Job], out: Path, format: str, settings: DFTSet
         folder = out / job.id
         folder.mkdir(exist_ok=True)
         try:
-            remarks = FORMATS[format](job, folder, settings)
+            remarks = writer_of(format)(job, folder, settings)
         except OptionError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -267,13 +228,3 @@ def _write_folders(jobs: Iterable[Job], out: Path, format: str, settings: DFTSet
         if progress:
             progress(1)
     return exported
-
-
-def _write_database(jobs: Sequence[Job], out: Path) -> Exported:
-    """All structures as one database of ASE, `structures.db`."""
-    from ase.db import connect
-
-    with connect(out / "structures.db", type="db", append=False) as database:
-        for job in jobs:
-            database.write(_atoms(job), structure_id=job.id, role=job.role, data={"provenance": job.provenance})
-    return Exported(list(jobs), {}, {})

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING, Any
 
 from matgen.dft.magnetism import hubbard_u
 from matgen.dft.settings import RESULT, STDERR, DFTSettings, Job
 from matgen.errors import DataError, first_line
 from matgen.io.files import atomic_write, read_json, write_text
-from matgen.structures.folder import bare_atoms
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SCRIPT, STRUCTURE, LOG = "run.py", "structure.extxyz", "gpaw.txt"
 DEFAULT_CUTOFF = 500.0
@@ -20,6 +20,8 @@ DEFAULT_CUTOFF = 500.0
 
 def templates() -> Environment:
     """The bundled templates of scripts."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     return Environment(
         loader=PackageLoader("matgen.dft", "templates"),
         undefined=StrictUndefined,
@@ -31,6 +33,8 @@ def templates() -> Environment:
 def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     """Write the structure and a script that leaves `result.json`; no warnings to give."""
     from ase.io import write as write_atoms
+
+    from matgen.structures.folder import bare_atoms
 
     with atomic_write(folder / STRUCTURE) as temporary:
         write_atoms(temporary, bare_atoms(job.structure), format="extxyz")

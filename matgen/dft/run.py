@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from matgen.dft import espresso, gpaw, vasp_output
-from matgen.dft.settings import RESULT, STATUS, STDERR, read_manifest
+from matgen.dft.codes import CODES, code_named
+from matgen.dft.interface import DFTCode
+from matgen.dft.settings import STATUS, STDERR, read_manifest
 from matgen.errors import (
     DataError,
     MatgenError,
@@ -28,7 +29,6 @@ from matgen.errors import (
     OptionError,
     first_line,
     require_above_zero,
-    unknown_name,
 )
 from matgen.io.files import read_json, write_json
 from matgen.structures.workers import run_tasks
@@ -37,38 +37,6 @@ if TYPE_CHECKING:
     from matgen.runtime.progress import Progress
 
 
-@dataclass(frozen=True)
-class Engine:
-    """A density-functional code.
-
-    Attributes:
-        name: as on the command line, and that of the format of its inputs.
-        command: what is run in a job's folder, by default.
-        stdout: file that takes what it prints.
-        outputs: files that say that it ran, by whomever it was started; an earlier run's are removed before the next.
-        parse: reads what it left.
-        install: how to get it.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    stdout: str
-    outputs: tuple[str, ...]
-    parse: Callable[[Path], dict[str, Any]]
-    install: str
-
-
-ENGINES: dict[str, Engine] = {
-    engine.name: engine
-    for engine in (
-        Engine("gpaw", ("gpaw", "python", gpaw.SCRIPT), "stdout.txt", (RESULT, gpaw.LOG), gpaw.parse,
-               "apt install gpaw gpaw-data"),
-        Engine("espresso", ("pw.x", "-in", espresso.INPUT), espresso.OUTPUT, (espresso.OUTPUT,), espresso.parse,
-               "apt install quantum-espresso"),
-        Engine("vasp", ("vasp_std",), "vasp.out", ("vasprun.xml", "vasprun.xml.gz", "OUTCAR", "OSZICAR"),
-               vasp_output.parse, "VASP is licensed: name yours by --command"),
-    )
-}  # fmt: skip
 LOCK = ".running"
 
 
@@ -115,7 +83,7 @@ def run_folder(
 
     Args:
         folder: that `matgen export` wrote for this engine.
-        engine: one of `ENGINES`.
+        engine: one of `matgen.dft.codes.CODES`.
         settings: how.
         progress: advanced for each calculation.
 
@@ -125,13 +93,12 @@ def run_folder(
         MissingDependencyError: the engine's program is not installed.
     """
     settings = settings or RunSettings()
-    if engine not in ENGINES:
-        raise unknown_name("engine", engine, ENGINES)
+    code = code_named(engine)
     folder = Path(folder).resolve()
     manifest = read_manifest(folder)
     if manifest["format"] != engine:
         raise OptionError(f"{folder} holds inputs of {manifest['format']}, not of {engine}")
-    command = _command(ENGINES[engine], settings)
+    command = _command(code, settings)
     ids = [job["id"] for job in manifest["jobs"]]
     before = {id: read_status(folder / id) for id in ids}
     waiting = [
@@ -159,10 +126,10 @@ def run_folder(
     )
 
 
-def _command(engine: Engine, settings: RunSettings) -> tuple[str, ...]:
+def _command(code: DFTCode, settings: RunSettings) -> tuple[str, ...]:
     """What to run in each folder, its program by its whole path where it is to run on this machine."""
     try:
-        command = tuple(shlex.split(settings.command)) if settings.command is not None else engine.command
+        command = tuple(shlex.split(settings.command)) if settings.command is not None else code.command
     except ValueError as error:
         raise OptionError(f"--command {settings.command!r} cannot be read: {first_line(error)}") from error
     if not command:
@@ -171,7 +138,7 @@ def _command(engine: Engine, settings: RunSettings) -> tuple[str, ...]:
         return command
     found = shutil.which(command[0])
     if found is None:
-        raise MissingDependencyError(f"{command[0]} is not installed: {engine.install}")
+        raise MissingDependencyError(f"{command[0]} is not installed: {code.install}")
     return (str(Path(found).absolute()), *command[1:])
 
 
@@ -189,7 +156,7 @@ def read_status(folder: Path) -> dict[str, Any]:
     return {"state": "waiting", "reason": "not run"}
 
 
-def read_result(engine: str, folder: Path, formula: str | None = None) -> dict[str, Any]:
+def read_result(code: str, folder: Path, formula: str | None = None) -> dict[str, Any]:
     """What a code left in a folder.
 
     Raises:
@@ -197,7 +164,7 @@ def read_result(engine: str, folder: Path, formula: str | None = None) -> dict[s
     """
     from pymatgen.core import Composition
 
-    result = ENGINES[engine].parse(folder)
+    result = CODES[code].parse(folder)
     require_sound(result)
     found = Composition(dict(Counter(result["structure"]["symbols"]))).reduced_formula
     if formula is not None and found != formula:
@@ -267,7 +234,7 @@ ELSEWHERE = "elsewhere"
 def _run_one(task: tuple[str, str, tuple[str, ...], float | None, dict[str, Any]]) -> str:
     """Run one calculation in its folder and record how it ended; the state is returned."""
     place, name, command, hours, before = task
-    folder, engine = Path(place), ENGINES[name]
+    folder, code = Path(place), CODES[name]
     if not folder.is_dir():
         raise DataError(f"{folder} is missing")
     with _claimed(folder) as lock:
@@ -275,7 +242,7 @@ def _run_one(task: tuple[str, str, tuple[str, ...], float | None, dict[str, Any]
             return ELSEWHERE
         began = time.monotonic()
         status: dict[str, Any] = {"engine": name, "command": list(command)}
-        reason = _execute(engine, folder, command, None if hours is None else hours * 3600, lock)
+        reason = _execute(code, folder, command, None if hours is None else hours * 3600, lock)
         try:
             if reason and not reason.startswith(ENDED):
                 raise DataError(reason)
@@ -295,7 +262,7 @@ ENDED = "ended with status"
 
 
 def _execute(
-    engine: Engine, folder: Path, command: tuple[str, ...], seconds: float | None, lock: tuple[int, ...]
+    code: DFTCode, folder: Path, command: tuple[str, ...], seconds: float | None, lock: tuple[int, ...]
 ) -> str:
     """Run the program; why it did not get to its end, empty where it did (its output may still complain)."""
     environment = {"OMP_NUM_THREADS": "1"} | os.environ
@@ -303,9 +270,9 @@ def _execute(
     for variable in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
         environment.pop(variable, None)
     try:
-        for name in engine.outputs:
+        for name in code.outputs:
             (folder / name).unlink(missing_ok=True)
-        with (folder / engine.stdout).open("wb") as out, (folder / STDERR).open("wb") as err:
+        with (folder / code.stdout).open("wb") as out, (folder / STDERR).open("wb") as err:
             process = subprocess.Popen((*_leash(), *command), cwd=folder, stdout=out, stderr=err,
                                        stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
                                        pass_fds=lock)  # fmt: skip

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matgen.dft.codes import CODES
 from matgen.dft.gpaw import templates
-from matgen.dft.run import ENGINES
 from matgen.dft.settings import STDERR, DFTSettings, Job
 from matgen.dft.vasp import input_structure
 from matgen.errors import DataError, MissingDependencyError, OptionError, first_line
@@ -37,8 +37,8 @@ def write_array_script(out: Path, format: str, ids: Sequence[str], template: Pat
 
 def array_script(format: str, n_jobs: int, template: Path | None) -> str:
     """The script's text; raises as `write_array_script` does."""
-    engine = ENGINES[format]
-    command = f"srun {' '.join(engine.command)} > {engine.stdout} 2> {STDERR}"  # what a task runs in its folder
+    code = CODES[format]
+    command = f"srun {' '.join(code.command)} > {code.stdout} 2> {STDERR}"  # what a task runs in its folder
     told = {"n_jobs": n_jobs, "job_list": JOB_LIST, "command": command, "format": format}
     if template is None:
         return templates().get_template("array.slurm.jinja").render(told)

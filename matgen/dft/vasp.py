@@ -42,6 +42,11 @@ def input_structure(job: Job) -> Structure:
     return structure
 
 
+def applies_hubbard_u(settings: DFTSettings) -> bool:
+    """Whether the set of inputs gives U: the Materials Project's does, MatPES's does not."""
+    return settings.input_set == "mp"
+
+
 def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     """Write INCAR, POSCAR, KPOINTS where the set has them, and POTCAR or, without a licensed one, POTCAR.spec.
 

@@ -8,8 +8,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from matgen.errors import DataError, first_line
 
 
@@ -19,6 +17,7 @@ def parse(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: it is missing or cut short.
     """
+    import numpy as np
     from pymatgen.io.vasp import Vasprun
 
     path = next((folder / name for name in ("vasprun.xml", "vasprun.xml.gz") if (folder / name).exists()), None)

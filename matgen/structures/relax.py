@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 from ase.stress import full_3x3_to_voigt_6_stress
@@ -161,25 +161,6 @@ def _evaluate(potential: Potential, paths: Sequence[_Path]) -> list[Evaluation |
     return [_evaluate(potential, [path])[0] for path in paths]
 
 
-class _Given(Calculator):
-    """A calculator that repeats what it was told of the present positions."""
-
-    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012 (a list in ASE)
-
-    def tell(self, atoms: Atoms, found: Evaluation) -> None:
-        """Take a potential's word on these atoms."""
-        self.atoms = atoms.copy()
-        self.results = {
-            "energy": found.energy,
-            "forces": found.forces,
-            "stress": full_3x3_to_voigt_6_stress(found.stress),
-        }
-
-    def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
-        """Never asked for: the optimizers only read what they were told."""
-        raise RuntimeError("positions have moved since they were evaluated")
-
-
 class _CellFilter(FrechetCellFilter):
     """ASE's filter, asked once for the forces at each place: the optimizer and the test of its end both ask."""
 
@@ -205,7 +186,6 @@ class _Path:
 
         self.place, self.start, self.settings = place, structure, settings
         self.atoms: Atoms = AseAtomsAdaptor.get_atoms(structure, msonable=False)
-        self.atoms.calc = self._calculator = _Given()
         self.volume = self.atoms.get_volume()
         self.optimizer = FIRE(_CellFilter(self.atoms) if settings.cell else self.atoms, logfile=None)
         self.steps, self.ended, self.converged, self.reason = 0, False, False, ""
@@ -219,7 +199,10 @@ class _Path:
             return
         assert isinstance(found, Evaluation)
         self.found = found
-        self._calculator.tell(self.atoms, found)
+        # Remembers the results of these positions; ASE refuses to take them for those of any others.
+        self.atoms.calc = SinglePointCalculator(
+            self.atoms, energy=found.energy, forces=found.forces, stress=full_3x3_to_voigt_6_stress(found.stress)
+        )
         optimizer = self.optimizer
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # logm's accuracy, of steps that are not last

@@ -10,8 +10,8 @@ from ase.optimize import FIRE
 from pymatgen.core import Lattice, Structure
 
 from matgen.errors import OptionError
-from matgen.structures.potentials.interface import Evaluation, Potential, known_elements
-from matgen.structures.potentials.registry import CalculatorPotential
+from matgen.structures.potentials.calculator import CalculatorPotential
+from matgen.structures.potentials.interface import Evaluation, Potential, symbols_of
 from matgen.structures.relax import RelaxSettings, relax, unfit
 from tests.structures.conftest import CRYSTALS, salt, skewed, to_atoms
 
@@ -21,7 +21,7 @@ NAN = float("nan")
 class Spring:
     """The cell wants `edge`^3 for each atom, the atoms nothing; what else it does is up to `spoil`."""
 
-    name, version, elements = "spring", "1", known_elements(94)
+    name, version, elements = "spring", "1", symbols_of(range(1, 95))
 
     def __init__(self, spoil: Callable[[Atoms], Evaluation | None] = lambda atoms: None, edge: float = 3.0) -> None:
         self.spoil, self.edge = spoil, edge
@@ -78,7 +78,7 @@ def test_a_batch_is_its_structures_one_by_one(chgnet: Potential) -> None:
 def test_follows_fire_of_ase_step_by_step() -> None:
     calculator = LennardJones(sigma=2.4, epsilon=0.2, rc=6.0, smooth=True)
     settings = RelaxSettings(max_force=0.01, max_steps=40, cell=False)
-    (found,) = relax([skewed()], CalculatorPotential("lj", "1", calculator, known_elements(94)), settings)
+    (found,) = relax([skewed()], CalculatorPotential("lj", "1", calculator, symbols_of(range(1, 95))), settings)
     atoms = to_atoms(skewed())
     atoms.calc = LennardJones(sigma=2.4, epsilon=0.2, rc=6.0, smooth=True)
     optimizer = FIRE(atoms, logfile=None)
@@ -183,8 +183,10 @@ def test_no_more_atoms_at_once_than_fit_the_cache() -> None:
 
 
 def test_cells_are_looked_at() -> None:
-    assert unfit(CRYSTALS["one atom"], known_elements(94)) == ""
-    assert "no volume" in unfit(Structure(Lattice(np.diag([3, 3, np.inf])), ["Na"], [[0, 0, 0]]), known_elements(94))
+    assert unfit(CRYSTALS["one atom"], symbols_of(range(1, 95))) == ""
+    assert "no volume" in unfit(
+        Structure(Lattice(np.diag([3, 3, np.inf])), ["Na"], [[0, 0, 0]]), symbols_of(range(1, 95))
+    )
 
 
 def test_options() -> None:

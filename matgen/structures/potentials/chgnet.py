@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matgen.structures.potentials.graph import AtomGraph, atom_graph
-from matgen.structures.potentials.interface import Evaluation, known_elements
+from matgen.structures.potentials.interface import MPTRJ_NUMBERS, Evaluation, symbols_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -62,12 +62,12 @@ class BatchedCHGNet:
     Attributes:
         name: `chgnet`.
         version: of its weights.
-        elements: symbols that it knows.
+        elements: symbols that it was trained on; its tables also have rows for polonium to radium, with initial values.
     """
 
     name = "chgnet"
     corrected = True
-    elements = known_elements(94)
+    elements = symbols_of(MPTRJ_NUMBERS)
 
     def __init__(self, network: Any) -> None:
         """Take the weights of a loaded `chgnet.model.CHGNet` of version 0.3.0 or r2scan."""

@@ -44,6 +44,10 @@ class AtomGraph:
     angle_right: IntArray
 
 
+_MOST_IMAGES = 20_000
+"""Copies of a cell within a bond's length of it; for more, the reduced cell is searched. Usual are some hundred."""
+
+
 def atom_graph(crystals: list[Atoms], bond_cutoff: float, angle_cutoff: float) -> AtomGraph:
     """The graph of a batch of periodic crystals.
 
@@ -52,21 +56,15 @@ def atom_graph(crystals: list[Atoms], bond_cutoff: float, angle_cutoff: float) -
         bond_cutoff: Longest bond, angstrom.
         angle_cutoff: Longest bond that forms angles, angstrom.
     """
-    from pymatgen.optimization.neighbors import find_points_in_spheres
-
     parts: list[list[NDArray[np.generic]]] = [[] for _ in range(10)]
+    # What the crystals before this one have, by which its own indices are shifted.
     atoms_before = edges_before = bonds_before = 0
-    periodic = np.ones(3, dtype=np.int64)
     for index, atoms in enumerate(crystals):
-        positions, cell = atoms.get_positions(), np.ascontiguousarray(atoms.cell.array)
-        centre, neighbour, shift, length = find_points_in_spheres(
-            positions, positions, bond_cutoff, periodic, cell, 1e-8, min(bond_cutoff, 5.0)
-        )
-        other = (centre != neighbour) | (length > 1e-8)
-        order = np.flatnonzero(other)[np.argsort(centre[other], kind="stable")]
-        centre, neighbour, shift, length = centre[order], neighbour[order], shift[order], length[order]
+        centre, neighbour, shift, length = _directed(atoms, bond_cutoff)
         bond, first = _undirected(centre, neighbour, shift.astype(np.int64))
-        starts = np.searchsorted(centre, np.arange(len(atoms) + 1))
+        starts = np.searchsorted(
+            centre, np.arange(len(atoms) + 1)
+        )  # (a + 1,): bonds of atom i are starts[i]:starts[i + 1]
         corner, left, right = _angles(starts, length, angle_cutoff)
         made = (atoms.numbers, np.full(len(atoms), index), centre + atoms_before, neighbour + atoms_before, shift,
                 bond + bonds_before, first + edges_before, corner + atoms_before, left + edges_before,
@@ -77,6 +75,46 @@ def atom_graph(crystals: list[Atoms], bond_cutoff: float, angle_cutoff: float) -
         edges_before += len(centre)
         bonds_before += len(first)
     return AtomGraph(*(np.concatenate(part) for part in parts))
+
+
+def _directed(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, NDArray[np.float64], NDArray[np.float64]]:
+    """Directed bonds of one crystal, by the atom they start from.
+
+    Returns:
+        the atoms they start from and end at, `(e,)` each; cell vectors to the image of the latter, `(e, 3)`; lengths,
+        `(e,)`, angstrom.
+    """
+    from pymatgen.optimization.neighbors import find_points_in_spheres
+
+    positions, cell = atoms.get_positions(), np.ascontiguousarray(atoms.cell.array)  # (a, 3), (3, 3), angstrom
+    turn = None
+    if _images(cell, cutoff) > _MOST_IMAGES:  # of a flat or skewed cell the search would visit millions: minutes
+        turn = _reduction(cell)
+        cell = np.ascontiguousarray(turn @ cell)
+    centre, neighbour, shift, length = find_points_in_spheres(
+        positions, positions, cutoff, np.ones(3, dtype=np.int64), cell, 1e-8, min(cutoff, 5.0)
+    )
+    if turn is not None:
+        shift = shift @ turn  # in the vectors of the cell as given: shift @ (turn @ cell) = (shift @ turn) @ cell
+    other = (centre != neighbour) | (length > 1e-8)  # an atom is no neighbor of itself, but of its images
+    order = np.flatnonzero(other)[np.argsort(centre[other], kind="stable")]
+    return centre[order], neighbour[order], shift[order], length[order]
+
+
+def _images(cell: NDArray[np.float64], cutoff: float) -> float:
+    """How many copies of a cell `(3, 3)` reach within a distance of it; without limit for one that has no volume."""
+    faces = np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)  # (3,), angstrom^2
+    with np.errstate(divide="ignore"):
+        heights = abs(np.linalg.det(cell)) / faces  # (3,), angstrom between opposite faces
+        return float(np.prod(2 * np.ceil(cutoff / heights) + 1))
+
+
+def _reduction(cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix of integers `(3, 3)` that makes a cell's vectors as short and as upright as they can be (LLL)."""
+    from pymatgen.core import Lattice
+
+    reduced = Lattice(cell).get_lll_reduced_lattice().matrix
+    return np.asarray(np.rint(reduced @ np.linalg.inv(cell)))
 
 
 def _undirected(centre: IntArray, neighbour: IntArray, shift: IntArray) -> tuple[IntArray, IntArray]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from matgen.composition.elements import SYMBOLS
-
 if TYPE_CHECKING:
+    import numpy as np
     from ase import Atoms
+    from numpy.typing import NDArray
+
+MPTRJ_NUMBERS = frozenset((*range(1, 84), *range(89, 95)))
+"""Atomic numbers in the Materials Project's relaxations (MPtrj): up to plutonium, without polonium to radium."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Potential(Protocol):
         ...
 
 
-def known_elements(last: int) -> frozenset[str]:
-    """Symbols of the elements up to an atomic number."""
-    return frozenset(str(symbol) for symbol in SYMBOLS[1 : last + 1])
+def symbols_of(numbers: Iterable[int]) -> frozenset[str]:
+    """Symbols of the elements of some atomic numbers."""
+    from matgen.composition.elements import SYMBOLS
+
+    return frozenset(str(SYMBOLS[number]) for number in numbers)

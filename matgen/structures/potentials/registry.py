@@ -1,4 +1,7 @@
-"""Universal interatomic potentials by name: CHGNet in batches, others through their calculators for ASE."""
+"""Universal interatomic potentials by name: CHGNet in batches, others through their calculators for ASE.
+
+The command line builds its help from these rows, so potentials and heavy packages are imported inside functions.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,10 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from matgen.errors import MissingDependencyError, unknown_name
-from matgen.structures.potentials.interface import Evaluation, Potential, known_elements
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from matgen.structures.potentials.interface import MPTRJ_NUMBERS, Potential, symbols_of
 
 
 @dataclass(frozen=True)
@@ -26,41 +24,38 @@ class PotentialKind:
 
     Attributes:
         name: as on the command line.
+        title: as its authors write it, with the weights that are taken.
         module: what has to be installed, as imported.
+        package: its name in the package index.
         extra: the extra of matgen that installs it.
-        load: makes it.
+        load: makes it, with its weights, from its row.
+        numbers: atomic numbers of the elements that it was trained on.
+        batched: whether it evaluates several crystals at once.
+        corrected: whether its energies carry the Materials Project's corrections of 2020; else they are plain PBE's.
+        license: of the package.
+        citation: the paper to cite.
     """
 
     name: str
+    title: str
     module: str
+    package: str
     extra: str
-    load: Callable[[], Potential]
+    load: Callable[[PotentialKind], Potential]
+    numbers: frozenset[int]
+    license: str
+    citation: str
+    batched: bool = False
+    corrected: bool = False
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """Symbols of the elements that it was trained on."""
+        return symbols_of(self.numbers)
 
 
-class CalculatorPotential:
-    """Any calculator of ASE, one crystal after the other; of a potential that learned energies without corrections."""
-
-    corrected = False
-
-    def __init__(self, name: str, version: str, calculator: Any, elements: frozenset[str]) -> None:
-        self.name, self.version, self.elements = name, version, elements
-        self.calculator = calculator
-
-    def evaluate(self, crystals: list[Atoms]) -> list[Evaluation]:
-        """Energy, forces and stress of each crystal."""
-        found = []
-        for atoms in crystals:
-            copy = atoms.copy()
-            copy.calc = self.calculator
-            energy = float(copy.get_potential_energy())
-            forces = np.asarray(copy.get_forces(), dtype=float)
-            found.append(Evaluation(energy, forces, np.asarray(copy.get_stress(voigt=False), dtype=float), None))
-        return found
-
-
-def _chgnet() -> Potential:
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it greets on standard output
-        warnings.simplefilter("ignore")
+def _chgnet(kind: PotentialKind) -> Potential:
+    with contextlib.redirect_stdout(io.StringIO()):  # it greets on standard output
         from chgnet.model import CHGNet
 
         from matgen.structures.potentials.chgnet import BatchedCHGNet
@@ -68,65 +63,113 @@ def _chgnet() -> Potential:
         return BatchedCHGNet(CHGNet.load(use_device="cpu", verbose=False))
 
 
-def _through_ase(name: str, package: str, make: Callable[[], Any], last: int = 89) -> Potential:
-    from importlib.metadata import version
+def through_ase(make: Callable[[], Any]) -> Callable[[PotentialKind], Potential]:
+    """What loads a potential whose package has a calculator for ASE.
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        calculator = make()
-    return CalculatorPotential(name, version(package), calculator, known_elements(last))
+    Args:
+        make: makes the calculator, with its weights.
+    """
 
+    def load(kind: PotentialKind) -> Potential:
+        from importlib.metadata import version
 
-def _mace() -> Potential:
-    def make() -> Any:
-        from mace.calculators import mace_mp
+        from matgen.structures.potentials.calculator import CalculatorPotential
 
-        return mace_mp(model="medium-mpa-0", device="cpu", default_dtype="float64")
+        return CalculatorPotential(kind.name, version(kind.package), make(), kind.elements)
 
-    return _through_ase("mace", "mace-torch", make)
-
-
-def _sevennet() -> Potential:
-    def make() -> Any:
-        from sevenn.calculator import SevenNetCalculator
-
-        return SevenNetCalculator("7net-0", device="cpu")
-
-    return _through_ase("sevennet", "sevenn", make)
+    return load
 
 
-def _orb() -> Potential:
-    def make() -> Any:
-        from orb_models.forcefield import pretrained
-        from orb_models.forcefield.calculator import ORBCalculator
+def _mace() -> Any:
+    from mace.calculators import mace_mp
 
-        return ORBCalculator(pretrained.orb_v3_conservative_inf_mpa(device="cpu"), device="cpu")
-
-    return _through_ase("orb", "orb-models", make)
+    return mace_mp(model="medium-mpa-0", device="cpu", default_dtype="float64")
 
 
-def _mattersim() -> Potential:
-    def make() -> Any:
-        from mattersim.forcefield import MatterSimCalculator
+def _sevennet() -> Any:
+    from sevenn.calculator import SevenNetCalculator
 
-        return MatterSimCalculator(device="cpu")
+    return SevenNetCalculator("7net-0", device="cpu")
 
-    return _through_ase("mattersim", "mattersim", make)
+
+def _orb() -> Any:
+    from orb_models.forcefield import pretrained
+    from orb_models.forcefield.calculator import ORBCalculator
+
+    return ORBCalculator(pretrained.orb_v3_conservative_inf_mpa(device="cpu"), device="cpu")
+
+
+def _mattersim() -> Any:
+    from mattersim.forcefield import MatterSimCalculator
+
+    return MatterSimCalculator(device="cpu")
 
 
 POTENTIALS: dict[str, PotentialKind] = {
     kind.name: kind
     for kind in (
-        PotentialKind("chgnet", "chgnet", "structures", _chgnet),
-        PotentialKind("mace", "mace", "mace", _mace),
-        PotentialKind("sevennet", "sevenn", "sevennet", _sevennet),
-        PotentialKind("orb", "orb_models", "orb", _orb),
-        PotentialKind("mattersim", "mattersim", "mattersim", _mattersim),
+        PotentialKind(
+            name="chgnet",
+            title="CHGNet 0.3.0",
+            module="chgnet",
+            package="chgnet",
+            extra="structures",
+            load=_chgnet,
+            numbers=MPTRJ_NUMBERS,
+            license="BSD-3-Clause",
+            citation="B. Deng et al., Nat. Mach. Intell. 5, 1031 (2023)",
+            batched=True,
+            corrected=True,
+        ),
+        PotentialKind(
+            name="mace",
+            title="MACE-MPA-0",
+            module="mace",
+            package="mace-torch",
+            extra="mace",
+            load=through_ase(_mace),
+            numbers=MPTRJ_NUMBERS,
+            license="MIT",
+            citation="I. Batatia et al., arXiv:2401.00096 (2024)",
+        ),
+        PotentialKind(
+            name="sevennet",
+            title="SevenNet-0",
+            module="sevenn",
+            package="sevenn",
+            extra="sevennet",
+            load=through_ase(_sevennet),
+            numbers=MPTRJ_NUMBERS,
+            license="MIT",
+            citation="Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024)",
+        ),
+        PotentialKind(
+            name="orb",
+            title="Orb v3",
+            module="orb_models",
+            package="orb-models",
+            extra="orb",
+            load=through_ase(_orb),
+            numbers=MPTRJ_NUMBERS,
+            license="Apache-2.0",
+            citation="B. Rhodes et al., arXiv:2504.06231 (2025)",
+        ),
+        PotentialKind(
+            name="mattersim",
+            title="MatterSim v1",
+            module="mattersim",
+            package="mattersim",
+            extra="mattersim",
+            load=through_ase(_mattersim),
+            numbers=frozenset(range(1, 90)),
+            license="MIT",
+            citation="H. Yang et al., arXiv:2405.04967 (2024)",
+        ),
     )
 }
 """The potentials by name. All learned energies that refer to the Materials Project's elements (PBE, PBE+U): CHGNet with
-its corrections of 2020 (B. Deng et al., Nat. Mach. Intell. 5, 1031, 2023), the others without, as Matbench Discovery
-takes them (J. Riebesell et al., Nat. Mach. Intell. 7, 836, 2025)."""
+its corrections of 2020, the others without, as Matbench Discovery takes them (J. Riebesell et al., Nat. Mach. Intell.
+7, 836, 2025)."""
 
 
 def load_potential(name: str) -> Potential:
@@ -145,7 +188,9 @@ def load_potential(name: str) -> Potential:
         raise MissingDependencyError(
             f"the potential {name} needs {error.name or kind.module}: pip install 'matgen[{kind.extra}]'"
         ) from error
-    return kind.load()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of packages that deprecate each other
+        return kind.load(kind)
 
 
 @lru_cache(maxsize=2)

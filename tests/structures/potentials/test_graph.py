@@ -4,14 +4,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
-from matgen.structures.potentials.graph import AtomGraph, atom_graph
+from matgen.structures.potentials.graph import _MOST_IMAGES, AtomGraph, _images, _reduction, atom_graph
+from matgen.structures.relax import unfit
 from tests.structures.conftest import CRYSTALS, to_atoms
 
 BOND, ANGLE = 6.0, 3.0
+ODD_BOND, ODD_ANGLE = 5.98713, 2.98713  # no drawn cell has bonds of just this length, where rounding would decide
 
 
 @st.composite
@@ -24,7 +26,30 @@ def crystals(draw: st.DrawFn) -> Structure:
     cell = Lattice.from_parameters(*edges, *angles)
     matrix = cell.matrix.copy()
     matrix[2] += draw(st.integers(-2, 2)) * matrix[0]  # the same lattice by longer vectors
-    return Structure(Lattice(matrix), ["Na"] * n, places)
+    structure = Structure(Lattice(matrix), ["Na"] * n, places)
+    assume(not unfit(structure, frozenset({"Na"})))  # such as three vectors in one plane, which relaxation refuses too
+    return structure
+
+
+def flat() -> Structure:
+    """A cell of 0.18 angstrom^3 whose vectors are almost in one plane; none of its lattice is shorter than 0.5."""
+    alpha, beta = 55.111324312895164, 58.902254829945775
+    cell = Lattice.from_parameters(5.36672202, 5.94386395, 4.92048625, alpha, beta, alpha + beta - 5.8e-5)
+    return Structure(cell, ["Na"], [[0.1, 0.2, 0.3]])
+
+
+def expected_bonds(structure: Structure) -> tuple[Counter, np.ndarray, np.ndarray]:
+    """Bonds by pymatgen's list of neighbors of the reduced lattice, atoms they start from, and lengths.
+
+    The list of the lattice as given would take minutes where it is flat.
+    """
+    matrix = structure.lattice.matrix
+    reduced = structure.lattice.get_lll_reduced_lattice()
+    turned = Structure(reduced, structure.species, structure.cart_coords, coords_are_cartesian=True)
+    centre, neighbor, shift, length = turned.get_neighbor_list(ODD_BOND, numerical_tol=1e-8)
+    shift = np.rint(shift @ reduced.matrix @ np.linalg.inv(matrix)).astype(int)
+    rows = zip(centre.tolist(), neighbor.tolist(), map(tuple, shift.tolist()), strict=True)
+    return Counter(rows), centre, length
 
 
 def bonds(graph: AtomGraph) -> Counter:
@@ -34,15 +59,13 @@ def bonds(graph: AtomGraph) -> Counter:
 
 @settings(max_examples=80, deadline=None)
 @given(crystals())
+@example(flat())
 def test_bonds_are_those_of_pymatgen(structure: Structure) -> None:
-    graph = atom_graph([to_atoms(structure)], BOND, ANGLE)
-    centre, neighbor, shift, length = structure.get_neighbor_list(BOND, numerical_tol=1e-8)
-    expected = Counter(
-        (int(i), int(j), tuple(int(n) for n in s)) for i, j, s in zip(centre, neighbor, shift, strict=True)
-    )
+    graph = atom_graph([to_atoms(structure)], ODD_BOND, ODD_ANGLE)
+    expected, centre, length = expected_bonds(structure)
     assert bonds(graph) == expected
     assert (np.diff(graph.centre) >= 0).all()
-    short = np.bincount(centre[length < ANGLE], minlength=len(structure))
+    short = np.bincount(centre[length < ODD_ANGLE], minlength=len(structure))
     assert len(graph.angle_atom) == (short * (short - 1)).sum()
     # every undirected bond stands for two opposite directed ones
     assert (np.bincount(graph.bond) == 2).all()
@@ -67,6 +90,19 @@ def test_angles_share_their_corner(structure: Structure) -> None:
     pairs = set(zip(graph.angle_left.tolist(), graph.angle_right.tolist(), strict=True))
     assert len(pairs) == len(graph.angle_left)
     assert all((right, left) in pairs for left, right in pairs)
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_a_usual_cell_is_taken_as_it_is(name: str) -> None:
+    assert _images(to_atoms(CRYSTALS[name]).cell.array, BOND) <= _MOST_IMAGES
+
+
+def test_a_flat_cell_has_few_images_once_it_is_reduced() -> None:
+    cell = flat().lattice.matrix
+    turn = _reduction(cell)
+    assert _images(cell, BOND) > 1e7 > 2e4 > _images(turn @ cell, BOND)
+    assert abs(np.linalg.det(turn)) == pytest.approx(1)  # the same lattice
+    assert _images(np.array([[3.0, 0, 0], [0, 3, 0], [3, 3, 0]]), BOND) == np.inf
 
 
 @pytest.mark.parametrize("name", CRYSTALS)

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
 
 from matgen.errors import MissingDependencyError, OptionError
-from matgen.structures.potentials.interface import Potential, known_elements
-from matgen.structures.potentials.registry import POTENTIALS, CalculatorPotential, load_potential
+from matgen.structures.potentials.calculator import CalculatorPotential
+from matgen.structures.potentials.interface import Potential, symbols_of
+from matgen.structures.potentials.registry import POTENTIALS, load_potential
 from tests.structures.conftest import CRYSTALS, skewed, to_atoms
 
 
 def test_any_calculator_of_ase() -> None:
-    potential = CalculatorPotential("lj", "1", LennardJones(sigma=2.2, epsilon=0.1, rc=6.0), known_elements(89))
+    potential = CalculatorPotential("lj", "1", LennardJones(sigma=2.2, epsilon=0.1, rc=6.0), symbols_of(range(1, 90)))
     crystals = [to_atoms(skewed()), to_atoms(CRYSTALS["rock salt"])]
     for atoms, found in zip(crystals, potential.evaluate(crystals), strict=True):
         bare = atoms.copy()
@@ -34,7 +37,36 @@ def test_chgnet_is_there(chgnet: Potential, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_elements_by_number() -> None:
-    assert known_elements(3) == {"H", "He", "Li"}
+    assert symbols_of(range(1, 4)) == {"H", "He", "Li"}
+
+
+def test_the_row_says_what_the_potential_is(chgnet: Potential) -> None:
+    kind = POTENTIALS["chgnet"]
+    assert (chgnet.name, chgnet.elements, chgnet.corrected) == (kind.name, kind.elements, kind.corrected)
+    assert chgnet.version in kind.title
+
+
+def test_elements_without_training_data_are_left_out() -> None:
+    for kind in POTENTIALS.values():
+        assert len(kind.elements) == 89, kind.name
+    assert {"Th", "U", "Pu"} <= POTENTIALS["mace"].elements and not {"Po", "Rn", "Ra"} & POTENTIALS["mace"].elements
+
+
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_the_documentation_has_each_row(name: str) -> None:
+    kind = POTENTIALS[name]
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "structure.md").read_text()
+    cells = (f"`{name}`", kind.title, f"`{kind.extra}`", str(len(kind.numbers)), "yes" if kind.batched else "no",
+             kind.license, kind.citation)  # fmt: skip
+    assert f"| {' | '.join(cells)} |" in page
+
+
+def test_the_rows_are_light_enough_for_the_command_line() -> None:
+    code = (
+        "import sys, matgen.structures.potentials.registry\n"
+        "sys.exit(', '.join({'numpy', 'torch', 'ase', 'chgnet'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip() == ""
 
 
 def test_names() -> None:

@@ -26,9 +26,9 @@ from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import sequence_lengths
 from matgen.sampling.constraints.template import read_formula
 from matgen.sampling.decoders.orders import EXACT_TOKENS
+from matgen.sampling.known import known_compositions
 from matgen.sampling.tinkering.infilling import completion_log_prob, method
 from matgen.sampling.tinkering.request import TinkerRequest
-from matgen.sampling.writing import known_compositions
 from matgen.validity import ValidityRules, explain
 
 if TYPE_CHECKING:

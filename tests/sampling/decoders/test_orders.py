@@ -77,7 +77,10 @@ def test_many_sequences_at_once_give_what_each_gives_alone(checkpoint, monkeypat
 
 def test_longer_formulas_are_estimated_and_too_long_ones_are_impossible(checkpoint) -> None:
     values = Likelihood(checkpoint).summed(CompositionBatch.from_formulas(["Li4Ti5O12", "C30H101", "NaCl"]), n_mc=2)
-    assert np.isfinite(values[2])
-    if checkpoint.notation == "expanded":
-        assert np.isneginf(values[1])
-        assert values[0] < 0
+    assert (values < 0).all()
+    finite = {  # RoBERTa has not learned the length of the first; the second, counted, takes 9 tokens
+        ("blmm", "expanded"): [True, False, True],
+        ("blmm", "counted"): [True, True, True],
+        ("roberta", "expanded"): [False, False, True],
+    }
+    assert np.isfinite(values).tolist() == finite[checkpoint.architecture.key, checkpoint.notation]

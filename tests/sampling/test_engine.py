@@ -232,8 +232,8 @@ def test_memory_that_runs_out_halves_the_width_and_changes_nothing(checkpoints, 
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(PrefixDrawer, "draw", short_of_memory)
-    (found,) = sampler.sample(300)
-    assert (found.formulas == expected.formulas).all()
+    (narrower,) = sampler.sample(300)
+    assert (narrower.formulas == expected.formulas).all()
     monkeypatch.setattr(PrefixDrawer, "draw", lambda *a, **o: (_ for _ in ()).throw(RuntimeError("something else")))
     with pytest.raises(RuntimeError, match="something else"):
         next(sampler.sample(300))

@@ -209,7 +209,7 @@ def test_a_budget_of_draws_ends_it_with_what_there_is(sampler: Sampler, tmp_path
     assert sample_to_file(sampler, timed, tmp_path / "b.csv")["stopped"] == "time"
 
 
-def test_everything_that_exists_is_found_and_said(sampler: Sampler, tmp_path: Path) -> None:
+def test_drawing_stops_once_every_composition_is_kept(sampler: Sampler, tmp_path: Path) -> None:
     constraints = Constraints.from_options(within="Na-Cl-K", max_atoms=2)
     request = SampleRequest(6, block_size=SIZE, unique=True, constraints=constraints, most_draws=10**6)
     metadata = sample_to_file(sampler, request, tmp_path / "a.csv")
@@ -248,9 +248,9 @@ def test_two_processes_write_the_file_of_one(sampler: Sampler, checkpoints, tmp_
         subprocess.run([*command, *verb, "--out", str(tmp_path / f"{name}-two.csv")], check=True, env=environment)
         one, two = (tmp_path / f"{name}-{count}.csv" for count in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
-        told = read_json(Path(f"{two}.json"))
-        assert told["processes"] == 2
-        assert told["rows"] == n
+        metadata = read_json(Path(f"{two}.json"))
+        assert metadata["processes"] == 2
+        assert metadata["rows"] == n
         assert not Path(f"{two}.parts").exists()
 
 

@@ -24,9 +24,9 @@ def checkpoint(request, checkpoints):
 def test_sums_over_orders_equal_enumeration(checkpoint) -> None:
     batch = CompositionBatch.from_formulas(FORMULAS)
     likelihood = Likelihood(checkpoint)
-    found = likelihood.summed(batch)
+    summed = likelihood.summed(batch)
     ids, lengths = encode(batch, checkpoint.notation)
-    for row, length, value in zip(ids.tolist(), lengths, found, strict=True):
+    for row, length, value in zip(ids.tolist(), lengths, summed, strict=True):
         total, n_orders = by_enumeration(checkpoint.model, row[:length], checkpoint.notation)
         if checkpoint.architecture.objective == "masked":
             total += -math.log(n_orders) + likelihood.length_log_prob(torch.tensor([row[:length]]))

@@ -1,11 +1,13 @@
 """Drawing hypothetical compositions from a checkpoint."""
 
+from matgen.sampling.block import SampleBlock
 from matgen.sampling.constraints.constraints import Constraints
 from matgen.sampling.decoders.decoding import Decoding
-from matgen.sampling.engine import SampleBlock, Sampler
+from matgen.sampling.engine import Sampler
+from matgen.sampling.request import SampleRequest
 from matgen.sampling.tinkering.request import TinkerRequest
 from matgen.sampling.tinkering.tinker import Tinkered, tinker, tinker_to_file
-from matgen.sampling.writing import SampleRequest, sample_to_file
+from matgen.sampling.writing import sample_to_file
 
 __all__ = [
     "Constraints",

@@ -73,7 +73,7 @@ def most_probable(
         n: how many.
         accept: compositions to list, from a batch of `b` to bool `(b,)`; the others are passed over.
         tokens: ids that may be used at all, int64 `(m,)`, by default all.
-        progress: told of every tile how many compositions are found.
+        progress: called after every tile with the number of compositions that are listed so far.
 
     Raises:
         OptionError: `n` below 1, or a model that does not write from left to right.
@@ -87,7 +87,7 @@ def most_probable(
     search = _Search(checkpoint, n, accept, tokens)
     while search.step():
         if progress:
-            progress(search.n_found)
+            progress(search.n_listed)
     return search.result()
 
 
@@ -119,26 +119,26 @@ def list_to_file(
         accept = constraints.satisfied
     if progress:
         progress.start(n)
-    told = 0
+    shown = 0
 
-    def tell(n_found: int) -> None:
-        nonlocal told
+    def advance(n_listed: int) -> None:
+        nonlocal shown
         if progress:
-            progress.advance(min(n_found, n) - told)
-        told = min(n_found, n)
+            progress.advance(min(n_listed, n) - shown)
+        shown = min(n_listed, n)
 
-    found = most_probable(checkpoint, n, accept=accept, tokens=tokens, progress=tell)
+    listed = most_probable(checkpoint, n, accept=accept, tokens=tokens, progress=advance)
     if progress:
         progress.close()
-    told_of = {name: value for name, value in vars(found).items() if name != "frame"}
+    bounds = {name: value for name, value in vars(listed).items() if name != "frame"}
     described = None if constraints is None else constraints.describe()
-    metadata = {"model": checkpoint.folder.name, "top": n, "constraints": described, **told_of}
-    write_with_metadata(out, found.frame, metadata)
-    return found
+    metadata = {"model": checkpoint.folder.name, "top": n, "constraints": described, **bounds}
+    write_with_metadata(out, listed.frame, metadata)
+    return listed
 
 
 class _Search:
-    """The state of the enumeration: open prefixes and compositions found."""
+    """The state of the enumeration: open prefixes and the compositions of finished ones."""
 
     def __init__(
         self,
@@ -161,18 +161,19 @@ class _Search:
         self.open_ids = np.full((1, MAX_POSITIONS), PAD, dtype=np.int16)
         self.open_ids[0, 0] = BOS
         self.open_log_prob, self.open_length = np.zeros(1), np.ones(1, dtype=np.int64)
-        self.found: dict[tuple[int, int], list] = {}
+        self.compositions: dict[tuple[int, int], list] = {}
         self.given_up, self.prefixes = -np.inf, 0
 
     @property
-    def n_found(self) -> int:
-        return len(self.found)
+    def n_listed(self) -> int:
+        return len(self.compositions)
 
     def worst_listed(self) -> float:
         """Ln probability of the last composition on the list, minus infinity while it is not full."""
-        if len(self.found) < self.n:
+        if len(self.compositions) < self.n:
             return -np.inf
-        merged = np.fromiter((entry[1] for entry in self.found.values()), dtype=np.float64, count=len(self.found))
+        entries = self.compositions.values()
+        merged = np.fromiter((entry[1] for entry in entries), dtype=np.float64, count=len(entries))
         return float(np.partition(merged, len(merged) - self.n)[len(merged) - self.n])
 
     def step(self) -> bool:
@@ -233,7 +234,7 @@ class _Search:
         keys = map(tuple, batch.keys().tolist())
         rows = zip(keys, batch.formulas(), value[read.rows[keep]], read.canonical[keep], strict=True)
         for key, formula, log_prob, canonical in rows:
-            entry = self.found.setdefault(key, [formula, -np.inf, np.nan, 0])
+            entry = self.compositions.setdefault(key, [formula, -np.inf, np.nan, 0])
             entry[1] = float(np.logaddexp(entry[1], log_prob))
             entry[2] = float(log_prob) if canonical else entry[2]
             entry[3] += 1
@@ -241,7 +242,7 @@ class _Search:
     def result(self) -> MostProbable:
         """The list, best first."""
         columns = ["formula", "log_prob_merged", "log_prob", "sequences"]
-        frame = pd.DataFrame(list(self.found.values()), columns=columns)
+        frame = pd.DataFrame(list(self.compositions.values()), columns=columns)
         frame = frame.sort_values(["log_prob_merged", "formula"], ascending=[False, True], kind="stable").head(self.n)
         listed = float(np.exp(frame["log_prob_merged"].to_numpy(np.float64)).sum())
         open_now = float(self.open_log_prob.max()) if len(self.open_log_prob) else -np.inf

@@ -8,7 +8,7 @@ import numpy as np
 
 from matgen.composition.batch import first_occurrence
 from matgen.composition.keys import KeySet
-from matgen.sampling.engine import SampleBlock
+from matgen.sampling.block import SampleBlock
 
 REACHED, BUDGET, EXHAUSTED = "reached", "budget", "exhausted"
 """Why drawing stopped: n were kept; the draws allowed were used up; nothing else exists under the constraints."""

@@ -8,12 +8,14 @@ process draws which block changes a sample, and every part of a file is a fair s
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,74 +24,29 @@ from matgen.composition.batch import CompositionBatch
 from matgen.errors import OptionError, unknown_name
 from matgen.models.checkpoint import Checkpoint, load_checkpoint
 from matgen.models.registry import MAX_POSITIONS
-from matgen.models.tokenizer import FIRST_ELEMENT, decode, encode, sequence_lengths, to_text, vocabulary
+from matgen.models.tokenizer import decode, encode, sequence_lengths, to_text, vocabulary
+from matgen.sampling.block import SampleBlock
 from matgen.sampling.decoders import any_order
 from matgen.sampling.decoders import canvas as canvas_draw
 from matgen.sampling.decoders.decoding import Decoding
 from matgen.sampling.decoders.prefixes import Drawn, PrefixDrawer, uniform_numbers
 from matgen.sampling.likelihood import Likelihood
+from matgen.sampling.preparing import prepare
+from matgen.sampling.request import Accept, PreparedRequest, SampleRequest
 
 if TYPE_CHECKING:
     from matgen.models.registry import Architecture
-    from matgen.sampling.constraints.constraints import Constraints
     from matgen.sampling.constraints.reachability import DecodingMask
 
 BLOCK_SIZES = {"cpu": (16_384, 131_072), "cuda": (16_384, 131_072, 524_288)}
 """Samples of a block, by kind of device, the unit of reproducibility, of writing and of resuming: larger ones share
 more prefixes, smaller ones lose less when a run is killed. The first holds runs of up to its size; see `block_size`."""
 
-Accept = Callable[[CompositionBatch], np.ndarray]
-"""A filter: from a batch of `b` compositions to bool `(b,)`."""
-
 PRECISIONS = ("auto", "bf16", "fp32")
 
 QUICK_TOKENS = 5
 """Longest draws of models that write in any order whose `log_prob` is summed over all orders: up to here that takes no
 more canvases than `N_MC` random orders do."""
-
-
-@dataclass(frozen=True)
-class SampleBlock:
-    """Samples drawn together.
-
-    Attributes:
-        number: of the block.
-        drawn: samples drawn, before `accept`.
-        unfinished: samples that the model's length cut off.
-        formulas: object `(b,)`, reduced formulas; an unfinished sequence is its tokens and an ellipsis, unreadable on
-            purpose.
-        log_prob: float64 `(b,)`, ln probability of the canonical sequence of the composition under the model (at
-            temperature 1, nothing cut off or masked); for models that write in any order summed over the orders,
-            exactly up to `QUICK_TOKENS` tokens, else estimated (`Likelihood.summed`); NaN where unfinished.
-        canonical: bool `(b,)`, True where the sequence drawn was the canonical one.
-        keys: uint64 `(b, 2)`, keys of the compositions, zero where unfinished.
-        trace: object `(b,)`, the canvases of each sample's steps as text, where they were asked for.
-    """
-
-    number: int
-    drawn: int
-    unfinished: int
-    formulas: np.ndarray
-    log_prob: np.ndarray
-    canonical: np.ndarray
-    keys: np.ndarray
-    trace: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.formulas)
-
-    def __getitem__(self, rows: slice | np.ndarray) -> SampleBlock:
-        """The block with some of its rows left."""
-        return SampleBlock(
-            self.number,
-            self.drawn,
-            self.unfinished,
-            self.formulas[rows],
-            self.log_prob[rows],
-            self.canonical[rows],
-            self.keys[rows],
-            None if self.trace is None else self.trace[rows],
-        )
 
 
 @dataclass(frozen=True)
@@ -115,6 +72,10 @@ class Sampler:
             `log_prob`, are those of rounded weights (a few hundredths of a nat off).
         width: distinct prefixes held open at once, by default as suits the device. It bounds memory and changes no
             sample; it is halved when memory runs out.
+
+    Attributes:
+        reads_ahead: draw the next block while one is read, by default on GPUs for models that write from left to right.
+            It changes no sample.
 
     Raises:
         CheckpointError: the folder is not a usable checkpoint.
@@ -143,134 +104,75 @@ class Sampler:
         self.likelihood = Likelihood(loaded)
         self._drawing = threading.Lock()
         self._prefixes = None if loaded.architecture.any_order else self._drawer(width)
+        # A GPU draws the next block while this one is read on the CPU.
+        self.reads_ahead = self.device.type != "cpu" and self._prefixes is not None
 
-    def sample(
-        self,
-        n: int,
-        *,
-        seed: int = 0,
-        decoding: Decoding | None = None,
-        constraints: Constraints | None = None,
-        rejection: bool = False,
-        prompt: str = "",
-        conditions: Sequence[str] = (),
-        size: int | None = None,
-        trace: bool = False,
-    ) -> Iterator[SampleBlock]:
-        """Draw `n` samples, block by block.
+    def sample(self, n: int | SampleRequest, **options: Any) -> Iterator[SampleBlock]:
+        """Draw, block by block; each block has the rows that are kept.
 
         Args:
-            n: samples to draw, before `accept`.
-            seed: of the draws; the same seed (and block size) gives the same samples.
-            decoding: temperature and cuts, by default the model's own distribution.
-            constraints: what every row must satisfy.
-            rejection: draw freely and leave out what breaks a constraint, so that rows follow the model's distribution
-                given the constraints and are fewer than `n`; otherwise tokens that lead there are masked.
-            prompt: tokens that every sequence begins with, such as `Li Fe`.
-            conditions: ranges of properties that a conditional model is told, such as `band_gap=2..3`; `log_prob` is
-                then that given the bins drawn for a row.
-            size: samples of a block, by default `block_size(n)`.
-            trace: keep the steps of each sample, of a blank language model.
+            n: samples to draw, of which those that nothing refuses are kept; or a request, by which drawing goes on
+                until there are enough rows.
+            options: of `SampleRequest`, such as `seed` or `constraints`.
 
         Raises:
             OptionError: something is out of range, nothing satisfies the constraints, or the model cannot take a
-                mask, a prompt or a trace.
+                mask, a prompt, conditions or a trace.
         """
-        if n < 1:
-            raise OptionError(f"n is {n}, it must be at least 1")
-        size = self.block_size(n) if size is None else size
-        if size < 1:
-            raise OptionError(f"block size is {size}, it must be at least 1")
-        mask, accept = self.masking(constraints, rejection=rejection)
-        told = self.told(conditions)
-        drawn = (
-            partial(
-                self._draw,
-                number,
-                min(size, n - number * size),
-                seed=seed,
-                decoding=decoding,
-                mask=mask,
-                prompt=prompt,
-                told=told,
-                trace=trace,
-            )
-            for number in range(-(-n // size))
-        )
-        # A GPU draws the next block while this one is read on the CPU.
-        ahead = self.device.type != "cpu" and self._prefixes is not None
-        for block in _one_ahead(drawn) if ahead else (draw() for draw in drawn):
-            yield self._read(block, accept)
+        prepared = self.prepare(_requested(n, options))
+        collector, began = prepared.collector(), time.monotonic()
+        with closing(self.blocks(prepared)) as blocks:
+            for block in blocks:
+                yield collector.take(block)
+                if collector.stopped is not None or prepared.request.out_of_time(began):
+                    return
 
-    def block(
-        self,
-        number: int,
-        rows: int,
-        *,
-        seed: int = 0,
-        decoding: Decoding | None = None,
-        mask: DecodingMask | None = None,
-        accept: Accept | None = None,
-        prompt: str = "",
-        told: np.ndarray | None = None,
-        trace: bool = False,
-    ) -> SampleBlock:
-        """The first `rows` samples of one block, as `sample` draws them with what `masking` and `told` give.
+    def prepare(self, request: SampleRequest) -> PreparedRequest:
+        """Check a request and compute what all of its blocks share.
 
         Raises:
             OptionError: as `sample`.
+            DataError: a table of `novel_to` cannot be read.
         """
-        drawn = self._draw(number, rows, seed=seed, decoding=decoding, mask=mask, prompt=prompt, told=told, trace=trace)
-        return self._read(drawn, accept)
+        return prepare(request, self.checkpoint, request.block_size or self.block_size(request.n))
 
-    def _draw(
-        self,
-        number: int,
-        rows: int,
-        *,
-        seed: int,
-        decoding: Decoding | None,
-        mask: DecodingMask | None,
-        prompt: str,
-        told: np.ndarray | None,
-        trace: bool,
-    ) -> _DrawnBlock:
-        if not 0 <= seed < 1 << 64:
-            raise OptionError(f"seed is {seed}, it must be 0 or above, and below 2^64")
-        steps: list[np.ndarray] | None = [] if trace else None
-        starts = None if told is None else self._starts(told, uniform_numbers(rows, seed, number, 0))
+    def blocks(
+        self, prepared: PreparedRequest, numbers: Iterable[int] | None = None
+    ) -> Generator[SampleBlock, None, None]:
+        """Draw blocks in turn, before any row is left out as known or repeated.
+
+        Where the sampler `reads_ahead`, the next number is taken and its block launched before a block is given.
+
+        Args:
+            prepared: what to draw.
+            numbers: of the blocks, taken one at a time, by default all of the request.
+        """
+        numbers = range(prepared.n_blocks) if numbers is None else numbers
+        draws = (partial(self._draw, prepared, number) for number in numbers)
+        with closing(_one_ahead(draws) if self.reads_ahead else (draw() for draw in draws)) as blocks:
+            for drawn in blocks:
+                yield self._read(drawn, prepared.accept)
+
+    def _draw(self, prepared: PreparedRequest, number: int) -> _DrawnBlock:
+        request, rows, weights = prepared.request, prepared.rows_of(number), prepared.condition_weights
+        steps: list[np.ndarray] | None = [] if request.trace else None
+        starts = None if weights is None else self._starts(weights, uniform_numbers(rows, request.seed, number, 0))
         ids, log_prob = self.draw_ids(
             rows,
-            seed=seed,
+            seed=request.seed,
             block=number,
-            decoding=decoding or Decoding(),
-            mask=mask,
-            prompt=prompt,
+            decoding=request.decoding,
+            mask=prepared.mask,
+            prompt=prepared.prompt,
             starts=starts,
             trace=steps,
         )
         return _DrawnBlock(number, ids, log_prob, starts, steps)
 
-    def told(self, conditions: Sequence[str]) -> np.ndarray | None:
-        """How probable each combination of bins is under conditions, float64 `(combinations,)`; None without any.
-
-        Raises:
-            OptionError: the model takes no conditions, or these cannot be read or are outside of what it knows.
-        """
-        if not conditions:
-            return None
-        known = self.checkpoint.conditions
-        if known is None:
-            raise OptionError(
-                f"{self.checkpoint.folder.name} takes no conditions: train a model with `matgen train --condition "
-                "band_gap`, or screen by --screen"
-            )
-        return known.requested(conditions)
-
-    def _starts(self, told: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    def _starts(self, weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """Tokens in place of `<bos>`, int64 `(n,)`, by numbers in [0, 1)."""
-        possible = np.flatnonzero(told)
-        place = np.searchsorted(np.cumsum(told[possible]), uniforms, side="right")
+        possible = np.flatnonzero(weights)
+        place = np.searchsorted(np.cumsum(weights[possible]), uniforms, side="right")
         return len(vocabulary(self.notation)) + possible[np.minimum(place, len(possible) - 1)]
 
     def block_size(self, n: int) -> int:
@@ -288,63 +190,32 @@ class Sampler:
         block: int,
         decoding: Decoding,
         mask: DecodingMask | None = None,
-        prompt: str = "",
+        prompt: Sequence[int] = (),
         starts: np.ndarray | None = None,
         trace: list[np.ndarray] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Token ids of the first samples of a block, integers `(rows, length)`; their ln probabilities if at hand."""
-        tokens = self.check(mask, prompt, trace=trace is not None)
+        """Token ids of the first samples of a block, integers `(rows, length)`; their ln probabilities if at hand.
+
+        Args:
+            rows: samples.
+            seed: of all blocks.
+            block: number of the block.
+            decoding: temperature and cuts.
+            mask: tokens that may follow a prefix, of a model that takes one.
+            prompt: token ids that every sequence begins with, of a model that takes one.
+            starts: int64 `(rows,)`, tokens in place of `<bos>`, of a conditional model.
+            trace: takes the canvases after each step, of a blank language model.
+        """
         if self.objective == "blank":
             limits = None if mask is None else canvas_draw.Limits.of(mask)
             canvases = canvas_draw.CanvasDrawer(self.checkpoint)
-            return canvases.draw(rows, seed, block, decoding, limits=limits, prompt=tokens, trace=trace), None
+            return canvases.draw(rows, seed, block, decoding, limits=limits, prompt=prompt, trace=trace), None
         if self._prefixes is None:
             return any_order.AnyOrderDrawer(self.checkpoint).draw(rows, seed, block, decoding), None
         drawn = self._with_less_memory(
-            lambda drawer: drawer.draw(rows, seed, block, decoding, mask=mask, prompt=tokens, starts=starts)
+            lambda drawer: drawer.draw(rows, seed, block, decoding, mask=mask, prompt=prompt, starts=starts)
         )
         return drawn.ids, drawn.log_prob
-
-    def masking(self, constraints: Constraints | None, *, rejection: bool) -> tuple[DecodingMask | None, Accept | None]:
-        """The mask for masked constraints, the filter for rejection, or both where a mask does not hold all of them.
-
-        Raises:
-            OptionError: nothing satisfies the constraints; the reason is told.
-        """
-        if constraints is None:
-            return None, None
-        from matgen.sampling.constraints.reachability import DecodingMask
-
-        # Built for rejection too, since it refuses what cannot be before drawing goes on for ever.
-        mask = DecodingMask(constraints, self.notation, known=self.checkpoint.known_elements())
-        if rejection:
-            return None, constraints.satisfied
-        return mask, constraints.satisfied if self.objective == "blank" else None
-
-    def check(self, mask: DecodingMask | None, prompt: str, *, trace: bool = False) -> list[int]:
-        """Token ids of a prompt, once it is known that the model can do what is asked.
-
-        Raises:
-            OptionError: it cannot, the prompt has an unknown word, or no sequence begins with it.
-        """
-        title = self.checkpoint.architecture.title
-        if self.objective == "masked" and (mask is not None or prompt.strip()):
-            raise OptionError(
-                f"{title} writes tokens in any order: it takes constraints with --rejection only, and no prompt"
-            )
-        if trace and self.objective != "blank":
-            raise OptionError(f"a trace is of a blank language model's steps: {title} has none")
-        tokens = prompt_ids(prompt, self.notation)
-        if self.objective == "blank" and len(tokens) > MAX_POSITIONS - 3:
-            raise OptionError(
-                f"prompt: {len(tokens)} tokens, {title} holds {MAX_POSITIONS - 3} and the blank after them"
-            )
-        if mask is not None and tokens:
-            if self.objective == "blank":
-                canvas_draw.Limits.of(mask).check_prompt(tokens, self.notation)
-            else:
-                mask.check_prompt(tokens)
-        return tokens
 
     def log_prob(self, batch: CompositionBatch, *, batch_size: int = 64) -> np.ndarray:
         """See `Likelihood.of`."""
@@ -423,7 +294,7 @@ class Sampler:
         return value[place.ravel()]
 
 
-def _one_ahead(jobs: Iterable[Callable[[], _DrawnBlock]]) -> Iterator[_DrawnBlock]:
+def _one_ahead(jobs: Iterable[Callable[[], _DrawnBlock]]) -> Generator[_DrawnBlock, None, None]:
     """Results in order; while one is used, a thread works on the next."""
     with ThreadPoolExecutor(1) as pool:
         waiting: Future[_DrawnBlock] | None = None
@@ -436,19 +307,15 @@ def _one_ahead(jobs: Iterable[Callable[[], _DrawnBlock]]) -> Iterator[_DrawnBloc
             yield waiting.result()
 
 
-def prompt_ids(prompt: str, notation: str) -> list[int]:
-    """Token ids of a prompt, blanks between tokens.
+_FORMER_OPTIONS = {"size": "block_size", "exact": "rejection"}
+"""Options of `Sampler.sample` up to 0.2, to those of today."""
 
-    Raises:
-        OptionError: a word that is not a token of the notation.
-    """
-    words = vocabulary(notation)
-    known = {token: i for i, token in enumerate(words.tokens) if i >= FIRST_ELEMENT}
-    for word in prompt.split():
-        if word not in known:
-            example = "Sr Ti O O" if notation == "expanded" else "Sr Ti O2"
-            raise OptionError(f"prompt: {word!r} is not a token of the notation {notation} (write it as: {example})")
-    return [known[word] for word in prompt.split()]
+
+def _requested(n: int | SampleRequest, options: dict[str, Any]) -> SampleRequest:
+    given = {_FORMER_OPTIONS.get(name, name): value for name, value in options.items() if value is not None}
+    if isinstance(n, SampleRequest):
+        return replace(n, **given)
+    return SampleRequest(n, **({"most_draws": n} | given))
 
 
 def _precision(name: str, device: torch.device, row: Architecture) -> str:

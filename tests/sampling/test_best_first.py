@@ -39,38 +39,38 @@ def every_composition(checkpoint) -> pd.Series:
 def test_the_list_is_that_of_all_compositions(few, key: str) -> None:
     checkpoint = load_checkpoint(few(key))
     expected = every_composition(checkpoint)
-    found = most_probable(checkpoint, 12)
-    assert found.frame["formula"].tolist()[:8] == expected.index[:8].tolist()
-    both = found.frame.set_index("formula")["log_prob_merged"]
+    listed = most_probable(checkpoint, 12)
+    assert listed.frame["formula"].tolist()[:8] == expected.index[:8].tolist()
+    both = listed.frame.set_index("formula")["log_prob_merged"]
     assert both[expected.index[:8]].to_numpy() == pytest.approx(expected[:8].to_numpy(), abs=1e-3)
-    assert (found.frame["log_prob_merged"].diff().dropna() <= 1e-9).all()
-    assert (found.frame["log_prob"].fillna(-99) <= found.frame["log_prob_merged"] + 1e-6).all()
-    assert found.mass_listed == pytest.approx(np.exp(both).sum())
-    assert found.mass_listed + found.mass_not_listed == pytest.approx(1)
-    assert found.complete_above <= both.iloc[-1] + 1e-9
-    assert found.frame["sequences"].min() >= 1
+    assert (listed.frame["log_prob_merged"].diff().dropna() <= 1e-9).all()
+    assert (listed.frame["log_prob"].fillna(-99) <= listed.frame["log_prob_merged"] + 1e-6).all()
+    assert listed.mass_listed == pytest.approx(np.exp(both).sum())
+    assert listed.mass_listed + listed.mass_not_listed == pytest.approx(1)
+    assert listed.complete_above <= both.iloc[-1] + 1e-9
+    assert listed.frame["sequences"].min() >= 1
 
 
 def test_no_more_probable_sequence_is_missing(checkpoints) -> None:
     """Everything that sampling meets above the bound is on the list."""
     checkpoint = load_checkpoint(checkpoints("gptj"))
-    found = most_probable(checkpoint, 300)
+    listed = most_probable(checkpoint, 300)
     (block,) = Sampler(checkpoint, precision="fp32").sample(3000)
-    above = set(block.formulas[block.log_prob > found.complete_above + 1e-3])
+    above = set(block.formulas[block.log_prob > listed.complete_above + 1e-3])
     assert len(above) > 20
-    assert above <= set(found.frame["formula"])
+    assert above <= set(listed.frame["formula"])
 
 
 def test_constraints_filter_the_list(checkpoints, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(checkpoints("gptj"))
     constraints = Constraints.from_options(within="Li-Na-O-F-Cl", valid=True)
     out = tmp_path / "top.csv"
-    found = list_to_file(checkpoint, 20, out, constraints=constraints)
-    assert constraints.satisfied(CompositionBatch.from_formulas(found.frame["formula"])).all()
-    assert pd.read_csv(out)["formula"].tolist() == found.frame["formula"].tolist()
-    told = read_json(Path(f"{out}.json"))
-    assert told["mass_listed"] == pytest.approx(found.mass_listed)
-    assert told["constraints"]["valid"] is True
+    listed = list_to_file(checkpoint, 20, out, constraints=constraints)
+    assert constraints.satisfied(CompositionBatch.from_formulas(listed.frame["formula"])).all()
+    assert pd.read_csv(out)["formula"].tolist() == listed.frame["formula"].tolist()
+    metadata = read_json(Path(f"{out}.json"))
+    assert metadata["mass_listed"] == pytest.approx(listed.mass_listed)
+    assert metadata["constraints"]["valid"] is True
     with pytest.raises(OutputError, match="exists"):
         list_to_file(checkpoint, 20, out)
 

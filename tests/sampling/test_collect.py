@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.keys import KeySet
+from matgen.sampling.block import SampleBlock
 from matgen.sampling.collect import BUDGET, EXHAUSTED, REACHED, Collector
-from matgen.sampling.engine import SampleBlock
 
 NAMES = ["NaCl", "KCl", "NaBr", "KBr", "LiF", "NaF", "KF", "LiCl", "MgO", "CaO"]
 KEYS = CompositionBatch.from_formulas(NAMES).keys()

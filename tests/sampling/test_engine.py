@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from matgen.composition.elements import ATOMIC_NUMBER
 from matgen.errors import CheckpointError, OptionError
 from matgen.models import MODELS, load_checkpoint
 from matgen.models.tokenizer import BOS, EOS, MASK, encode, suppressed_ids
-from matgen.sampling import Constraints, Decoding, Sampler, engine
+from matgen.sampling import Constraints, Decoding, SampleBlock, Sampler, SampleRequest, engine
 from matgen.sampling.decoders.prefixes import PrefixDrawer
+from matgen.sampling.preparing import prompt_ids
 from tests.sampling.conftest import FEW
 
 
@@ -26,7 +30,7 @@ def test_blocks(checkpoints, key: str) -> None:
     (again,) = sampler.sample(300, seed=3)
     (other,) = sampler.sample(300, seed=4)
     assert (block.formulas == again.formulas).all()
-    assert (block.log_prob == again.log_prob).all() or np.isnan(block.log_prob).any()
+    assert np.array_equal(block.log_prob, again.log_prob, equal_nan=True)
     assert (block.formulas != other.formulas).any()
     assert block.drawn == len(block) == 300
     finished = ~np.isnan(block.log_prob)
@@ -53,7 +57,7 @@ def test_one_row(checkpoints, key: str) -> None:
 @pytest.mark.parametrize(("key", "size"), [("blmm", 8200), ("roberta", 2100)])
 def test_blocks_larger_than_usual_are_filled(few, key: str, size: int) -> None:
     sampler = Sampler(few(key))
-    (block,) = sampler.sample(size, size=size)
+    (block,) = sampler.sample(size, block_size=size)
     assert len(block) == size
 
 
@@ -94,10 +98,100 @@ def test_order_agnostic_samples_follow_the_exact_distribution(few) -> None:
 def test_blocks_of_a_run(checkpoints) -> None:
     sampler = Sampler(checkpoints("gpt2"))
     assert [sampler.block_size(n) for n in (1, 16_384, 16_385, 10**7)] == [16_384, 16_384, 131_072, 131_072]
-    blocks = list(sampler.sample(250, seed=0, size=100))
+    blocks = list(sampler.sample(250, seed=0, block_size=100))
     assert [(block.number, len(block)) for block in blocks] == [(0, 100), (1, 100), (2, 50)]
-    assert (sampler.block(2, 50, seed=0).formulas == blocks[2].formulas).all()
     assert len(set(blocks[1].formulas) & set(blocks[0].formulas)) < 60  # blocks are not copies of one another
+
+
+def assert_equal(one: SampleBlock, other: SampleBlock) -> None:
+    assert (one.number, one.drawn, one.unfinished) == (other.number, other.drawn, other.unfinished)
+    assert one.formulas.tolist() == other.formulas.tolist()
+    assert np.array_equal(one.log_prob, other.log_prob, equal_nan=True)
+    assert (one.canonical == other.canonical).all()
+    assert (one.keys == other.keys).all()
+
+
+@pytest.mark.parametrize("reads_ahead", [False, True])
+def test_blocks_are_those_drawn_one_by_one(checkpoints, reads_ahead: bool) -> None:
+    sampler = Sampler(checkpoints("gpt2"))
+    assert not sampler.reads_ahead
+    prepared = sampler.prepare(SampleRequest(250, seed=3, block_size=100, most_draws=250))
+    assert (prepared.n_blocks, [prepared.rows_of(number) for number in range(3)]) == (3, [100, 100, 50])
+    alone = [next(sampler.blocks(prepared, [number])) for number in range(3)]
+    sampler.reads_ahead = reads_ahead
+    for block, expected in zip(sampler.blocks(prepared), alone, strict=True):
+        assert_equal(block, expected)
+    for block, expected in zip(sampler.blocks(prepared, [2, 0]), [alone[2], alone[0]], strict=True):
+        assert_equal(block, expected)
+    for block, expected in zip(sampler.sample(250, seed=3, block_size=100), alone, strict=True):
+        assert_equal(block, expected)
+
+
+@pytest.mark.parametrize(("reads_ahead", "after_first"), [(False, "draw 0, read 0"), (True, "draw 0, draw 1, read 0")])
+def test_the_next_block_is_launched_before_one_is_read(
+    checkpoints, monkeypatch, reads_ahead: bool, after_first: str
+) -> None:
+    """And numbers are taken one at a time, none beyond the block that is launched."""
+    sampler = Sampler(checkpoints("gpt2"))
+    sampler.reads_ahead = reads_ahead
+    prepared = sampler.prepare(SampleRequest(300, block_size=100))
+    events: list[str] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(3):
+            events.append(f"draw {number}")
+            yield number
+
+    read = sampler._read
+
+    def reading(drawn: Any, accept: Any) -> SampleBlock:
+        events.append(f"read {drawn.number}")
+        return read(drawn, accept)
+
+    monkeypatch.setattr(sampler, "_read", reading)
+    with closing(sampler.blocks(prepared, numbers())) as blocks:
+        assert next(blocks).number == 0
+        assert ", ".join(events) == after_first
+    assert ", ".join(events) == after_first  # closing draws no further block
+    assert next(blocks, None) is None
+
+
+def test_an_error_of_a_block_read_ahead_is_raised_in_its_place(checkpoints, monkeypatch) -> None:
+    sampler = Sampler(checkpoints("gpt2"))
+    sampler.reads_ahead = True
+    draw_ids = sampler.draw_ids
+
+    def failing(*arguments: Any, block: int, **options: Any):
+        if block == 1:
+            raise RuntimeError("no block 1")
+        return draw_ids(*arguments, block=block, **options)
+
+    monkeypatch.setattr(sampler, "draw_ids", failing)
+    blocks = sampler.sample(300, block_size=100)
+    assert next(blocks).number == 0
+    with pytest.raises(RuntimeError, match="no block 1"):
+        next(blocks)
+
+
+def test_a_request_is_sampled_until_there_are_enough_rows(checkpoints) -> None:
+    sampler = Sampler(checkpoints("gpt2"))
+    request = SampleRequest(150, seed=2, block_size=100, unique=True)
+    rows = [formula for block in sampler.sample(request) for formula in block.formulas]
+    drawn = [f for block in sampler.sample(1000, seed=2, block_size=100) for f in block.formulas if "…" not in f]
+    assert rows == list(dict.fromkeys(drawn))[:150]
+    (first, *_) = sampler.sample(request, seed=3)
+    assert first.formulas.tolist() != rows[: len(first)]
+    timed = list(sampler.sample(SampleRequest(500, block_size=100, max_minutes=1e-9)))
+    assert [block.number for block in timed] == [0]
+
+
+def test_options_under_their_names_of_0_2(checkpoints) -> None:
+    sampler = Sampler(checkpoints("gpt2"))
+    constraints = Constraints.from_options(contains="O")
+    former = sampler.sample(n=150, size=100, constraints=constraints, exact=True, decoding=None)
+    present = sampler.sample(150, block_size=100, constraints=constraints, rejection=True)
+    for one, other in zip(former, present, strict=True):
+        assert_equal(one, other)
 
 
 def test_log_prob_of_what_does_not_fit_is_minus_infinity(checkpoints) -> None:
@@ -138,8 +232,8 @@ def test_memory_that_runs_out_halves_the_width_and_changes_nothing(checkpoints, 
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(PrefixDrawer, "draw", short_of_memory)
-    (found,) = sampler.sample(300)
-    assert (found.formulas == expected.formulas).all()
+    (narrower,) = sampler.sample(300)
+    assert (narrower.formulas == expected.formulas).all()
     monkeypatch.setattr(PrefixDrawer, "draw", lambda *a, **o: (_ for _ in ()).throw(RuntimeError("something else")))
     with pytest.raises(RuntimeError, match="something else"):
         next(sampler.sample(300))
@@ -160,7 +254,7 @@ def test_bf16_draws_from_nearly_the_same_distribution(checkpoints) -> None:
     [
         ({"n": 0}, "n is 0"),
         ({"n": -5}, "n is -5"),
-        ({"n": 1, "size": 0}, "block size is 0"),
+        ({"n": 1, "block_size": 0}, "block size is 0"),
         ({"n": 1, "seed": -1}, "seed is -1"),
         ({"n": 1, "prompt": "Li Xx"}, "'Xx' is not a token of the notation expanded"),
         ({"n": 1, "prompt": "Li O3"}, "'O3' is not a token of the notation expanded"),
@@ -191,9 +285,9 @@ def test_a_masked_model_without_lengths_is_refused(few) -> None:
 
 
 def test_prompts_in_both_notations() -> None:
-    assert engine.prompt_ids("Li Fe", "expanded") == [34, 57]
-    assert engine.prompt_ids("Li2 O16", "counted") == [32 + 2 * 16 + 1, 32 + 7 * 16 + 15]
-    assert engine.prompt_ids(" ", "counted") == []
+    assert prompt_ids("Li Fe", "expanded") == [34, 57]
+    assert prompt_ids("Li2 O16", "counted") == [32 + 2 * 16 + 1, 32 + 7 * 16 + 15]
+    assert prompt_ids(" ", "counted") == []
 
 
 @pytest.mark.parametrize("key", ["gptj", "gpt", "bart"])

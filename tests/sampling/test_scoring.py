@@ -75,14 +75,14 @@ def test_expected_recovery_is_the_share_found_by_drawing() -> None:
     draws = 40
     exact = np.mean([1 - (1 - p) ** draws for p in probability])
     with np.errstate(divide="ignore"):
-        found = expected_recovery(np.log(probability), draws)
-    assert found == pytest.approx(exact)
+        recovery = expected_recovery(np.log(probability), draws)
+    assert recovery == pytest.approx(exact)
     rng = np.random.default_rng(0)
     cumulative = np.append(probability, 1 - probability.sum()).cumsum()
     hits = [
         np.isin(np.arange(5), np.searchsorted(cumulative, rng.random(draws), side="right")).mean() for _ in range(2000)
     ]
-    assert np.mean(hits) == pytest.approx(found, abs=0.01)
+    assert np.mean(hits) == pytest.approx(recovery, abs=0.01)
     assert expected_recovery(np.zeros(1), 10) == 1.0
 
 

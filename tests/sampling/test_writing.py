@@ -47,7 +47,7 @@ def test_file_and_metadata(sampler: Sampler, tmp_path: Path, suffix: str) -> Non
     frame = pd.read_csv(out, keep_default_na=False) if suffix == ".csv" else pd.read_parquet(out)
     assert list(frame.columns) == ["formula", "log_prob", "canonical"]
     assert len(frame) == SIZE + 50 == metadata["rows"]
-    drawn = [formula for block in sampler.sample(SIZE + 50, seed=2, size=SIZE) for formula in block.formulas]
+    drawn = [formula for block in sampler.sample(SIZE + 50, seed=2, block_size=SIZE) for formula in block.formulas]
     assert frame["formula"].tolist() == drawn
     assert json.loads(Path(f"{out}.json").read_text()) == metadata
     assert {"model_sha256", "seed", "n", "temperature", "versions", "formulas_per_second"} <= set(metadata)
@@ -88,6 +88,7 @@ def test_a_run_that_an_earlier_version_began_under_constraints_is_resumed(
     former = read_json(plan)
     former["constraints"]["elements"] = former["constraints"].pop("num_elements")
     former["constraints_meaning"] = "exact" if rejection else "masked"
+    former["told"] = former.pop("condition_bins")
     write_json(plan, former)
     with pytest.raises(OutputError, match="parts of another request"):
         other = dataclasses.replace(request, constraints=Constraints.from_options(num_elements="2..4"))
@@ -96,6 +97,44 @@ def test_a_run_that_an_earlier_version_began_under_constraints_is_resumed(
         sample_to_file(sampler, dataclasses.replace(request, rejection=not rejection), out, resume=True)
     sample_to_file(sampler, request, out, resume=True)
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"unique": True, "most_draws": 10 * SIZE}], ids=["plain", "unique"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_reading_ahead_changes_no_file_resumed_or_not(
+    sampler: Sampler, tmp_path: Path, monkeypatch, suffix: str, options: dict
+) -> None:
+    request = SampleRequest(3 * SIZE, seed=1, block_size=SIZE, **options)
+    expected = tmp_path / f"expected{suffix}"
+    sample_to_file(sampler, request, expected)
+    monkeypatch.setattr(sampler, "reads_ahead", True)
+    straight = tmp_path / f"straight{suffix}"
+    sample_to_file(sampler, request, straight)
+    assert straight.read_bytes() == expected.read_bytes()
+    resumed = tmp_path / f"resumed{suffix}"
+    with pytest.raises(KeyboardInterrupt):
+        sample_to_file(sampler, request, resumed, progress=StopAfter(2))
+    assert len(list(Path(f"{resumed}.parts").glob("*.parquet"))) == 2  # a block launched ahead was not read
+    Path(f"{resumed}.parts", "part-000000.parquet").unlink()
+    sample_to_file(sampler, request, resumed, resume=True)
+    assert resumed.read_bytes() == expected.read_bytes()
+
+
+def test_only_missing_blocks_are_drawn(sampler: Sampler, tmp_path: Path, monkeypatch) -> None:
+    request = SampleRequest(4 * SIZE, seed=1, block_size=SIZE)
+    out = tmp_path / "a.csv"
+    with pytest.raises(KeyboardInterrupt):
+        sample_to_file(sampler, request, out, progress=StopAfter(3))
+    Path(f"{out}.parts", "part-000001.parquet").unlink()
+    drawn, draw_ids = [], sampler.draw_ids
+
+    def recorded(*arguments: object, block: int, **options: object):
+        drawn.append(block)
+        return draw_ids(*arguments, block=block, **options)
+
+    monkeypatch.setattr(sampler, "draw_ids", recorded)
+    sample_to_file(sampler, request, out, resume=True)
+    assert drawn == [1, 3]
 
 
 def test_resume_without_parts_starts(sampler: Sampler, tmp_path: Path) -> None:
@@ -143,7 +182,7 @@ def test_temperature_is_recorded(sampler: Sampler, tmp_path: Path) -> None:
 
 
 def test_unique_and_novel_rows_until_there_are_enough(sampler: Sampler, tmp_path: Path, formulas_csv) -> None:
-    plain = [f for block in sampler.sample(4 * SIZE, seed=3, size=SIZE) for f in block.formulas if "…" not in f]
+    plain = [f for block in sampler.sample(4 * SIZE, seed=3, block_size=SIZE) for f in block.formulas if "…" not in f]
     known = formulas_csv(sorted(set(plain[:150]))[::2], "known.csv")
     ours = set(pd.read_csv(known, keep_default_na=False)["formula"])
     request = SampleRequest(300, seed=3, block_size=SIZE, unique=True, novel_to=(str(known),))
@@ -170,7 +209,7 @@ def test_a_budget_of_draws_ends_it_with_what_there_is(sampler: Sampler, tmp_path
     assert sample_to_file(sampler, timed, tmp_path / "b.csv")["stopped"] == "time"
 
 
-def test_everything_that_exists_is_found_and_said(sampler: Sampler, tmp_path: Path) -> None:
+def test_drawing_stops_once_every_composition_is_kept(sampler: Sampler, tmp_path: Path) -> None:
     constraints = Constraints.from_options(within="Na-Cl-K", max_atoms=2)
     request = SampleRequest(6, block_size=SIZE, unique=True, constraints=constraints, most_draws=10**6)
     metadata = sample_to_file(sampler, request, tmp_path / "a.csv")
@@ -209,9 +248,9 @@ def test_two_processes_write_the_file_of_one(sampler: Sampler, checkpoints, tmp_
         subprocess.run([*command, *verb, "--out", str(tmp_path / f"{name}-two.csv")], check=True, env=environment)
         one, two = (tmp_path / f"{name}-{count}.csv" for count in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
-        told = read_json(Path(f"{two}.json"))
-        assert told["processes"] == 2
-        assert told["rows"] == n
+        metadata = read_json(Path(f"{two}.json"))
+        assert metadata["processes"] == 2
+        assert metadata["rows"] == n
         assert not Path(f"{two}.parts").exists()
 
 

@@ -15,7 +15,7 @@ from matgen.datasets import load_dataset
 from matgen.io.files import read_json
 from matgen.models.checkpoint import load_checkpoint
 from matgen.models.tokenizer import BOS, FIRST_CONDITION, FIRST_ELEMENT, encode, vocabulary
-from matgen.sampling import Constraints, Sampler
+from matgen.sampling import Constraints, Sampler, SampleRequest
 
 pytestmark = pytest.mark.slow  # the model of all of them is trained
 
@@ -81,7 +81,7 @@ def told_by_hand(run: Path, combination: int) -> torch.nn.Module:
 def test_probabilities_are_those_of_transformers(run: Path) -> None:
     sampler = Sampler(run, precision="fp32")
     (block,) = sampler.sample(60, seed=3, conditions=["size=5.5"])
-    weights = sampler.told(["size=5.5"])
+    weights = sampler.prepare(SampleRequest(60, conditions=("size=5.5",))).condition_weights
     (combination,) = np.flatnonzero(weights)
     model = told_by_hand(run, combination)
     ids, lengths = encode(CompositionBatch.from_formulas(block.formulas), sampler.notation)
@@ -107,8 +107,8 @@ def test_without_conditions_it_is_an_ordinary_model(run: Path) -> None:
 
 def test_draws_depend_on_neither_width_nor_how_many_are_asked_for(run: Path) -> None:
     narrow, wide = Sampler(run, width=3), Sampler(run)
-    (few,) = narrow.sample(100, seed=5, conditions=["size=.."], size=400)
-    (many,) = wide.sample(300, seed=5, conditions=["size=.."], size=400)
+    (few,) = narrow.sample(100, seed=5, conditions=["size=.."], block_size=400)
+    (many,) = wide.sample(300, seed=5, conditions=["size=.."], block_size=400)
     assert (few.formulas == many.formulas[:100]).all()
     assert few.log_prob == pytest.approx(many.log_prob[:100], abs=1e-6)
 

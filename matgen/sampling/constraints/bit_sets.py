@@ -41,5 +41,5 @@ def _moved(sets: np.ndarray, offset: np.ndarray) -> np.ndarray:
     n_axes = max(sets.ndim, source.ndim)
     sets = sets.reshape((1,) * (n_axes - sets.ndim) + sets.shape)
     source = source.reshape((1,) * (n_axes - source.ndim) + source.shape)
-    found = np.take_along_axis(sets, np.clip(source, 0, words - 1), axis=-1)
-    return np.where((source >= 0) & (source < words), found, np.uint64(0))
+    moved = np.take_along_axis(sets, np.clip(source, 0, words - 1), axis=-1)
+    return np.where((source >= 0) & (source < words), moved, np.uint64(0))

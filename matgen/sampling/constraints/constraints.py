@@ -93,7 +93,7 @@ class Constraints:
 
         Args:
             chemsys: `Li-Fe-P-O` (hyphens, commas and blanks part elements everywhere).
-            within: the same; groups of `matgen.sampling.element_groups` may be named too.
+            within: the same; groups of `matgen.composition.groups` may be named too.
             contains: elements.
             exclude: elements and groups: `actinides,toxic,Fr`.
             num_elements: `3`, `3..5`, `3..` or `..5`.

@@ -5,7 +5,7 @@ state, and, where the formula must be balanced, on the charges that the prefix c
 cations before it, anions behind (`matgen.validity.kernel`). Two sets of sums say all about a prefix: those of its
 charges where all its elements are cations (*before* the cut), and the positive charge still to be cancelled where the
 cut has been made (*behind* it). For every element and budget state, tables hold the sums that some suffix cancels,
-found backwards from the last element; a prefix can be completed where its sums and the table's have one in common.
+computed backwards from the last element; a prefix can be completed where its sums and the table's have one in common.
 Sums that the atoms left cannot cancel never fit, so the sets are short.
 
 Single elements are left to the caller: they pass as valid without any charge.
@@ -66,7 +66,7 @@ class LookAhead:
         required: bool `(119,)`, those that it must hold.
         after: for some elements, by atomic number, a table in place of `budget.after`.
         states: oxidation states for balanced formulas, None where charges do not matter.
-        classes: counts are told apart up to `classes - 1`, the last class is all from there on.
+        classes: counts are distinguished up to `classes - 1`, the last class is all from there on.
 
     Attributes:
         elements: int64 `(u + 1,)`, atomic number of each usable element in matgen's order, 0 first.
@@ -127,9 +127,9 @@ class LookAhead:
         allowed = np.empty((g, self._n_usable, self.classes), dtype=bool)
         for start in range(0, g, _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
-            found = self._cancelled_by_next[prefixes.budget[rows]]
-            found &= entering[rows]
-            np.not_equal(np.bitwise_or.reduce(found, axis=1), 0, out=allowed[rows])
+            common = self._cancelled_by_next[prefixes.budget[rows]]
+            common &= entering[rows]
+            np.not_equal(np.bitwise_or.reduce(common, axis=1), 0, out=allowed[rows])
         allowed &= self.may_follow[prefixes.place][:, 1:, None]
         return allowed
 
@@ -152,14 +152,14 @@ class LookAhead:
             rows = slice(start, start + _ROWS_AT_ONCE)
             place, budget, sums = entered.place[rows], entered.budget[rows], entered.sums[rows]
             if self._cancelled_by_count is not None:
-                found = self._cancelled_by_count[place, budget]
-                found &= sums.reshape(len(sums), -1, 1)
-                possible[rows, 1:] = np.bitwise_or.reduce(found, axis=1) != 0
+                common = self._cancelled_by_count[place, budget]
+                common &= sums.reshape(len(sums), -1, 1)
+                possible[rows, 1:] = np.bitwise_or.reduce(common, axis=1) != 0
             else:
                 counts = np.arange(1, self.max_atoms + 1)
                 budgets = self._after[self._which[place, None], budget[:, None], counts]
-                found = self._add(sums[:, None], place[:, None], counts) & self._cancelled[place[:, None], budgets]
-                possible[rows, 1:] = found.any(axis=(2, 3))
+                common = self._add(sums[:, None], place[:, None], counts) & self._cancelled[place[:, None], budgets]
+                possible[rows, 1:] = common.any(axis=(2, 3))
         return possible
 
     def close(self, entered: Prefixes, counts: np.ndarray) -> Prefixes:
@@ -289,21 +289,21 @@ class LookAhead:
         if not self.charged:
             return behind
         counts = np.arange(1, self.max_atoms + 1)
-        found = np.zeros_like(behind)
+        moved = np.zeros_like(behind)
         for kind, move in ((_BEFORE, lowered), (_BEHIND, raised)):
             for charge in self._charges[kind][place]:
-                found[:, :, kind] |= move(behind[:, :, kind], charge * counts)
-        return found
+                moved[:, :, kind] |= move(behind[:, :, kind], charge * counts)
+        return moved
 
 
 def _by_class(exact: np.ndarray, classes: int) -> np.ndarray:
     """Union over the counts of each class: `(n, max_atoms, ...)` to `(n, classes, ...)`."""
-    found = np.zeros((len(exact), classes, *exact.shape[2:]), dtype=exact.dtype)
+    by_class = np.zeros((len(exact), classes, *exact.shape[2:]), dtype=exact.dtype)
     single = min(classes - 1, exact.shape[1])
-    found[:, :single] = exact[:, :single]
+    by_class[:, :single] = exact[:, :single]
     if exact.shape[1] > single:
-        found[:, -1] = np.bitwise_or.reduce(exact[:, single:], axis=1)
-    return found
+        by_class[:, -1] = np.bitwise_or.reduce(exact[:, single:], axis=1)
+    return by_class
 
 
 def _pad(charges: list[list[int]], beyond: int) -> np.ndarray:

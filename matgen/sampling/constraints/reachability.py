@@ -82,9 +82,9 @@ class DecodingMask:
         self.constraints, self.notation = constraints, notation
         self.vocabulary = vocabulary(notation)
         self.known = np.ones(N_ELEMENTS + 1, dtype=bool) if known is None else known
-        strangers = np.flatnonzero(constraints.required_elements() & ~self.known)
-        if len(strangers):
-            raise OptionError(f"the checkpoint does not know {', '.join(SYMBOLS[strangers])}, which must be present")
+        unknown = np.flatnonzero(constraints.required_elements() & ~self.known)
+        if len(unknown):
+            raise OptionError(f"the checkpoint does not know {', '.join(SYMBOLS[unknown])}, which must be present")
         self.max_tokens = max_tokens
         self.max_atoms = _atoms_limit(constraints, max_tokens)
         classes = MAX_TOKEN_COUNT if notation == "counted" else 1
@@ -147,18 +147,18 @@ class DecodingMask:
         With `valid` they are enumerated, some 50,000 a second; without, counted at once.
         """
         look_ahead = self._look_ahead
-        found = int(self._singles.sum())
-        if found >= limit or not look_ahead.charged:
-            return min(limit, found + look_ahead.count(limit))
-        if found + look_ahead.count(limit) <= found:  # an upper bound
-            return found
+        n = int(self._singles.sum())
+        if n >= limit or not look_ahead.charged:
+            return min(limit, n + look_ahead.count(limit))
+        if n + look_ahead.count(limit) <= n:  # an upper bound
+            return n
         stack = [look_ahead.start()]
-        while stack and found < limit:
+        while stack and n < limit:
             prefixes = stack.pop()
             if len(prefixes) > _ENUMERATED_AT_ONCE:
                 stack.append(prefixes[_ENUMERATED_AT_ONCE:])
                 prefixes = prefixes[:_ENUMERATED_AT_ONCE]
-            found += int(look_ahead.complete(prefixes).sum())
+            n += int(look_ahead.complete(prefixes).sum())
             row, place = np.nonzero(look_ahead.next_elements(prefixes).any(axis=2))
             for start in range(0, len(row), 8 * _ENUMERATED_AT_ONCE):
                 part = slice(start, start + 8 * _ENUMERATED_AT_ONCE)
@@ -166,7 +166,7 @@ class DecodingMask:
                 which, count = np.nonzero(look_ahead.final_counts(entered))
                 if len(which):
                     stack.append(look_ahead.close(entered[which], count))
-        return min(limit, found)
+        return min(limit, n)
 
     def check_prompt(self, tokens: Sequence[int]) -> None:
         """Refuse a prompt that no satisfying sequence begins with.
@@ -224,7 +224,7 @@ class DecodingMask:
         if self.notation == "expanded":
             return (last > states.count)[:, None]
         more = np.zeros((g, MAX_TOKEN_COUNT), dtype=bool)
-        whole = np.flatnonzero(states.count % MAX_TOKEN_COUNT == 0)  # else the count has been said
+        whole = np.flatnonzero(states.count % MAX_TOKEN_COUNT == 0)  # else the count is complete
         counts = states.count[whole, None] + np.arange(1, MAX_TOKEN_COUNT)
         fits = counts <= self.max_atoms
         more[whole, :-1] = fits & states.final[whole[:, None], np.minimum(counts, self.max_atoms)]

@@ -32,20 +32,20 @@ def read_elements(option: str, value: str | Iterable[str], *, groups: bool = Fal
     words = [word for text in texts for word in re.split(r"[\s,-]+", str(text)) if word]
     if not words:
         raise OptionError(f"{option} names no element (it is written like {option} Li-Fe-O)")
-    found: set[int] = set()
+    elements: set[int] = set()
     for word in words:
         group = group_named(word)
         if word in _SYMBOLS:
-            found.add(ATOMIC_NUMBER[word])
+            elements.add(ATOMIC_NUMBER[word])
         elif group is not None and groups:
-            found.update(group)
+            elements.update(group)
         elif group is not None:
             raise OptionError(f"{option} takes elements alone, and {word!r} is a group of elements")
         elif groups:
             raise OptionError(f"unknown element or group {word!r} in {option}; groups: {', '.join(ELEMENT_GROUPS)}")
         else:
             raise OptionError(f"unknown element {word!r} in {option}")
-    return tuple(sorted(found))
+    return tuple(sorted(elements))
 
 
 def read_range(option: str, value: str | int) -> Range:
@@ -67,7 +67,7 @@ def read_counts(value: str | Sequence[str]) -> tuple[tuple[int, int, int | None]
     words = [word for text in texts for word in re.split(r"[\s,]+", text) if word]
     if not words:
         raise OptionError("count names no element (it is written like count O:2..6)")
-    found: dict[int, Range] = {}
+    ranges: dict[int, Range] = {}
     for word in words:
         symbol, colon, numbers = word.partition(":")
         if not colon:
@@ -75,10 +75,10 @@ def read_counts(value: str | Sequence[str]) -> tuple[tuple[int, int, int | None]
         if symbol not in _SYMBOLS:
             raise OptionError(f"unknown element {symbol!r} in count {word!r}")
         z = ATOMIC_NUMBER[symbol]
-        if z in found:
+        if z in ranges:
             raise OptionError(f"count names {symbol} twice")
-        found[z] = read_range(f"count {symbol}:", numbers)
-    return tuple((z, *found[z]) for z in sorted(found))
+        ranges[z] = read_range(f"count {symbol}:", numbers)
+    return tuple((z, *ranges[z]) for z in sorted(ranges))
 
 
 def read_anonymous(text: str) -> tuple[int, ...]:

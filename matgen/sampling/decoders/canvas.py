@@ -6,6 +6,7 @@ that is most of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ class Limits:
             len(pattern) if pattern else (constraints.num_elements or (1, None))[1],
         )
 
-    def check_prompt(self, tokens: list[int], notation: str) -> None:
+    def check_prompt(self, tokens: Sequence[int], notation: str) -> None:
         """Refuse a prompt that breaks the limits, or leaves its blank no room.
 
         Raises:
@@ -96,7 +97,7 @@ class CanvasDrawer:
         decoding: Decoding,
         *,
         limits: Limits | None = None,
-        prompt: list[int] | None = None,
+        prompt: Sequence[int] = (),
         trace: list[np.ndarray] | None = None,
     ) -> np.ndarray:
         """Token ids of the first `n` samples of a block, int64 `(n, 128)`, `<bos> tokens <eos> <pad> ...`.
@@ -112,7 +113,7 @@ class CanvasDrawer:
         """
         rng = np.random.Generator(np.random.Philox(key=np.array([seed, block], dtype=np.uint64)))
         uniforms = torch.from_numpy(rng.random((max(n, BLOCK_SIZE), MAX_POSITIONS, 3))[:n]).to(self.device)
-        start = [BOS, *(prompt or []), BLANK, EOS]
+        start = [BOS, *prompt, BLANK, EOS]
         ids = torch.full((n, MAX_POSITIONS), PAD, device=self.device)
         ids[:, : len(start)] = torch.tensor(start, device=self.device)
         for step in range(MAX_POSITIONS):

@@ -149,8 +149,8 @@ class NextToken:
         tolerance = 1e-3 if self.dtype == torch.float32 else 0.05 * float(expected.abs().max())
         step.make_room(24)
         for place in range(3):
-            found = step.logits(ids[:, place], rows[:, : place + 1].contiguous(), 8 * place, 8)
-            if not torch.allclose(found, expected[:, place], atol=tolerance, rtol=1e-3):
+            logits = step.logits(ids[:, place], rows[:, : place + 1].contiguous(), 8 * place, 8)
+            if not torch.allclose(logits, expected[:, place], atol=tolerance, rtol=1e-3):
                 return None
         return step
 

@@ -142,8 +142,8 @@ class PrefixDrawer:
         for place in range(3):
             whole = rows[:, : place + 1].contiguous()
             expected = self.next_token.logits(tokens, whole, usual * place, usual)[:small]
-            found = self.next_token.logits(tokens[:small], whole[:small].contiguous(), usual * place, small)
-            if not torch.equal(expected, found):
+            logits = self.next_token.logits(tokens[:small], whole[:small].contiguous(), usual * place, small)
+            if not torch.equal(expected, logits):
                 return False
         return True
 
@@ -236,8 +236,8 @@ class PrefixDrawer:
         def extend(tiles: list[tuple[int, int, int]]) -> tuple[Tensor, ...]:
             start, stop = tiles[0][0], tiles[-1][1]
             with torch.inference_mode():  # it holds for one thread only
-                found = [self._logits(groups, *tile, place, run) for tile in tiles]
-                logits = found[0] if len(found) == 1 else torch.cat(found)
+                by_tile = [self._logits(groups, *tile, place, run) for tile in tiles]
+                logits = by_tile[0] if len(by_tile) == 1 else torch.cat(by_tile)
                 samples = groups.samples[int(ends[start - 1]) if start else 0 : int(ends[stop - 1])]
                 return self._split(groups, start, stop, logits, samples, place, run)
 
@@ -245,8 +245,8 @@ class PrefixDrawer:
         run.prefixes += len(groups)
         run.computed += sum(tile for _, _, tile in tiles)
         together = [tiles[i : i + self.together] for i in range(0, len(tiles), self.together)]
-        found = [extend(together[0])] if len(together) == 1 else list(run.map(extend, together))
-        children = _joined(found)
+        parts = [extend(together[0])] if len(together) == 1 else list(run.map(extend, together))
+        children = _joined(parts)
         own = torch.arange(groups.base, groups.base + len(groups), device=self.device)
         parents, tokens, log_prob, samples, sizes = children
         states = None

@@ -9,8 +9,8 @@
   sources with the masks at different places cannot be compared by it; these share the probability that its completions
   have when written from nothing.
 
-Where a filling is of an element that the rest holds too, which of its atoms came in cannot be told: the last ones of
-the run are taken, and in `counted` the whole token.
+Where a filling is of an element that the rest holds too, its atoms are alike and the last ones of the run are
+taken, and in `counted` the whole token.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from matgen.sampling.tinkering.dilution import diluted, read_share
 
 @dataclass(frozen=True)
 class TinkerRequest:
-    """What to change, and what may take its place. One of a template, `mask`, `insert` and `delete` is asked for.
+    """What to change, and what may take its place: by one of a template, `mask`, `insert` and `delete`.
 
     Attributes:
         formula: a formula, or a template as `read_template` reads it.
@@ -77,7 +77,7 @@ class TinkerRequest:
             raise FormulaError(f"formula {self.formula[:60]!r}: a blank is written {BLANK}, such as '_ Ti O3'")
         empty = isinstance(self.mask, Sequence) and len(self.mask) == 0
         given = {"mask": not empty, "insert": self.insert is not None, "delete": self.delete}
-        asked = [name for name, said in given.items() if said]
+        asked = [name for name, is_given in given.items() if is_given]
         if self.written and asked:
             raise OptionError(f"{self.formula[:60]!r} has blanks of its own: leave out {' and '.join(asked)}")
         if len(asked) > 1:

@@ -26,9 +26,9 @@ from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import sequence_lengths
 from matgen.sampling.constraints.template import read_formula
 from matgen.sampling.decoders.orders import EXACT_TOKENS
+from matgen.sampling.known import known_compositions
 from matgen.sampling.tinkering.infilling import completion_log_prob, method
 from matgen.sampling.tinkering.request import TinkerRequest
-from matgen.sampling.writing import known_compositions
 from matgen.validity import ValidityRules, explain
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Tinkered:
             from; `original`, True for the compound itself; `charge_neutral`, `electronegativity_balanced`, `valid`,
             `oxidation_states`, `reason` and `novel` of `formula`, as in an evaluation.
         positions: of each blank symbol to probability over all variants, most probable first, from `LEAST_LISTED` on.
-            Blanks of equal atoms are told apart by electronegativity, the least electronegative element first.
+            Blanks of equal atoms are in order of electronegativity, the least electronegative element first.
         summary: what is written beside the table.
     """
 
@@ -75,7 +75,7 @@ def tinker(
     Args:
         sampler: the model.
         request: what to change; or a formula or template, with the fields of a `TinkerRequest` as options.
-        progress: told how many compositions are scored.
+        progress: of the compositions that are scored.
         options: fields of the request, for example `mask="Sr"`.
 
     Raises:
@@ -128,7 +128,7 @@ def tinker_to_file(
         out: the file.
         top: rows that are written, by default all; probabilities are shares of all variants all the same.
         force: replace an earlier file.
-        progress: told how many compositions are scored.
+        progress: of the compositions that are scored.
         options: fields of the request.
 
     Raises:
@@ -141,17 +141,17 @@ def tinker_to_file(
         raise OptionError(f"top is {top}, it must be at least 1")
     out = Path(out)
     claim(out, force=force)
-    found = tinker(sampler, request, progress=progress, **options)
-    frame = found.frame if top is None else found.frame.head(top)
-    found = Tinkered(frame, found.positions, found.summary | {"rows": len(frame)})
-    write_with_metadata(out, found.frame, found.summary)
-    return found
+    tinkered = tinker(sampler, request, progress=progress, **options)
+    frame = tinkered.frame if top is None else tinkered.frame.head(top)
+    tinkered = Tinkered(frame, tinkered.positions, tinkered.summary | {"rows": len(frame)})
+    write_with_metadata(out, frame, tinkered.summary)
+    return tinkered
 
 
 def longest_learned(checkpoint: Checkpoint) -> int:
-    """Atoms of the longest formula that a model has learned from; where it is not told, those of the published filter.
+    """Atoms of the longest formula that a model has learned from; where that is unknown, those of the published filter.
 
-    Counted tokens do not tell the atoms.
+    It is unknown for counted tokens, whose number is not that of the atoms.
     """
     histogram = checkpoint.metadata.get("length_histogram")
     if checkpoint.notation != "expanded" or not histogram:

@@ -43,20 +43,20 @@ def sequences(batch: CompositionBatch, notation: str) -> set[tuple[int, ...]]:
 def all_walks(mask: DecodingMask) -> set[tuple[int, ...]]:
     """Every sequence that the mask lets end; also asserts that no prefix is a dead end."""
     states, prefixes = mask.start(), [()]
-    found = []
+    complete = []
     while prefixes:
         allowed = mask.allowed(states)
         assert allowed.any(axis=1).all()
         assert not allowed[:, [i for i in range(FIRST_ELEMENT) if i != EOS]].any()
-        found += [prefixes[row] for row in np.flatnonzero(allowed[:, EOS])]
+        complete += [prefixes[row] for row in np.flatnonzero(allowed[:, EOS])]
         allowed[:, EOS] = False
         parents, tokens = np.nonzero(allowed)
         prefixes = [(*prefixes[row], int(token)) for row, token in zip(parents, tokens, strict=True)]
         if prefixes:
             states = mask.advance(states, parents, tokens)
             assert len(states) == len(prefixes)
-    assert len(found) == len(set(found))
-    return set(found)
+    assert len(complete) == len(set(complete))
+    return set(complete)
 
 
 def random_walks(mask: DecodingMask, n: int, seed: int) -> np.ndarray:

@@ -101,7 +101,7 @@ def test_templates_without_blanks_or_atoms() -> None:
 
 def by_hand(template: Template, symbols: list[str]) -> dict[str, set[tuple[str, ...]]]:
     """Formula to the fillings that give it, by trying all."""
-    found: dict[str, set[tuple[str, ...]]] = {}
+    filled: dict[str, set[tuple[str, ...]]] = {}
     fixed = {str(SYMBOLS[z]): atoms for z, atoms in template.fixed}
     for fills in product(symbols, repeat=len(template.blanks)):
         if template.distinct and (len(set(fills)) < len(fills) or set(fills) & set(fixed)):
@@ -111,8 +111,8 @@ def by_hand(template: Template, symbols: list[str]) -> dict[str, set[tuple[str, 
             atoms[symbol] += count
         if reduce(math.gcd, atoms.values()) == 1:
             formula = CompositionBatch.from_formulas(["".join(f"{s}{c}" for s, c in atoms.items())]).formulas()[0]
-            found.setdefault(str(formula), set()).add(fills)
-    return found
+            filled.setdefault(str(formula), set()).add(fills)
+    return filled
 
 
 @settings(deadline=None)
@@ -129,11 +129,11 @@ def test_completions_are_those_found_by_trying_all(fixed, blanks, distinct, symb
         with pytest.raises(OptionError, match="too few elements|multiple of a smaller formula"):
             completions(template, allowing(" ".join(symbols)))
         return
-    found = completions(template, allowing(" ".join(symbols)))
-    formulas = found.batch.formulas().tolist()
+    filled = completions(template, allowing(" ".join(symbols)))
+    formulas = filled.batch.formulas().tolist()
     assert len(formulas) == len(set(formulas))
     assert set(formulas) == set(expected)
-    for formula, fills in zip(formulas, found.fills, strict=True):
+    for formula, fills in zip(formulas, filled.fills, strict=True):
         assert tuple(SYMBOLS[fills]) in expected[formula]
         for atoms in set(blanks):
             alike = ORDER_RANK[fills[np.array(blanks) == atoms]].astype(int)
@@ -228,6 +228,6 @@ def test_dilution_takes_the_smallest_cell(counts, denominator, data) -> None:
     expected = {"Mg": int(cells * host[0] * share), "Li": int(cells * host[0] * (1 - share))}
     expected |= {symbol: cells * count for symbol, count in zip(symbols[1:], host[1:], strict=True)}
     (row,) = diluted(formula, 3, np.array([12], dtype=np.uint8), share)
-    found = CompositionBatch.from_formulas([row])
-    pairs = zip(SYMBOLS[found.elements[0]], found.counts[0].tolist(), strict=True)
+    batch = CompositionBatch.from_formulas([row])
+    pairs = zip(SYMBOLS[batch.elements[0]], batch.counts[0].tolist(), strict=True)
     assert {symbol: count for symbol, count in pairs if count} == {s: c for s, c in expected.items() if c}

@@ -94,10 +94,10 @@ def test_limits_are_kept_to_while_drawing(sampler) -> None:
 def test_constraints_are_never_broken_and_rows_go_on_until_n(checkpoints, notation: str, tmp_path) -> None:
     sampler = Sampler(checkpoints("blmm", notation))
     constraints = Constraints.from_options(contains="O", exclude="toxic", num_elements="2..4", max_atoms=8, valid=True)
-    told = sample_to_file(sampler, SampleRequest(60, constraints=constraints), tmp_path / "c.csv")
+    metadata = sample_to_file(sampler, SampleRequest(60, constraints=constraints), tmp_path / "c.csv")
     formulas = pd.read_csv(tmp_path / "c.csv")["formula"]
-    assert told["rows"] == len(formulas) == 60
-    assert told["tally"]["drawn"] > 60
+    assert metadata["rows"] == len(formulas) == 60
+    assert metadata["tally"]["drawn"] > 60
     assert constraints.satisfied(CompositionBatch.from_formulas(formulas)).all()
 
 

@@ -24,9 +24,9 @@ def checkpoint(request, checkpoints):
 def test_sums_over_orders_equal_enumeration(checkpoint) -> None:
     batch = CompositionBatch.from_formulas(FORMULAS)
     likelihood = Likelihood(checkpoint)
-    found = likelihood.summed(batch)
+    summed = likelihood.summed(batch)
     ids, lengths = encode(batch, checkpoint.notation)
-    for row, length, value in zip(ids.tolist(), lengths, found, strict=True):
+    for row, length, value in zip(ids.tolist(), lengths, summed, strict=True):
         total, n_orders = by_enumeration(checkpoint.model, row[:length], checkpoint.notation)
         if checkpoint.architecture.objective == "masked":
             total += -math.log(n_orders) + likelihood.length_log_prob(torch.tensor([row[:length]]))
@@ -77,7 +77,10 @@ def test_many_sequences_at_once_give_what_each_gives_alone(checkpoint, monkeypat
 
 def test_longer_formulas_are_estimated_and_too_long_ones_are_impossible(checkpoint) -> None:
     values = Likelihood(checkpoint).summed(CompositionBatch.from_formulas(["Li4Ti5O12", "C30H101", "NaCl"]), n_mc=2)
-    assert np.isfinite(values[2])
-    if checkpoint.notation == "expanded":
-        assert np.isneginf(values[1])
-        assert values[0] < 0
+    assert (values < 0).all()
+    finite = {  # RoBERTa has not learned the length of the first; the second, counted, takes 9 tokens
+        ("blmm", "expanded"): [True, False, True],
+        ("blmm", "counted"): [True, True, True],
+        ("roberta", "expanded"): [False, False, True],
+    }
+    assert np.isfinite(values).tolist() == finite[checkpoint.architecture.key, checkpoint.notation]

@@ -118,9 +118,9 @@ def test_tiles_taken_together_change_no_bit(checkpoints, key: str) -> None:
     expected = PrefixDrawer(checkpoint).draw(900, 0, 4, Decoding())
     drawer = PrefixDrawer(checkpoint)
     drawer.tiles, drawer.together = (drawer.tiles[-1],), 3
-    found = drawer.draw(900, 0, 4, Decoding())
-    assert (found.ids == expected.ids).all()
-    assert (found.log_prob == expected.log_prob).all()
+    drawn = drawer.draw(900, 0, 4, Decoding())
+    assert (drawn.ids == expected.ids).all()
+    assert (drawn.log_prob == expected.log_prob).all()
 
 
 def test_attention_over_few_tokens_is_torch_s_own() -> None:
@@ -200,8 +200,8 @@ def test_the_step_written_out_gives_the_models_logits(checkpoints, key: str, wit
         rows = torch.arange(30 * 40).view(30, 40).t().contiguous()
         step.make_room(30 * 40)
         for place in range(30):
-            found = step.logits(ids[:, place], rows[:, : place + 1].contiguous(), 40 * place, 40)
-            torch.testing.assert_close(found, expected[:, place], atol=1e-4, rtol=1e-4)
+            logits = step.logits(ids[:, place], rows[:, : place + 1].contiguous(), 40 * place, 40)
+            torch.testing.assert_close(logits, expected[:, place], atol=1e-4, rtol=1e-4)
 
 
 def test_a_step_that_disagrees_is_not_taken(checkpoints, monkeypatch) -> None:
@@ -211,8 +211,8 @@ def test_a_step_that_disagrees_is_not_taken(checkpoints, monkeypatch) -> None:
     monkeypatch.setattr(fast_step.FastStep, "logits", lambda self, tokens, *rest: torch.zeros(len(tokens), 150))
     general = PrefixDrawer(checkpoint)
     assert general.next_token.fast is None
-    found = general.draw(200, 0, 0, Decoding())
-    assert (found.ids == expected.ids).all(axis=1).mean() > 0.98
+    drawn = general.draw(200, 0, 0, Decoding())
+    assert (drawn.ids == expected.ids).all(axis=1).mean() > 0.98
 
 
 def test_threads_change_no_bit(checkpoints) -> None:

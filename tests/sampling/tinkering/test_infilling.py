@@ -41,13 +41,13 @@ def test_every_model_weighs_every_completion(sampler_of, key: str, notation: str
         pytest.skip("one causal and one other model say enough")
     sampler = sampler_of(key, notation)
     template = mask("SrTiO3", "Sr")
-    found = completions(template, ALL_ELEMENTS)
-    weights = completion_log_prob(sampler, template, found)
+    filled = completions(template, ALL_ELEMENTS)
+    weights = completion_log_prob(sampler, template, filled)
     assert np.isfinite(weights).all()
-    again = completion_log_prob(sampler, template, found[::-1])[::-1]
+    again = completion_log_prob(sampler, template, filled[::-1])[::-1]
     assert again == pytest.approx(weights, abs=1e-3)
     probability = np.exp(weights - np.logaddexp.reduce(weights))
-    known = [str(f) for f in found.batch.formulas()[np.argsort(-probability)[:30]]]
+    known = [str(f) for f in filled.batch.formulas()[np.argsort(-probability)[:30]]]
     # Trained on 600 compounds for three epochs, each finds metals likelier than noble gases.
     assert not {"HeTiO3", "TiHeO3", "TiXeO3", "RnTiO3"} & set(known[:5])
     assert method(sampler.checkpoint.architecture)
@@ -56,18 +56,18 @@ def test_every_model_weighs_every_completion(sampler_of, key: str, notation: str
 def test_causal_weights_are_the_probabilities_of_whole_sequences(sampler_of) -> None:
     sampler = sampler_of("gptj")
     template = read_template("_ _ O3")
-    found = completions(template, ALL_ELEMENTS)[::50]
-    assert completion_log_prob(sampler, template, found) == pytest.approx(sampler.log_prob(found.batch), abs=1e-3)
+    filled = completions(template, ALL_ELEMENTS)[::50]
+    assert completion_log_prob(sampler, template, filled) == pytest.approx(sampler.log_prob(filled.batch), abs=1e-3)
 
 
 @pytest.mark.parametrize("key", ["blmm", "roberta"])
 def test_any_order_weights_sum_the_orders_that_fill_the_blanks_last(sampler_of, key: str) -> None:
     sampler = sampler_of(key)
     template = read_template("_ Ti O O")
-    found = completions(template, ALL_ELEMENTS)[:100:9]
-    weights = completion_log_prob(sampler, template, found)
-    ids, _ = encode(found.batch, "expanded")
-    last = filled_places(ids, found.fills, template.blanks, "expanded")
+    filled = completions(template, ALL_ELEMENTS)[:100:9]
+    weights = completion_log_prob(sampler, template, filled)
+    ids, _ = encode(filled.batch, "expanded")
+    last = filled_places(ids, filled.fills, template.blanks, "expanded")
     expected = [
         by_enumeration(sampler.model, row, "expanded", last=tuple(np.flatnonzero(places).tolist()))[0]
         for row, places in zip(ids.tolist(), last, strict=True)
@@ -79,10 +79,10 @@ def test_bart_rewrites_the_masked_formula(sampler_of) -> None:
     """Within completions whose blank is at the same place, weights go as transformers' own decoder says."""
     sampler = sampler_of("bart")
     template = mask("SrTiO3", "Sr")
-    found = completions(template, ALL_ELEMENTS)
-    weights = completion_log_prob(sampler, template, found)
-    rows = [i for i, fill in enumerate(found.fills[:, 0]) if fill in (38, 56, 20)]  # Sr, Ba, Ca before Ti
-    ids, _ = encode(found.batch[np.array(rows)], "expanded")
+    filled = completions(template, ALL_ELEMENTS)
+    weights = completion_log_prob(sampler, template, filled)
+    rows = [i for i, fill in enumerate(filled.fills[:, 0]) if fill in (38, 56, 20)]  # Sr, Ba, Ca before Ti
+    ids, _ = encode(filled.batch[np.array(rows)], "expanded")
     target = torch.from_numpy(ids).long()
     source = torch.tensor([[BOS, MASK, *target[0, 2:-1].tolist(), EOS]]).expand(len(rows), -1)
     with torch.no_grad():
@@ -95,9 +95,9 @@ def test_bart_rewrites_the_masked_formula(sampler_of) -> None:
 
 def test_what_is_longer_than_the_model_is_impossible(sampler_of) -> None:
     template = with_insertion("C30H95", 1)
-    found = completions(template, ALL_ELEMENTS)[:3]
-    assert np.isfinite(completion_log_prob(sampler_of("blmm"), template, found, n_mc=1)).all()
+    filled = completions(template, ALL_ELEMENTS)[:3]
+    assert np.isfinite(completion_log_prob(sampler_of("blmm"), template, filled, n_mc=1)).all()
     template = with_insertion("C30H97", 1)
-    found = completions(template, ALL_ELEMENTS)[:3]
+    filled = completions(template, ALL_ELEMENTS)[:3]
     for key in ("gptj", "blmm", "bart"):
-        assert np.isneginf(completion_log_prob(sampler_of(key), template, found)).all()
+        assert np.isneginf(completion_log_prob(sampler_of(key), template, filled)).all()

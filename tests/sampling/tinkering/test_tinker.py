@@ -34,8 +34,8 @@ def sampler() -> Sampler:
 
 
 def test_replacing_an_element(sampler: Sampler) -> None:
-    found = tinker(sampler, "SrTiO3", mask="Sr")
-    frame = found.frame
+    tinkered = tinker(sampler, "SrTiO3", mask="Sr")
+    frame = tinkered.frame
     assert list(frame.columns) == [
         "formula",
         "probability",
@@ -67,11 +67,11 @@ def test_replacing_an_element(sampler: Sampler) -> None:
     assert (frame["reason"].isna() == frame["electronegativity_balanced"]).all()
     known = KeySet.from_batch(load_dataset("hybrid").batch)
     assert (frame["novel"] == ~known.contains(batch.keys())).all()
-    (position,) = found.positions
+    (position,) = tinkered.positions
     assert list(position)[:5] == frame["fill_1"].tolist()[:5]
     assert position["Ca"] == pytest.approx(frame.set_index("fill_1")["probability"]["Ca"], rel=1e-5)
     assert min(position.values()) >= 1e-6
-    summary = found.summary
+    summary = tinkered.summary
     assert summary["template"] == "_ Ti O3"
     assert summary["completions"] == 116
     assert summary["formula"] == "SrTiO3"
@@ -81,13 +81,13 @@ def test_replacing_an_element(sampler: Sampler) -> None:
 
 
 def test_several_blanks_have_marginals(sampler: Sampler) -> None:
-    found = tinker(sampler, "_ _ O3", within="Li-Sr-Ti-Nb-O", novel_to=())
-    frame = found.frame
+    tinkered = tinker(sampler, "_ _ O3", within="Li-Sr-Ti-Nb-O", novel_to=())
+    frame = tinkered.frame
     assert frame["probability"].sum() == pytest.approx(1)
     assert not frame["original"].any()
     assert frame["novel"].all()
-    assert found.summary["novel_to"] == []
-    for column, position in zip(("fill_1", "fill_2"), found.positions, strict=True):
+    assert tinkered.summary["novel_to"] == []
+    for column, position in zip(("fill_1", "fill_2"), tinkered.positions, strict=True):
         by_hand: dict[str, float] = {}
         for symbol, probability in zip(frame[column], frame["probability"], strict=True):
             by_hand[symbol] = by_hand.get(symbol, 0.0) + probability
@@ -142,14 +142,14 @@ def test_insertion_and_deletion(sampler: Sampler) -> None:
 @pytest.mark.parametrize("key", ["bart", "roberta"])
 def test_models_that_fill_blanks_otherwise(checkpoints, key: str) -> None:
     sampler = Sampler(checkpoints(key))
-    found = tinker(sampler, "LiFePO4", mask="Fe", n_mc=2, within="transition_metals", novel_to=())
-    filled = completions(mask("LiFePO4", "Fe"), np.isin(SYMBOLS, found.frame["fill_1"]))
+    tinkered = tinker(sampler, "LiFePO4", mask="Fe", n_mc=2, within="transition_metals", novel_to=())
+    filled = completions(mask("LiFePO4", "Fe"), np.isin(SYMBOLS, tinkered.frame["fill_1"]))
     weights = completion_log_prob(sampler, mask("LiFePO4", "Fe"), filled, n_mc=2)
     expected = dict(zip(SYMBOLS[filled.fills[:, 0]], np.exp(weights) / np.exp(weights).sum(), strict=True))
-    assert found.positions[0] == pytest.approx(expected, rel=1e-3)
-    likelihood = sampler.likelihood.summed(CompositionBatch.from_formulas(found.frame["formula"]), n_mc=2)
-    assert found.frame["log_prob"].to_numpy() == pytest.approx(likelihood, abs=1e-3)
-    assert found.summary["n_mc"] == (2 if key == "roberta" else None)
+    assert tinkered.positions[0] == pytest.approx(expected, rel=1e-3)
+    likelihood = sampler.likelihood.summed(CompositionBatch.from_formulas(tinkered.frame["formula"]), n_mc=2)
+    assert tinkered.frame["log_prob"].to_numpy() == pytest.approx(likelihood, abs=1e-3)
+    assert tinkered.summary["n_mc"] == (2 if key == "roberta" else None)
 
 
 def test_lengths_that_a_model_has_not_learned(checkpoints) -> None:
@@ -185,14 +185,14 @@ def test_any_text_is_a_request_or_is_refused_in_one_line(formula: str, sites: st
 def test_what_a_model_has_learned_from(sampler: Sampler, checkpoints, tmp_path: Path) -> None:
     from matgen.models import load_checkpoint
 
-    assert longest_learned(sampler.checkpoint) == 30  # counted tokens do not tell
+    assert longest_learned(sampler.checkpoint) == 30  # tokens are not atoms
     folder = tmp_path / "model"
     shutil.copytree(checkpoints("gptj"), folder)
-    told = read_checksummed(folder / "matgen.json")
-    write_json(folder / "matgen.json", told | {"length_histogram": [0, 0, 5, 9, 0, 0]})
+    metadata = read_checksummed(folder / "matgen.json")
+    write_json(folder / "matgen.json", metadata | {"length_histogram": [0, 0, 5, 9, 0, 0]})
     assert longest_learned(load_checkpoint(folder)) == 3
-    del told["length_histogram"]
-    write_json(folder / "matgen.json", told)
+    del metadata["length_histogram"]
+    write_json(folder / "matgen.json", metadata)
     assert longest_learned(load_checkpoint(folder)) == 30
 
 
@@ -200,14 +200,14 @@ def test_what_a_model_has_learned_from(sampler: Sampler, checkpoints, tmp_path: 
 def test_files(sampler: Sampler, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"t{suffix}"
     whole = tinker(sampler, "NaCl", mask="Na")
-    found = tinker_to_file(sampler, "NaCl", out, mask="Na", top=7)
+    tinkered = tinker_to_file(sampler, "NaCl", out, mask="Na", top=7)
     written = pd.read_csv(out, keep_default_na=False) if suffix == ".csv" else pd.read_parquet(out)
-    assert written["formula"].tolist() == whole.frame["formula"].tolist()[:7] == found.frame["formula"].tolist()
+    assert written["formula"].tolist() == whole.frame["formula"].tolist()[:7] == tinkered.frame["formula"].tolist()
     assert written["probability"].to_numpy() == pytest.approx(whole.frame["probability"].to_numpy()[:7])
-    told = read_json(Path(f"{out}.json"))
-    assert told["rows"] == 7
-    assert told["completions"] == 117
-    assert sum(told["positions"][0].values()) == pytest.approx(1, abs=1e-3)
+    metadata = read_json(Path(f"{out}.json"))
+    assert metadata["rows"] == 7
+    assert metadata["completions"] == 117
+    assert sum(metadata["positions"][0].values()) == pytest.approx(1, abs=1e-3)
     with pytest.raises(OutputError, match="exists"):
         tinker_to_file(sampler, "NaCl", out, mask="Na")
     assert tinker_to_file(sampler, "NaCl", out, mask="Na", force=True).summary["rows"] == 117

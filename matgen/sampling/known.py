@@ -1,0 +1,29 @@
+"""Compositions that rows must be new to."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from matgen.composition.keys import KeySet
+from matgen.datasets import CATALOGUE, load_dataset
+
+
+def known_compositions(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict[str, Any]]]:
+    """The compositions that rows must be new to, and what they were."""
+    if not names:
+        return None, []
+    if all(name in CATALOGUE and CATALOGUE[name].bundled for name in names):
+        return _bundled_compositions(names)
+    return _read_compositions(names)
+
+
+def _read_compositions(names: tuple[str, ...]) -> tuple[KeySet, list[dict[str, Any]]]:
+    datasets = [load_dataset(name) for name in names]
+    keys = KeySet(np.concatenate([dataset.batch.keys() for dataset in datasets]))
+    return keys, [{"name": one.name, "sha256": one.sha256, "size": len(one)} for one in datasets]
+
+
+_bundled_compositions = functools.lru_cache(maxsize=2)(_read_compositions)  # bundled files do not change

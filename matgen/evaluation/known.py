@@ -11,7 +11,7 @@ import numpy as np
 from matgen.composition.batch import CompositionBatch, first_occurrence
 from matgen.composition.keys import KeySet
 from matgen.datasets import PARTS, Dataset
-from matgen.datasets.stream import open_reference
+from matgen.datasets.reference import open_reference
 from matgen.errors import DataError, OptionError
 from matgen.evaluation.membership import Membership
 from matgen.evaluation.memorization import PairKeys
@@ -23,7 +23,7 @@ IN_MEMORY = 2_000_000
 
 
 class OpenReference(Protocol):
-    """What an evaluation needs of a reference; see `datasets.stream.open_reference`."""
+    """What an evaluation needs of a reference; see `datasets.reference.open_reference`."""
 
     name: str
 

@@ -77,8 +77,9 @@ def run_matgen(candidates: Path, reference: Path, sample: int) -> dict:
     """Uniqueness, novelty and recovery by streaming; importing the library is counted too."""
     began = time.perf_counter()
     from matgen.composition.batch import parse_formulas
+    from matgen.datasets.reference import ahead, open_reference
     from matgen.datasets.splits import PARTS
-    from matgen.datasets.stream import ahead, iterate_formula_table, open_reference
+    from matgen.datasets.tables import iterate_formula_table
     from matgen.evaluation.membership import Membership
 
     distinct = novel = n = 0

@@ -24,8 +24,8 @@ import numpy as np
 from matgen.composition.batch import CompositionBatch, first_occurrence, parse_some
 from matgen.composition.elements import N_ELEMENTS, SYMBOLS
 from matgen.datasets import load_dataset, read_formula_table
+from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.load import find_row, load_task
-from matgen.datasets.tables import find_formula_column
 from matgen.datasets.where import numeric_column
 from matgen.errors import DataError, unknown_name
 from matgen.io.files import read_json

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from matgen.datasets.stream import iterate_formula_table
-from matgen.datasets.tables import find_formula_column
+from matgen.datasets.formula_column import find_formula_column
+from matgen.datasets.tables import iterate_formula_table
 from matgen.errors import DataError
 from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits

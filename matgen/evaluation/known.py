@@ -11,7 +11,7 @@ import numpy as np
 from matgen.composition.batch import CompositionBatch, first_occurrence
 from matgen.composition.keys import KeySet
 from matgen.datasets import PARTS, Dataset
-from matgen.datasets.stream import open_reference
+from matgen.datasets.reference import open_reference
 from matgen.errors import DataError, OptionError
 from matgen.evaluation.limits import Limits
 from matgen.evaluation.membership import Membership
@@ -21,7 +21,7 @@ from matgen.evaluation.tally import cell_codes
 
 
 class OpenReference(Protocol):
-    """What an evaluation needs of a reference; see `datasets.stream.open_reference`."""
+    """What an evaluation needs of a reference; see `datasets.reference.open_reference`."""
 
     name: str
 

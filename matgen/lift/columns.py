@@ -297,7 +297,7 @@ def _first_text(cells: pd.Series) -> str:
 def _are_formulas(name: str, texts: list[str]) -> bool:
     """Whether a column is named as formulas are, or holds five or more of several elements; nearly all are readable."""
     from matgen.composition.batch import parse_formulas
-    from matgen.datasets.tables import FORMULA_COLUMNS
+    from matgen.datasets.formula_column import FORMULA_COLUMNS
 
     called = name.strip().casefold().replace(" ", "_") in FORMULA_COLUMNS
     if not texts or (not called and len(texts) < 5):

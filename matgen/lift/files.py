@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from matgen.datasets.tables import CSV_SUFFIXES, PARQUET_SUFFIXES, kind_of, no_rows, reading
+from matgen.datasets.formats import format_of, is_parquet, separator_of
+from matgen.datasets.tables import no_rows, reading
 from matgen.errors import DataError
 from matgen.io.parquet import read_parquet
 from matgen.lift.columns import Column, as_texts
@@ -21,13 +22,11 @@ def read_any_table(path: Path | str) -> pd.DataFrame:
     """
     path = Path(path)
     with reading(path):
-        suffix = kind_of(path)
-        if suffix in PARQUET_SUFFIXES:
+        format_of(path)  # refuses what is no table at all
+        if is_parquet(path):
             frame = read_parquet(path)
-        elif suffix in CSV_SUFFIXES:
-            frame = pd.read_csv(
-                path, sep="\t" if suffix == ".tsv" else ",", skipinitialspace=True, float_precision="round_trip"
-            )
+        elif separator := separator_of(path):
+            frame = pd.read_csv(path, sep=separator, skipinitialspace=True, float_precision="round_trip")
         else:
             raise DataError(f"{path}: a table is a CSV or Parquet file")
         if frame.empty:

@@ -1,0 +1,191 @@
+"""The kinds of files that hold tables of formulas, one row each: suffixes, and how rows are read in chunks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from matgen.datasets.column_types import ChunkTypes
+from matgen.datasets.csv_file import CsvFile
+from matgen.datasets.formula_column import find_formula_column
+from matgen.datasets.text_files import OPENERS, text_blocks
+from matgen.errors import DataError
+from matgen.io.parquet import CHECKED_READING, check_names, read_parquet
+
+Chunks = Iterator[tuple[pd.DataFrame, str]]
+"""Frames, and with each the name of its formula column."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file.
+
+    Attributes:
+        suffixes: in lower case; the empty one is of files without any.
+        chunks: called as `chunks(path, column, rows, formula_only)`, yields the rows of a file in order, at most `rows`
+            at once, or for `rows=None` all at once. Joined, the chunks are the whole table, values and types, except
+            that Parquet in chunks keeps Arrow's types. `column` names the formula column (None: find it), and
+            `formula_only` leaves all others out.
+        in_folders: whether a file in a folder that is read as a table is taken for a part of it.
+    """
+
+    suffixes: tuple[str, ...]
+    chunks: Callable[[Path, str | None, int | None, bool], Chunks]
+    in_folders: bool = True
+
+
+def format_of(path: Path) -> Format:
+    """The format of a file, by its suffix before that of a compression.
+
+    Raises:
+        DataError: no kind of table has this suffix.
+    """
+    suffix = _suffix(path)
+    for one in FORMATS:
+        if suffix in one.suffixes:
+            return one
+    raise DataError(f"{path}: unknown kind of file {suffix!r}; use one of {', '.join(TABLE_SUFFIXES)}")
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is a Parquet table by its suffix."""
+    return _suffix(path) in PARQUET.suffixes
+
+
+def separator_of(path: Path) -> str | None:
+    """What separates the fields of a CSV file; None where the suffix is of another format."""
+    return {".csv": ",", ".tsv": "\t"}.get(_suffix(path))
+
+
+def _suffix(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in OPENERS:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def _csv_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
+    file = CsvFile(path, column, separator_of(path) or ",")
+    for frame in file.chunks(rows, formula_only):
+        yield frame, file.name
+
+
+def _parquet_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if rows is None:
+        frame = read_parquet(path)
+        name = find_formula_column(frame.columns, column, path)
+        yield frame[[name]] if formula_only else frame, name
+        return
+    check_names(path)
+    # A buffer, so that a row group of any size is read piece by piece; without it a column is read whole first.
+    with pq.ParquetFile(path, buffer_size=2**20, **CHECKED_READING) as file:
+        # As pandas sees it: columns that were a frame's index are not among them.
+        name = find_formula_column(file.schema_arrow.empty_table().to_pandas().columns, column, path)
+        columns = [name] if formula_only else None
+        for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=not formula_only):
+            # Arrow's types: no Python text is made of formulas, and integers with gaps stay integers in every chunk.
+            yield pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype), name
+
+
+def _json_lines_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
+    def entries() -> Iterator[Any]:
+        for block in text_blocks(path):
+            yield from (_json_or_text(line) for line in block.split("\n") if line.strip())
+
+    # What fits into one chunk is read once, more is read twice: first for the columns and their types.
+    reading = entries()
+    first = list(islice(reading, rows))
+    following = list(islice(reading, 1))
+    if not following:
+        names = _columns(first)
+        name = find_formula_column(names, column, path)
+        frame = pd.DataFrame.from_records(_rows(first, name), columns=names)
+        yield frame[[name]] if formula_only else frame, name
+        return
+    assert rows is not None
+    types, has_text, names = ChunkTypes(), False, []
+    for block in _blocks(chain(first, following, reading), rows):
+        names = list(dict.fromkeys([*names, *_columns(block)]))
+        types.add(pd.DataFrame.from_records(_rows(block, None), columns=names))
+        has_text |= any(not isinstance(entry, dict) for entry in block)
+    del first
+    name = find_formula_column(names, column, path)
+    if has_text:
+        types.add_text(name)
+    names = [name] if formula_only else names
+    dtypes = {one: types.in_json(one) for one in names}
+    for block in _blocks(entries(), rows):
+        records = _rows(block, name)
+        values = {one: [record.get(one, np.nan) for record in records] for one in names}
+        yield pd.DataFrame(values, columns=names, dtype=object).astype(dtypes), name
+
+
+def _json_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
+    entries = json.loads("".join(text_blocks(path)))
+    if isinstance(entries, dict):
+        entries = [entries]
+    if not isinstance(entries, list):
+        raise DataError(f"{path} holds no list of rows")
+    names = _columns(entries)
+    if not any(isinstance(entry, dict) for entry in entries) and all(isinstance(entry, str) for entry in entries):
+        names = ["formula"]  # a list of formulas
+    name = find_formula_column(names, column, path)
+    frame = pd.DataFrame.from_records(_rows(entries, name), columns=names)
+    for start in range(0, len(frame), rows or len(frame)):
+        chunk = frame.iloc[start : start + rows] if rows else frame
+        yield chunk[[name]] if formula_only else chunk.copy(), name
+
+
+def _text_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
+    name = find_formula_column(["formula"], column, path)
+    lines = (line.strip() for block in text_blocks(path) for line in block.splitlines())
+    for formulas in _blocks(filter(None, lines), rows):
+        yield pd.DataFrame({name: formulas}, dtype=object), name
+
+
+PARQUET = Format((".parquet", ".pq"), _parquet_chunks)
+FORMATS = (
+    Format((".csv", ".tsv"), _csv_chunks),
+    PARQUET,
+    Format((".jsonl", ".ndjson"), _json_lines_chunks),
+    Format((".json",), _json_chunks, in_folders=False),
+    Format((".txt", ""), _text_chunks, in_folders=False),
+)
+TABLE_SUFFIXES = tuple(suffix for one in FORMATS for suffix in one.suffixes if suffix)
+
+
+def _json_or_text(line: str) -> Any:
+    """A JSON line, or the line itself where it is not JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+
+
+def _columns(entries: list[Any]) -> list[str]:
+    """The keys of the rows among some entries of JSON, in order of their first appearance."""
+    return list(dict.fromkeys(key for entry in entries if isinstance(entry, dict) for key in entry))
+
+
+def _rows(entries: list[Any], name: str | None) -> list[dict[str, Any]]:
+    """Entries of JSON as rows: one that is no row is the formula of one, in the column `name` where that is known."""
+    return [entry if isinstance(entry, dict) else {name: str(entry)} if name else {} for entry in entries]
+
+
+def _blocks(items: Iterable[_T], size: int | None) -> Iterator[list[_T]]:
+    """Lists of `size` items, the last one of what is left; for None one list of all."""
+    iterator = iter(items)
+    while block := list(islice(iterator, size)):
+        yield block

@@ -1,0 +1,46 @@
+"""Which column of a table holds the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from matgen.errors import DataError
+
+FORMULA_COLUMNS = (
+    "formula",
+    "reduced_formula",
+    "formula_reduced",
+    "pretty_formula",
+    "formula_pretty",
+    "composition",
+    "chemical_formula",
+    "full_formula",
+    "unit_cell_formula",
+)
+"""Names under which a formula column is recognized, whatever their case, in order of preference."""
+
+
+def find_formula_column(columns: Iterable[Any], column: str | None, where: Path | str) -> str:
+    """The formula column among those of a table: the named one, or one of `FORMULA_COLUMNS`.
+
+    Raises:
+        DataError: there is none; the table's columns are listed.
+    """
+    names = [str(name) for name in columns]
+    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    by_folded_name = {_folded(name): name for name in reversed(names)}
+    if column is not None:
+        match = column if column in names else by_folded_name.get(_folded(column))
+        if match is None:
+            raise DataError(f"{where} has no column {column!r}; its columns: {shown}")
+        return match
+    for known in FORMULA_COLUMNS:
+        if known in by_folded_name:
+            return by_folded_name[known]
+    raise DataError(f"{where} has no formula column (its columns: {shown}): name the one that holds formulas")
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold().replace(" ", "_")

@@ -28,8 +28,8 @@ from matgen.datasets import load_dataset  # noqa: E402
 from matgen.fitting.examples import TokenTable, batches_of_epoch  # noqa: E402
 from matgen.fitting.loop import Fitter  # noqa: E402
 from matgen.models import build_model  # noqa: E402
+from matgen.models.objectives.causal import causal_loss  # noqa: E402
 from matgen.models.tokenizer import EOS, PAD, encode  # noqa: E402
-from matgen.training.objectives import causal_loss  # noqa: E402
 from matgen.training.prefix_tree import PrefixTree, PrefixTreeLoss  # noqa: E402
 from matgen.training.run import default_settings  # noqa: E402
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from matgen.errors import DataError, OptionError
 from matgen.io.files import read_json, write_json
-from matgen.models.registry import Shape, architecture, shape
+from matgen.models.registry import architecture, shape
+from matgen.models.shapes import Shape
 
 _PEAK_LEARNING_RATE = {"tiny": 3e-3, "small": 2e-3, "paper": 1e-3, "large": 3e-4}
 _EPOCHS = {"tiny": 30.0, "small": 40.0, "paper": 100.0, "large": 20.0}

@@ -276,7 +276,7 @@ class Sampler:
     def block_size(self, n: int) -> int:
         """Samples of a block in a run of `n`."""
         if self._prefixes is None:
-            return (canvas_draw if self.objective == "blank" else any_order).BLOCK_SIZE
+            return (canvas_draw if self.objective.decoder == "canvas" else any_order).BLOCK_SIZE
         sizes = BLOCK_SIZES.get(self.device.type, BLOCK_SIZES["cuda"])
         return next((size for size in sizes if n <= size), sizes[-1])
 
@@ -294,7 +294,7 @@ class Sampler:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Token ids of the first samples of a block, integers `(rows, length)`; their ln probabilities if at hand."""
         tokens = self.check(mask, prompt, trace=trace is not None)
-        if self.objective == "blank":
+        if self.objective.decoder == "canvas":
             limits = None if mask is None else canvas_draw.Limits.of(mask)
             canvases = canvas_draw.CanvasDrawer(self.checkpoint)
             return canvases.draw(rows, seed, block, decoding, limits=limits, prompt=tokens, trace=trace), None
@@ -319,7 +319,7 @@ class Sampler:
         mask = DecodingMask(constraints, self.notation, known=self.checkpoint.known_elements())
         if rejection:
             return None, constraints.satisfied
-        return mask, constraints.satisfied if self.objective == "blank" else None
+        return mask, constraints.satisfied if self.objective.constraints == "some" else None
 
     def check(self, mask: DecodingMask | None, prompt: str, *, trace: bool = False) -> list[int]:
         """Token ids of a prompt, once it is known that the model can do what is asked.
@@ -328,19 +328,19 @@ class Sampler:
             OptionError: it cannot, the prompt has an unknown word, or no sequence begins with it.
         """
         title = self.checkpoint.architecture.title
-        if self.objective == "masked" and (mask is not None or prompt.strip()):
+        if self.objective.constraints == "none" and (mask is not None or prompt.strip()):
             raise OptionError(
                 f"{title} writes tokens in any order: it takes constraints with --rejection only, and no prompt"
             )
-        if trace and self.objective != "blank":
+        if trace and self.objective.decoder != "canvas":
             raise OptionError(f"a trace is of a blank language model's steps: {title} has none")
         tokens = prompt_ids(prompt, self.notation)
-        if self.objective == "blank" and len(tokens) > MAX_POSITIONS - 3:
+        if self.objective.decoder == "canvas" and len(tokens) > MAX_POSITIONS - 3:
             raise OptionError(
                 f"prompt: {len(tokens)} tokens, {title} holds {MAX_POSITIONS - 3} and the blank after them"
             )
         if mask is not None and tokens:
-            if self.objective == "blank":
+            if self.objective.decoder == "canvas":
                 canvas_draw.Limits.of(mask).check_prompt(tokens, self.notation)
             else:
                 mask.check_prompt(tokens)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from matgen.datasets import Dataset
-    from matgen.training.objectives import Objective
+    from matgen.models.objectives import Objective
 
 
 def conditioned(

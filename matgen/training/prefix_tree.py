@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from matgen.models.decoder import Decoder, DecoderLayer, Norm
+from matgen.models.decoder import Decoder
+from matgen.models.layouts import DecoderLayer, Norm
 from matgen.models.tokenizer import PAD
 from matgen.training.prefix_tree_operations import add_dropped, attention, gelu
 from matgen.training.replay import LARGEST, Replay, rounded_up

@@ -21,20 +21,17 @@ from matgen.io.files import locked, read_checksummed, refuse_to_overwrite, write
 from matgen.models.checkpoint import METADATA, read_metadata, save_checkpoint
 from matgen.models.conditions import forget, tell
 from matgen.models.locate import find_checkpoint
+from matgen.models.objectives import objective_for
 from matgen.models.presets import find_preset
-from matgen.models.registry import MAX_POSITIONS, Shape, architecture, build_model
+from matgen.models.registry import MAX_POSITIONS, MODELS, architecture, build_model
+from matgen.models.shapes import Shape
 from matgen.models.tokenizer import DEFAULT_NOTATION, encode, sequence_lengths, vocabulary
 from matgen.runtime.processes import Processes
 from matgen.training.card import model_card
 from matgen.training.conditional import conditional, conditioned
-from matgen.training.objectives import (
-    OBJECTIVES,
-    length_histogram,
-    mean_length_nats,
-    objective_for,
-    validation_figure,
-)
+from matgen.training.learner import learner_for
 from matgen.training.transfer import FEWER_EPOCHS, LOWER_RATE, continued, unknown_elements
+from matgen.training.validation import length_histogram, mean_length_nats, validation_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,9 +127,11 @@ def train_model(
         plan = _saved_plan(out)
     else:
         plan = completed(plan)  # what it names may change before the run is resumed
-        named = objective_for(architecture(plan.model).objective, plan.objective)
-        if plan.condition and named != "causal":
-            raise OptionError(f"{architecture(plan.model).title} cannot be told of properties: take gpt, gpt2 ... gptj")
+        row = architecture(plan.model)
+        objective_for(row.objective, plan.objective)
+        if plan.condition and not row.takes_conditions:
+            possible = ", ".join(one.key for one in MODELS.values() if one.takes_conditions)
+            raise OptionError(f"{row.title} cannot be conditioned on properties: take one of {possible}")
         vocabulary(plan.notation)
         processes.run_on_main(lambda: refuse_to_overwrite(out, force=force))
     dataset = load_dataset(
@@ -148,8 +147,7 @@ def train_model(
         if not len(parts[name]):
             raise DataError(f"dataset {plan.dataset} has no formulas for {name}: it holds {len(dataset.batch)} in all")
     tables = {name: TokenTable.from_numpy(*encode(part, plan.notation)) for name, part in parts.items() if len(part)}
-    objective_name = objective_for(architecture(plan.model).objective, plan.objective)
-    objective = OBJECTIVES[objective_name]
+    objective = objective_for(architecture(plan.model).objective, plan.objective)
     conditions = None
     if plan.condition:
         conditions = conditioned(plan.condition, dataset, rows, tables, plan.notation)
@@ -160,7 +158,7 @@ def train_model(
 
     def figure(name: str) -> Any:
         lengths = tables[name].lengths.numpy()
-        extra = mean_length_nats(histogram, lengths) if objective_name.startswith("masked") else 0.0
+        extra = mean_length_nats(histogram, lengths) if objective.draws_length else 0.0
         return validation_figure(tables[name], objective, extra)
 
     model, remarks = _first_model(plan, _elements(parts["train"]))
@@ -170,7 +168,7 @@ def train_model(
         if not hasattr(model, "start_tokens"):
             forget(model)
         tell(model, conditions)
-    learner = objective.wrap(model)
+    learner = learner_for(objective, model)
     fitter = Fitter(learner, tables["train"], objective.train, figure("valid"), out, plan.settings, progress)
     # A run that ended before its first save starts again, under its own plan.
     result = fitter.run(resume=resume and (out / "training" / "latest.json").is_file())
@@ -179,7 +177,7 @@ def train_model(
         model = type(model)(model.config)
         if conditions is not None:
             tell(model, conditions)
-        learner = objective.wrap(model)
+        learner = learner_for(objective, model)
         set_weights(learner, weights)
     if result.interrupted or not processes.is_main:
         return result
@@ -202,7 +200,7 @@ def train_model(
         learner.eval()
         with torch.no_grad():
             metrics["test_nats"] = round(figure("test")(learner), 4)
-    metadata = _metadata(plan, dataset, parts, objective_name, histogram, metrics)
+    metadata = _metadata(plan, dataset, parts, objective.key, histogram, metrics)
     if conditions is not None:
         metadata["conditions"] = conditions.describe()
     save_checkpoint(out, model, metadata, card=model_card(metadata))

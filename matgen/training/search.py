@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError
 from matgen.io.files import atomic_write, read_checksummed, refuse_to_overwrite, write_checksummed
 from matgen.models.presets import Preset, find_preset, write_preset
-from matgen.models.registry import Choices, Range, Shape, architecture
+from matgen.models.registry import architecture
+from matgen.models.shapes import Choices, Range, Shape
 from matgen.runtime.progress import Progress
 from matgen.training.run import TrainingPlan, completed, default_settings, plan_from, train_model
 

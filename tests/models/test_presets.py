@@ -9,7 +9,8 @@ from matgen.cli import main
 from matgen.errors import DataError, OptionError
 from matgen.models.checkpoint import load_checkpoint, read_metadata
 from matgen.models.presets import Preset, find_preset, write_preset
-from matgen.models.registry import MODELS, PRESETS, Shape
+from matgen.models.registry import MODELS
+from matgen.models.shapes import PRESETS, Shape
 from matgen.training.run import default_settings
 
 SHAPE = Shape(2, 2, 32, 128, dropout=0.1, initializer=0.05)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from matgen.errors import OptionError
-from matgen.models.registry import MAX_POSITIONS, MODELS, PRESETS, Shape, architecture, build_model
+from matgen.models.registry import MAX_POSITIONS, MODELS, architecture, build_model
+from matgen.models.shapes import PRESETS, Shape
 from matgen.models.tokenizer import BOS, EOS, PAD, vocabulary
 
 

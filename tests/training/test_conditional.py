@@ -141,7 +141,10 @@ def test_refusals(run: Path, table: Path, tmp_path: Path, capsys: pytest.Capture
         (["sample", "--model", str(run), "--top", "5", "--condition", "size=1", *out], "takes constraints and nothing"),
         (["train", "--dataset", str(table), "--condition", "weight", *out], "no column 'weight'"),
         (["train", "--dataset", str(table), "--condition", "formula", *out], "holds text"),
-        (["train", "--model", "roberta", "--dataset", str(table), "--condition", "size", *out], "cannot be told of"),
+        (
+            ["train", "--model", "roberta", "--dataset", str(table), "--condition", "size", *out],
+            "cannot be conditioned on properties: take one of gpt, gpt2, gptneo, gptj",
+        ),
     ]:
         assert main(command) == 2, command
         told = capsys.readouterr().err

@@ -12,7 +12,8 @@ import pytest
 from matgen.cli import main
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError, OutputError
 from matgen.models.presets import find_preset
-from matgen.models.registry import MODELS, Range
+from matgen.models.registry import MODELS
+from matgen.models.shapes import Range
 from matgen.training import TrainingPlan
 from matgen.training.run import default_settings
 from matgen.training.search import SearchPlan, search

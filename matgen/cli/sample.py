@@ -50,7 +50,7 @@ def add(verbs: Any) -> None:
         nargs="+",
         default=[],
         metavar="band_gap=2..3",
-        help="ranges of properties that the model was told in training; =2.. and =..3 are open",
+        help="ranges of properties that the model was conditioned on in training; =2.. and =..3 are open",
     )
     parser.add_argument("--trace", action="store_true", help="write the steps of each draw (a blank language model's)")
     constraint_options(parser)

@@ -58,7 +58,7 @@ def add(verbs: Any) -> None:
         nargs="+",
         default=[],
         metavar="PROPERTY",
-        help="columns of numbers that the model is told, for `matgen sample --condition`: band_gap, formation_energy",
+        help="columns of numbers to condition on, for `matgen sample --condition`: band_gap, formation_energy",
     )
     parser.add_argument(
         "--init",
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     from matgen.io.files import next_free
     from matgen.training import train_model
-    from matgen.training.run import TrainingPlan, completed, default_settings
+    from matgen.training.plan import TrainingPlan, completed, default_settings
 
     model, preset = _what(arguments)
     settings = default_settings(

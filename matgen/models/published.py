@@ -78,13 +78,13 @@ def convert(folder: Path, out: Path) -> None:
 
 def _row(folder: Path, config: Any) -> Architecture:
     kind = config.get("model_type") if isinstance(config, dict) else None
-    found = [row for row in MODELS.values() if row.model_type == kind and row.objective.left_to_right]
-    if not found:
+    fitting = [row for row in MODELS.values() if row.model_type == kind and row.objective.left_to_right]
+    if not fitting:
         known = ", ".join(row.model_type for row in MODELS.values() if row.objective.left_to_right)
         raise CheckpointError(
             f"{folder / 'config.json'} is of model type {kind!r}; published layouts are read of {known}"
         )
-    return found[0]
+    return fitting[0]
 
 
 def _load(folder: Path, config: dict[str, Any], row: Architecture) -> PreTrainedModel:

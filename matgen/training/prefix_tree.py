@@ -35,7 +35,7 @@ class PrefixTree:
         node: int64 `(B, L)`, the prefix of each sequence that ends at each of its first `L` tokens.
         token: int64 `(N,)`, the last token of each prefix.
         place: int64 `(N,)`, its position.
-        row: int64 `(N,)`, where in the flattened `(B, L)` a prefix is found, first of all.
+        row: int64 `(N,)`, where in the flattened `(B, L)` a prefix occurs first.
     """
 
     node: Tensor

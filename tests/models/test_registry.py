@@ -19,8 +19,7 @@ from matgen.models.registry import MAX_POSITIONS, MODELS, architecture, build_mo
 from matgen.models.shapes import PRESETS, Shape
 from matgen.models.tokenizer import BOS, EOS, PAD, vocabulary
 from matgen.sampling import Sampler
-from matgen.training import TrainingPlan, train_model
-from matgen.training.run import default_settings
+from matgen.training import TrainingPlan, default_settings, train_model
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -29,7 +29,7 @@ from benchmarks.record import read_result, write_result
 from matgen.composition.elements import SYMBOLS
 from matgen.datasets import load_dataset
 from matgen.models.locate import find_checkpoint
-from matgen.models.registry import config_arguments, shape
+from matgen.models.registry import MAX_POSITIONS, architecture, shape
 from matgen.models.tokenizer import FIRST_ELEMENT, encode
 from matgen.sampling import Sampler, SampleRequest, sample_to_file
 
@@ -52,7 +52,7 @@ def blocks(formulas: Any) -> torch.Tensor:
 
 def train(data: torch.Tensor, minutes: float) -> tuple[torch.nn.Module, dict[str, Any]]:
     torch.manual_seed(0)
-    arguments = config_arguments("gptj", shape("gptj", "tiny")) | {"n_positions": 256}
+    arguments = architecture("gptj").config(shape("gptj", "tiny"), MAX_POSITIONS) | {"n_positions": 256}
     config = transformers.AutoConfig.for_model(
         "gptj", vocab_size=120, bos_token_id=None, eos_token_id=None, **arguments
     )

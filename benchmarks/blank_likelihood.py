@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--estimated", type=int, default=300, help="formulas of at most 8 tokens")
     options = parser.parse_args()
     checkpoint = load_checkpoint(find_checkpoint(options.model))
-    if checkpoint.architecture.objective != "blank":
+    if checkpoint.architecture.objective.decoder != "canvas":
         parser.error(f"{options.model} is a {checkpoint.architecture.title}, not a blank language model")
     likelihood, notation = Likelihood(checkpoint), checkpoint.notation
     held_out = load_dataset(checkpoint.metadata["dataset"]).part("test")

@@ -1,4 +1,4 @@
-"""Do conditional models write what they are told to? By predictors, and by the labels of held-out formulas found.
+"""Do samples of conditional models follow their conditions? By predictors, and by labels of held-out formulas.
 
 matgen train --model gptj --preset tiny --dataset mp-pure --condition band_gap formation_energy --dropout 0.1 \\
     --optimizer muon --max-minutes 8 --out runs/conditional
@@ -28,7 +28,7 @@ from matgen.prediction.locate import find_predictor
 from matgen.sampling import Sampler, SampleRequest, sample_to_file
 
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
-    "untold": {},
+    "unconditional": {},
     "band_gap=0": {"band_gap": (0.0, 0.0)},
     "band_gap=1.98..": {"band_gap": (1.98, np.inf)},
     "band_gap=2..3": {"band_gap": (2.0, 3.0)},
@@ -80,35 +80,37 @@ def main() -> None:
     rows, gaps = {}, {}
     free: dict[str, Any] = {}
     for name, ranges in {**RANGES, TAILORED: {"band_gap": (1.98, np.inf)}}.items():
-        told = () if name in ("untold", TAILORED) else tuple(name.split())
-        judged, predicted, truth = measure(tailored if name == TAILORED else sampler, told, options.n, dataset, by)
+        conditions = () if name in ("unconditional", TAILORED) else tuple(name.split())
+        judged, predicted, truth = measure(
+            tailored if name == TAILORED else sampler, conditions, options.n, dataset, by
+        )
         gaps[name] = predicted["band_gap"]
-        if name == "untold":
+        if name == "unconditional":
             free = {"predicted": predicted, "truth": truth}
         rows[name] = {
             **{metric: judged[metric] for metric in METRICS},
             "new_to_dataset": len(predicted["band_gap"]),
             "predicted_inside": float(inside(predicted, ranges).mean()),
-            "untold_predicted_inside": float(inside(free["predicted"], ranges).mean()),
+            "unconditional_predicted_inside": float(inside(free["predicted"], ranges).mean()),
             "held_out_found": len(truth["band_gap"]),
             "held_out_inside": float(inside(truth, ranges).mean()),
-            "untold_held_out_inside": float(inside(free["truth"], ranges).mean()),
+            "unconditional_held_out_inside": float(inside(free["truth"], ranges).mean()),
             "median_gap": float(np.median(predicted["band_gap"])),
             "median_formation_energy": float(np.median(predicted["formation_energy"])),
         }
         print(name, rows[name], flush=True)
-    told_of = sampler.checkpoint.metadata
+    metadata = sampler.checkpoint.metadata
     content = {
         "n": options.n,
         "dataset": "mp-pure",
-        "training": {"conditional": told_of["metrics"], "tailored": tailored.checkpoint.metadata["metrics"]},
+        "training": {"conditional": metadata["metrics"], "tailored": tailored.checkpoint.metadata["metrics"]},
         "rows": rows,
     }
     write_result("conditional", content)
     with drawing(
         RESULTS / "conditional.png", "predicted band gap / eV", "share of new compositions / eV$^{-1}$"
     ) as axes:
-        for name in ("untold", "band_gap=2..3", "band_gap=4..6", TAILORED):
+        for name in ("unconditional", "band_gap=2..3", "band_gap=4..6", TAILORED):
             axes.hist(gaps[name], bins=np.linspace(0, 9, 46), density=True, histtype="step", linewidth=1.4, label=name)
         axes.legend(fontsize=8)
         axes.set_ylim(0, 1.2)

@@ -43,8 +43,7 @@ from matgen.models import load_checkpoint  # noqa: E402
 from matgen.models.locate import find_checkpoint  # noqa: E402
 from matgen.models.tokenizer import encode  # noqa: E402
 from matgen.runtime.compiled import load_kernel  # noqa: E402
-from matgen.training import TrainingPlan, train_model  # noqa: E402
-from matgen.training.run import default_settings  # noqa: E402
+from matgen.training import TrainingPlan, default_settings, train_model  # noqa: E402
 
 LONGEST_PART = 160
 """Seconds after which a part is ended."""

@@ -27,8 +27,7 @@ from benchmarks.training import DEVICE  # noqa: E402
 from matgen.io.files import write_json  # noqa: E402
 from matgen.models import MODELS  # noqa: E402
 from matgen.sampling import Sampler, SampleRequest  # noqa: E402
-from matgen.training import TrainingPlan, train_model  # noqa: E402
-from matgen.training.run import default_settings  # noqa: E402
+from matgen.training import TrainingPlan, default_settings, train_model  # noqa: E402
 
 
 def measure(model: str, dataset: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -35,8 +35,7 @@ from matgen.models.checkpoint import METADATA, read_metadata
 from matgen.runtime.progress import Progress
 from matgen.sampling import Sampler, SampleRequest, sample_to_file
 from matgen.sampling.scoring import DRAWS, expected_recovery
-from matgen.training import TrainingPlan, train_model
-from matgen.training.run import default_settings
+from matgen.training import TrainingPlan, default_settings, train_model
 
 SCORED = 1_000
 """Held-out formulas scored over all orders, for the models that write in any order."""

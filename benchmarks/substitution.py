@@ -30,7 +30,7 @@ from matgen.models.registry import MODELS
 from matgen.runtime.progress import Progress
 from matgen.sampling import Sampler
 from matgen.sampling.constraints.template import Template, completions
-from matgen.sampling.tinkering.infilling import completion_log_prob, method
+from matgen.sampling.tinkering.infilling import completion_log_prob
 
 AT = (1, 5, 20)
 
@@ -119,7 +119,7 @@ def identity(folder: Path, split: str) -> dict[str, Any]:
         "title": architecture.title,
         "preset": metadata["preset"],
         "notation": metadata["notation"],
-        "method": method(architecture),
+        "method": architecture.objective.completion,
         "dataset": metadata["dataset"],
         "parameters": metadata["metrics"]["parameters"],
         "training_seconds": metadata["metrics"]["seconds"],

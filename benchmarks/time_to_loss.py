@@ -28,10 +28,9 @@ from matgen.datasets import load_dataset  # noqa: E402
 from matgen.fitting.examples import TokenTable  # noqa: E402
 from matgen.models import build_model  # noqa: E402
 from matgen.models.tokenizer import encode  # noqa: E402
-from matgen.training import OBJECTIVES, TrainingPlan, train_model  # noqa: E402
-from matgen.training.objectives import validation_figure  # noqa: E402
+from matgen.training import OBJECTIVES, TrainingPlan, default_settings, train_model  # noqa: E402
 from matgen.training.prefix_tree import PrefixTreeLoss  # noqa: E402
-from matgen.training.run import default_settings  # noqa: E402
+from matgen.training.validation import validation_figure  # noqa: E402
 
 
 class StopAfter(TrainerCallback):

@@ -28,10 +28,10 @@ from matgen.datasets import load_dataset  # noqa: E402
 from matgen.fitting.examples import TokenTable, batches_of_epoch  # noqa: E402
 from matgen.fitting.loop import Fitter  # noqa: E402
 from matgen.models import build_model  # noqa: E402
+from matgen.models.objectives.causal import causal_loss  # noqa: E402
 from matgen.models.tokenizer import EOS, PAD, encode  # noqa: E402
-from matgen.training.objectives import causal_loss  # noqa: E402
+from matgen.training import default_settings  # noqa: E402
 from matgen.training.prefix_tree import PrefixTree, PrefixTreeLoss  # noqa: E402
-from matgen.training.run import default_settings  # noqa: E402
 
 BLOCK, BATCH = 128, 256
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -22,8 +22,7 @@ from matgen.datasets import Dataset, load_dataset
 from matgen.models.checkpoint import METADATA, read_metadata
 from matgen.runtime.progress import Progress
 from matgen.sampling import Sampler, SampleRequest
-from matgen.training import TrainingPlan, train_model
-from matgen.training.run import default_settings
+from matgen.training import TrainingPlan, default_settings, train_model
 
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
 QUALITIES = ("hybrid-mix", "hybrid-pure", "hybrid-strict")

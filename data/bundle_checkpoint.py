@@ -23,9 +23,11 @@ import torch
 from matgen.datasets import load_dataset
 from matgen.fitting.examples import TokenTable
 from matgen.models import load_checkpoint, save_checkpoint
+from matgen.models.objectives import OBJECTIVES
 from matgen.models.tokenizer import encode
 from matgen.training.card import model_card
-from matgen.training.objectives import OBJECTIVES, validation_figure
+from matgen.training.learner import learner_for
+from matgen.training.validation import validation_figure
 
 OUT = Path(__file__).resolve().parent / "checkpoints"
 
@@ -37,7 +39,7 @@ def main(run: str, name: str) -> None:
     dataset = load_dataset(metadata["dataset"], split=metadata["split"])
     held_out = TokenTable.from_numpy(*encode(dataset.part("test"), checkpoint.notation))
     with torch.no_grad():
-        nats = validation_figure(held_out, objective, 0.0)(objective.wrap(rounded.float()).eval())
+        nats = validation_figure(held_out, objective, 0.0)(learner_for(objective, rounded.float()).eval())
     print(f"test nats: {metadata['metrics']['test_nats']} in float32, {nats:.4f} rounded")
     told = metadata | {"weights": "bfloat16", "metrics": metadata["metrics"] | {"test_nats": round(nats, 4)}}
     save_checkpoint(OUT / name, rounded.to(torch.bfloat16), told, card=model_card(told))

@@ -34,8 +34,7 @@ def small_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def train_small(small_table: Path):
     """A function that trains an architecture briefly on the small table (or another) and returns its folder."""
-    from matgen.training import TrainingPlan, train_model
-    from matgen.training.run import default_settings
+    from matgen.training import TrainingPlan, default_settings, train_model
 
     def train(key: str, out: Path, *, table: Path = small_table, notation: str = "expanded", **changes) -> Path:
         settings = default_settings("tiny", key, **({"epochs": 3, "batch_size": 64, "precision": "fp32"} | changes))

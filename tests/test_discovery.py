@@ -9,8 +9,7 @@ from matgen.discovery import DiscoveryPlan, discover
 from matgen.errors import MissingDependencyError, OptionError, OutputError
 from matgen.io.files import read_json
 from matgen.prediction import Predictor
-from matgen.training import TrainingPlan
-from matgen.training.run import default_settings
+from matgen.training import TrainingPlan, default_settings
 
 
 @pytest.fixture(scope="module")

@@ -98,11 +98,11 @@ def released(content: Json) -> list[Json]:
 
 def conditions(content: Json) -> Iterator[Json]:
     for name, row in content["rows"].items():
-        plain = name.startswith(("untold", "trained"))
+        plain = name.startswith(("unconditional", "trained"))
         compared = {
-            "predicted": fill("{predicted_inside!p} ({untold_predicted_inside!p})", row),
-            "by_label": fill("{held_out_inside!p} ({untold_held_out_inside!p})", row),
-        } if name != "untold" else {}  # fmt: skip
+            "predicted": fill("{predicted_inside!p} ({unconditional_predicted_inside!p})", row),
+            "by_label": fill("{held_out_inside!p} ({unconditional_held_out_inside!p})", row),
+        } if name != "unconditional" else {}  # fmt: skip
         yield {**row, **compared, "name": name if plain else f"`{name}`"}
 
 

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.models.presets import find_preset
     from matgen.prediction.locate import ranking_predictor
     from matgen.runtime.cores import available_cores
-    from matgen.training.run import TrainingPlan, default_settings
+    from matgen.training.plan import TrainingPlan, default_settings
 
     out = arguments.out or next_free(Path("discovery"))
     given = [name for name in _TRAINING if getattr(arguments, name) is not None]

@@ -12,7 +12,7 @@ from matgen.cli.shared import INTERRUPTED, bar, common_options, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
-    from matgen.models.registry import Shape
+    from matgen.models.shapes import Shape
     from matgen.runtime.processes import Processes
 
 
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     from matgen.io.files import next_free
     from matgen.training import train_model
-    from matgen.training.run import TrainingPlan, completed, default_settings
+    from matgen.training.plan import TrainingPlan, completed, default_settings
 
     model, preset = _what(arguments)
     settings = default_settings(
@@ -167,7 +167,7 @@ def _what(arguments: argparse.Namespace) -> tuple[str, str]:
         return preset.model, preset.name
     from matgen.models.checkpoint import read_metadata
     from matgen.models.locate import find_checkpoint
-    from matgen.models.registry import PRESETS
+    from matgen.models.shapes import PRESETS
 
     if arguments.preset or arguments.dropout is not None:
         raise OptionError("the shape is that of the checkpoint in --init: leave out --preset and --dropout")

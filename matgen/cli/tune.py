@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"each{limit}, into {out}",
         )
 
-    def told(number: int, nats: float | None, preset: Preset) -> None:
+    def report(number: int, nats: float | None, preset: Preset) -> None:
         outcome = "stopped early " if nats is None else f"{nats:.3f} nats   "
         say(arguments, f"trial {number + 1:>3}  {outcome}  {_in_words(preset)}")
 
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         minutes=arguments.max_minutes,
         resume=arguments.resume,
         force=arguments.force,
-        told=told,
+        on_trial=report,
     )
     if result.interrupted:
         print(f"interrupted; go on with: matgen tune --resume --out {out}", file=sys.stderr)
@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> Any:
     from matgen.cli.options import default_preset
     from matgen.models.presets import find_preset
-    from matgen.training.run import TrainingPlan, completed, default_settings
+    from matgen.training.plan import TrainingPlan, completed, default_settings
     from matgen.training.search import SearchPlan
 
     preset = find_preset(arguments.preset or default_preset(), arguments.model)
@@ -129,7 +129,7 @@ def _plan(arguments: argparse.Namespace) -> Any:
 
 def _in_words(preset: Preset) -> str:
     size, settings = preset.shape, preset.settings
-    parts: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "layers": size.layers,
         "heads": size.heads,
         "width": size.width,
@@ -137,4 +137,4 @@ def _in_words(preset: Preset) -> str:
         "learning_rate": f"{settings['learning_rate']:.1e}",
         **{name: f"{settings[name]:.3g}" for name in ("weight_decay", "batch_size") if name in settings},
     }
-    return ", ".join(f"{name} {value}" for name, value in parts.items())
+    return ", ".join(f"{name} {value}" for name, value in shown.items())

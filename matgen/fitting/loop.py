@@ -131,7 +131,7 @@ class Fitter:
             training precision.
         folder: state goes to `folder/training/`, figures to `folder/metrics.jsonl`.
         settings: how to train.
-        progress: told of every step; None is silent.
+        progress: receives every step and evaluation; None is silent.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ def weights_of(model: nn.Module) -> Tensors:
 
 
 def set_weights(model: nn.Module, tensors: Tensors) -> None:
-    """Give a model the parameters that `weights_of` found."""
+    """Give a model the parameters that `weights_of` returned."""
     of_model = weights_of(model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -79,7 +79,7 @@ def optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer])
 
 
 def set_optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer], tensors: Tensors) -> None:
-    """Give optimisers back what `optimizer_tensors` found."""
+    """Give optimisers back what `optimizer_tensors` returned."""
     parameters = dict(model.named_parameters())
     owner = {id(p): optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     for label, value in tensors.items():

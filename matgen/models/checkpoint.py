@@ -17,7 +17,7 @@ from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.errors import CheckpointError, DataError, OutputError, first_line
 from matgen.io.files import CHECKSUM_KEY, file_sha256, read_checksummed, write_checksummed, write_json, write_text
 from matgen.io.versions import versions
-from matgen.models.conditions import Conditions, tell
+from matgen.models.conditions import Conditions, attach_conditions
 from matgen.models.registry import MODELS, Architecture, architecture
 from matgen.models.tokenizer import EOS, NOTATIONS, hugging_face_tokenizer, suppressed_ids, vocabulary
 
@@ -50,9 +50,9 @@ class Checkpoint:
 
     @cached_property
     def conditions(self) -> Conditions | None:
-        """The properties that the model can be told, None for an ordinary one."""
-        told = self.metadata.get("conditions")
-        return None if told is None else Conditions.from_description(told)
+        """The properties that the model is conditioned on, None for an unconditional one."""
+        content = self.metadata.get("conditions")
+        return None if content is None else Conditions.from_description(content)
 
     def known_elements(self) -> np.ndarray | None:
         """Elements that the model has seen in training, bool `(119,)`; None where the checkpoint does not say."""
@@ -125,10 +125,10 @@ def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -
             f"{folder} has {model.config.vocab_size} tokens, the notation {notation} has {len(vocabulary(notation))}: "
             "it was not written by matgen"
         )
-    found = Checkpoint(model.to(device).eval(), row, notation, metadata, folder)
-    if found.conditions is not None:
-        tell(model, found.conditions)
-    return found
+    checkpoint = Checkpoint(model.to(device).eval(), row, notation, metadata, folder)
+    if checkpoint.conditions is not None:
+        attach_conditions(model, checkpoint.conditions)
+    return checkpoint
 
 
 def read_metadata(folder: Path | str) -> dict[str, Any]:

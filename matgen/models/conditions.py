@@ -1,10 +1,10 @@
-"""Conditions on properties: bins of values, and how a model is told of them.
+"""Conditions on properties: bins of values, and how they enter a model.
 
-A conditional model is told by the embedding that a sequence begins with: that of `<bos>` plus, for each property whose
-bin is given, those of the reserved tokens `<condition_i>` of this bin and of all below it, so that neighbouring bins
-are told nearly alike. A property that is not given adds nothing, so with none given the model is an ordinary one, and
-everything that takes a checkpoint takes a conditional one too. Training leaves properties out at random, so that it
-learns both.
+Conditions are encoded in the embedding that a sequence begins with: that of `<bos>` plus, for each property whose bin
+is given, those of the reserved tokens `<condition_i>` of this bin and of all below it, so that neighboring bins get
+nearly equal embeddings. A property that is not given adds nothing, so with none given the model is an unconditional
+one, and everything that takes a checkpoint takes a conditional one too. Training drops properties at random
+(`CONDITION_DROPOUT`), so that the model learns both.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import torch
 
 MOST_PROPERTIES = 3
-FORGOTTEN, ALL_FORGOTTEN = 0.15, 0.1
-"""Probabilities that a property is left out of a training example, and that all of them are."""
+CONDITION_DROPOUT, ALL_CONDITIONS_DROPOUT = 0.15, 0.1
+"""Probabilities that a property is dropped from a training example, and that all of them are."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class PropertyBins:
 
     def bin_of(self, values: np.ndarray) -> np.ndarray:
         """Bin of each value, int64 `(n,)`; -1 where it is NaN; what lies outside belongs to the nearest bin."""
-        found = np.searchsorted(np.array(self.edges), values, side="right") - 1
-        return np.where(np.isfinite(values), np.clip(found, 0, len(self) - 1), -1)
+        place = np.searchsorted(np.array(self.edges), values, side="right") - 1
+        return np.where(np.isfinite(values), np.clip(place, 0, len(self) - 1), -1)
 
     def shares(self, low: float, high: float) -> np.ndarray:
         """The share of each bin that a range covers, float64 `(b,)`; of a single value its bin alone."""
@@ -87,7 +87,7 @@ class PropertyBins:
 
 @dataclass(frozen=True)
 class Conditions:
-    """The properties that a model can be told, and how often their bins met in training.
+    """The properties that a model is conditioned on, and how often their bins occurred together in training.
 
     Combinations of bins are numbered; 0 is that of nothing given.
 
@@ -129,34 +129,34 @@ class Conditions:
 
     def number(self, bins: Sequence[np.ndarray]) -> np.ndarray:
         """The combination with these bins `(n,)` of each property, -1 for one that is not given."""
-        found = np.zeros_like(bins[0])
+        combination = np.zeros_like(bins[0])
         for one, place in zip(self.properties, bins, strict=True):
-            found = found * (len(one) + 1) + place + 1
-        return found
+            combination = combination * (len(one) + 1) + place + 1
+        return combination
 
     def bins(self) -> np.ndarray:
         """The bins of each combination, int64 `(combinations, properties)`, -1 for a property that is not given."""
         return np.array(list(itertools.product(*(range(-1, len(one)) for one in self.properties))))
 
     def tokens(self) -> np.ndarray:
-        """Which reserved tokens tell each combination, bool `(combinations, N_CONDITIONS)`."""
-        bins, found = self.bins(), np.zeros((self.size, N_CONDITIONS), dtype=bool)
+        """Which reserved tokens encode each combination, bool `(combinations, N_CONDITIONS)`."""
+        bins, tokens = self.bins(), np.zeros((self.size, N_CONDITIONS), dtype=bool)
         first = 0
         for column, one in zip(bins.T, self.properties, strict=True):
-            found[:, first : first + len(one)] = np.arange(len(one)) <= column[:, None]
+            tokens[:, first : first + len(one)] = np.arange(len(one)) <= column[:, None]
             first += len(one)
-        return found
+        return tokens
 
-    def forgetting(self) -> np.ndarray:
-        """What each combination becomes where some properties are left out, int64 `(2^properties, combinations)`.
+    def after_dropout(self) -> np.ndarray:
+        """The combination that is left of each where properties are dropped, int64 `(2^properties, combinations)`.
 
-        Row `m` leaves out the properties whose bit is set in `m`.
+        Row `m` drops the properties whose bit is set in `m`.
         """
         bins = self.bins()
         rows = []
         for pattern in range(1 << len(self.properties)):
-            left_out = np.array([pattern >> i & 1 for i in range(len(self.properties))], dtype=bool)
-            rows.append(self.number(list(np.where(left_out, -1, bins).T)))
+            dropped = np.array([pattern >> i & 1 for i in range(len(self.properties))], dtype=bool)
+            rows.append(self.number(list(np.where(dropped, -1, bins).T)))
         return np.stack(rows)
 
     def requested(self, texts: Sequence[str]) -> np.ndarray:
@@ -169,8 +169,8 @@ class Conditions:
             texts: `band_gap=2..3`, `formation_energy=..-1`, `band_gap=2.5` ...
 
         Raises:
-            OptionError: a text that cannot be read, a property that the model was not told, or named twice, a range
-                that no training compound lies in.
+            OptionError: a text that cannot be read, a property that the model is not conditioned on, or named twice, a
+                range that no training compound lies in.
         """
         wanted = self._read(texts)
         bins = self.bins()
@@ -191,18 +191,18 @@ class Conditions:
 
     def in_words(self, weight: np.ndarray) -> dict[str, float]:
         """The combinations `(combinations,)` that are drawn at all, as text, with their probabilities."""
-        found = {}
+        probability = {}
         for i in np.flatnonzero(weight):
             given = [one.in_words(b) for one, b in zip(self.properties, self.bins()[i], strict=True) if b >= 0]
-            found[" ".join(given)] = float(weight[i])
-        return found
+            probability[" ".join(given)] = float(weight[i])
+        return probability
 
     def _counted_as(self, given: np.ndarray) -> np.ndarray:
         """Training compositions of each combination, the properties that are not given left out."""
         pattern = int(((~given) << np.arange(len(given))).sum())
         bins = self.bins()
         complete = (bins[:, given] >= 0).all(axis=1)
-        return np.bincount(self.forgetting()[pattern], self.counts * complete, self.size)
+        return np.bincount(self.after_dropout()[pattern], self.counts * complete, self.size)
 
     def _read(self, texts: Sequence[str]) -> dict[str, tuple[float, float]]:
         """Lowest and highest value of each property that is named."""
@@ -211,7 +211,9 @@ class Conditions:
         for text in texts:
             name, _, value = (part.strip() for part in text.partition("="))
             if name not in known:
-                raise OptionError(f"the model was not told of {name}; conditions are possible on {', '.join(known)}")
+                raise OptionError(
+                    f"the model is not conditioned on {name}; conditions are possible on {', '.join(known)}"
+                )
             if name in wanted:
                 raise OptionError(f"{name} is named twice: write one range")
             edges = known[name].edges
@@ -245,15 +247,20 @@ class Conditions:
         return cls(bins, np.array(content["counts"], dtype=np.int64))
 
 
-def tell(model: Any, conditions: Conditions) -> None:
-    """Let a model understand the combinations: sequences may begin with token `vocabulary + combination`."""
+def attach_conditions(model: Any, conditions: Conditions) -> None:
+    """Let sequences of a model begin with token `vocabulary + combination` in place of `<bos>`."""
     import torch
 
     model.start_tokens = torch.from_numpy(conditions.tokens()).float()
 
 
-def forget(model: Any) -> None:
-    """Before training: let the reserved tokens say nothing."""
+def has_conditions(model: Any) -> bool:
+    """Whether conditions are attached to a model."""
+    return hasattr(model, "start_tokens")
+
+
+def clear_condition_tokens(model: Any) -> None:
+    """Before training: zero the embeddings of the reserved tokens, so that every combination begins as `<bos>`."""
     import torch
 
     with torch.no_grad():
@@ -261,9 +268,15 @@ def forget(model: Any) -> None:
 
 
 def start_embeddings(model: Any, embedding: torch.Tensor, bos: int) -> torch.Tensor | None:
-    """Embeddings that sequences of each combination begin with, `(combinations, width)`; None for ordinary models."""
-    tokens = getattr(model, "start_tokens", None)
+    """Embeddings that sequences of each combination begin with, `(combinations, width)`; None for unconditional models.
+
+    Args:
+        model: of transformers.
+        embedding: of its tokens, `(vocabulary, width)`.
+        bos: id of `<bos>`.
+    """
+    tokens = getattr(model, "start_tokens", None)  # (combinations, N_CONDITIONS), of zeros and ones
     if tokens is None:
         return None
-    told = embedding[FIRST_CONDITION : FIRST_CONDITION + N_CONDITIONS]
-    return embedding[bos] + tokens.to(embedding) @ told
+    of_conditions = embedding[FIRST_CONDITION : FIRST_CONDITION + N_CONDITIONS]  # (N_CONDITIONS, width)
+    return embedding[bos] + tokens.to(embedding) @ of_conditions

@@ -38,12 +38,12 @@ def find_checkpoint(name: str | None) -> Path:
     bundled = bundled_checkpoints()
     if name is None:
         runs = sorted(RUNS.glob(f"*/{METADATA}"), key=lambda path: path.stat().st_mtime)
-        found = [*bundled.values(), *(path.parent for path in reversed(runs))]
-        if not found:
+        folders = [*bundled.values(), *(path.parent for path in reversed(runs))]
+        if not folders:
             raise CheckpointError(
                 "no checkpoint yet: train one with `matgen train --model gptj`, or name one by --model"
             )
-        return found[0]
+        return folders[0]
     if Path(name).is_dir():
         return converted(Path(name)) if is_published(Path(name)) else Path(name)
     if name in bundled:

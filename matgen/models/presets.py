@@ -9,7 +9,8 @@ from typing import Any
 
 from matgen.errors import DataError, OptionError
 from matgen.io.files import read_json, write_json
-from matgen.models.registry import Shape, architecture, shape
+from matgen.models.registry import architecture, shape
+from matgen.models.shapes import Shape
 
 _PEAK_LEARNING_RATE = {"tiny": 3e-3, "small": 2e-3, "paper": 1e-3, "large": 3e-4}
 _EPOCHS = {"tiny": 30.0, "small": 40.0, "paper": 100.0, "large": 20.0}
@@ -26,7 +27,7 @@ class Preset:
         model: key of the architecture.
         shape: size of the model.
         settings: values of `SETTINGS`, of which only those are there that the preset sets.
-        notation: that it was found for; None where it suits both.
+        notation: that it was searched for; None where it suits both.
     """
 
     name: str
@@ -58,10 +59,10 @@ def find_preset(name: str, model: str | None = None) -> Preset:
     return Preset(name, model, size, {"learning_rate": rate, "epochs": _EPOCHS[name]})
 
 
-def write_preset(path: Path | str, preset: Preset, **told: Any) -> None:
-    """Write a preset to a file, with what else is to be told of it."""
+def write_preset(path: Path | str, preset: Preset, **more: Any) -> None:
+    """Write a preset to a file, with more keys that describe where it is from."""
     content = {"model": preset.model, "notation": preset.notation, "shape": dataclasses.asdict(preset.shape)}
-    write_json(path, content | {"settings": preset.settings} | told)
+    write_json(path, content | {"settings": preset.settings} | more)
 
 
 def _read(path: Path) -> Preset:

@@ -78,13 +78,13 @@ def convert(folder: Path, out: Path) -> None:
 
 def _row(folder: Path, config: Any) -> Architecture:
     kind = config.get("model_type") if isinstance(config, dict) else None
-    found = [row for row in MODELS.values() if row.model_type == kind and row.objective == "causal"]
-    if not found:
-        known = ", ".join(row.model_type for row in MODELS.values() if row.objective == "causal")
+    fitting = [row for row in MODELS.values() if row.model_type == kind and row.objective.left_to_right]
+    if not fitting:
+        known = ", ".join(row.model_type for row in MODELS.values() if row.objective.left_to_right)
         raise CheckpointError(
             f"{folder / 'config.json'} is of model type {kind!r}; published layouts are read of {known}"
         )
-    return found[0]
+    return fitting[0]
 
 
 def _load(folder: Path, config: dict[str, Any], row: Architecture) -> PreTrainedModel:
@@ -96,7 +96,7 @@ def _load(folder: Path, config: dict[str, Any], row: Architecture) -> PreTrained
     for name in ("architectures", "model_type", "torch_dtype", "dtype", "transformers_version"):
         changes.pop(name, None)
     changes |= {"bos_token_id": None, "eos_token_id": None}  # 120 of 120 tokens is out of range
-    if row.model_type == "gptj":
+    if "rotary_dim" in row.config(row.shapes["tiny"], 1):
         # The release says 64 where a head is 30 wide, and the transformers of its time then rotated all of a head.
         changes["rotary_dim"] = min(config.get("rotary_dim", 64), config["n_embd"] // config["n_head"])
     try:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NOTATIONS = ("expanded", "counted")
 DEFAULT_NOTATION = "counted"
-"""What models are trained in unless told otherwise: half the tokens, and in the same time a better likelihood."""
+"""What models are trained in by default: half the tokens, and in the same time a better likelihood."""
 
 PAD, BOS, EOS, UNK, MASK, BLANK = range(6)
 N_CONDITIONS = 24

@@ -40,7 +40,7 @@ class LanguageNetwork(nn.Module):
         Raises:
             OptionError: it does not write from left to right.
         """
-        if checkpoint.architecture.objective != "causal":
+        if not checkpoint.architecture.objective.left_to_right:
             title = checkpoint.architecture.title
             raise OptionError(f"a head is put on models that write from left to right, not on {title}")
         return cls(checkpoint.model.base_model, checkpoint.notation)

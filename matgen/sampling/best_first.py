@@ -80,7 +80,7 @@ def most_probable(
     """
     if n < 1:
         raise OptionError(f"top is {n}, it must be at least 1")
-    if checkpoint.architecture.objective != "causal":
+    if not checkpoint.architecture.objective.left_to_right:
         raise OptionError(
             f"{checkpoint.architecture.title} does not write from left to right: --top needs a causal model"
         )

@@ -178,7 +178,7 @@ class Sampler:
     def block_size(self, n: int) -> int:
         """Samples of a block in a run of `n`."""
         if self._prefixes is None:
-            return (canvas_draw if self.objective == "blank" else any_order).BLOCK_SIZE
+            return (canvas_draw if self.objective.decoder == "canvas" else any_order).BLOCK_SIZE
         sizes = BLOCK_SIZES.get(self.device.type, BLOCK_SIZES["cuda"])
         return next((size for size in sizes if n <= size), sizes[-1])
 
@@ -206,7 +206,7 @@ class Sampler:
             starts: int64 `(rows,)`, tokens in place of `<bos>`, of a conditional model.
             trace: takes the canvases after each step, of a blank language model.
         """
-        if self.objective == "blank":
+        if self.objective.decoder == "canvas":
             limits = None if mask is None else canvas_draw.Limits.of(mask)
             canvases = canvas_draw.CanvasDrawer(self.checkpoint)
             return canvases.draw(rows, seed, block, decoding, limits=limits, prompt=prompt, trace=trace), None

@@ -102,8 +102,8 @@ class Likelihood:
         return over + self.length_log_prob(ids)
 
     def length_log_prob(self, ids: Tensor) -> float:
-        """Ln probability of the length of equally long sequences; 0 for a blank language model, which chooses it."""
-        if self.objective == "blank":
+        """Ln probability of the length of equally long sequences; 0 for models that choose it."""
+        if not self.objective.draws_length:
             return 0.0
         histogram, n = self.checkpoint.metadata["length_histogram"], ids.shape[1] - 2
         seen = histogram[n] if n < len(histogram) else 0
@@ -157,7 +157,7 @@ class Likelihood:
         if source is not None:
             seen = (source != PAD).long()
             logits = self.model(input_ids=source, attention_mask=seen, decoder_input_ids=ids[:, :-1]).logits.float()
-        elif self.objective == "denoising":
+        elif self.objective.reads_source:
             encoded = encode_nothing(self.model).expand(len(ids), -1, -1)
             logits = self.model(encoder_outputs=(encoded,), decoder_input_ids=ids[:, :-1]).logits.float()
         else:

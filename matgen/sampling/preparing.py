@@ -37,7 +37,7 @@ def prepare(request: SampleRequest, checkpoint: Checkpoint, block_size: int) -> 
     mask, accept = constraint_filters(request.constraints, checkpoint, rejection=request.rejection)
     weights = condition_weights(request.conditions, checkpoint)
     prompt = check_prompt(request.prompt, checkpoint, mask)
-    if request.trace and checkpoint.architecture.objective != "blank":
+    if request.trace and checkpoint.architecture.objective.decoder != "canvas":
         title = checkpoint.architecture.title
         raise OptionError(f"a trace is of a blank language model's steps: {title} has none")
     novel_to, references = known_compositions(request.novel_to)
@@ -69,7 +69,7 @@ def constraint_filters(
     mask = DecodingMask(constraints, checkpoint.notation, known=checkpoint.known_elements())
     if rejection:
         return None, constraints.satisfied
-    return mask, constraints.satisfied if checkpoint.architecture.objective == "blank" else None
+    return mask, constraints.satisfied if checkpoint.architecture.objective.constraints == "some" else None
 
 
 def condition_weights(conditions: Sequence[str], checkpoint: Checkpoint) -> np.ndarray | None:
@@ -96,15 +96,15 @@ def check_prompt(prompt: str, checkpoint: Checkpoint, mask: DecodingMask | None)
         OptionError: it cannot, the prompt has an unknown word, or no sequence under the mask begins with it.
     """
     title, objective = checkpoint.architecture.title, checkpoint.architecture.objective
-    if objective == "masked" and (mask is not None or prompt.strip()):
+    if objective.constraints == "none" and (mask is not None or prompt.strip()):
         raise OptionError(
             f"{title} writes tokens in any order: it takes constraints with --rejection only, and no prompt"
         )
     tokens = prompt_ids(prompt, checkpoint.notation)
-    if objective == "blank" and len(tokens) > MAX_POSITIONS - 3:
+    if objective.decoder == "canvas" and len(tokens) > MAX_POSITIONS - 3:
         raise OptionError(f"prompt: {len(tokens)} tokens, {title} holds {MAX_POSITIONS - 3} and the blank after them")
     if mask is not None and tokens:
-        if objective == "blank":
+        if objective.decoder == "canvas":
             Limits.of(mask).check_prompt(tokens, checkpoint.notation)
         else:
             mask.check_prompt(tokens)

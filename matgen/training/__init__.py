@@ -1,6 +1,7 @@
 """Training the composition language models."""
 
-from matgen.training.objectives import OBJECTIVES, Objective
-from matgen.training.run import TrainingPlan, train_model
+from matgen.models.objectives import OBJECTIVES, Objective
+from matgen.training.plan import TrainingPlan, default_settings
+from matgen.training.run import train_model
 
-__all__ = ["OBJECTIVES", "Objective", "TrainingPlan", "train_model"]
+__all__ = ["OBJECTIVES", "Objective", "TrainingPlan", "default_settings", "train_model"]

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from matgen.models.objectives import FIGURES, OBJECTIVES
 from matgen.models.registry import architecture
-
-_FIGURE_WORDS = {
-    "exact": "exact, with `<eos>`",
-    "bound": "an upper bound (order-agnostic)",
-    "control": "an upper bound on a control objective that is not a likelihood",
-}
 
 
 def model_card(metadata: dict[str, Any]) -> str:
@@ -18,7 +13,7 @@ def model_card(metadata: dict[str, Any]) -> str:
     row, metrics = architecture(metadata["architecture"]), metadata["metrics"]
     formulas = metadata["formulas"]
     test = f"\n| held-out (test) nats a formula | {metrics['test_nats']:.3f} |" if "test_nats" in metrics else ""
-    needed = ", after `import matgen.models`" if row.objective == "blank" else " alone"
+    needed = " alone" if row.stock else ", after `import matgen.models`"
     return f"""---
 library_name: transformers
 license: mit
@@ -33,11 +28,11 @@ A language model of inorganic compositions, trained by matgen. It writes reduced
 | | |
 |---|---|
 | parameters | {metrics["parameters"]:,} |
-| objective | {metadata["objective"]} |
+| objective | {metadata["objective"]}: {OBJECTIVES[metadata["objective"]].summary} |
 | formulas to train / validate / test | {formulas["train"]:,} / {formulas["valid"]:,} / {formulas["test"]:,} |
 | dataset sha256 | `{metadata["dataset_sha256"]}` |
 | epochs, seconds | {metrics["epochs"]}, {metrics["seconds"]:,.0f} |
-| validation nats a formula | {metrics["valid_nats"]:.3f} ({_FIGURE_WORDS[metrics["figure"]]}) |{test}
+| validation nats a formula | {metrics["valid_nats"]:.3f} ({FIGURES[metrics["figure"]]}) |{test}
 | seed | {metadata["seed"]} |
 
 ## Use

@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from matgen.models.decoder import Decoder, DecoderLayer, Norm
+from matgen.models.decoder import Decoder
+from matgen.models.layouts import DecoderLayer, Norm
 from matgen.models.tokenizer import PAD
 from matgen.training.prefix_tree_operations import add_dropped, attention, gelu
 from matgen.training.replay import LARGEST, Replay, rounded_up
@@ -34,7 +35,7 @@ class PrefixTree:
         node: int64 `(B, L)`, the prefix of each sequence that ends at each of its first `L` tokens.
         token: int64 `(N,)`, the last token of each prefix.
         place: int64 `(N,)`, its position.
-        row: int64 `(N,)`, where in the flattened `(B, L)` a prefix is found, first of all.
+        row: int64 `(N,)`, where in the flattened `(B, L)` a prefix occurs first.
     """
 
     node: Tensor

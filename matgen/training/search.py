@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError
 from matgen.io.files import atomic_write, read_checksummed, refuse_to_overwrite, write_checksummed
 from matgen.models.presets import Preset, find_preset, write_preset
-from matgen.models.registry import Choices, Range, Shape, architecture
+from matgen.models.registry import architecture
+from matgen.models.shapes import Choices, Range, Shape
 from matgen.runtime.progress import Progress
-from matgen.training.run import TrainingPlan, completed, default_settings, plan_from, train_model
+from matgen.training.plan import TrainingPlan, completed, default_settings, plan_from
+from matgen.training.run import train_model
 
 if TYPE_CHECKING:
     import optuna
@@ -87,7 +89,7 @@ def search(
     minutes: float | None = None,
     resume: bool = False,
     force: bool = False,
-    told: Callable[[int, float | None, Preset], None] | None = None,
+    on_trial: Callable[[int, float | None, Preset], None] | None = None,
 ) -> SearchResult:
     """Search until `trials` have ended or `minutes` have passed; writes `preset.json` and `trials.csv` into `out`.
 
@@ -98,7 +100,7 @@ def search(
         minutes: no trial is begun after these.
         resume: go on with the search in `out`, or take part in it.
         force: replace an earlier search in `out`.
-        told: called with the number, the validation loss (None where it was stopped) and the preset of each trial.
+        on_trial: called with the number, the validation loss (None where it was stopped) and the preset of each trial.
 
     Raises:
         OptionError: no trials asked for.
@@ -120,8 +122,8 @@ def search(
         nats, interrupted = _try(trial, study, preset, plan, out / "trials" / f"{trial.number:04d}")
         if not interrupted:
             _write(study, plan, out)
-            if told:
-                told(trial.number, nats, preset)
+            if on_trial:
+                on_trial(trial.number, nats, preset)
     return _result(study, plan, interrupted)
 
 
@@ -150,7 +152,7 @@ def _try(
 
 
 class _Report(Progress):
-    """Tells a trial of every validation, and ends its training where the others were better by then."""
+    """Reports every validation to a trial, and ends its training where the others were better by then."""
 
     def __init__(self, trial: optuna.Trial) -> None:
         super().__init__("trial", "steps", quiet=True)
@@ -200,10 +202,10 @@ def _as_parameters(preset: Preset, space: dict[str, Choices]) -> dict[str, Any]:
     """A preset as the first trial: what of it lies in the space."""
     size = preset.shape
     settings = dataclasses.asdict(default_settings(preset.name, preset.model))
-    told = settings | dataclasses.asdict(size) | {"head_width": size.width // size.heads}
+    values = settings | dataclasses.asdict(size) | {"head_width": size.width // size.heads}
     inside = {}
     for name, choices in space.items():
-        value = told[name]
+        value = values[name]
         if choices.low <= value <= choices.high if isinstance(choices, Range) else value in choices:
             inside[name] = value
     return inside
@@ -211,28 +213,28 @@ def _as_parameters(preset: Preset, space: dict[str, Choices]) -> dict[str, Any]:
 
 def _proposed(trial: optuna.Trial, plan: SearchPlan) -> Preset:
     """The preset that a trial stands for."""
-    found: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
     for name, choices in plan.space().items():
         if isinstance(choices, Range):
-            found[name] = trial.suggest_float(name, choices.low, choices.high, log=choices.log)
+            chosen[name] = trial.suggest_float(name, choices.low, choices.high, log=choices.log)
         else:
-            found[name] = trial.suggest_categorical(name, choices)
-    return _preset(found, plan)
+            chosen[name] = trial.suggest_categorical(name, choices)
+    return _preset(chosen, plan)
 
 
-def _preset(found: dict[str, Any], plan: SearchPlan) -> Preset:
-    """The first preset with found values in place of its own."""
+def _preset(chosen: dict[str, Any], plan: SearchPlan) -> Preset:
+    """The first preset with chosen values in place of its own."""
     first, size = plan.first, plan.first.shape
-    width = found.get("width", size.width)
+    width = chosen.get("width", size.width)
     shape = Shape(
-        layers=found.get("layers", size.layers),
-        heads=width // found.get("head_width", size.width // size.heads),
+        layers=chosen.get("layers", size.layers),
+        heads=width // chosen.get("head_width", size.width // size.heads),
         width=width,
         feed_forward=width * size.feed_forward // size.width,
-        dropout=found.get("dropout", size.dropout),
-        initializer=found.get("initializer", size.initializer),
+        dropout=chosen.get("dropout", size.dropout),
+        initializer=chosen.get("initializer", size.initializer),
     )
-    settings = first.settings | {name: found[name] for name in _SETTINGS if name in found}
+    settings = first.settings | {name: chosen[name] for name in _SETTINGS if name in chosen}
     return Preset(PRESET, plan.training.model, shape, settings, plan.training.notation)
 
 
@@ -260,7 +262,7 @@ def _write(study: optuna.Study, plan: SearchPlan, out: Path) -> None:
             result.best,
             dataset=plan.training.dataset,
             valid_nats=result.best_nats,
-            found_at={"max_minutes": budget.max_minutes, "epochs": budget.epochs if not budget.max_minutes else None},
+            trial_budget={"max_minutes": budget.max_minutes, "epochs": None if budget.max_minutes else budget.epochs},
             trials={"ended": result.ended, "pruned": result.pruned},
         )
 

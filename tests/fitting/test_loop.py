@@ -14,7 +14,7 @@ from matgen.fitting.examples import TokenTable
 from matgen.fitting.loop import FitSettings, Fitter, learning_rate_at
 from matgen.io.files import read_checksummed
 from matgen.models import build_model
-from matgen.training.objectives import causal_loss
+from matgen.models.objectives.causal import causal_loss
 from matgen.training.prefix_tree import PrefixTreeLoss
 
 SETTINGS = FitSettings(batch_size=8, epochs=4, evaluations=6, precision="fp32", patience=50)

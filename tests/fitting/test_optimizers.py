@@ -12,8 +12,8 @@ from matgen.fitting.examples import TokenTable
 from matgen.fitting.loop import FitSettings, Fitter
 from matgen.fitting.optimizers import layer_matrices, make_optimizers
 from matgen.models import MODELS, build_model
+from matgen.models.objectives.causal import causal_loss
 from matgen.models.tokenizer import encode
-from matgen.training.objectives import causal_loss
 from matgen.training.prefix_tree import PrefixTreeLoss
 
 SETTINGS = FitSettings(batch_size=4, epochs=6, evaluations=3, precision="fp32", optimizer="muon")

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from matgen.errors import DataError, OptionError
 from matgen.models import MODELS, build_model
-from matgen.models.conditions import Conditions, PropertyBins, forget, start_embeddings, tell
+from matgen.models.conditions import (
+    Conditions,
+    PropertyBins,
+    attach_conditions,
+    clear_condition_tokens,
+    start_embeddings,
+)
 from matgen.models.decoder import Decoder
 from matgen.models.tokenizer import BOS, FIRST_CONDITION, N_CONDITIONS
 
@@ -62,22 +68,22 @@ def two_properties() -> Conditions:
     return conditions
 
 
-def test_combinations_and_what_forgetting_makes_of_them() -> None:
+def test_combinations_and_condition_dropout() -> None:
     conditions = two_properties()
     bins = conditions.bins()
     assert len(bins) == conditions.size == len(conditions.counts)
     assert bins[0].tolist() == [-1, -1]
     assert conditions.counts.sum() == 7
     assert conditions.number(list(bins.T)).tolist() == list(range(conditions.size))
-    forgetting = conditions.forgetting()
-    assert forgetting[0].tolist() == list(range(conditions.size))
-    assert not forgetting[3].any()
-    assert (bins[forgetting[1]][:, 0] == -1).all()
-    assert (bins[forgetting[1]][:, 1] == bins[:, 1]).all()
+    after_dropout = conditions.after_dropout()
+    assert after_dropout[0].tolist() == list(range(conditions.size))
+    assert not after_dropout[3].any()
+    assert (bins[after_dropout[1]][:, 0] == -1).all()
+    assert (bins[after_dropout[1]][:, 1] == bins[:, 1]).all()
     tokens = conditions.tokens()
     assert tokens.shape == (conditions.size, N_CONDITIONS)
     assert len(np.unique(tokens, axis=0)) == conditions.size
-    # A bin is told by its own token and those of all bins below it.
+    # A bin is encoded by its own token and those of all bins below it.
     assert (tokens.sum(axis=1) == (bins + 1).sum(axis=1)).all()
     assert not (tokens[bins[:, 0] == -1] & tokens[bins[:, 1] == -1].any(axis=0)).any()
     again = Conditions.from_description(conditions.describe())
@@ -107,7 +113,7 @@ def test_requests_are_weighed_as_in_training() -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["hardness=2"], "was not told of hardness; conditions are possible on gap, energy"),
+        (["hardness=2"], "is not conditioned on hardness; conditions are possible on gap, energy"),
         (["gap"], "cannot read the condition 'gap'"),
         (["gap=x..3"], "cannot read the condition"),
         (["gap=3..2"], "3 is more than 2"),
@@ -135,17 +141,17 @@ def test_too_many_properties() -> None:
         Conditions.of({str(i): np.arange(3.0) for i in range(4)})
 
 
-@pytest.mark.parametrize("key", [key for key, row in MODELS.items() if row.objective == "causal"])
+@pytest.mark.parametrize("key", [key for key, row in MODELS.items() if row.objective.left_to_right])
 def test_sequences_begin_with_the_sum_of_what_is_given(key: str) -> None:
     model = build_model(key, "tiny", "counted", seed=0)
     before = Decoder.of(model).embedding
     conditions = two_properties()
-    tell(model, conditions)
+    attach_conditions(model, conditions)
     assert start_embeddings(model, before, BOS).shape == (conditions.size, before.shape[1])
     after = Decoder.of(model).embedding
     assert torch.equal(after[: len(before)], before)
     for row, tokens in zip(after[len(before) :], conditions.tokens(), strict=True):
-        told = before[FIRST_CONDITION + np.flatnonzero(tokens)].sum(0)
-        torch.testing.assert_close(row, before[BOS] + told)
-    forget(model)
+        given = before[FIRST_CONDITION + np.flatnonzero(tokens)].sum(0)
+        torch.testing.assert_close(row, before[BOS] + given)
+    clear_condition_tokens(model)
     assert torch.equal(Decoder.of(model).embedding[-1], model.get_input_embeddings().weight[BOS])

@@ -1,11 +1,27 @@
 from __future__ import annotations
 
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
+from matgen.cli import main
+from matgen.composition.batch import CompositionBatch
 from matgen.errors import OptionError
-from matgen.models.registry import MAX_POSITIONS, MODELS, PRESETS, Shape, architecture, build_model
+from matgen.models import configurations, registry
+from matgen.models.decoder import Decoder
+from matgen.models.objectives import OBJECTIVES
+from matgen.models.registry import MAX_POSITIONS, MODELS, architecture, build_model
+from matgen.models.shapes import PRESETS, Shape
 from matgen.models.tokenizer import BOS, EOS, PAD, vocabulary
+from matgen.sampling import Sampler
+from matgen.training import TrainingPlan, default_settings, train_model
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("key", MODELS)
@@ -63,3 +79,53 @@ def test_unknown_names_list_the_known() -> None:
         build_model("gpt2", "huge", "expanded", seed=0)
     with pytest.raises(OptionError, match="not a multiple of 5 heads"):
         Shape(2, 5, 128, 512)
+
+
+def test_the_documentation_and_the_help_list_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "howto" / "train.md").read_text(encoding="utf-8")
+    constraints = {"all": "all", "some": "some, the rest by rejection", "none": "by rejection only (`--rejection`)"}
+    for key, row in MODELS.items():
+        possible = "yes" if row.takes_conditions else "no"
+        cells = [f"`{key}`", row.title, row.objective.summary, constraints[row.objective.constraints], possible]
+        assert f"| {' | '.join(cells)} |" in page
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = capsys.readouterr().out
+    assert all(re.search(rf"\b{key}\b", text) for key in MODELS)
+    for key in (key for key, row in OBJECTIVES.items() if row.replaces):
+        assert key in text
+        assert f"--objective {key}" in page
+
+
+def test_layouts_are_those_of_models_that_write_from_left_to_right() -> None:
+    for key, row in MODELS.items():
+        assert (Decoder.of(build_model(key, "tiny", "expanded", seed=0)) is not None) == (row.layout is not None)
+        assert row.layout is None or row.objective.left_to_right
+
+
+def test_the_architecture_of_the_contributing_guide_trains_samples_and_scores(
+    small_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its code blocks are what is run; it has no layout, so all is done by the forward pass of transformers."""
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = guide.split("## An architecture\n")[1].split("\n## ")[0]
+    function, row = (textwrap.dedent(block) for block in re.findall(r"```text\n(.*?) *```", section, re.DOTALL))
+    names: dict[str, Any] = {"Shape": Shape, "Any": Any}
+    exec(function, names)
+    monkeypatch.setattr(configurations, "llama", names["llama"], raising=False)
+    (llama,) = eval(f"({row.strip()})", vars(registry))
+    monkeypatch.setitem(MODELS, llama.key, llama)
+
+    few = tmp_path / "few.csv"
+    few.write_text("\n".join(small_table.read_text().splitlines()[:120]) + "\n")
+    settings = default_settings("tiny", "llama", epochs=1, batch_size=64, precision="fp32")
+    result = train_model(TrainingPlan("llama", str(few), settings=settings), tmp_path / "run")
+    assert result.state.step == 2
+    sampler = Sampler(tmp_path / "run", precision="fp32")
+    (block,) = sampler.sample(20, seed=0)
+    finished = np.isfinite(block.log_prob)
+    assert finished.any()
+    batch = CompositionBatch.from_formulas(block.formulas[finished])
+    assert block.log_prob[finished] == pytest.approx(sampler.log_prob(batch), abs=1e-3)
+    with pytest.raises(OptionError, match="Llama cannot be conditioned on properties"):
+        train_model(TrainingPlan("llama", str(few), condition=("x",), settings=settings), tmp_path / "other")

@@ -13,7 +13,8 @@ from matgen.fitting.examples import TokenTable
 from matgen.fitting.loop import FitSettings, Fitter
 from matgen.models import MODELS, build_model, save_checkpoint
 from matgen.models.tokenizer import encode
-from matgen.training.objectives import OBJECTIVES, length_histogram
+from matgen.training.learner import learner_for
+from matgen.training.validation import length_histogram
 
 FEW = ["NaCl", "KCl", "NaBr", "KBr", "LiF", "NaF", "KF", "LiCl"]
 
@@ -27,12 +28,17 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         out = folder / key
         if not out.exists():
             table = TokenTable.from_numpy(*encode(CompositionBatch.from_formulas(FEW * 8), "expanded"))
-            objective = OBJECTIVES[MODELS[key].objective]
+            objective = MODELS[key].objective
             settings = FitSettings(batch_size=32, epochs=60, precision="fp32", learning_rate=1e-3)
             network = build_model(key, "tiny", "expanded", seed=0)
             better = itertools.count(0, -1)  # ever better, so that the last weights are kept
             Fitter(
-                objective.wrap(network), table, objective.train, lambda model: float(next(better)), out, settings
+                learner_for(objective, network),
+                table,
+                objective.train,
+                lambda model: float(next(better)),
+                out,
+                settings,
             ).run()
             histogram = length_histogram(table.lengths.numpy())
             save_checkpoint(out, network, {"architecture": key, "notation": "expanded", "length_histogram": histogram})

@@ -55,7 +55,7 @@ def run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_what_is_told_is_obeyed(run: Path, tmp_path: Path) -> None:
+def test_samples_follow_their_condition(run: Path, tmp_path: Path) -> None:
     shares = {}
     for name, condition in {"low": ["size=0..1"], "high": ["size=5.."], "free": []}.items():
         out = tmp_path / f"{name}.csv"
@@ -68,7 +68,7 @@ def test_what_is_told_is_obeyed(run: Path, tmp_path: Path) -> None:
     assert shares["high"] > 2 * shares["free"], shares
 
 
-def told_by_hand(run: Path, combination: int) -> torch.nn.Module:
+def conditioned_by_hand(run: Path, combination: int) -> torch.nn.Module:
     """transformers' model, its `<bos>` embedding replaced by that of a combination."""
     checkpoint = load_checkpoint(run)
     tokens = checkpoint.conditions.tokens()[combination]
@@ -83,7 +83,7 @@ def test_probabilities_are_those_of_transformers(run: Path) -> None:
     (block,) = sampler.sample(60, seed=3, conditions=["size=5.5"])
     weights = sampler.prepare(SampleRequest(60, conditions=("size=5.5",))).condition_weights
     (combination,) = np.flatnonzero(weights)
-    model = told_by_hand(run, combination)
+    model = conditioned_by_hand(run, combination)
     ids, lengths = encode(CompositionBatch.from_formulas(block.formulas), sampler.notation)
     ids = torch.from_numpy(ids.astype(np.int64))
     with torch.no_grad():
@@ -95,14 +95,14 @@ def test_probabilities_are_those_of_transformers(run: Path) -> None:
         assert block.log_prob[i] == pytest.approx(float(log_prob[i, : length - 1].sum()), abs=1e-3)
 
 
-def test_without_conditions_it_is_an_ordinary_model(run: Path) -> None:
+def test_without_conditions_it_is_an_unconditional_model(run: Path) -> None:
     checkpoint = load_checkpoint(run)
     assert checkpoint.conditions is not None
-    (told,) = Sampler(checkpoint).sample(200, seed=1)
+    (conditional,) = Sampler(checkpoint).sample(200, seed=1)
     del checkpoint.model.start_tokens
-    (untold,) = Sampler(checkpoint).sample(200, seed=1)
-    assert (told.formulas == untold.formulas).all()
-    assert told.log_prob == pytest.approx(untold.log_prob)
+    (unconditional,) = Sampler(checkpoint).sample(200, seed=1)
+    assert (conditional.formulas == unconditional.formulas).all()
+    assert conditional.log_prob == pytest.approx(unconditional.log_prob)
 
 
 def test_draws_depend_on_neither_width_nor_how_many_are_asked_for(run: Path) -> None:
@@ -125,10 +125,10 @@ def test_conditions_and_constraints_together(run: Path) -> None:
 
 
 def test_sequences_begin_with_their_own_combination(run: Path) -> None:
-    told = read_json(run / "matgen.json")
-    assert told["condition"] == ["size"]
-    counts = np.array(told["conditions"]["counts"])
-    assert counts.sum() == told["formulas"]["train"]
+    metadata = read_json(run / "matgen.json")
+    assert metadata["condition"] == ["size"]
+    counts = np.array(metadata["conditions"]["counts"])
+    assert counts.sum() == metadata["formulas"]["train"]
     assert 0.03 < counts[0] / counts.sum() < 0.1  # those with no size
     assert len(vocabulary("counted")) + len(counts) < 2**15
 
@@ -141,9 +141,12 @@ def test_refusals(run: Path, table: Path, tmp_path: Path, capsys: pytest.Capture
         (["sample", "--model", str(run), "--top", "5", "--condition", "size=1", *out], "takes constraints and nothing"),
         (["train", "--dataset", str(table), "--condition", "weight", *out], "no column 'weight'"),
         (["train", "--dataset", str(table), "--condition", "formula", *out], "holds text"),
-        (["train", "--model", "roberta", "--dataset", str(table), "--condition", "size", *out], "cannot be told of"),
+        (
+            ["train", "--model", "roberta", "--dataset", str(table), "--condition", "size", *out],
+            "cannot be conditioned on properties: take one of gpt, gpt2, gptneo, gptj",
+        ),
     ]:
         assert main(command) == 2, command
-        told = capsys.readouterr().err
-        assert message in told
-        assert told.count("\n") == 1
+        message_shown = capsys.readouterr().err
+        assert message in message_shown
+        assert message_shown.count("\n") == 1

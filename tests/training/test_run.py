@@ -17,8 +17,7 @@ from matgen.cli import main
 from matgen.errors import CheckpointError, DataError, OptionError, OutputError
 from matgen.models import MODELS
 from matgen.models.checkpoint import load_checkpoint, read_metadata
-from matgen.training import TrainingPlan, train_model
-from matgen.training.run import default_settings
+from matgen.training import TrainingPlan, default_settings, train_model
 from tests.conftest import TWO_PROCESSES
 
 QUICK = {"epochs": 1, "batch_size": 64, "precision": "fp32"}

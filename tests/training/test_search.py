@@ -12,9 +12,9 @@ import pytest
 from matgen.cli import main
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError, OutputError
 from matgen.models.presets import find_preset
-from matgen.models.registry import MODELS, Range
-from matgen.training import TrainingPlan
-from matgen.training.run import default_settings
+from matgen.models.registry import MODELS
+from matgen.models.shapes import Range
+from matgen.training import TrainingPlan, default_settings
 from matgen.training.search import SearchPlan, search
 
 
@@ -38,7 +38,7 @@ def test_every_row_has_a_space_in_which_its_shapes_fit_together(key: str) -> Non
 @pytest.mark.slow
 def test_the_preset_is_tried_first_and_the_best_trial_is_written(plan: SearchPlan, tmp_path: Path) -> None:
     out, seen = tmp_path / "out", []
-    result = search(plan, out, trials=3, told=lambda number, nats, preset: seen.append((number, nats, preset)))
+    result = search(plan, out, trials=3, on_trial=lambda number, nats, preset: seen.append((number, nats, preset)))
     assert (result.ended, result.pruned, result.interrupted) == (3, 0, False)
     trials = pd.read_csv(out / "trials.csv")
     assert list(trials["state"]) == ["COMPLETE"] * 3
@@ -51,7 +51,9 @@ def test_the_preset_is_tried_first_and_the_best_trial_is_written(plan: SearchPla
     assert best.settings["learning_rate"] == pytest.approx(row["params_learning_rate"])
     assert best.shape.width == row["params_width"]
     assert best.shape.layers == first.shape.layers  # not searched
-    assert json.loads((out / "preset.json").read_text())["valid_nats"] == pytest.approx(trials["value"].min())
+    content = json.loads((out / "preset.json").read_text())
+    assert content["valid_nats"] == pytest.approx(trials["value"].min())
+    assert set(content["trial_budget"]) == {"max_minutes", "epochs"}
     assert not list((out / "trials").iterdir())  # models of trials are not kept
 
 
@@ -97,7 +99,7 @@ def test_trials_worse_than_half_of_the_others_are_stopped(
 
     monkeypatch.setattr(optuna.Study, "ask", ask_for_the_worst)
     seen = []
-    result = search(plan, out, trials=2, resume=True, told=lambda *what: seen.append(what))
+    result = search(plan, out, trials=2, resume=True, on_trial=lambda *what: seen.append(what))
     assert result.pruned == 1
     assert seen[0][1] is None
 

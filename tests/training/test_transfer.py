@@ -12,8 +12,7 @@ from matgen.models import MODELS
 from matgen.models.checkpoint import load_checkpoint, read_metadata
 from matgen.models.tokenizer import vocabulary
 from matgen.sampling import Sampler
-from matgen.training import TrainingPlan, train_model
-from matgen.training.run import default_settings
+from matgen.training import TrainingPlan, default_settings, train_model
 from matgen.training.transfer import continued
 
 

@@ -22,7 +22,7 @@ from matgen.runtime.compiled import load_kernel
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from matgen.models.decoder import DecoderLayer, Norm
+    from matgen.models.layouts import DecoderLayer, Norm
 
 _FIRST_ROWS = 4096
 _TURNED_KEPT = 24

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from matgen.models.blank import steps_from
 from matgen.models.canvas import choose_hidden
-from matgen.models.tokenizer import BLANK, EOS, MASK, PAD, suppressed_ids
+from matgen.models.tokenizer import EOS, PAD, suppressed_ids
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,13 +40,15 @@ class Orders:
     Sequences are int64 `(b, length)`, `<bos> tokens <eos>`, all with the same number n of tokens.
 
     Args:
-        checkpoint: of an architecture whose objective is `masked` or `blank`.
+        checkpoint: of an architecture that writes in any order.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.model = checkpoint.model
         self.device = next(self.model.parameters()).device
-        self.blank = checkpoint.architecture.objective == "blank"
+        writing = checkpoint.architecture.objective.steps
+        assert writing is not None  # else there are no orders
+        self.writing = writing
         self._never = torch.tensor([*suppressed_ids(checkpoint.notation), EOS], device=self.device)
 
     def bound(self, ids: Tensor, n_mc: int) -> Tensor:
@@ -62,7 +63,7 @@ class Orders:
         for _ in range(n_mc):
             hidden, weight = choose_hidden(ids, lengths, generator)
             total += self.steps(ids, hidden).sum(1) * weight
-        return total / n_mc + (math.lgamma(n + 1) if self.blank else 0.0)
+        return total / n_mc + (math.lgamma(n + 1) if self.writing.order_is_chosen else 0.0)
 
     def sampled(self, ids: Tensor, n_mc: int, *, last: Tensor | None = None) -> Tensor:
         """Ln p estimated from `n_mc` whole random orders, float64 `(b,)`; the estimate of p itself is unbiased.
@@ -82,7 +83,9 @@ class Orders:
         order = 1 + drawn.argsort(dim=2)
         slices = order.split(max(1, _STATES // n), dim=1)
         total = torch.stack([self._over(ids, some, n) for some in slices], dim=1)
-        return total.logsumexp(1) - math.log(n_mc) + (self._log_orders(n, last) if self.blank else 0.0)
+        return (
+            total.logsumexp(1) - math.log(n_mc) + (self._log_orders(n, last) if self.writing.order_is_chosen else 0.0)
+        )
 
     def exact(self, ids: Tensor, *, last: Tensor | None = None) -> Tensor:
         """Ln p summed over all orders, float64 `(b,)`. For a masked model, given the length.
@@ -94,16 +97,13 @@ class Orders:
         n = ids.shape[1] - 2
         last = torch.zeros_like(ids, dtype=torch.bool) if last is None else last
         total = torch.cat([self._of_sets(*part) for part in _parts(ids, last, at_once=max(1, _STATES >> n))])
-        return total - (0.0 if self.blank else self._log_orders(n, last))
+        return total - (0.0 if self.writing.order_is_chosen else self._log_orders(n, last))
 
     @torch.inference_mode()
     def steps(self, ids: Tensor, hidden: Tensor) -> Tensor:
         """Ln probability of writing each hidden token next, float64 `(b, length)`, 0 where a token is not hidden."""
         row, column = hidden.nonzero(as_tuple=True)
-        if self.blank:
-            canvas, action = steps_from(ids, hidden, BLANK)
-        else:
-            canvas, action = torch.where(hidden, MASK, ids), torch.stack([row, column, ids[row, column]], dim=1)
+        canvas, action = self.writing.canvas(ids, hidden)
         distinct, number = distinct_rows(canvas)
         action[:, 0] = number[row]
         by_canvas = action[:, 0].argsort(stable=True)
@@ -119,11 +119,7 @@ class Orders:
 
     def _of_actions(self, canvas: Tensor, action: Tensor) -> Tensor:
         canvas = canvas[:, : int((canvas != PAD).sum(1).max())]
-        if self.blank:
-            return self.model(input_ids=canvas, actions=action).action_log_prob
-        logits = self.model(input_ids=canvas, attention_mask=(canvas != PAD).long()).logits.float()
-        logits[:, :, self._never] = -torch.inf
-        return logits.log_softmax(-1)[action[:, 0], action[:, 1], action[:, 2]]
+        return self.writing.log_prob(self.model, canvas, action, self._never)
 
     def _over(self, ids: Tensor, order: Tensor, n: int) -> Tensor:
         """Ln of the sum over given orders `(b, k, n)`, float64 `(b,)`."""

@@ -86,11 +86,11 @@ class NextToken:
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self.model = checkpoint.model
         self.device = next(self.model.parameters()).device
-        self.denoising = checkpoint.architecture.objective == "denoising"
+        self.reads_source = checkpoint.architecture.objective.reads_source
         config = self.model.config
-        self.n_layers = config.decoder_layers if self.denoising else config.num_hidden_layers
+        self.n_layers = config.decoder_layers if self.reads_source else config.num_hidden_layers
         self.store = Store(self.n_layers)
-        self.fast = None if self.denoising else self._faster_way()
+        self.fast = None if self.reads_source else self._faster_way()
         self.stored = checkpoint.architecture.has_cache or self.fast is not None
         self._encoded: tuple[Tensor, list[tuple[Tensor, Tensor]]] | None = None
 
@@ -123,7 +123,7 @@ class NextToken:
             return self.model(input_ids=tokens).logits[:, -1].float()
         self.store.point(rows, first_new, n_new)
         ids = tokens[:, None]
-        if not self.denoising:
+        if not self.reads_source:
             return self.model(input_ids=ids, past_key_values=self.store.cache, use_cache=True).logits[:, -1].float()
         source, cross = self._encode_nothing()
         cache = EncoderDecoderCache(self.store.cache, self._cross_cache(cross, len(ids)))

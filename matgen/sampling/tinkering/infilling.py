@@ -26,22 +26,10 @@ from matgen.models.tokenizer import MASK, encode, sequence_lengths, vocabulary
 from matgen.sampling.likelihood import N_MC
 
 if TYPE_CHECKING:
-    from matgen.models.registry import Architecture
     from matgen.sampling.constraints.template import Completions, Template
     from matgen.sampling.engine import Sampler
 
 _AT_ONCE = 1024
-_METHODS = {
-    "causal": "exact: whole sequences, normalised over the completions",
-    "denoising": "exact: rewritten from the masked formula; places of the masks weighed by whole sequences",
-    "blank": "orders that write the given atoms first, then fill the blanks",
-    "masked": "orders that write the given atoms first, then fill the blanks",
-}
-
-
-def method(architecture: Architecture) -> str:
-    """In words, how a model's probabilities of completions come about."""
-    return _METHODS[architecture.objective]
 
 
 def completion_log_prob(
@@ -60,7 +48,7 @@ def completion_log_prob(
     """
     likelihood, notation = sampler.likelihood, sampler.notation
     objective = sampler.checkpoint.architecture.objective
-    if objective == "causal":
+    if objective.left_to_right:
         return likelihood.summed(completions.batch)
     result = np.full(len(completions), -np.inf)
     fits = np.flatnonzero(sequence_lengths(completions.batch, notation) <= MAX_POSITIONS - 2)
@@ -69,12 +57,12 @@ def completion_log_prob(
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         of_length = [torch.from_numpy(x[rows, :length]).to(sampler.device) for x in (ids.astype(np.int64), last)]
-        if objective == "denoising":
+        if objective.reads_source:
             values = _rewritten(sampler, *of_length)
         else:
             parts = zip(*(x.split(_AT_ONCE) for x in of_length), strict=True)
             values = torch.cat([likelihood.over_orders(part, n_mc=n_mc, last=where) for part, where in parts])
-            if objective == "blank":
+            if objective.steps is not None and objective.steps.order_is_chosen:
                 values = values + _ways(of_length[1])
         result[fits[rows]] = values.cpu().numpy()
     return result

@@ -27,7 +27,7 @@ from matgen.models.tokenizer import sequence_lengths
 from matgen.sampling.constraints.template import read_formula
 from matgen.sampling.decoders.orders import EXACT_TOKENS
 from matgen.sampling.known import known_compositions
-from matgen.sampling.tinkering.infilling import completion_log_prob, method
+from matgen.sampling.tinkering.infilling import completion_log_prob
 from matgen.sampling.tinkering.request import TinkerRequest
 from matgen.validity import ValidityRules, explain
 
@@ -173,7 +173,7 @@ def _scores(sampler: Sampler, request: TinkerRequest, progress: Progress | None)
     template, variants, shown = request.template, request.variants, request.shown
     architecture, n = sampler.checkpoint.architecture, len(request.variants)
     # The weights of a causal model are its likelihoods; elements left out are compared by the likelihood in any model.
-    likelihood_weighs = template is None or architecture.objective == "causal"
+    likelihood_weighs = template is None or architecture.objective.left_to_right
     one_pass = likelihood_weighs and shown is variants.batch
     at_once = _AT_ONCE_ANY_ORDER if architecture.any_order else _AT_ONCE
 
@@ -245,7 +245,7 @@ def _summary(
         "dope": None if request.share is None else str(request.share),
         "within": request.within,
         "exclude": request.exclude,
-        "probability": "whole sequences, normalised" if request.template is None else method(architecture),
+        "probability": "whole sequences, normalised" if request.template is None else architecture.objective.completion,
         "log_prob": joint,
         "n_mc": request.n_mc if architecture.any_order else None,
         "completions": len(frame),

@@ -38,7 +38,7 @@ def one_by_one(checkpoint, n: int, seed: int, block: int, decoding: Decoding) ->
         ids = [BOS]
         while ids[-1] != EOS and len(ids) < 128:
             inputs = {"input_ids": torch.tensor([ids])}
-            if checkpoint.architecture.objective == "denoising":
+            if checkpoint.architecture.objective.reads_source:
                 inputs = {"input_ids": source, "decoder_input_ids": torch.tensor([ids])}
             logits = checkpoint.model(**inputs).logits[:, -1].float().clone()
             logits[:, forbidden] = -torch.inf

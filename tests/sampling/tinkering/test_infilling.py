@@ -10,7 +10,7 @@ from matgen.models import MODELS
 from matgen.models.tokenizer import BOS, EOS, MASK, encode, vocabulary
 from matgen.sampling import Constraints, Sampler
 from matgen.sampling.constraints.template import completions, mask, read_template, with_insertion
-from matgen.sampling.tinkering.infilling import completion_log_prob, filled_places, method
+from matgen.sampling.tinkering.infilling import completion_log_prob, filled_places
 
 ALL_ELEMENTS = Constraints().allowed_elements()
 
@@ -50,7 +50,7 @@ def test_every_model_weighs_every_completion(sampler_of, key: str, notation: str
     known = [str(f) for f in filled.batch.formulas()[np.argsort(-probability)[:30]]]
     # Trained on 600 compounds for three epochs, each finds metals likelier than noble gases.
     assert not {"HeTiO3", "TiHeO3", "TiXeO3", "RnTiO3"} & set(known[:5])
-    assert method(sampler.checkpoint.architecture)
+    assert sampler.checkpoint.architecture.objective.completion
 
 
 def test_causal_weights_are_the_probabilities_of_whole_sequences(sampler_of) -> None:

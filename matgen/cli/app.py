@@ -16,17 +16,19 @@ def add(verbs: Any) -> None:
         verbs,
         "app",
         run,
-        "serve a local web page: choose elements, draw, tinker, relax, export",
+        "serve a local web page: choose elements, sample, substitute, relax, export",
         "matgen app",
         "matgen app --port 8090 --no-browser",
     )
     model_option(parser)
-    parser.add_argument("--predictor", metavar="NAME", help="of formation energies; none leaves them out")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
+    parser.add_argument(
+        "--predictor", metavar="NAME", help="formation-energy predictor: a folder, a bundled name or none"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8080, help="port (default: 8080)")
-    parser.add_argument("--format", default="vasp", metavar="NAME", help="of DFT inputs (default: vasp)")
+    parser.add_argument("--format", default="vasp", metavar="NAME", help="format of the DFT inputs (default: vasp)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: auto)")
-    parser.add_argument("--no-browser", action="store_true", help="open no browser")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ def add(verbs: Any) -> None:
         verbs,
         "check",
         run,
-        "say whether a formula is charge neutral and balanced, and why",
+        "explain whether a formula is charge neutral and electronegativity balanced",
         "matgen check Fe3O4 --mixed-valence",
         "matgen check LiFePO4",
     )

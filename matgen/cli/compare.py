@@ -15,7 +15,7 @@ def add(verbs: Any) -> None:
         verbs,
         "compare",
         run,
-        "put several reports side by side",
+        "compare reports side by side",
         "matgen compare report-a/ report-b/ --out comparison/",
     )
     parser.add_argument("reports", nargs="+", type=path, metavar="REPORT", help="folders that `matgen evaluate` wrote")

@@ -20,7 +20,7 @@ def add(verbs: Any) -> None:
     build.add_argument("name", help="hybrid, matbench, critexam, mp-transport, materials-project")
     build.add_argument("--out", type=Path, metavar="PATH", help="folder to write into (default: the cache)")
     build.add_argument("--force", action="store_true", help="replace an earlier build")
-    build.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    build.add_argument("--quiet", action="store_true", help="print errors only")
 
 
 def run(arguments: argparse.Namespace) -> None:

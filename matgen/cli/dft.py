@@ -14,28 +14,36 @@ def add(verbs: Any) -> None:
     """Add the verb's parsers."""
     parser: Parser = verbs.add_parser(
         "dft",
-        help="run exported calculations with an installed code; collect results",
-        description="Run exported calculations with an installed code; collect results.",
+        help="run exported calculations with an installed code and collect the results",
+        description="Run exported calculations with an installed code and collect the results.",
         epilog="example: matgen dft run dft/ --engine gpaw\n         matgen dft collect dft/",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP", parser_class=Parser)
-    running = steps.add_parser("run", help="run what is not done yet", description="Run what is not done yet.")
+    running = steps.add_parser(
+        "run",
+        help="run the calculations that are not done yet",
+        description="Run the calculations that are not done yet.",
+    )
     running.add_argument("folder", type=path, help="folder that `matgen export` wrote")
     running.add_argument("--engine", required=True, metavar="NAME", help=one_of(CODES))
     running.add_argument(
         "--command",
         metavar="TEXT",
-        help="run in each folder instead of the engine's, such as 'mpirun -n 4 pw.x -in pw.in'",
+        help="command to run in each folder instead of the code's own, such as 'mpirun -n 4 pw.x -in pw.in'",
     )
-    running.add_argument("--hours", type=float, metavar="H", help="stop a calculation after so many")
-    running.add_argument("--workers", type=int, default=1, metavar="N", help="calculations at once (default: 1)")
+    running.add_argument("--hours", type=float, metavar="H", help="hours after which a calculation is stopped")
+    running.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="calculations to run in parallel (default: 1)"
+    )
     running.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
     running.add_argument("--retry-failed", action="store_true", help="run failed calculations again")
     running.rename("--again", "--retry-failed")
-    running.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    running.add_argument("--quiet", action="store_true", help="print errors only")
     running.set_defaults(run=run)
-    collecting = steps.add_parser("collect", help="one table of all results", description="One table of all results.")
+    collecting = steps.add_parser(
+        "collect", help="collect all results in one table", description="Collect all results in one table."
+    )
     collecting.add_argument("folder", type=path, help="folder that `matgen export` wrote")
     common_options(collecting, out="FOLDER/results.csv", seed=False)
     collecting.set_defaults(run=collect)

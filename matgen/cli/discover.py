@@ -34,7 +34,7 @@ def add(verbs: Any) -> None:
         verbs,
         "discover",
         run,
-        "write new compositions, judge and rank them, give the first ones structures and DFT inputs",
+        "run the whole pipeline: sample, predict, evaluate, rank, relax, export",
         "matgen discover -n 10000 --out discovery",
         "matgen discover --dataset mine.csv --max-minutes 10 --structures 20",
     )
@@ -42,21 +42,24 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--model",
         metavar="CHECKPOINT",
-        help="what draws: folder, bundled name or Hub id (default: the bundled one, or what is trained)",
+        help="checkpoint to draw from: folder, bundled name or Hub id (default: the bundled or newly trained one)",
     )
     parser.add_argument(
         "--predictor",
         metavar="NAME",
-        help="of formation energies, to rank by: folder or bundled name, or none (default: formation_energy-oqmd)",
+        help="formation-energy predictor to rank by: a folder, a bundled name or none (default: formation_energy-oqmd)",
     )
     parser.add_argument(
         "--structures",
         type=int,
         metavar="N",
-        help=f"first candidates that get relaxed structures and DFT inputs (default: {_STRUCTURES}; 0: none)",
+        help=f"number of top candidates to give relaxed structures and DFT inputs (default: {_STRUCTURES}; 0: none)",
     )
     parser.add_argument(
-        "--dft-format", default="vasp", metavar="NAME", help="of the inputs, as matgen export has them (default: vasp)"
+        "--dft-format",
+        default="vasp",
+        metavar="NAME",
+        help="format of the DFT inputs, as for `matgen export` (default: vasp)",
     )
     group = parser.add_argument_group("training (any of these trains a model first)")
     group.add_argument("--architecture", help="gpt, gpt2, gptj ... (default: gptj)")

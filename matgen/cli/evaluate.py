@@ -22,7 +22,7 @@ def add(verbs: Any) -> None:
         verbs,
         "evaluate",
         run,
-        "say how many candidates are neutral, balanced, unique, novel, recovered; of structures, how many are stable",
+        "measure validity, uniqueness, novelty and recovery of candidates; stability of structures",
         "matgen evaluate candidates.csv --reference hybrid --out report/",
         "matgen evaluate structures/ --out report/",
         "matgen evaluate candidates.csv --protocol published",
@@ -41,7 +41,7 @@ def add(verbs: Any) -> None:
         metavar="FOLDER",
         help="CIF or POSCAR files of known crystals: novelty of structures is reported too",
     )
-    parser.add_argument("--no-baselines", action="store_true", help="leave the random baselines out")
+    parser.add_argument("--no-baselines", action="store_true", help="skip the random baselines")
     common_options(parser, out="report")
 
 

@@ -24,27 +24,43 @@ def add(verbs: Any) -> None:
     parser.add_argument("structures", type=path, help="folder that `matgen structure` wrote")
     parser.add_argument("--format", default="vasp", metavar="NAME",
                         help=f"{one_of(format_names())} (default: vasp)")  # fmt: skip
-    parser.add_argument("--top", type=int, metavar="N", help="first compositions only")
-    parser.add_argument("--all", action="store_true", help="every structure, not only the lowest of each composition")
+    parser.add_argument("--top", type=int, metavar="N", help="only the first N compositions")
     parser.add_argument(
-        "--element-references", action="store_true", help="the elements too, which formation energies refer to"
+        "--all", action="store_true", help="every structure, not only the lowest-energy one of each composition"
+    )
+    parser.add_argument(
+        "--element-references", action="store_true", help="also export the elements that formation energies refer to"
     )
     parser.rename("--elements", "--element-references")
-    parser.add_argument("--competing", action="store_true", help="phases too that the candidates could decompose into")
+    parser.add_argument(
+        "--competing", action="store_true", help="also export the phases that the candidates could decompose into"
+    )
     parser.add_argument("--calculation", default="static", metavar="KIND", help="static or relax (default: static)")
-    parser.add_argument("--cutoff", type=float, metavar="EV", help="of plane waves (default: the code's or family's)")
+    parser.add_argument(
+        "--cutoff",
+        type=float,
+        metavar="EV",
+        help="plane-wave cutoff (default: that of the code or of the pseudopotentials)",
+    )
     parser.add_argument("--kpoint-density", type=float, default=5.0, metavar="D",
-                        help="points times angstrom (default: 5; VASP's sets have their own)")  # fmt: skip
-    parser.add_argument("--hubbard-u", action="store_true", help="GPAW and Quantum ESPRESSO: U as in the VASP sets")
-    parser.add_argument("--input-set", default="mp", metavar="NAME", help="of VASP: mp or matpes (default: mp)")
+                        help="k-points per inverse angstrom (default: 5; VASP input sets have their own)")  # fmt: skip
+    parser.add_argument(
+        "--hubbard-u", action="store_true", help="GPAW and Quantum ESPRESSO: apply U as in the VASP input sets"
+    )
+    parser.add_argument("--input-set", default="mp", metavar="NAME", help="VASP input set: mp or matpes (default: mp)")
     parser.add_argument(
         "--pseudopotentials",
         type=path,
         metavar="FOLDER",
-        help="Quantum ESPRESSO: SSSP, PseudoDojo or other UPF files (default: ESPRESSO_PSEUDO)",
+        help="folder of UPF files for Quantum ESPRESSO, such as SSSP or PseudoDojo (default: $ESPRESSO_PSEUDO)",
     )
-    parser.add_argument("--scheduler-template", type=path, metavar="FILE", help="Jinja template instead of SLURM's")
-    parser.add_argument("--flow", action="store_true", help="a flow of atomate2 too, as JSON (VASP)")
+    parser.add_argument(
+        "--scheduler-template",
+        type=path,
+        metavar="FILE",
+        help="Jinja template of the job script, instead of the SLURM one",
+    )
+    parser.add_argument("--flow", action="store_true", help="also write an atomate2 flow as JSON (VASP)")
     common_options(parser, out="dft", seed=False)
 
 

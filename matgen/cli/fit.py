@@ -20,7 +20,7 @@ def add(verbs: Any) -> None:
         verbs,
         "fit",
         run,
-        "learn to predict a property from compositions",
+        "train a predictor of a property from compositions",
         "matgen fit --table my.csv --target Tc --out models/tc",
         "matgen fit --property band_gap --kind trees --out models/gap",
     )
@@ -30,7 +30,7 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--property", help="formation_energy, band_gap or is_metal of the bundled table, instead of a table"
     )
-    parser.add_argument("--source", default="oqmd", help="whose labels: oqmd or mp, never both (default: oqmd)")
+    parser.add_argument("--source", default="oqmd", help="database of the labels: oqmd or mp (default: oqmd)")
     parser.add_argument("--split", help="split or split_chemsys (default: the official one of OQMD, else split)")
     parser.add_argument(
         "--kind",
@@ -39,21 +39,28 @@ def add(verbs: Any) -> None:
         "with a head) (default: network)",
     )
     parser.add_argument(
-        "--init", metavar="NAME", help="go on from a predictor (network) or a checkpoint (language_model)"
+        "--init", metavar="NAME", help="start from a predictor (network) or a checkpoint (language_model)"
     )
     parser.add_argument(
-        "--ensemble-size", type=int, default=3, help="members, whose disagreement is part of the spread (default: 3)"
+        "--ensemble-size",
+        type=int,
+        default=3,
+        help="number of ensemble members, whose disagreement is part of the uncertainty (default: 3)",
     )
     parser.rename("--members", "--ensemble-size")
-    parser.add_argument("--max-minutes", type=float, metavar="M", help="time budget of all members together")
     parser.add_argument(
-        "--epochs", type=float, help="passes over the data of each member (default: 100, of a language model 20)"
+        "--max-minutes", type=float, metavar="M", help="time budget in minutes for all members together"
     )
-    parser.add_argument("--layers", type=int, default=3, help="of each network (default: 3)")
-    parser.add_argument("--width", type=int, default=128, help="of each network (default: 128)")
-    parser.add_argument("--batch-size", type=int, help="compositions a step (default: 16 to 256, by the table's size)")
-    parser.add_argument("--learning-rate", type=float, help="peak (default: 2e-3, of a language model 5e-4)")
-    parser.add_argument("--resume", action="store_true", help="go on with the interrupted fit in --out")
+    parser.add_argument(
+        "--epochs", type=float, help="passes over the data for each member (default: 100; language_model: 20)"
+    )
+    parser.add_argument("--layers", type=int, default=3, help="layers of each network (default: 3)")
+    parser.add_argument("--width", type=int, default=128, help="width of each network (default: 128)")
+    parser.add_argument(
+        "--batch-size", type=int, help="compositions per step (default: 16 to 256, by the size of the table)"
+    )
+    parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: 2e-3; language_model: 5e-4)")
+    parser.add_argument("--resume", action="store_true", help="resume the interrupted fit in --out")
     common_options(parser, out="models/<target>")
 
 

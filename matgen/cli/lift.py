@@ -19,8 +19,8 @@ def add(verbs: Any) -> None:
     """Add the verb's parsers."""
     parser: Parser = verbs.add_parser(
         "lift",
-        help="learn from any table as sentences: predict, draw rows, fill in cells",
-        description="Learn from any table as sentences: predict a column, draw rows, fill in missing cells.",
+        help="learn any table as sentences (LIFT): predict, sample rows, impute cells",
+        description="Learn any table as sentences (LIFT): predict a column, sample rows, impute missing cells.",
         epilog="example: matgen lift fit --table alloys.csv --target yield_strength --out models/steel\n"
         "         matgen lift predict new.csv --model models/steel --out predicted.csv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -61,14 +61,16 @@ def _add_fit(steps: Any) -> None:
         steps,
         "fit",
         fit,
-        "learn a column of a table, or (without --target) whole rows",
+        "train a model of one column of a table, or (without --target) of whole rows",
         "matgen lift fit --table iris.csv --target species --out models/iris",
         lambda arguments: next_free(Path("models") / folder_name(arguments.target or arguments.table.stem)),
     )
     parser.add_argument("--table", type=path, required=True, metavar="FILE", help="CSV or Parquet")
-    parser.add_argument("--target", metavar="NAME", help="column to learn; without it rows are learned, to draw such")
+    parser.add_argument(
+        "--target", metavar="NAME", help="column to learn; without it whole rows are learned, for sampling"
+    )
     learning_options(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with the interrupted fit in --out")
+    parser.add_argument("--resume", action="store_true", help="resume the interrupted fit in --out")
     common_options(parser, out="models/<target>")
 
 
@@ -83,8 +85,10 @@ def _add_predict(steps: Any) -> None:
     )
     parser.add_argument("table", type=path, help="CSV or Parquet with the columns learned from, in any order")
     parser.add_argument("--model", type=path, required=True, metavar="FOLDER", help="what `matgen lift fit` wrote")
-    parser.add_argument("--confidence", type=float, default=0.8, help="of the intervals of numbers (default: 0.8)")
-    parser.add_argument("--update", type=path, metavar="FILE", help="further rows with answers, to retrieve from too")
+    parser.add_argument(
+        "--confidence", type=float, default=0.8, help="confidence level of the intervals of numbers (default: 0.8)"
+    )
+    parser.add_argument("--update", type=path, metavar="FILE", help="more rows with answers to retrieve from")
     common_options(parser, out="predicted.csv", seed=False)
 
 
@@ -93,18 +97,22 @@ def _add_evaluate(steps: Any) -> None:
         steps,
         "evaluate",
         evaluate,
-        "scores beside those of usual methods, on a table or by LIFT's published protocol",
+        "score a model beside standard methods, on a table or by LIFT's published protocol",
         "matgen lift evaluate --protocol lift --tables iris,wine",
         scores_file,
     )
     parser.add_argument("--table", type=path, metavar="FILE", help="CSV or Parquet with answers")
     parser.add_argument("--target", metavar="NAME", help="column of the answers")
-    parser.add_argument("--model", type=path, metavar="FOLDER", help="a fitted model to score on the table, no new one")
-    parser.add_argument("--folds", type=int, default=5, help="of cross-validation, without --model (default: 5)")
+    parser.add_argument(
+        "--model", type=path, metavar="FOLDER", help="score this fitted model on the table instead of fitting new ones"
+    )
+    parser.add_argument("--folds", type=int, default=5, help="folds of cross-validation, without --model (default: 5)")
     parser.add_argument("--protocol", help="lift (the published tables and splits) or materials (official folds)")
-    parser.add_argument("--tables", metavar="A,B", help="of the protocol (default: all)")
-    parser.add_argument("--methods", metavar="A,B", help="to compare with (default: those published; none: no others)")
-    parser.add_argument("--seeds", default="0,1,2", help="of the protocol (default: 0,1,2)")
+    parser.add_argument("--tables", metavar="A,B", help="tables of the protocol (default: all)")
+    parser.add_argument(
+        "--methods", metavar="A,B", help="methods to compare with (default: the published ones; none: no others)"
+    )
+    parser.add_argument("--seeds", default="0,1,2", help="seeds of the protocol (default: 0,1,2)")
     learning_options(parser)
     common_options(parser, out="lift-evaluation")
 
@@ -170,4 +178,4 @@ def _add_show(steps: Any) -> None:
     parser.rename("--why", "--explain")
     learning_options(parser)
     parser.add_argument("--seed", type=int, default=0, help="of shuffled names (default: 0)")
-    parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")

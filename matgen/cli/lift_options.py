@@ -30,9 +30,9 @@ def learning_options(parser: Parser) -> None:
         help=", ".join(kind.summary for kind in BACKENDS.values()) + " (default: scratch)",
     )
     parser.add_argument(
-        "--base", metavar="NAME", help="of the backend path: folder or Hub id of a causal language model"
+        "--base", metavar="NAME", help="for the backend path: folder or Hub id of a causal language model"
     )
-    parser.add_argument("--task", help="classification or regression (default: by what the target holds)")
+    parser.add_argument("--task", help="classification or regression (default: by the target's values)")
     parser.add_argument(
         "--template",
         default="named",
@@ -40,22 +40,26 @@ def learning_options(parser: Parser) -> None:
     )
     parser.add_argument("--formulas-as", default="text", help="text, fractions or both (default: text)")
     parser.add_argument("--columns", metavar="A,B", help="columns to learn from (default: all but the target)")
-    parser.add_argument("--units", metavar="A=eV,B=K", help="of columns, written after their values")
-    parser.add_argument("--precision", metavar="A=2,B=0", help="decimals of columns (default: what keeps information)")
-    parser.add_argument("--column-types", metavar="A=category", help="number, category, text or formula, by column")
+    parser.add_argument("--units", metavar="A=eV,B=K", help="units of columns, written after their values")
+    parser.add_argument(
+        "--precision", metavar="A=2,B=0", help="decimals of columns (default: as many as keep the information)"
+    )
+    parser.add_argument(
+        "--column-types", metavar="A=category", help="types of columns: number, category, text or formula"
+    )
     parser.rename("--kinds", "--column-types")
     parser.add_argument(
-        "--retrieval", type=int, default=0, metavar="K", help="near rows put into each prompt (default: 0)"
+        "--retrieval", type=int, default=0, metavar="K", help="number of similar rows put into each prompt (default: 0)"
     )
     parser.add_argument(
-        "--pretext", type=int, default=0, metavar="N", help="synthetic tasks learned first (default: 0)"
+        "--pretext", type=int, default=0, metavar="N", help="number of synthetic tasks to learn first (default: 0)"
     )
-    parser.add_argument("--noise", type=float, help="on numbers, in standard deviations (default: the backend's)")
-    parser.add_argument("--mixup", type=float, help="share taken from another row at most (default: 0)")
+    parser.add_argument("--noise", type=float, help="noise on numbers, in standard deviations (default: the backend's)")
+    parser.add_argument("--mixup", type=float, help="largest share mixed in from another row (default: 0)")
     parser.add_argument(
         "--options",
         metavar="A=1,B=2",
-        help="of the backend, such as " + ", ".join(f"{kind.example} ({kind.name})" for kind in examples),
+        help="options of the backend, such as " + ", ".join(f"{kind.example} ({kind.name})" for kind in examples),
     )
 
 

@@ -35,9 +35,17 @@ def decoding_options(parser: argparse.ArgumentParser) -> None:
     """How to draw."""
     parser.add_argument("--temperature", type=float, default=1.0, help="1 draws from the model itself (default: 1)")
     parser.add_argument("--top-k", type=int, default=0, help="keep the k most probable tokens (default: 0, all)")
-    parser.add_argument("--top-p", type=float, default=1.0, help="keep this much probability (default: 1, all)")
     parser.add_argument(
-        "--min-p", type=float, default=0.0, help="keep tokens this probable relative to the best (default: 0, all)"
+        "--top-p",
+        type=float,
+        default=1.0,
+        help="keep the most probable tokens that add up to this probability (default: 1, all)",
+    )
+    parser.add_argument(
+        "--min-p",
+        type=float,
+        default=0.0,
+        help="keep tokens at least this probable relative to the best (default: 0, all)",
     )
 
 
@@ -54,25 +62,27 @@ def decoding_of(arguments: argparse.Namespace) -> Decoding:
 
 def constraint_options(parser: Parser) -> None:
     """What every row must satisfy."""
-    group = parser.add_argument_group("constraints (never broken; they can be combined)")
+    group = parser.add_argument_group("constraints (always satisfied; they can be combined)")
     group.add_argument("--chemsys", metavar="Li-Fe-P-O", help="exactly these elements")
-    group.add_argument("--within", metavar="A-B-C", help="no elements but these; groups may be named")
-    group.add_argument("--contains", metavar="A-B", help="these elements and any others")
+    group.add_argument("--within", metavar="A-B-C", help="only these elements; groups may be named")
+    group.add_argument("--contains", metavar="A-B", help="these elements, with any others")
     group.add_argument(
         "--exclude",
         metavar="A,GROUP",
         help="none of these: elements, or lanthanides, toxic, radioactive, noble_gases ...",
     )
-    group.add_argument("--num-elements", metavar="3..5", help="how many different elements")
-    group.add_argument("--max-atoms", metavar="N", help="most atoms in the reduced formula")
-    group.add_argument("--anonymous-formula", metavar="ABC3", help="counts, whatever the elements")
-    group.add_argument("--stoichiometry", metavar="'Sr ? O3'", help="counts with some elements fixed and some open")
-    group.add_argument("--count", action="append", metavar="O:2..6", help="atoms of one element; may be repeated")
+    group.add_argument("--num-elements", metavar="3..5", help="number of different elements")
+    group.add_argument("--max-atoms", metavar="N", help="largest number of atoms in the reduced formula")
+    group.add_argument("--anonymous-formula", metavar="ABC3", help="anonymous formula, whatever the elements")
+    group.add_argument("--stoichiometry", metavar="'Sr ? O3'", help="formula with some elements fixed and some open")
+    group.add_argument(
+        "--count", action="append", metavar="O:2..6", help="number of atoms of one element; may be repeated"
+    )
     group.add_argument("--valid", action="store_true", help="charge neutral and balanced, guaranteed")
     group.add_argument(
         "--rejection",
         action="store_true",
-        help="reject instead of masking: the model's own distribution, given the constraints",
+        help="reject instead of masking tokens, which keeps the model's own distribution",
     )
     for old, new in (
         ("--elements", "--num-elements"),
@@ -107,7 +117,9 @@ def training_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) 
     parser.add_argument(
         "--preset", help="tiny, small, paper, large or a file of `matgen tune` (default: paper on a GPU, tiny without)"
     )
-    parser.add_argument("--max-minutes", type=float, metavar="M", help="time budget, fixed as a number of steps")
+    parser.add_argument(
+        "--max-minutes", type=float, metavar="M", help="time budget in minutes, converted to a number of steps"
+    )
 
 
 def default_preset() -> str:
@@ -141,13 +153,24 @@ def judging_options(parser: argparse.ArgumentParser) -> None:
         metavar="TABLE",
         help="icsd24, icsd16, smact14, pymatgen, wiki or a file (default: icsd24)",
     )
-    rules.add_argument("--consensus", type=int, metavar="N", help="reports a state needs, icsd24 only (default: 3)")
     rules.add_argument(
-        "--commonality", metavar="SHARE", help="low, medium, high, main or per cent, icsd24 only (default: low)"
+        "--consensus",
+        type=int,
+        metavar="N",
+        help="ICSD reports that an oxidation state needs, icsd24 only (default: 3)",
     )
-    rules.add_argument("--include-zero", action="store_true", help="let elements have the state zero, icsd24 only")
-    rules.add_argument("--include-alloys", action="store_true", help="call compositions of metals alone valid")
-    rules.add_argument("--mixed-valence", action="store_true", help="let an element take several states at once")
+    rules.add_argument(
+        "--commonality",
+        metavar="SHARE",
+        help="least commonality of a state: low, medium, high, main or a percentage, icsd24 only (default: low)",
+    )
+    rules.add_argument("--include-zero", action="store_true", help="allow the oxidation state zero, icsd24 only")
+    rules.add_argument(
+        "--include-alloys", action="store_true", help="accept alloys (compositions of metals only) without a test"
+    )
+    rules.add_argument(
+        "--mixed-valence", action="store_true", help="allow an element to have several oxidation states at once"
+    )
 
 
 def reference_options(parser: argparse.ArgumentParser) -> None:
@@ -162,7 +185,7 @@ def reference_options(parser: argparse.ArgumentParser) -> None:
         "--reference-split",
         default="split",
         metavar="SPLIT",
-        help="what counts as held out: split (by formula) or split_chemsys (default: split)",
+        help="column that says what was held out: split (by formula) or split_chemsys (default: split)",
     )
     parser.add_argument(
         "--protocol",

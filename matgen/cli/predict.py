@@ -16,22 +16,24 @@ def add(verbs: Any) -> None:
         verbs,
         "predict",
         run,
-        "predict a property of the formulas of a file, with its spread",
+        "predict a property of formulas, with its uncertainty",
         "matgen predict candidates.csv --property formation_energy --out predicted.csv",
         "matgen predict candidates.csv --model models/tc",
     )
     parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     parser.add_argument("--property", help="formation_energy, band_gap or is_metal (default: formation_energy)")
-    parser.add_argument("--source", help="whose labels were learned: oqmd or mp (default: oqmd where it is bundled)")
+    parser.add_argument(
+        "--source", help="database whose labels the predictor was trained on: oqmd or mp (default: oqmd if bundled)"
+    )
     parser.add_argument("--model", metavar="FOLDER", help="a predictor of `matgen fit` instead of a bundled one")
     parser.add_argument(
         "--entries",
         metavar="FILE",
-        help="what competes instead of the bundled labels: pymatgen ComputedEntry as JSON, a table with a column "
+        help="competing phases, instead of those bundled: pymatgen ComputedEntry as JSON, a table with a column "
         "formation_energy, or materials-project (after `matgen data build materials-project`)",
     )
-    parser.add_argument("--no-hull", dest="hull", action="store_false", help="leave out the distance to the hull")
+    parser.add_argument("--no-hull", dest="hull", action="store_false", help="do not compute the distance to the hull")
     common_options(parser, out="predicted.csv", seed=False)
 
 

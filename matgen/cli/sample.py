@@ -36,7 +36,7 @@ def add(verbs: Any) -> None:
         verbs,
         "sample",
         run,
-        "write hypothetical compositions",
+        "draw hypothetical compositions, optionally under constraints",
         "matgen sample -n 1000 --contains Li-O --exclude toxic --valid --unique --novel-to hybrid",
         "matgen sample -n 1000000 --out candidates.parquet",
         "matgen sample -n 500 --anonymous-formula ABC3 --temperature 0.8",
@@ -44,7 +44,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
     model_option(parser)
     decoding_options(parser)
-    parser.add_argument("--prompt", default="", metavar="'Li Fe'", help="tokens that every sequence begins with")
+    parser.add_argument("--prompt", default="", metavar="'Li Fe'", help="tokens that every formula begins with")
     parser.add_argument(
         "--condition",
         nargs="+",
@@ -52,34 +52,43 @@ def add(verbs: Any) -> None:
         metavar="band_gap=2..3",
         help="ranges of properties that the model was trained with; =2.. and =..3 are open",
     )
-    parser.add_argument("--trace", action="store_true", help="write the steps of each draw (a blank language model's)")
+    parser.add_argument(
+        "--trace", action="store_true", help="write the steps of each draw (blank language models only)"
+    )
     constraint_options(parser)
-    group = parser.add_argument_group("which rows are kept (then n counts those)")
-    group.add_argument("--unique", action="store_true", help="each composition once, in order of arrival")
+    group = parser.add_argument_group("which rows are kept (-n then counts those)")
+    group.add_argument("--unique", action="store_true", help="each composition only once")
     group.add_argument(
-        "--novel-to", action="append", metavar="NAME", help="none of this dataset or file; may be repeated"
+        "--novel-to", action="append", metavar="NAME", help="no composition of this dataset or file; may be repeated"
     )
     group.add_argument(
         "--screen",
         metavar="CONDITION",
-        help="what predictors must say, as 'band_gap > 1.98 and energy_above_hull <= 0.05'",
+        help="condition on predicted properties, such as 'band_gap > 1.98 and energy_above_hull <= 0.05'",
     )
     group.add_argument(
-        "--predictor", action="append", type=path, metavar="FOLDER", help="to screen by, instead of a bundled one"
+        "--predictor",
+        action="append",
+        type=path,
+        metavar="FOLDER",
+        help="predictor to screen by, instead of a bundled one",
     )
-    group.add_argument("--source", help="whose labels bundled predictors learned: oqmd or mp (default: oqmd first)")
-    group.add_argument("--max-draws", type=int, metavar="N", help="draws after which to stop (default: 100 a row)")
-    group.add_argument("--max-minutes", type=float, metavar="M", help="minutes after which to stop")
+    group.add_argument(
+        "--source",
+        help="database whose labels the predictors were trained on: oqmd or mp (default: oqmd if there is one)",
+    )
+    group.add_argument("--max-draws", type=int, metavar="N", help="stop after this many draws (default: 100 per row)")
+    group.add_argument("--max-minutes", type=float, metavar="M", help="stop after this many minutes")
     parser.add_argument(
-        "--top", type=int, metavar="N", help="list the N most probable compositions instead of drawing any"
+        "--top", type=int, metavar="N", help="list the N most probable compositions instead of sampling"
     )
     parser.add_argument(
-        "--batch-size", type=int, help="distinct prefixes held at once (default: 8192, on a GPU 262144)"
+        "--batch-size", type=int, help="distinct prefixes held at once (default: 8192; on a GPU 262144)"
     )
-    parser.add_argument("--block-size", type=int, metavar="N", help="samples of a block (default: by n)")
+    parser.add_argument("--block-size", type=int, metavar="N", help="samples per block (default: by n)")
     parser.add_argument("--precision", default="auto", help="auto, bf16 or fp32 (default: bf16 where built in)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted file")
+    parser.add_argument("--resume", action="store_true", help="resume an interrupted file")
     common_options(parser, out="candidates.csv")
 
 

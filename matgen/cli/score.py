@@ -16,7 +16,7 @@ def add(verbs: Any) -> None:
         verbs,
         "score",
         run,
-        "say how probable a model finds the formulas of a file",
+        "compute the log-probability of formulas under a model",
         "matgen score formulas.csv --model runs/gptj --out scored.csv",
         "matgen score formulas.csv --column formula",
     )

@@ -15,7 +15,7 @@ def add(verbs: Any) -> None:
         verbs,
         "screen",
         run,
-        "keep candidates by cost, abundance, toxicity or any column, few of each family",
+        "filter candidates by cost, abundance, toxicity or any column; limit each family",
         "matgen screen predicted.csv --where 'cost < 50 and toxic = 0 and energy_above_hull < 0.1' --max-per-system 3",
         "matgen screen candidates.csv --max-per-system 1 --family anonymous_formula",
     )
@@ -24,12 +24,12 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--where",
         metavar="CONDITION",
-        help="rows to keep, by columns of the file and these, which are added: cost (US dollars a kilogram), "
-        "crustal_abundance (mg/kg, of the scarcest element), hhi_production, hhi_reserve (0 to 10,000), toxic, "
+        help="condition on columns of the file and on these, which are added: cost (US dollars per kilogram), "
+        "crustal_abundance (mg/kg, of the least abundant element), hhi_production, hhi_reserve (0 to 10,000), toxic, "
         "radioactive (0 or 1)",
     )
     parser.add_argument(
-        "--max-per-system", type=int, metavar="N", help="most rows of one system, see --family (default: all)"
+        "--max-per-system", type=int, metavar="N", help="most rows of one family, see --family (default: all)"
     )
     parser.rename("--per-family", "--max-per-system")
     parser.add_argument(

@@ -65,7 +65,7 @@ def common_options(parser: argparse.ArgumentParser, *, out: str, seed: bool = Tr
     parser.add_argument("--out", type=path, metavar="PATH", help=f"where to write (default: {out}, then numbered)")
     if seed:
         parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
-    parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
     parser.add_argument("--force", action="store_true", help="replace an earlier result")
 
 

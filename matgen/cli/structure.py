@@ -17,26 +17,38 @@ def add(verbs: Any) -> None:
         verbs,
         "structure",
         run,
-        "give compositions crystal structures and relax them by a universal potential",
+        "propose crystal structures for compositions and relax them with a universal potential",
         "matgen structure ranked.csv --top 20 --out structures/",
         "matgen structure ranked.csv --top 20 --workers 4 --resume --out structures/",
     )
     parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file with formulas, best first")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    parser.add_argument("--top", type=int, default=20, metavar="N", help="first rows to take (default: 20; 0: all)")
-    parser.add_argument("--per-formula", type=int, default=5, metavar="N", help="structures a composition (default: 5)")
-    parser.add_argument("--max-atoms", type=int, default=40, metavar="N", help="of a primitive cell (default: 40)")
-    parser.add_argument("--templates", type=path, metavar="FOLDER", help="your CIF or POSCAR files, as templates too")
+    parser.add_argument(
+        "--top", type=int, default=20, metavar="N", help="number of rows to take from the top (default: 20; 0: all)"
+    )
+    parser.add_argument(
+        "--per-formula", type=int, default=5, metavar="N", help="structures per composition (default: 5)"
+    )
+    parser.add_argument(
+        "--max-atoms",
+        type=int,
+        default=40,
+        metavar="N",
+        help="largest number of atoms in a primitive cell (default: 40)",
+    )
+    parser.add_argument(
+        "--templates", type=path, metavar="FOLDER", help="your CIF or POSCAR files, used as additional templates"
+    )
     parser.add_argument("--templates-from", action="append", default=[], metavar="SOURCE",
-                        help="fetch more: materials-project (needs MP_API_KEY), or the https:// address of an OPTIMADE "
-                        "database; may be repeated")  # fmt: skip
-    parser.add_argument("--only-own-templates", action="store_true", help="leave the bundled templates out")
+                        help="more templates: materials-project (needs MP_API_KEY), or the https:// address of an "
+                        "OPTIMADE database; may be repeated")  # fmt: skip
+    parser.add_argument("--only-own-templates", action="store_true", help="do not use the bundled templates")
     parser.add_argument("--symmetric", type=int, default=2, metavar="N",
-                        help="random symmetric ones where templates give fewer (default: 2; 0: none)")  # fmt: skip
-    parser.add_argument("--no-templates", action="store_true", help="random symmetric structures only")
+                        help="random symmetric structures, if templates give fewer (default: 2; 0: none)")  # fmt: skip
+    parser.add_argument("--no-templates", action="store_true", help="use random symmetric structures only")
     relaxation_options(parser)
-    parser.add_argument("--no-relax", action="store_true", help="leave the proposed structures as they are")
-    parser.add_argument("--resume", action="store_true", help="go on with what --out holds")
+    parser.add_argument("--no-relax", action="store_true", help="do not relax the proposed structures")
+    parser.add_argument("--resume", action="store_true", help="resume the run in --out")
     common_options(parser, out="structures")
 
 
@@ -44,9 +56,17 @@ def relaxation_options(parser: argparse.ArgumentParser) -> None:
     """How structures are relaxed, and where."""
     parser.add_argument("--potential", default="chgnet", metavar="NAME",
                         help=f"{one_of(POTENTIALS)} (default: chgnet)")  # fmt: skip
-    parser.add_argument("--max-force", type=float, default=0.05, metavar="F", help="eV/angstrom (default: 0.05)")
-    parser.add_argument("--max-steps", type=int, default=300, metavar="N", help="of a relaxation (default: 300)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
+    parser.add_argument(
+        "--max-force",
+        type=float,
+        default=0.05,
+        metavar="F",
+        help="largest force after relaxation, in eV/angstrom (default: 0.05)",
+    )
+    parser.add_argument(
+        "--max-steps", type=int, default=300, metavar="N", help="most steps of a relaxation (default: 300)"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
 
 

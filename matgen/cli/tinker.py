@@ -26,7 +26,7 @@ def add(verbs: Any) -> None:
         verbs,
         "tinker",
         run,
-        "say what could take an element's place in a formula, and with what probability",
+        "rank what could replace an element of a formula, by probability",
         "matgen tinker SrTiO3 --mask Sr --exclude radioactive",
         "matgen tinker '_ Ti O3' --top 20",
         "matgen tinker SrTiO3 --mask Sr --dope 1/8",
@@ -40,25 +40,28 @@ def add(verbs: Any) -> None:
         "--mask",
         action="append",
         metavar="SITE",
-        help="replace this element, or the one in this place by electronegativity (of SrTiO3 1 is Sr, 3 is O); "
-        "several by commas, or by repeating the option",
+        help="element to replace, or its position in order of electronegativity (in SrTiO3, 1 is Sr and 3 is O); "
+        "separate several by commas, or repeat the option",
     )
     change.add_argument(
         "--dope",
         metavar="SHARE",
         help="replace only this share of the one masked site, such as 0.125 or 1/8; "
-        "probabilities stay those of replacing all of it",
+        "probabilities are those of replacing all of it",
     )
     change.add_argument("--insert", type=int, metavar="N", help="add N atoms of one more element")
     change.add_argument("--delete", action="store_true", help="leave out each element in turn")
     fill = parser.add_argument_group("what may fill a blank")
-    fill.add_argument("--within", metavar="A-B-C", help="no elements but these; groups may be named")
+    fill.add_argument("--within", metavar="A-B-C", help="only these elements; groups may be named")
     fill.add_argument("--exclude", metavar="A,GROUP", help="none of these: elements, or lanthanides, toxic ...")
     model_option(parser)
     n_mc_option(parser)
     parser.add_argument("--top", type=int, metavar="N", help="rows to write (default: all)")
     parser.add_argument(
-        "--novel-to", action="append", metavar="NAME", help="what novel refers to; may be repeated (default: hybrid)"
+        "--novel-to",
+        action="append",
+        metavar="NAME",
+        help="dataset or file that novelty refers to; may be repeated (default: hybrid)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
     common_options(parser, out="tinker.csv", seed=False)

@@ -31,7 +31,7 @@ def add(verbs: Any) -> None:
     training_options(parser)
     parser.add_argument("--objective", metavar="NAME", help="masked-fixed: the published control for roberta")
     parser.add_argument("--column", metavar="NAME", help="formula column of a file (default: recognized by its name)")
-    parser.add_argument("--where", metavar="CONDITION", help="rows to keep, such as 'band_gap > 1.98'")
+    parser.add_argument("--where", metavar="CONDITION", help="condition on rows to keep, such as 'band_gap > 1.98'")
     parser.add_argument("--split", default="split", help="split (by formula) or split_chemsys (default: split)")
     filters = parser.add_mutually_exclusive_group()
     filters.add_argument(
@@ -42,17 +42,21 @@ def add(verbs: Any) -> None:
     )
     filters.add_argument("--no-published-filter", dest="published_filter", action="store_const", const=False)
     parser.add_argument("--epochs", type=float, help="passes over the data (default: the preset's, 30 for tiny)")
-    parser.add_argument("--batch-size", type=int, help="formulas a step, over all processes (default: 256)")
-    parser.add_argument("--accumulate", type=int, help="parts a batch is computed in, to save memory (default: 1)")
-    parser.add_argument("--shard", action="store_true", help="share the model out over the processes (FSDP)")
-    parser.add_argument("--learning-rate", type=float, help="peak (default: the preset's, 3e-3 for tiny)")
-    parser.add_argument("--weight-decay", type=float, help="of AdamW, on matrices (default: 0.05)")
+    parser.add_argument("--batch-size", type=int, help="formulas per step, over all processes (default: 256)")
+    parser.add_argument("--accumulate", type=int, help="parts that a batch is computed in, to save memory (default: 1)")
+    parser.add_argument("--shard", action="store_true", help="shard the model over the processes (FSDP)")
+    parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: the preset's, 3e-3 for tiny)")
+    parser.add_argument("--weight-decay", type=float, help="AdamW's weight decay, on matrices (default: 0.05)")
     parser.add_argument("--optimizer", help="adamw, or muon for short budgets (default: adamw)")
-    parser.add_argument("--dropout", type=float, metavar="P", help="share left out in training (default: the preset's)")
+    parser.add_argument(
+        "--dropout", type=float, metavar="P", help="dropout probability in training (default: the preset's)"
+    )
     parser.add_argument("--precision", help="auto (times both), bf16 or fp32 (default: auto)")
-    parser.add_argument("--evaluations", type=int, help="validations over the run (default: 20)")
-    parser.add_argument("--patience", type=int, help="validations without progress before stopping (default: 5)")
-    parser.add_argument("--trackers", nargs="+", metavar="NAME", help="tensorboard, wandb, trackio ...")
+    parser.add_argument("--evaluations", type=int, help="number of validations over the run (default: 20)")
+    parser.add_argument("--patience", type=int, help="validations without improvement before stopping (default: 5)")
+    parser.add_argument(
+        "--trackers", nargs="+", metavar="NAME", help="experiment trackers: tensorboard, wandb, trackio ..."
+    )
     parser.add_argument(
         "--condition",
         nargs="+",
@@ -63,9 +67,9 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--init",
         metavar="CHECKPOINT",
-        help="go on from trained weights, at a fifth of the learning rate and a quarter of the epochs",
+        help="fine-tune this checkpoint, at a fifth of the learning rate and for a quarter of the epochs",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
+    parser.add_argument("--resume", action="store_true", help="resume the interrupted run in --out")
     common_options(parser, out="runs/<model>")
 
 

@@ -1,4 +1,4 @@
-"""matgen tune: search for a model's size and training settings."""
+"""matgen tune: search a model's size and training settings."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def add(verbs: Any) -> None:
         verbs,
         "tune",
         run,
-        "search for a model's size and training settings",
+        "search a model's size and training settings",
         "matgen tune --model gptj --notation counted --max-minutes 60",
         "matgen train --preset tuning/gptj/preset.json",
     )
     parser.add_argument("--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart ... (default: gptj)")
     training_options(parser)
-    parser.add_argument("--where", metavar="CONDITION", help="rows to keep, such as 'band_gap > 1.98'")
+    parser.add_argument("--where", metavar="CONDITION", help="condition on rows to keep, such as 'band_gap > 1.98'")
     parser.add_argument("--split", default="split", help="split (by formula) or split_chemsys (default: split)")
-    parser.add_argument("--trials", type=int, metavar="N", help="stop when so many have ended (default: 30)")
+    parser.add_argument("--trials", type=int, metavar="N", help="stop after this many trials have ended (default: 30)")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
-        "--trial-minutes", type=float, metavar="M", help=f"training of a trial (default: {_TRIAL_MINUTES:g})"
+        "--trial-minutes", type=float, metavar="M", help=f"minutes of training per trial (default: {_TRIAL_MINUTES:g})"
     )
-    budget.add_argument("--epochs", type=float, help="passes over the data of a trial, instead of minutes")
+    budget.add_argument("--epochs", type=float, help="passes over the data per trial, instead of minutes")
     parser.add_argument(
         "--search",
         nargs="+",
@@ -44,7 +44,7 @@ def add(verbs: Any) -> None:
         help="learning_rate, weight_decay, batch_size, dropout, initializer, layers, width, head_width (default: all)",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the search in --out, or take part in it from another terminal"
+        "--resume", action="store_true", help="resume the search in --out, or join it from another terminal"
     )
     common_options(parser, out="tuning/<model>")
 

@@ -31,23 +31,28 @@ def fitted(tiny):
     return LiftClassifier("path", model=tiny, backend_options=QUICK).fit(TABLE, labels)
 
 
-def test_labels_are_scored_as_by_plain_passes(fitted):
-    """Against one whole pass for every row and label, without a cache and without padding."""
-    backend, rows = fitted.backend_, fitted._queries(TABLE.head(7))
-    found = backend.label_log_probabilities(rows)
-    expected = []
-    for prompt in fitted.sentences_.prompts(rows.frame):
+def by_plain_passes(backend, prompts, completions):
+    """Log-probabilities (n, completions): one whole pass for each, without a cache and without padding."""
+    found = []
+    for start in prompts:
         nats = []
-        for label in fitted.sentences_.target.values:
-            start, end = backend.language.encode(prompt), backend.language.encode(fitted.sentences_.completion(label))
+        for completion in completions:
+            end = backend.language.encode(completion)
             with torch.inference_mode(), backend.language.autocast():
-                logits = (
-                    backend.language.model(input_ids=torch.tensor([start + end])).logits[0].float().log_softmax(dim=1)
-                )
-            nats.append(sum(float(logits[len(start) - 1 + i, token]) for i, token in enumerate(end)))
-        expected.append(nats)
-    expected = torch.log_softmax(torch.tensor(expected, dtype=torch.float64), dim=1).numpy()
-    assert found == pytest.approx(expected, abs=0.05 if backend.language.bf16 else 1e-4)
+                logits = backend.language.model(input_ids=torch.tensor([start + end])).logits[0].float()
+            log_probabilities = logits.log_softmax(dim=1)
+            nats.append(sum(float(log_probabilities[len(start) - 1 + i, token]) for i, token in enumerate(end)))
+        found.append(nats)
+    return np.array(found)
+
+
+def test_labels_are_scored_as_by_plain_passes(fitted):
+    queries = fitted._queries(TABLE.head(7))
+    found = fitted.backend_.label_log_probabilities(queries)
+    completions = [fitted.sentences_.completion(label) for label in fitted.sentences_.target.values]
+    expected = by_plain_passes(fitted.backend_, fitted.backend_._prompts(queries), completions)
+    expected -= np.logaddexp.reduce(expected, axis=1, keepdims=True)
+    assert found == pytest.approx(expected, abs=0.05 if fitted.backend_.language.bf16 else 1e-4)
     assert np.exp(found).sum(axis=1) == pytest.approx(1)
 
 
@@ -97,7 +102,16 @@ def test_numbers_follow_the_grammar(tiny):
     found = model.predict_quantiles(TABLE.head(5), (0.0, 0.5, 1.0))
     assert found.min() >= low and found.max() <= high and (np.diff(found, axis=1) >= 0).all()
     assert np.array_equal(found, model.predict_quantiles(TABLE.head(5), (0.0, 0.5, 1.0)))
-    assert 0 <= model.raw_parse_rate(TABLE.head(5)) <= 1
+
+
+def test_the_raw_parse_rate_counts_valid_completions(fitted, monkeypatch):
+    written = ["yes@@@", "no", "maybe@@@", "nope@@@", "yes@@@ ", "no@@@"]
+    monkeypatch.setattr(fitted.backend_, "complete", lambda queries, seed: written[: len(queries)])
+    assert fitted.raw_parse_rate(TABLE.head(6)) == 3 / 6
+    monkeypatch.undo()
+    free = fitted.backend_.complete(fitted._queries(TABLE.head(6)), seed=3)
+    assert fitted.raw_parse_rate(TABLE.head(6), seed=3) == np.mean([text in written[::3] for text in free])
+    assert len(free) == 6 and all(len(text) > 3 for text in free)
 
 
 def test_in_context_nothing_is_trained(tiny):
@@ -108,7 +122,8 @@ def test_in_context_nothing_is_trained(tiny):
     prompts = model.backend_._prompts(model._queries(TABLE.head(2)))
     text = model.backend_.language.tokenizer.decode(prompts[0]).replace(" ", "")
     assert text.count("@@@") == 2 and text.endswith("###")
-    assert set(model.predict(TABLE)) <= {"no", "yes"}
+    logits = by_plain_passes(model.backend_, prompts, ["no@@@", "yes@@@"])
+    assert model.predict(TABLE.head(2)).tolist() == [["no", "yes"][best] for best in logits.argmax(axis=1)]
 
 
 def test_a_killed_fit_goes_on_to_the_same_weights(tiny, tmp_path):

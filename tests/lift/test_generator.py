@@ -97,11 +97,11 @@ def test_rows_with_unreadable_formulas_are_drawn_again(monkeypatch):
     model = LiftGenerator(order="table")
     model.columns_, sizes = columns, []
 
-    def drawn(known, names, temperature, random):
+    def drawn(known, temperature, random):
         sizes.append(len(known))
         return pd.DataFrame({"formula": ["??", "!!", "NaCl"] if len(known) == 3 else ["KBr", "!!"][-len(known) :]})
 
-    monkeypatch.setattr(model, "_drawn", drawn)
+    monkeypatch.setattr(model, "_draw", drawn)
     with pytest.warns(UserWarning, match="1 of 3 formulas cannot be read after 8 draws: left out"):
         rows = model.sample(3)
     assert rows["formula"].tolist() == ["KBr", "NaCl"]
@@ -125,7 +125,7 @@ def test_pictures_are_completed_in_the_order_of_the_table():
 def test_the_grammar_allows_what_the_range_holds():
     table = pd.DataFrame({"a": [-1.5, 2.25, 7.0, 3.0] * 5})
     generator = LiftGenerator(backend_options=QUICK | {"steps": 1}, held_out=None).fit(table)
-    codec, places = generator.codec_, generator.codec_.places[0]
+    codec, places = generator.row_model_.codec, generator.row_model_.codec.places[0]
 
     def numbers(drawn):
         if drawn.shape[1] == places.width:

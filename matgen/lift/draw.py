@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from matgen.lift.codec import MISSING, PAD, Codec, Places
+from matgen.lift.key_value_cache import cache_argument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +74,7 @@ def _draw(
             places, drawn = codec.places[c], torch.zeros((n, 0), dtype=torch.long)
             unread = torch.cat([unread, torch.full((n, 1), names + c)], dim=1)
             for _ in range(places.width):
-                hidden = model.transformer(unread, past_key_values=cache, use_cache=True).last_hidden_state[:, -1]
+                hidden = model.transformer(unread, use_cache=True, **cache_argument(cache)).last_hidden_state[:, -1]
                 logits = model.lm_head(hidden).double() / temperature
                 logits = logits.masked_fill(~allowed_tokens(places, drawn, codec, may_be_missing[c]), -torch.inf)
                 unread = torch.multinomial(torch.softmax(logits, dim=1), 1, generator=generator)

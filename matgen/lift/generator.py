@@ -1,8 +1,6 @@
-"""Rows like those of a table, with any columns given, by a language model that reads columns in any order.
+"""Rows like those of a table, with any columns given, drawn by a language model of its rows.
 
-Every column is announced by its name, so a model that has seen rows in random orders of columns completes any part of a
-row from any other (Borisov et al., "Language Models are Realistic Tabular Data Generators", ICLR 2023). Values are
-drawn under the grammar of their column: numbers lie in the range learned from, categories are known ones.
+Values are drawn under the grammar of their column: numbers lie in the training range, categories are known ones.
 """
 
 from __future__ import annotations
@@ -18,25 +16,19 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from torch.nn.functional import cross_entropy
 
 from matgen.errors import DataError, OptionError, unknown_name
-from matgen.fitting.loop import Fitter
-from matgen.lift.codec import Codec, EncodedRows
 from matgen.lift.columns import Column, describe, typed
-from matgen.lift.draw import draw_rows
 from matgen.lift.estimators.inputs import as_frame, renamed_argument
-from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings, longest_texts
-from matgen.lift.scratch.rows import ScratchRows, disturbed
+from matgen.lift.row_model import RowModel
+from matgen.lift.scratch.model import ScratchOptions, longest_texts
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from matgen.runtime.progress import Progress
 
 ORDERS = ("random", "table")
-_PLAIN = {"missing": 0.0, "noise": 0.02}
-"""What a generator does not need: rows are to be drawn as they were."""
+_DEFAULTS = {"missing": 0.0, "noise": 0.02}
+"""Augmentation of a generator, unless other is asked for: rows are to be drawn as they were."""
 _REDRAWS = 8
 """Times that rows with a formula that cannot be read are drawn again."""
 
@@ -113,84 +105,33 @@ class LiftGenerator(BaseEstimator):
         self.columns_ = describe(frame, units=self.units, precision=self.precision, column_types=column_types)
         rows = typed(frame, self.columns_)
         self.has_missing_ = {column.name: bool(rows[column.name].isna().any()) for column in self.columns_}
-        self.options_ = ScratchOptions(**_PLAIN | dict(self.backend_options or {}))
-        self._prepare(longest_texts(self.columns_, rows))
+        self._build(longest_texts(self.columns_, rows))
         held_out = None if validation is None else typed(as_frame(validation), self.columns_)
         if held_out is None and self.held_out:
-            order = np.random.default_rng(self.random_state).permutation(len(rows))
-            kept = round(self.held_out * len(rows))
-            held_out = rows.iloc[order[:kept]].reset_index(drop=True) if kept else None
-            rows = rows.iloc[np.sort(order[kept:])].reset_index(drop=True)
+            rows, held_out = self._split(rows)
         with tempfile.TemporaryDirectory() as scratch:
             where = Path(folder) if folder is not None else Path(scratch)
-            self._learn(rows, held_out, where, resume and (where / "training").exists(), progress)
-        self.n_parameters_ = sum(p.numel() for p in self.model_.parameters())
+            self.row_model_.train(rows, held_out, where, resume and (where / "training").exists(), progress)
+        self.n_parameters_ = self.row_model_.n_parameters
         return self
 
-    def _prepare(self, lengths: dict[str, int]) -> None:
-        self.codec_ = Codec(self.columns_, lengths)
-        self.length_ = self.codec_.width + len(self.columns_)
-        if self.length_ > LONGEST:
-            raise OptionError(
-                f"a row of {len(self.columns_):,} columns takes {self.length_:,} tokens, the model reads {LONGEST:,}: "
-                "choose columns"
-            )
-        self.names_ = self.codec_.vocabulary  # one token for each name, after all others
-        self.options_ = self.options_.resolved(len(self.columns_), self.length_)
-        self.model_ = build(self.options_, self.codec_, self.length_, len(self.columns_), seed=self.random_state)
+    def _build(self, lengths: dict[str, int]) -> None:
+        options = ScratchOptions(**_DEFAULTS | dict(self.backend_options or {}))
+        self.row_model_ = RowModel(
+            self.columns_, lengths, options, random_order=self.order == "random", seed=self.random_state
+        )
 
-    def _learn(
-        self, train: pd.DataFrame, valid: pd.DataFrame | None, folder: Path, resume: bool, progress: Progress | None
-    ) -> None:
-        rows = self.codec_.encoded(train)
-        held_out = None if valid is None else self.codec_.encoded(valid)
-        settings = fit_settings(self.options_, len(rows), self.random_state, validates=held_out is not None)
-
-        def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
-            own, _ = batch
-            order = self._some_order(generator)
-            return self._nats(model, disturbed(own, self.codec_, self.options_, generator), order).sum()
-
-        def validate(model: Any) -> float:
-            if held_out is None:
-                return 0.0
-            generator = torch.Generator().manual_seed(0)
-            return float(np.mean([self._nats(model, held_out, self._some_order(generator)).mean() for _ in range(4)]))
-
-        Fitter(self.model_, ScratchRows(rows, None), loss, validate, folder, settings, progress).run(resume=resume)
-        self.model_.eval()
-
-    def _some_order(self, generator: torch.Generator) -> list[int]:
-        if self.order == "table":
-            return list(range(len(self.columns_)))
-        return torch.randperm(len(self.columns_), generator=generator).tolist()
-
-    def _nats(self, model: Any, rows: EncodedRows, order: list[int]) -> Tensor:
-        """Of the values of each row in an order of columns, float32 `(n,)`; names are not asked for."""
-        tokens, asked = self._arranged(rows, order)
-        logits = model.lm_head(model.transformer(tokens[:, :-1]).last_hidden_state[:, asked - 1])
-        return cross_entropy(logits.transpose(1, 2), tokens[:, asked], reduction="none").sum(dim=1)
-
-    def _arranged(self, rows: EncodedRows, order: list[int]) -> tuple[Tensor, Tensor]:
-        """Names and values in an order of columns, int64 `(n, length)`, and the places of the values."""
-        tokens, starts = self.codec_.tokens(rows), self.codec_.starts()
-        parts: list[Tensor] = []
-        asked: list[int] = []
-        at = 0
-        for c in order:
-            width = self.codec_.places[c].width
-            parts.append(torch.full((len(tokens), 1), self.names_ + c))
-            parts.append(tokens[:, starts[c] : starts[c] + width])
-            asked += range(at + 1, at + 1 + width)
-            at += 1 + width
-        return torch.cat(parts, dim=1), torch.tensor(asked)
+    def _split(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+        """Rows to train on, and rows held out."""
+        order = np.random.default_rng(self.random_state).permutation(len(rows))
+        kept = round((self.held_out or 0.0) * len(rows))
+        held_out = rows.iloc[order[:kept]].reset_index(drop=True) if kept else None
+        return rows.iloc[np.sort(order[kept:])].reset_index(drop=True), held_out
 
     def score_samples(self, X: pd.DataFrame) -> np.ndarray:
         """Natural logarithm of the probability of each row, columns in the table's order, float64 `(n,)`."""
         check_is_fitted(self)
-        rows = self.codec_.encoded(typed(as_frame(X), self.columns_))
-        with torch.inference_mode():
-            return -self._nats(self.model_, rows, list(range(len(self.columns_)))).double().numpy()
+        return self.row_model_.log_probabilities(typed(as_frame(X), self.columns_))
 
     def sample(
         self,
@@ -234,14 +175,14 @@ class LiftGenerator(BaseEstimator):
         if self.order == "table" and names != [column.name for column in self.columns_[: len(names)]]:
             raise OptionError("a generator of order 'table' can be given the first columns only: fit one of 'random'")
         generator = torch.Generator().manual_seed(seed)
-        drawn = self._drawn(known, names, temperature, generator)
+        drawn = self._draw(known, temperature, generator)
         bad = self._unreadable(drawn, names)
         self.redrawn_ = float(bad.mean())
         for _ in range(_REDRAWS):
             where = np.flatnonzero(bad)
             if not len(where):
                 break
-            again = self._drawn(known.iloc[where].reset_index(drop=True), names, temperature, generator)
+            again = self._draw(known.iloc[where].reset_index(drop=True), temperature, generator)
             for column in drawn.columns:
                 drawn.loc[where, column] = again[column].to_numpy()
             bad = self._unreadable(drawn, names)
@@ -269,27 +210,8 @@ class LiftGenerator(BaseEstimator):
                     raise DataError(f"{odd!r} in {column.name!r} is none of {', '.join(column.values[:20])}")
         return rows
 
-    def _drawn(
-        self, known: pd.DataFrame, names: list[str], temperature: float, generator: torch.Generator
-    ) -> pd.DataFrame:
-        rest = [i for i, column in enumerate(self.columns_) if column.name not in names]
-        if self.order == "random":
-            rest = [rest[i] for i in torch.randperm(len(rest), generator=generator).tolist()]
-        first = [i for i, column in enumerate(self.columns_) if column.name in names]
-        start, _ = self._arranged(self.codec_.encoded(known), first) if first else (None, None)
-        values = draw_rows(
-            self.model_,
-            self.codec_,
-            start,
-            len(known),
-            rest,
-            self.names_,
-            {i: self.has_missing_[self.columns_[i].name] for i in rest},
-            temperature,
-            generator,
-        )
-        made = {self.columns_[i].name: values[i] for i in rest} | {name: known[name].to_numpy() for name in names}
-        return pd.DataFrame({column.name: made[column.name] for column in self.columns_})
+    def _draw(self, known: pd.DataFrame, temperature: float, generator: torch.Generator) -> pd.DataFrame:
+        return self.row_model_.draw(known, self.has_missing_, temperature, generator)
 
     def _unreadable(self, rows: pd.DataFrame, given: list[str]) -> np.ndarray:
         """Rows with a formula, drawn and not given, that is none."""

@@ -37,6 +37,15 @@ class NumberGrammar:
         if self.least > self.most:
             self.least = self.most = round(Decimal(repr(low)) * scale)
 
+    @property
+    def longest(self) -> int:
+        """Characters of a number at most."""
+        decimals = self.written.decimals
+        if self.written.scientific:
+            return len("-1.") + decimals + len("e-99")
+        digits = len(str(max(abs(self.least), abs(self.most))))
+        return len("-.") + max(digits, decimals + 1) + len(self.suffix)
+
     def allowed(self, prefix: str) -> frozenset[str]:
         """Characters that may follow a beginning; `END` where it is a whole number already."""
         if prefix not in self._known:
@@ -71,8 +80,8 @@ class NumberGrammar:
 
     def _suffix(self, prefix: str) -> frozenset[str]:
         done = prefix.partition("e")[2]
-        said = f"e{done}" if "e" in prefix else ""
-        return frozenset({END} if said == self.suffix else {self.suffix[len(said)]})
+        written = f"e{done}" if "e" in prefix else ""
+        return frozenset({END} if written == self.suffix else {self.suffix[len(written)]})
 
     def _range(self, sign: int) -> tuple[int, int]:
         """Magnitudes in steps that numbers of a sign may have."""

@@ -99,10 +99,10 @@ def _save_generator(estimator: LiftGenerator, folder: Path, content: dict[str, A
     from matgen.io.weights import save_weights
 
     content["columns"] = [column.as_json() for column in estimator.columns_]
-    content["lengths"] = estimator.codec_.lengths
+    content["lengths"] = estimator.row_model_.codec.lengths
     content["has_missing"] = estimator.has_missing_
     with atomic_write(folder / "model" / "generator.safetensors") as part:
-        save_weights(weights_of(estimator.model_), part)
+        save_weights(weights_of(estimator.row_model_.model), part)
 
 
 def load(folder: Path | str) -> Fitted:
@@ -173,18 +173,16 @@ def _load_generator(estimator: LiftGenerator, folder: Path, content: Mapping[str
 
     from matgen.fitting.state import set_weights
     from matgen.io.weights import load_weights
-    from matgen.lift.scratch.model import ScratchOptions
 
     estimator.columns_ = [Column.from_json(column) for column in content["columns"]]
     estimator.has_missing_ = dict(content["has_missing"])
-    estimator.options_ = ScratchOptions(**dict(estimator.backend_options or {}))
-    estimator._prepare(dict(content["lengths"]))
+    estimator._build(dict(content["lengths"]))
     path = folder / "model" / "generator.safetensors"
     try:
-        set_weights(estimator.model_, load_weights(path))
+        set_weights(estimator.row_model_.model, load_weights(path))
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path} is missing or damaged: fit again") from error
-    estimator.model_.eval()
+    estimator.row_model_.model.eval()
 
 
 def _present_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from sklearn.datasets import load_digits, load_iris
 
 from matgen.errors import DataError, OptionError
 from matgen.lift import LiftGenerator
+from matgen.lift.columns import describe
 from matgen.lift.draw import allowed_tokens
 
 QUICK = {"steps": 250, "width": 48, "layers": 2}
@@ -88,7 +89,23 @@ def test_drawn_formulas_can_be_read():
     generator = LiftGenerator(backend_options=QUICK | {"steps": 150}).fit(table)
     rows = generator.sample(60, {"gap": 4.5})
     assert not parse_formulas(rows["formula"]).bad
-    assert 0 <= generator.redrawn_ < 1
+
+
+def test_rows_with_unreadable_formulas_are_drawn_again(monkeypatch):
+    """Of three rows the first two hold no formula at first, and the second one holds none in any draw."""
+    columns = describe(pd.DataFrame({"formula": ["NaCl", "KBr", "LiF", "MgO", "CaO", "AgI"]}))
+    model = LiftGenerator(order="table")
+    model.columns_, sizes = columns, []
+
+    def drawn(known, temperature, random):
+        sizes.append(len(known))
+        return pd.DataFrame({"formula": ["??", "!!", "NaCl"] if len(known) == 3 else ["KBr", "!!"][-len(known) :]})
+
+    monkeypatch.setattr(model, "_draw", drawn)
+    with pytest.warns(UserWarning, match="1 of 3 formulas cannot be read after 8 draws: left out"):
+        rows = model.sample(3)
+    assert rows["formula"].tolist() == ["KBr", "NaCl"]
+    assert model.redrawn_ == pytest.approx(2 / 3) and sizes == [3, 2] + [1] * 7
 
 
 @pytest.mark.slow
@@ -108,7 +125,7 @@ def test_pictures_are_completed_in_the_order_of_the_table():
 def test_the_grammar_allows_what_the_range_holds():
     table = pd.DataFrame({"a": [-1.5, 2.25, 7.0, 3.0] * 5})
     generator = LiftGenerator(backend_options=QUICK | {"steps": 1}, held_out=None).fit(table)
-    codec, places = generator.codec_, generator.codec_.places[0]
+    codec, places = generator.row_model_.codec, generator.row_model_.codec.places[0]
 
     def numbers(drawn):
         if drawn.shape[1] == places.width:

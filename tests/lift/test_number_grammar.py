@@ -31,6 +31,7 @@ def test_exactly_the_numbers_of_a_range_can_be_written(decimals, exponent, first
     found = list(everything(grammar))
     assert len(found) == len(set(found))
     assert set(found) == expected
+    assert max(map(len, found)) <= grammar.longest <= max(map(len, found)) + 2  # a sign or point that none has
 
 
 def test_scientific_numbers_can_be_read_and_end():
@@ -43,7 +44,8 @@ def test_scientific_numbers_can_be_read_and_end():
             if END in follow:
                 break
             text += min(follow)
-        assert abs(float(text)) < 1e4
+        assert abs(float(text)) < 1e4 and len(text) <= grammar.longest
+    assert len("-9.9e-99") == grammar.longest
     assert "-" not in NumberGrammar(NumberFormat(1, scientific=True), 0.0, 2e3).allowed("")
 
 

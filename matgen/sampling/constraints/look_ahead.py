@@ -9,6 +9,9 @@ computed backwards from the last element; a prefix can be completed where its su
 Sums that the atoms left cannot cancel never fit, so the sets are short.
 
 Single elements are left to the caller: they pass as valid without any charge.
+
+Shapes: `g` prefixes, `u` usable elements (their places are 1 to `u`, 0 is the empty prefix), `n` budget states with the
+dead one, `kinds` of sums (2, or 1 where charges do not matter), `words` of 64 bits a set. Charges are in units of e.
 """
 
 from __future__ import annotations
@@ -87,6 +90,7 @@ class LookAhead:
         classes: int,
     ) -> None:
         if states is not None:
+            # Without a state or an electronegativity an element is in no balanced formula.
             usable = usable & (states.n_states > 0) & ~np.isnan(ELECTRONEGATIVITY)
         in_order = np.argsort(ORDER_RANK[1:]) + 1
         self.elements = np.concatenate(([0], in_order[usable[in_order]]))
@@ -98,6 +102,7 @@ class LookAhead:
         self.possible = not (required & ~usable).any()
         self.may_follow = self._may_follow()
         special = [z for z in after if usable[z]]
+        # Budget tables, (1 + special, n, max_atoms + 1), the common one first; `_which` has the table of each place.
         self._after = np.stack([budget.after, *(after[z] for z in special)])
         self._which = np.zeros(len(self.elements), dtype=np.int64)
         self._which[self.place_of[special]] = 1 + np.arange(len(special))
@@ -109,7 +114,7 @@ class LookAhead:
     def start(self) -> Prefixes:
         """The empty prefix, alone."""
         sums = np.zeros((1, *self._shape), dtype=self._dtype)
-        sums[0, _BEFORE, 0] = 1
+        sums[0, _BEFORE, 0] = 1  # bit 0, the sum 0; there is no cut in front of the first element
         return Prefixes(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64), sums)
 
     def next_elements(self, prefixes: Prefixes) -> np.ndarray:
@@ -118,15 +123,19 @@ class LookAhead:
         With one class: with any number of atoms.
         """
         g, kinds_and_words = len(prefixes), int(np.prod(self._shape))
+        # Sums with which each element would be entered, (g, kinds, u, words): the prefix's own, and behind the cut also
+        # those before it, where the cut may lie between the last element and this one.
         entering = np.broadcast_to(prefixes.sums[:, :, None, :], (g, self._shape[0], self._n_usable, self._shape[1]))
         if self.charged:
             cut = self.cut_before[prefixes.place, 1:, None]
             entering = entering.copy()
             entering[:, _BEHIND] |= np.where(cut, entering[:, _BEFORE], 0)
+        # The words stand in front of the elements, so that the union over them runs along memory.
         entering = np.moveaxis(entering, 2, 3).reshape(g, kinds_and_words, self._n_usable, 1)
         allowed = np.empty((g, self._n_usable, self.classes), dtype=bool)
         for start in range(0, g, _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
+            # A sum of the prefix that some suffix cancels is a completion; (rows, kinds words, u, classes).
             common = self._cancelled_by_next[prefixes.budget[rows]]
             common &= entering[rows]
             np.not_equal(np.bitwise_or.reduce(common, axis=1), 0, out=allowed[rows])
@@ -152,10 +161,11 @@ class LookAhead:
             rows = slice(start, start + _ROWS_AT_ONCE)
             place, budget, sums = entered.place[rows], entered.budget[rows], entered.sums[rows]
             if self._cancelled_by_count is not None:
-                common = self._cancelled_by_count[place, budget]
+                common = self._cancelled_by_count[place, budget]  # (rows, kinds words, max_atoms)
                 common &= sums.reshape(len(sums), -1, 1)
                 possible[rows, 1:] = np.bitwise_or.reduce(common, axis=1) != 0
             else:
+                # (rows, max_atoms): for each count, the sums with it against what the suffixes behind it cancel.
                 counts = np.arange(1, self.max_atoms + 1)
                 budgets = self._after[self._which[place, None], budget[:, None], counts]
                 common = self._add(sums[:, None], place[:, None], counts) & self._cancelled[place[:, None], budgets]
@@ -169,11 +179,13 @@ class LookAhead:
 
     def complete(self, prefixes: Prefixes) -> np.ndarray:
         """Where the formula may end, bool `(g,)`."""
+        # Bit 0 of the first word: no charge before the cut, or none left to cancel behind it.
         neutral = (prefixes.sums[:, :, 0] & self._dtype(1)).any(axis=1)
         return self.budget.complete[prefixes.budget] & neutral & self._may_end[prefixes.place]
 
     def count(self, limit: int) -> int:
         """How many formulas there are, at most `limit`; exact only where charges do not matter, else an upper bound."""
+        # (n,): completions from each budget state by elements behind the place at hand.
         ways = np.where(self.budget.complete, 1, 0) if self.possible else np.zeros(len(self.budget.complete), dtype=int)
         for place in range(self._n_usable, 0, -1):
             with_it = ways[self._after[self._which[place]][:, 1:]].sum(axis=1)
@@ -196,7 +208,8 @@ class LookAhead:
         """Whether the cut may lie between a place and the next one used, bool `(u + 1, u + 1)`."""
         if not self.charged:
             return np.zeros((len(self.elements), len(self.elements)), dtype=bool)
-        chi = ELECTRONEGATIVITY[self.elements]
+        # Every cation must be less electronegative than every anion; elements of equal chi fall on one side.
+        chi = ELECTRONEGATIVITY[self.elements]  # (u + 1,), ascending
         chi[0] = -np.inf
         return chi[:, None] < chi[None, :]
 
@@ -211,9 +224,9 @@ class LookAhead:
         )
 
     def _largest_sum(self) -> int:
-        """The largest charge of a prefix that the atoms left can cancel."""
+        """The largest charge of a prefix, in e, that the atoms left can cancel."""
         cations, anions = (max((max(one, default=0) for one in kind), default=0) for kind in self._charges)
-        used = np.arange(self.max_atoms + 1)
+        used = np.arange(self.max_atoms + 1)  # atoms of cations, the rest being anions
         return int(np.minimum(cations * used, anions * used[::-1]).max())
 
     def _add(self, sums: np.ndarray, places: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -223,7 +236,8 @@ class LookAhead:
         kinds = []
         for kind, move in ((_BEFORE, raised), (_BEHIND, lowered)):
             total = np.zeros((), dtype=np.uint64)
-            for charge in self._padded[kind].T:
+            # All atoms of an element have one state, so each state is one shift of the set, by charge times count.
+            for charge in self._padded[kind].T:  # (u + 1,): the k-th state of every element
                 total = total | move(sums[..., kind, :], charge[places] * counts)
             kinds.append(total)
         return np.stack(kinds, axis=-2)
@@ -231,10 +245,10 @@ class LookAhead:
     def _build(self) -> None:
         """Fill the tables, from the last place to the first.
 
-        `_cancelled` unsigned `(u + 1, n + 1, kinds, words)`: sums that suffixes behind a place cancel, by budget state.
-        `_cancelled_by_next` unsigned `(n + 1, kinds * words, u, classes)`: the same where the suffix begins with an
+        `_cancelled` unsigned `(u + 1, n, kinds, words)`: sums that suffixes behind a place cancel, by budget state.
+        `_cancelled_by_next` unsigned `(n, kinds * words, u, classes)`: the same where the suffix begins with an
         element, by the class of its count.
-        `_cancelled_by_count` unsigned `(u + 1, n + 1, kinds * words, max_atoms)`: the same for the element of a place
+        `_cancelled_by_count` unsigned `(u + 1, n, kinds * words, max_atoms)`: the same for the element of a place
         and each of its counts from 1; None where it would be too large, and is worked out when it is asked for.
         """
         self._shape = (2, words_for(self._largest_sum())) if self.charged else (1, 1)
@@ -247,12 +261,14 @@ class LookAhead:
                 "narrow elements"
             )
         if self.charged:
+            # A shift by as many bits as the words hold drops every sum: it stands for "no such state".
             self._padded = [_pad(kind, 64 * self._shape[1]) for kind in self._charges]
         self._cancelled = np.zeros((u + 1, n, *self._shape), dtype=self._dtype)
         each_count = (u + 1, n, *self._shape, self.max_atoms)
         small = int(np.prod(each_count)) * self._dtype().itemsize <= MAX_BYTES_BY_COUNT
         by_count = np.zeros(each_count, dtype=self._dtype) if small else None
         by_next = np.zeros((n, *self._shape, u, self.classes), dtype=self._dtype)
+        # Sums before the cut, (n, words), that are cancelled by suffixes which begin with a cation, or are empty.
         before = np.zeros((n, self._shape[1]), dtype=self._dtype)
         if self.possible:
             # The end of a formula: nothing is left to cancel, whether there was a cut or not.
@@ -265,13 +281,13 @@ class LookAhead:
             by_class = _by_class(exact, self.classes)  # (n, classes, kinds, words)
             by_next[:, :, :, place - 1] = np.moveaxis(by_class, 1, 3)
             total = np.bitwise_or.reduce(by_class, axis=1)  # (n, kinds, words)
-            if not self.required[place]:
+            if not self.required[place]:  # else it may be left out: the suffixes behind it count too
                 total |= np.stack([before, self._cancelled[place, :, _BEHIND]], axis=1) if self.charged else 0
                 if not self.charged:
                     total[:, _BEFORE] |= before
             before = total[:, _BEFORE]
             self._cancelled[place - 1] = total
-            if self.charged:
+            if self.charged:  # or the suffix begins with an anion, right behind the cut
                 self._cancelled[place - 1, :, _BEFORE] |= self._cancelled_by_cut(place - 1)
         self._cancelled_by_next = by_next.reshape(n, -1, u, self.classes)
         self._cancelled_by_count = None if by_count is None else by_count.reshape(u + 1, n, -1, self.max_atoms)
@@ -285,11 +301,13 @@ class LookAhead:
 
     def _cancelled_with(self, place: int) -> np.ndarray:
         """Sums cancelled by an element and some suffix, by its count from 1: `(n, max_atoms, kinds, words)`."""
+        # Sums that suffixes behind the element cancel, by the budget state that each count of it leads to.
         behind = self._cancelled[place][self._after[self._which[place]][:, 1:]]
         if not self.charged:
             return behind
         counts = np.arange(1, self.max_atoms + 1)
         moved = np.zeros_like(behind)
+        # The inverse of `_add`: a sum is cancelled by element and suffix if, the element added, the suffix cancels it.
         for kind, move in ((_BEFORE, lowered), (_BEHIND, raised)):
             for charge in self._charges[kind][place]:
                 moved[:, :, kind] |= move(behind[:, :, kind], charge * counts)

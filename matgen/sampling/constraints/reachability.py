@@ -3,6 +3,8 @@
 Under a mask every sequence is the canonical one of its composition (in matgen's order, counts reduced), so that a
 composition is written in one way and no element is asked for once its turn is over. `LookAhead` says what may follow;
 here it is turned into tokens of the two notations.
+
+Shapes: `g` prefixes, `v` words of the vocabulary, `m` new prefixes.
 """
 
 from __future__ import annotations
@@ -87,6 +89,7 @@ class DecodingMask:
             raise OptionError(f"the checkpoint does not know {', '.join(SYMBOLS[unknown])}, which must be present")
         self.max_tokens = max_tokens
         self.max_atoms = _atoms_limit(constraints, max_tokens)
+        # A counted token has 1 to 16 atoms, and after 16 more may come; an expanded one has one, and more may come.
         classes = MAX_TOKEN_COUNT if notation == "counted" else 1
         self._look_ahead = _look_ahead(constraints, self.known, self.max_atoms, classes)
         self._singles = _single_elements(constraints, self.known)
@@ -102,12 +105,16 @@ class DecodingMask:
     def allowed(self, states: MaskStates) -> np.ndarray:
         """Tokens that may come next, bool `(g, vocabulary)`; `<eos>` where the formula as it stands satisfies all."""
         look_ahead = self._look_ahead
+        # The open element with the atoms it has now: what another element would follow, and `<eos>` would end.
         closed = look_ahead.close(states.entered, states.count)
         tokens = np.zeros((len(states), len(self.vocabulary)), dtype=bool)
-        by_element = tokens[:, FIRST_ELEMENT:].reshape(len(states), N_ELEMENTS, look_ahead.classes)  # a view
+        # A view, (g, 118, classes): the tokens of an element stand together, ascending by count.
+        by_element = tokens[:, FIRST_ELEMENT:].reshape(len(states), N_ELEMENTS, look_ahead.classes)
         by_element[:, look_ahead.elements[1:] - 1] = look_ahead.next_elements(closed)
+        # The open element itself is not among the next ones, but it may get more atoms.
         rows = np.flatnonzero(states.element > 0)
         by_element[rows, states.element[rows] - 1] = self._more_of_it(states[rows])
+        # Single elements, which need no charges: the first token, with one atom, and then the end.
         by_element[states.element == 0, :, 0] |= self._singles[1:]
         tokens[:, EOS] = look_ahead.complete(closed)
         tokens[:, EOS] |= states.alone & (states.count == 1) & self._singles[states.element]
@@ -124,11 +131,12 @@ class DecodingMask:
         element, atoms = self.vocabulary.atomic_number[tokens], self.vocabulary.count[tokens]
         if (element == 0).any():
             raise ValueError("only element tokens lead to another state")
-        before = states[parents]
+        before = states[parents]  # (m,)
         same = element == before.element
         count = np.where(same, before.count + atoms, atoms)
         alone = np.where(same, before.alone, before.element == 0)
         entered, final = before.entered, before.final
+        # Only another element moves on in the tables; one more token of the same changes its count alone.
         new = np.flatnonzero(~same)
         if len(new):
             closed = self._look_ahead.close(entered[new], before.count[new])
@@ -152,6 +160,7 @@ class DecodingMask:
             return min(limit, n + look_ahead.count(limit))
         if n + look_ahead.count(limit) <= n:  # an upper bound
             return n
+        # Depth first, in slices of bounded size: the stack stays short, however many compositions there are.
         stack = [look_ahead.start()]
         while stack and n < limit:
             prefixes = stack.pop()
@@ -160,6 +169,7 @@ class DecodingMask:
                 prefixes = prefixes[:_ENUMERATED_AT_ONCE]
             n += int(look_ahead.complete(prefixes).sum())
             row, place = np.nonzero(look_ahead.next_elements(prefixes).any(axis=2))
+            # Each prefix and next element, then each count with which something can follow or end.
             for start in range(0, len(row), 8 * _ENUMERATED_AT_ONCE):
                 part = slice(start, start + 8 * _ENUMERATED_AT_ONCE)
                 entered = look_ahead.enter(prefixes[row[part]], place[part] + 1)
@@ -177,7 +187,7 @@ class DecodingMask:
         Raises:
             OptionError: there is none; the first token too many is named.
         """
-        states = self.start()
+        states = self.start()  # one prefix, which grows by a token at a time
         for place, token in enumerate(tokens):
             if not self.allowed(states)[0, token]:
                 begun = " ".join(self.vocabulary.tokens[i] for i in tokens[: place + 1])
@@ -189,6 +199,7 @@ class DecodingMask:
 
     def why_impossible(self) -> str:
         """One line on why nothing satisfies the constraints: those that stand in the way if dropped one at a time."""
+        # Dropped one at a time: two constraints that only contradict each other together are both named.
         given = self.constraints.given()
         help_ = []
         for name in given if len(given) > 1 else []:
@@ -214,6 +225,7 @@ class DecodingMask:
         """The prefixes with `element` as the next; one that can only stand alone leads nowhere."""
         place = self._look_ahead.place_of[element]
         entered = self._look_ahead.enter(closed, place)
+        # Place 0 stands for elements in no formula of several, such as noble gases under `valid`.
         entered.budget[place == 0] = self._look_ahead.budget.dead
         return entered
 
@@ -223,11 +235,13 @@ class DecodingMask:
         last = (states.final * columns).max(axis=1)  # the largest count it may end up with
         if self.notation == "expanded":
             return (last > states.count)[:, None]
+        # Counted, a count is full tokens of 16 and then its remainder; only full tokens are followed by another one.
         more = np.zeros((g, MAX_TOKEN_COUNT), dtype=bool)
         whole = np.flatnonzero(states.count % MAX_TOKEN_COUNT == 0)  # else the count is complete
         counts = states.count[whole, None] + np.arange(1, MAX_TOKEN_COUNT)
         fits = counts <= self.max_atoms
         more[whole, :-1] = fits & states.final[whole[:, None], np.minimum(counts, self.max_atoms)]
+        # Another full token, if the element may end with at least that many atoms.
         more[whole, -1] = last[whole] >= states.count[whole] + MAX_TOKEN_COUNT
         return more
 
@@ -257,19 +271,22 @@ def _look_ahead(constraints: Constraints, known: np.ndarray, max_atoms: int, cla
     if constraints.pattern is None:
         fewest, most = constraints.num_elements or (1, None)
         if most is not None and most >= min(max_atoms, int(usable.sum())):
-            most = None
+            most = None  # no formula has more elements anyway, and the budget needs fewer states
         budget = open_budget(max_atoms, min(fewest, max_atoms + 1), most)
     elif len(constraints.pattern) == 1:
         budget = open_budget(max_atoms, 2, 1)  # single elements alone
     else:
+        # Elements of known counts take those out of the pattern; the others share what is left of it.
         left = list(constraints.pattern)
         for atoms in fixed.values():
             left.remove(atoms)
         budget = pattern_budget(max_atoms, tuple(left))
     for z, low, high in constraints.count:
+        # From 1 on: that the element is absent, where it may be, is up to `required_elements`.
         after[z] = budget.for_range(max(low, 1), max_atoms if high is None else high)
     for z, atoms in fixed.items():
         after[z] = budget.for_fixed(atoms)
+    # Oxidation states matter for `valid` alone.
     table = state_table(constraints.rules) if constraints.valid else None
     return LookAhead(budget, usable, constraints.required_elements(), after, table, classes)
 
@@ -278,8 +295,9 @@ def _single_elements(constraints: Constraints, known: np.ndarray) -> np.ndarray:
     """Elements that satisfy the constraints alone, with the count 1, bool `(119,)`."""
     single = constraints.allowed_elements() & known
     required = constraints.required_elements()
-    if required.any():
+    if required.any():  # a formula of one element holds one required element at most
         single &= required if required.sum() == 1 else False
+    # Reduced, a single element has the count 1, so the pattern is that of `A`.
     fewest, _ = constraints.num_elements or (1, None)
     if fewest > 1 or constraints.pattern not in (None, (1,)):
         single[:] = False

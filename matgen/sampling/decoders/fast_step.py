@@ -4,6 +4,9 @@ transformers' own modules are general; a step of one token for 512 small rows sp
 small operations. Here a layer is a normalisation, one matrix product into queries, keys, values (and, where attention
 and feed-forward run side by side, the latter), attention over stored rows, and one or two products back. `NextToken`
 takes this way where it gives the logits of the model itself, which is tried when a checkpoint is opened.
+
+Shapes: `b` prefixes of a tile, `t` tokens of each with the new one, `h` heads of `d` numbers, `w` = `h d` the model's
+width, `f` the width of the feed-forward (usually `4 w`), `v` words of the vocabulary.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
     from matgen.models.layouts import DecoderLayer, Norm
 
 _FIRST_ROWS = 4096
-_TURNED_KEPT = 24
-"""Positions whose turned weights are kept: few formulas are longer (a paper-size layer takes 0.9 MB a position)."""
+"""Rows that are made room for at first."""
+_ROTATED_KEPT = 24
+"""Positions whose rotated weights are kept: few formulas are longer (a paper-size layer takes 0.9 MB a position)."""
 
 
 @dataclass
@@ -57,6 +61,7 @@ class _Layer:
 
         into_bias, back_bias = bias(layer.into_bias, layer.into), bias(layer.back_bias, layer.back)
         if layer.norm_2 is None:
+            # Both read the same normed input and both add to the same residual: (w, 3 w + f) in, (w + f, w) back.
             into, back = torch.cat([layer.into, layer.up], dim=1), torch.cat([layer.back, layer.down])
             return cls(layer.norm, into, torch.cat([into_bias, layer.up_bias]), back, back_bias + layer.down_bias)
         return cls(
@@ -94,6 +99,7 @@ class FastStep:
 
     def __init__(self, decoder: Decoder, product_dtype: torch.dtype) -> None:
         self.dtype = product_dtype
+        # Contiguous and in the type of the products, so that no step converts them.
         self.layers = [_Layer.of(layer).to(product_dtype) for layer in decoder.layers]
         self.after, self.scale, self.rotary = decoder.order == "after", decoder.scale, decoder.rotary
         self.heads, self.width, self.epsilon = decoder.heads, decoder.embedding.shape[1], decoder.epsilon
@@ -104,8 +110,9 @@ class FastStep:
         self.head_bias = None if decoder.head_bias is None else decoder.head_bias.float()
         # Keys and values come out of products, so that a GPU, which has no compiled loops, loses nothing by their type.
         kept = torch.float32 if self.embedding.device.type == "cpu" else product_dtype
+        # Rows of each layer, (capacity, 2 w): the key of a prefix's last token, then its value.
         self.stored = [self.embedding.new_empty(0, 2 * self.width, dtype=kept) for _ in self.layers]
-        self.turned: dict[tuple[int, int], Tensor] = {}
+        self.rotated: dict[tuple[int, int], Tensor] = {}
         self.kernel = load_kernel("sampling.decoders.step_kernel") if self.embedding.device.type == "cpu" else None
         # On a CPU, an activation of bfloat16 numbers is looked up.
         looks_up = self.kernel is not None and product_dtype == torch.bfloat16
@@ -120,21 +127,23 @@ class FastStep:
     def logits(self, tokens: Tensor, rows: Tensor, first_new: int, n_new: int) -> Tensor:
         """As `NextToken.logits`."""
         place = rows.shape[1] - 1
-        x = self.embedding[tokens]
+        x = self.embedding[tokens]  # (b, w), the residual stream: always float32
         if self.positions is not None:
-            x = x + self.positions[place]
+            x = x + self.positions[place]  # one position for the tile, since all its prefixes are equally long
         for number, layer in enumerate(self.layers):
             read = x.to(self.dtype) if self.after else self._normed(x, layer.norm)
-            mixed = torch.addmm(layer.into_bias, read, self._turned(number, place))
+            # Queries, keys, values and, side by side with them, the feed-forward: (b, 3 w) or (b, 3 w + f).
+            mixed = torch.addmm(layer.into_bias, read, self._rotated(number, place))
             attended = self._attend(number, mixed[:, : 3 * self.width], rows, first_new, n_new)
             if layer.norm_2 is None:
-                wide = self._gelu(mixed[:, 3 * self.width :])
+                wide = self._gelu(mixed[:, 3 * self.width :])  # (b, f)
+                # GPT-J: one product takes both ways back and adds them.
                 x = x + torch.addmm(layer.back_bias, torch.cat([attended, wide], dim=1), layer.back)
                 continue
             assert layer.up is not None and layer.up_bias is not None
             assert layer.down is not None and layer.down_bias is not None
             x = x + torch.addmm(layer.back_bias, attended, layer.back)
-            if self.after:
+            if self.after:  # GPT normalises the sum; GPT-2 and GPT-Neo what is read from it
                 x = functional.layer_norm(x, (self.width,), *layer.norm, self.epsilon)
             read = x.to(self.dtype) if self.after else self._normed(x, layer.norm_2)
             x = x + torch.addmm(layer.down_bias, self._gelu(torch.addmm(layer.up_bias, read, layer.up)), layer.down)
@@ -142,7 +151,7 @@ class FastStep:
                 x = functional.layer_norm(x, (self.width,), *layer.norm_2, self.epsilon)
         if self.last_norm is not None:
             x = functional.layer_norm(x, (self.width,), *self.last_norm, self.epsilon)
-        out = (x.to(self.dtype) @ self.head).float()
+        out = (x.to(self.dtype) @ self.head).float()  # (b, v)
         return out if self.head_bias is None else out + self.head_bias
 
     def _normed(self, x: Tensor, norm: Norm) -> Tensor:
@@ -161,17 +170,20 @@ class FastStep:
         b, n_tokens = rows.shape
         w, h = self.width, self.heads
         stored = self.stored[number]
+        # Before attending: a token attends to itself too. The padding repeats the last real prefix, whose row it reads.
         stored[first_new : first_new + n_new] = mixed[:n_new, w:]
         query = mixed[:, :w].float()
         if self.kernel is not None:
             out, by_head = torch.empty(b, w), (h, w // h)
-            asked, kept = query.numpy().reshape(b, *by_head), stored.numpy().reshape(-1, 2, *by_head)
-            self.kernel.attend(asked, kept, rows.numpy(), np.float32(self.scale), out.numpy().reshape(b, *by_head))
+            # Views of the same memory, (b, h, d) and (capacity, 2, h, d): nothing is gathered or copied.
+            queries, kept = query.numpy().reshape(b, *by_head), stored.numpy().reshape(-1, 2, *by_head)
+            self.kernel.attend(queries, kept, rows.numpy(), np.float32(self.scale), out.numpy().reshape(b, *by_head))
             return out.to(self.dtype)
+        # Without the kernel every prefix gets a copy of the rows of its tokens, (b, t, 2, h, d).
         gathered = stored.index_select(0, rows.reshape(-1)).view(b, n_tokens, 2, h, w // h)
         if gathered.device.type != "cpu":
             return attend_few(query.view(b, h, -1), gathered, self.scale).reshape(b, w).to(self.dtype)
-        keys, values = gathered[:, :, 0].transpose(1, 2), gathered[:, :, 1].transpose(1, 2)
+        keys, values = gathered[:, :, 0].transpose(1, 2), gathered[:, :, 1].transpose(1, 2)  # (b, h, t, d) each
         attended = functional.scaled_dot_product_attention(query.view(b, h, 1, -1), keys, values, scale=self.scale)
         return attended.reshape(b, w).to(self.dtype)
 
@@ -181,25 +193,26 @@ class FastStep:
             if len(stored) < rows:
                 self.stored[number] = grown(stored, rows)
 
-    def _turned(self, number: int, place: int) -> Tensor:
-        """The product into queries, keys and the rest with queries and keys turned by the angle of their position.
+    def _rotated(self, number: int, place: int) -> Tensor:
+        """The product into queries, keys and the rest with queries and keys rotated by the angle of their position.
 
-        The whole tile is at one position, so it is the weights that are turned, and for most tiles they were before.
+        The whole tile is at one position, so it is the weights that are rotated, and for most tiles they were before.
+        That is enough, as queries and keys of GPT-J have no bias.
         """
         into = self.layers[number].into
         if self.rotary is None:
             return into
-        if (number, place) in self.turned:
-            return self.turned[number, place]
-        cosine, sine = self.rotary[place].unbind(-1)
+        if (number, place) in self.rotated:
+            return self.rotated[number, place]
+        cosine, sine = self.rotary[place].unbind(-1)  # (w,) each: w/2 pairs of columns of queries, then w/2 of keys
         columns = into[:, : 2 * self.width].float()
-        even, odd = columns[:, ::2], columns[:, 1::2]
-        turned = into.clone()
-        turned[:, : 2 * self.width : 2] = even * cosine - odd * sine
-        turned[:, 1 : 2 * self.width : 2] = odd * cosine + even * sine
-        if place < _TURNED_KEPT:
-            self.turned[number, place] = turned
-        return turned
+        even, odd = columns[:, ::2], columns[:, 1::2]  # (w, w) each: GPT-J rotates columns 2i and 2i + 1 as a pair
+        rotated = into.clone()
+        rotated[:, : 2 * self.width : 2] = even * cosine - odd * sine
+        rotated[:, 1 : 2 * self.width : 2] = odd * cosine + even * sine
+        if place < _ROTATED_KEPT:
+            self.rotated[number, place] = rotated
+        return rotated
 
 
 def attend_few(query: Tensor, rows: Tensor, scale: float) -> Tensor:
@@ -212,7 +225,7 @@ def attend_few(query: Tensor, rows: Tensor, scale: float) -> Tensor:
         rows: `(b, tokens, 2, heads, d)`, keys and values.
         scale: of the scores.
     """
-    score = ((query * scale)[:, None] * rows[:, :, 0]).sum(-1)
+    score = ((query * scale)[:, None] * rows[:, :, 0]).sum(-1)  # (b, tokens, heads)
     return (score.softmax(1)[..., None] * rows[:, :, 1]).sum(1)
 
 

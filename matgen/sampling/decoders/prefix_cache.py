@@ -3,6 +3,8 @@
 An attention layer's key and value of a token depend on the tokens before it alone, so sequences that begin alike share
 them. A `Store` holds one row a distinct prefix; a longer prefix lists the rows of its own prefixes. To transformers
 it is a `Cache` like another: every architecture that takes one works.
+
+Shapes: `b` prefixes of a tile, `t` tokens of each with the new one, `h` heads of `d` numbers.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class _StoreLayer(DynamicLayer):
     def __init__(self, store: Store) -> None:
         super().__init__()
         self.store = store
-        self.is_initialized = True
+        self.is_initialized = True  # transformers has no tensors of its own to set up
         self.stored_keys: Tensor | None = None
         self.stored_values: Tensor | None = None
 
@@ -43,12 +45,15 @@ class _StoreLayer(DynamicLayer):
         store = self.store
         new = slice(store.first_new, store.first_new + store.n_new)
         if self.stored_keys is None or self.stored_values is None:
+            # Made at the first use, which shows shape and type: of (b, h, 1, d) the axes 1 and 3.
             self.stored_keys, self.stored_values = (x.new_empty(0, *x.shape[1::2]) for x in (key_states, value_states))
         if len(self.stored_keys) < new.stop:
             self.stored_keys = grown(self.stored_keys, new.stop)
             self.stored_values = grown(self.stored_values, new.stop)
+        # Padding, behind the first `n_new` of the tile, is computed but not stored.
         self.stored_keys[new] = key_states[: store.n_new, :, 0]
         self.stored_values[new] = value_states[: store.n_new, :, 0]
+        # One gather over all (b t) rows, the new ones among them, then (b, t, h, d).
         b, tokens = store.rows.shape
         keys = self.stored_keys.index_select(0, store.flat_rows).view(b, tokens, *key_states.shape[1::2])
         values = self.stored_values.index_select(0, store.flat_rows).view(b, tokens, *value_states.shape[1::2])
@@ -65,11 +70,12 @@ class Store:
 
     def __init__(self, n_layers: int) -> None:
         self.cache = Cache(layers=[_StoreLayer(self) for _ in range(n_layers)])
+        # The layers share them, so that they are set once a pass; flat, (b t,), as each layer gathers by them.
         self.rows = self.flat_rows = torch.empty(0, 0, dtype=torch.long)
         self.first_new = self.n_new = 0
 
     def point(self, rows: Tensor, first_new: int, n_new: int) -> None:
-        """Say which prefixes the next forward pass extends."""
+        """Set the prefixes that the next forward pass extends."""
         self.rows, self.flat_rows = rows, rows.reshape(-1)
         self.first_new, self.n_new = first_new, n_new
 
@@ -90,7 +96,9 @@ class NextToken:
         config = self.model.config
         self.n_layers = config.decoder_layers if self.reads_source else config.num_hidden_layers
         self.store = Store(self.n_layers)
+        # BART's decoder attends to an encoder too, which the step does not have.
         self.fast = None if self.reads_source else self._faster_way()
+        # Whether a prefix is given by stored rows and its last token, rather than by all of its tokens.
         self.stored = checkpoint.architecture.has_cache or self.fast is not None
         self._encoded: tuple[Tensor, list[tuple[Tensor, Tensor]]] | None = None
 
@@ -113,20 +121,22 @@ class NextToken:
             first_new: row of the first new token; those of the others follow.
             n_new: real prefixes; the rest of the tile is padding.
         """
+        # bfloat16 is up to autocast in the general way; the step converts its weights by itself.
         if self.fast is not None:
             return self.fast.logits(tokens, rows, first_new, n_new)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             return self._by_the_model(tokens, rows, first_new, n_new)
 
     def _by_the_model(self, tokens: Tensor, rows: Tensor, first_new: int, n_new: int) -> Tensor:
-        if not self.stored:
+        if not self.stored:  # such as GPT, which has no cache, where the step does not agree with it
             return self.model(input_ids=tokens).logits[:, -1].float()
         self.store.point(rows, first_new, n_new)
-        ids = tokens[:, None]
+        ids = tokens[:, None]  # (b, 1): the model sees the new token alone, and the others by their rows
         if not self.reads_source:
             return self.model(input_ids=ids, past_key_values=self.store.cache, use_cache=True).logits[:, -1].float()
-        source, cross = self._encode_nothing()
+        source, cross = self._empty_source()
         cache = EncoderDecoderCache(self.store.cache, self._cross_cache(cross, len(ids)))
+        # Marked as present, so that BART does not compute the encoder's keys and values from `source` anew.
         cache.is_updated = dict.fromkeys(range(self.n_layers), True)
         out = self.model(
             encoder_outputs=(source.expand(len(ids), -1, -1),),
@@ -142,9 +152,10 @@ class NextToken:
         step = FastStep.of(self.model, self.dtype)
         if step is None:
             return None
+        # Eight sequences of three tokens, (8, 3), all at once and then token by token.
         ids = (torch.arange(24, device=self.device).view(8, 3) + _TRIED) % self.model.config.vocab_size
         expected = self.model(input_ids=ids).logits.float()
-        rows = torch.arange(24, device=self.device).view(3, 8).t().contiguous()
+        rows = torch.arange(24, device=self.device).view(3, 8).t().contiguous()  # row of token t of sequence i: 8 t + i
         # bf16 keeps 8 bits, so that its logits wander by a few hundredths.
         tolerance = 1e-3 if self.dtype == torch.float32 else 0.05 * float(expected.abs().max())
         step.make_room(24)
@@ -154,10 +165,11 @@ class NextToken:
                 return None
         return step
 
-    def _encode_nothing(self) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Encoder states of the source that says nothing, and what each decoder layer makes of them."""
+    def _empty_source(self) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Encoder states of the empty source, and the keys and values that each decoder layer makes of them."""
         if self._encoded is None:
             source = encode_nothing(self.model)
+            # One source for all prefixes: its cross-attention keys and values are computed once, (1, h, 3, d) a layer.
             start = torch.full((1, 1), BOS, device=self.device)
             out = self.model(encoder_outputs=(source,), decoder_input_ids=start, use_cache=True)
             layers = out.past_key_values.cross_attention_cache.layers
@@ -172,6 +184,6 @@ class NextToken:
 
 
 def encode_nothing(model: Any) -> Tensor:
-    """Encoder states of the source that says nothing (`<bos> <mask> <eos>`), `(1, 3, width)`."""
+    """Encoder states of the empty source (`<bos> <mask> <eos>`), `(1, 3, width)`."""
     source = torch.tensor([[BOS, MASK, EOS]], device=next(model.parameters()).device)
     return model.get_encoder()(source).last_hidden_state

@@ -8,6 +8,9 @@ a prefix with one does not touch its random numbers.
 When more distinct prefixes are open than `width`, they are split into parts that are finished one after another, so
 that memory is bounded. The model is shown tiles of one of a few fixed numbers of prefixes (short ones are padded):
 matrix products differ in the last bits with the number of rows, and the draws must not depend on `width`.
+
+Shapes: `g` groups (distinct prefixes) of `t` tokens with `s` samples in all, `b` prefixes of a padded tile, `c` groups
+that go on by one token, `v` words of the vocabulary.
 """
 
 from __future__ import annotations
@@ -15,16 +18,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from matgen.models.registry import MAX_POSITIONS
-from matgen.models.tokenizer import BOS, EOS, FIRST_ELEMENT, PAD, suppressed_ids
+from matgen.models.tokenizer import BOS, EOS, FIRST_ELEMENT, suppressed_ids
 from matgen.sampling.decoders.decoding import Decoding, choose, cut
+from matgen.sampling.decoders.prefix_block import Drawn, Mask, PrefixBlock
 from matgen.sampling.decoders.prefix_cache import NextToken
+from matgen.sampling.decoders.prefix_groups import PrefixGroups, group_of_samples
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,76 +43,6 @@ the two do not give equal bits (tried when a model is taken up), all tiles are o
 ONE_TILE = {"cpu": 128, "cuda": 16384}
 TOGETHER = {"cpu": 1, "cuda": 4}
 """Tiles whose samples are given their tokens at once."""
-
-
-class Mask(Protocol):
-    """What the engine asks of constraints; see `reachability.DecodingMask`. States support indexing by rows."""
-
-    def start(self) -> Any:
-        """The state of the empty prefix."""
-
-    def allowed(self, states: Any) -> np.ndarray:
-        """Tokens that may follow, bool `(g, vocabulary)`."""
-
-    def advance(self, states: Any, parents: np.ndarray, tokens: np.ndarray) -> Any:
-        """States after one more token."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Sequences as they were drawn.
-
-    Attributes:
-        ids: int16 `(n, longest)`, `<bos> tokens <eos> <pad> ...`; without `<eos>` where the model's length was reached.
-        log_prob: float64 `(n,)`, ln probability of each sequence under the model at temperature 1, nothing cut off or
-            masked, in nats.
-        prefixes: distinct prefixes that the model computed.
-        computed: the same with padding.
-    """
-
-    ids: np.ndarray
-    log_prob: np.ndarray
-    prefixes: int
-    computed: int
-
-
-@dataclass
-class _Groups:
-    """Distinct prefixes of equal length and the samples that have them.
-
-    Attributes:
-        tokens: int64 `(g,)`, last token of each prefix.
-        rows: int64 `(g, tokens - 1)`, stored rows of the tokens before it.
-        log_prob: float64 `(g,)`.
-        samples: int64 `(s,)`, samples in order of their groups.
-        sizes: int64 `(g,)`, samples of each group.
-        states: of the mask, or None.
-        base: stored rows from here on are free once these groups are taken up.
-    """
-
-    tokens: Tensor
-    rows: Tensor
-    log_prob: Tensor
-    samples: Tensor
-    sizes: Tensor
-    states: Any
-    base: int
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def part(self, start: int, stop: int) -> _Groups:
-        ends = self.sizes.cumsum(0)
-        first = int(ends[start - 1]) if start else 0
-        return _Groups(
-            self.tokens[start:stop],
-            self.rows[start:stop],
-            self.log_prob[start:stop],
-            self.samples[first : int(ends[stop - 1])],
-            self.sizes[start:stop],
-            None if self.states is None else self.states[np.arange(start, stop)],
-            self.base,
-        )
 
 
 class PrefixDrawer:
@@ -136,10 +70,12 @@ class PrefixDrawer:
         """True where a prefix's logits are the same to the bit in tiles of either size."""
         if not self.next_token.stored:
             return False
+        # Ids of elements in either notation, (usual,); 97 of them, so that rows differ from their neighbors.
         tokens = FIRST_ELEMENT + torch.arange(usual, device=self.device) % 97
+        # The prefix i keeps its keys and values in the rows i, usual + i and 2 usual + i: (usual, 3).
         rows = torch.arange(3 * usual, device=self.device).view(3, usual).t().contiguous()
         self.next_token.make_room(3 * usual)
-        for place in range(3):
+        for place in range(3):  # attention over one, two and three tokens
             whole = rows[:, : place + 1].contiguous()
             expected = self.next_token.logits(tokens, whole, usual * place, usual)[:small]
             logits = self.next_token.logits(tokens[:small], whole[:small].contiguous(), usual * place, small)
@@ -171,10 +107,10 @@ class PrefixDrawer:
             starts: int64 `(n,)`, token in place of `<bos>`, of a conditional model.
         """
         with self._threads() as pool:
-            run = _Run(n, seed, block, decoding, mask, self.device, pool)
-            run.given = torch.tensor([BOS, *prompt], device=self.device).expand(n, -1)
-            self._draw(run, starts)
-        return run.drawn()
+            drawn = PrefixBlock(n, seed, block, decoding, mask, self.device, pool)
+            drawn.given = torch.tensor([BOS, *prompt], device=self.device).expand(n, -1)
+            self._draw(drawn, starts)
+        return drawn.result()
 
     @torch.inference_mode()
     def score(self, ids: np.ndarray, starts: np.ndarray | None = None) -> Drawn:
@@ -185,28 +121,29 @@ class PrefixDrawer:
             starts: int64 `(n,)`, token in place of `<bos>`, of a conditional model.
         """
         with self._threads() as pool:
-            run = _Run(len(ids), 0, 0, Decoding(), None, self.device, pool)
-            run.given = torch.from_numpy(ids.astype(np.int64)).to(self.device)
-            self._draw(run, starts)
-        return run.drawn()
+            scored = PrefixBlock(len(ids), 0, 0, Decoding(), None, self.device, pool)
+            scored.given = torch.from_numpy(ids.astype(np.int64)).to(self.device)
+            self._draw(scored, starts)
+        return scored.result()
 
-    def _draw(self, run: _Run, starts: np.ndarray | None) -> None:
-        begin = torch.from_numpy(np.full(run.n, BOS, dtype=np.int64) if starts is None else starts).to(self.device)
-        tokens, sizes = begin.unique(return_counts=True)
-        root = _Groups(
+    def _draw(self, block: PrefixBlock, starts: np.ndarray | None) -> None:
+        begin = torch.from_numpy(np.full(block.n, BOS, dtype=np.int64) if starts is None else starts).to(self.device)
+        tokens, sizes = begin.unique(return_counts=True)  # (g,) each; one group, unless the model is conditional
+        root = PrefixGroups(
             tokens,
             torch.empty(len(tokens), 0, dtype=torch.long, device=self.device),
             torch.zeros(len(tokens), dtype=torch.float64, device=self.device),
-            begin.argsort(stable=True),
+            begin.argsort(stable=True),  # (n,): samples in order of their first token
             sizes,
-            None if run.mask is None else run.mask.start()[np.zeros(len(tokens), dtype=np.int64)],
+            None if block.mask is None else block.mask.start()[np.zeros(len(tokens), dtype=np.int64)],
             0,
         )
         open_groups = [root]
         while open_groups:
             groups = open_groups.pop()
-            children = self._extend(groups, run)
+            children = self._extend(groups, block)
             if len(children):
+                # Nearly equal parts of at most `width` groups, since a small last one would pay for its own padding.
                 parts = -(-len(children) // self.width)
                 bounds = [len(children) * i // parts for i in range(parts + 1)]
                 # The last in is the first out: parts are finished in order, each with all that follows from it.
@@ -226,56 +163,61 @@ class PrefixDrawer:
         finally:
             torch.set_num_threads(n_threads)
 
-    def _extend(self, groups: _Groups, run: _Run) -> _Groups:
+    def _extend(self, groups: PrefixGroups, block: PrefixBlock) -> PrefixGroups:
         """Draw the next token of every sample of the groups; returns the groups that go on."""
+        # Tokens of each prefix, and the column of `ids` that the next token goes to.
         place = groups.rows.shape[1] + 1
-        run.longest = max(run.longest, place + 1)
+        block.longest = max(block.longest, place + 1)
+        # One past the last sample of each group, (g,), copied once: every tile slices its samples by it.
         ends = groups.sizes.cumsum(0).cpu()
+        # Before threads write to the rows: growing replaces the tensor that holds them.
         self.next_token.make_room(groups.base + len(groups))
 
         def extend(tiles: list[tuple[int, int, int]]) -> tuple[Tensor, ...]:
             start, stop = tiles[0][0], tiles[-1][1]
             with torch.inference_mode():  # it holds for one thread only
-                by_tile = [self._logits(groups, *tile, place, run) for tile in tiles]
+                by_tile = [self._logits(groups, *tile, place, block) for tile in tiles]
                 logits = by_tile[0] if len(by_tile) == 1 else torch.cat(by_tile)
                 samples = groups.samples[int(ends[start - 1]) if start else 0 : int(ends[stop - 1])]
-                return self._split(groups, start, stop, logits, samples, place, run)
+                return self._split(groups, start, stop, logits, samples, place, block)
 
         tiles = list(self._tiles(len(groups)))
-        run.prefixes += len(groups)
-        run.computed += sum(tile for _, _, tile in tiles)
+        block.prefixes += len(groups)
+        block.computed += sum(tile for _, _, tile in tiles)
         together = [tiles[i : i + self.together] for i in range(0, len(tiles), self.together)]
-        parts = [extend(together[0])] if len(together) == 1 else list(run.map(extend, together))
+        parts = [extend(together[0])] if len(together) == 1 else list(block.map(extend, together))
         children = _joined(parts)
-        own = torch.arange(groups.base, groups.base + len(groups), device=self.device)
-        parents, tokens, log_prob, samples, sizes = children
+        own = torch.arange(groups.base, groups.base + len(groups), device=self.device)  # (g,): rows just stored
+        parents, tokens, log_prob, samples, sizes = children  # (c,) but for samples, (s still open,)
         states = None
-        if run.mask is not None and len(parents):
-            states = run.mask.advance(groups.states, parents.cpu().numpy(), tokens.cpu().numpy())
-        rows = torch.cat([groups.rows[parents], own[parents, None]], dim=1)
+        if block.mask is not None and len(parents):
+            states = block.mask.advance(groups.states, parents.cpu().numpy(), tokens.cpu().numpy())
+        rows = torch.cat([groups.rows[parents], own[parents, None]], dim=1)  # (c, place)
         if place + 1 >= MAX_POSITIONS:
             parents = parents[:0]  # the model's length is reached: what is open stays unfinished
-        return _Groups(tokens[: len(parents)], rows, log_prob, samples, sizes, states, groups.base + len(groups))
+        return PrefixGroups(tokens[: len(parents)], rows, log_prob, samples, sizes, states, groups.base + len(groups))
 
     def _tiles(self, n: int) -> Iterator[tuple[int, int, int]]:
         """Start, stop and padded size of the tiles of `n` prefixes."""
         start = 0
         while start < n:
+            # The smallest size that holds all that is left, else the usual one.
             tile = next((tile for tile in reversed(self.tiles) if n - start <= tile), self.tiles[0])
             yield start, min(start + tile, n), tile
             start += tile
 
-    def _logits(self, groups: _Groups, start: int, stop: int, tile: int, place: int, run: _Run) -> Tensor:
+    def _logits(self, groups: PrefixGroups, start: int, stop: int, tile: int, place: int, block: PrefixBlock) -> Tensor:
         """Logits after some of the prefixes, with what is never drawn at minus infinity, float32 `(b, vocabulary)`."""
         n = stop - start
-        chosen = torch.arange(start, start + tile, device=self.device).clamp_(max=stop - 1)  # padded by repeating
+        chosen = torch.arange(start, start + tile, device=self.device).clamp_(max=stop - 1)  # (b,), padded by repeating
         own = chosen + groups.base
-        rows = torch.cat([groups.rows[chosen], own[:, None]], dim=1)
+        rows = torch.cat([groups.rows[chosen], own[:, None]], dim=1)  # (b, place), the last one is written now
         if self.next_token.stored:
-            tokens = groups.tokens[chosen]
+            tokens = groups.tokens[chosen]  # (b,)
         else:
+            # Without a cache the model reads prefixes whole, (b, place): as the first sample of each group has it.
             first = groups.sizes.cumsum(0)[chosen] - groups.sizes[chosen]
-            tokens = run.ids[groups.samples[first], :place].long()
+            tokens = block.ids[groups.samples[first], :place].long()
         logits = self.next_token.logits(tokens, rows, groups.base + start, n)[:n]
         logits[:, self.suppressed] = -torch.inf
         if place == 1:
@@ -283,83 +225,45 @@ class PrefixDrawer:
         return logits
 
     def _split(
-        self, groups: _Groups, start: int, stop: int, logits: Tensor, samples: Tensor, place: int, run: _Run
+        self,
+        groups: PrefixGroups,
+        start: int,
+        stop: int,
+        logits: Tensor,
+        samples: Tensor,
+        place: int,
+        block: PrefixBlock,
     ) -> tuple[Tensor, ...]:
         """Give each sample its token; returns parents, tokens, log_prob, samples and sizes of the groups that go on."""
         n_tokens = logits.shape[1]
+        # (stop - start, v), before constraints, temperature and cuts: what is reported is the model's own probability.
         log_prob = logits.log_softmax(1)
-        group = _repeated(groups.sizes[start:stop], len(samples))
-        if place < run.given.shape[1]:
-            token = run.given[samples, place]
+        group = group_of_samples(groups.sizes[start:stop], len(samples))  # (s,), rows of `logits`
+        if place < block.given.shape[1]:
+            token = block.given[samples, place]  # (s,): of a prompt, or of sequences that are scored
         else:
-            if run.mask is not None:
-                allowed = run.mask.allowed(groups.states[np.arange(start, stop)])
+            if block.mask is not None:
+                allowed = block.mask.allowed(groups.states[np.arange(start, stop)])
                 logits = logits.masked_fill(~torch.from_numpy(allowed).to(self.device), -torch.inf)
-            token = choose(cut(logits, run.decoding), group, run.uniforms(place)[samples])
-        run.ids[samples, place] = token.to(run.ids.dtype)
+            token = choose(cut(logits, block.decoding), group, block.uniforms(place)[samples])
+        block.ids[samples, place] = token.to(block.ids.dtype)
+        # Samples with the same prefix and the same token form the next groups. A stable sort keeps samples in one order
+        # within a group, however the groups were cut into tiles and parts.
         label, order = (group * n_tokens + token).sort(stable=True)
         samples = samples[order]
         label, sizes = torch.unique_consecutive(label, return_counts=True)
-        parents, tokens = label // n_tokens, label % n_tokens
+        parents, tokens = label // n_tokens, label % n_tokens  # (new groups,) each
+        # Added up in float64: 127 terms of some nats each would lose the last digits of float32.
         total = groups.log_prob[start:stop][parents] + log_prob[parents, tokens].double()
         ended = tokens == EOS
-        of_sample = _repeated(sizes, len(samples))
+        of_sample = group_of_samples(sizes, len(samples))  # (s,), the new group of each sample
         over = ended[of_sample]
-        run.log_prob[samples] = total[of_sample].masked_fill(~over, torch.nan)
+        # NaN for samples that go on, which stays where the model's length cuts them off.
+        block.log_prob[samples] = total[of_sample].masked_fill(~over, torch.nan)
         # On a GPU every choice by truth values waits for it; so there are two, of places.
         on, going_on = (~over).nonzero().squeeze(1), (~ended).nonzero().squeeze(1)
         return parents[going_on] + start, tokens[going_on], total[going_on], samples[on], sizes[going_on]
 
 
-class _Run:
-    """One block while it is drawn."""
-
-    def __init__(
-        self,
-        n: int,
-        seed: int,
-        block: int,
-        decoding: Decoding,
-        mask: Mask | None,
-        device: torch.device,
-        pool: ThreadPoolExecutor | None,
-    ) -> None:
-        self.map = pool.map if pool is not None else map
-        self.n, self.seed, self.block = n, seed, block
-        self.decoding, self.mask, self.device = decoding, mask, device
-        self.given = torch.full((n, 1), BOS, device=device)  # tokens that are not drawn
-        self.ids = torch.full((n, MAX_POSITIONS), PAD, dtype=torch.int16, device=device)
-        self.ids[:, 0] = BOS
-        self.log_prob = torch.full((n,), torch.nan, dtype=torch.float64, device=device)
-        self.prefixes, self.computed, self.longest = 0, 0, 1
-        self._uniforms: dict[int, Tensor] = {}
-
-    def drawn(self) -> Drawn:
-        """What was drawn, without the columns that nothing was written to."""
-        ids = self.ids[:, : self.longest].contiguous()
-        return Drawn(ids.cpu().numpy(), self.log_prob.cpu().numpy(), self.prefixes, self.computed)
-
-    def uniforms(self, place: int) -> Tensor:
-        """A number in [0, 1) for each sample, float64 `(n,)`, by seed, block and place in the sequence."""
-        if place not in self._uniforms:
-            drawn = uniform_numbers(self.n, self.seed, self.block, place)
-            self._uniforms[place] = torch.from_numpy(drawn).to(self.device)
-        return self._uniforms[place]
-
-
-def uniform_numbers(n: int, seed: int, block: int, place: int) -> np.ndarray:
-    """The first `n` uniform numbers of a block at one place, float64 `(n,)`: Philox (Salmon et al., SC 2011).
-
-    The key is seed and block and the counter begins at the place, so no two streams meet.
-    """
-    generator = np.random.Philox(key=np.array([seed, block], dtype=np.uint64), counter=[0, 0, place, 0])
-    return np.random.Generator(generator).random(n)
-
-
 def _joined(parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     return parts[0] if len(parts) == 1 else tuple(torch.cat(column) for column in zip(*parts, strict=True))
-
-
-def _repeated(sizes: Tensor, total: int) -> Tensor:
-    """Each place as often as its size says, int64 `(total,)`, `total` the sum of the sizes."""
-    return torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes, output_size=total)

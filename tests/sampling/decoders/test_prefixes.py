@@ -16,7 +16,8 @@ from matgen.models.tokenizer import BOS, EOS, decode, encode, suppressed_ids
 from matgen.sampling import Decoding
 from matgen.sampling.decoders import fast_step
 from matgen.sampling.decoders.decoding import choose, cut
-from matgen.sampling.decoders.prefixes import PrefixDrawer, uniform_numbers
+from matgen.sampling.decoders.prefix_block import uniform_numbers
+from matgen.sampling.decoders.prefixes import PrefixDrawer
 from matgen.sampling.likelihood import Likelihood
 from tests.sampling.conftest import FEW
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from matgen.datasets import load_dataset
-from matgen.fitting.loop import FitSettings
+from matgen.fitting.settings import FitSettings
 from matgen.prediction import FitPlan, NetworkSize, Predictor, fit_predictor, table_property
 
 QUICK = FitPlan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,10 +10,15 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Batch = tuple["Tensor", "Tensor"]
 """Token ids int64 `(B, L)`, right-padded, and lengths int64 `(B,)`."""
+
+
+Loss = Callable[["nn.Module", Any, torch.Generator], "Tensor"]
+"""From a model, a batch and random numbers to the sum over its examples of the quantity to minimize (of language
+models, nats), a scalar."""
 
 
 class Examples(Protocol):

@@ -1,6 +1,8 @@
 """What a training run leaves on disk to go on from: weights, optimiser and where it stands, each written whole.
 
-Models may be sharded over processes (FSDP): then every process must take part in gathering, and the first one writes.
+Models may be sharded over processes (FSDP): then every process must take part in gathering, and the first one writes
+complete tensors. `torch.distributed.checkpoint` would let each process write its own shard, but its metadata is a
+pickle, and at some hundred million parameters gathering is no bottleneck.
 """
 
 from __future__ import annotations

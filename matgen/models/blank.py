@@ -94,15 +94,16 @@ class BlankLanguageModel(PreTrainedModel):
             attention_mask: `(b, length)`, 0 at padding; by default all that is not `<pad>` is looked at.
             actions: int64 `(m, 4)`: row, place of the blank in it, id of the word, flags.
         """
-        seen = input_ids != self.config.pad_token_id if attention_mask is None else attention_mask.bool()
+        seen = input_ids != self.config.pad_token_id if attention_mask is None else attention_mask.bool()  # (b, length)
         places = torch.arange(input_ids.shape[1], device=input_ids.device)
         x = self.dropout(self.word_embedding(input_ids) + self.position_embedding(places))
+        # Without padding no mask is given: attention then takes its fastest way. Else (b, 1, 1, length) over the keys.
         mask = None if bool(seen.all()) else seen[:, None, None, :]
         for layer in self.layers:
             x = layer(x, mask)
         x = self.norm(x)
         is_blank = input_ids == self.config.blank_token_id
-        which = self.blank_head(x).squeeze(2).float().masked_fill(~is_blank, -torch.inf)
+        which = self.blank_head(x).squeeze(2).float().masked_fill(~is_blank, -torch.inf)  # (b, length)
         # A finished canvas has no blank to choose: its row stays minus infinity instead of becoming NaN.
         blank_log_prob = which - which.logsumexp(1, keepdim=True).clamp(min=torch.finfo(torch.float32).min)
         of_action = None if actions is None else self._of_actions(x, is_blank, blank_log_prob, actions)
@@ -111,19 +112,20 @@ class BlankLanguageModel(PreTrainedModel):
     def word_logits(self, at_blank: Tensor) -> Tensor:
         """Logits of the words for blanks, float32 `(m, words)`, from their hidden states `(m, width)`."""
         projected = functional.gelu(self.word_head(at_blank))
+        # Output weights are the embeddings; special tokens, whose ids come first, are never written.
         words = self.word_embedding.weight[self.config.first_word :]
         return functional.linear(projected, words, self.word_bias).float()
 
     def flag_logits(self, at_blank: Tensor, words: Tensor) -> Tensor:
         """Logits of the four flags, float32 `(m, 4)`, once words `(m,)` are chosen for blanks `(m, width)`."""
-        joined = torch.cat([at_blank, self.word_embedding(words)], dim=1)
+        joined = torch.cat([at_blank, self.word_embedding(words)], dim=1)  # (m, 2 * width)
         return self.flag_head(functional.gelu(self.flag_hidden(joined))).float()
 
     def _of_actions(self, x: Tensor, is_blank: Tensor, blank_log_prob: Tensor, actions: Tensor) -> Tensor:
         row, place, word, flags = actions.unbind(1)
         # Several actions go into the same blank; its words are computed once.
-        blanks = x[is_blank]
-        number = is_blank.flatten().long().cumsum(0) - 1
+        blanks = x[is_blank]  # (blanks, width), in the order of the flattened canvases
+        number = is_blank.flatten().long().cumsum(0) - 1  # (b * length,), which of `blanks` a place is
         of_word = self.word_logits(blanks).log_softmax(1)[
             number[row * x.shape[1] + place], word - self.config.first_word
         ]
@@ -150,6 +152,7 @@ class _Layer(nn.Module):
         """One layer, `(b, length, width)` to the same; `mask` is True where a token may be looked at."""
         b, length, width = x.shape
         packed = self.query_key_value(self.attention_norm(x)).view(b, length, 3, self.n_heads, width // self.n_heads)
+        # In both directions: what is written so far may stand on either side of a blank.
         query, key, value = packed.permute(2, 0, 3, 1, 4)  # each (b, heads, length, width of a head)
         rate = self.rate if self.training else 0.0
         looked = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)

@@ -30,7 +30,7 @@ def choose_places(ids: Tensor, n_tokens: Tensor, count: Tensor, generator: torch
     """
     drawn = torch.rand(ids.shape, generator=generator, device=ids.device)
     drawn = drawn.masked_fill(~token_places(ids, n_tokens), math.inf)
-    rank = drawn.argsort(dim=1).argsort(dim=1)
+    rank = drawn.argsort(dim=1).argsort(dim=1)  # infinity ranks last, so only tokens are chosen
     return rank < count[:, None]
 
 
@@ -70,9 +70,9 @@ def collapse_runs(ids: Tensor, hidden: Tensor, mark: int) -> tuple[Tensor, Tenso
         or the mark of its run.
     """
     begins = hidden.clone()
-    begins[:, 1:] &= ~hidden[:, :-1]
+    begins[:, 1:] &= ~hidden[:, :-1]  # hidden tokens after one that is not
     kept = (ids != PAD) & (begins | ~hidden)
-    place = kept.long().cumsum(1) - 1
+    place = kept.long().cumsum(1) - 1  # the later tokens of a run get the place of its first
     width = int(place[:, -1].max()) + 1 if len(ids) else 0
     # What is not kept goes to a column of its own, which is then cut off.
     target = torch.where(kept, place, width)

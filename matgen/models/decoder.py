@@ -60,9 +60,10 @@ class Decoder:
         layout = layout_of(config.model_type)
         if layout is None or not layout.is_plain(config):
             return None
+        # Nothing is detached: gradients of what is computed from this view reach the model's own parameters.
         inner, head = model.transformer, model.lm_head
         embedding = getattr(inner, layout.embedding).weight
-        starts = start_embeddings(model, embedding, BOS)
+        starts = start_embeddings(model, embedding, BOS)  # (combinations, width) of a conditional model
         after_embedding, attention, residual = (float(getattr(config, name)) for name in layout.dropout)
         return cls(
             layers=[layout.layer(layer) for layer in inner.h],
@@ -73,6 +74,7 @@ class Decoder:
             last_norm=None if layout.last_norm is None else norm_weights(getattr(inner, layout.last_norm)),
             head=head.weight.t(),  # torch keeps (vocabulary, width)
             head_bias=head.bias,
+            # Scores are divided by the root of a head's width, but for GPT-Neo, which was trained without.
             scale=head_width(config) ** -0.5 if layout.scaled else 1.0,
             heads=config.num_attention_heads,
             epsilon=config.layer_norm_epsilon,

@@ -22,7 +22,7 @@ def bits(x: Tensor) -> np.ndarray:
 def gelu_tables() -> tuple[np.ndarray, np.ndarray]:
     """Of every bfloat16 number, by its bits: its GELU, as bits, uint16 `(65536,)`, and the derivative, float32."""
     with torch.inference_mode(False), torch.enable_grad():
-        every = torch.arange(1 << 16).to(torch.int16).view(torch.bfloat16)
+        every = torch.arange(1 << 16).to(torch.int16).view(torch.bfloat16)  # by their bits, NaN and infinities too
         values, at = functional.gelu(every, approximate="tanh"), every.float().requires_grad_()
         (slope,) = torch.autograd.grad(functional.gelu(at, approximate="tanh").sum(), at)
     return bits(values).copy(), slope.numpy().copy()

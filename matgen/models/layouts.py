@@ -146,7 +146,8 @@ def _rotation(model: Any) -> Tensor:
         holder.embed_positions = holder.embed_positions.to(device)
     pairs = config.rotary_dim // 2
     angles = holder.embed_positions  # sines, then cosines: (positions, 2 * pairs)
-    turn = torch.stack([angles[:, pairs:], angles[:, :pairs]], dim=-1)
+    turn = torch.stack([angles[:, pairs:], angles[:, :pairs]], dim=-1)  # of one head, (positions, pairs, 2)
+    # The same for every head, first of the queries, then of the keys: 2 * heads * pairs = width.
     return turn.repeat(1, 2 * config.num_attention_heads, 1).float()
 
 

@@ -13,8 +13,9 @@ import torch
 
 from matgen.composition.elements import SYMBOLS
 from matgen.errors import OptionError, require_above_zero, unknown_name
-from matgen.fitting.loop import FitSettings, Fitter
+from matgen.fitting.loop import Fitter
 from matgen.fitting.optimizers import BEST_OPTIMIZER
+from matgen.fitting.settings import FitSettings
 from matgen.hull import SOURCES, CompetingPhases
 from matgen.io.files import locked, refuse_to_overwrite
 from matgen.models.checkpoint import load_checkpoint

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from matgen.datasets import Dataset
-    from matgen.fitting.examples import Batch, TokenTable
-    from matgen.fitting.loop import Loss
+    from matgen.fitting.examples import Batch, Loss, TokenTable
 
 
 def condition_examples(

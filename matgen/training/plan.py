@@ -9,7 +9,7 @@ from typing import Any
 
 from matgen.datasets import DEFAULT_DATASET
 from matgen.errors import CheckpointError, OptionError
-from matgen.fitting.loop import FitSettings
+from matgen.fitting.settings import FitSettings
 from matgen.io.files import read_checksummed
 from matgen.models.checkpoint import METADATA, read_metadata
 from matgen.models.locate import find_checkpoint

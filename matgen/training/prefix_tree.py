@@ -51,6 +51,7 @@ class PrefixTree:
     def padded(self, n: int) -> PrefixTree:
         """The tree with prefixes that no sequence has, so that there are `n`."""
         more = n - len(self.token)
+        # Padding is a copy of token 0 at place 0 of sequence 0. No target refers to it, so its gradient is zero.
         return PrefixTree(self.node, *(functional.pad(x, (0, more)) for x in (self.token, self.place, self.row)))
 
     def to(self, device: torch.device) -> PrefixTree:
@@ -62,17 +63,19 @@ class PrefixTree:
         """The tree of sequences `(B, L)`, right-padded."""
         b, length = ids.shape
         node = torch.empty_like(ids)
+        # Sequences with the same tokens so far have the same number: (B,), all alike before the first token.
         group = torch.zeros(b, dtype=torch.long, device=ids.device)
-        n, span = 0, int(ids.max()) + 1
+        n, span = 0, int(ids.max()) + 1  # nodes so far; tokens are below `span`, so a pair packs into one integer
         firsts = []
         every = torch.arange(b, device=ids.device)
         for place in range(length):
             distinct, group = torch.unique(group * span + ids[:, place], return_inverse=True)
-            node[:, place] = n + group
+            node[:, place] = n + group  # nodes of a place follow those of the places before it
             n += len(distinct)
+            # The first sequence of each group, (groups,); `b` is above every row, so the minimum replaces it.
             first = torch.full((len(distinct),), b, device=ids.device).scatter_reduce(0, group, every, "amin")
             firsts.append(first * length + place)
-        row = torch.cat(firsts)
+        row = torch.cat(firsts)  # (N,), in order of nodes
         return cls(node, ids.flatten()[row], row % length, row)
 
 
@@ -110,6 +113,7 @@ class PrefixTreeLoss(nn.Module):
         if device == ids.device:
             return self.nats(tree, targets)
         if device.type == "cuda":
+            # Batches of the same number of nodes are rare; of few sizes, recordings are met again.
             tree = tree.padded(rounded_up(len(tree.token)))
         tree, targets = tree.to(device), sent(targets, device)
         if device.type == "cuda" and self.small and self._to_be_learned_from():
@@ -124,7 +128,9 @@ class PrefixTreeLoss(nn.Module):
 
     def nats(self, tree: PrefixTree, targets: Tensor) -> Tensor:
         """Sum of -ln p(target) over the targets `(B, L)`, a scalar; padding counts nothing."""
-        log_prob = self._logits(tree).float().log_softmax(-1)
+        log_prob = self._logits(tree).float().log_softmax(-1)  # (N, vocabulary), float32 under autocast too
+        # One flat index per target: row of its prefix, column of its token. Sequences that share a prefix read the same
+        # row, so its gradient is the sum of theirs.
         of_target = _rows(log_prob.view(-1), tree.node * log_prob.shape[1] + targets)
         return -of_target.masked_fill(targets == PAD, 0.0).sum()
 
@@ -133,7 +139,7 @@ class PrefixTreeLoss(nn.Module):
         decoder = Decoder.of(self.model)
         assert decoder is not None
         embedding_dropout, attention_dropout, dropout = (p * self.training for p in decoder.dropout)
-        x = _rows(decoder.embedding, tree.token)
+        x = _rows(decoder.embedding, tree.token)  # (N, width), one row per prefix all the way down
         if decoder.positions is not None:
             x = x + _rows(decoder.positions, tree.place)
         x = functional.dropout(x, embedding_dropout) if embedding_dropout else x
@@ -142,19 +148,19 @@ class PrefixTreeLoss(nn.Module):
             return functional.layer_norm(x, (x.shape[1],), *weights, decoder.epsilon)
 
         def attend(layer: DecoderLayer, x: Tensor) -> Tensor:
-            mixed = functional.linear(x, layer.into.t(), layer.into_bias)
+            mixed = functional.linear(x, layer.into.t(), layer.into_bias)  # (N, 3 * width)
             attended = attention(mixed, tree, decoder.heads, decoder.scale, decoder.rotary, attention_dropout)
             return functional.linear(attended, layer.back.t(), layer.back_bias)
 
         for layer in decoder.layers:
-            if layer.norm_2 is None:
+            if layer.norm_2 is None:  # GPT-J: both read the same normalized input and are added to the residual stream
                 normed = norm(x, layer.norm)
                 x = add_dropped(x, attend(layer, normed), dropout)
                 x = add_dropped(x, _feed_forward(layer, normed), dropout)
-            elif decoder.order == "before":
+            elif decoder.order == "before":  # GPT-2, GPT-Neo
                 x = add_dropped(x, attend(layer, norm(x, layer.norm)), dropout)
                 x = add_dropped(x, _feed_forward(layer, norm(x, layer.norm_2)), dropout)
-            else:
+            else:  # GPT: the residual stream itself is normalized
                 x = norm(add_dropped(x, attend(layer, x), dropout), layer.norm)
                 x = norm(add_dropped(x, _feed_forward(layer, x), dropout), layer.norm_2)
         if decoder.last_norm is not None:
@@ -177,6 +183,7 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor on another device; a GPU is not waited for."""
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
+    # Only pinned memory is copied while the CPU goes on.
     return tensor.contiguous().pin_memory().to(device, non_blocking=True)
 
 
@@ -188,5 +195,5 @@ def _rows(table: Tensor, index: Tensor) -> Tensor:
 
 
 def _feed_forward(layer: DecoderLayer, x: Tensor) -> Tensor:
-    wide = gelu(functional.linear(x, layer.up.t(), layer.up_bias))
+    wide = gelu(functional.linear(x, layer.up.t(), layer.up_bias))  # (N, feed_forward)
     return functional.linear(wide, layer.down.t(), layer.down_bias)

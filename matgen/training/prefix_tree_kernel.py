@@ -64,12 +64,13 @@ def turn(mixed, angle, place, back, first_head, last_head):
         return
     for h in range(first_head, last_head):
         for i in range(mixed.shape[1]):
-            for part in range(2):
+            for part in range(2):  # queries and keys; values are not turned
                 vector = mixed[h, i, part]
                 for pair in range(angle.shape[1]):
                     cosine, sine = angle[place[i], pair, 0], angle[place[i], pair, 1]
                     if back:
                         sine = -sine
+                    # Neighboring columns are a pair, as in GPT-J.
                     even, odd = vector[2 * pair], vector[2 * pair + 1]
                     vector[2 * pair] = even * cosine - odd * sine
                     vector[2 * pair + 1] = odd * cosine + even * sine
@@ -92,9 +93,10 @@ def attend(mixed, above, place, scale, dropped, seed, first_head, last_head, wei
     """
     n, length = above.shape
     heads, d = mixed.shape[0], mixed.shape[3]
-    kept = np.float32(65536.0) / np.float32(65536 - dropped)
+    kept = np.float32(65536.0) / np.float32(65536 - dropped)  # so that the mean over the noise is that without
     for h in range(first_head, last_head):
         for i in range(n):
+            # Scores over the prefix's own tokens; `place[i]` is the last, so no mask is needed.
             query, highest = mixed[h, i, 0], np.float32(-np.inf)
             for j in range(place[i] + 1):
                 key, dot = mixed[h, above[i, j], 1], np.float32(0.0)
@@ -102,6 +104,7 @@ def attend(mixed, above, place, scale, dropped, seed, first_head, last_head, wei
                     dot += query[x] * key[x]
                 weight[h, i, j] = dot * scale
                 highest = max(highest, dot * scale)
+            # Softmax, less the highest score so that no exponential overflows.
             total = np.float32(0.0)
             for j in range(place[i] + 1):
                 weight[h, i, j] = np.exp(weight[h, i, j] - highest)
@@ -111,6 +114,7 @@ def attend(mixed, above, place, scale, dropped, seed, first_head, last_head, wei
                 answer[x] = 0.0
             for j in range(place[i] + 1):
                 weight[h, i, j] /= total
+                # The counter names the weight, so that the backward pass leaves out the same ones.
                 if dropped and _random_16_bits(seed, (i * heads + h) * length + j) < dropped:
                     continue
                 share, value = weight[h, i, j] * kept, mixed[h, above[i, j], 2]
@@ -133,9 +137,9 @@ def attend_backward(grad, mixed, weight, above, place, scale, dropped, seed, fir
     for h in range(first_head, last_head):
         for i in range(n):
             incoming, query, of_query = grad[i, h], mixed[h, i, 0], grad_mixed[h, i, 0]
-            mean = np.float32(0.0)
+            mean = np.float32(0.0)  # of the weights' gradients under the weights
             for j in range(place[i] + 1):
-                of_weight[j] = 0.0
+                of_weight[j] = 0.0  # of a weight that was left out
                 if dropped and _random_16_bits(seed, (i * heads + h) * length + j) < dropped:
                     continue
                 value, of_value = mixed[h, above[i, j], 2], grad_mixed[h, above[i, j], 2]
@@ -145,6 +149,8 @@ def attend_backward(grad, mixed, weight, above, place, scale, dropped, seed, fir
                     of_value[x] += share * incoming[x]
                 of_weight[j] = dot * kept
                 mean += weight[h, i, j] * of_weight[j]
+            # Softmax: d loss / d score_j = weight_j (d loss / d weight_j - mean). Keys of a head are one thread's, so
+            # that prefixes may add to the same ones.
             for j in range(place[i] + 1):
                 score = weight[h, i, j] * (of_weight[j] - mean) * scale
                 key, of_key = mixed[h, above[i, j], 1], grad_mixed[h, above[i, j], 1]

@@ -48,14 +48,17 @@ def attention(mixed: Tensor, tree: Any, heads: int, scale: float, rotary: Tensor
         return _Attention.apply(mixed, tree, heads, scale, rotary, dropout, kernel)
     width = mixed.shape[1] // 3
     if rotary is not None:
+        # Queries and keys, side by side in the first 2 * width columns, are rotated by the angle of their position.
         turned = _turn(mixed[:, : 2 * width].float(), rotary.index_select(0, tree.place))
         mixed = torch.cat([turned.to(mixed.dtype), mixed[:, 2 * width :]], dim=1)
     b, length = tree.node.shape
     if length <= _FEW:
         return _attend_few(mixed, tree, heads, scale, dropout)
+    # Back from nodes to whole sequences, since fused attention wants them: only products stay shared.
     rows = mixed.index_select(0, tree.node.flatten()).view(b, length, 3, heads, width // heads)
-    query, key, value = rows.permute(2, 0, 3, 1, 4)
+    query, key, value = rows.permute(2, 0, 3, 1, 4)  # each (B, heads, L, d)
     out = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, dropout_p=dropout)
+    # Every sequence of a node has the same answer but for dropout: its first one stands for all.
     return out.transpose(1, 2).reshape(b * length, width).index_select(0, tree.row)
 
 
@@ -66,10 +69,11 @@ def _attend_few(mixed: Tensor, tree: Any, heads: int, scale: float, dropout: flo
     """
     n, width = len(mixed), mixed.shape[1] // 3
     length = tree.node.shape[1]
-    above = tree.node.index_select(0, tree.row // length)
+    above = tree.node.index_select(0, tree.row // length)  # (N, L), as `PrefixTree.above`
     query = mixed[:, :width].float().view(n, 1, heads, -1) * scale  # so that products are float32
-    pairs = mixed[:, width:].index_select(0, above.flatten()).view(n, length, 2, heads, -1)
-    score = (query * pairs[:, :, 0]).sum(-1)
+    pairs = mixed[:, width:].index_select(0, above.flatten()).view(n, length, 2, heads, -1)  # keys and values
+    score = (query * pairs[:, :, 0]).sum(-1)  # (N, L, heads)
+    # Places behind a prefix's own hold nodes of a longer sequence.
     later = torch.arange(length, device=mixed.device) > tree.place[:, None]
     weight = functional.dropout(score.masked_fill(later[..., None], -torch.inf).softmax(1), dropout)
     return (weight[..., None] * pairs[:, :, 1]).sum(1).reshape(n, width).to(mixed.dtype)
@@ -97,13 +101,14 @@ class _Attention(torch.autograd.Function):
         ctx: Any, mixed: Tensor, tree: Any, heads: int, scale: float, rotary: Any, dropout: float, kernel: Any
     ) -> Tensor:
         n, width = len(mixed), mixed.shape[1] // 3
-        by_head = torch.empty(heads, n, 3, width // heads)
+        by_head = torch.empty(heads, n, 3, width // heads)  # float32, also where `mixed` is bfloat16
         by_head.copy_(mixed.view(n, 3, heads, -1).permute(2, 0, 1, 3))
         parts = by_head.numpy()
         pairs = width // heads // 2
+        # All heads rotate alike: the angles of the first head's pairs are enough.
         angle = np.empty((0, 0, 2), np.float32) if rotary is None else rotary[:, :pairs].numpy()
         above, place = tree.above.numpy(), tree.place.numpy()
-        weight = np.empty((heads, n, above.shape[1]), np.float32)
+        weight = np.empty((heads, n, above.shape[1]), np.float32)  # kept: softmax's gradient is made from it
         out = torch.empty(n, width)
         seed, dropped = _seed() if dropout else np.uint32(0), _of_65536(dropout)
 
@@ -121,11 +126,12 @@ class _Attention(torch.autograd.Function):
         parts, weight, above, place, scale, dropped, seed, angle, dtype, kernel = ctx.kept
         heads, n, _, d = parts.shape
         grad = grads[0].float().contiguous().numpy().reshape(n, heads, d)
-        result = torch.zeros(parts.shape)
+        result = torch.zeros(parts.shape)  # zero: a node's key and value collect from all nodes below it
         of_parts = result.numpy()
 
         def work(first: int, last: int) -> None:
             kernel.attend_backward(grad, parts, weight, above, place, scale, dropped, seed, first, last, of_parts)
+            # The transpose of a rotation turns back.
             kernel.turn(of_parts, angle, place, True, first, last)
 
         _spread(work, heads)
@@ -140,6 +146,7 @@ class _AddDropped(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        # The same seed leaves out the same elements, and scales the others as before.
         return grads[0], _drop_and_add(None, grads[0], *ctx.kept).to(ctx.dtype), None, None
 
 
@@ -155,6 +162,7 @@ def _drop_and_add(x: Tensor | None, y: Tensor, dropout: float, seed: np.uint32, 
 class _Gelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Any) -> Tensor:
+        # 16 bits have 65,536 values: a table of all of them stays in the cache and replaces tanh.
         given, out, table = bits(x), torch.empty(x.shape, dtype=x.dtype), gelu_tables()[0]
         written = bits(out)
         _spread(lambda start, stop: kernel.look_up(given[start:stop], table, written[start:stop]), len(x))
@@ -193,9 +201,9 @@ def _spread(work: Callable[[int, int], None], n: int) -> None:
     threads = min(torch.get_num_threads(), _MOST_THREADS, n)
     cuts = [n * i // threads for i in range(threads + 1)]
     jobs = [_pool().submit(work, *part) for part in itertools.pairwise(cuts[1:])]
-    work(cuts[0], cuts[1])
+    work(cuts[0], cuts[1])  # the first part here: with one thread nothing is handed over
     for job in jobs:
-        job.result()
+        job.result()  # raises what a thread raised
 
 
 def _turn(columns: Tensor, angle: Tensor) -> Tensor:

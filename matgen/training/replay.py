@@ -37,6 +37,7 @@ def rounded_up(n: int) -> int:
     """The next of a few sizes, so that few shapes are met: at most an eighth more than `n`, from `_SMALLEST` on."""
     if n <= _SMALLEST:
         return _SMALLEST
+    # Sizes up to a power of two p come in steps of p / 16: eight of them from p / 2 to p.
     step = max(1, (1 << (n - 1).bit_length()) // (2 * _STEPS))
     return -(-n // step) * step
 
@@ -65,8 +66,10 @@ class Replay:
 
     def find(self, arguments: tuple[Tensor, ...]) -> nn.Module | None:
         """The recorded call for arguments on a GPU, or None where the function is to be called as usual."""
+        # Several processes exchange gradients within the backward pass, which is not recorded.
         if self.failure is not None or (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return None
+        # A recording holds the kernels of one precision.
         precision = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else torch.float32
         key = (precision, *(tuple(one.shape) for one in arguments))
         if key not in self._calls:

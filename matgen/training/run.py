@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
+    from matgen.fitting.examples import Loss
     from matgen.models.objectives import Objective
     from matgen.runtime.progress import Progress
     from matgen.training.data import TrainingData
@@ -128,7 +129,7 @@ class _Run:
             attach_conditions(model, conditions)
         return model
 
-    def training_loss(self) -> Any:
+    def training_loss(self) -> Loss:
         """What the loop minimizes."""
         if self.data.conditions is None:
             return self.objective.train

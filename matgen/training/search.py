@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 PLAN, JOURNAL, TRIALS, PRESET = "search.json", "journal.jsonl", "trials.csv", "preset.json"
 """Files of a search in its folder."""
 
-_FEWEST_TO_PRUNE = 4
-"""Trials that must have ended before one is stopped, and validations that it gets at least."""
 _SETTINGS = ("learning_rate", "weight_decay", "batch_size")
 
 
@@ -89,6 +87,7 @@ def search(
     minutes: float | None = None,
     resume: bool = False,
     force: bool = False,
+    trials_before_pruning: int = 4,
     on_trial: Callable[[int, float | None, Preset], None] | None = None,
 ) -> SearchResult:
     """Search until `trials` have ended or `minutes` have passed; writes `preset.json` and `trials.csv` into `out`.
@@ -100,6 +99,7 @@ def search(
         minutes: no trial is begun after these.
         resume: go on with the search in `out`, or take part in it.
         force: replace an earlier search in `out`.
+        trials_before_pruning: how many must have ended before one is stopped early.
         on_trial: called with the number, the validation loss (None where it was stopped) and the preset of each trial.
 
     Raises:
@@ -112,7 +112,7 @@ def search(
     if trials < 1:
         raise OptionError(f"trials is {trials}, it must be above 0")
     plan = _saved_plan(out) if resume else dataclasses.replace(plan, training=completed(plan.training))
-    study = _study(plan, out, resume=resume, force=force)
+    study = _study(plan, out, resume=resume, force=force, trials_before_pruning=trials_before_pruning)
     began, interrupted = time.monotonic(), False
     while _count(study, "COMPLETE", "PRUNED") < trials and not interrupted:
         if minutes is not None and time.monotonic() - began > 60 * minutes:
@@ -168,7 +168,7 @@ class _Report(Progress):
             raise optuna.TrialPruned
 
 
-def _study(plan: SearchPlan, out: Path, *, resume: bool, force: bool) -> optuna.Study:
+def _study(plan: SearchPlan, out: Path, *, resume: bool, force: bool, trials_before_pruning: int) -> optuna.Study:
     try:
         import optuna
         from optuna.storages import JournalStorage
@@ -186,7 +186,8 @@ def _study(plan: SearchPlan, out: Path, *, resume: bool, force: bool) -> optuna.
     study = optuna.create_study(
         storage=storage,
         study_name="matgen",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_FEWEST_TO_PRUNE, n_warmup_steps=2),
+        # Every trial gets two validations before it is compared.
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=trials_before_pruning, n_warmup_steps=2),
         load_if_exists=True,
     )
     # Every process and every resumption proposes other trials.

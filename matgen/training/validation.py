@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from matgen.fitting.loop import batch_device
+from matgen.fitting.stepper import batch_device
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,8 +9,9 @@ import torch
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import MissingDependencyError, OptionError
 from matgen.fitting.examples import TokenTable
-from matgen.fitting.loop import FitSettings, Fitter
+from matgen.fitting.loop import Fitter
 from matgen.fitting.optimizers import layer_matrices, make_optimizers
+from matgen.fitting.settings import FitSettings
 from matgen.models import MODELS, build_model
 from matgen.models.objectives.causal import causal_loss
 from matgen.models.tokenizer import encode

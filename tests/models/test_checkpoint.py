@@ -118,9 +118,9 @@ def test_find_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(CheckpointError, match="no checkpoint folder runs/mistyped"):
         find_checkpoint("runs/mistyped")
     monkeypatch.setattr("matgen.models.locate.bundled_checkpoints", dict)
-    monkeypatch.setattr("matgen.models.locate.RUNS", tmp_path)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError, match="no checkpoint yet: train one"):
         find_checkpoint(None)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "matgen.json").write_text("{}")
-    assert find_checkpoint(None) == tmp_path / "mine"
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "matgen.json").write_text("{}")
+    assert find_checkpoint(None) == Path("runs") / "mine"

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from matgen.cli import main
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError
-from matgen.fitting.loop import FitSettings
+from matgen.fitting.settings import FitSettings
 from matgen.models.checkpoint import load_checkpoint
 from matgen.models.locate import find_checkpoint
 from matgen.models.tokenizer import decode

@@ -10,7 +10,8 @@ import pytest
 
 from matgen.composition.batch import CompositionBatch
 from matgen.fitting.examples import TokenTable
-from matgen.fitting.loop import FitSettings, Fitter
+from matgen.fitting.loop import Fitter
+from matgen.fitting.settings import FitSettings
 from matgen.models import MODELS, build_model, save_checkpoint
 from matgen.models.tokenizer import encode
 from matgen.training.learner import learner_for

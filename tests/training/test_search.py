@@ -87,7 +87,6 @@ def test_two_processes_share_a_search(plan: SearchPlan, tmp_path: Path) -> None:
 def test_trials_worse_than_half_of_the_others_are_stopped(
     plan: SearchPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("matgen.training.search._FEWEST_TO_PRUNE", 1)
     out = tmp_path / "out"
     search(plan, out, trials=1)
     worst = {"learning_rate": 5e-4, "width": 64, "dropout": 0.3}
@@ -99,7 +98,7 @@ def test_trials_worse_than_half_of_the_others_are_stopped(
 
     monkeypatch.setattr(optuna.Study, "ask", ask_for_the_worst)
     seen = []
-    result = search(plan, out, trials=2, resume=True, on_trial=lambda *what: seen.append(what))
+    result = search(plan, out, trials=2, resume=True, trials_before_pruning=1, on_trial=lambda *what: seen.append(what))
     assert result.pruned == 1
     assert seen[0][1] is None
 

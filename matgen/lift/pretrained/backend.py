@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from matgen.errors import CheckpointError, OptionError
-from matgen.fitting.loop import FitSettings, Fitter
+from matgen.fitting.loop import Fitter
+from matgen.fitting.settings import FitSettings
 from matgen.fitting.state import set_weights, weights_of
 from matgen.io.files import atomic_write, read_checksummed, write_checksummed
 from matgen.lift.number_grammar import END, NumberGrammar

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from matgen.errors import OptionError, require_above_zero
-from matgen.fitting.loop import FitSettings
 from matgen.fitting.optimizers import BEST_OPTIMIZER
+from matgen.fitting.settings import FitSettings
 from matgen.lift.codec import END, Codec, Places, spell
 
 if TYPE_CHECKING:

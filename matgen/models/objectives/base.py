@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from matgen.fitting.loop import Loss
+    from matgen.fitting.examples import Loss
 
 FIGURES = {
     "exact": "exact, with `<eos>`",

@@ -165,41 +165,6 @@ def _alike(report: dict[str, Any], first: dict[str, Any]) -> bool:
 
 
 def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    first = reports[0]
-    metrics = {}
-    for name in METRICS:
-        tests: list[dict[str, Any] | None] = [None] * len(reports)
-        if name in _TRIALS:
-            of = _TRIALS[name]
-            shares = [(report["counts"][name], report["counts"][of]) for report in reports]
-            tests = [
-                None,
-                *(
-                    two_proportions(*share, *shares[0]) if name not in _OF_N or _alike(report, first) else None
-                    for report, share in zip(reports[1:], shares[1:], strict=True)
-                ),
-            ]
-        metrics[name] = {
-            "values": [report[name] for report in reports],
-            "intervals": [report["intervals"].get(name) for report in reports],
-            "baseline": [report["baseline"].get(name) for report in reports],
-            "tests": tests,
-        }
-    recovery = {}
-    for part in PARTS:
-        recovered = [report["counts"]["recovery"][part] for report in reports]
-        part_tests: list[dict[str, Any] | None] = [None]
-        for report, one in zip(reports[1:], recovered[1:], strict=True):
-            alike = _alike(report, first)
-            part_tests.append(
-                two_proportions(one["found"], one["of"], recovered[0]["found"], recovered[0]["of"]) if alike else None
-            )
-        recovery[part] = {
-            "values": [report["recovery"][part] for report in reports],
-            "found": [one["found"] for one in recovered],
-            "of": [one["of"] for one in recovered],
-            "tests": part_tests,
-        }
     return {
         "reports": [
             {"name": name, "folder": str(path.parent), "n": report["n"], "protocol": report["protocol"]}
@@ -207,15 +172,15 @@ def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict
         ],
         "differing_settings": _differing(reports),
         "test": TEST,
-        "metrics": metrics,
-        "recovery": recovery,
+        "metrics": {name: _metric(name, reports) for name in METRICS},
+        "recovery": {part: _recovery(part, reports) for part in PARTS},
         "at_equal_n": _at_equal_n(reports),
         "distributions": {
             name: {
                 key: [report["distributions"][name][key] for report in reports]
                 for key in ("jensen_shannon", "jensen_shannon_floor", "coverage", "coverage_floor")
             }
-            for name in first["distributions"]
+            for name in reports[0]["distributions"]
             if all(name in report["distributions"] for report in reports)
         },
         "near_duplicates": [report["near_duplicates"] for report in reports],
@@ -223,6 +188,37 @@ def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict
         "chemical_systems": [
             {name: report["chemical_systems"][name] for name in ("distinct", "novel")} for report in reports
         ],
+    }
+
+
+def _metric(name: str, reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A fraction in every report, each tested against that of the first where the two may be compared."""
+    tests: list[dict[str, Any] | None] = [None] * len(reports)
+    if name in _TRIALS:
+        first, *others = [(report["counts"][name], report["counts"][_TRIALS[name]]) for report in reports]
+        for i, share in enumerate(others, 1):
+            if name not in _OF_N or _alike(reports[i], reports[0]):
+                tests[i] = two_proportions(*share, *first)
+    return {
+        "values": [report[name] for report in reports],
+        "intervals": [report["intervals"].get(name) for report in reports],
+        "baseline": [report["baseline"].get(name) for report in reports],
+        "tests": tests,
+    }
+
+
+def _recovery(part: str, reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How much of a part of the first reference each report recovered, each tested against the first report."""
+    first, *others = recovered = [report["counts"]["recovery"][part] for report in reports]
+    tests: list[dict[str, Any] | None] = [None] * len(reports)
+    for i, one in enumerate(others, 1):
+        if _alike(reports[i], reports[0]):
+            tests[i] = two_proportions(one["found"], one["of"], first["found"], first["of"])
+    return {
+        "values": [report["recovery"][part] for report in reports],
+        "found": [one["found"] for one in recovered],
+        "of": [one["of"] for one in recovered],
+        "tests": tests,
     }
 
 

@@ -38,8 +38,6 @@ def report_content(
         seed: of all that was drawn.
         source: what the candidates are called.
     """
-    protocol_name, protocol = named
-    rules = protocol.rules
     tally, first = findings.tally, findings.references[names[0]]
     count = tally.count()
     fractions = metrics.fractions(count)
@@ -69,28 +67,37 @@ def report_content(
             {"row": bad.row, "formula": bad.formula[:_MOST_TEXT], "reason": bad.reason[:_MOST_TEXT]}
             for bad in tally.bad_listed
         ],
-        "protocol": {
-            "name": protocol_name,
-            "note": protocol.note,
-            "n": tally.n_rows,
-            "oxidation_states": rules.oxidation_states,
-            "oxidation_states_sha256": state_table(rules).sha256,
-            "consensus": rules.consensus,
-            "commonality": rules.commonality,
-            "include_zero": rules.include_zero,
-            "include_alloys": rules.include_alloys,
-            "mixed_valence": rules.mixed_valence,
-            "reference": names[0],
-            "reference_sha256": first.sha256,
-            "split": split,
-            "reference_size": first.size,
-            "distributions_of": f"{findings.reference_census.n:,} of {first.size:,} reference compositions",
-            "deduplication": "reduced composition (128-bit key)",
-            "novel_means": novelty_in_words(names, bundled_sources(names)),
-            "seed": seed,
-            "source": source,
-            "versions": versions("smact", "pymatgen-core", "numpy"),
-        },
+        "protocol": _protocol(findings, names, named, split, seed, source),
+    }
+
+
+def _protocol(
+    findings: Findings, names: list[str], named: tuple[str, Protocol], split: str, seed: int, source: str
+) -> dict[str, Any]:
+    """What the figures depend on, in the order in which the page shows it."""
+    name, protocol = named
+    rules, first = protocol.rules, findings.references[names[0]]
+    return {
+        "name": name,
+        "note": protocol.note,
+        "n": findings.tally.n_rows,
+        "oxidation_states": rules.oxidation_states,
+        "oxidation_states_sha256": state_table(rules).sha256,
+        "consensus": rules.consensus,
+        "commonality": rules.commonality,
+        "include_zero": rules.include_zero,
+        "include_alloys": rules.include_alloys,
+        "mixed_valence": rules.mixed_valence,
+        "reference": names[0],
+        "reference_sha256": first.sha256,
+        "split": split,
+        "reference_size": first.size,
+        "distributions_of": f"{findings.reference_census.n:,} of {first.size:,} reference compositions",
+        "deduplication": "reduced composition (128-bit key)",
+        "novel_means": novelty_in_words(names, bundled_sources(names)),
+        "seed": seed,
+        "source": source,
+        "versions": versions("smact", "pymatgen-core", "numpy"),
     }
 
 

@@ -27,6 +27,7 @@ from matgen.evaluation.protocol import Protocol
 from matgen.evaluation.systems import SystemCounts, SystemSketch
 from matgen.evaluation.tally import Tally, add_to_census
 from matgen.evaluation.widths import by_width
+from matgen.runtime.progress import ProgressFactory, part_of, silent
 from matgen.validity import ValidityRules, explain
 
 MOST_EXAMINED = 1_000_000
@@ -34,9 +35,6 @@ MOST_EXAMINED = 1_000_000
 
 MOST_HELD = 1_000_000
 """Rows of a file up to which the judged table is kept in memory."""
-
-Progress = Callable[[str, int, int], None]
-"""Called as `progress(stage, done, total)`; `total` is an upper bound, since repeated compositions are judged once."""
 
 Sink = Callable[[pd.DataFrame], None]
 """Takes the judged rows, chunk by chunk."""
@@ -73,7 +71,7 @@ def evaluate_in_passes(
     *,
     with_baselines: bool,
     sink: Callable[[int, pa.Schema], Sink],
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
     needs_file: bool = False,
 ) -> Findings:
     """Go through the candidates twice.
@@ -86,7 +84,7 @@ def evaluate_in_passes(
         with_baselines: judge the random baselines too.
         sink: called after the first pass with the number of rows and the input's columns; gives what takes the
             judged rows.
-        progress: see `Progress`.
+        progress: counts rows read, candidates (an upper bound: repeated ones are judged once) and random formulas.
         needs_file: nothing is written, so that more than `MOST_HELD` rows of a file have nowhere to go.
 
     Raises:
@@ -120,25 +118,24 @@ def evaluate_in_passes(
         tally = Tally(n, len(known.references), census=Census(reference_census),
                       systems=SystemCounts(first_look.sketch.fullest()))  # fmt: skip
         take = sink(n, first_look.types.schema())
-        advance = _stage(progress, "candidates", first_look.parsed)
         answers, limit, pairs = _Answers(membership), _Limit(), PairKeys()
-        for chunk in _chunks(table):
-            first, part = answers.take(chunk.start + chunk.parsed.rows)
-            examined = limit.row(chunk.start + chunk.parsed.rows, first, part)
-            judged = metrics.judge(len(chunk.frame), chunk.parsed, first, part, rules, start=chunk.start,
-                                   known=contains, examined=examined, progress=advance)  # fmt: skip
-            tally.add(judged, examined)
-            if known.pairs is not None:
-                pair_rows, pair_keys = pairs.add(judged.rows, chunk.parsed.batch.keys())
-                longest_run.add(pair_rows[known.pairs.contains(pair_keys)])
-            take(pd.concat([without_ours(chunk.frame), judged.columns()], axis=1))
+        with progress(first_look.parsed, "candidates", "formulas") as count:
+            for chunk in _chunks(table):
+                first, part = answers.take(chunk.start + chunk.parsed.rows)
+                examined = limit.row(chunk.start + chunk.parsed.rows, first, part)
+                judged = metrics.judge(len(chunk.frame), chunk.parsed, first, part, rules, start=chunk.start,
+                                       known=contains, examined=examined, progress=part_of(count))  # fmt: skip
+                tally.add(judged, examined)
+                if known.pairs is not None:
+                    pair_rows, pair_keys = pairs.add(judged.rows, chunk.parsed.batch.keys())
+                    longest_run.add(pair_rows[known.pairs.contains(pair_keys)])
+                take(pd.concat([without_ours(chunk.frame), judged.columns()], axis=1))
 
         baselines = {}
         if with_baselines:
             part = answers.take(n + np.arange(len(random_keys)))[1]
             met = KeySet(random_keys[(part > 0).any(axis=1)])
-            advance = _stage(progress, "random baselines", len(BASELINES) * n_random)
-            baselines = random_baselines.judge_baselines(sample, met, n_random, seed, protocol, progress=advance)
+            baselines = random_baselines.judge_baselines(sample, met, n_random, seed, protocol, progress=progress)
         found_any = bool(tally.recovered[0, 1:].sum())
         return Findings(
             tally,
@@ -180,26 +177,26 @@ class _FirstLook:
         table: CandidateTable,
         membership: Membership,
         systems: Membership,
-        progress: Progress | None,
+        progress: ProgressFactory,
         needs_file: bool,
     ) -> _FirstLook:
         n, n_parsed, types, sketch = 0, 0, ColumnTypes(), SystemSketch()
         first_bad = None
-        for chunk in _chunks(table):
-            batch, rows = chunk.parsed.batch, chunk.start + chunk.parsed.rows
-            membership.add_candidates(rows, batch.keys())
-            system_keys = batch.chemical_system_keys()
-            sketch.add(system_keys[:, 0])
-            first = np.flatnonzero(first_occurrence(system_keys) == np.arange(len(batch)))
-            systems.add_candidates(rows[first], system_keys[first])
-            types.add(without_ours(chunk.frame))
-            n, n_parsed = n + len(chunk.frame), n_parsed + len(batch)
-            first_bad = first_bad or next(iter(chunk.parsed.bad), None)
-            if not table.held:
-                if needs_file and n > MOST_HELD:
+        reading = silent if table.held else progress
+        with reading(None, "reading", "formulas") as count:
+            for chunk in _chunks(table):
+                batch, rows = chunk.parsed.batch, chunk.start + chunk.parsed.rows
+                membership.add_candidates(rows, batch.keys())
+                system_keys = batch.chemical_system_keys()
+                sketch.add(system_keys[:, 0])
+                first = np.flatnonzero(first_occurrence(system_keys) == np.arange(len(batch)))
+                systems.add_candidates(rows[first], system_keys[first])
+                types.add(without_ours(chunk.frame))
+                n, n_parsed = n + len(chunk.frame), n_parsed + len(batch)
+                first_bad = first_bad or next(iter(chunk.parsed.bad), None)
+                count.update(len(chunk.frame))
+                if needs_file and n > MOST_HELD and not table.held:
                     raise OptionError(f"{table.source} has more than {MOST_HELD:,} rows: name a folder for the report")
-                if progress is not None and n > MOST_HELD:
-                    progress("reading", n, n)
         if not n:
             raise DataError(f"{table.source}: no rows to evaluate")
         if not n_parsed:
@@ -325,18 +322,3 @@ def _systems_entry(systems: Membership, tally: Tally, known: Known, size: int) -
     in_reference = known.in_systems(codes, size)
     top = [entry | {"in_reference": int(held)} for entry, held in zip(top, in_reference, strict=True)]
     return {"distinct": distinct, "novel": novel, "top": top}
-
-
-def _stage(progress: Progress | None, stage: str, total: int) -> Callable[[int], None] | None:
-    """A counter of one stage for `validity.explain`."""
-    if progress is None:
-        return None
-    done = 0
-    progress(stage, 0, total)
-
-    def advance(amount: int) -> None:
-        nonlocal done
-        done += amount
-        progress(stage, done, total)
-
-    return advance

@@ -39,11 +39,11 @@ from matgen.fitting.state import (
 )
 from matgen.io.files import write_text
 from matgen.runtime.processes import Processes
+from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from matgen.runtime.progress import Progress
 
 Loss = Callable[["nn.Module", Any, torch.Generator], "Tensor"]
 """Sum over the examples of a batch of the quantity to minimise (of language models, nats): a scalar."""
@@ -131,7 +131,8 @@ class Fitter:
             training precision.
         folder: state goes to `folder/training/`, figures to `folder/metrics.jsonl`.
         settings: how to train.
-        progress: told of every step; None is silent.
+        progress: counts the steps.
+        description: of the training, in the progress.
     """
 
     def __init__(
@@ -142,11 +143,13 @@ class Fitter:
         validate: Callable[[nn.Module], float],
         folder: Path,
         settings: FitSettings,
-        progress: Progress | None = None,
+        progress: ProgressFactory = silent,
+        description: str = "train",
     ) -> None:
         from accelerate import Accelerator
 
-        self.settings, self.folder, self.progress = settings, Path(folder), progress
+        self.settings, self.folder = settings, Path(folder)
+        self.progress, self.description = progress, description
         self.loss, self.validate = loss, validate
         self.processes = Processes()  # before accelerate's, which would look for a GPU
         log_with: Any = list(settings.trackers) or None
@@ -206,29 +209,26 @@ class Fitter:
         state, settings = self.state, self.settings
         every = max(1, math.ceil(state.total_steps / state.evaluations))
         epoch, batches = -1, []
-        if self.progress:
-            self.progress.start(state.total_steps, state.step)
         examples, nats, started = 0, torch.zeros((), device=self.device), time.monotonic()
-        while not state.finished and not self.processes.any(interrupted.is_set()) and not self._out_of_patience():
-            if state.step // self.steps_per_epoch != epoch:
-                epoch = state.step // self.steps_per_epoch
-                batches = batches_of_epoch(self.lengths, settings.batch_size, settings.seed, epoch)
-            rows = batches[state.step % self.steps_per_epoch]
-            nats += self._step(rows)
-            state.step += 1
-            examples += len(rows)
-            if self.progress:
-                self.progress.advance(1, examples / max(1e-9, time.monotonic() - started))
-            if state.step % every == 0 or state.finished:
-                nats = self.accelerator.reduce(nats, reduction="sum")
-                loss = float(nats) / examples  # waits for a GPU to have done it all
-                seconds = time.monotonic() - started
-                self._evaluate(loss, examples / seconds, seconds)
-                examples, nats, started = 0, torch.zeros_like(nats), time.monotonic()
-        if not state.finished and not self._out_of_patience():
-            self._save()
-        if self.progress:
-            self.progress.close()
+        with self.progress(state.total_steps, self.description, "steps", done=state.step) as count:
+            while not state.finished and not self.processes.any(interrupted.is_set()) and not self._out_of_patience():
+                if state.step // self.steps_per_epoch != epoch:
+                    epoch = state.step // self.steps_per_epoch
+                    batches = batches_of_epoch(self.lengths, settings.batch_size, settings.seed, epoch)
+                rows = batches[state.step % self.steps_per_epoch]
+                nats += self._step(rows)
+                state.step += 1
+                examples += len(rows)
+                count.update(1, examples / max(1e-9, time.monotonic() - started))
+                if state.step % every == 0 or state.finished:
+                    nats = self.accelerator.reduce(nats, reduction="sum")
+                    loss = float(nats) / examples  # waits for a GPU to have done it all
+                    seconds = time.monotonic() - started
+                    self._evaluate(loss, examples / seconds, seconds)
+                    count.note(state.history[-1])
+                    examples, nats, started = 0, torch.zeros_like(nats), time.monotonic()
+            if not state.finished and not self._out_of_patience():
+                self._save()
         return self._out_of_patience() and not state.finished
 
     def _step(self, rows: np.ndarray) -> Tensor:
@@ -282,8 +282,6 @@ class Fitter:
             state.best_loss, state.best_step = valid_loss, state.step
             self._save_best()
         self._save()
-        if self.progress:
-            self.progress.note(state.history[-1])
 
     def _validate(self) -> float:
         self.model.eval()

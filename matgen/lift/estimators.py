@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,9 +26,7 @@ from matgen.lift.interface import Backend, Queries, TrainingSet
 from matgen.lift.pretext import pretext_stages
 from matgen.lift.retrieval import RowDistance
 from matgen.lift.sentences import Sentences
-
-if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
+from matgen.runtime.progress import ProgressFactory, silent
 
 TARGET = "y"
 """What the target is called where y has no name."""
@@ -100,7 +98,7 @@ class _LiftEstimator(BaseEstimator):
         validation: tuple[Any, Any] | None,
         folder: Path | str | None,
         resume: bool,
-        progress: Progress | None,
+        progress: ProgressFactory,
     ) -> None:
         frame = self._frame(X, fitting=True)
         target = _target_name(y, frame)
@@ -133,7 +131,7 @@ class _LiftEstimator(BaseEstimator):
         held_out: pd.DataFrame | None,
         folder: Path | str | None,
         resume: bool,
-        progress: Progress | None,
+        progress: ProgressFactory,
     ) -> None:
         if self.backend != "scratch" and (self.noise or self.mixup):
             train = augmented(
@@ -319,7 +317,7 @@ class LiftClassifier(ClassifierMixin, _LiftEstimator):
         validation: tuple[Any, Any] | None = None,
         folder: Path | str | None = None,
         resume: bool = False,
-        progress: Progress | None = None,
+        progress: ProgressFactory = silent,
     ) -> LiftClassifier:
         """Learn.
 
@@ -329,7 +327,7 @@ class LiftClassifier(ClassifierMixin, _LiftEstimator):
             validation: rows and labels to choose weights by.
             folder: where a killed run leaves what it needs to go on.
             resume: go on with what is in `folder`.
-            progress: told of every step.
+            progress: counts the steps.
 
         Raises:
             DataError: a missing label, one label only, a validation label never learned, unreadable columns.
@@ -449,7 +447,7 @@ class LiftRegressor(RegressorMixin, _LiftEstimator):
         validation: tuple[Any, Any] | None = None,
         folder: Path | str | None = None,
         resume: bool = False,
-        progress: Progress | None = None,
+        progress: ProgressFactory = silent,
     ) -> LiftRegressor:
         """Learn; see `LiftClassifier.fit`.
 

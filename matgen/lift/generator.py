@@ -27,11 +27,11 @@ from matgen.lift.columns import Column, describe, typed
 from matgen.lift.draw import draw_rows
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings, longest_texts
 from matgen.lift.scratch.rows import ScratchRows, disturbed
+from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from matgen.runtime.progress import Progress
 
 ORDERS = ("random", "table")
 _PLAIN = {"missing": 0.0, "noise": 0.02}
@@ -85,7 +85,7 @@ class LiftGenerator(BaseEstimator):
         validation: pd.DataFrame | None = None,
         folder: Path | str | None = None,
         resume: bool = False,
-        progress: Progress | None = None,
+        progress: ProgressFactory = silent,
     ) -> LiftGenerator:
         """Learn the rows of a table.
 
@@ -95,7 +95,7 @@ class LiftGenerator(BaseEstimator):
             validation: rows to choose weights by.
             folder: where a killed run leaves what it needs to go on.
             resume: go on with what is in `folder`.
-            progress: told of every step.
+            progress: counts the steps.
 
         Raises:
             DataError: no rows, or columns that cannot be read.
@@ -136,7 +136,7 @@ class LiftGenerator(BaseEstimator):
         self.model_ = build(self.options_, self.codec_, self.length_, len(self.columns_), seed=self.random_state)
 
     def _learn(
-        self, train: pd.DataFrame, valid: pd.DataFrame | None, folder: Path, resume: bool, progress: Progress | None
+        self, train: pd.DataFrame, valid: pd.DataFrame | None, folder: Path, resume: bool, progress: ProgressFactory
     ) -> None:
         rows = self.codec_.encoded(train)
         held_out = None if valid is None else self.codec_.encoded(valid)
@@ -153,7 +153,9 @@ class LiftGenerator(BaseEstimator):
             generator = torch.Generator().manual_seed(0)
             return float(np.mean([self._nats(model, held_out, self._some_order(generator)).mean() for _ in range(4)]))
 
-        Fitter(self.model_, ScratchRows(rows, None), loss, validate, folder, settings, progress).run(resume=resume)
+        Fitter(self.model_, ScratchRows(rows, None), loss, validate, folder, settings, progress, "lift").run(
+            resume=resume
+        )
         self.model_.eval()
 
     def _some_order(self, generator: torch.Generator) -> list[int]:

@@ -29,6 +29,7 @@ from matgen.io.outputs import claim
 from matgen.io.parquet import CHECKED_READING, CHECKED_WRITING
 from matgen.io.versions import versions
 from matgen.runtime.processes import Processes
+from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.sampling.collect import BUDGET, Collector
 from matgen.sampling.constraints.constraints import with_present_names
 from matgen.sampling.decoders.decoding import Decoding
@@ -36,7 +37,6 @@ from matgen.sampling.engine import QUICK_TOKENS, SampleBlock, Sampler
 from matgen.sampling.likelihood import N_MC
 
 if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
     from matgen.sampling.constraints.constraints import Constraints
 
 MOST_DRAWS = 100
@@ -116,7 +116,7 @@ def sample_to_file(
     *,
     resume: bool = False,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
     processes: Processes | None = None,
 ) -> dict[str, Any]:
     """Draw into a CSV or Parquet file with the columns `formula, log_prob, canonical`, and metadata in `<out>.json`.
@@ -127,7 +127,7 @@ def sample_to_file(
         out: the file; its suffix decides the format.
         resume: keep the blocks of an interrupted run of the same request.
         force: replace an earlier file.
-        progress: told of every block.
+        progress: counts the compositions kept.
         processes: those that draw together, by default this one alone; all call this function alike.
 
     Returns:
@@ -142,12 +142,9 @@ def sample_to_file(
     run = _Run(sampler, request, Path(f"{out}.parts"), processes)
     processes.run_on_main(lambda: run.prepare(out, resume=resume, force=force))
     began = time.monotonic()
-    if progress and processes.is_main:
-        progress.start(request.n)
-    stopped = run.draw(began, progress if processes.is_main else None)
+    with (progress if processes.is_main else silent)(request.n, "sample", "formulas") as count:
+        stopped = run.draw(began, count)
     seconds = time.monotonic() - began
-    if progress:
-        progress.close()
     processes.barrier()
     metadata: dict[str, Any] = {}
     if processes.is_main:
@@ -221,7 +218,7 @@ class _Run:
             return min(self.request.n, self.request.most_draws or self.request.n)
         return self.request.most_draws or MOST_DRAWS * self.request.n
 
-    def draw(self, began: float, progress: Progress | None) -> str:
+    def draw(self, began: float, count: Progress) -> str:
         """Draw blocks until there are enough; returns why drawing stopped.
 
         The blocks go round the processes. After each round the first process looks whether there are enough; the
@@ -240,8 +237,7 @@ class _Run:
                     before = collector.tally.kept
                     if collector.stopped is None:
                         collector.take(_read_block(self._part(done)))
-                    if progress:
-                        progress.advance(collector.tally.kept - before)
+                    count.update(collector.tally.kept - before)
                 stopped = collector.stopped
                 if stopped is None and self._out_of_time(began):
                     stopped = "time"

@@ -25,6 +25,7 @@ from matgen.models.presets import find_preset
 from matgen.models.registry import MAX_POSITIONS, Shape, architecture, build_model
 from matgen.models.tokenizer import DEFAULT_NOTATION, encode, sequence_lengths, vocabulary
 from matgen.runtime.processes import Processes
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.training.card import model_card
 from matgen.training.conditional import conditional, conditioned
 from matgen.training.objectives import (
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from transformers import PreTrainedModel
-
-    from matgen.runtime.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def train_model(
     *,
     resume: bool = False,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
     warn: Callable[[list[str]], None] | None = None,
 ) -> FitResult:
     """Train a model and write its checkpoint.
@@ -113,7 +112,7 @@ def train_model(
         out: folder of the checkpoint; training state is in its subfolder `training`.
         resume: go on with an interrupted run in `out`.
         force: replace an earlier run in `out`.
-        progress: told of every step.
+        progress: counts the steps.
         warn: told what the user should know of the checkpoint that `init` names.
 
     Returns:

@@ -23,6 +23,7 @@ from matgen.fitting.state import set_weights, weights_of
 from matgen.io.files import atomic_write, read_checksummed, write_checksummed
 from matgen.lift.number_grammar import END, NumberGrammar
 from matgen.lift.sentences import END_OF_COMPLETION
+from matgen.runtime.progress import ProgressFactory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from matgen.lift.interface import Queries, TrainingSet
     from matgen.lift.sentences import Sentences
-    from matgen.runtime.progress import Progress
 
 SAMPLES = 32
 """Numbers drawn for the quantiles of a row where no other number is asked for."""
@@ -198,7 +198,7 @@ class PretrainedBackend:
     # --- learning ------------------------------------------------------------------------------------------------
 
     def fit(
-        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None
+        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: ProgressFactory
     ) -> None:
         """See `Backend.fit`."""
         self.sentences = training_set.sentences
@@ -217,7 +217,13 @@ class PretrainedBackend:
         self.model.eval()
 
     def _learn(
-        self, train: PromptTable, valid: PromptTable | None, seed: int, folder: Path, resume: bool, progress: Any
+        self,
+        train: PromptTable,
+        valid: PromptTable | None,
+        seed: int,
+        folder: Path,
+        resume: bool,
+        progress: ProgressFactory,
     ) -> None:
         settings = FitSettings(
             batch_size=min(self.batch_size, len(train)),
@@ -242,7 +248,7 @@ class PretrainedBackend:
             return float(torch.cat([self._nats(model, part) for part in parts]).mean())
 
         begun = resume and (folder / "training").exists()
-        Fitter(self.model, train, loss, validate, folder, settings, progress).run(resume=begun)
+        Fitter(self.model, train, loss, validate, folder, settings, progress, "lift").run(resume=begun)
 
     def _nats(self, model: Any, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Of each completion, float32 `(B,)`."""

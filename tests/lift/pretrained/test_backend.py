@@ -12,6 +12,7 @@ from matgen.lift import LiftClassifier, LiftRegressor, load, save
 from matgen.lift.explain import explain
 from matgen.lift.interface import Queries
 from matgen.lift.pretrained.backend import PretrainedBackend, _multiplies_bf16, padded_left
+from tests.progress import Recorder
 
 pytest.importorskip("peft")
 
@@ -133,10 +134,7 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tiny, tmp_path):
     class Killed(Exception):
         pass
 
-    class Bomb:
-        def start(self, total, done=0): ...
-        def advance(self, amount=1, rate=None): ...
-        def close(self): ...
+    class Bomb(Recorder):
         def note(self, figures):
             if figures["step"] >= 6:
                 raise Killed

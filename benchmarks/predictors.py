@@ -31,7 +31,7 @@ from matgen.datasets.load import load_task
 from matgen.hull import OUTLIER_ENERGY
 from matgen.prediction import FitPlan, NetworkSize, Predictor, PropertyData, bundled_property, fit_predictor, measured
 from matgen.prediction.fit import default_fit_settings
-from matgen.runtime.progress import Progress
+from matgen.runtime.progress import TerminalProgress
 
 NAME = "predictors"
 SEED_OF_FOLDS = 18012019
@@ -82,9 +82,7 @@ def fit_fold(task: str, fold: int, options: argparse.Namespace, kind: str) -> di
     folder = options.work / f"{label(kind, options)}-{task}-{fold}".replace(" ", "_")
     began = time.monotonic()
     resume = (folder / "training").is_dir()
-    found = fit_predictor(
-        data, plan, folder, resume=resume, force=True, progress=lambda i: Progress(f"{task} {fold}", "steps")
-    )
+    found = fit_predictor(data, plan, folder, resume=resume, force=True, progress=TerminalProgress())
     assert found is not None
     test, truth = data.of("test")
     fresh = ~KeySet(data.of("train")[0].keys()).contains(test.keys())

@@ -32,7 +32,7 @@ from matgen.evaluation.baselines import draw
 from matgen.evaluation.labels import BASELINES
 from matgen.models import MODELS
 from matgen.models.checkpoint import METADATA, read_metadata
-from matgen.runtime.progress import Progress
+from matgen.runtime.progress import TerminalProgress
 from matgen.sampling import Sampler, SampleRequest, sample_to_file
 from matgen.sampling.scoring import DRAWS, expected_recovery
 from matgen.training import TrainingPlan, default_settings, train_model
@@ -83,7 +83,7 @@ class Row:
                 split=self.split, settings=settings,
             )  # fmt: skip
             resume = (folder / "training" / "latest.json").is_file()
-            train_model(plan, folder, resume=resume, force=True, progress=Progress(self.key, "steps"))
+            train_model(plan, folder, resume=resume, force=True, progress=TerminalProgress())
         return folder
 
 

@@ -22,6 +22,7 @@ from benchmarks.record import RESULTS, command_line, write_result
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.io.files import write_json
+from matgen.runtime.progress import TerminalProgress
 from matgen.structures.energies import anion_class, formation_energies, mp2020_minus_legacy
 from matgen.structures.judge import hull_bias
 from matgen.structures.potentials.registry import load_potential
@@ -95,14 +96,7 @@ def main() -> None:
     potential = load_potential("chgnet")
     structures = [structure for *_, own in chosen for structure in own]
     owner = [place for place, (*_, own) in enumerate(chosen) for _ in own]
-    done = [0]
-
-    def progress(n: int) -> None:
-        done[0] += n
-        print(f"\r{done[0]} of {len(structures)} structures", end="", flush=True)
-
-    results = relax(structures, potential, RelaxSettings(max_steps=500), progress=progress)
-    print()
+    results = relax(structures, potential, RelaxSettings(max_steps=500), progress=TerminalProgress())
     lowest: dict[int, float] = {}
     for place, result in zip(owner, results, strict=True):
         if not result.reason and result.energy < lowest.get(place, np.inf):

@@ -27,7 +27,7 @@ from matgen.errors import OptionError
 from matgen.models.checkpoint import read_metadata
 from matgen.models.locate import find_checkpoint
 from matgen.models.registry import MODELS
-from matgen.runtime.progress import Progress
+from matgen.runtime.progress import TerminalProgress
 from matgen.sampling import Sampler
 from matgen.sampling.constraints.template import Template, completions
 from matgen.sampling.tinkering.infilling import completion_log_prob
@@ -81,17 +81,17 @@ def chance(candidates: np.ndarray) -> dict[str, Any]:
 def model_scores(sampler: Sampler, queries: Queries, n_mc: int) -> np.ndarray:
     """Ln weight of each candidate under a model, float64 `(q, 119)`, minus infinity for the other elements."""
     scores = np.full(queries.candidates.shape, -np.inf)
-    progress = Progress("queries", "queries")
-    progress.start(len(queries))
-    for i in range(len(queries)):
-        elements, counts = queries.parents.elements[i].tolist(), queries.parents.counts[i].tolist()
-        open_count = counts[queries.slot[i]]
-        fixed = [(z, n) for j, (z, n) in enumerate(zip(elements, counts, strict=True)) if z and j != queries.slot[i]]
-        template = Template(tuple(fixed), (open_count,), distinct=True)
-        filled = completions(template, queries.candidates[i])
-        scores[i, filled.fills[:, 0]] = completion_log_prob(sampler, template, filled, n_mc=n_mc)
-        progress.advance(1)
-    progress.close()
+    with TerminalProgress()(len(queries), "queries", "queries") as count:
+        for i in range(len(queries)):
+            elements, counts = queries.parents.elements[i].tolist(), queries.parents.counts[i].tolist()
+            open_count = counts[queries.slot[i]]
+            fixed = [
+                (z, n) for j, (z, n) in enumerate(zip(elements, counts, strict=True)) if z and j != queries.slot[i]
+            ]
+            template = Template(tuple(fixed), (open_count,), distinct=True)
+            filled = completions(template, queries.candidates[i])
+            scores[i, filled.fills[:, 0]] = completion_log_prob(sampler, template, filled, n_mc=n_mc)
+            count.update()
     return scores
 
 

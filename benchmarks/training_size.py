@@ -20,7 +20,7 @@ from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, read_result, write_result
 from matgen.datasets import Dataset, load_dataset
 from matgen.models.checkpoint import METADATA, read_metadata
-from matgen.runtime.progress import Progress
+from matgen.runtime.progress import TerminalProgress
 from matgen.sampling import Sampler, SampleRequest
 from matgen.training import TrainingPlan, default_settings, train_model
 
@@ -46,7 +46,7 @@ def measure(share: float, options: argparse.Namespace, dataset: Dataset) -> dict
         plan = TrainingPlan(
             options.model, str(table), options.notation, options.preset, settings=settings, published_filter=False
         )
-        train_model(plan, folder, force=True, progress=Progress(f"{share:g}", "steps"))
+        train_model(plan, folder, force=True, progress=TerminalProgress())
     told, sampler = read_metadata(folder), Sampler(folder)
     assert told["formulas"]["test"] == len(dataset.part("test"))
     log_prob = sampler.log_prob(dataset.part("test"))

@@ -37,7 +37,7 @@ from matgen.prediction.locate import bundled_predictors
 from matgen.prediction.measure import coverage
 from matgen.prediction.stability import LIMITS
 from matgen.prediction.uncertainty import CONFIDENCES
-from matgen.runtime.progress import Progress
+from matgen.runtime.progress import TerminalProgress
 
 NAME = "uncertainty"
 
@@ -194,8 +194,9 @@ def left_out(what: str, minutes: float, work: Path) -> dict[str, Any]:
     settings = default_fit_settings("network", len(keep), max_minutes=minutes / 2)
     plan = FitPlan("network", NetworkSize(), 2, None, settings)
     folder = work / f"without-{what}"
-    progress = lambda member: Progress(f"without {what} {member}", "steps")  # noqa: E731
-    found = fit_predictor(told, plan, folder, resume=(folder / "training").is_dir(), force=True, progress=progress)
+    found = fit_predictor(
+        told, plan, folder, resume=(folder / "training").is_dir(), force=True, progress=TerminalProgress()
+    )
     assert found is not None
     known = keep[part[keep] == "valid"]
     return {

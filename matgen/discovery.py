@@ -16,14 +16,13 @@ from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_jso
 from matgen.models.checkpoint import read_metadata
 from matgen.prediction import Predictor
 from matgen.prediction.predicting import predict_file
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.sampling import Decoding, Sampler, SampleRequest, sample_to_file
 from matgen.training import TrainingPlan, train_model
 from matgen.validity import ValidityRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from matgen.runtime.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,7 @@ def discover(
     *,
     force: bool = False,
     say: Callable[[str], None] = lambda text: None,
-    progress: Callable[[str, str], Progress | None] = lambda label, unit: None,
-    evaluation_progress: Callable[[str, int, int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> Discovery:
     """Train (or take a checkpoint), sample, predict, evaluate and rank into one folder.
 
@@ -102,8 +100,7 @@ def discover(
         out: folder for everything.
         force: replace what an earlier run left there.
         say: called with a sentence on what comes next.
-        progress: makes a progress bar from a label and a unit.
-        evaluation_progress: told of the evaluation as `evaluate` tells.
+        progress: counts what the stages do.
 
     Raises:
         MatgenError: as its stages raise; what was finished before stays in the folder.
@@ -121,7 +118,7 @@ def discover(
         checkpoint = out / "model"
         say(f"1/{last} training {plan.training.model} ({plan.training.preset}) on {plan.training.dataset}")
         began = time.monotonic()
-        result = train_model(plan.training, checkpoint, force=force, progress=progress("train", "steps"))
+        result = train_model(plan.training, checkpoint, force=force, progress=progress)
         seconds["train"] = round(time.monotonic() - began, 1)
         if result.interrupted:
             return Discovery(out, pd.DataFrame(), None, seconds)
@@ -133,7 +130,7 @@ def discover(
     sampler = Sampler(checkpoint, device=plan.device)
     request = SampleRequest(plan.n, seed=plan.seed, decoding=plan.decoding)
     candidates = out / "candidates.csv"
-    sample_to_file(sampler, request, candidates, force=force, progress=progress("sample", "formulas"))
+    sample_to_file(sampler, request, candidates, force=force, progress=progress)
     seconds["sample"] = round(time.monotonic() - began, 1)
 
     judged = candidates
@@ -141,8 +138,7 @@ def discover(
         say(f"3/{last} predicting energies and distances to the hull")
         began = time.monotonic()
         judged = out / "predicted.parquet"
-        bar = progress("predict", "formulas")
-        predict_file(Predictor.load(plan.predictor), candidates, judged, force=force, progress=bar)
+        predict_file(Predictor.load(plan.predictor), candidates, judged, force=force, progress=progress)
         seconds["predict"] = round(time.monotonic() - began, 1)
 
     names = (plan.reference,) if isinstance(plan.reference, str) else plan.reference
@@ -157,7 +153,7 @@ def discover(
         seed=plan.seed,
         out=out / "report",
         force=force,
-        progress=evaluation_progress,
+        progress=progress,
     )
     seconds["evaluate"] = round(time.monotonic() - began, 1)
     order = ranked(chosen(report.frame)) if report.ranked is None else report.ranked
@@ -198,7 +194,7 @@ def _structures(
     *,
     force: bool,
     say: Callable[[str], None],
-    progress: Callable[[str, str], Progress | None],
+    progress: ProgressFactory,
 ) -> tuple[Report, pd.DataFrame | None]:
     """Structures and DFT inputs of the first candidates, shown in the report too."""
     import numpy as np
@@ -212,9 +208,7 @@ def _structures(
     how = StructurePlan.quick(plan.seed, plan.workers)
     folder = out / "structures"
     try:
-        made = make_structures(
-            first, "formula", folder, how, force=force, progress=progress("structure", "compositions")
-        )
+        made = make_structures(first, "formula", folder, how, force=force, progress=progress)
         judged = judge_structures(folder, np.ones(len(first), dtype=bool))  # what is ranked is novel
         exported = export(jobs_of(folder), out / "dft", plan.dft_format, force=force)
     except StructureError as error:

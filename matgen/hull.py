@@ -13,7 +13,6 @@ differ by 0.117 eV/atom on average.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +28,7 @@ from matgen.datasets.load import find_row, load_task
 from matgen.datasets.where import numeric_column
 from matgen.errors import DataError, unknown_name
 from matgen.io.files import read_json
+from matgen.runtime.progress import ProgressFactory, silent
 
 SOURCES = {"oqmd": "formation_energy_oqmd", "mp": "formation_energy_mp_min"}
 """Name of a source to the column of the bundled table with its formation energies."""
@@ -165,31 +165,31 @@ class CompetingPhases:
         rows = [self._rows_of[system] for system in systems]
         return np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
 
-    def decompose(self, batch: CompositionBatch, *, progress: Callable[[int], None] | None = None) -> Decomposition:
+    def decompose(self, batch: CompositionBatch, *, progress: ProgressFactory = silent) -> Decomposition:
         """The best mixtures of competing phases at each composition, itself left out.
 
         Args:
             batch: `n` compositions.
-            progress: called with the number of compositions done since the last call.
+            progress: counts the compositions.
         """
         energy = np.zeros(len(batch))
         owners, products, fractions = [], [], []
         shares = batch.counts / batch.counts.sum(axis=1, keepdims=True)
         own_keys = batch.keys()
         systems = [tuple(sorted(z for z in row if z)) for row in batch.elements.tolist()]
-        for rows in _groups(systems):
-            elements = systems[rows[0]]
-            phases = _System(self, elements)
-            for i in rows:
-                x = np.zeros(len(elements))
-                present = batch.elements[i] > 0
-                x[np.searchsorted(elements, batch.elements[i][present])] = shares[i][present]
-                energy[i], product, fraction = phases.mixture(x, own_keys[i])
-                owners.append(np.full(len(product), i))
-                products.append(product)
-                fractions.append(fraction)
-            if progress:
-                progress(len(rows))
+        with progress(len(batch), "hull", "compositions") as count:
+            for rows in _groups(systems):
+                elements = systems[rows[0]]
+                phases = _System(self, elements)
+                for i in rows:
+                    x = np.zeros(len(elements))
+                    present = batch.elements[i] > 0
+                    x[np.searchsorted(elements, batch.elements[i][present])] = shares[i][present]
+                    energy[i], product, fraction = phases.mixture(x, own_keys[i])
+                    owners.append(np.full(len(product), i))
+                    products.append(product)
+                    fractions.append(fraction)
+                count.update(len(rows))
         if not owners:
             return Decomposition(energy, *(np.zeros(0, dtype=t) for t in (np.int64, np.int64, np.float64)))
         owner, product, fraction = (np.concatenate(parts) for parts in (owners, products, fractions))

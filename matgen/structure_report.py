@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from matgen.evaluation import Report, evaluate
 from matgen.evaluation.page.structures import StructureSection
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.structures.judge import JudgedStructures, judge_structures, relaxed_candidates
 from matgen.structures.picture import scene
 from matgen.structures.templates import templates_in
@@ -22,7 +23,7 @@ def evaluate_structures(
     reference_structures: Path | str | None = None,
     out: Path | str | None = None,
     force: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: ProgressFactory = silent,
     **options: Any,
 ) -> Report:
     """Judge the compositions and the structures of a folder.

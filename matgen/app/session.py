@@ -19,7 +19,7 @@ from matgen.evaluation.ranking import PROBABILITY
 from matgen.prediction import Predictor
 from matgen.prediction.predicting import predict_file
 from matgen.prediction.screening import Screen
-from matgen.runtime.progress import Progress
+from matgen.runtime.progress import Progress, SilentProgress
 from matgen.sampling import Sampler, SampleRequest, Tinkered, sample_to_file, tinker
 
 if TYPE_CHECKING:
@@ -30,18 +30,17 @@ class Cancelled(Exception):
     """The user does not want the result any more."""
 
 
-class CancellableProgress(Progress):
-    """Progress for another thread to read, and to end the work by.
+class CancellableProgress:
+    """A factory of counts for another thread to read, and to end the work by.
 
     Attributes:
-        share: done of the current stage, from 0 to 1; None where its length is unknown.
+        label: of the current stage.
+        share: done of what is counted in it, from 0 to 1; None where its length is unknown.
     """
 
     def __init__(self) -> None:
-        super().__init__("", "", quiet=True)
+        self.label = ""
         self.share: float | None = None
-        self._total: int | None = None
-        self._done = 0
         self._ended = threading.Event()
 
     def cancel(self) -> None:
@@ -58,21 +57,28 @@ class CancellableProgress(Progress):
         self.check()
         return self
 
-    def start(self, total: int | None, done: int = 0) -> None:
-        """Begin counting, as `Progress` does; raises as `stage` does."""
-        self._total, self._done = total, done
+    def __call__(self, total: int | None, description: str, unit: str, *, done: int = 0) -> Progress:
+        """A count, see `ProgressFactory`; beginning and updating it raise as `stage` does."""
         self.check()
-
-    def advance(self, amount: int = 1, formulas_per_second: float | None = None) -> None:
-        """Count, as `Progress` does; raises as `stage` does."""
-        self._done += amount
-        self.share = self._done / self._total if self._total else None
-        self.check()
+        return _Count(self, total, done)
 
     def check(self) -> None:
         """Raise `Cancelled` if the work was ended."""
         if self._ended.is_set():
             raise Cancelled
+
+
+class _Count(SilentProgress):
+    """What is counted in a stage."""
+
+    def __init__(self, stage: CancellableProgress, total: int | None, done: int) -> None:
+        self._stage, self._total, self._done = stage, total, done
+        stage.share = None
+
+    def update(self, n: int = 1, rate: float | None = None) -> None:
+        self._done += n
+        self._stage.share = self._done / self._total if self._total else None
+        self._stage.check()
 
 
 @dataclass(frozen=True)
@@ -149,8 +155,7 @@ class Session:
             out = self.folder / f"{name}.parquet"
             predict_file(predictor, table, out, force=True, progress=progress.stage(f"Predicting {name}"))
             table = out
-        progress.stage("Judging")
-        frame = evaluate(table, baselines=False, progress=lambda stage, done, total: progress.check()).frame
+        frame = evaluate(table, baselines=False, progress=progress.stage("Judging")).frame
         frame = frame[frame["duplicate_of"].isna()]
         order = [name for name in ("valid", "novel", PROBABILITY, "log_prob") if name in frame]
         return Drawn(frame.sort_values(order, ascending=False, kind="stable").reset_index(drop=True), draws, stopped)
@@ -199,7 +204,6 @@ class Session:
             MatgenError: as `relax` and `export` raise.
         """
         jobs = jobs_of(self.relax(formulas, progress))
-        progress.stage("Writing")
         folder = self.folder / format
-        export(jobs, folder, format, force=True)
+        export(jobs, folder, format, force=True, progress=progress.stage("Writing"))
         return Path(shutil.make_archive(str(folder), "zip", folder)).read_bytes(), len(jobs)

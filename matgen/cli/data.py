@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import Parser, bar, say, verb
+from matgen.cli.shared import Parser, bars, say, verb
 
 
 def add(verbs: Any) -> None:
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         path = build(
             arguments.name,
             arguments.out,
-            lambda label, unit: bar(arguments, label, unit),
+            bars(arguments),
             force=arguments.force,
         )
         same = checksum_ok(read_table(path), path.name) if path.is_file() else None

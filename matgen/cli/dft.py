@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import Parser, bar, common_options, one_of, path, say
+from matgen.cli.shared import Parser, bars, common_options, one_of, path, say
 from matgen.dft.codes import CODES
 
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.command, arguments.hours, arguments.workers, arguments.scheduler, arguments.retry_failed
     )
     say(arguments, f"running {arguments.folder} with {arguments.engine}, {settings.workers} at once")
-    summary = run_folder(arguments.folder, arguments.engine, settings, progress=bar(arguments, "dft", "calculations"))
+    summary = run_folder(arguments.folder, arguments.engine, settings, progress=bars(arguments))
     for id, reason in summary.failed.items():
         say(arguments, f"failed {id}: {reason}")
     counts = f"{summary.run_now:,} run now; {len(summary.done):,} done, {len(summary.failed):,} failed"

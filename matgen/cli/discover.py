@@ -18,7 +18,7 @@ from matgen.cli.options import (
     rules_of,
     training_options,
 )
-from matgen.cli.shared import INTERRUPTED, StageBars, bar, common_options, say, verb
+from matgen.cli.shared import INTERRUPTED, bars, common_options, say, verb
 from matgen.errors import OptionError
 
 _STRUCTURES = 8
@@ -123,16 +123,13 @@ def run(arguments: argparse.Namespace) -> int:
         f"{arguments.n:,} compositions into {out}/"
         + ("" if plan.checkpoint else f", after {minutes:g} minutes of training (--max-minutes)"),
     )
-    bars = StageBars(arguments)
     discovery = discover(
         plan,
         out,
         force=arguments.force,
         say=lambda text: say(arguments, text),
-        progress=lambda label, unit: bar(arguments, label, unit),
-        evaluation_progress=bars,
+        progress=bars(arguments),
     )
-    bars.close()
     if discovery.report is None:
         again = f"matgen train --resume --out {out}/model"
         print(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.cli.options import judging_options, reference_options, references_of, rules_of
-from matgen.cli.shared import StageBars, common_options, path, say, verb
+from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ def run(arguments: argparse.Namespace) -> None:
     rules, references = rules_of(arguments), references_of(arguments)
     out = arguments.out or next_free(Path("report"))
     say(arguments, f"judging {arguments.candidates} against {', '.join(references)} into {out}/")
-    bars = StageBars(arguments)
     report = _evaluation(arguments)(
         arguments.candidates,
         references,
@@ -65,9 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
         baselines=not arguments.no_baselines,
         out=out,
         force=arguments.force,
-        progress=bars,
+        progress=bars(arguments),
     )
-    bars.close()
     if not arguments.quiet:
         print_summary(report.content)
         say(arguments, f"open {out}/report.html, or read {out}/report.json")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import common_options, one_of, path, say, verb
+from matgen.cli.shared import bars, common_options, one_of, path, say, verb
 from matgen.dft.codes import CODES
 from matgen.dft.formats import format_names
 
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
     say(arguments, f"inputs of {len(jobs):,} calculations ({arguments.format}, {settings.calculation}) into {out}/")
     exported = export(
         jobs, out, arguments.format, settings, scheduler_template=arguments.scheduler_template, flow=arguments.flow,
-        force=arguments.force,
+        force=arguments.force, progress=bars(arguments),
     )  # fmt: skip
     for text, ids in _grouped(exported.remarks).items():
         say(arguments, f"note ({len(ids):,} calculations): {text}")

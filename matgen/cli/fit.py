@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.shared import INTERRUPTED, bar, common_options, folder_name, path, say, verb
+from matgen.cli.shared import INTERRUPTED, bars, common_options, folder_name, path, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -101,11 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     for reason, count in data.left_out.items():
         say(arguments, f"note: {count:,} {reason}")
 
-    def progress(member: int) -> Any:
-        made = bar(arguments, f"member {member + 1}", "steps")
-        made.loss_unit = data.unit or data.name
-        return made
-
+    progress = bars(arguments, loss_unit=data.unit or data.name)
     predictor = fit_predictor(data, plan, out, resume=arguments.resume, force=arguments.force, progress=progress)
     if predictor is None:
         print(f"interrupted; go on with the same command and --resume --out {out}", file=sys.stderr)

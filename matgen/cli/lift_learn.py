@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.cli.lift_options import answerer, backend_options, chosen, estimator_of, pairs, whole_numbers, with_answers
-from matgen.cli.shared import bar, say, shown
+from matgen.cli.shared import bars, say, shown
 from matgen.errors import DataError, OptionError
 from matgen.lift.backends import BACKENDS, backend_kind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from matgen.runtime.progress import Progress
+    from matgen.runtime.progress import ProgressFactory
 
 
 def fit(arguments: argparse.Namespace) -> int:
@@ -45,7 +45,7 @@ def fit(arguments: argparse.Namespace) -> int:
             arguments,
             f"learning {len(frame):,} rows of {frame.shape[1]} columns of {arguments.table} into {shown(out)}",
         )
-        generator.fit(frame, folder=state, resume=arguments.resume, progress=_steps_bar(arguments))
+        generator.fit(frame, folder=state, resume=arguments.resume, progress=_steps_bars(arguments))
         save(generator, out, force=True)
         _remove(state)
         say(arguments, f"{generator.n_parameters_:,} weights. Next: matgen lift sample --model {shown(out)}")
@@ -59,7 +59,7 @@ def fit(arguments: argparse.Namespace) -> int:
         f"learning {arguments.target} ({task}) from {len(rows):,} rows of {rows.shape[1]} columns of {arguments.table} "
         f"by {arguments.backend} into {shown(out)}",
     )
-    estimator.fit(rows, answers, folder=state, resume=arguments.resume, progress=_steps_bar(arguments))
+    estimator.fit(rows, answers, folder=state, resume=arguments.resume, progress=_steps_bars(arguments))
     save(estimator, out, force=True)
     _remove(state)
     held = len(getattr(getattr(estimator, "calibration_", None), "scores", ()))
@@ -125,10 +125,8 @@ def _unseen(frame: pd.DataFrame, columns: Any) -> str:
     return ""
 
 
-def _steps_bar(arguments: argparse.Namespace) -> Progress:
-    made = bar(arguments, "lift", "steps")
-    made.loss_unit, made.examples = "nats/row", "rows"
-    return made
+def _steps_bars(arguments: argparse.Namespace) -> ProgressFactory:
+    return bars(arguments, loss_unit="nats/row", examples="rows")
 
 
 def _remove(folder: Path) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import bar, common_options, path, say, shown, verb
+from matgen.cli.shared import bars, common_options, path, say, shown, verb
 from matgen.errors import OptionError
 
 
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
         phases=phases,
         hull=arguments.hull,
         force=arguments.force,
-        progress=bar(arguments, "predict", "formulas"),
+        progress=bars(arguments),
     )
     summary = predicted.summary
     beyond = f"; {summary['out_of_domain']:,} unlike what was learned from (in_domain)" * bool(summary["out_of_domain"])

@@ -14,7 +14,7 @@ from matgen.cli.options import (
     model_option,
     pick_device,
 )
-from matgen.cli.shared import bar, common_options, path, say, shown, verb
+from matgen.cli.shared import bars, common_options, path, say, shown, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
         out,
         resume=arguments.resume,
         force=arguments.force,
-        progress=bar(arguments, "sample", "formulas"),
+        progress=bars(arguments),
         processes=processes,
     )
     drawn = metadata["tally"]["drawn"]
@@ -182,14 +182,13 @@ def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: An
         raise OptionError("--top lists the model's most probable compositions: it takes constraints and nothing else")
     out = arguments.out or next_free(Path("most_probable.csv"))
     say(arguments, f"listing the {arguments.top:,} most probable compositions into {out}")
-    progress = bar(arguments, "found", "formulas")
     listed = list_to_file(
         sampler.checkpoint,
         arguments.top,
         out,
         constraints=request.constraints,
         force=arguments.force,
-        progress=progress,
+        progress=bars(arguments),
     )
     say(
         arguments,

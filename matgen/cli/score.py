@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matgen.cli.options import model_option, n_mc_option, pick_device
-from matgen.cli.shared import bar, common_options, path, say, shown, verb
+from matgen.cli.shared import bars, common_options, path, say, shown, verb
 
 
 def add(verbs: Any) -> None:
@@ -39,7 +39,6 @@ def run(arguments: argparse.Namespace) -> None:
     out = arguments.out or next_free(Path("scored.csv"))
     say(arguments, f"scoring {arguments.formulas} by {shown(folder)} into {out}")
     sampler = Sampler(folder, device=pick_device(arguments.device), precision="fp32")
-    progress = bar(arguments, "score", "formulas")
     scored = score_file(
         sampler,
         arguments.formulas,
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         column=arguments.column,
         n_mc=arguments.n_mc,
         force=arguments.force,
-        progress=progress,
+        progress=bars(arguments),
     )
     summary = scored.summary
     long = f"; {summary['too_long']:,} are longer than the model" if summary["too_long"] else ""

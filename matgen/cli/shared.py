@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
+    from matgen.runtime.progress import ProgressFactory
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -87,42 +87,17 @@ def say(arguments: argparse.Namespace, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def bar(arguments: argparse.Namespace, label: str, unit: str) -> Progress:
-    """A progress bar, silent where the user wants silence."""
-    from matgen.runtime.progress import Progress
+def bars(arguments: argparse.Namespace, **options: str) -> ProgressFactory:
+    """Progress bars, silent where the user wants silence; options are those of `TerminalProgress`."""
+    from matgen.runtime.progress import TerminalProgress, silent
 
-    return Progress(label, unit, quiet=arguments.quiet)
+    return silent if arguments.quiet else TerminalProgress(**options)
 
 
 def one_of(names: Iterable[str]) -> str:
     """Names as help lists them: `a, b or c`."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
-
-
-class StageBars:
-    """Turns `(stage, done, total)` calls into one bar a stage."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
-        self.stage, self.done = "", 0
-        self.bar: Progress | None = None
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take note of how far a stage is."""
-        if stage != self.stage:
-            self.close()
-            self.stage, self.done = stage, 0
-            self.bar = bar(self.arguments, stage, "formulas")
-            self.bar.start(total)
-        if self.bar is not None:
-            self.bar.advance(done - self.done)
-        self.done = done
-
-    def close(self) -> None:
-        """End the last bar."""
-        if self.bar is not None:
-            self.bar.close()
 
 
 def shown(folder: Path) -> str:

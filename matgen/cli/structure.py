@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import bar, common_options, one_of, path, say, verb
+from matgen.cli.shared import bars, common_options, one_of, path, say, verb
 from matgen.errors import OptionError
 from matgen.structures.potentials.registry import POTENTIALS
 
@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> None:
     by = "not relaxed" if plan.potential is None else f"relaxed by {plan.potential}"
     say(arguments, f"structures of {len(frame):,} compositions of {arguments.candidates}, {by}, into {out}/")
     made = make_structures(frame, column, out, plan, resume=arguments.resume, force=arguments.force,
-                           progress=bar(arguments, "structure", "compositions"),
+                           progress=bars(arguments),
                            tell=lambda text: say(arguments, text))  # fmt: skip
     say(arguments, in_words(made, plan.potential))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.cli.options import model_option, n_mc_option, pick_device
-from matgen.cli.shared import bar, common_options, say, shown, verb
+from matgen.cli.shared import bars, common_options, say, shown, verb
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,8 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
     out = arguments.out or next_free(Path("tinker.csv"))
     say(arguments, f"{request}: by {shown(folder)} into {out}")
     sampler = Sampler(folder, device=pick_device(arguments.device), precision="fp32")
-    progress = bar(arguments, "tinker", "formulas")
-    tinkered = tinker_to_file(sampler, request, out, top=arguments.top, force=arguments.force, progress=progress)
+    tinkered = tinker_to_file(sampler, request, out, top=arguments.top, force=arguments.force, progress=bars(arguments))
     if not arguments.quiet:
         print("\n".join(_ranking(tinkered.frame) + _blanks(tinkered)), flush=True)
     say(arguments, "; ".join(_remarks(tinkered)))

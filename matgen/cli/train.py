@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.cli.options import default_preset, training_options
-from matgen.cli.shared import INTERRUPTED, bar, common_options, say, verb
+from matgen.cli.shared import INTERRUPTED, bars, common_options, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         out,
         resume=arguments.resume,
         force=arguments.force,
-        progress=bar(arguments, "train", "steps"),
+        progress=bars(arguments),
         warn=_warn if processes.is_main else None,
     )
     if result.interrupted:

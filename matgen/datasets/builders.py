@@ -16,16 +16,15 @@ from matgen.datasets.catalogue import CRITEXAM_FILES, MATBENCH_FILES
 from matgen.datasets.sources import (
     CRABNET,
     MATMINER,
-    ProgressFactory,
     fetch_wheel,
     materials_project,
     read_member,
-    silent,
 )
 from matgen.datasets.splits import split_batch
 from matgen.datasets.storage import CHECKSUMS, built_folder, checksum_entry, write_table
 from matgen.errors import DataError, unknown_name
 from matgen.io.files import read_json, refuse_to_overwrite, write_json
+from matgen.runtime.progress import ProgressFactory, part_of, silent
 from matgen.validity import ValidityRules, check
 
 HYBRID_COLUMNS = (
@@ -181,15 +180,13 @@ BUILDERS: dict[str, Callable[[Path, ProgressFactory], Path]] = {
 """What `matgen data build NAME` takes."""
 
 
-def build(
-    name: str, out: Path | str | None = None, progress: ProgressFactory | None = None, *, force: bool = True
-) -> Path:
+def build(name: str, out: Path | str | None = None, progress: ProgressFactory = silent, *, force: bool = True) -> Path:
     """Build a dataset's table (or a group of tables).
 
     Args:
         name: a key of `BUILDERS`.
         out: folder to write into; by default the cache, where `load_dataset` finds what is not bundled.
-        progress: makes a progress bar from a label and a unit, e.g. `matgen.runtime.progress.Progress`.
+        progress: counts bytes and formulas, e.g. `matgen.runtime.progress.TerminalProgress()`.
         force: replace an earlier build.
 
     Returns:
@@ -205,7 +202,7 @@ def build(
     folder = Path(out) if out is not None else built_folder()
     for result in (folder / f"{name}.parquet", folder / name):
         refuse_to_overwrite(result, force=force)
-    return builder(folder, progress or silent)
+    return builder(folder, progress)
 
 
 def _batch(formulas: np.ndarray) -> CompositionBatch:
@@ -217,15 +214,12 @@ def _batch(formulas: np.ndarray) -> CompositionBatch:
 
 def _flags(batch: CompositionBatch, progress: ProgressFactory) -> tuple[np.ndarray, np.ndarray]:
     """The flags `pure` and `strict`, bool `(n,)` each. The second table judges only what the first let pass."""
-    bar = progress("charge balance", "formulas")
-    bar.start(len(batch))
-    pure = check(batch, ValidityRules(PURE_TABLE), progress=bar.advance).electronegativity_balanced
-    bar.close()
-    bar = progress("charge balance, strict", "formulas")
-    bar.start(int(pure.sum()))
+    with progress(len(batch), "charge balance", "formulas") as count:
+        pure = check(batch, ValidityRules(PURE_TABLE), progress=part_of(count)).electronegativity_balanced
     strict = pure.copy()
-    strict[pure] = check(batch[pure], ValidityRules(STRICT_TABLE), progress=bar.advance).electronegativity_balanced
-    bar.close()
+    with progress(int(pure.sum()), "charge balance, strict", "formulas") as count:
+        passed = check(batch[pure], ValidityRules(STRICT_TABLE), progress=part_of(count))
+    strict[pure] = passed.electronegativity_balanced
     return pure, strict
 
 

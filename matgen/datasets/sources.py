@@ -13,14 +13,13 @@ import urllib.parse
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matgen.errors import DataError, MatgenError, MissingDependencyError, OutputError, first_line, without_secrets
 from matgen.io.files import file_sha256
-from matgen.runtime.progress import Progress
+from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,15 +31,6 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 MOST_UNPACKED = 1 << 30
 """Bytes of one file in a wheel; what unpacks to more is refused."""
-
-
-ProgressFactory = Callable[[str, str], Progress]
-"""Makes a progress bar from a label and a unit: `Progress` itself, or one with its own settings."""
-
-
-def silent(label: str, unit: str) -> Progress:
-    """A progress bar that shows nothing."""
-    return Progress(label, unit, quiet=True)
 
 
 @dataclass(frozen=True)
@@ -120,12 +110,11 @@ def fetch(url: str, path: Path, sha256: str, progress: ProgressFactory = silent)
     if place.scheme not in ("https", "file") and place.hostname not in _THIS_MACHINE:
         raise DataError(f"refused to download {path.name} over {place.scheme or 'no protocol'}: only https is taken")
     part = path.with_name(f"{path.name}.part")
-    bar = progress(f"download {path.name}", "B")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                _download(url, part, bar)
+                _download(url, part, progress)
                 break
             except (
                 _CutShort,
@@ -138,7 +127,6 @@ def fetch(url: str, path: Path, sha256: str, progress: ProgressFactory = silent)
                 if attempt == _ATTEMPTS or refused:
                     reason = getattr(error, "reason", None) or error
                     raise DataError(f"cannot download {path.name}: {reason}; run it again to go on") from error
-                bar.close()  # the next attempt starts a bar of its own
                 time.sleep(attempt)
         found = file_sha256(part)
         if found != sha256:
@@ -149,15 +137,13 @@ def fetch(url: str, path: Path, sha256: str, progress: ProgressFactory = silent)
         os.replace(part, path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        bar.close()
 
 
 class _CutShort(Exception):
     """The connection ended before the file did."""
 
 
-def _download(url: str, part: Path, bar: Progress) -> None:
+def _download(url: str, part: Path, progress: ProgressFactory) -> None:
     """Append to `part` what it lacks of the file, or begin anew where the server cannot go on from there."""
     have = part.stat().st_size if part.exists() else 0
     # Identity: a compressed transfer would make byte ranges and lengths those of another file.
@@ -179,12 +165,12 @@ def _download(url: str, part: Path, bar: Progress) -> None:
         have = have if goes_on else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
-        bar.start(total, have)
-        with open(part, "ab" if goes_on else "wb") as out:
+        counted = progress(total, f"download {part.stem}", "B", done=have)
+        with open(part, "ab" if goes_on else "wb") as out, counted as count:
             while chunk := response.read(_CHUNK):
                 out.write(chunk)
                 have += len(chunk)
-                bar.advance(len(chunk))
+                count.update(len(chunk))
     if total is not None and have < total:
         raise _CutShort(f"the connection ended after {have:,} of {total:,} bytes")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from matgen.dft.run import is_claimed
 from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
 from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line
 from matgen.io.files import locked, refuse_to_overwrite, write_json
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.structures.folder import read_structures
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def export(
     scheduler_template: Path | None = None,
     flow: bool = False,
     force: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> Exported:
     """Write the inputs of jobs, a manifest, a SLURM array script and on request a flow of atomate2.
 
@@ -99,7 +100,7 @@ def export(
         scheduler_template: a Jinja template instead of the bundled SLURM script.
         flow: write `flow.json` for jobflow (of VASP, by atomate2) too.
         force: replace an earlier export in `out`, its results too; nothing is lost where the new one fails.
-        progress: called with the number of jobs written since the last call.
+        progress: counts the jobs written.
 
     Raises:
         OptionError: an unknown format, a flow that atomate2 has not, no pseudopotentials, or a bad template.
@@ -160,7 +161,7 @@ def require_exportable(
 
 
 def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSettings, scheduler_template: Path | None,
-               flow: bool, progress: Callable[[int], None] | None) -> Exported:  # fmt: skip
+               flow: bool, progress: ProgressFactory) -> Exported:  # fmt: skip
     from matgen.dft.schedule import write_array_script, write_flow
 
     code = CODES.get(format)
@@ -204,27 +205,27 @@ def _clear(out: Path) -> None:
             (out / name).unlink(missing_ok=True)
 
 
-def _write_folders(jobs: Iterable[Job], out: Path, format: str, settings: DFTSettings,
-                   progress: Callable[[int], None] | None) -> Exported:  # fmt: skip
+def _write_folders(jobs: Sequence[Job], out: Path, format: str, settings: DFTSettings,
+                   progress: ProgressFactory) -> Exported:  # fmt: skip
     exported = Exported([], {}, {})
-    for job in jobs:
-        folder = out / job.id
-        folder.mkdir(exist_ok=True)
-        try:
-            remarks = writer_of(format)(job, folder, settings)
-        except OptionError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        except MatgenError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            exported.failed[job.id] = str(error)
-        except Exception as error:  # a set of inputs that does not know an element
-            shutil.rmtree(folder, ignore_errors=True)
-            exported.failed[job.id] = f"{type(error).__name__}: {first_line(error)}"
-        else:
-            exported.jobs.append(job)
-            if remarks:
-                exported.remarks[job.id] = remarks
-        if progress:
-            progress(1)
+    with progress(len(jobs), "export", "jobs") as count:
+        for job in jobs:
+            folder = out / job.id
+            folder.mkdir(exist_ok=True)
+            try:
+                remarks = writer_of(format)(job, folder, settings)
+            except OptionError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            except MatgenError as error:
+                shutil.rmtree(folder, ignore_errors=True)
+                exported.failed[job.id] = str(error)
+            except Exception as error:  # a set of inputs that does not know an element
+                shutil.rmtree(folder, ignore_errors=True)
+                exported.failed[job.id] = f"{type(error).__name__}: {first_line(error)}"
+            else:
+                exported.jobs.append(job)
+                if remarks:
+                    exported.remarks[job.id] = remarks
+            count.update()
     return exported

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -31,11 +31,8 @@ from matgen.errors import (
     require_above_zero,
 )
 from matgen.io.files import read_json, write_json
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.structures.workers import run_tasks
-
-if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
-
 
 LOCK = ".running"
 
@@ -75,7 +72,7 @@ class RunSummary:
 
 
 def run_folder(
-    folder: Path | str, engine: str, settings: RunSettings | None = None, *, progress: Progress | None = None
+    folder: Path | str, engine: str, settings: RunSettings | None = None, *, progress: ProgressFactory = silent
 ) -> RunSummary:
     """Run what is not done yet; each ended calculation leaves `status.json`, so that a later call goes on.
 
@@ -85,7 +82,7 @@ def run_folder(
         folder: that `matgen export` wrote for this engine.
         engine: one of `matgen.dft.codes.CODES`.
         settings: how.
-        progress: advanced for each calculation.
+        progress: counts the calculations.
 
     Raises:
         OptionError: an unknown engine, inputs of another one, or a command that cannot be read.
@@ -104,19 +101,15 @@ def run_folder(
     waiting = [
         id for id in ids if before[id]["state"] == "waiting" or (settings.again and before[id]["state"] == "failed")
     ]
-    if progress:
-        progress.start(len(ids), len(ids) - len(waiting))
     tasks = [(str(folder / id), engine, command, settings.hours, before[id]) for id in waiting]
     run_now = 0
-    for place, outcome in run_tasks(_run_one, tasks, workers=settings.workers, scheduler=settings.scheduler):
-        if isinstance(outcome, Exception):  # a lost worker: what it began is not trusted
-            reason = first_line(outcome)
-            write_json(folder / waiting[place] / STATUS, {"state": "failed", "engine": engine, "reason": reason})
-        run_now += outcome != ELSEWHERE
-        if progress:
-            progress.advance()
-    if progress:
-        progress.close()
+    with progress(len(ids), "dft", "calculations", done=len(ids) - len(waiting)) as count:
+        for place, outcome in run_tasks(_run_one, tasks, workers=settings.workers, scheduler=settings.scheduler):
+            if isinstance(outcome, Exception):  # a lost worker: what it began is not trusted
+                reason = first_line(outcome)
+                write_json(folder / waiting[place] / STATUS, {"state": "failed", "engine": engine, "reason": reason})
+            run_now += outcome != ELSEWHERE
+            count.update()
     after = {id: read_status(folder / id) for id in ids}
     return RunSummary(
         [id for id in ids if after[id]["state"] == "done"],

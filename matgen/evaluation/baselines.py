@@ -14,8 +14,6 @@ Each has its own stream of random numbers, made from the seed and its name's pla
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from matgen.composition.batch import CompositionBatch, ParsedFormulas
@@ -25,6 +23,7 @@ from matgen.evaluation import metrics
 from matgen.evaluation.labels import BASELINES
 from matgen.evaluation.protocol import PROTOCOLS, Protocol
 from matgen.evaluation.tally import Tally
+from matgen.runtime.progress import ProgressFactory, part_of, silent
 
 FEWEST, MOST = 1_000, 10_000
 """Random formulas of each baseline: as many as there are candidates, within these bounds."""
@@ -92,7 +91,7 @@ def judge_baselines(
     seed: int,
     protocol: Protocol | None = None,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> dict[str, dict[str, float]]:
     """The fractions of `labels.METRICS` for `n` random formulas of each baseline, judged as candidates are.
 
@@ -102,15 +101,16 @@ def judge_baselines(
         n: how many of each.
         seed: of the draws.
         protocol: how validity is judged, and the counts of `uniform`; by default the default one.
-        progress: called with the number of compositions judged since the last call.
+        progress: counts the compositions judged.
     """
     judged = {}
     protocol = protocol or PROTOCOLS["default"]
-    for name in BASELINES:
-        parsed = ParsedFormulas(draw(name, reference, n, seed, protocol.most_atoms_of_one), np.arange(n), [])
-        tally = Tally(n)
-        tally.add(metrics.judge_alone(n, parsed, known.contains, protocol.rules, progress=progress))
-        judged[name] = {"n": n, **metrics.fractions(tally.count())}
+    with progress(len(BASELINES) * n, "random baselines", "formulas") as count:
+        for name in BASELINES:
+            parsed = ParsedFormulas(draw(name, reference, n, seed, protocol.most_atoms_of_one), np.arange(n), [])
+            tally = Tally(n)
+            tally.add(metrics.judge_alone(n, parsed, known.contains, protocol.rules, progress=part_of(count)))
+            judged[name] = {"n": n, **metrics.fractions(tally.count())}
     return judged
 
 

@@ -18,6 +18,7 @@ from matgen.composition.batch import BadFormula, CompositionBatch, ParsedFormula
 from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.neighbors import near_duplicates
 from matgen.evaluation.widths import by_width
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.validity import Explanation, Validity, ValidityRules, explain
 
 Contains = Callable[[np.ndarray], np.ndarray]
@@ -124,7 +125,7 @@ def judge(
     start: int = 0,
     known: Contains | None = None,
     examined: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> Judged:
     """Judge the candidates of consecutive rows.
 
@@ -137,7 +138,7 @@ def judge(
         start: the row of the first one among all candidates.
         known: which keys a reference has, to look for near-duplicates; None to look for none.
         examined: look for them only where `first` is at most this row; None for no bound.
-        progress: called with the number of distinct compositions judged since the last call.
+        progress: counts the distinct compositions judged.
     """
     batch, rows = parsed.batch, parsed.rows + start
     _, representative, place = np.unique(first, return_index=True, return_inverse=True)
@@ -160,7 +161,7 @@ def judge_alone(
     contains: Contains,
     rules: ValidityRules | None = None,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> Judged:
     """Judge candidates that are all there is, against one set of keys; see `judge`."""
     keys = parsed.batch.keys()

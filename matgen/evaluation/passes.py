@@ -27,10 +27,8 @@ from matgen.evaluation.protocol import Protocol
 from matgen.evaluation.systems import SystemCounts, SystemSketch
 from matgen.evaluation.tally import Tally, add_to_census
 from matgen.evaluation.widths import by_width
+from matgen.runtime.progress import ProgressFactory, part_of, silent
 from matgen.validity import ValidityRules, explain
-
-Progress = Callable[[str, int, int], None]
-"""Called as `progress(stage, done, total)`; `total` is an upper bound, since repeated compositions are judged once."""
 
 Sink = Callable[[pd.DataFrame], None]
 """Takes the judged rows, chunk by chunk."""
@@ -68,7 +66,7 @@ def evaluate_in_passes(
     with_baselines: bool,
     sink: Callable[[int, pa.Schema], Sink],
     limits: Limits = Limits(),  # noqa: B008, frozen
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
     needs_file: bool = False,
 ) -> Findings:
     """Go through the candidates twice.
@@ -82,7 +80,7 @@ def evaluate_in_passes(
         sink: called after the first pass with the number of rows and the input's columns; gives what takes the
             judged rows.
         limits: how many rows are held and looked at.
-        progress: see `Progress`.
+        progress: counts rows read, candidates (an upper bound: repeated ones are judged once) and random formulas.
         needs_file: nothing is written, so that more than `limits.rows_held` rows of a file have nowhere to go.
 
     Raises:
@@ -102,18 +100,18 @@ def evaluate_in_passes(
         tally = Tally(first_look.n, len(known.references), census=Census(reference_census),
                       systems=SystemCounts(first_look.sketch.fullest()))  # fmt: skip
         answers = _Answers(membership)
-        advance = _stage(progress, "candidates", first_look.parsed)
-        longest_run = _judge_chunks(
-            table,
-            known,
-            protocol.rules,
-            membership,
-            answers,
-            tally,
-            limits,
-            sink(first_look.n, first_look.types.schema()),
-            advance,
-        )
+        with progress(first_look.parsed, "candidates", "formulas") as count:
+            longest_run = _judge_chunks(
+                table,
+                known,
+                protocol.rules,
+                membership,
+                answers,
+                tally,
+                limits,
+                sink(first_look.n, first_look.types.schema()),
+                part_of(count),
+            )
         baselines = {} if random is None else random.judge(answers, first_look.n, progress)
         recovered_any = bool(tally.recovered[0, 1:].sum())
         return Findings(
@@ -136,7 +134,7 @@ def _judge_chunks(
     tally: Tally,
     limits: Limits,
     take: Sink,
-    advance: Callable[[int], None] | None,
+    progress: ProgressFactory,
 ) -> LongestRun:
     """The second pass: judge every chunk, count it in `tally` and give its rows to `take`."""
     longest_run, pairs, limit = LongestRun(), PairKeys(), _Limit(limits.novel_examined)
@@ -149,7 +147,7 @@ def _judge_chunks(
         first, part = answers.take(rows)
         examined = limit.row(rows, first, part)
         judged = metrics.judge(len(chunk.frame), chunk.parsed, first, part, rules, start=chunk.start,
-                               known=contains, examined=examined, progress=advance)  # fmt: skip
+                               known=contains, examined=examined, progress=progress)  # fmt: skip
         tally.add(judged, examined)
         if known.pairs is not None:
             pair_rows, pair_keys = pairs.add(judged.rows, chunk.parsed.batch.keys())
@@ -174,12 +172,11 @@ class _RandomCompositions:
         drawn = [random_baselines.draw(name, sample, n, seed, protocol.most_atoms_of_one) for name in BASELINES]
         return cls(sample, n, np.concatenate([batch.keys() for batch in drawn]), seed, protocol)
 
-    def judge(self, answers: _Answers, start: int, progress: Progress | None) -> dict[str, dict[str, float]]:
+    def judge(self, answers: _Answers, start: int, progress: ProgressFactory) -> dict[str, dict[str, float]]:
         """Fractions of each baseline, once `answers` has given all rows before `start`."""
         part = answers.take(start + np.arange(len(self.keys)))[1]
         known = KeySet(self.keys[(part > 0).any(axis=1)])
-        advance = _stage(progress, "random baselines", len(BASELINES) * self.n)
-        return random_baselines.judge_baselines(self.sample, known, self.n, self.seed, self.protocol, progress=advance)
+        return random_baselines.judge_baselines(self.sample, known, self.n, self.seed, self.protocol, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -212,28 +209,28 @@ class _FirstLook:
         membership: Membership,
         systems: Membership,
         limits: Limits,
-        progress: Progress | None,
+        progress: ProgressFactory,
         needs_file: bool,
     ) -> _FirstLook:
         n, n_parsed, types, sketch = 0, 0, ColumnTypes(), SystemSketch()
         first_bad = None
-        for chunk in _chunks(table):
-            batch, rows = chunk.parsed.batch, chunk.start + chunk.parsed.rows
-            membership.add_candidates(rows, batch.keys())
-            system_keys = batch.chemical_system_keys()
-            sketch.add(system_keys[:, 0])
-            first = np.flatnonzero(first_occurrence(system_keys) == np.arange(len(batch)))
-            systems.add_candidates(rows[first], system_keys[first])
-            types.add(without_ours(chunk.frame))
-            n, n_parsed = n + len(chunk.frame), n_parsed + len(batch)
-            first_bad = first_bad or next(iter(chunk.parsed.bad), None)
-            if not table.held:
-                if needs_file and n > limits.rows_held:
+        reading = silent if table.held else progress
+        with reading(None, "reading", "formulas") as count:
+            for chunk in _chunks(table):
+                batch, rows = chunk.parsed.batch, chunk.start + chunk.parsed.rows
+                membership.add_candidates(rows, batch.keys())
+                system_keys = batch.chemical_system_keys()
+                sketch.add(system_keys[:, 0])
+                first = np.flatnonzero(first_occurrence(system_keys) == np.arange(len(batch)))
+                systems.add_candidates(rows[first], system_keys[first])
+                types.add(without_ours(chunk.frame))
+                n, n_parsed = n + len(chunk.frame), n_parsed + len(batch)
+                first_bad = first_bad or next(iter(chunk.parsed.bad), None)
+                count.update(len(chunk.frame))
+                if needs_file and n > limits.rows_held and not table.held:
                     raise OptionError(
                         f"{table.source} has more than {limits.rows_held:,} rows: name a folder for the report"
                     )
-                if progress is not None and n > limits.rows_held:
-                    progress("reading", n, n)
         if not n:
             raise DataError(f"{table.source}: no rows to evaluate")
         if not n_parsed:
@@ -361,18 +358,3 @@ def _systems_entry(systems: Membership, tally: Tally, known: Known, size: int) -
     in_reference = known.in_systems(codes, size)
     top = [entry | {"in_reference": int(held)} for entry, held in zip(top, in_reference, strict=True)]
     return {"distinct": distinct, "novel": novel, "top": top}
-
-
-def _stage(progress: Progress | None, stage: str, total: int) -> Callable[[int], None] | None:
-    """A counter of one stage for `validity.explain`."""
-    if progress is None:
-        return None
-    done = 0
-    progress(stage, 0, total)
-
-    def advance(amount: int) -> None:
-        nonlocal done
-        done += amount
-        progress(stage, done, total)
-
-    return advance

@@ -21,11 +21,12 @@ from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits
 from matgen.evaluation.page import html as pages
 from matgen.evaluation.page.structures import StructureSection
-from matgen.evaluation.passes import Progress, Sink, evaluate_in_passes
+from matgen.evaluation.passes import Sink, evaluate_in_passes
 from matgen.evaluation.protocol import protocol_of
 from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
 from matgen.io.files import atomic_write, atomic_write_files, locked, write_json, write_text
 from matgen.io.parquet import CHECKED_READING, write_parquet
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.validity import ValidityRules
 
 RANKED = "ranked.csv"
@@ -205,7 +206,7 @@ def evaluate(
     baselines: bool = True,
     out: Path | str | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
     limits: Limits = Limits(),  # noqa: B008, frozen
 ) -> Report:
     """Judge candidate formulas against references and against chance.
@@ -227,7 +228,7 @@ def evaluate(
         baselines: judge the three random baselines too.
         out: a folder to write the report into; needed for files of more than a million rows.
         force: replace a report that is there.
-        progress: see `Progress`.
+        progress: counts the stages.
         limits: how many rows are held and looked at.
 
     Raises:

@@ -38,11 +38,10 @@ from matgen.fitting.state import (
 )
 from matgen.fitting.stepper import Stepper
 from matgen.io.files import write_text
+from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from matgen.runtime.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,8 @@ class Fitter:
             training precision.
         folder: state goes to `folder/training/`, figures to `folder/metrics.jsonl`.
         settings: how to train.
-        progress: receives every step and evaluation; None is silent.
+        progress: counts the steps.
+        description: of the training, in the progress.
     """
 
     def __init__(
@@ -76,9 +76,11 @@ class Fitter:
         validate: Callable[[nn.Module], float],
         folder: Path,
         settings: FitSettings,
-        progress: Progress | None = None,
+        progress: ProgressFactory = silent,
+        description: str = "train",
     ) -> None:
-        self.settings, self.folder, self.progress, self.validate = settings, Path(folder), progress, validate
+        self.settings, self.folder, self.validate = settings, Path(folder), validate
+        self.progress, self.description = progress, description
         self.stepper = Stepper(model, train, loss, self.folder, settings)
         self.processes, self.raw_model = self.stepper.processes, self.stepper.raw_model
         self.state = FitState()
@@ -122,26 +124,23 @@ class Fitter:
         """Steps and evaluations to the end; True where patience ended the run early."""
         state = self.state
         every = max(1, math.ceil(state.total_steps / state.evaluations))
-        if self.progress:
-            self.progress.start(state.total_steps, state.step)
         examples, loss, started = 0, torch.zeros((), device=self.stepper.device), time.monotonic()
-        while not state.finished and not self.processes.any(interrupted.is_set()) and not self._out_of_patience():
-            rows = self._rows_of(state.step)
-            loss += self.stepper.step(rows, state.step, state.total_steps, state.precision)
-            state.step += 1
-            examples += len(rows)
-            if self.progress:
-                self.progress.advance(1, examples / max(1e-9, time.monotonic() - started))
-            if state.step % every == 0 or state.finished:
-                loss = self.stepper.accelerator.reduce(loss, reduction="sum")
-                mean = float(loss) / examples  # waits for a GPU to have done it all
-                seconds = time.monotonic() - started
-                self._evaluate(mean, examples / seconds, seconds)
-                examples, loss, started = 0, torch.zeros_like(loss), time.monotonic()
-        if not state.finished and not self._out_of_patience():
-            self._save()
-        if self.progress:
-            self.progress.close()
+        with self.progress(state.total_steps, self.description, "steps", done=state.step) as count:
+            while not state.finished and not self.processes.any(interrupted.is_set()) and not self._out_of_patience():
+                rows = self._rows_of(state.step)
+                loss += self.stepper.step(rows, state.step, state.total_steps, state.precision)
+                state.step += 1
+                examples += len(rows)
+                count.update(1, examples / max(1e-9, time.monotonic() - started))
+                if state.step % every == 0 or state.finished:
+                    loss = self.stepper.accelerator.reduce(loss, reduction="sum")
+                    mean = float(loss) / examples  # waits for a GPU to have done it all
+                    seconds = time.monotonic() - started
+                    self._evaluate(mean, examples / seconds, seconds)
+                    count.note(state.history[-1])
+                    examples, loss, started = 0, torch.zeros_like(loss), time.monotonic()
+            if not state.finished and not self._out_of_patience():
+                self._save()
         return self._out_of_patience() and not state.finished
 
     def _rows_of(self, step: int) -> np.ndarray:
@@ -175,8 +174,6 @@ class Fitter:
             state.best_loss, state.best_step = valid_loss, state.step
             self._save_best()
         self._save()
-        if self.progress:
-            self.progress.note(state.history[-1])
 
     def _validate(self) -> float:
         return self.stepper.evaluate(self.validate, self.state.precision)

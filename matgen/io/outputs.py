@@ -6,16 +6,13 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from matgen.errors import OptionError, OutputError
 from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
 from matgen.io.parquet import write_parquet
-
-if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -51,17 +48,15 @@ def process_table(
     *,
     metadata: Mapping[str, Any] | None = None,
     force: bool = False,
-    progress: Progress | None = None,
 ) -> Result:
     """Table in, table out: claim and lock the output, read, work, and write the result with `<out>.json` beside it.
 
     Args:
         out: CSV or Parquet file.
         read: gives the input and the name of its formula column; called once the output is claimed.
-        work: what is done with them; it advances `progress` by one a row.
+        work: what is done with them.
         metadata: what `<out>.json` holds besides the name of the column and the summary.
         force: replace an earlier file.
-        progress: started with the number of rows, closed when the work has ended.
 
     Raises:
         OptionError: `out` ends otherwise than in `SUFFIXES`.
@@ -69,11 +64,7 @@ def process_table(
     """
     claim(out, force=force)
     frame, column = read()
-    if progress:
-        progress.start(len(frame))
     result = work(frame, column)
-    if progress:
-        progress.close()
     write_with_metadata(out, result.frame, {"column": column, **(metadata or {}), **result.summary})
     return result
 

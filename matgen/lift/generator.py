@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +22,7 @@ from matgen.lift.columns import Column, describe, typed
 from matgen.lift.estimators.inputs import as_frame, renamed_argument
 from matgen.lift.row_model import RowModel
 from matgen.lift.scratch.model import ScratchOptions, longest_texts
-
-if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
+from matgen.runtime.progress import ProgressFactory, silent
 
 ORDERS = ("random", "table")
 _DEFAULTS = {"missing": 0.0, "noise": 0.02}
@@ -80,7 +78,7 @@ class LiftGenerator(BaseEstimator):
         validation: pd.DataFrame | None = None,
         folder: Path | str | None = None,
         resume: bool = False,
-        progress: Progress | None = None,
+        progress: ProgressFactory = silent,
     ) -> LiftGenerator:
         """Learn the rows of a table.
 
@@ -90,7 +88,7 @@ class LiftGenerator(BaseEstimator):
             validation: rows to choose weights by.
             folder: where a killed run leaves what it needs to go on.
             resume: go on with what is in `folder`.
-            progress: told of every step.
+            progress: counts the steps.
 
         Raises:
             DataError: no rows, or columns that cannot be read.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from matgen.lift.sentences import Sentences
-    from matgen.runtime.progress import Progress
+    from matgen.runtime.progress import ProgressFactory
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Backend(Protocol):
         """Weights of the model that are trained."""
 
     def fit(
-        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None
+        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: ProgressFactory
     ) -> None:
         """Learn. What a killed run needs to go on is in `folder` (None keeps nothing).
 

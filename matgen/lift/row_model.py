@@ -21,12 +21,12 @@ from matgen.lift.codec import Codec, EncodedRows
 from matgen.lift.draw import draw_rows
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings
 from matgen.lift.scratch.rows import ScratchRows, disturbed
+from matgen.runtime.progress import ProgressFactory
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from matgen.lift.columns import Column
-    from matgen.runtime.progress import Progress
 
 _VALIDATION_ORDERS = 4
 """Random orders of columns that the validation loss is averaged over."""
@@ -77,7 +77,7 @@ class RowModel:
         return sum(weight.numel() for weight in self.model.parameters())
 
     def train(
-        self, train: pd.DataFrame, valid: pd.DataFrame | None, folder: Path, resume: bool, progress: Progress | None
+        self, train: pd.DataFrame, valid: pd.DataFrame | None, folder: Path, resume: bool, progress: ProgressFactory
     ) -> None:
         """Train on rows.
 
@@ -86,7 +86,7 @@ class RowModel:
             valid: rows to choose weights by, likewise; None keeps the last weights.
             folder: state of the training.
             resume: go on with what is in `folder`.
-            progress: receives every step.
+            progress: counts the steps.
         """
         rows = self.codec.encoded(train)
         held_out = None if valid is None else self.codec.encoded(valid)
@@ -105,7 +105,8 @@ class RowModel:
             nats = [self._nats(model, held_out, self._order(generator)).mean() for _ in range(_VALIDATION_ORDERS)]
             return float(np.mean(nats))
 
-        Fitter(self.model, ScratchRows(rows, None), loss, validate, folder, settings, progress).run(resume=resume)
+        fitter = Fitter(self.model, ScratchRows(rows, None), loss, validate, folder, settings, progress, "lift")
+        fitter.run(resume=resume)
         self.model.eval()
 
     def _order(self, generator: torch.Generator) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,11 +35,11 @@ from matgen.prediction.predictor import MEMBERS, Member, Predictor
 from matgen.prediction.stability import calibrate_selection
 from matgen.prediction.trees import fit_trees
 from matgen.prediction.uncertainty import Calibration
+from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
     from matgen.composition.batch import CompositionBatch
     from matgen.prediction.training_tables import PropertyData
-    from matgen.runtime.progress import Progress
 
 _SETTINGS = {
     "network": FitSettings(learning_rate=2e-3, weight_decay=0.01, epochs=100.0, patience=8, optimizer=BEST_OPTIMIZER),
@@ -124,7 +123,7 @@ def fit_predictor(
     *,
     resume: bool = False,
     force: bool = False,
-    progress: Callable[[int], Progress | None] = lambda member: None,
+    progress: ProgressFactory = silent,
 ) -> Predictor | None:
     """Fit a predictor and write it.
 
@@ -137,7 +136,7 @@ def fit_predictor(
         out: folder; the state of unfinished members is in `out/training`.
         resume: go on with what is unfinished in `out`.
         force: replace an earlier predictor.
-        progress: makes the progress bar of each member.
+        progress: counts the steps of each member.
 
     Returns:
         The predictor, or None where training was interrupted.
@@ -164,7 +163,7 @@ def fit_predictor(
     members: list[Member] = []
     trained: list[dict[str, Any]] = []
     for i in range(plan.members):
-        fitted = _fit_trees(task, i) if plan.kind == "trees" else _fit_network(task, i, progress(i))
+        fitted = _fit_trees(task, i) if plan.kind == "trees" else _fit_network(task, i, progress)
         if fitted is None:
             return None
         members.append(fitted[0])
@@ -233,7 +232,7 @@ def _fit_trees(task: _Task, member: int) -> tuple[Member, dict[str, Any]]:
     return fitted, {"trees": fitted.mean.num_trees()}
 
 
-def _fit_network(task: _Task, member: int, progress: Progress | None) -> tuple[Member, dict[str, Any]] | None:
+def _fit_network(task: _Task, member: int, progress: ProgressFactory) -> tuple[Member, dict[str, Any]] | None:
     """A trained network and how its training went; None where the user interrupted."""
     plan = task.plan
     settings = dataclasses.replace(plan.settings, seed=plan.settings.seed + member)
@@ -243,7 +242,7 @@ def _fit_network(task: _Task, member: int, progress: Progress | None) -> tuple[M
         network = _first_network(plan, member)
     examples = PropertyExamples.of(network, task.train, task.target)
     loss = classification_loss if task.classify else regression_loss
-    fitter = Fitter(network, examples, loss, task.error, folder, settings, progress)
+    fitter = Fitter(network, examples, loss, task.error, folder, settings, progress, f"member {member + 1}")
     result = fitter.run(resume=task.resume and (folder / "training" / "latest.json").is_file())
     if result.interrupted:
         return None

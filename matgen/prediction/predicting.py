@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +15,10 @@ from matgen.datasets import read_formula_table
 from matgen.hull import SOURCES, CompetingPhases
 from matgen.io.outputs import TableResult, process_table
 from matgen.prediction.stability import stability
+from matgen.runtime.progress import ProgressFactory, part_of, silent
 
 if TYPE_CHECKING:
     from matgen.prediction.predictor import Predictor
-    from matgen.runtime.progress import Progress
 
 _CHUNK = 8_192
 
@@ -43,7 +42,7 @@ def predict_table(
     *,
     phases: CompetingPhases | None = None,
     hull: bool = True,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> Predicted:
     """Predict for the formulas of a column.
 
@@ -53,7 +52,7 @@ def predict_table(
         column: the column of formulas.
         phases: what competes with predicted formation energies; by default the bundled labels of the same source.
         hull: whether distances to the hull are wanted, of predicted formation energies.
-        progress: called with the number of formulas done since the last call.
+        progress: counts the formulas.
 
     Raises:
         DataError: no formula can be read.
@@ -66,14 +65,15 @@ def predict_table(
     elif phases is None and predictor.name == "formation_energy" and source in SOURCES:
         phases = CompetingPhases.of_source(source)
     parts = []
-    for start in range(0, len(parsed.batch), _CHUNK):
-        batch: CompositionBatch = parsed.batch[start : start + _CHUNK]
-        part = predictor.predict(batch)
-        if phases is not None:
-            part = pd.concat([part, stability(batch, part, predictor, phases, progress=progress)], axis=1)
-        elif progress:
-            progress(len(batch))
-        parts.append(part)
+    with progress(len(parsed.batch), "predict", "formulas") as count:
+        for start in range(0, len(parsed.batch), _CHUNK):
+            batch: CompositionBatch = parsed.batch[start : start + _CHUNK]
+            part = predictor.predict(batch)
+            if phases is not None:
+                part = pd.concat([part, stability(batch, part, predictor, phases, progress=part_of(count))], axis=1)
+            else:
+                count.update(len(batch))
+            parts.append(part)
     predicted = pd.concat(parts, ignore_index=True)
     summary = {
         "property": predictor.name,
@@ -99,7 +99,7 @@ def predict_file(
     phases: CompetingPhases | None = None,
     hull: bool = True,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
 ) -> Predicted:
     """Predict for a file into a CSV or Parquet file with all its columns; the summary goes to `<out>.json`.
 
@@ -108,11 +108,9 @@ def predict_file(
         OptionError: `out` ends otherwise than in `.csv` or `.parquet`.
         OutputError: `out` exists and `force` is off, or cannot be written.
     """
-    advance = progress.advance if progress else None
     return process_table(
         Path(out),
         partial(read_formula_table, candidates, column),
-        partial(predict_table, predictor, phases=phases, hull=hull, progress=advance),
+        partial(predict_table, predictor, phases=phases, hull=hull, progress=progress),
         force=force,
-        progress=progress,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from matgen.errors import OptionError
 from matgen.hull import CompetingPhases
 from matgen.prediction.selection import SelectionCalibration
+from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
     from matgen.composition.batch import CompositionBatch
@@ -47,7 +47,7 @@ def stability(
     predictor: Predictor,
     phases: CompetingPhases,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> pd.DataFrame:
     """Distance to the hull of competing phases, each composition left out of its own.
 
@@ -56,7 +56,7 @@ def stability(
         energy: what `predictor` predicted for them.
         predictor: of formation energies, of the source of `phases`.
         phases: what competes.
-        progress: called with the number of compositions done since the last call.
+        progress: counts the compositions.
 
     Returns:
         Columns `energy_above_hull` (eV/atom, below zero where a composition would change the hull),

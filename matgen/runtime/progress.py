@@ -1,73 +1,134 @@
-"""Progress on the terminal: a bar with rate and ETA where there is one, a line an evaluation elsewhere, or silence."""
+"""Progress of long work, in one shape: a factory of counts that library, command line and web page implement.
+
+A function that takes long has a keyword `progress`, a `ProgressFactory`. It calls the factory once for each thing that
+it counts and updates what it gets:
+
+    with progress(len(batch), "score", "formulas") as count:
+        for part in parts:
+            ...
+            count.update(len(part))
+
+What `update` raises ends the work: so the web page cancels it.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Protocol, Self
 
 
-class Progress:
-    """A progress bar on standard error.
+class Progress(Protocol):
+    """A count that goes on while its context is open."""
+
+    def __enter__(self) -> Self:
+        """Begin to count."""
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the count as it stands."""
+
+    def update(self, n: int = 1, rate: float | None = None) -> None:
+        """Count `n` more things, and show a rate (examples of a training per second) where one is given."""
+
+    def note(self, figures: dict[str, float]) -> None:
+        """Take in the figures of one validation of a training, an entry of `FitState.history`."""
+
+
+class ProgressFactory(Protocol):
+    """Begins counts."""
+
+    def __call__(self, total: int | None, description: str, unit: str, *, done: int = 0) -> Progress:
+        """A count.
+
+        Args:
+            total: how many things there are; None where it is not known.
+            description: of the work, such as `score`.
+            unit: of the things, such as `formulas`.
+            done: how many of them were done earlier, of work that is resumed.
+        """
+
+
+class SilentProgress:
+    """A count that shows nothing, to derive others from."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def update(self, n: int = 1, rate: float | None = None) -> None:
+        """Do nothing."""
+
+    def note(self, figures: dict[str, float]) -> None:
+        """Do nothing."""
+
+
+def silent(total: int | None, description: str, unit: str, *, done: int = 0) -> Progress:
+    """The factory of a run that nobody watches."""
+    return SilentProgress()
+
+
+def part_of(count: Progress) -> ProgressFactory:
+    """A factory for parts of counted work: what they count is counted in `count`, and they show nothing themselves."""
+
+    class Part(SilentProgress):
+        def update(self, n: int = 1, rate: float | None = None) -> None:
+            count.update(n, rate)
+
+    return lambda total, description, unit, *, done=0: Part()
+
+
+class TerminalProgress:
+    """A factory of bars on standard error, with rate and ETA on a terminal; elsewhere only trainings print lines.
 
     Args:
-        label: what is being done.
-        unit: of the counted things.
-        quiet: print nothing at all.
         loss_unit: of the losses of a training.
         examples: what a training learns from, of which there are so many a second.
     """
 
-    def __init__(
-        self,
-        label: str,
-        unit: str,
-        *,
-        quiet: bool = False,
-        loss_unit: str = "nats/formula",
-        examples: str = "formulas",
-    ) -> None:
-        self.label, self.unit, self.quiet, self.loss_unit, self.examples = label, unit, quiet, loss_unit, examples
-        self._bar: Any = None
+    def __init__(self, *, loss_unit: str = "nats/formula", examples: str = "formulas") -> None:
+        self.loss_unit, self.examples = loss_unit, examples
 
-    def start(self, total: int | None, done: int = 0) -> None:
-        """Begin counting to `total` (None where it is not known) from `done`."""
-        if self.quiet:
-            return
+    def __call__(self, total: int | None, description: str, unit: str, *, done: int = 0) -> Progress:
+        """A bar; see `ProgressFactory`."""
+        return _Bar(self, total, description, unit, done)
+
+
+class _Bar:
+    """One bar of a `TerminalProgress`."""
+
+    def __init__(self, factory: TerminalProgress, total: int | None, description: str, unit: str, done: int) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(
+        self._factory = factory
+        self._bar: Any = tqdm(
             total=total,
             initial=done,
-            desc=self.label,
-            unit=f" {self.unit}",
+            desc=description,
+            unit=f" {unit}",
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
-            unit_scale=self.unit in ("B", "formulas"),
+            unit_scale=unit in ("B", "formulas"),
         )
 
-    def advance(self, amount: int = 1, formulas_per_second: float | None = None) -> None:
-        """Count `amount` more things, and show a rate of formulas where one is given."""
-        if self._bar is None:
-            return
-        if formulas_per_second is not None:
-            self._bar.set_postfix_str(f"{formulas_per_second:,.0f} {self.examples}/s", refresh=False)
-        self._bar.update(amount)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def update(self, n: int = 1, rate: float | None = None) -> None:
+        if rate is not None:
+            self._bar.set_postfix_str(f"{rate:,.0f} {self._factory.examples}/s", refresh=False)
+        self._bar.update(n)
 
     def note(self, figures: dict[str, float]) -> None:
         """Print a line of training figures above the bar."""
-        if self.quiet:
-            return
         from tqdm import tqdm
 
-        rate = f"{figures['formulas_per_second']:7,.0f} {self.examples}/s"
+        rate = f"{figures['formulas_per_second']:7,.0f} {self._factory.examples}/s"
         tqdm.write(
             f"step {figures['step']:>7,.0f}  epoch {figures['epoch']:6.2f}  train {figures['train_loss']:7.3f}  "
-            f"valid {figures['valid_loss']:7.3f} {self.loss_unit}  {rate}",
+            f"valid {figures['valid_loss']:7.3f} {self._factory.loss_unit}  {rate}",
             file=sys.stderr,
         )
-
-    def close(self) -> None:
-        """Leave the bar as it stands."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

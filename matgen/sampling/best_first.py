@@ -22,10 +22,10 @@ from matgen.io.files import locked
 from matgen.io.outputs import claim, write_with_metadata
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import BOS, EOS, PAD, decode, suppressed_ids, vocabulary
+from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
     from matgen.models.checkpoint import Checkpoint
-    from matgen.runtime.progress import Progress
     from matgen.sampling.constraints.constraints import Constraints
 
 MOST_OPEN = 500_000
@@ -64,7 +64,7 @@ def most_probable(
     *,
     accept: Callable[[CompositionBatch], np.ndarray] | None = None,
     tokens: np.ndarray | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> MostProbable:
     """List the `n` most probable compositions of a causal model.
 
@@ -73,7 +73,7 @@ def most_probable(
         n: how many.
         accept: compositions to list, from a batch of `b` to bool `(b,)`; the others are passed over.
         tokens: ids that may be used at all, int64 `(m,)`, by default all.
-        progress: called after every tile with the number of compositions that are listed so far.
+        progress: counts the compositions listed.
 
     Raises:
         OptionError: `n` below 1, or a model that does not write from left to right.
@@ -85,9 +85,11 @@ def most_probable(
             f"{checkpoint.architecture.title} does not write from left to right: --top needs a causal model"
         )
     search = _Search(checkpoint, n, accept, tokens)
-    while search.step():
-        if progress:
-            progress(search.n_listed)
+    with progress(n, "list", "formulas") as count:
+        listed = 0
+        while search.step():
+            count.update(min(search.n_listed, n) - listed)
+            listed = min(search.n_listed, n)
     return search.result()
 
 
@@ -99,7 +101,7 @@ def list_to_file(
     *,
     constraints: Constraints | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
 ) -> MostProbable:
     """List the most probable compositions into a CSV or Parquet file, with what bounds the rest in `<out>.json`.
 
@@ -117,19 +119,7 @@ def list_to_file(
         elements = vocabulary(checkpoint.notation).atomic_number
         tokens = np.flatnonzero(constraints.allowed_elements()[elements] & (elements > 0))
         accept = constraints.satisfied
-    if progress:
-        progress.start(n)
-    shown = 0
-
-    def advance(n_listed: int) -> None:
-        nonlocal shown
-        if progress:
-            progress.advance(min(n_listed, n) - shown)
-        shown = min(n_listed, n)
-
-    listed = most_probable(checkpoint, n, accept=accept, tokens=tokens, progress=advance)
-    if progress:
-        progress.close()
+    listed = most_probable(checkpoint, n, accept=accept, tokens=tokens, progress=progress)
     bounds = {name: value for name, value in vars(listed).items() if name != "frame"}
     described = None if constraints is None else constraints.describe()
     metadata = {"model": checkpoint.folder.name, "top": n, "constraints": described, **bounds}

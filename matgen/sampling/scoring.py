@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +15,13 @@ from matgen.datasets import read_formula_table
 from matgen.io.outputs import TableResult, process_table
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import sequence_lengths
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.sampling.decoders.orders import EXACT_TOKENS
 from matgen.sampling.engine import Sampler
 from matgen.sampling.likelihood import N_MC, check_n_mc
 
 if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
+    pass
 
 BEFORE = "log_prob_before"
 """What a column `log_prob` of the input is called in the output."""
@@ -66,7 +66,7 @@ def score_table(
     column: str,
     *,
     n_mc: int = N_MC,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> Scored:
     """Score the formulas of a column.
 
@@ -75,18 +75,18 @@ def score_table(
         frame: `n` rows; it is not changed.
         column: the column of formulas.
         n_mc: random orders, for models that write in any order and formulas too long to sum over all of them.
-        progress: called with the number of formulas scored since the last call.
+        progress: counts the formulas scored.
 
     Raises:
         DataError: no formula can be read.
     """
     parsed = parse_some(frame[column])
     values = np.empty(len(parsed.batch))
-    for start in range(0, len(values), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        values[part] = sampler.likelihood.summed(parsed.batch[part], n_mc=n_mc)
-        if progress:
-            progress(len(values[part]))
+    with progress(len(values), "score", "formulas") as count:
+        for start in range(0, len(values), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            values[part] = sampler.likelihood.summed(parsed.batch[part], n_mc=n_mc)
+            count.update(len(values[part]))
     log_prob = np.full(len(frame), np.nan)
     log_prob[parsed.rows] = values
     kept = frame.reset_index(drop=True).rename(columns={"log_prob": BEFORE})
@@ -102,7 +102,7 @@ def score_file(
     column: str | None = None,
     n_mc: int = N_MC,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
 ) -> Scored:
     """Score a file into a CSV or Parquet file with all its columns and `log_prob`; the summary goes to `<out>.json`.
 
@@ -118,10 +118,9 @@ def score_file(
     return process_table(
         Path(out),
         partial(read_formula_table, candidates, column),
-        partial(score_table, sampler, n_mc=n_mc, progress=progress.advance if progress else None),
+        partial(score_table, sampler, n_mc=n_mc, progress=progress),
         metadata=metadata,
         force=force,
-        progress=progress,
     )
 
 

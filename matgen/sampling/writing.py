@@ -24,13 +24,13 @@ from matgen.io.outputs import claim
 from matgen.io.parquet import CHECKED_WRITING
 from matgen.io.versions import versions
 from matgen.runtime.processes import Processes
+from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.sampling.collect import BUDGET, Collector
 from matgen.sampling.engine import QUICK_TOKENS, Sampler
 from matgen.sampling.likelihood import N_MC
 from matgen.sampling.parts import Parts
 
 if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
     from matgen.sampling.block import SampleBlock
     from matgen.sampling.request import PreparedRequest, SampleRequest
 
@@ -46,7 +46,7 @@ def sample_to_file(
     *,
     resume: bool = False,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
     processes: Processes | None = None,
 ) -> dict[str, Any]:
     """Draw into a CSV or Parquet file with the columns `formula, log_prob, canonical`, and metadata in `<out>.json`.
@@ -57,7 +57,7 @@ def sample_to_file(
         out: the file; its suffix decides the format.
         resume: keep the blocks of an interrupted run of the same request.
         force: replace an earlier file.
-        progress: of the rows, advanced after every block.
+        progress: counts the compositions kept.
         processes: those that draw together, by default this one alone; all call this function alike.
 
     Returns:
@@ -72,12 +72,9 @@ def sample_to_file(
     run = _Run(sampler, request, Parts(Path(f"{out}.parts")), processes)
     processes.run_on_main(lambda: run.start(out, resume=resume, force=force))
     began = time.monotonic()
-    if progress and processes.is_main:
-        progress.start(request.n)
-    stopped = run.draw(began, progress if processes.is_main else None)
+    with (progress if processes.is_main else silent)(request.n, "sample", "formulas") as count:
+        stopped = run.draw(began, count)
     seconds = time.monotonic() - began
-    if progress:
-        progress.close()
     processes.barrier()
     metadata: dict[str, Any] = {}
     if processes.is_main:
@@ -103,7 +100,7 @@ class _Run:
         self.parts.open(self.plan, resume=resume, force=force)
         self.drawn_before = sum(block.drawn for block in self.parts)
 
-    def draw(self, began: float, progress: Progress | None) -> str:
+    def draw(self, began: float, count: Progress) -> str:
         """Draw blocks until there are enough; returns why drawing stopped.
 
         The blocks go round the processes. After each round the first process looks whether there are enough; the
@@ -119,7 +116,7 @@ class _Run:
                 stopped = None
                 if processes.is_main:
                     for done in range(first, min(first + processes.count, n_blocks)):
-                        self._take(collector, done, progress)
+                        self._take(collector, done, count)
                     out_of_time = self.prepared.request.out_of_time(began)
                     stopped = collector.stopped or ("time" if out_of_time else None)
                 stopped = processes.broadcast(stopped)
@@ -132,12 +129,11 @@ class _Run:
         own = range(self.processes.rank, self.prepared.n_blocks, self.processes.count)
         return (number for number in own if not self.parts.holds(number))
 
-    def _take(self, collector: Collector, number: int, progress: Progress | None) -> None:
+    def _take(self, collector: Collector, number: int, count: Progress) -> None:
         before = collector.tally.kept
         if collector.stopped is None:
             collector.take(self.parts.read(number))
-        if progress:
-            progress.advance(collector.tally.kept - before)
+        count.update(collector.tally.kept - before)
 
     def metadata(self, stopped: str, seconds: float, joined: _Joined) -> dict[str, Any]:
         """What stands beside the file."""

@@ -25,6 +25,7 @@ from matgen.errors import (
 )
 from matgen.io.files import atomic_write, locked, move_up, read_json, refuse_to_overwrite, write_checksummed, write_json
 from matgen.io.parquet import read_parquet, write_parquet
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
 from matgen.structures.folder import (
     ALL_CRYSTALS,
@@ -57,7 +58,7 @@ from matgen.structures.templates import (
 from matgen.structures.workers import run_tasks
 
 if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
+    pass
 
 PARTS = "parts"
 """Folder in the output of what is not complete yet."""
@@ -141,7 +142,7 @@ def make_structures(
     *,
     resume: bool = False,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
     tell: Callable[[str], None] | None = None,
 ) -> MadeStructures:
     """Propose and relax structures for the formulas of a table, into a folder.
@@ -157,7 +158,7 @@ def make_structures(
         plan: how.
         resume: go on with what `out` holds of the same plan and candidates.
         force: replace what `out` holds.
-        progress: advanced for each composition.
+        progress: counts the compositions.
         tell: called with remarks on templates.
 
     Raises:
@@ -191,18 +192,14 @@ def make_structures(
         write_json(_part(out, row.row + 1), [_failed(None, f"the formula cannot be read: {row.reason}")])
     library = _library_key(plan, out, told["templates_digest"])
     waiting = [rank for rank in range(1, len(formulas) + 1) if not _part(out, rank).exists()]
-    if progress:
-        progress.start(len(formulas), len(formulas) - len(waiting))
     tasks = [(rank, reduced[rank - 1], plan, library) for rank in waiting]
-    for place, outcome in run_tasks(_make_one, tasks, workers=plan.workers, scheduler=plan.scheduler):
-        rank, formula = tasks[place][:2]
-        if isinstance(outcome, Exception):
-            outcome = [_failed(formula, _reason(outcome, formula))]
-        write_json(_part(out, rank), outcome)
-        if progress:
-            progress.advance()
-    if progress:
-        progress.close()
+    with progress(len(formulas), "structure", "compositions", done=len(formulas) - len(waiting)) as count:
+        for place, outcome in run_tasks(_make_one, tasks, workers=plan.workers, scheduler=plan.scheduler):
+            rank, formula = tasks[place][:2]
+            if isinstance(outcome, Exception):
+                outcome = [_failed(formula, _reason(outcome, formula))]
+            write_json(_part(out, rank), outcome)
+            count.update()
     rows = [row for rank in range(1, len(formulas) + 1) for row in _rows(out, rank)]
     made = _assemble(candidates, rows, potential, out / PARTS)
     with atomic_write(out / PARTS / CANDIDATES) as temporary:

@@ -6,7 +6,7 @@ FIRE, for its steadiness: started from templates, quasi-Newton steps need half t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from matgen.errors import first_line, require_above_zero
+from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.structures.potentials.interface import Evaluation, Potential
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def relax(
     potential: Potential,
     settings: RelaxSettings | None = None,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> list[Relaxed]:
     """Relax structures; one that fails is recorded and the others go on.
 
@@ -83,29 +84,29 @@ def relax(
         structures: what to start from.
         potential: what gives energies, forces and stresses.
         settings: how.
-        progress: called with the number of structures ended since the last call.
+        progress: counts the structures relaxed.
     """
     settings = settings or RelaxSettings()
     waiting = list(structures)
     results: list[Relaxed | None] = [None] * len(waiting)
     queue = iter(enumerate(waiting))
     active: list[_Path] = []
-    while True:
-        active += _admitted(queue, active, potential, settings, results, progress)
-        if not active:
-            return [result for result in results if result is not None]
-        for path, found in zip(active, _evaluate(potential, active), strict=True):
-            path.advance(found)
-            if path.ended:
-                results[path.place] = path.result()
-                if progress:
-                    progress(1)
-        active = [path for path in active if not path.ended]
+    with progress(len(waiting), "relax", "structures") as count:
+        while True:
+            active += _admitted(queue, active, potential, settings, results, count)
+            if not active:
+                return [result for result in results if result is not None]
+            for path, found in zip(active, _evaluate(potential, active), strict=True):
+                path.advance(found)
+                if path.ended:
+                    results[path.place] = path.result()
+                    count.update()
+            active = [path for path in active if not path.ended]
 
 
 def _admitted(queue: Iterator[tuple[int, Structure]], active: Sequence[_Path], potential: Potential,
               settings: RelaxSettings, results: list[Relaxed | None],
-              progress: Callable[[int], None] | None) -> list[_Path]:  # fmt: skip
+              count: Progress) -> list[_Path]:  # fmt: skip
     """Paths of waiting structures that fit beside the active ones; those that cannot start are recorded."""
     room = max(_ATOMS_AT_ONCE - sum(len(path.atoms) for path in active), 0)
     admitted: list[_Path] = []
@@ -114,8 +115,7 @@ def _admitted(queue: Iterator[tuple[int, Structure]], active: Sequence[_Path], p
         reason = unfit(structure, potential.elements)
         if reason:
             results[place] = Relaxed(structure, float("nan"), float("nan"), 0, False, reason)
-            if progress:
-                progress(1)
+            count.update()
             continue
         admitted.append(_Path(place, structure, settings))
         room -= len(structure)

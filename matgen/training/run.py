@@ -18,6 +18,7 @@ from matgen.models.conditions import attach_conditions, clear_condition_tokens, 
 from matgen.models.objectives import objective_for
 from matgen.models.registry import architecture, build_model
 from matgen.runtime.processes import Processes
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.training.card import model_card
 from matgen.training.conditional import with_condition_dropout
 from matgen.training.data import training_data
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from matgen.fitting.examples import Loss
     from matgen.models.objectives import Objective
-    from matgen.runtime.progress import Progress
     from matgen.training.data import TrainingData
 
 
@@ -46,7 +46,7 @@ def train_model(
     *,
     resume: bool = False,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
     warn: Callable[[list[str]], None] | None = None,
 ) -> FitResult:
     """Train a model and write its checkpoint.
@@ -56,7 +56,7 @@ def train_model(
         out: folder of the checkpoint; training state is in its subfolder `training`.
         resume: go on with an interrupted run in `out`.
         force: replace an earlier run in `out`.
-        progress: receives every step and evaluation.
+        progress: counts the steps.
         warn: receives remarks on the checkpoint that `init` names.
 
     Returns:

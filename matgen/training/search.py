@@ -23,7 +23,7 @@ from matgen.io.files import atomic_write, read_checksummed, refuse_to_overwrite,
 from matgen.models.presets import Preset, find_preset, write_preset
 from matgen.models.registry import architecture
 from matgen.models.shapes import Choices, Range, Shape
-from matgen.runtime.progress import Progress
+from matgen.runtime.progress import Progress, SilentProgress
 from matgen.training.plan import TrainingPlan, completed, default_settings, plan_from
 from matgen.training.run import train_model
 
@@ -151,12 +151,15 @@ def _try(
     return nats, interrupted
 
 
-class _Report(Progress):
+class _Report(SilentProgress):
     """Reports every validation to a trial, and ends its training where the others were better by then."""
 
     def __init__(self, trial: optuna.Trial) -> None:
-        super().__init__("trial", "steps", quiet=True)
         self.trial, self.validations = trial, 0
+
+    def __call__(self, total: int | None, description: str, unit: str, *, done: int = 0) -> Progress:
+        """The count of the trial's steps."""
+        return self
 
     def note(self, figures: dict[str, float]) -> None:
         """Report a validation."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +12,7 @@ from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import ELECTRONEGATIVITY, SYMBOLS
 from matgen.runtime.compiled import load_kernel
 from matgen.runtime.cores import available_cores
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.validity.judging import FEW, Validity, check, slices
 from matgen.validity.rules import StateTable, ValidityRules, electronegativity_text, state_table
 from matgen.validity.witness import MAX_SITES, Site, best_balanced, best_nearest
@@ -150,7 +150,7 @@ def explain(
     rules: ValidityRules | None = None,
     *,
     workers: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> Explanation:
     """Judge every composition of a batch and find its witness, or what comes nearest to one.
 
@@ -158,7 +158,7 @@ def explain(
         batch: `n` compositions.
         rules: the settings, by default SMACT's default table without its alloy rule.
         workers: threads, by default the number of cores this process may use.
-        progress: called with the number of compositions judged since the last call.
+        progress: counts the compositions judged.
 
     Raises:
         DataError: the rules name a table that cannot be read.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import ELECTRONEGATIVITY
 from matgen.runtime.compiled import load_kernel
 from matgen.runtime.cores import available_cores
+from matgen.runtime.progress import ProgressFactory, silent
 from matgen.validity import exact
 from matgen.validity.rules import StateTable, ValidityRules, state_table
 
@@ -46,7 +47,7 @@ def check(
     rules: ValidityRules | None = None,
     *,
     workers: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> Validity:
     """Judge every composition of a batch, exactly as `smact.screening.smact_validity` of SMACT 4 does.
 
@@ -57,7 +58,7 @@ def check(
         batch: `n` compositions.
         rules: the settings, by default SMACT's default table without its alloy rule.
         workers: threads, by default the number of cores this process may use.
-        progress: called with the number of compositions judged since the last call.
+        progress: counts the compositions judged.
 
     Raises:
         DataError: the rules name a table that cannot be read.
@@ -78,9 +79,7 @@ def slices(n: int, size: int = CHUNK) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
-def _verdicts(
-    batch: CompositionBatch, table: StateTable, workers: int | None, progress: Callable[[int], None] | None
-) -> np.ndarray:
+def _verdicts(batch: CompositionBatch, table: StateTable, workers: int | None, progress: ProgressFactory) -> np.ndarray:
     """Verdicts of `exact`, int8 `(n,)`."""
     verdicts = np.full(len(batch), exact.UNDECIDED, dtype=np.int8)
     kernel = load_kernel("validity.kernel") if len(batch) > FEW else None
@@ -101,8 +100,10 @@ def _verdicts(
             verdicts[i] = exact.judge(batch.elements[i][present], batch.counts[i][present], table, ELECTRONEGATIVITY)
         return part.stop - part.start
 
-    with ThreadPoolExecutor(workers or available_cores()) as pool:
+    with (
+        progress(len(batch), "judge", "compositions") as count,
+        ThreadPoolExecutor(workers or available_cores()) as pool,
+    ):
         for done in pool.map(judge, slices(len(batch))):
-            if progress:
-                progress(done)
+            count.update(done)
     return verdicts

@@ -74,9 +74,12 @@ def test_a_cancelled_draw_ends_and_the_next_one_goes_on(session):
 def test_progress_is_a_share():
     progress = CancellableProgress().stage("Drawing")
     assert progress.share is None
-    progress.start(8, 2)
-    progress.advance(2)
-    assert progress.share == 0.5
+    with progress(8, "sample", "formulas", done=2) as count:
+        count.update(2)
+        assert progress.share == 0.5
+        progress.cancel()
+        with pytest.raises(Cancelled):
+            count.update()
 
 
 def test_variants_are_those_of_tinker(session):

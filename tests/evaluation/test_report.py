@@ -20,6 +20,7 @@ from matgen.evaluation.page import html as pages
 from matgen.evaluation.page import terminal
 from matgen.validity import ValidityRules
 from tests.frames import listed
+from tests.progress import Recorder
 
 from .standin import Reference
 
@@ -148,11 +149,14 @@ def test_rules_and_seed_matter() -> None:
 
 
 def test_progress_counts_up() -> None:
-    calls: list[tuple[str, int, int]] = []
-    evaluate(["NaCl", "KCl"], Reference(), progress=lambda *call: calls.append(call))
-    assert calls[0] == ("candidates", 0, 2) and calls[1] == ("candidates", 2, 2)
-    assert {stage for stage, _, _ in calls} == {"candidates", "random baselines"}
-    assert all(done <= total for _, done, total in calls)
+    progress = Recorder()
+    evaluate(["NaCl", "KCl"], Reference(), baselines=False, progress=progress)
+    assert progress.begun == [(2, "candidates", "formulas", 0)]
+    assert progress.updates == [2]
+    evaluate(["NaCl", "KCl"], Reference(), progress=progress)
+    total, description, _, _ = progress.begun[-1]
+    assert description == "random baselines"
+    assert 0 < sum(progress.updates) <= total
 
 
 def test_files_and_folders_of_them(tmp_path: Path) -> None:

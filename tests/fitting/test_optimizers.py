@@ -15,7 +15,9 @@ from matgen.fitting.settings import FitSettings
 from matgen.models import MODELS, build_model
 from matgen.models.objectives.causal import causal_loss
 from matgen.models.tokenizer import encode
+from matgen.runtime.progress import silent
 from matgen.training.prefix_tree import PrefixTreeLoss
+from tests.progress import StopAfter
 
 SETTINGS = FitSettings(batch_size=4, epochs=6, evaluations=3, precision="fp32", optimizer="muon")
 RATES = {"learning_rate": 1e-3, "weight_decay": 0.0}
@@ -54,26 +56,16 @@ def test_interrupted_and_resumed_is_as_uninterrupted(tmp_path: Path) -> None:
     batch = CompositionBatch.from_formulas(["SrTiO3", "NaCl", "LiFePO4", "Fe2O3", "MgO", "KBr", "CaF2", "Al2O3"])
     table = TokenTable.from_numpy(*encode(batch, "counted"))
 
-    def fitter(folder: str, progress=None) -> Fitter:
+    def fitter(folder: str, progress=silent) -> Fitter:
         model = build_model("gpt2", "tiny", "counted", seed=0)
         values = iter(np.linspace(5, 4, 10))
         learner = PrefixTreeLoss(model)
         return Fitter(learner, table, causal_loss, lambda _: float(next(values)), tmp_path / folder, SETTINGS, progress)
 
-    class Stop:
-        def start(self, total: int, done: int = 0) -> None: ...
-
-        def advance(self, amount: int, rate: float | None = None) -> None: ...
-
-        def close(self) -> None: ...
-
-        def note(self, entry: dict) -> None:
-            raise KeyboardInterrupt
-
     whole = fitter("whole")
     whole.run()
     with pytest.raises(KeyboardInterrupt):
-        fitter("cut", Stop()).run()
+        fitter("cut", StopAfter(notes=1)).run()
     again = fitter("cut")
     again.run(resume=True)
     assert again.state.step == whole.state.step == 12

@@ -11,6 +11,8 @@ from matgen.composition.batch import CompositionBatch
 from matgen.errors import CheckpointError, OutputError
 from matgen.io.files import read_json
 from matgen.prediction import Predictor, fit_predictor, measured, table_property
+from matgen.runtime.progress import Progress, silent
+from tests.progress import StopAfter
 from tests.quick_predictor import QUICK
 
 
@@ -59,21 +61,13 @@ def test_what_was_never_seen_is_flagged(predictor: Predictor) -> None:
 
 @pytest.mark.slow
 def test_interrupted_and_resumed_is_as_uninterrupted(predictor: Predictor, energies_csv: Path, tmp_path: Path) -> None:
-    class Stop:
-        loss_unit = ""
-
-        def start(self, total: int, done: int = 0) -> None: ...
-
-        def advance(self, amount: int, rate: float | None = None) -> None: ...
-
-        def close(self) -> None: ...
-
-        def note(self, entry: dict) -> None:
-            raise KeyboardInterrupt
+    def kill_second(total: int | None, description: str, unit: str, *, done: int = 0) -> Progress:
+        factory = StopAfter(notes=1) if description == "member 2" else silent
+        return factory(total, description, unit, done=done)
 
     data = table_property(energies_csv, "energy")
     with pytest.raises(KeyboardInterrupt):
-        fit_predictor(data, QUICK, tmp_path / "p", progress=lambda member: Stop() if member else None)
+        fit_predictor(data, QUICK, tmp_path / "p", progress=kill_second)
     with pytest.raises(CheckpointError, match="has no predictor.json"):
         Predictor.load(tmp_path / "p")
     with pytest.raises(OutputError, match="exists"):

@@ -15,6 +15,7 @@ from matgen.errors import OptionError, OutputError
 from matgen.io.files import read_json, write_json
 from matgen.sampling import Constraints, Decoding, Sampler, SampleRequest, sample_to_file
 from tests.conftest import TWO_PROCESSES
+from tests.progress import StopAfter
 
 SIZE = 200
 
@@ -22,22 +23,6 @@ SIZE = 200
 @pytest.fixture(scope="module")
 def sampler(checkpoints) -> Sampler:
     return Sampler(checkpoints("gpt2"))
-
-
-class StopAfter:
-    """Progress that fails in the middle of the work, as a kill would."""
-
-    def __init__(self, blocks: int) -> None:
-        self.left = blocks
-
-    def start(self, total: int, done: int = 0) -> None: ...
-
-    def advance(self, amount: int) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-    def close(self) -> None: ...
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -28,6 +28,7 @@ from matgen.structures.propose import ProposalSettings
 from matgen.structures.relax import RelaxSettings
 from matgen.structures.templates import bundled_templates
 from tests.frames import listed
+from tests.progress import Recorder, StopAfter
 from tests.structures.conftest import salt, to_atoms
 from tests.structures.test_templates import NOWHERE, materials_project, optimade  # noqa: F401 (fixtures)
 
@@ -40,24 +41,6 @@ OWN = ["structures.extxyz", "structures.json", "structures.parquet", "candidates
 
 def table(formulas: list[str | None] = FORMULAS, **more: list) -> pd.DataFrame:
     return pd.DataFrame({"formula": formulas} | more)
-
-
-class StopAfter:
-    """Progress that fails in the middle of the work, as a kill would."""
-
-    def __init__(self, compositions: int) -> None:
-        self.left = compositions
-        self.started: tuple[int, int] = (0, 0)
-
-    def start(self, total: int, done: int = 0) -> None:
-        self.started = (total, done)
-
-    def advance(self, amount: int = 1) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -197,9 +180,9 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_end(tmp_path: Path, rela
         make_structures(table(), "formula", out, QUICK, progress=StopAfter(2))
     assert len(list((out / "parts").glob("0*.json"))) == 2
     assert not (out / "structures.parquet").exists()
-    rest = StopAfter(-1)
+    rest = Recorder()
     make_structures(table(), "formula", out, QUICK, resume=True, progress=rest)
-    assert rest.started == (3, 2)
+    assert rest.begun == [(3, "structure", "compositions", 2)]
     same_run(out, relaxed)
 
 

@@ -13,6 +13,7 @@ from matgen.errors import OptionError
 from matgen.structures.potentials.calculator import CalculatorPotential
 from matgen.structures.potentials.interface import Evaluation, Potential, symbols_of
 from matgen.structures.relax import RelaxSettings, relax, unfit
+from tests.progress import Recorder
 from tests.structures.conftest import CRYSTALS, salt, skewed, to_atoms
 
 NAN = float("nan")
@@ -112,8 +113,8 @@ def test_failures_are_recorded_and_the_others_go_on() -> None:
             return Evaluation(0.0, zero + 2e4, none, None)
         return fail(atoms) if "K" in atoms.symbols else None
 
-    ended: list[int] = []
-    found = relax(structures, Spring(spoil), progress=ended.append)
+    progress = Recorder()
+    found = relax(structures, Spring(spoil), progress=progress)
     assert [result.reason for result in found] == [
         "",
         "atoms Na1 and Cl2 overlap: 0.20 angstrom apart",
@@ -127,7 +128,7 @@ def test_failures_are_recorded_and_the_others_go_on() -> None:
         "a force of 20000 eV/angstrom: atoms are too close",
         "",
     ]
-    assert sum(ended) == len(structures)
+    assert sum(progress.updates) == len(structures)
     for structure, result in zip(structures, found, strict=True):
         assert np.isnan(result.energy) == bool(result.reason)
         assert result.converged == (not result.reason)

@@ -19,6 +19,7 @@ from matgen.models import MODELS
 from matgen.models.checkpoint import load_checkpoint, read_metadata
 from matgen.training import TrainingPlan, default_settings, train_model
 from tests.conftest import TWO_PROCESSES
+from tests.progress import StopAfter
 
 QUICK = {"epochs": 1, "batch_size": 64, "precision": "fp32"}
 
@@ -154,7 +155,7 @@ def test_two_processes_give_the_curve_of_one_and_take_over_its_run(small_table: 
         settings=default_settings("tiny", epochs=3, batch_size=33, precision="fp32", evaluations=6),
     )
     with pytest.raises(KeyboardInterrupt):
-        train_model(plan, tmp_path / "cut", progress=StopAfterTwoEvaluations())
+        train_model(plan, tmp_path / "cut", progress=StopAfter(notes=2))
     resume = ["train", "--resume", "--out", str(tmp_path / "cut"), "--quiet"]
     subprocess.run([*together, *resume], check=True, env=environment | {"MASTER_PORT": "29642"})
     curves = [
@@ -218,21 +219,3 @@ def test_a_large_model_is_trained_shared_out_stopped_and_resumed_by_one_process(
     metrics = read_metadata(out)["metrics"]
     assert metrics["parameters"] > 80e6
     assert metrics["steps"] == 2
-
-
-class StopAfterTwoEvaluations:
-    """Progress that ends the process's work after its second report, as a kill would."""
-
-    def __init__(self) -> None:
-        self.left = 2
-
-    def start(self, total: int, done: int = 0) -> None: ...
-
-    def advance(self, amount: int, rate: float | None = None) -> None: ...
-
-    def close(self) -> None: ...
-
-    def note(self, entry: dict) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt

@@ -18,6 +18,7 @@ from matgen.composition.elements import ATOMIC_NUMBER, ELECTRONEGATIVITY, SYMBOL
 from matgen.datasets import load_dataset
 from matgen.validity import TABLES, ValidityRules, check, exact, judging, state_table
 from matgen.validity.smact_verdicts import smact_check
+from tests.progress import Recorder
 from tests.validity import brute
 
 KNOWN = [
@@ -253,10 +254,11 @@ def test_a_users_table_as_smact_reads_it(tmp_path: Path) -> None:
 
 
 def test_progress_counts_formulas() -> None:
-    told: list[int] = []
+    progress = Recorder()
     batch = CompositionBatch.concatenate([random_batch(300)] * 10)
-    check(batch, progress=told.append)
-    assert sum(told) == len(batch)
+    check(batch, progress=progress)
+    assert progress.begun == [(len(batch), "judge", "compositions", 0)]
+    assert sum(progress.updates) == len(batch)
 
 
 def test_no_rows() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,9 +27,7 @@ from matgen.lift.interface import Backend, Queries, TrainingSet
 from matgen.lift.pretext import pretext_stages
 from matgen.lift.retrieval import RowDistance
 from matgen.lift.sentences import Sentences
-
-if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
+from matgen.runtime.progress import ProgressFactory
 
 
 class LiftEstimator(BaseEstimator):
@@ -113,7 +111,7 @@ class LiftEstimator(BaseEstimator):
         validation: tuple[Any, Any] | None,
         folder: Path | str | None,
         resume: bool,
-        progress: Progress | None,
+        progress: ProgressFactory,
     ) -> None:
         self._inspect(y)
         frame = self._frame(X, fitting=True)
@@ -155,7 +153,7 @@ class LiftEstimator(BaseEstimator):
         held_out: pd.DataFrame | None,
         folder: Path | None,
         resume: bool,
-        progress: Progress | None,
+        progress: ProgressFactory,
     ) -> None:
         if (self.noise or self.mixup) and not backend_kind(self.backend).augments_rows:
             train = augmented(

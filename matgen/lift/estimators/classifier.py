@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,7 @@ from matgen.errors import DataError, first_line
 from matgen.lift.columns import Column, as_texts
 from matgen.lift.estimators.base import LiftEstimator
 from matgen.lift.estimators.inputs import TableError, as_vector
-
-if TYPE_CHECKING:
-    from matgen.runtime.progress import Progress
+from matgen.runtime.progress import ProgressFactory, silent
 
 
 class LiftClassifier(ClassifierMixin, LiftEstimator):
@@ -53,7 +51,7 @@ class LiftClassifier(ClassifierMixin, LiftEstimator):
         validation: tuple[Any, Any] | None = None,
         folder: Path | str | None = None,
         resume: bool = False,
-        progress: Progress | None = None,
+        progress: ProgressFactory = silent,
     ) -> LiftClassifier:
         """Train.
 
@@ -63,7 +61,7 @@ class LiftClassifier(ClassifierMixin, LiftEstimator):
             validation: rows and labels to choose weights by.
             folder: where an interrupted run leaves what it needs to go on.
             resume: go on with what is in `folder`.
-            progress: receives every step.
+            progress: counts the steps.
 
         Raises:
             DataError: a missing label, one label only, a validation label that no training row has, unreadable columns.

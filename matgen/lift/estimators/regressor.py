@@ -14,10 +14,10 @@ from sklearn.base import RegressorMixin
 from matgen.lift.columns import Column, describe, number_format
 from matgen.lift.estimators.base import LiftEstimator
 from matgen.lift.estimators.inputs import TableError, as_vector, renamed_argument
+from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
     from matgen.lift.interface import Queries
-    from matgen.runtime.progress import Progress
 
 _TARGET_ROUNDING = 0.002
 """Largest step between the numbers that a regression can predict, in standard deviations."""
@@ -92,7 +92,7 @@ class LiftRegressor(RegressorMixin, LiftEstimator):
         validation: tuple[Any, Any] | None = None,
         folder: Path | str | None = None,
         resume: bool = False,
-        progress: Progress | None = None,
+        progress: ProgressFactory = silent,
     ) -> LiftRegressor:
         """Train; see `LiftClassifier.fit`.
 

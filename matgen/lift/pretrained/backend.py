@@ -26,6 +26,7 @@ from matgen.lift.pretrained.generation import MarkCriterion, NumberProcessor, Sa
 from matgen.lift.pretrained.language_model import LanguageModel
 from matgen.lift.pretrained.scoring import completion_nats, label_nats
 from matgen.lift.sentences import END_OF_COMPLETION
+from matgen.runtime.progress import ProgressFactory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from matgen.lift.interface import Queries, TrainingSet
     from matgen.lift.sentences import Sentences
-    from matgen.runtime.progress import Progress
 
 SAMPLES = 32
 """Numbers sampled for the quantiles of a row where no other number is asked for."""
@@ -96,7 +96,7 @@ class PretrainedBackend:
     # --- training ------------------------------------------------------------------------------------------------
 
     def fit(
-        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None
+        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: ProgressFactory
     ) -> None:
         """See `Backend.fit`."""
         self.sentences = training_set.sentences
@@ -114,7 +114,13 @@ class PretrainedBackend:
         self.language.model.eval()
 
     def _train(
-        self, train: PromptTable, valid: PromptTable | None, seed: int, folder: Path, resume: bool, progress: Any
+        self,
+        train: PromptTable,
+        valid: PromptTable | None,
+        seed: int,
+        folder: Path,
+        resume: bool,
+        progress: ProgressFactory,
     ) -> None:
         settings = FitSettings(
             batch_size=min(self.batch_size, len(train)),
@@ -138,7 +144,7 @@ class PretrainedBackend:
             return float(torch.cat([completion_nats(model, table.batch(part)) for part in parts]).mean())
 
         begun = resume and (folder / "training").exists()
-        Fitter(self.language.model, train, loss, validate, folder, settings, progress).run(resume=begun)
+        Fitter(self.language.model, train, loss, validate, folder, settings, progress, "lift").run(resume=begun)
 
     def _table(self, frame: pd.DataFrame, store: pd.DataFrame, examples: np.ndarray | None) -> PromptTable:
         assert self.sentences.target is not None

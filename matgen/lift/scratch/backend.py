@@ -23,6 +23,7 @@ from matgen.lift.codec import ASK, END, Codec, EncodedRows, Places
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings, longest_texts, next_logits
 from matgen.lift.scratch.rows import ScratchRows, disturbed, shifted
 from matgen.lift.sentences import END_OF_COMPLETION
+from matgen.runtime.progress import ProgressFactory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from matgen.lift.interface import Queries, TrainingSet
     from matgen.lift.sentences import Sentences
-    from matgen.runtime.progress import Progress
 
 
 class ScratchBackend:
@@ -46,7 +46,7 @@ class ScratchBackend:
         return sum(p.numel() for model in self.models for p in model.parameters())
 
     def fit(
-        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: Progress | None
+        self, training_set: TrainingSet, *, seed: int, folder: Path | None, resume: bool, progress: ProgressFactory
     ) -> None:
         """See `Backend.fit`."""
         self.sentences = training_set.sentences
@@ -100,7 +100,7 @@ class ScratchBackend:
         seed: int,
         folder: Path,
         resume: bool,
-        progress: Progress | None,
+        progress: ProgressFactory,
     ) -> None:
         options, answer = self.options, self.codec.places[-1].column
         rows = self.codec.encoded(train)
@@ -123,7 +123,7 @@ class ScratchBackend:
         data = ScratchRows(rows, None if examples is None else torch.from_numpy(examples))
         settings = fit_settings(options, len(rows), seed, validates=held_out is not None)
         begun = resume and (folder / "training").exists()
-        Fitter(model, data, loss, validate, folder, settings, progress).run(resume=begun)
+        Fitter(model, data, loss, validate, folder, settings, progress, "lift").run(resume=begun)
 
     def _sentences(self, rows: EncodedRows, previous: EncodedRows | None) -> Tensor:
         """Tokens of whole sentences, int64 `(n, tokens_a_sentence)`: examples, then the row, with their answers."""

@@ -24,6 +24,7 @@ from matgen.io.outputs import claim, write_with_metadata
 from matgen.io.versions import versions
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import sequence_lengths
+from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.sampling.constraints.template import read_formula
 from matgen.sampling.decoders.orders import EXACT_TOKENS
 from matgen.sampling.known import known_compositions
@@ -33,7 +34,6 @@ from matgen.validity import ValidityRules, explain
 
 if TYPE_CHECKING:
     from matgen.models.checkpoint import Checkpoint
-    from matgen.runtime.progress import Progress
     from matgen.sampling.engine import Sampler
 
 LEAST_LISTED = 1e-6
@@ -68,14 +68,14 @@ class Tinkered:
 
 
 def tinker(
-    sampler: Sampler, request: TinkerRequest | str, *, progress: Progress | None = None, **options: Any
+    sampler: Sampler, request: TinkerRequest | str, *, progress: ProgressFactory = silent, **options: Any
 ) -> Tinkered:
     """Rank the ways of changing a formula by their probability under a model.
 
     Args:
         sampler: the model.
         request: what to change; or a formula or template, with the fields of a `TinkerRequest` as options.
-        progress: of the compositions that are scored.
+        progress: counts the compositions scored.
         options: fields of the request, for example `mask="Sr"`.
 
     Raises:
@@ -117,7 +117,7 @@ def tinker_to_file(
     *,
     top: int | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory = silent,
     **options: Any,
 ) -> Tinkered:
     """Rank the ways of changing a formula into a CSV or Parquet file, with its summary in `<out>.json`.
@@ -128,7 +128,7 @@ def tinker_to_file(
         out: the file.
         top: rows that are written, by default all; probabilities are shares of all variants all the same.
         force: replace an earlier file.
-        progress: of the compositions that are scored.
+        progress: counts the compositions scored.
         options: fields of the request.
 
     Raises:
@@ -168,7 +168,7 @@ def _refuse_too_long(sampler: Sampler, request: TinkerRequest, batch: Compositio
         )
 
 
-def _scores(sampler: Sampler, request: TinkerRequest, progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
+def _scores(sampler: Sampler, request: TinkerRequest, progress: ProgressFactory) -> tuple[np.ndarray, np.ndarray]:
     """Ln weights of the variants, and ln probabilities of what is shown, float64 `(m,)` each."""
     template, variants, shown = request.template, request.variants, request.shown
     architecture, n = sampler.checkpoint.architecture, len(request.variants)
@@ -177,31 +177,31 @@ def _scores(sampler: Sampler, request: TinkerRequest, progress: Progress | None)
     one_pass = likelihood_weighs and shown is variants.batch
     at_once = _AT_ONCE_ANY_ORDER if architecture.any_order else _AT_ONCE
 
-    def in_parts(score: Callable[[slice], np.ndarray], size: int = at_once) -> np.ndarray:
+    def in_parts(count: Progress, score: Callable[[slice], np.ndarray], size: int = at_once) -> np.ndarray:
         values = np.empty(n)
         for start in range(0, n, size):
             part = slice(start, min(start + size, n))
             values[part] = score(part)
-            if progress:
-                progress.advance(part.stop - start)
+            count.update(part.stop - start)
         return values
 
-    def likelihood(batch: CompositionBatch) -> np.ndarray:
-        return in_parts(lambda part: sampler.likelihood.summed(batch[part], n_mc=request.n_mc))
+    def likelihood(count: Progress, batch: CompositionBatch) -> np.ndarray:
+        return in_parts(count, lambda part: sampler.likelihood.summed(batch[part], n_mc=request.n_mc))
 
-    if progress:
-        progress.start(n if one_pass else 2 * n)
-    if template is None or likelihood_weighs:
-        weights = likelihood(variants.batch)
-    else:
-        # A denoising model weighs completions against each other, so it takes all at once.
-        size = at_once if architecture.any_order else n
-        weights = in_parts(lambda part: completion_log_prob(sampler, template, variants[part], n_mc=request.n_mc), size)
-    if not np.isfinite(weights).any():
-        raise OptionError(f"{request}: {architecture.title} has learned no formula of that length, so none is probable")
-    log_prob = weights if one_pass else likelihood(shown)
-    if progress:
-        progress.close()
+    with progress(n if one_pass else 2 * n, "tinker", "formulas") as count:
+        if template is None or likelihood_weighs:
+            weights = likelihood(count, variants.batch)
+        else:
+            # A denoising model weighs completions against each other, so it takes all at once.
+            size = at_once if architecture.any_order else n
+            weights = in_parts(
+                count, lambda part: completion_log_prob(sampler, template, variants[part], n_mc=request.n_mc), size
+            )
+        if not np.isfinite(weights).any():
+            raise OptionError(
+                f"{request}: {architecture.title} has learned no formula of that length, so none is probable"
+            )
+        log_prob = weights if one_pass else likelihood(count, shown)
     return weights, log_prob
 
 

@@ -13,6 +13,7 @@ from matgen.lift.pretrained.backend import PretrainedBackend
 from matgen.lift.pretrained.examples import padded_left
 from matgen.lift.pretrained.scoring import completion_nats
 from tests.lift.pretrained.tiny import save_tiny_model
+from tests.progress import Recorder
 
 pytest.importorskip("peft")
 
@@ -138,10 +139,7 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tiny, tmp_path):
     class Killed(Exception):
         pass
 
-    class Bomb:
-        def start(self, total, done=0): ...
-        def advance(self, amount=1, rate=None): ...
-        def close(self): ...
+    class Bomb(Recorder):
         def note(self, figures):
             if figures["step"] >= 6:
                 raise Killed

@@ -9,6 +9,8 @@ from matgen.lift.interface import Queries, TrainingSet
 from matgen.lift.scratch.backend import ScratchBackend
 from matgen.lift.scratch.model import ScratchOptions, next_logits
 from matgen.lift.sentences import Sentences
+from matgen.runtime.progress import silent
+from tests.progress import Recorder
 
 QUICK = {"steps": 60, "width": 32, "layers": 1, "views": 1, "batch_size": 32}
 
@@ -27,7 +29,7 @@ def numbers():
     x = np.random.default_rng(0).uniform(-5, 5, 200)
     training_set = lesson_of(pd.DataFrame({"x": x, "y": x + 3}), "y")
     backend = ScratchBackend(**QUICK | {"views": 2, "steps": 200})
-    backend.fit(training_set, seed=0, folder=None, resume=False, progress=None)
+    backend.fit(training_set, seed=0, folder=None, resume=False, progress=silent)
     return backend, training_set
 
 
@@ -90,7 +92,7 @@ def test_labels_are_scored_as_a_plain_softmax():
     frame = pd.DataFrame({"x": np.r_[np.zeros(40), np.ones(40)] + 0.1, "label": ["a"] * 40 + ["b"] * 40})
     training_set = lesson_of(frame, "label")
     backend = ScratchBackend(**QUICK | {"steps": 300})
-    backend.fit(training_set, seed=0, folder=None, resume=False, progress=None)
+    backend.fit(training_set, seed=0, folder=None, resume=False, progress=silent)
     said = backend.label_log_probabilities(Queries(training_set.train))
     places = backend.codec.places[-1]
     (prompt,) = backend._prompts(Queries(training_set.train), 1, 0)
@@ -121,15 +123,12 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path):
     training_set = lesson_of(frame, "label")
     training_set = TrainingSet(training_set.sentences, training_set.train, training_set.train.head(10))
     whole = ScratchBackend(**QUICK, evaluations=3)
-    whole.fit(training_set, seed=0, folder=tmp_path / "whole", resume=False, progress=None)
+    whole.fit(training_set, seed=0, folder=tmp_path / "whole", resume=False, progress=silent)
 
     class Killed(Exception):
         pass
 
-    class Bomb:
-        def start(self, total, done=0): ...
-        def advance(self, amount=1, rate=None): ...
-        def close(self): ...
+    class Bomb(Recorder):
         def note(self, figures):
             if figures["step"] >= 40:
                 raise Killed
@@ -138,7 +137,7 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path):
     with pytest.raises(Killed):
         broken.fit(training_set, seed=0, folder=tmp_path / "broken", resume=False, progress=Bomb())
     again = ScratchBackend(**QUICK, evaluations=3)
-    again.fit(training_set, seed=0, folder=tmp_path / "broken", resume=True, progress=None)
+    again.fit(training_set, seed=0, folder=tmp_path / "broken", resume=True, progress=silent)
     for one, other in zip(whole.models[0].parameters(), again.models[0].parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -163,7 +162,7 @@ def test_too_many_columns_are_refused_in_one_line():
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(4, 3_000)))
     frame["y"] = ["a", "b"] * 2
     with pytest.raises(OptionError, match=r"3,000 columns takes .* tokens, the model reads 4,096: choose columns"):
-        ScratchBackend(**QUICK).fit(lesson_of(frame, "y"), seed=0, folder=None, resume=False, progress=None)
+        ScratchBackend(**QUICK).fit(lesson_of(frame, "y"), seed=0, folder=None, resume=False, progress=silent)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from matgen.models.tokenizer import BOS, EOS, PAD, decode, suppressed_ids, vocab
 if TYPE_CHECKING:
     from matgen.models.checkpoint import Checkpoint
     from matgen.runtime.progress import Progress
-    from matgen.sampling.constraints.constraints import Constraints
+    from matgen.sampling.constraints.definition import Constraints
 
 MOST_OPEN = 500_000
 """Prefixes kept open; the least probable ones beyond are given up, which the result says."""

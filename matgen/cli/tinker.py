@@ -12,7 +12,7 @@ from matgen.cli.shared import bars, common_options, say, shown, verb
 if TYPE_CHECKING:
     import pandas as pd
 
-    from matgen.sampling.tinkering.tinker import Tinkered
+    from matgen.sampling.tinkering.ranking import Tinkered
 
 LISTED = 10
 """Rows, and elements of a blank, that are printed."""
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.io.files import next_free
     from matgen.models.locate import find_checkpoint
     from matgen.sampling import Sampler
-    from matgen.sampling.tinkering.tinker import tinker_to_file
+    from matgen.sampling.tinkering.ranking import tinker_to_file
 
     _ = request.variants  # what cannot be is refused before a model is opened
     folder = find_checkpoint(arguments.model)

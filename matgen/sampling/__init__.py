@@ -1,12 +1,12 @@
 """Drawing hypothetical compositions from a checkpoint."""
 
 from matgen.sampling.block import SampleBlock
-from matgen.sampling.constraints.constraints import Constraints
+from matgen.sampling.constraints.definition import Constraints
 from matgen.sampling.decoders.decoding import Decoding
 from matgen.sampling.engine import Sampler
 from matgen.sampling.request import SampleRequest
+from matgen.sampling.tinkering.ranking import Tinkered, tinker, tinker_to_file
 from matgen.sampling.tinkering.request import TinkerRequest
-from matgen.sampling.tinkering.tinker import Tinkered, tinker, tinker_to_file
 from matgen.sampling.writing import sample_to_file
 
 __all__ = [

@@ -26,7 +26,7 @@ from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
     from matgen.models.checkpoint import Checkpoint
-    from matgen.sampling.constraints.constraints import Constraints
+    from matgen.sampling.constraints.definition import Constraints
 
 MOST_OPEN = 500_000
 """Prefixes kept open; the least probable ones beyond are given up, which the result says."""

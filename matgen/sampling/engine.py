@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from matgen.composition.batch import CompositionBatch
 from matgen.errors import OptionError, unknown_name
 from matgen.models.checkpoint import Checkpoint, load_checkpoint
 from matgen.models.registry import MAX_POSITIONS
-from matgen.models.tokenizer import decode, encode, sequence_lengths, to_text, vocabulary
+from matgen.models.tokenizer import encode, sequence_lengths, vocabulary
 from matgen.sampling.block import SampleBlock
 from matgen.sampling.decoders import any_order
 from matgen.sampling.decoders import canvas as canvas_draw
@@ -33,6 +33,7 @@ from matgen.sampling.decoders.prefix_block import Drawn, uniform_numbers
 from matgen.sampling.decoders.prefixes import PrefixDrawer
 from matgen.sampling.likelihood import Likelihood
 from matgen.sampling.preparing import prepare
+from matgen.sampling.reading import DrawnBlock, read_block
 from matgen.sampling.request import Accept, PreparedRequest, SampleRequest
 
 if TYPE_CHECKING:
@@ -48,17 +49,6 @@ PRECISIONS = ("auto", "bf16", "fp32")
 QUICK_TOKENS = 5
 """Longest draws of models that write in any order whose `log_prob` is summed over all orders: up to here that takes no
 more canvases than `N_MC` random orders do."""
-
-
-@dataclass(frozen=True)
-class _DrawnBlock:
-    """A block as it was drawn: token ids, and where there are any their ln probabilities, first tokens and steps."""
-
-    number: int
-    ids: np.ndarray
-    log_prob: np.ndarray | None
-    starts: np.ndarray | None
-    steps: list[np.ndarray] | None
 
 
 class Sampler:
@@ -154,7 +144,7 @@ class Sampler:
             for drawn in blocks:
                 yield self._read(drawn, prepared.accept)
 
-    def _draw(self, prepared: PreparedRequest, number: int) -> _DrawnBlock:
+    def _draw(self, prepared: PreparedRequest, number: int) -> DrawnBlock:
         request, rows, weights = prepared.request, prepared.rows_of(number), prepared.condition_weights
         steps: list[np.ndarray] | None = [] if request.trace else None
         starts = None if weights is None else self._starts(weights, uniform_numbers(rows, request.seed, number, 0))
@@ -168,7 +158,7 @@ class Sampler:
             starts=starts,
             trace=steps,
         )
-        return _DrawnBlock(number, ids, log_prob, starts, steps)
+        return DrawnBlock(number, ids, log_prob, starts, steps)
 
     def _starts(self, weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """Tokens in place of `<bos>`, int64 `(n,)`, by numbers in [0, 1)."""
@@ -245,38 +235,12 @@ class Sampler:
     def _drawer(self, width: int | None) -> PrefixDrawer:
         return PrefixDrawer(self.checkpoint, width=width, precision=self.precision)
 
-    def _read(self, drawn: _DrawnBlock, accept: Accept | None) -> SampleBlock:
-        ids, sequence_log_prob, starts = drawn.ids, drawn.log_prob, drawn.starts
+    def _read(self, drawn: DrawnBlock, accept: Accept | None) -> SampleBlock:
         filters = [one for one in (self.accept, accept) if one is not None]
-        trace = None if drawn.steps is None else canvas_draw.trace_texts(drawn.steps, self.notation)
-        read = decode(ids, self.notation)
-        formulas = np.empty(len(ids), dtype=object)
-        formulas[read.rows] = read.batch.formulas()
-        readable = np.zeros(len(ids), dtype=bool)
-        readable[read.rows] = True
-        unfinished = np.flatnonzero(~readable)
-        formulas[unfinished] = [to_text(ids[row], self.notation) + " …" for row in unfinished]
-        canonical = np.zeros(len(ids), dtype=bool)
-        canonical[read.rows] = read.canonical
-        keys = np.zeros((len(ids), 2), dtype=np.uint64)
-        keys[read.rows] = read.batch.keys()
-        keep = np.ones(len(ids), dtype=bool)
-        keep[unfinished] = not filters
-        for one in filters:
-            keep[read.rows] &= one(read.batch)
-        log_prob = np.full(len(ids), np.nan)
-        if sequence_log_prob is not None:
-            log_prob[read.rows] = sequence_log_prob[read.rows]
-        # What was drawn in another order, or unreduced, is looked up in the canonical one.
-        again = np.flatnonzero(keep[read.rows] & (~read.canonical | (sequence_log_prob is None)))
-        log_prob[read.rows[again]] = self._of_repeated(
-            read.batch[again], None if starts is None else starts[read.rows[again]]
-        )
-        block = SampleBlock(drawn.number, len(ids), len(unfinished), formulas, log_prob, canonical, keys, trace)
-        return block if keep.all() else block[keep]
+        return read_block(drawn, self.notation, filters, self._canonical_log_prob)
 
-    def _of_repeated(self, batch: CompositionBatch, starts: np.ndarray | None) -> np.ndarray:
-        """Ln probabilities, those of equal compositions (with equal starts) computed once."""
+    def _canonical_log_prob(self, batch: CompositionBatch, starts: np.ndarray | None) -> np.ndarray:
+        """Ln probabilities, those of equal compositions (with equal starts) computed once, float64 `(m,)`."""
         if not len(batch):
             return np.zeros(0)
         keys = batch.keys()
@@ -295,10 +259,10 @@ class Sampler:
         return value[place.ravel()]
 
 
-def _one_ahead(jobs: Iterable[Callable[[], _DrawnBlock]]) -> Generator[_DrawnBlock, None, None]:
+def _one_ahead(jobs: Iterable[Callable[[], DrawnBlock]]) -> Generator[DrawnBlock, None, None]:
     """Results in order; while one is used, a thread works on the next."""
     with ThreadPoolExecutor(1) as pool:
-        waiting: Future[_DrawnBlock] | None = None
+        waiting: Future[DrawnBlock] | None = None
         for job in jobs:
             following = pool.submit(job)
             if waiting is not None:

@@ -18,7 +18,7 @@ from matgen.errors import OutputError
 from matgen.io.files import atomic_write, read_json, write_json
 from matgen.io.parquet import CHECKED_READING, CHECKED_WRITING
 from matgen.sampling.block import SampleBlock
-from matgen.sampling.constraints.constraints import with_present_names
+from matgen.sampling.constraints.definition import with_present_names
 
 _KEYS = ("key_0", "key_1")
 

@@ -17,7 +17,7 @@ from matgen.sampling.request import Accept, PreparedRequest, SampleRequest
 
 if TYPE_CHECKING:
     from matgen.models.checkpoint import Checkpoint
-    from matgen.sampling.constraints.constraints import Constraints
+    from matgen.sampling.constraints.definition import Constraints
 
 MOST_DRAWS = 100
 """Samples drawn at most, for each row that is asked for, where not every sample is kept."""

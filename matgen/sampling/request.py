@@ -16,7 +16,7 @@ from matgen.sampling.decoders.decoding import Decoding
 
 if TYPE_CHECKING:
     from matgen.composition.keys import KeySet
-    from matgen.sampling.constraints.constraints import Constraints
+    from matgen.sampling.constraints.definition import Constraints
     from matgen.sampling.constraints.reachability import DecodingMask
 
 Accept = Callable[[CompositionBatch], np.ndarray]

@@ -17,7 +17,6 @@ from matgen.models import MODELS, load_checkpoint
 from matgen.models.tokenizer import BOS, EOS, MASK, encode, suppressed_ids
 from matgen.sampling import Constraints, Decoding, SampleBlock, Sampler, SampleRequest, engine
 from matgen.sampling.decoders.prefixes import PrefixDrawer
-from matgen.sampling.preparing import prompt_ids
 from tests.sampling.conftest import FEW
 
 
@@ -282,12 +281,6 @@ def test_a_masked_model_without_lengths_is_refused(few) -> None:
     del checkpoint.metadata["length_histogram"]
     with pytest.raises(CheckpointError, match="no length_histogram"):
         next(Sampler(checkpoint).sample(10))
-
-
-def test_prompts_in_both_notations() -> None:
-    assert prompt_ids("Li Fe", "expanded") == [34, 57]
-    assert prompt_ids("Li2 O16", "counted") == [32 + 2 * 16 + 1, 32 + 7 * 16 + 15]
-    assert prompt_ids(" ", "counted") == []
 
 
 @pytest.mark.parametrize("key", ["gptj", "gpt", "bart"])

@@ -17,8 +17,8 @@ import numpy as np
 from matgen.composition.elements import N_ELEMENTS, SYMBOLS
 from matgen.errors import OptionError
 from matgen.models.tokenizer import EOS, FIRST_ELEMENT, MAX_TOKEN_COUNT, vocabulary
-from matgen.sampling.constraints.constraints import Constraints
 from matgen.sampling.constraints.count_budget import open_budget, pattern_budget
+from matgen.sampling.constraints.definition import Constraints
 from matgen.sampling.constraints.look_ahead import LookAhead, Prefixes
 from matgen.validity import state_table
 

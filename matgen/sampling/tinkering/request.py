@@ -12,7 +12,7 @@ import numpy as np
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
 from matgen.errors import FormulaError, OptionError
-from matgen.sampling.constraints.constraints import Constraints
+from matgen.sampling.constraints.definition import Constraints
 from matgen.sampling.constraints.template import (
     BLANK,
     Completions,

@@ -11,10 +11,10 @@ from matgen.composition.elements import ATOMIC_NUMBER, SYMBOLS
 from matgen.errors import OptionError
 from matgen.models.tokenizer import BOS, EOS, FIRST_ELEMENT, NOTATIONS, PAD, decode, encode, vocabulary
 from matgen.sampling.constraints import look_ahead, reachability
-from matgen.sampling.constraints.constraints import Constraints
+from matgen.sampling.constraints.definition import Constraints
 from matgen.sampling.constraints.reachability import DecodingMask
 from matgen.validity import ValidityRules, check
-from tests.sampling.constraints.test_constraints import obeys
+from tests.sampling.constraints.test_definition import obeys
 
 # Equal electronegativities (H, Ru; Si, Cu), both signs (H, Ru, Si, N), no states (He), no electronegativity (Pm).
 POOL = "Li-Si-Cu-H-Ru-O"

@@ -21,8 +21,8 @@ from matgen.models.locate import find_checkpoint
 from matgen.sampling import Sampler
 from matgen.sampling.constraints.template import completions, mask
 from matgen.sampling.tinkering.infilling import completion_log_prob
+from matgen.sampling.tinkering.ranking import longest_learned, tinker, tinker_to_file
 from matgen.sampling.tinkering.request import TinkerRequest
-from matgen.sampling.tinkering.tinker import longest_learned, tinker, tinker_to_file
 from matgen.validity import check
 
 EVERY = np.arange(N_ELEMENTS + 1) > 0

@@ -11,7 +11,7 @@ from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import ATOMIC_NUMBER, ELECTRONEGATIVITY, IS_METAL, SYMBOLS
 from matgen.composition.groups import ELEMENT_GROUPS, group_named
 from matgen.errors import OptionError
-from matgen.sampling.constraints.constraints import Constraints
+from matgen.sampling.constraints.definition import Constraints
 from matgen.validity import ValidityRules, state_table
 
 POOL = ("Li", "Fe", "H", "Ru", "N", "O", "He")

@@ -15,8 +15,8 @@ def add(verbs: Any) -> None:
         "push",
         run,
         "upload a checkpoint to the Hugging Face Hub",
-        "matgen push runs/gptj organisation/name",
-        "matgen sample -n 10000 --model organisation/name",
+        "matgen push runs/gptj organization/name",
+        "matgen sample -n 10000 --model organization/name",
     )
     parser.add_argument("model", metavar="CHECKPOINT", help="folder, or name of a bundled checkpoint")
     parser.add_argument("name", metavar="ORGANISATION/NAME", help="repository on the Hub, made if it does not exist")

@@ -1,4 +1,4 @@
-"""Optimisers of the training loop, made from its settings."""
+"""Optimizers of the training loop, made from its settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NARROWEST = 16
 def make_optimizers(
     model: nn.Module, name: str, *, learning_rate: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """Optimisers that share out a model's parameters; weight decay is on matrices only.
+    """Optimizers that share out a model's parameters; weight decay is on matrices only.
 
     `adamw` (Loshchilov and Hutter 2019) takes all of them. `muon` (Jordan et al. 2024; scaled to the updates of AdamW
     as Liu et al. 2025, arXiv:2502.16982) takes the matrices of the layers, AdamW the rest: embeddings, the layer that

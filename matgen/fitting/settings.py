@@ -16,7 +16,7 @@ class FitSettings:
     """How to train.
 
     Attributes:
-        batch_size: examples a step, over all processes.
+        batch_size: examples per step, over all processes.
         learning_rate: peak of the schedule (linear warm-up, then half a cosine down to zero).
         weight_decay: of AdamW (Loshchilov and Hutter 2019), on matrices only.
         warmup: share of the steps spent warming up.
@@ -25,8 +25,8 @@ class FitSettings:
         evaluations: validations over the whole run (fewer where they would take over a fifth of `max_minutes`).
         patience: validations without improvement after which training stops.
         precision: `auto` times both and keeps the faster; `bf16` (autocast) or `fp32`.
-        accumulate: batches a step is split into, to save memory.
-        shard: share parameters, gradients and optimiser out over the processes, for models that no device holds whole.
+        accumulate: parts a batch is computed in, to save memory.
+        shard: share parameters, gradients and optimizer out over the processes, for models that no device holds whole.
         clip: largest norm of the gradient.
         optimizer: `adamw` or `muon` (see `make_optimizers`).
         seed: of the order of examples, the noise of objectives, and dropout.

@@ -1,4 +1,4 @@
-"""What a training run leaves on disk to go on from: weights, optimiser and where it stands, each written whole.
+"""What a training run leaves on disk to go on from: weights, optimizer and where it stands, each written whole.
 
 Models may be sharded over processes (FSDP): then every process must take part in gathering, and the first one writes
 complete tensors. `torch.distributed.checkpoint` would let each process write its own shard, but its metadata is a
@@ -31,7 +31,7 @@ LATEST, BEST = "latest.json", "best.safetensors"
 
 @dataclass
 class FitState:
-    """Where a run stands; what resuming needs besides weights and optimiser."""
+    """Where a run stands; what resuming needs besides weights and optimizer."""
 
     step: int = 0
     total_steps: int = 0
@@ -55,7 +55,7 @@ def weights_of(model: nn.Module) -> Tensors:
     """
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     return {
-        name: _whole(parameter.detach())
+        name: _gathered(parameter.detach())
         for name, parameter in model.named_parameters()
         if name in learning or not learning
     }
@@ -71,9 +71,9 @@ def set_weights(model: nn.Module, tensors: Tensors) -> None:
 
 
 def optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> Tensors:
-    """What optimisers remember of each parameter, whole, by the parameter's name and their own."""
+    """What optimizers remember of each parameter, whole, by the parameter's name and their own."""
     return {
-        f"{name}|{key}": _whole(value.detach())
+        f"{name}|{key}": _gathered(value.detach())
         for name, parameter in model.named_parameters()
         for optimizer in optimizers
         for key, value in optimizer.state.get(parameter, {}).items()
@@ -81,7 +81,7 @@ def optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer])
 
 
 def set_optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer], tensors: Tensors) -> None:
-    """Give optimisers back what `optimizer_tensors` returned."""
+    """Give optimizers back what `optimizer_tensors` returned."""
     parameters = dict(model.named_parameters())
     owner = {id(p): optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     for label, value in tensors.items():
@@ -92,7 +92,7 @@ def set_optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimiz
 
 
 def shard(model: nn.Module, processes: int) -> None:
-    """Share a model's parameters, their gradients and what an optimiser will remember of them out over all processes.
+    """Share a model's parameters, their gradients and what an optimizer will remember of them out over all processes.
 
     They are whole while a forward and backward pass lasts (torch's `fully_shard` of the model as one unit).
     """
@@ -104,7 +104,7 @@ def shard(model: nn.Module, processes: int) -> None:
 
 
 def save_state(training: Path, state: FitState, examples: int, weights: Tensors, optimizer: Tensors) -> None:
-    """Write weights, optimiser and state to a folder of this step, then point `latest.json` at it.
+    """Write weights, optimizer and state to a folder of this step, then point `latest.json` at it.
 
     What `latest.json` points at is never written again: a kill in between would leave nothing to resume from.
 
@@ -145,7 +145,7 @@ def save_best(training: Path, weights: Tensors) -> None:
 
 
 def load_state(training: Path, examples: int) -> tuple[FitState, Tensors, Tensors]:
-    """The state that was saved last, its weights and its optimiser.
+    """The state that was saved last, its weights and its optimizer.
 
     Raises:
         CheckpointError: there is none, it is damaged, or it is of another number of examples.
@@ -184,7 +184,7 @@ def load_best(training: Path) -> Tensors | None:
     return load_weights(training / BEST) if (training / BEST).is_file() else None
 
 
-def _whole(tensor: Tensor) -> Tensor:
+def _gathered(tensor: Tensor) -> Tensor:
     from torch.distributed.tensor import DTensor
 
     return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).contiguous()

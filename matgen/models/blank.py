@@ -175,6 +175,6 @@ def steps_from(ids: Tensor, hidden: Tensor, blank: int) -> tuple[Tensor, Tensor]
     """
     canvas, place = collapse_runs(ids, hidden, blank)
     row, column = hidden.nonzero(as_tuple=True)
-    # `<bos>` and `<eos>` are never hidden, so the neighbours of a hidden word exist.
+    # `<bos>` and `<eos>` are never hidden, so the neighbors of a hidden word exist.
     flags = LEFT * hidden[row, column - 1].long() + RIGHT * hidden[row, column + 1].long()
     return canvas, torch.stack([row, place[row, column], ids[row, column], flags], dim=1)

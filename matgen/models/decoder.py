@@ -27,7 +27,7 @@ class Decoder:
 
     Attributes:
         layers: from first to last.
-        order: where its layers normalise.
+        order: where its layers normalize.
         embedding: `(vocabulary, width)`; of a conditional model, embeddings that sequences may begin with follow.
         positions: `(positions, width)`, None where queries and keys are turned instead.
         rotary: cosines and sines `(positions, width, 2)` by which pairs of columns of queries (first half of the pairs)
@@ -36,7 +36,7 @@ class Decoder:
         head: `(width, vocabulary)`, and its bias.
         scale: of attention's scores.
         heads: of attention.
-        epsilon: of the normalisations.
+        epsilon: of the normalizations.
         dropout: probabilities after the embedding, of attention's weights, and before each residual sum.
     """
 

@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether a name is of the form `organisation/name`, and not of a run."""
+    """Whether a name is of the form `organization/name`, and not of a run."""
     return _NAME.fullmatch(name) is not None and not name.startswith("runs/")
 
 
@@ -41,7 +41,7 @@ def push(folder: Path | str, name: str, *, private: bool = False) -> str:
 
     Args:
         folder: of the checkpoint.
-        name: `organisation/name`.
+        name: `organization/name`.
         private: whether a new repository is hidden from others.
 
     Returns:
@@ -49,14 +49,14 @@ def push(folder: Path | str, name: str, *, private: bool = False) -> str:
 
     Raises:
         CheckpointError: the folder is not a finished checkpoint.
-        OptionError: the name is not of the form `organisation/name`.
+        OptionError: the name is not of the form `organization/name`.
         OutputError: the Hub refused.
         MissingDependencyError: huggingface_hub is not installed.
     """
     folder = Path(folder)
     read_metadata(folder)
     if not is_hub_name(name):
-        raise OptionError(f"{name!r} is no name on the Hub: write it as organisation/name")
+        raise OptionError(f"{name!r} is no name on the Hub: write it as organization/name")
     try:
         from huggingface_hub import HfApi
     except ImportError as error:

@@ -19,11 +19,11 @@ _TANH_GELU = {"gelu_new", "gelu_pytorch_tanh", "gelu_fast"}
 """Names of the activation that torch calls GELU with the tanh approximation."""
 
 Order = Literal["parallel", "before", "after"]
-"""Where a layer normalises: `before` attention and before the feed-forward (GPT-2, GPT-Neo), once before both, which
+"""Where a layer normalizes: `before` attention and before the feed-forward (GPT-2, GPT-Neo), once before both, which
 then run side by side (`parallel`, GPT-J), or `after` each of them (GPT)."""
 
 Norm = tuple["Tensor", "Tensor"]
-"""Weight and bias of a layer normalisation."""
+"""Weight and bias of a layer normalization."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class DecoderLayer:
     """Weights of one layer, products as `(in, out)`; a bias that a model lacks is None.
 
     Attributes:
-        norm: the first normalisation.
+        norm: the first normalization.
         into, into_bias: to queries, keys and values.
         back, back_bias: from what was attended to.
-        norm_2: the second normalisation, None where `parallel`.
+        norm_2: the second normalization, None where `parallel`.
         up, up_bias, down, down_bias: the feed-forward's products.
     """
 
@@ -55,7 +55,7 @@ class DecoderLayout:
     """Where a `model_type` keeps its decoder, and how its layers compute.
 
     Attributes:
-        order: where its layers normalise.
+        order: where its layers normalize.
         layer: from one of its layers to the weights.
         is_plain: from a configuration to whether options that change what a layer computes have the usual values.
         embedding, positions, last_norm: names of these modules in `model.transformer`; None where there is none.
@@ -82,7 +82,7 @@ def head_width(config: Any) -> int:
 
 
 def norm_weights(module: Any) -> Norm:
-    """Weight and bias of a layer normalisation."""
+    """Weight and bias of a layer normalization."""
     return module.weight, module.bias
 
 
@@ -142,7 +142,7 @@ def _rotation(model: Any) -> Tensor:
     # transformers keeps one table for all layers since 5.24, before that one in each layer.
     holder = inner.rotary_emb if hasattr(inner, "rotary_emb") else inner.h[0].attn
     device = inner.wte.weight.device
-    if holder.embed_positions.device != device:  # kept there, as transformers does: a copy a step would cost time
+    if holder.embed_positions.device != device:  # kept there, as transformers does: a copy per step would cost time
         holder.embed_positions = holder.embed_positions.to(device)
     pairs = config.rotary_dim // 2
     angles = holder.embed_positions  # sines, then cosines: (positions, 2 * pairs)

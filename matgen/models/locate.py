@@ -29,7 +29,7 @@ def find_checkpoint(name: str | None) -> Path:
 
     Args:
         name: a folder of matgen or as published (which is converted), the name of a bundled checkpoint, or a Hub id
-            (`organisation/name`, which is downloaded); None for the default: the bundled checkpoint, without one the
+            (`organization/name`, which is downloaded); None for the default: the bundled checkpoint, without one the
             newest run in `runs/`.
 
     Raises:

@@ -18,7 +18,7 @@ from matgen.errors import CheckpointError, first_line
 from matgen.io.files import read_json
 from matgen.models.checkpoint import METADATA, save_checkpoint
 from matgen.models.registry import MODELS, Architecture
-from matgen.models.retokenise import with_tokens
+from matgen.models.retokenize import with_tokens
 from matgen.models.tokenizer import BOS, EOS, PAD, vocabulary
 
 if TYPE_CHECKING:

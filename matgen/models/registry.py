@@ -188,7 +188,7 @@ def shape(key: str, preset: str) -> Shape:
 
 
 def build_model(key: str, size: str | Shape, notation: str, *, seed: int) -> PreTrainedModel:
-    """A freshly initialised model.
+    """A freshly initialized model.
 
     Args:
         key: name in `MODELS`.

@@ -50,7 +50,7 @@ Choices = Range | tuple[int, ...]
 
 
 # Narrow layers learn much faster from wider first weights, near 1 / sqrt(width): after 224 steps of 256 formulas a tiny
-# GPT-J stood at 14.7 nats a formula instead of 16.3.
+# GPT-J stood at 14.7 nats per formula instead of 16.3.
 TINY = Shape(4, 4, 128, 512, initializer=0.08)
 SMALL = Shape(6, 6, 192, 768, dropout=0.1, initializer=0.07)
 LARGE = Shape(12, 12, 768, 3072, dropout=0.1)  # GPT-2's smallest size, some 85 million parameters: for GPUs

@@ -8,7 +8,7 @@ import torch
 
 from matgen.models.checkpoint import Checkpoint, load_checkpoint
 from matgen.models.locate import find_checkpoint
-from matgen.models.retokenise import with_tokens
+from matgen.models.retokenize import with_tokens
 from matgen.models.tokenizer import vocabulary
 
 if TYPE_CHECKING:

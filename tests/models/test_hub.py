@@ -63,7 +63,7 @@ def test_there_and_back(hub: Path, checkpoints, tmp_path: Path, monkeypatch, cap
 def test_what_cannot_be_pushed(hub: Path, checkpoints, tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint folder"):
         push(tmp_path / "none", "team/name")
-    with pytest.raises(OptionError, match="no name on the Hub: write it as organisation/name"):
+    with pytest.raises(OptionError, match="no name on the Hub: write it as organization/name"):
         push(checkpoints("gptj"), "name")
     assert not hub.exists()
     with pytest.raises(CheckpointError, match="team/none is no folder here, and the Hub did not give it"):

@@ -27,9 +27,9 @@ def test_validation_figure_is_the_mean_and_repeats() -> None:
     formulas = ["SrTiO3", "NaCl", "Y3Al5O12", "LiFePO4", "CaCO3"]
     table = TokenTable.from_numpy(*encode(CompositionBatch.from_formulas(formulas), "expanded"))
     learner = learner_for(CAUSAL, build_model("gpt2", "tiny", "expanded", seed=3).eval())
-    one_by_one = [float(CAUSAL.validate(learner, table.batch(np.array([i])), torch.Generator())) for i in range(5)]
     masked = build_model("roberta", "tiny", "expanded", seed=3).eval()
     with torch.no_grad():
+        one_by_one = [float(CAUSAL.validate(learner, table.batch(np.array([i])), torch.Generator())) for i in range(5)]
         figure = validation_figure(table, CAUSAL, 0.5)
         assert figure(learner) == pytest.approx(np.mean(one_by_one) + 0.5, rel=1e-4)
         bound = validation_figure(table, MASKED, 0.0)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.lift_options import answerer, chosen, estimator_of, task_of, with_answers
+from matgen.cli.lift_options import chosen, estimator_of, predictor, task_of, with_targets
 from matgen.cli.shared import say
 from matgen.errors import OptionError
 from matgen.io.files import next_free
@@ -45,23 +45,23 @@ def evaluate(arguments: argparse.Namespace) -> None:
     out = arguments.out
     refuse_to_overwrite(out, force=arguments.force)
     if arguments.model:
-        estimator = answerer(load(arguments.model), arguments.model)
+        estimator = predictor(load(arguments.model), arguments.model)
         target = estimator.sentences_.target.name
         if arguments.target not in (None, target):
             raise OptionError(f"{arguments.model} predicts {target}, not {arguments.target}")
-        found = evaluation.scores(estimator, *with_answers(read_any_table(arguments.table), target, arguments.table))
-        write_json(out, {"table": str(arguments.table), "model": str(arguments.model), **found})
-        print(json.dumps(found, indent=2))
+        scores = evaluation.scores(estimator, *with_targets(read_any_table(arguments.table), target, arguments.table))
+        write_json(out, {"table": str(arguments.table), "model": str(arguments.model), **scores})
+        print(json.dumps(scores, indent=2))
         return
     if not arguments.target:
-        raise OptionError("give --target, the column of the answers")
-    rows, answers = with_answers(read_any_table(arguments.table), arguments.target, arguments.table)
-    rows, task = chosen(rows, arguments), arguments.task or task_of(answers)
+        raise OptionError("give --target, the column to predict")
+    rows, targets = with_targets(read_any_table(arguments.table), arguments.target, arguments.table)
+    rows, task = chosen(rows, arguments), arguments.task or task_of(targets)
     summaries = evaluation.cross_validated(
         rows,
-        answers if task == "classification" else answers.astype(float),
+        targets if task == "classification" else targets.astype(float),
         task,
-        lambda table, seed: estimator_of(arguments, answers, task=task, seed=seed),
+        lambda table, seed: estimator_of(arguments, targets, task=task, seed=seed),
         folds=arguments.folds,
         methods=methods,
         seed=arguments.seed,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.lift_options import answerer, backend_options, chosen, estimator_of, pairs, whole_numbers, with_answers
+from matgen.cli.lift_options import backend_options, chosen, estimator_of, pairs, predictor, whole_numbers, with_targets
 from matgen.cli.shared import bar, say, shown
 from matgen.errors import DataError, OptionError
 from matgen.lift.backends import BACKENDS, backend_kind
@@ -50,21 +50,22 @@ def fit(arguments: argparse.Namespace) -> int:
         _remove(state)
         say(arguments, f"{generator.n_parameters_:,} weights. Next: matgen lift sample --model {shown(out)}")
         return 0
-    rows, answers = with_answers(frame, arguments.target, arguments.table)
+    rows, targets = with_targets(frame, arguments.target, arguments.table)
     rows = chosen(rows, arguments)
-    estimator = estimator_of(arguments, answers)
+    estimator = estimator_of(arguments, targets)
     task = "classes" if estimator.__class__.__name__ == "LiftClassifier" else "numbers"
     say(
         arguments,
         f"learning {arguments.target} ({task}) from {len(rows):,} rows of {rows.shape[1]} columns of {arguments.table} "
         f"by {arguments.backend} into {shown(out)}",
     )
-    estimator.fit(rows, answers, folder=state, resume=arguments.resume, progress=_steps_bar(arguments))
+    estimator.fit(rows, targets, folder=state, resume=arguments.resume, progress=_steps_bar(arguments))
     save(estimator, out, force=True)
     _remove(state)
     held = len(getattr(getattr(estimator, "calibration_", None), "scores", ()))
-    told = f", intervals calibrated on {held:,} rows held out" if held else ""
-    say(arguments, f"{estimator.n_parameters_:,} weights{told}. Next: matgen lift predict new.csv --model {shown(out)}")
+    weights = f"{estimator.n_parameters_:,} weights"
+    calibrated = f", intervals calibrated on {held:,} rows held out" if held else ""
+    say(arguments, f"{weights}{calibrated}. Next: matgen lift predict new.csv --model {shown(out)}")
     return 0
 
 
@@ -78,7 +79,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
     out = arguments.out
     claim(out, force=arguments.force)
-    estimator = answerer(load(arguments.model), arguments.model)
+    estimator = predictor(load(arguments.model), arguments.model)
     frame = read_any_table(arguments.table)
     sentences = estimator.sentences_
     target = sentences.target.name
@@ -86,22 +87,22 @@ def predict(arguments: argparse.Namespace) -> None:
     if missing:
         raise DataError(f"{arguments.table} has no column {missing[0]!r}; it has {', '.join(frame.columns[:20])}")
     if arguments.update:
-        more, answers = with_answers(read_any_table(arguments.update), target, arguments.update)
-        estimator.update(more, answers)
+        more, targets = with_targets(read_any_table(arguments.update), target, arguments.update)
+        estimator.update(more, targets)
     bad = unreadable_rows(frame, sentences.columns)
     good = np.array([row not in bad for row in range(len(frame))])
     column = f"{target}_predicted"
     frame[column] = None
     if good.any():
-        asked = frame.loc[good].reset_index(drop=True)
+        readable = frame.loc[good].reset_index(drop=True)
         if isinstance(estimator, LiftClassifier):
-            chances = estimator.predict_proba(asked)
+            chances = estimator.predict_proba(readable)
             frame.loc[good, column] = estimator.classes_[chances.argmax(axis=1)]
             for i, label in enumerate(estimator.classes_):
                 frame.loc[good, f"{target}_probability_{label}"] = chances[:, i]
         else:
-            frame.loc[good, column] = estimator.predict(asked)
-            bounds = estimator.predict_interval(asked, arguments.confidence)
+            frame.loc[good, column] = estimator.predict(readable)
+            bounds = estimator.predict_interval(readable, arguments.confidence)
             frame.loc[good, f"{target}_low"], frame.loc[good, f"{target}_high"] = bounds[:, 0], bounds[:, 1]
             frame[column] = frame[column].astype(float)
     write_with_metadata(out, frame, {"model": str(arguments.model), "target": target, "rows_not_read": len(bad)})
@@ -111,7 +112,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
 
 def _unseen(frame: pd.DataFrame, columns: Any) -> str:
-    """What is to be said of categories that were never learned."""
+    """A remark on categories that no training row has, empty where there are none."""
     from matgen.lift.columns import as_texts
 
     for column in columns:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-PAD, MISSING, UNKNOWN, ASK, END, FIRST = range(6)
+PAD, MISSING, UNKNOWN, SEPARATOR, END, FIRST = range(6)
 _LETTERS = 256
 _ELEMENTS = 119
 _WHOLE = 100

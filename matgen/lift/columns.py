@@ -200,7 +200,7 @@ def number_format(numbers: np.ndarray, decimals: int | None = None, rounding: fl
 
     Args:
         numbers: finite, float64 `(n,)`, at least one.
-        decimals: asked for by the user; None finds them.
+        decimals: given by the user; None chooses them.
         rounding: largest step, in standard deviations.
     """
     magnitude = np.abs(numbers[numbers != 0])

@@ -68,7 +68,7 @@ def show(arguments: argparse.Namespace) -> None:
                 print(explain(estimator, some.iloc[[i]]))
         if arguments.plot:
             from matgen.io.files import refuse_to_overwrite
-            from matgen.lift.pictures import decision_boundary
+            from matgen.lift.plots import decision_boundary
 
             refuse_to_overwrite(arguments.plot, force=False)
             decision_boundary(estimator, *with_targets(frame, target, arguments.table), arguments.plot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from matgen.lift.columns import NumberFormat
+from matgen.lift.number_format import NumberFormat
 
 END = ""
 """Stands for the end of a number among the characters that may follow."""

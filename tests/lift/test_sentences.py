@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matgen.errors import DataError, OptionError
-from matgen.lift.columns import Column, NumberFormat, describe, typed
+from matgen.lift.columns import Column, describe, typed
+from matgen.lift.number_format import NumberFormat
 from matgen.lift.sentences import END_OF_COMPLETION, END_OF_PROMPT, Sentences, element_fractions
 
 A = Column("a", "number", "eV", NumberFormat(2))

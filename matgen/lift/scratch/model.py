@@ -13,7 +13,8 @@ import torch
 from matgen.errors import OptionError, require_above_zero
 from matgen.fitting.loop import FitSettings
 from matgen.fitting.optimizers import BEST_OPTIMIZER
-from matgen.lift.codec import END, Codec, Places, spell
+from matgen.lift.codec import END, Codec, Places
+from matgen.lift.spelling import spell
 
 if TYPE_CHECKING:
     import pandas as pd

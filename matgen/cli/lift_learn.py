@@ -20,53 +20,61 @@ if TYPE_CHECKING:
 def fit(arguments: argparse.Namespace) -> int:
     """Fit an estimator and write it."""
     from matgen.io.files import refuse_to_overwrite
-    from matgen.lift import LiftGenerator
     from matgen.lift.files import read_any_table
-    from matgen.lift.store import save
 
     frame = read_any_table(arguments.table)
-    out = arguments.out
     if not arguments.resume:
-        refuse_to_overwrite(out, force=arguments.force)
-    state = out.with_name(f".{out.name}.training")
+        refuse_to_overwrite(arguments.out, force=arguments.force)
+    state = arguments.out.with_name(f".{arguments.out.name}.training")
     if arguments.target is None:
-        if not backend_kind(arguments.backend).learns_rows:
-            able = " or ".join(kind.name for kind in BACKENDS.values() if kind.learns_rows)
-            raise OptionError(f"rows are learned by the backend {able} only: leave out --backend, or give --target")
-        frame = chosen(frame, arguments)
-        generator = LiftGenerator(
-            units=pairs(arguments.units),
-            precision=whole_numbers(arguments.precision),
-            column_types=pairs(arguments.column_types),
-            backend_options=backend_options(arguments, generator=True),
-            random_state=arguments.seed,
-        )
-        say(
-            arguments,
-            f"learning {len(frame):,} rows of {frame.shape[1]} columns of {arguments.table} into {shown(out)}",
-        )
-        generator.fit(frame, folder=state, resume=arguments.resume, progress=_steps_bar(arguments))
-        save(generator, out, force=True)
-        _remove(state)
-        say(arguments, f"{generator.n_parameters_:,} weights. Next: matgen lift sample --model {shown(out)}")
-        return 0
-    rows, targets = with_targets(frame, arguments.target, arguments.table)
-    rows = chosen(rows, arguments)
-    estimator = estimator_of(arguments, targets)
-    task = "classes" if estimator.__class__.__name__ == "LiftClassifier" else "numbers"
+        _fit_rows(arguments, frame, state)
+    else:
+        _fit_target(arguments, frame, state)
+    _remove(state)
+    return 0
+
+
+def _fit_rows(arguments: argparse.Namespace, frame: pd.DataFrame, state: Path) -> None:
+    from matgen.lift import LiftGenerator, save
+
+    if not backend_kind(arguments.backend).learns_rows:
+        able = " or ".join(kind.name for kind in BACKENDS.values() if kind.learns_rows)
+        raise OptionError(f"rows are learned by the backend {able} only: leave out --backend, or give --target")
+    frame, out = chosen(frame, arguments), arguments.out
+    generator = LiftGenerator(
+        units=pairs(arguments.units),
+        precision=whole_numbers(arguments.precision),
+        column_types=pairs(arguments.column_types),
+        backend_options=backend_options(arguments, generator=True),
+        random_state=arguments.seed,
+    )
     say(
         arguments,
-        f"learning {arguments.target} ({task}) from {len(rows):,} rows of {rows.shape[1]} columns of {arguments.table} "
-        f"by {arguments.backend} into {shown(out)}",
+        f"learning {len(frame):,} rows of {frame.shape[1]} columns of {arguments.table} into {shown(out)}",
+    )
+    generator.fit(frame, folder=state, resume=arguments.resume, progress=_steps_bar(arguments))
+    save(generator, out, force=True)
+    say(arguments, f"{generator.n_parameters_:,} weights. Next: matgen lift sample --model {shown(out)}")
+
+
+def _fit_target(arguments: argparse.Namespace, frame: pd.DataFrame, state: Path) -> None:
+    from matgen.lift import save
+
+    rows, targets = with_targets(frame, arguments.target, arguments.table)
+    rows, out = chosen(rows, arguments), arguments.out
+    estimator = estimator_of(arguments, targets)
+    content = "classes" if estimator.__class__.__name__ == "LiftClassifier" else "numbers"
+    say(
+        arguments,
+        f"learning {arguments.target} ({content}) from {len(rows):,} rows of {rows.shape[1]} columns of "
+        f"{arguments.table} by {arguments.backend} into {shown(out)}",
     )
     estimator.fit(rows, targets, folder=state, resume=arguments.resume, progress=_steps_bar(arguments))
     save(estimator, out, force=True)
-    _remove(state)
-    held = len(getattr(getattr(estimator, "calibration_", None), "scores", ()))
+    held_out = len(getattr(getattr(estimator, "calibration_", None), "scores", ()))
+    calibrated = f", intervals calibrated on {held_out:,} rows held out" if held_out else ""
     weights = f"{estimator.n_parameters_:,} weights"
-    calibrated = f", intervals calibrated on {held:,} rows held out" if held else ""
     say(arguments, f"{weights}{calibrated}. Next: matgen lift predict new.csv --model {shown(out)}")
-    return 0
 
 
 def predict(arguments: argparse.Namespace) -> None:

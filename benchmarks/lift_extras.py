@@ -175,7 +175,7 @@ def images() -> dict[str, Any]:
     from sklearn.datasets import load_digits
     from sklearn.svm import SVC
 
-    from matgen.lift.pictures import completed_images
+    from matgen.lift.plots import completed_images
 
     loaded = load_digits()
     order = np.random.default_rng(0).permutation(len(loaded.data))
@@ -236,7 +236,7 @@ def composition() -> dict[str, Any]:
 
 
 def boundaries() -> dict[str, Any]:
-    from matgen.lift.pictures import decision_boundary
+    from matgen.lift.plots import decision_boundary
 
     found = {}
     for name in ("moons", "two_circles"):

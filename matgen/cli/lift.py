@@ -88,7 +88,7 @@ def _add_predict(steps: Any) -> None:
     parser.add_argument(
         "--confidence", type=float, default=0.8, help="confidence level of the intervals of numbers (default: 0.8)"
     )
-    parser.add_argument("--update", type=path, metavar="FILE", help="more rows with answers to retrieve from")
+    parser.add_argument("--update", type=path, metavar="FILE", help="more rows with the target to retrieve from")
     common_options(parser, out="predicted.csv", seed=False)
 
 
@@ -101,8 +101,8 @@ def _add_evaluate(steps: Any) -> None:
         "matgen lift evaluate --protocol lift --tables iris,wine",
         scores_file,
     )
-    parser.add_argument("--table", type=path, metavar="FILE", help="CSV or Parquet with answers")
-    parser.add_argument("--target", metavar="NAME", help="column of the answers")
+    parser.add_argument("--table", type=path, metavar="FILE", help="CSV or Parquet with the target column")
+    parser.add_argument("--target", metavar="NAME", help="column to predict")
     parser.add_argument(
         "--model", type=path, metavar="FOLDER", help="score this fitted model on the table instead of fitting new ones"
     )
@@ -167,13 +167,13 @@ def _add_show(steps: Any) -> None:
         "matgen lift show --table iris.csv --target species --rows 2",
     )
     parser.add_argument("--table", type=path, required=True, metavar="FILE", help="CSV or Parquet")
-    parser.add_argument("--target", metavar="NAME", help="column that is asked for")
+    parser.add_argument("--target", metavar="NAME", help="column to predict")
     parser.add_argument("--model", type=path, metavar="FOLDER", help="a fitted model, whose sentences are shown")
     parser.add_argument("--rows", type=int, default=3, help="how many (default: 3)")
     parser.add_argument(
-        "--plot", type=path, metavar="FILE", help="with --model, of two columns: the plane of its answers, as PNG"
+        "--plot", type=path, metavar="FILE", help="with --model, of two columns: the plane of its predictions, as PNG"
     )
-    parser.add_argument("--explain", action="store_true", help="with --model: what each column does to its answers")
+    parser.add_argument("--explain", action="store_true", help="with --model: effect of each column on the predictions")
     parser.rename("--picture", "--plot")
     parser.rename("--why", "--explain")
     learning_options(parser)

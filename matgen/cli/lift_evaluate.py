@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.lift_options import answerer, chosen, estimator_of, task_of, with_answers
+from matgen.cli.lift_options import chosen, estimator_of, predictor, task_of, with_targets
 from matgen.cli.shared import say
 from matgen.errors import OptionError
 from matgen.io.files import next_free
@@ -15,59 +15,77 @@ from matgen.io.files import next_free
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Scores by a protocol, by cross-validation, or of a fitted model."""
-    from matgen.io.files import refuse_to_overwrite, write_json
-    from matgen.lift import evaluation, load
-    from matgen.lift.files import read_any_table
-    from matgen.lift.paper import protocol
-
-    methods = _names(arguments.methods)
     if arguments.protocol:
-        if arguments.table or arguments.model:
-            raise OptionError("--protocol brings its own tables: leave out --table and --model")
-        say(
-            arguments,
-            f"protocol {arguments.protocol}, results in {arguments.out}; the same command goes on where it was stopped",
-        )
-        text = evaluation.by_protocol(
-            arguments.protocol,
-            lambda table, seed: estimator_of(arguments, table.y, task=table.task, units=table.units, seed=seed),
-            arguments.out,
-            tables=_names(arguments.tables),
-            methods=methods,
-            seeds=_seeds(arguments.seeds),
-            settings=_settings(arguments),
-            say=lambda line: say(arguments, line),
-        )
-        print(text)
+        _by_protocol(arguments)
         return
     if not arguments.table:
         raise OptionError("give --table and --target, or --protocol lift")
-    out = arguments.out
-    refuse_to_overwrite(out, force=arguments.force)
+    from matgen.io.files import refuse_to_overwrite
+
+    refuse_to_overwrite(arguments.out, force=arguments.force)
     if arguments.model:
-        estimator = answerer(load(arguments.model), arguments.model)
-        target = estimator.sentences_.target.name
-        if arguments.target not in (None, target):
-            raise OptionError(f"{arguments.model} predicts {target}, not {arguments.target}")
-        scores = evaluation.scores(estimator, *with_answers(read_any_table(arguments.table), target, arguments.table))
-        write_json(out, {"table": str(arguments.table), "model": str(arguments.model), **scores})
-        print(json.dumps(scores, indent=2))
-        return
+        _of_fitted_model(arguments)
+    else:
+        _by_folds(arguments)
+
+
+def _by_protocol(arguments: argparse.Namespace) -> None:
+    from matgen.lift import evaluation
+
+    if arguments.table or arguments.model:
+        raise OptionError("--protocol brings its own tables: leave out --table and --model")
+    say(
+        arguments,
+        f"protocol {arguments.protocol}, results in {arguments.out}; the same command goes on where it was stopped",
+    )
+    text = evaluation.by_protocol(
+        arguments.protocol,
+        lambda table, seed: estimator_of(arguments, table.y, task=table.task, units=table.units, seed=seed),
+        arguments.out,
+        tables=_names(arguments.tables),
+        methods=_names(arguments.methods),
+        seeds=_seeds(arguments.seeds),
+        settings=_settings(arguments),
+        say=lambda line: say(arguments, line),
+    )
+    print(text)
+
+
+def _of_fitted_model(arguments: argparse.Namespace) -> None:
+    from matgen.io.files import write_json
+    from matgen.lift import evaluation, load
+    from matgen.lift.files import read_any_table
+
+    estimator = predictor(load(arguments.model), arguments.model)
+    target = estimator.sentences_.target.name
+    if arguments.target not in (None, target):
+        raise OptionError(f"{arguments.model} predicts {target}, not {arguments.target}")
+    scores = evaluation.scores(estimator, *with_targets(read_any_table(arguments.table), target, arguments.table))
+    write_json(arguments.out, {"table": str(arguments.table), "model": str(arguments.model), **scores})
+    print(json.dumps(scores, indent=2))
+
+
+def _by_folds(arguments: argparse.Namespace) -> None:
+    from matgen.io.files import write_json
+    from matgen.lift import evaluation
+    from matgen.lift.files import read_any_table
+    from matgen.lift.paper import protocol
+
     if not arguments.target:
-        raise OptionError("give --target, the column of the answers")
-    rows, answers = with_answers(read_any_table(arguments.table), arguments.target, arguments.table)
-    rows, task = chosen(rows, arguments), arguments.task or task_of(answers)
+        raise OptionError("give --target, the column to predict")
+    rows, targets = with_targets(read_any_table(arguments.table), arguments.target, arguments.table)
+    rows, task = chosen(rows, arguments), arguments.task or task_of(targets)
     summaries = evaluation.cross_validated(
         rows,
-        answers if task == "classification" else answers.astype(float),
+        targets if task == "classification" else targets.astype(float),
         task,
-        lambda table, seed: estimator_of(arguments, answers, task=task, seed=seed),
+        lambda table, seed: estimator_of(arguments, targets, task=task, seed=seed),
         folds=arguments.folds,
-        methods=methods,
+        methods=_names(arguments.methods),
         seed=arguments.seed,
         say=lambda line: say(arguments, line),
     )
-    write_json(out, {"table": str(arguments.table), "target": arguments.target, "rows": summaries})
+    write_json(arguments.out, {"table": str(arguments.table), "target": arguments.target, "rows": summaries})
     print(protocol.as_text(summaries))
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.lift_options import answerer, backend_options, chosen, estimator_of, pairs, whole_numbers, with_answers
+from matgen.cli.lift_options import backend_options, chosen, estimator_of, pairs, predictor, whole_numbers, with_targets
 from matgen.cli.shared import bars, say, shown
 from matgen.errors import DataError, OptionError
 from matgen.lift.backends import BACKENDS, backend_kind
@@ -20,55 +20,61 @@ if TYPE_CHECKING:
 def fit(arguments: argparse.Namespace) -> int:
     """Fit an estimator and write it."""
     from matgen.io.files import refuse_to_overwrite
-    from matgen.lift import LiftGenerator
     from matgen.lift.files import read_any_table
-    from matgen.lift.store import save
 
     frame = read_any_table(arguments.table)
-    out = arguments.out
     if not arguments.resume:
-        refuse_to_overwrite(out, force=arguments.force)
-    state = out.with_name(f".{out.name}.training")
+        refuse_to_overwrite(arguments.out, force=arguments.force)
+    state = arguments.out.with_name(f".{arguments.out.name}.training")
     if arguments.target is None:
-        if not backend_kind(arguments.backend).learns_rows:
-            able = " or ".join(kind.name for kind in BACKENDS.values() if kind.learns_rows)
-            raise OptionError(f"rows are learned by the backend {able} only: leave out --backend, or give --target")
-        frame = chosen(frame, arguments)
-        generator = LiftGenerator(
-            units=pairs(arguments.units),
-            precision=whole_numbers(arguments.precision),
-            column_types=pairs(arguments.column_types),
-            backend_options=backend_options(arguments, generator=True),
-            random_state=arguments.seed,
-        )
-        say(
-            arguments,
-            f"learning {len(frame):,} rows of {frame.shape[1]} columns of {arguments.table} into {shown(out)}",
-        )
-        generator.fit(frame, folder=state, resume=arguments.resume, progress=_steps_bars(arguments))
-        save(generator, out, force=True)
-        _remove(state)
-        say(arguments, f"{generator.n_parameters_:,} weights. Next: matgen lift sample --model {shown(out)}")
-        return 0
-    rows, answers = with_answers(frame, arguments.target, arguments.table)
-    rows = chosen(rows, arguments)
-    estimator = estimator_of(arguments, answers)
-    task = "classes" if estimator.__class__.__name__ == "LiftClassifier" else "numbers"
-    say(
-        arguments,
-        f"learning {arguments.target} ({task}) from {len(rows):,} rows of {rows.shape[1]} columns of {arguments.table} "
-        f"by {arguments.backend} into {shown(out)}",
-    )
-    estimator.fit(rows, answers, folder=state, resume=arguments.resume, progress=_steps_bars(arguments))
-    save(estimator, out, force=True)
+        _fit_rows(arguments, frame, state)
+    else:
+        _fit_target(arguments, frame, state)
     _remove(state)
-    held = len(getattr(getattr(estimator, "calibration_", None), "scores", ()))
-    calibration = f", intervals calibrated on {held:,} rows held out" if held else ""
+    return 0
+
+
+def _fit_rows(arguments: argparse.Namespace, frame: pd.DataFrame, state: Path) -> None:
+    from matgen.lift import LiftGenerator, save
+
+    if not backend_kind(arguments.backend).learns_rows:
+        able = " or ".join(kind.name for kind in BACKENDS.values() if kind.learns_rows)
+        raise OptionError(f"rows are learned by the backend {able} only: leave out --backend, or give --target")
+    frame, out = chosen(frame, arguments), arguments.out
+    generator = LiftGenerator(
+        units=pairs(arguments.units),
+        precision=whole_numbers(arguments.precision),
+        column_types=pairs(arguments.column_types),
+        backend_options=backend_options(arguments, generator=True),
+        random_state=arguments.seed,
+    )
     say(
         arguments,
-        f"{estimator.n_parameters_:,} weights{calibration}. Next: matgen lift predict new.csv --model {shown(out)}",
+        f"learning {len(frame):,} rows of {frame.shape[1]} columns of {arguments.table} into {shown(out)}",
     )
-    return 0
+    generator.fit(frame, folder=state, resume=arguments.resume, progress=_steps_bars(arguments))
+    save(generator, out, force=True)
+    say(arguments, f"{generator.n_parameters_:,} weights. Next: matgen lift sample --model {shown(out)}")
+
+
+def _fit_target(arguments: argparse.Namespace, frame: pd.DataFrame, state: Path) -> None:
+    from matgen.lift import save
+
+    rows, targets = with_targets(frame, arguments.target, arguments.table)
+    rows, out = chosen(rows, arguments), arguments.out
+    estimator = estimator_of(arguments, targets)
+    content = "classes" if estimator.__class__.__name__ == "LiftClassifier" else "numbers"
+    say(
+        arguments,
+        f"learning {arguments.target} ({content}) from {len(rows):,} rows of {rows.shape[1]} columns of "
+        f"{arguments.table} by {arguments.backend} into {shown(out)}",
+    )
+    estimator.fit(rows, targets, folder=state, resume=arguments.resume, progress=_steps_bars(arguments))
+    save(estimator, out, force=True)
+    held_out = len(getattr(getattr(estimator, "calibration_", None), "scores", ()))
+    calibrated = f", intervals calibrated on {held_out:,} rows held out" if held_out else ""
+    weights = f"{estimator.n_parameters_:,} weights"
+    say(arguments, f"{weights}{calibrated}. Next: matgen lift predict new.csv --model {shown(out)}")
 
 
 def predict(arguments: argparse.Namespace) -> None:
@@ -81,7 +87,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
     out = arguments.out
     claim(out, force=arguments.force)
-    estimator = answerer(load(arguments.model), arguments.model)
+    estimator = predictor(load(arguments.model), arguments.model)
     frame = read_any_table(arguments.table)
     sentences = estimator.sentences_
     target = sentences.target.name
@@ -89,22 +95,22 @@ def predict(arguments: argparse.Namespace) -> None:
     if missing:
         raise DataError(f"{arguments.table} has no column {missing[0]!r}; it has {', '.join(frame.columns[:20])}")
     if arguments.update:
-        more, answers = with_answers(read_any_table(arguments.update), target, arguments.update)
-        estimator.update(more, answers)
+        more, targets = with_targets(read_any_table(arguments.update), target, arguments.update)
+        estimator.update(more, targets)
     bad = unreadable_rows(frame, sentences.columns)
     good = np.array([row not in bad for row in range(len(frame))])
     column = f"{target}_predicted"
     frame[column] = None
     if good.any():
-        asked = frame.loc[good].reset_index(drop=True)
+        readable = frame.loc[good].reset_index(drop=True)
         if isinstance(estimator, LiftClassifier):
-            chances = estimator.predict_proba(asked)
+            chances = estimator.predict_proba(readable)
             frame.loc[good, column] = estimator.classes_[chances.argmax(axis=1)]
             for i, label in enumerate(estimator.classes_):
                 frame.loc[good, f"{target}_probability_{label}"] = chances[:, i]
         else:
-            frame.loc[good, column] = estimator.predict(asked)
-            bounds = estimator.predict_interval(asked, arguments.confidence)
+            frame.loc[good, column] = estimator.predict(readable)
+            bounds = estimator.predict_interval(readable, arguments.confidence)
             frame.loc[good, f"{target}_low"], frame.loc[good, f"{target}_high"] = bounds[:, 0], bounds[:, 1]
             frame[column] = frame[column].astype(float)
     write_with_metadata(out, frame, {"model": str(arguments.model), "target": target, "rows_not_read": len(bad)})
@@ -114,7 +120,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
 
 def _unseen(frame: pd.DataFrame, columns: Any) -> str:
-    """A notice on categories that were never learned."""
+    """A remark on categories that no training row has, empty where there are none."""
     from matgen.lift.columns import as_texts
 
     for column in columns:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TASKS = ("classification", "regression")
 _FEW_NUMBERS = 10
-"""Distinct whole numbers up to which a target is a class where the task is not given."""
+"""Distinct whole numbers up to which a target is a class where no task is given."""
 
 
 def learning_options(parser: Parser) -> None:
@@ -65,16 +65,16 @@ def learning_options(parser: Parser) -> None:
 
 def estimator_of(
     arguments: argparse.Namespace,
-    answers: Any,
+    targets: Any,
     *,
     task: str | None = None,
     units: dict[str, str] | None = None,
     seed: int | None = None,
 ) -> Any:
-    """The estimator that the options describe, for such answers."""
+    """The estimator that the options describe, for such targets."""
     from matgen.lift import LiftClassifier, LiftRegressor
 
-    task = task or arguments.task or task_of(answers)
+    task = task or arguments.task or task_of(targets)
     if task not in _TASKS:
         raise OptionError(f"task {task!r}: give {' or '.join(_TASKS)}")
     kind = LiftClassifier if task == "classification" else LiftRegressor
@@ -110,14 +110,14 @@ def _value(text: str) -> Any:
         return text
 
 
-def task_of(answers: Any) -> str:
-    """Whether answers are labels or numbers, where the task is not given."""
+def task_of(targets: Any) -> str:
+    """Whether targets are labels or numbers, where no task is given."""
     import numpy as np
 
     from matgen.lift.columns import as_numbers
 
-    numbers = as_numbers(answers)
-    if answers.dtype == bool or numbers is None:
+    numbers = as_numbers(targets)
+    if targets.dtype == bool or numbers is None:
         return "classification"
     few = len(np.unique(numbers)) <= _FEW_NUMBERS and bool((numbers == np.rint(numbers)).all())
     return "classification" if few else "regression"
@@ -142,9 +142,9 @@ def pairs(text: str | None) -> dict[str, str] | None:
 
 def whole_numbers(text: str | None) -> dict[str, int] | None:
     """`A=1,B=2` as numbers; raises as `pairs`."""
-    parsed = pairs(text)
+    parts = pairs(text)
     try:
-        return None if parsed is None else {name: int(value) for name, value in parsed.items()}
+        return None if parts is None else {name: int(value) for name, value in parts.items()}
     except ValueError as error:
         raise OptionError(f"precision {text!r}: decimals are whole numbers") from error
 
@@ -164,8 +164,8 @@ def chosen(frame: pd.DataFrame, arguments: argparse.Namespace) -> pd.DataFrame:
     return frame[names]
 
 
-def with_answers(frame: pd.DataFrame, target: str, table: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """Rows with an answer, and their answers; others are left out and counted."""
+def with_targets(frame: pd.DataFrame, target: str, table: Path) -> tuple[pd.DataFrame, pd.Series]:
+    """Rows with a target, and their targets; others are left out and counted."""
     if target not in frame.columns:
         raise DataError(f"{table} has no column {target!r}; it has {', '.join(frame.columns[:20])}")
     there = frame[target].notna() & (frame[target].astype(str).str.strip() != "")
@@ -177,7 +177,7 @@ def with_answers(frame: pd.DataFrame, target: str, table: Path) -> tuple[pd.Data
     return kept.drop(columns=target), kept[target]
 
 
-def answerer(estimator: Any, folder: Path) -> Any:
+def predictor(estimator: Any, folder: Path) -> Any:
     """The estimator, which must be one that predicts a column.
 
     Raises:

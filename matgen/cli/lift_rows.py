@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.lift_options import answerer, chosen, estimator_of, pairs, with_answers
+from matgen.cli.lift_options import chosen, estimator_of, pairs, predictor, with_targets
 from matgen.cli.shared import say
 from matgen.errors import OptionError
 
@@ -57,7 +57,7 @@ def show(arguments: argparse.Namespace) -> None:
 
     frame = read_any_table(arguments.table)
     if arguments.model:
-        estimator = answerer(load(arguments.model), arguments.model)
+        estimator = predictor(load(arguments.model), arguments.model)
         target = estimator.sentences_.target.name
         some = frame.head(arguments.rows)
         for i, sentence in enumerate(estimator.show(some, some[target] if target in frame.columns else None)):
@@ -68,17 +68,17 @@ def show(arguments: argparse.Namespace) -> None:
                 print(explain(estimator, some.iloc[[i]]))
         if arguments.plot:
             from matgen.io.files import refuse_to_overwrite
-            from matgen.lift.pictures import decision_boundary
+            from matgen.lift.plots import decision_boundary
 
             refuse_to_overwrite(arguments.plot, force=False)
-            decision_boundary(estimator, *with_answers(frame, target, arguments.table), arguments.plot)
+            decision_boundary(estimator, *with_targets(frame, target, arguments.table), arguments.plot)
         return
     if arguments.explain or arguments.plot:
-        raise OptionError("--explain and --plot ask a fitted model: give --model")
+        raise OptionError("--explain and --plot need a fitted model: give --model")
     if arguments.target is None:
-        raise OptionError("give --target, the column that is asked for, or --model")
-    rows, answers = with_answers(frame, arguments.target, arguments.table)
-    for sentence in estimator_of(arguments, answers).show(chosen(rows, arguments), answers)[: arguments.rows]:
+        raise OptionError("give --target, the column to predict, or --model")
+    rows, targets = with_targets(frame, arguments.target, arguments.table)
+    for sentence in estimator_of(arguments, targets).show(chosen(rows, arguments), targets)[: arguments.rows]:
         print(sentence)
 
 

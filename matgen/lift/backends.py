@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BackendKind:
-    """A backend that can be asked for by name.
+    """A backend that is chosen by name.
 
     Attributes:
         name: as on the command line.

@@ -19,6 +19,7 @@ import torch
 
 from matgen.errors import DataError
 from matgen.lift.columns import Column, as_texts
+from matgen.lift.spelling import SYMBOLS_OF_TEXTS, spell, unspell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-PAD, MISSING, UNKNOWN, ASK, END, FIRST = range(6)
-_LETTERS = 256
-_ELEMENTS = 119
+PAD, MISSING, UNKNOWN, SEPARATOR, END, FIRST = range(6)
 _WHOLE = 100
 """Distinct whole numbers up to which a number is one token."""
 _SEPARATE = 4_000
@@ -112,7 +111,7 @@ class Codec:
         self.vocabulary = FIRST
         self.letters = torch.zeros(0, dtype=torch.long)
         if any(column.type in ("text", "formula") for column in columns):
-            self._letters = self._take(_LETTERS + _ELEMENTS)
+            self._letters = self._take(SYMBOLS_OF_TEXTS)
             self.letters = torch.arange(self._letters, self.vocabulary)
         shared: np.ndarray | None = None
         if sum(self._number_tokens(column) for column in columns) > _SEPARATE:
@@ -275,42 +274,3 @@ def _spread(places: Places) -> float:
     if not places.small:
         return column.spread
     return float(np.ptp(places.scaled(np.array([column.low, column.high])))) / 4
-
-
-def spell(text: str, column_type: str, formulas_as: str = "text") -> list[int]:
-    """Letters of a text as bytes of UTF-8; the elements of formulas one token each (256 and the atomic number)."""
-    if column_type != "formula":
-        return list(text.encode("utf-8", "surrogatepass"))
-    from matgen.lift.sentences import element_fractions
-
-    fractions = element_fractions(text) if formulas_as != "text" else None
-    if fractions is not None:
-        text = fractions if formulas_as == "fractions" else f"{text} ({fractions})"
-    return _spelled_formula(text)
-
-
-def _spelled_formula(text: str) -> list[int]:
-    from matgen.composition.elements import ATOMIC_NUMBER, SYMBOLS
-
-    ids: list[int] = []
-    at = 0
-    while at < len(text):
-        symbol = next((text[at : at + k] for k in (2, 1) if SYMBOLS[ATOMIC_NUMBER.get(text[at : at + k], 0)]), "")
-        z = ATOMIC_NUMBER.get(symbol, 0)
-        if symbol and SYMBOLS[z] == symbol:  # D and T stay letters
-            ids.append(_LETTERS + z)
-            at += len(symbol)
-        else:
-            ids += text[at].encode("utf-8", "surrogatepass")
-            at += 1
-    return ids
-
-
-def unspell(ids: np.ndarray, column_type: str) -> str:
-    """The text that `spell` was given (bytes that are no UTF-8 are replaced)."""
-    from matgen.composition.elements import SYMBOLS
-
-    out = bytearray()
-    for i in ids.tolist():
-        out += bytes([i]) if i < _LETTERS else str(SYMBOLS[i - _LETTERS]).encode()
-    return out.decode("utf-8", "replace")

@@ -44,7 +44,7 @@ def by_protocol(
         tables, methods: some of them; methods None for all usual ones.
         seeds: of the splits (of materials: folds).
         settings: what the estimator was made with; a folder of other settings is not gone on with.
-        say: told of each result.
+        say: receives a line for each result.
 
     Returns:
         A table of all scores, with what was published, as text.
@@ -57,9 +57,9 @@ def by_protocol(
 
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)
-    for asked in tables or ():
-        if asked not in PROTOCOLS[name]:
-            raise unknown_name(f"table of the protocol {name}", asked, PROTOCOLS[name])
+    for table_name in tables or ():
+        if table_name not in PROTOCOLS[name]:
+            raise unknown_name(f"table of the protocol {name}", table_name, PROTOCOLS[name])
     for method in methods or ():
         if method not in {*CLASSIFIERS, *REGRESSORS, "none"}:
             raise unknown_name("method", method, sorted({*CLASSIFIERS, *REGRESSORS}))
@@ -99,13 +99,13 @@ def cross_validated(
     """Scores of ours and the usual methods on a table, each row tested once; a tenth of each training part validates.
 
     Args:
-        X, y: `n` rows and their answers.
+        X, y: `n` rows and their targets.
         task: `classification` or `regression`.
         make: makes our estimator.
         folds: at least 2.
         methods: usual ones to compare with; None for some, `["none"]` for none.
         seed: of folds and methods.
-        say: told of each result.
+        say: receives a line for each result.
 
     Raises:
         OptionError: fewer than 2 folds, or an unknown method.
@@ -147,24 +147,24 @@ def cross_validated(
 
 
 def scores(estimator: Any, X: pd.DataFrame, y: pd.Series) -> dict[str, Any]:
-    """Scores of a fitted estimator on rows with answers: what `protocol.scored` gives, without fitting.
+    """Scores of a fitted estimator on rows with targets: what `protocol.scored` gives, without fitting.
 
     Raises:
-        DataError: an answer or a column cannot be read.
+        DataError: a target or a column cannot be read.
     """
     from matgen.lift.measures import accuracy_interval
 
     classes = hasattr(estimator, "classes_")
-    answers = y.to_numpy() if classes else pd.to_numeric(y, errors="coerce").to_numpy(np.float64)
+    targets = y.to_numpy() if classes else pd.to_numeric(y, errors="coerce").to_numpy(np.float64)
     if classes:
         known = {str(label): label for label in estimator.classes_}
-        answers = np.array([known.get(str(label), label) for label in answers], dtype=object)
-        said = np.asarray(estimator.predict(X), dtype=object)
-        share = float((said == answers).mean())
-        found: dict[str, Any] = {"rows": len(y), "accuracy": share, "interval": list(accuracy_interval(share, len(y)))}
+        targets = np.array([known.get(str(label), label) for label in targets], dtype=object)
+        accuracy = float((np.asarray(estimator.predict(X), dtype=object) == targets).mean())
+        result: dict[str, Any] = {"rows": len(y), "accuracy": accuracy}
+        result["interval"] = list(accuracy_interval(accuracy, len(y)))
     else:
-        if not np.isfinite(answers).all():
-            row = int(np.flatnonzero(~np.isfinite(answers))[0])
+        if not np.isfinite(targets).all():
+            row = int(np.flatnonzero(~np.isfinite(targets))[0])
             raise DataError(f"row {row + 1}: {y.iloc[row]!r} is not a number")
-        found = {"rows": len(y), **protocol._regressed(estimator, X, answers)}
-    return found | {"raw_parse_rate": estimator.raw_parse_rate(X.head(200))}
+        result = {"rows": len(y), **protocol.regression_scores(estimator, X, targets)}
+    return result | {"raw_parse_rate": estimator.raw_parse_rate(X.head(200))}

@@ -1,6 +1,6 @@
-"""Why a model answers as it does: what each column does to its answer, and what a pre-trained one says about it.
+"""Why a model predicts what it does: the effect of each column, and the explanation that a pre-trained model writes.
 
-The first is measured: the probability of the answer when a column's cell is left out (occlusion: Zeiler and Fergus,
+The first is measured: the probability of the label when a column's cell is left out (occlusion: Zeiler and Fergus,
 ECCV 2014). The second is a text of a small language model; it is worth what such a text is worth.
 """
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why one row is answered so.
+    """Why one row gets its prediction.
 
     Attributes:
-        answer: what is answered.
+        answer: the prediction.
         effects: by column, how much the probability of the label (or the number) falls without its cell, largest first.
-        words: what a pre-trained model says; empty of a model that knows no language.
+        words: what a pre-trained model writes; empty for a model that knows no language.
     """
 
     answer: Any
@@ -40,21 +40,21 @@ class Explanation:
 
 
 def explain(estimator: Any, X: pd.DataFrame, *, words: bool | None = None) -> Explanation:
-    """Explain the answer to one row.
+    """Explain the prediction for one row.
 
     Args:
         estimator: a fitted `LiftClassifier` or `LiftRegressor`.
         X: the row, a table of one.
-        words: ask the model for words too; None where it knows language.
+        words: let the model write an explanation too; None where it knows language.
 
     Raises:
-        OptionError: `words` of a model trained from nothing, or more than one row.
+        OptionError: `words` of a model trained from scratch, or more than one row.
     """
     if len(X) != 1:
         raise OptionError(f"one row is explained at a time, {len(X)} are given")
     knows_language = backend_kind(estimator.backend).knows_language
     if words and not knows_language:
-        raise OptionError("only a pre-trained model explains in words: a model trained from nothing knows none")
+        raise OptionError("only a pre-trained model explains in words: a model trained from scratch knows no language")
     queries: Queries = estimator._queries(X)
     answer = estimator.predict(X)[0]
     before = _score(estimator, queries, answer)
@@ -64,14 +64,14 @@ def explain(estimator: Any, X: pd.DataFrame, *, words: bool | None = None) -> Ex
         without[column.name] = np.nan if column.type == "number" else None
         effects[column.name] = before - _score(estimator, Queries(without, queries.store, queries.examples), answer)
     ordered = dict(sorted(effects.items(), key=lambda pair: -abs(pair[1])))
-    said = ""
+    written = ""
     if knows_language and words is not False:
-        said = estimator.backend_.write(_instruction(estimator, queries, answer))
-    return Explanation(answer.item() if isinstance(answer, np.generic) else answer, ordered, said)
+        written = estimator.backend_.write(_instruction(estimator, queries, answer))
+    return Explanation(answer.item() if isinstance(answer, np.generic) else answer, ordered, written)
 
 
 def _score(estimator: Any, queries: Queries, answer: Any) -> float:
-    """Probability of the answer, or the number answered."""
+    """Probability of the label, or the predicted number."""
     if hasattr(estimator, "classes_"):
         index = list(estimator.sentences_.target.values).index(estimator._texts([answer])[0])
         return float(np.exp(estimator.backend_.label_log_probabilities(queries)[0, index]))

@@ -26,7 +26,7 @@ from matgen.runtime.progress import ProgressFactory, silent
 
 ORDERS = ("random", "table")
 _DEFAULTS = {"missing": 0.0, "noise": 0.02}
-"""Augmentation of a generator, unless other is asked for: rows are to be drawn as they were."""
+"""Augmentation of a generator, unless other is given: rows are to be drawn as they were."""
 _REDRAWS = 8
 """Times that rows with a formula that cannot be read are drawn again."""
 
@@ -80,13 +80,13 @@ class LiftGenerator(BaseEstimator):
         resume: bool = False,
         progress: ProgressFactory = silent,
     ) -> LiftGenerator:
-        """Learn the rows of a table.
+        """Train on the rows of a table.
 
         Args:
-            X: `n` rows; missing cells are learned as such.
+            X: `n` rows; missing cells are trained on as such.
             y: not looked at.
             validation: rows to choose weights by.
-            folder: where a killed run leaves what it needs to go on.
+            folder: where an interrupted run leaves what it needs to go on.
             resume: go on with what is in `folder`.
             progress: counts the steps.
 

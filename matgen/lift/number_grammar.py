@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from matgen.lift.columns import NumberFormat
+from matgen.lift.number_format import NumberFormat
 
 END = ""
 """Stands for the end of a number among the characters that may follow."""
@@ -59,24 +59,24 @@ class NumberGrammar:
         decimals = self.written.decimals
         if (after_point is not None and after_point > decimals) or "e" in body:
             return self._suffix(prefix)
-        found = set()
+        following = set()
         if not prefix and self.least < 0:
-            found.add("-")
+            following.add("-")
         if after_point is None:
             for digit in "0123456789":
                 if (body != "0") and self._digits_fit(body + digit, sign, more=True):
-                    found.add(digit)
+                    following.add(digit)
             if body and decimals and self._digits_fit(body, sign, more=False):
-                found.add(".")
+                following.add(".")
             if body and not decimals and self._is_within(body, sign):
-                found |= self._suffix(prefix)
+                following |= self._suffix(prefix)
         elif after_point < decimals:
             for digit in "0123456789":
                 if self._fraction_fits(body + digit, sign):
-                    found.add(digit)
+                    following.add(digit)
         else:
-            found |= self._suffix(prefix)
-        return frozenset(found)
+            following |= self._suffix(prefix)
+        return frozenset(following)
 
     def _suffix(self, prefix: str) -> frozenset[str]:
         done = prefix.partition("e")[2]

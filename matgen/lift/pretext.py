@@ -59,9 +59,9 @@ def _task(rows: pd.DataFrame, sentences: Sentences, rng: np.random.Generator) ->
         distance = ((unit[:, None, :] - centers[None]) ** 2).sum(axis=2)
         made[target.name] = labels[distance.argmin(axis=1) % len(labels)]
         return made
-    said = _random_function(unit, rng)
-    said = (said - said.min()) / max(1e-12, np.ptp(said))
-    made[target.name] = target.low + said * (target.high - target.low)
+    values = _random_function(unit, rng)
+    values = (values - values.min()) / max(1e-12, np.ptp(values))
+    made[target.name] = target.low + values * (target.high - target.low)
     return made
 
 
@@ -78,7 +78,8 @@ def _cells(column: Column, rows: pd.DataFrame, rng: np.random.Generator) -> tupl
 
 def _random_function(unit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A sum of a linear function and a few waves, float64 `(rows,)`."""
-    said = unit @ rng.normal(size=unit.shape[1])
+    values = unit @ rng.normal(size=unit.shape[1])
     for _ in range(3):
-        said = said + rng.normal() * np.sin(unit @ rng.normal(scale=2, size=unit.shape[1]) + rng.uniform(0, 2 * np.pi))
-    return said
+        height, frequencies = rng.normal(), rng.normal(scale=2, size=unit.shape[1])
+        values = values + height * np.sin(unit @ frequencies + rng.uniform(0, 2 * np.pi))
+    return values

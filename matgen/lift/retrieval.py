@@ -1,6 +1,6 @@
 """Rows near a row: by standardised numbers, categories, and the elements of formulas.
 
-Put into a prompt with their answers they let a model follow data that came after its training (Dinh et al., NeurIPS
+Put into a prompt with their targets they let a model follow data that came after the training (Dinh et al., NeurIPS
 2022, section 6, where the idea is left to future work).
 """
 
@@ -61,7 +61,7 @@ class RowDistance:
         from sklearn.neighbors import NearestNeighbors
 
         if len(store) < k + itself:
-            raise DataError(f"{k} near rows are asked for in a prompt, {len(store) - itself} are there to choose from")
+            raise DataError(f"retrieval of {k} rows needs as many to choose from, there are {len(store) - itself}")
         search = NearestNeighbors(n_neighbors=k + itself).fit(self.vectors(store))
         found = search.kneighbors(self.vectors(frame), return_distance=False).astype(np.int64)
         if itself:  # among equal rows a row need not be found first

@@ -2,8 +2,8 @@
 
 `When we have sepal length=5.1 cm, petal width=0.2 cm, what should be the species?###` is completed by `setosa@@@`
 (Dinh et al., "LIFT: Language-Interfaced Fine-Tuning for Non-Language Machine Learning Tasks", NeurIPS 2022, section 3).
-A value is written bare where it can be told from the words around it, and as a JSON string where it cannot, so every
-sentence reads back to the row it was made from, whatever the cells hold.
+A value is written bare where it can be distinguished from the words around it, and as a JSON string where it cannot,
+so every sentence reads back to the row it was made from, whatever the cells hold.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Sentences:
 
     Attributes:
         columns: what is given, in the order of the sentence.
-        target: what is asked for; None where there is nothing to ask (sentences of whole rows).
+        target: column of the completions; None where there is none (sentences of whole rows).
         template: `named`, `x1` (x1, x2 ... and y for names), `shuffled` (names of other columns), or a text of the user
             with `{column}` in it, which ends in the question.
         formulas_as: how formulas are written: their `text`, element `fractions`, or `both`.
@@ -87,8 +87,8 @@ class Sentences:
         for column in self.columns:
             made.append((f"{before}{names[column.name]}=", column))
             before = f"{_after(column)}, "
-        asked = names[self.target.name] if self.target else "rest"
-        question = "y value" if self.template == "x1" else asked
+        target = names[self.target.name] if self.target else "rest"
+        question = "y value" if self.template == "x1" else target
         return [*made, (f"{before}what should be the {question}?{END_OF_PROMPT}", None)]
 
     def _own_pieces(self) -> list[tuple[str, Column | None]]:
@@ -117,7 +117,7 @@ class Sentences:
         return [*made[:-1], (made[-1][0] + END_OF_PROMPT, None)]
 
     def prompt(self, row: Mapping[str, Any]) -> str:
-        """What a row's answer is asked with; cells are as `typed` leaves them."""
+        """The prompt of a row; cells are as `typed` returns them."""
         pieces, text = self.pieces, []
         for (words, column), (following, _) in pairwise(pieces):
             assert column is not None
@@ -125,7 +125,7 @@ class Sentences:
         return "".join(text) + pieces[-1][0]
 
     def completion(self, value: Any) -> str:
-        """The answer, as the model is to write it."""
+        """The target, as the model is to write it."""
         assert self.target is not None
         return self.written(self.target, value, END_OF_COMPLETION) + END_OF_COMPLETION
 
@@ -162,10 +162,10 @@ class Sentences:
         return row
 
     def parse_completion(self, text: str) -> Any:
-        """The value that a completion says.
+        """The target that a completion stands for.
 
         Raises:
-            DataError: it is no answer: not a number, not a known label, or without an end.
+            DataError: it is not valid: not a number, not a known label, or without an end.
         """
         assert self.target is not None
         value, at = self.read(self.target, text, 0, END_OF_COMPLETION)
@@ -198,27 +198,27 @@ class Sentences:
         quoted = text.startswith('"', at)
         if quoted:
             try:
-                said, end = json.JSONDecoder().raw_decode(text, at)
+                text_of_value, end = json.JSONDecoder().raw_decode(text, at)
             except ValueError as error:
                 raise DataError(f"character {at + 1} of the sentence: a quoted text does not end") from error
         else:
             end = text.find(following, at)
             if end < 0:
                 raise DataError(f"character {at + 1} of the sentence: {following!r} does not follow")
-            said = text[at:end]
-            if said == MISSING:
+            text_of_value = text[at:end]
+            if text_of_value == MISSING:
                 return (math.nan if column.type == "number" else None), end
         if column.type == "number":
             try:
-                value = float(said)
+                value = float(text_of_value)
             except ValueError as error:
-                raise DataError(f"character {at + 1} of the sentence: {said!r} is not a number") from error
+                raise DataError(f"character {at + 1} of the sentence: {text_of_value!r} is not a number") from error
             if not math.isfinite(value):
-                raise DataError(f"character {at + 1} of the sentence: {said!r} is not a finite number")
+                raise DataError(f"character {at + 1} of the sentence: {text_of_value!r} is not a finite number")
             return value, end
         if column.type == "formula" and self.formulas_as != "text":
-            said = _formula_of(said, self.formulas_as)
-        return said, end
+            text_of_value = _formula_of(text_of_value, self.formulas_as)
+        return text_of_value, end
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -242,16 +242,16 @@ def element_fractions(formula: str) -> str | None:
     )
 
 
-def _formula_of(said: str, formulas_as: str) -> str:
+def _formula_of(text_of_value: str, formulas_as: str) -> str:
     if formulas_as == "both":
-        text, _, fractions = said.rpartition(" (")
+        text, _, fractions = text_of_value.rpartition(" (")
         if text and fractions.endswith(")") and element_fractions(text) == fractions[:-1]:
             return text
-        return said  # what could not be read as a formula was written as it stood
-    parts = said.split(" ")
+        return text_of_value  # what could not be read as a formula was written as it stood
+    parts = text_of_value.split(" ")
     if len(parts) % 2 == 0 and all(part.replace(".", "", 1).isdigit() for part in parts[1::2]):
         return "".join(parts)
-    return said
+    return text_of_value
 
 
 def _after(column: Column) -> str:

@@ -88,12 +88,12 @@ def test_rows_are_drawn_and_cells_filled(capsys):
 
 def test_sentences_are_shown(capsys):
     assert run("lift", "show", "--table", "iris.csv", "--target", "species", "--rows", "1", "--template", "x1") == 0
-    said = capsys.readouterr().out
-    assert said == "When we have x1=5.1, x2=3.5, x3=1.4, x4=0.2, what should be the y value?###setosa@@@\n"
+    shown = capsys.readouterr().out
+    assert shown == "When we have x1=5.1, x2=3.5, x3=1.4, x4=0.2, what should be the y value?###setosa@@@\n"
     learn("--quiet")
     assert run("lift", "show", "--table", "iris.csv", "--model", "m", "--rows", "1", "--explain") == 0
-    said = capsys.readouterr().out
-    assert "what should be the species?###setosa@@@" in said and "without petal length" in said
+    shown = capsys.readouterr().out
+    assert "what should be the species?###setosa@@@" in shown and "without petal length" in shown
 
 
 def test_a_picture_of_the_plane(capsys):
@@ -101,8 +101,8 @@ def test_a_picture_of_the_plane(capsys):
     assert run("lift", "show", "--table", "iris.csv", "--model", "m", "--rows", "1", "--plot", "plane.png") == 0
     assert Path("plane.png").read_bytes().startswith(b"\x89PNG")
     learn("--quiet", out="four")
-    said = refused(capsys, "lift", "show", "--table", "iris.csv", "--model", "four", "--plot", "four.png")
-    assert "two columns of numbers" in said
+    message = refused(capsys, "lift", "show", "--table", "iris.csv", "--model", "four", "--plot", "four.png")
+    assert "two columns of numbers" in message
 
 
 @pytest.mark.slow
@@ -112,10 +112,10 @@ def test_scores_of_a_fitted_model_and_by_folds(capsys):
     found = json.loads(capsys.readouterr().out)
     low, high = found["interval"]
     assert low < found["accuracy"] < high and found["rows"] == 150
-    told = ["--table", "iris.csv", "--target", "species", "--folds", "2", "--methods", "majority,logistic"]
-    assert run("lift", "evaluate", *told, "--options", OPTIONS, "--out", "cv.json") == 0
-    said = capsys.readouterr().out
-    assert "LIFT" in said and "logistic" in said
+    command = ["--table", "iris.csv", "--target", "species", "--folds", "2", "--methods", "majority,logistic"]
+    assert run("lift", "evaluate", *command, "--options", OPTIONS, "--out", "cv.json") == 0
+    shown = capsys.readouterr().out
+    assert "LIFT" in shown and "logistic" in shown
     assert {row["method"] for row in json.loads(Path("cv.json").read_text())["rows"]} == {
         "LIFT",
         "majority",
@@ -124,18 +124,29 @@ def test_scores_of_a_fitted_model_and_by_folds(capsys):
 
 
 def test_the_published_protocol_goes_on_where_it_stopped(capsys):
-    told = ["lift", "evaluate", "--protocol", "lift", "--tables", "iris", "--methods", "logistic", "--options", OPTIONS]
-    assert run(*told, "--seeds", "0") == 0
+    command = [
+        "lift",
+        "evaluate",
+        "--protocol",
+        "lift",
+        "--tables",
+        "iris",
+        "--methods",
+        "logistic",
+        "--options",
+        OPTIONS,
+    ]
+    assert run(*command, "--seeds", "0") == 0
     assert "LIFT GPT-3, published" in capsys.readouterr().out
     runs = Path("lift-evaluation/runs")
     before = {path: path.stat().st_mtime_ns for path in runs.iterdir()}
-    assert run(*told, "--seeds", "0,1") == 0
+    assert run(*command, "--seeds", "0,1") == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before and len(list(runs.iterdir())) == 4
-    assert "other settings" in refused(capsys, *told, "--noise", "0.3")
+    assert "other settings" in refused(capsys, *command, "--noise", "0.3")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["fit", "--table", "absent.csv", "--target", "a"], "no such file: absent.csv"),
         (["fit", "--table", "iris.csv", "--target", "colour"], "has no column 'colour'"),
@@ -158,11 +169,11 @@ def test_the_published_protocol_goes_on_where_it_stopped(capsys):
         (["show", "--table", "iris.csv", "--target", "species", "--explain"], "give --model"),
     ],
 )
-def test_bad_input_gets_one_line(capsys, arguments, said):
+def test_bad_input_gets_one_line(capsys, arguments, message):
     pd.DataFrame({"x": [1, 2, 3], "y": ["a"] * 3}).to_csv("one.csv", index=False)
     wide = pd.DataFrame(np.zeros((3, 10_000)), columns=[f"c{i}" for i in range(10_000)])
     wide.assign(y=[1.5, 2.5, 4.0]).to_csv("wide.csv", index=False)
-    assert said in refused(capsys, "lift", *arguments)
+    assert message in refused(capsys, "lift", *arguments)
     assert not Path("models").exists() or not any(Path("models").rglob("lift.json"))
 
 
@@ -177,8 +188,8 @@ def test_results_are_not_overwritten(capsys):
 
 def test_rows_learned_later_are_retrieved(capsys):
     learn("--retrieval", "2", "--quiet")
-    told = ["lift", "predict", "iris.csv", "--model", "m", "--update", "iris.csv", "--out", "p.csv"]
-    assert run(*told) == 0
+    command = ["lift", "predict", "iris.csv", "--model", "m", "--update", "iris.csv", "--out", "p.csv"]
+    assert run(*command) == 0
     assert len(pd.read_csv("p.csv")) == 150
     learn("--quiet", out="plain")
     assert "fitted with retrieval" in refused(

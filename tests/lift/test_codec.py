@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matgen.errors import DataError
-from matgen.lift.codec import MISSING, UNKNOWN, Codec, spell, unspell
+from matgen.lift.codec import MISSING, UNKNOWN, Codec
 from matgen.lift.columns import describe, typed
 from tests.frames import listed
 
@@ -83,21 +83,6 @@ def test_many_columns_share_their_digits():
     assert codec.vocabulary < 300
     found = read_back(codec, rows).to_numpy()
     assert np.abs(found - frame.to_numpy()).max() < 0.05
-
-
-@given(st.text(st.characters(exclude_categories=())), st.sampled_from(["text", "formula"]))
-def test_texts_are_spelled_and_unspelled(text, column_type):
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return
-    assert unspell(np.array(spell(text, column_type)), column_type) == text
-
-
-def test_elements_are_one_token_and_deuterium_stays_itself():
-    assert len(spell("NaCl", "formula")) == 2
-    assert unspell(np.array(spell("D2O", "formula")), "formula") == "D2O"
-    assert len(spell("CoO", "formula")) == 2 and len(spell("COO", "formula")) == 3
 
 
 def test_long_texts_lose_their_end_or_are_refused():

@@ -84,7 +84,7 @@ def test_labels_are_given_back_as_they_came(iris):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda y: y.where(y.index != 4), "row 5 has no label"),
         (lambda y: y * 0 + 1, "one class only"),
@@ -92,9 +92,9 @@ def test_labels_are_given_back_as_they_came(iris):
         (lambda y: y + np.linspace(0, 1, 150), "Unknown label type: continuous"),
     ],
 )
-def test_labels_that_cannot_be_learned(iris, change, said):
+def test_labels_that_cannot_be_learned(iris, change, message):
     X, y = iris
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         LiftClassifier(backend_options=CHECKED).fit(X, change(y.map(str.__len__)))
 
 

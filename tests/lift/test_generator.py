@@ -141,7 +141,7 @@ def test_the_grammar_allows_what_the_range_holds():
 
 
 @pytest.mark.parametrize(
-    ("call", "kind", "said"),
+    ("call", "kind", "message"),
     [
         (lambda g: g.sample(0), OptionError, "n is 0"),
         (lambda g: g.sample(1, temperature=0), OptionError, "temperature is 0"),
@@ -153,6 +153,6 @@ def test_the_grammar_allows_what_the_range_holds():
         (lambda g: LiftGenerator().fit(pd.DataFrame({"a": [1]})), DataError, "1 rows are given"),
     ],
 )
-def test_what_makes_no_sense_is_refused(generator, call, kind, said):
-    with pytest.raises(kind, match=said):
+def test_what_makes_no_sense_is_refused(generator, call, kind, message):
+    with pytest.raises(kind, match=message):
         call(generator)

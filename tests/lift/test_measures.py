@@ -6,8 +6,8 @@ from matgen.lift import measures
 
 
 def test_relative_absolute_error_by_hand():
-    truth, said = np.array([0.0, 2.0, 4.0]), np.array([1.0, 2.0, 4.0])
-    assert measures.relative_absolute_error(truth, said) == 0.25
+    truth, predicted = np.array([0.0, 2.0, 4.0]), np.array([1.0, 2.0, 4.0])
+    assert measures.relative_absolute_error(truth, predicted) == 0.25
     assert measures.relative_absolute_error(truth, np.full(3, 2.0)) == 1.0
 
 
@@ -15,16 +15,16 @@ def test_errors_agree_with_scikit_learn():
     from sklearn.metrics import root_mean_squared_error
 
     rng = np.random.default_rng(0)
-    truth, said = rng.normal(size=50), rng.normal(size=50)
-    assert measures.root_mean_square_error(truth, said) == pytest.approx(root_mean_squared_error(truth, said))
+    truth, predicted = rng.normal(size=50), rng.normal(size=50)
+    assert measures.root_mean_square_error(truth, predicted) == pytest.approx(root_mean_squared_error(truth, predicted))
 
 
 def test_trimming_hides_what_goes_most_wrong():
     truth = np.linspace(0, 10, 101)
-    said = truth + 0.1
-    said[50] += 1_000
-    assert measures.relative_absolute_error(truth, said) > 3
-    assert measures.trimmed_relative_absolute_error(truth, said) < 0.05
+    predicted = truth + 0.1
+    predicted[50] += 1_000
+    assert measures.relative_absolute_error(truth, predicted) > 3
+    assert measures.trimmed_relative_absolute_error(truth, predicted) < 0.05
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 30), (29, 30), (30, 30), (19, 31)])
@@ -36,9 +36,9 @@ def test_accuracy_intervals_agree_with_scipy(hits, n):
 def test_bootstrap_intervals_hold_the_measure():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=200)
-    said = truth + rng.normal(scale=0.3, size=200)
-    low, high = measures.error_interval(truth, said, measures.relative_absolute_error)
-    assert low < measures.relative_absolute_error(truth, said) < high
+    predicted = truth + rng.normal(scale=0.3, size=200)
+    low, high = measures.error_interval(truth, predicted, measures.relative_absolute_error)
+    assert low < measures.relative_absolute_error(truth, predicted) < high
     assert high - low < 0.15
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matgen.lift.columns import NumberFormat
+from matgen.lift.number_format import NumberFormat
 from matgen.lift.number_grammar import END, NumberGrammar
 
 

@@ -95,7 +95,7 @@ def test_no_row_is_its_own_neighbour_even_among_equals():
     store = pd.DataFrame({"a": [1.0] * 6 + [5.0]})
     found = RowDistance(columns, store).nearest(store, store, 3, itself=True)
     assert found.shape == (7, 3) and all(row not in near for row, near in enumerate(found))
-    with pytest.raises(DataError, match="7 near rows are asked for in a prompt, 6 are there"):
+    with pytest.raises(DataError, match="retrieval of 7 rows needs as many to choose from, there are 6"):
         RowDistance(columns, store).nearest(store, store, 7, itself=True)
     with pytest.raises(DataError, match="no column but text"):
         RowDistance((Column("t", "text"),), store)
@@ -138,14 +138,14 @@ def test_tables_are_read_and_bad_ones_named(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "head.csv").write_text("a,b\n")
     (tmp_path / "odd.parquet").write_text("no")
-    for name, said in {
+    for name, message in {
         "t.txt": "CSV or Parquet",
         "empty.csv": "is empty",
         "head.csv": "no rows|at least one",
         "odd.parquet": "cannot read",
         "absent.csv": "no such file",
     }.items():
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=message):
             read_any_table(tmp_path / name)
 
 

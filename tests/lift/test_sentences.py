@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matgen.errors import DataError, OptionError
-from matgen.lift.columns import Column, NumberFormat, describe, typed
+from matgen.lift.columns import Column, describe, typed
+from matgen.lift.number_format import NumberFormat
 from matgen.lift.sentences import END_OF_COMPLETION, END_OF_PROMPT, Sentences, element_fractions
 
 A = Column("a", "number", "eV", NumberFormat(2))
@@ -41,7 +42,7 @@ def test_a_template_of_ones_own():
 
 
 @pytest.mark.parametrize(
-    ("template", "said"),
+    ("template", "message"),
     [
         ("nothing", "give named, x1, shuffled or a text"),
         ("{c}", "there is no column 'c'"),
@@ -50,8 +51,8 @@ def test_a_template_of_ones_own():
         ("no {{column}} at all", "it names no column"),
     ],
 )
-def test_templates_that_cannot_work_are_refused(template, said):
-    with pytest.raises(OptionError, match=said.replace("{", r"\{").replace("}", r"\}")):
+def test_templates_that_cannot_work_are_refused(template, message):
+    with pytest.raises(OptionError, match=message.replace("{", r"\{").replace("}", r"\}")):
         Sentences((A, B), LABEL, template)
 
 
@@ -132,7 +133,7 @@ def test_fractions_agree_with_pymatgen():
 
 
 @pytest.mark.parametrize(
-    ("completion", "said"),
+    ("completion", "message"),
     [
         ("maybe@@@", "none of the labels"),
         ("yes", "does not follow"),
@@ -140,8 +141,8 @@ def test_fractions_agree_with_pymatgen():
         ('"yes', "does not end"),
     ],
 )
-def test_completions_that_are_no_answer(completion, said):
-    with pytest.raises(DataError, match=said):
+def test_completions_that_are_no_answer(completion, message):
+    with pytest.raises(DataError, match=message):
         Sentences((A,), LABEL).parse_completion(completion)
 
 

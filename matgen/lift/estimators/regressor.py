@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import RegressorMixin
 
-from matgen.lift.columns import Column, describe, number_format
+from matgen.lift.columns import Column, describe
 from matgen.lift.estimators.base import LiftEstimator
 from matgen.lift.estimators.inputs import TableError, as_vector, renamed_argument
+from matgen.lift.number_format import number_format
 from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:

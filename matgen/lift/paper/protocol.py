@@ -46,7 +46,7 @@ def run(
         methods: by name, what makes an estimator.
         folder: one file a table, method and seed.
         seeds: of the splits and the methods; tables of materials have folds, and the first as many are taken.
-        say: told of each result.
+        say: receives a line for each result.
 
     Returns:
         Rows with `table`, `method`, `seed`, scores and seconds.
@@ -86,31 +86,34 @@ def scored(table: Table, parts: tuple[np.ndarray, np.ndarray, np.ndarray], metho
     row |= {"n_train": len(parts[0]), "n_valid": len(parts[1]), "n_test": len(parts[2]), "seconds": round(seconds, 2)}
     if hasattr(model, "n_parameters_"):
         row["n_parameters"] = int(model.n_parameters_)
-    of_task = _classified if table.task == "classification" else _regressed
+    of_task = classification_scores if table.task == "classification" else regression_scores
     row |= of_task(model, test[0], test[1].to_numpy())
     if hasattr(model, "raw_parse_rate"):
         row["raw_parse_rate"] = model.raw_parse_rate(test[0].head(200))
     return row
 
 
-def _classified(model: Any, X: Any, y: np.ndarray) -> dict[str, Any]:
+def classification_scores(model: Any, X: Any, y: np.ndarray) -> dict[str, Any]:
+    """Accuracy, macro F1 and, of two labels, the area under the ROC curve, of a fitted model on test rows."""
     from sklearn.metrics import f1_score, roc_auc_score
 
-    said = np.asarray(model.predict(X))
-    row: dict[str, Any] = {"accuracy": float((said == y).mean()), "f1": float(f1_score(y, said, average="macro"))}
+    predicted = np.asarray(model.predict(X))
+    row: dict[str, Any] = {"accuracy": float((predicted == y).mean())}
+    row["f1"] = float(f1_score(y, predicted, average="macro"))
     if len(np.unique(y)) == 2 and hasattr(model, "predict_proba"):
         row["roc_auc"] = float(roc_auc_score(y, model.predict_proba(X)[:, 1]))
     return row
 
 
-def _regressed(model: Any, X: Any, y: np.ndarray) -> dict[str, Any]:
-    said = np.asarray(model.predict(X), dtype=np.float64)
+def regression_scores(model: Any, X: Any, y: np.ndarray) -> dict[str, Any]:
+    """Errors and, where the model has intervals, how many hold the target, of a fitted model on test rows."""
+    predicted = np.asarray(model.predict(X), dtype=np.float64)
     row: dict[str, Any] = {
-        "rae": measures.relative_absolute_error(y, said),
-        "rae_trimmed": measures.trimmed_relative_absolute_error(y, said),
-        "mae": float(np.abs(y - said).mean()),
-        "rmse": measures.root_mean_square_error(y, said),
-        "rae_interval": list(measures.error_interval(y, said, measures.relative_absolute_error)),
+        "rae": measures.relative_absolute_error(y, predicted),
+        "rae_trimmed": measures.trimmed_relative_absolute_error(y, predicted),
+        "mae": float(np.abs(y - predicted).mean()),
+        "rmse": measures.root_mean_square_error(y, predicted),
+        "rae_interval": list(measures.error_interval(y, predicted, measures.relative_absolute_error)),
     }
     if hasattr(model, "predict_interval"):
         bounds = model.predict_interval(X, 0.8)

@@ -230,7 +230,7 @@ def materials_table(name: str, folds: tuple[int, ...] = (0, 1, 2, 3, 4)) -> Tabl
     frame = load_task(name)
     X = pd.DataFrame({"formula": frame["formula"].astype(object)})
     if task == "classification":
-        y = frame["target"].map(lambda said: "yes" if said in (True, 1, "True") else "no").rename(target)
+        y = frame["target"].map(lambda label: "yes" if label in (True, 1, "True") else "no").rename(target)
         official = list(StratifiedKFold(5, shuffle=True, random_state=_FOLD_SEED).split(X, y))
     else:
         y = frame["target"].astype(float).rename(target)

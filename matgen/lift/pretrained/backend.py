@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from matgen.lift.sentences import Sentences
 
 SAMPLES = 32
-"""Numbers sampled for the quantiles of a row where no other number is asked for."""
+"""Numbers sampled for the quantiles of a row where no other number is given."""
 _LONGEST_COMPLETION = 40
 """Tokens that an unconstrained completion may take."""
 _ROWS_AT_ONCE = 64
@@ -50,7 +50,7 @@ class PretrainedBackend:
         model: of `path`, a folder or Hub id.
         rank, alpha, dropout: of the adapters.
         learning_rate, epochs, batch_size: of the training; the best of as many validations as epochs counts.
-        in_context: no training; prompts hold examples (`retrieval` of the estimator says how many).
+        in_context: no training; prompts hold as many examples as `retrieval` of the estimator.
         max_length: tokens of a sentence; by default what the model reads.
     """
 

@@ -17,7 +17,7 @@ class LanguageModel:
 
     Args:
         source: folder or Hub id.
-        max_length: tokens that it reads at most; None for what its configuration says.
+        max_length: tokens that it reads at most; None for the length in its configuration.
 
     Attributes:
         model, tokenizer: as transformers has them.

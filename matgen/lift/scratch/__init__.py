@@ -1,1 +1,1 @@
-"""LIFT by a small language model trained from nothing on the table itself."""
+"""LIFT by a small language model trained from scratch on the table itself."""

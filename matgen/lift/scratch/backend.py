@@ -1,8 +1,8 @@
-"""The backend that is trained from nothing: a small causal language model over the tokens of one table.
+"""The backend that is trained from scratch: a small causal language model over the tokens of one table.
 
-All weights learn; the loss is that of the completion alone. It knows nothing but the table, so the meaning of names is
-lost on it. Rows are written anew at every step, with noise on their numbers, so that a table of a hundred rows does not
-look the same twice.
+All weights are trained; the loss is that of the completion alone. The model knows only the table, so column names mean
+nothing to it. Rows are augmented anew at every step, with noise on their numbers, so that a table of a hundred rows
+does not look the same twice.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from torch.nn.functional import cross_entropy
 from matgen.errors import CheckpointError, OptionError
 from matgen.fitting.loop import Fitter
 from matgen.io.files import read_checksummed, write_checksummed
-from matgen.lift.codec import ASK, END, Codec, EncodedRows, Places
+from matgen.lift.codec import END, SEPARATOR, Codec, EncodedRows, Places
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings, longest_texts, next_logits
+from matgen.lift.scratch.quantiles import exact_quantiles
 from matgen.lift.scratch.rows import ScratchRows, disturbed, shifted
 from matgen.lift.sentences import END_OF_COMPLETION
 from matgen.runtime.progress import ProgressFactory
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class ScratchBackend:
-    """A small causal language model, trained from nothing on one table (see `ScratchOptions`)."""
+    """A small causal language model, trained from scratch on one table (see `ScratchOptions`)."""
 
     def __init__(self, **options: Any) -> None:
         self.options = ScratchOptions(**options)
@@ -65,8 +66,8 @@ class ScratchBackend:
             with tempfile.TemporaryDirectory() as scratch:
                 where = Path(scratch) if folder is None else Path(folder) / f"member-{member}"
                 for stage, frame in enumerate(training_set.stages):
-                    self._learn(model, frame, None, None, None, torch_seed, where / f"stage-{stage}", resume, progress)
-                self._learn(
+                    self._train(model, frame, None, None, None, torch_seed, where / f"stage-{stage}", resume, progress)
+                self._train(
                     model, training_set.train, training_set.examples,
                     training_set.valid, training_set.valid_examples, torch_seed,
                     where / "table", resume, progress,
@@ -90,7 +91,7 @@ class ScratchBackend:
     def _new_model(self, seed: int) -> Any:
         return build(self.options, self.codec, self.tokens_a_sentence, seed=seed)
 
-    def _learn(
+    def _train(
         self,
         model: Any,
         train: pd.DataFrame,
@@ -102,18 +103,18 @@ class ScratchBackend:
         resume: bool,
         progress: ProgressFactory,
     ) -> None:
-        options, answer = self.options, self.codec.places[-1].column
+        options, target = self.options, self.codec.places[-1].column
         rows = self.codec.encoded(train)
         held_out = None if valid is None else self.codec.encoded(valid)
         before = None if valid_examples is None else rows[torch.from_numpy(valid_examples).reshape(-1)]
 
         def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
-            own, previous = batch
-            seen = disturbed(own, self.codec, options, generator, answer)
-            if previous is not None and options.shift and answer.type == "number":
+            own, examples = batch
+            seen = disturbed(own, self.codec, options, generator, target)
+            if examples is not None and options.shift and target.type == "number":
                 spread = options.shift * float(self.codec.spread[-1])
-                seen, previous = shifted(seen, previous, spread, generator)
-            return self._nats(model, seen, previous, options.smoothing).sum()
+                seen, examples = shifted(seen, examples, spread, generator)
+            return self._nats(model, seen, examples, options.smoothing).sum()
 
         def validate(model: Any) -> float:
             if held_out is None:
@@ -125,47 +126,49 @@ class ScratchBackend:
         begun = resume and (folder / "training").exists()
         Fitter(model, data, loss, validate, folder, settings, progress, "lift").run(resume=begun)
 
-    def _sentences(self, rows: EncodedRows, previous: EncodedRows | None) -> Tensor:
-        """Tokens of whole sentences, int64 `(n, tokens_a_sentence)`: examples, then the row, with their answers."""
-        answer = self.codec.places[-1].width
-        tokens = self.codec.tokens(rows)
-        mark = torch.full((len(tokens), 1), ASK, device=tokens.device)
+    def _sentences(self, rows: EncodedRows, examples: EncodedRows | None) -> Tensor:
+        """Tokens of sentences with their targets, int64 `(n, tokens_a_sentence)`: the examples, then the row itself.
+
+        A sentence is: features, `SEPARATOR`, target, `END`. The `n * k` examples are ordered by row.
+        """
+        width = self.codec.places[-1].width
+        tokens = self.codec.tokens(rows)  # (n, codec.width), the target last
+        separator = torch.full((len(tokens), 1), SEPARATOR, device=tokens.device)
         end = torch.full((len(tokens), 1), END, device=tokens.device)
-        sentence = torch.cat([tokens[:, :-answer], mark, tokens[:, -answer:], end], dim=1)
-        if previous is None:
+        sentence = torch.cat([tokens[:, :-width], separator, tokens[:, -width:], end], dim=1)
+        if examples is None:
             return sentence
-        before = self._sentences(previous, None).reshape(len(sentence), -1)
+        before = self._sentences(examples, None).reshape(len(sentence), -1)  # (n, k * codec.width + 2 k)
         return torch.cat([before, sentence], dim=1)
 
-    def _nats(self, model: Any, rows: EncodedRows, previous: EncodedRows | None, smoothing: float) -> Tensor:
-        """Of each answer with its end, float32 `(n,)`; rows without an answer count nothing."""
-        sentences = self._sentences(rows, previous)
-        asked = self.codec.places[-1].width + 1
-        hidden = model.transformer(sentences[:, :-1]).last_hidden_state[:, -asked:]
-        logits = model.lm_head(hidden)
+    def _nats(self, model: Any, rows: EncodedRows, examples: EncodedRows | None, smoothing: float) -> Tensor:
+        """Negative log-probability of each target with its end, float32 `(n,)`."""
+        sentences = self._sentences(rows, examples)
         places = self.codec.places[-1]
+        width = places.width + 1  # the target's tokens and END
+        # The state before a token predicts it. Only the last states go through the head: (n, width, vocabulary).
+        hidden = model.transformer(sentences[:, :-1]).last_hidden_state[:, -width:]
+        logits = model.lm_head(hidden)
         if smoothing and places.column.type == "category":
-            return _smoothed_nats(logits[:, 0], sentences[:, -asked], places, smoothing)
-        return cross_entropy(logits.transpose(1, 2), sentences[:, -asked:], reduction="none").sum(dim=1)
+            return _smoothed_nats(logits[:, 0], sentences[:, -width], places, smoothing)
+        return cross_entropy(logits.transpose(1, 2), sentences[:, -width:], reduction="none").sum(dim=1)
 
-    # --- answers -------------------------------------------------------------------------------------------------
+    # --- predictions -------------------------------------------------------------------------------------------------
 
     def _prompts(self, queries: Queries, views: int, seed: int) -> list[Tensor]:
-        """Tokens of the prompts up to the answer, int64 `(n, tokens)`, of every view."""
+        """Tokens of the prompts, up to the target, int64 `(n, tokens)` of each view; the first view has no noise."""
         rows = self.codec.encoded(queries.frame)
-        previous = None
+        examples = None
         if queries.examples is not None:
             assert queries.store is not None
-            previous = self.codec.encoded(queries.store)[torch.from_numpy(queries.examples).reshape(-1)]
+            examples = self.codec.encoded(queries.store)[torch.from_numpy(queries.examples).reshape(-1)]
         generator = torch.Generator().manual_seed(seed)
         noise_alone = dataclasses.replace(self.options, missing=0.0, mixup=0.0, answer_noise=0.0)
-        answer = self.codec.places[-1].column
+        target = self.codec.places[-1]
         made = []
         for view in range(views):
-            seen = rows
-            if view:
-                seen = disturbed(rows, self.codec, noise_alone, generator, answer)
-            made.append(self._sentences(seen, previous)[:, : -self.codec.places[-1].width - 1])
+            seen = disturbed(rows, self.codec, noise_alone, generator, target.column) if view else rows
+            made.append(self._sentences(seen, examples)[:, : -target.width - 1])  # without the target and END
         return made
 
     @property
@@ -183,79 +186,44 @@ class ScratchBackend:
                 total += torch.softmax(next_logits(model, prompt)[:, labels].double(), dim=1)
         return torch.log(total / (len(prompts) * len(self.models))).numpy()
 
-    def number_quantiles(self, queries: Queries, shares: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
-        """See `Backend.number_quantiles`: exact by descending the digits, most significant first."""
-        shares = np.asarray(shares, dtype=np.float64)
-        if not samples:
-            return self._at_shares(queries, np.tile(shares, (len(queries), 1)))
-        # A number at a uniformly drawn share is a number drawn from the model.
-        drawn = np.random.default_rng(seed).random((len(queries), samples))
-        return np.quantile(self._at_shares(queries, drawn), shares, axis=1).T
-
-    def _at_shares(self, queries: Queries, shares: np.ndarray) -> np.ndarray:
-        """The numbers below which the model puts given shares of its probability, float64 `(n, q)`."""
-        places = self.codec.places[-1]
-        n, q = shares.shape
+    def number_quantiles(self, queries: Queries, quantiles: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
+        """See `Backend.number_quantiles`: exact, see `matgen.lift.scratch.quantiles`."""
+        quantiles = np.asarray(quantiles, dtype=np.float64)
         views = [(model, prompt) for model in self.models for prompt in self._prompts(queries, self._views, seed=0)]
-        weights = torch.full((len(views), n * q), 1 / len(views), dtype=torch.float64)
-        left = torch.from_numpy(shares.reshape(-1).copy())
-        tokens = torch.zeros((n * q, 0), dtype=torch.long)
-        steps = torch.zeros(n * q, dtype=torch.long)
-        single = places.width == 1
-        for place, divisor in enumerate(places.divisors.tolist()):
-            choices = places.levels if single else 10
-            below = steps[:, None] + torch.arange(choices) * divisor
-            allowed = below < places.levels
-            base = int(places.base[place])
-            said = []
-            for model, prompt in views:
-                if place == 0:
-                    logits = next_logits(model, prompt)[:, base : base + choices].repeat_interleave(q, dim=0)
-                else:
-                    whole = torch.cat([prompt.repeat_interleave(q, dim=0), tokens], dim=1)
-                    logits = next_logits(model, whole)[:, base : base + choices]
-                said.append(torch.softmax(logits.double().masked_fill(~allowed, -torch.inf), dim=1))
-            each = torch.stack(said)  # (views, n q, choices)
-            mixed = (weights[:, :, None] * each).sum(dim=0) / weights.sum(dim=0)[:, None]
-            upto = mixed.cumsum(dim=1)
-            digit = (upto < left[:, None] - 1e-12).sum(dim=1).clamp_max(choices - 1)
-            digit = torch.minimum(digit, allowed.sum(dim=1) - 1)
-            chosen = mixed.gather(1, digit[:, None])[:, 0]
-            left = ((left - (upto.gather(1, digit[:, None])[:, 0] - chosen)) / chosen.clamp_min(1e-300)).clamp(0, 1)
-            weights = weights * each.gather(2, digit[None, :, None].expand(len(views), -1, 1))[:, :, 0]
-            steps = steps + digit * divisor
-            tokens = torch.cat([tokens, (digit + base)[:, None]], dim=1)
-        numbers = places.unscaled(places.low + steps.numpy() * places.step)
-        return numbers.reshape(n, q)
+        if not samples:
+            return exact_quantiles(views, self.codec.places[-1], np.tile(quantiles, (len(queries), 1)))
+        # Inverse transform sampling: the quantile at a uniformly drawn fraction is a number drawn from the model.
+        drawn = np.random.default_rng(seed).random((len(queries), samples))
+        return np.quantile(exact_quantiles(views, self.codec.places[-1], drawn), quantiles, axis=1).T
 
     def complete(self, queries: Queries, *, seed: int) -> list[str]:
         """See `Backend.complete`."""
         (prompt,) = self._prompts(queries, 1, seed)
         generator = torch.Generator().manual_seed(seed)
-        places, model = self.codec.places[-1], self.models[0]
-        tokens = prompt
-        for _ in range(places.width + 1):
-            chances = torch.softmax(next_logits(model, tokens), dim=1)
-            tokens = torch.cat([tokens, torch.multinomial(chances, 1, generator=generator)], dim=1)
-        assert self.sentences.target is not None
-        out = []
-        for row in tokens[:, prompt.shape[1] :].numpy():
-            answer = row[: places.width]
-            if row[-1] != END or not self._is_answer(places, answer):
-                out.append("".join(f"<{token}>" for token in row))
-                continue
-            (value,) = self.codec.values(places, answer[None])
-            out.append(self.sentences.written(self.sentences.target, value, END_OF_COMPLETION) + END_OF_COMPLETION)
-        return out
+        model, tokens = self.models[0], prompt
+        for _ in range(self.codec.places[-1].width + 1):  # the target's tokens and END
+            probabilities = torch.softmax(next_logits(model, tokens), dim=1)  # (n, vocabulary)
+            tokens = torch.cat([tokens, torch.multinomial(probabilities, 1, generator=generator)], dim=1)
+        return [self._text(row) for row in tokens[:, prompt.shape[1] :].numpy()]
 
-    def _is_answer(self, places: Places, tokens: np.ndarray) -> bool:
+    def _text(self, tokens: np.ndarray) -> str:
+        """The completion that tokens int64 `(width + 1,)` stand for; what is no value is shown token by token."""
+        places, target = self.codec.places[-1], self.sentences.target
+        assert target is not None
+        if tokens[-1] != END or not self._is_value(places, tokens[:-1]):
+            return "".join(f"<{token}>" for token in tokens)
+        (value,) = self.codec.values(places, tokens[None, :-1])
+        return self.sentences.written(target, value, END_OF_COMPLETION) + END_OF_COMPLETION
+
+    def _is_value(self, places: Places, tokens: np.ndarray) -> bool:
+        """Whether tokens int64 `(width,)` are a known label or the digits of a number within the range."""
         if places.column.type == "category":
             return bool(0 <= tokens[0] - places.base[0] < places.levels)
         digits = tokens - places.base
         limit = places.levels if places.width == 1 else 10
         return bool(((digits >= 0) & (digits < limit)).all() and (digits * places.divisors).sum() < places.levels)
 
-    # --- keeping -------------------------------------------------------------------------------------------------
+    # --- files -------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """See `Backend.save`: one `member-N.safetensors` each, and `scratch.json`."""
@@ -282,10 +250,10 @@ class ScratchBackend:
         from matgen.fitting.state import set_weights
         from matgen.io.weights import load_weights
 
-        kept = read_checksummed(folder / "scratch.json")
-        self.options = ScratchOptions(**kept["options"])
-        self.sentences, self.k = sentences, kept["examples"]
-        self._set_codec(kept["lengths"])
+        content = read_checksummed(folder / "scratch.json")
+        self.options = ScratchOptions(**content["options"])
+        self.sentences, self.k = sentences, content["examples"]
+        self._set_codec(content["lengths"])
         self.models = []
         for member in range(self.options.members):
             path = folder / f"member-{member}.safetensors"

@@ -1,4 +1,4 @@
-"""The small causal language model that is trained from nothing: its size, its first weights, how it is trained."""
+"""The small causal language model that is trained from scratch: its size, its initial weights, how it is trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 from matgen.errors import OptionError, require_above_zero
 from matgen.fitting.optimizers import BEST_OPTIMIZER
 from matgen.fitting.settings import FitSettings
-from matgen.lift.codec import END, Codec, Places, spell
+from matgen.lift.codec import END, Codec, Places
+from matgen.lift.spelling import spell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ _AT_ONCE = 1 << 18
 
 @dataclass(frozen=True)
 class ScratchOptions:
-    """Size and training of a model from nothing.
+    """Size and training of a model from scratch.
 
     Attributes:
         width, layers, heads: of the transformer (GPT-2's architecture, Radford et al. 2019).
@@ -49,7 +50,7 @@ class ScratchOptions:
         missing: share of values left out at random, which teaches what a missing one means; None for 0.02, and 0.15
             from 32 columns.
         smoothing: of labels (Szegedy et al., CVPR 2016).
-        views: noisy writings of each row that an answer is averaged over; 1 asks about the row as it is.
+        views: noisy writings of each row that a prediction is averaged over; 1 takes the row as it is.
         members: models, trained one after another, whose answers are averaged.
         evaluations: validations during the training; the best weights count, where there are rows to validate on.
     """

@@ -43,7 +43,7 @@ class ScratchRows:
             OptionError: there are several.
         """
         if count > 1:
-            raise OptionError("models from nothing are too small for several processes: start one")
+            raise OptionError("models from scratch are too small for several processes: start one")
         return self
 
     def to(self, device: torch.device) -> ScratchRows:
@@ -71,7 +71,7 @@ def disturbed(
         codec: how their numbers spread.
         options: `noise`, `answer_noise`, `mixup` and `missing`.
         generator: of all that is drawn, on the CPU.
-        answer: the column, last of its kind, that is asked for: it is never left out, and labels stay as they are.
+        answer: the target's column, last of its type: it is never left out, and labels stay as they are.
     """
     numbers, codes = rows.numbers, rows.codes
     n_numbers = numbers.shape[1] - (answer is not None and answer.type == "number")

@@ -166,10 +166,10 @@ def test_what_is_no_model_is_said_to_be_none(tmp_path):
 
 
 def test_explanations_name_what_matters(fitted):
-    said = explain(fitted, TABLE.head(1))
-    assert set(said.effects) == {"x", "kind"}
-    assert list(map(abs, said.effects.values())) == sorted(map(abs, said.effects.values()), reverse=True)
-    assert "without x" in str(said)
+    explanation = explain(fitted, TABLE.head(1))
+    assert set(explanation.effects) == {"x", "kind"}
+    assert list(map(abs, explanation.effects.values())) == sorted(map(abs, explanation.effects.values()), reverse=True)
+    assert "without x" in str(explanation)
     scratch = LiftClassifier(backend_options={"steps": 5, "width": 16, "heads": 2, "layers": 1}).fit(
         TABLE, ["a", "b"] * 15
     )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from matgen.lift.columns import NumberFormat
+from matgen.lift.number_format import NumberFormat
 from matgen.lift.number_grammar import END, NumberGrammar
 from matgen.lift.pretrained.backend import PretrainedBackend
 from matgen.lift.pretrained.generation import MarkCriterion, NumberProcessor, SamplingProcessor, continuations

@@ -15,7 +15,7 @@ from tests.progress import Recorder
 QUICK = {"steps": 60, "width": 32, "layers": 1, "views": 1, "batch_size": 32}
 
 
-def lesson_of(frame, target, **options):
+def training_set_of(frame, target, **options):
     columns = describe(frame)
     rows = typed(frame, columns)
     asked = next(column for column in columns if column.name == target)
@@ -27,7 +27,7 @@ def lesson_of(frame, target, **options):
 def numbers():
     """A backend that has learned y = x roughly, and its training_set."""
     x = np.random.default_rng(0).uniform(-5, 5, 200)
-    training_set = lesson_of(pd.DataFrame({"x": x, "y": x + 3}), "y")
+    training_set = training_set_of(pd.DataFrame({"x": x, "y": x + 3}), "y")
     backend = ScratchBackend(**QUICK | {"views": 2, "steps": 200})
     backend.fit(training_set, seed=0, folder=None, resume=False, progress=silent)
     return backend, training_set
@@ -90,15 +90,15 @@ def test_answers_stay_in_the_padded_range(numbers):
 
 def test_labels_are_scored_as_a_plain_softmax():
     frame = pd.DataFrame({"x": np.r_[np.zeros(40), np.ones(40)] + 0.1, "label": ["a"] * 40 + ["b"] * 40})
-    training_set = lesson_of(frame, "label")
+    training_set = training_set_of(frame, "label")
     backend = ScratchBackend(**QUICK | {"steps": 300})
     backend.fit(training_set, seed=0, folder=None, resume=False, progress=silent)
-    said = backend.label_log_probabilities(Queries(training_set.train))
+    log_probabilities = backend.label_log_probabilities(Queries(training_set.train))
     places = backend.codec.places[-1]
     (prompt,) = backend._prompts(Queries(training_set.train), 1, 0)
     logits = next_logits(backend.models[0], prompt)[:, int(places.base[0]) :][:, :2].double()
-    assert said == pytest.approx(torch.log_softmax(logits, dim=1).numpy(), abs=1e-6)
-    assert (said.argmax(axis=1) == np.r_[np.zeros(40), np.ones(40)]).all()
+    assert log_probabilities == pytest.approx(torch.log_softmax(logits, dim=1).numpy(), abs=1e-6)
+    assert (log_probabilities.argmax(axis=1) == np.r_[np.zeros(40), np.ones(40)]).all()
     free = backend.complete(Queries(training_set.train), seed=1)
     assert sum(text in ("a@@@", "b@@@") for text in free) > 70
 
@@ -120,7 +120,7 @@ def test_the_loss_is_that_of_the_completion_alone(numbers):
 
 def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path):
     frame = pd.DataFrame({"x": np.arange(60.0) + 0.5, "label": ["a", "b"] * 30})
-    training_set = lesson_of(frame, "label")
+    training_set = training_set_of(frame, "label")
     training_set = TrainingSet(training_set.sentences, training_set.train, training_set.train.head(10))
     whole = ScratchBackend(**QUICK, evaluations=3)
     whole.fit(training_set, seed=0, folder=tmp_path / "whole", resume=False, progress=silent)
@@ -162,11 +162,11 @@ def test_too_many_columns_are_refused_in_one_line():
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(4, 3_000)))
     frame["y"] = ["a", "b"] * 2
     with pytest.raises(OptionError, match=r"3,000 columns takes .* tokens, the model reads 4,096: choose columns"):
-        ScratchBackend(**QUICK).fit(lesson_of(frame, "y"), seed=0, folder=None, resume=False, progress=silent)
+        ScratchBackend(**QUICK).fit(training_set_of(frame, "y"), seed=0, folder=None, resume=False, progress=silent)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"width": 30, "heads": 4}, "multiple of heads"),
         ({"steps": 0}, "steps"),
@@ -174,6 +174,6 @@ def test_too_many_columns_are_refused_in_one_line():
         ({"noise": -1}, "noise is -1"),
     ],
 )
-def test_options_that_make_no_sense(options, said):
-    with pytest.raises(OptionError, match=said):
+def test_options_that_make_no_sense(options, message):
+    with pytest.raises(OptionError, match=message):
         ScratchOptions(**options)

@@ -1,4 +1,4 @@
-"""Pictures: what a classifier says over a plane, and images completed from their upper half."""
+"""Plots: the decision boundary of a classifier over a plane, and images completed from their upper half."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def decision_boundary(estimator: Any, X: pd.DataFrame, y: Any, path: Path | str,
         estimator: fitted on exactly two columns of numbers.
         X, y: rows to draw on the plane, and their labels.
         path: of the PNG.
-        title: above the picture.
+        title: above the plot.
 
     Raises:
         OptionError: the estimator is no classifier of two columns of numbers.

@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = RunSettings(
         arguments.command, arguments.hours, arguments.workers, arguments.scheduler, arguments.retry_failed
     )
+    _say_changed(arguments)
     say(arguments, f"running {arguments.folder} with {arguments.engine}, {settings.workers} at once")
     summary = run_folder(arguments.folder, arguments.engine, settings, progress=bars(arguments))
     for id, reason in summary.failed.items():
@@ -75,6 +76,7 @@ def collect(arguments: argparse.Namespace) -> None:
     read_manifest(arguments.folder)
     out = arguments.out or next_free(Path(arguments.folder) / "results.csv")
     claim(out, force=arguments.force)
+    _say_changed(arguments)
     frame = collect_results(arguments.folder)
     counts = frame["state"].value_counts().to_dict()
     write_with_metadata(out, frame, {"states": counts})
@@ -85,3 +87,13 @@ def collect(arguments: argparse.Namespace) -> None:
         say(arguments, f"{row.structure_id}: {row.reason}")
     told_counts = ", ".join(f"{counts.get(state, 0)} {state}" for state in ("done", "failed", "waiting"))
     say(arguments, f"{told_counts}; {out}")
+
+
+def _say_changed(arguments: argparse.Namespace) -> None:
+    """Name the files that a user has changed since the export; the results are of these."""
+    from matgen.dft.settings import changed_inputs
+
+    changed = changed_inputs(arguments.folder)
+    if changed:
+        more = f" and {len(changed) - 3:,} more" if len(changed) > 3 else ""
+        say(arguments, f"note: changed since the export: {', '.join(changed[:3])}{more}")

@@ -17,7 +17,8 @@ from matgen.dft.magnetism import hubbard_u
 from matgen.dft.run import is_claimed
 from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
 from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line
-from matgen.io.files import locked, refuse_to_overwrite, write_json
+from matgen.io.files import locked, refuse_to_overwrite
+from matgen.io.folders import write_description
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.structures.folder import read_structures
 
@@ -181,7 +182,7 @@ def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSetting
     if flow:
         write_flow(out, exported.jobs, settings)
     with_u = code is not None and code.applies_hubbard_u(settings)
-    write_json(out / MANIFEST, {
+    write_description(out, MANIFEST, {
         "format": format,
         "settings": settings.content(),
         "jobs": [{"id": job.id, "formula": job.formula, "role": job.role, "n_atoms": len(job.structure),

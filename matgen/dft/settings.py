@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.errors import DataError, OptionError, require_above_zero, unknown_name
-from matgen.io.files import read_json
+from matgen.io.folders import changed_files, read_description
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -114,7 +114,7 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
     folder = Path(folder)
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{folder} holds no {MANIFEST}: give a folder that `matgen export` wrote")
-    content = read_json(folder / MANIFEST)
+    content = read_description(folder, MANIFEST)
     try:
         jobs = [(job["id"], job["formula"], job["role"]) for job in content["jobs"]]
         content["format"], content["settings"]
@@ -124,4 +124,13 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
         require_sound_ids([str(id) for id, _, _ in jobs])
     except DataError as error:
         raise DataError(f"{folder / MANIFEST}: {error}") from error
-    return dict(content)
+    return content
+
+
+def changed_inputs(folder: Path | str) -> list[str]:
+    """Files of a folder of calculations that are not as `matgen export` wrote them, by their paths in it.
+
+    To edit an input is a user's right, so that nothing refuses such a folder; the commands name the files.
+    """
+    folder = Path(folder)
+    return list(changed_files(folder, read_manifest(folder)))

@@ -148,30 +148,6 @@ def read_checksummed(path: Path | str) -> Any:
     return content
 
 
-def folder_checksums(folder: Path, *leave: str) -> dict[str, str]:
-    """SHA-256 of each file below a folder, but for those of the names to leave out at its top."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): file_sha256(path)
-        for path in files
-        if path.relative_to(folder).as_posix() not in leave and not path.name.startswith(".")
-    }
-
-
-def verify_checksums(folder: Path, sums: dict[str, str]) -> None:
-    """Compare files below a folder with the SHA-256 that `folder_checksums` told.
-
-    Raises:
-        DataError: one is missing, damaged or changed.
-    """
-    for name, expected in sums.items():
-        path = folder / name
-        if not path.is_file():
-            raise DataError(f"{path} is missing")
-        if file_sha256(path) != expected:
-            raise DataError(f"{path} is damaged or was changed: its SHA-256 is not the one that was written down")
-
-
 def _checksum(content: dict[str, Any]) -> str:
     """SHA-256 of a JSON object's content, whatever the order and layout."""
     read_again = json.loads(json.dumps(content))

@@ -13,15 +13,8 @@ import pandas as pd
 
 from matgen import __version__
 from matgen.errors import CheckpointError, DataError, OptionError
-from matgen.io.files import (
-    atomic_write,
-    file_sha256,
-    folder_checksums,
-    read_checksummed,
-    refuse_to_overwrite,
-    verify_checksums,
-    write_checksummed,
-)
+from matgen.io.files import atomic_write, refuse_to_overwrite
+from matgen.io.folders import read_description, verify_files, write_description
 from matgen.io.parquet import read_parquet, write_parquet
 from matgen.lift.backends import load_backend
 from matgen.lift.columns import Column
@@ -62,13 +55,9 @@ def save(estimator: Fitted, folder: Path | str, *, force: bool = False) -> Path:
         _save_generator(estimator, folder, content)
     else:
         _save_predictor(estimator, folder, content)
-    write_checksummed(folder / MANIFEST, content | {"files": _checksums(folder)})
+    model = (path.relative_to(folder).as_posix() for path in sorted((folder / "model").rglob("*")))
+    write_description(folder, MANIFEST, content, only=(*model, STORE))  # `--force` may leave files of users beside them
     return folder
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    model = {f"model/{name}": checksum for name, checksum in folder_checksums(folder / "model").items()}
-    return model | ({STORE: file_sha256(folder / STORE)} if (folder / STORE).is_file() else {})
 
 
 def _save_predictor(estimator: LiftClassifier | LiftRegressor, folder: Path, content: dict[str, Any]) -> None:
@@ -118,8 +107,8 @@ def load(folder: Path | str) -> Fitted:
             f"{folder} holds no fitted LIFT model ({MANIFEST} is not there): make one by matgen lift fit"
         )
     try:
-        content = read_checksummed(folder / MANIFEST)
-        verify_checksums(folder, content.get("files", {}))
+        content = read_description(folder, MANIFEST)
+        verify_files(folder, MANIFEST, content, "run `matgen lift fit` again")
         estimator = _ESTIMATORS[content["estimator"]](**_present_options(content["options"]))
         if isinstance(estimator, LiftGenerator):
             _load_generator(estimator, folder, content)

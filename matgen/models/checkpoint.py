@@ -15,7 +15,8 @@ import numpy as np
 
 from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.errors import CheckpointError, DataError, OutputError, first_line
-from matgen.io.files import CHECKSUM_KEY, file_sha256, read_checksummed, write_checksummed, write_json, write_text
+from matgen.io.files import write_json, write_text
+from matgen.io.folders import FILES_KEY, read_description, verify_files, write_description
 from matgen.io.versions import versions
 from matgen.models.conditions import Conditions, attach_conditions
 from matgen.models.registry import MODELS, Architecture, architecture
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 METADATA = "matgen.json"
-SUMS = {"model.safetensors": "model_sha256", "config.json": "config_sha256"}
-"""Files whose SHA-256 stands in `METADATA`, and under which key."""
+FORMER_SUMS = {"model.safetensors": "model_sha256", "config.json": "config_sha256"}
+"""Files of checkpoints of 0.2, and the keys of `METADATA` that held their SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def save_checkpoint(folder: Path, model: PreTrainedModel, metadata: dict[str, An
     notation = metadata["notation"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as name:
-            staging = Path(name)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+            staging = Path(temporary)
             with _quiet_transformers():
                 model.save_pretrained(staging)
             hugging_face_tokenizer(notation).save_pretrained(staging)
@@ -85,14 +86,13 @@ def save_checkpoint(folder: Path, model: PreTrainedModel, metadata: dict[str, An
             if card:
                 write_text(staging / "README.md", card)
             (folder / METADATA).unlink(missing_ok=True)
-            for path in staging.iterdir():
-                shutil.move(path, folder / path.name)
+            written = sorted(path.name for path in staging.iterdir())
+            for name in written:
+                shutil.move(staging / name, folder / name)
     except OSError as error:
         raise OutputError(f"cannot write the checkpoint {folder}: {error.strerror or error}") from error
-    sums = {key: file_sha256(folder / name) for name, key in SUMS.items() if (folder / name).is_file()}
-    write_checksummed(
-        folder / METADATA, metadata | sums | {"versions": versions("torch", "transformers", "accelerate", "numpy")}
-    )
+    metadata = metadata | {"versions": versions("torch", "transformers", "accelerate", "numpy")}
+    write_description(folder, METADATA, metadata, only=[name for name in written if name != "README.md"])
 
 
 def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -> Checkpoint:
@@ -107,12 +107,10 @@ def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -
     folder = Path(folder)
     metadata = read_metadata(folder)
     row, notation = architecture(metadata["architecture"]), metadata["notation"]
-    for name, key in SUMS.items():
-        if key in metadata and (folder / name).is_file() and file_sha256(folder / name) != metadata[key]:
-            raise CheckpointError(
-                f"{folder / name} is damaged or was changed: its SHA-256 is not the one in {METADATA} (where the "
-                f"change was meant, remove {key} and {CHECKSUM_KEY} there)"
-            )
+    try:
+        verify_files(folder, METADATA, metadata, "run `matgen train` again")
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
     try:
         with _quiet_transformers():
             model = getattr(transformers, row.auto_class).from_pretrained(
@@ -145,14 +143,20 @@ def read_metadata(folder: Path | str) -> dict[str, Any]:
         what = "its training has not ended: `matgen train --resume` goes on" if unfinished else "not made by matgen"
         raise CheckpointError(f"{folder} has no {METADATA}: {what}")
     try:
-        metadata = read_checksummed(folder / METADATA)
+        metadata = _with_present_sums(read_description(folder, METADATA))
     except DataError as error:
         raise CheckpointError(str(error)) from error
-    if not isinstance(metadata, dict) or metadata.get("architecture") not in MODELS:
+    if metadata.get("architecture") not in MODELS:
         raise CheckpointError(f"{folder / METADATA} names no architecture of {', '.join(MODELS)}")
     if metadata.get("notation") not in NOTATIONS:
         raise CheckpointError(f"{folder / METADATA} names no notation of {', '.join(NOTATIONS)}")
     return metadata
+
+
+def _with_present_sums(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The metadata with the checksums of 0.2, under a key for each file, where those of all files stand now."""
+    sums = {name: metadata.pop(key) for name, key in FORMER_SUMS.items() if key in metadata}
+    return metadata if not sums or FILES_KEY in metadata else metadata | {FILES_KEY: sums}
 
 
 @contextlib.contextmanager

@@ -13,8 +13,9 @@ import pandas as pd
 from safetensors import SafetensorError
 
 from matgen.composition.elements import SYMBOLS
-from matgen.errors import CheckpointError, MissingDependencyError, OutputError, first_line
-from matgen.io.files import folder_checksums, read_checksummed, verify_checksums, write_checksummed, write_text
+from matgen.errors import CheckpointError, DataError, MissingDependencyError, OutputError, first_line
+from matgen.io.files import write_text
+from matgen.io.folders import read_description, verify_files, write_description
 from matgen.io.versions import versions
 from matgen.io.weights import load_arrays, save_arrays
 from matgen.prediction.selection import SelectionCalibration
@@ -194,9 +195,7 @@ class Predictor:
             "temperature": self.calibration.temperature,
             "versions": versions("torch", "numpy", "crepes", "lightgbm"),
         }
-        write_checksummed(
-            folder / METADATA, self.metadata | description | {"files": folder_checksums(folder, METADATA, "README.md")}
-        )
+        write_description(folder, METADATA, self.metadata | description, leave=("README.md",))
 
     @classmethod
     def load(cls, folder: Path | str) -> Predictor:
@@ -210,8 +209,8 @@ class Predictor:
         if not (folder / METADATA).is_file():
             raise CheckpointError(f"{folder} has no {METADATA}: make a predictor with `matgen fit --out {folder}`")
         try:
-            metadata = read_checksummed(folder / METADATA)
-            verify_checksums(folder, metadata.get("files", {}))
+            metadata = read_description(folder, METADATA)
+            verify_files(folder, METADATA, metadata, "run `matgen fit` again")
             open_member = MEMBERS[metadata["kind"]]
             members = [
                 open_member(folder / f"member-{i}", description) for i, description in enumerate(metadata["members"])
@@ -223,5 +222,7 @@ class Predictor:
             return cls(members, metadata, calibration, folder, selection)
         except (ImportError, MissingDependencyError):
             raise
-        except Exception as error:  # missing or damaged files, foreign names and shapes
+        except DataError as error:
+            raise CheckpointError(f"cannot open the predictor {folder}: {error}") from error
+        except Exception as error:  # foreign names and shapes, or members that cannot be read
             raise CheckpointError(f"cannot open the predictor {folder}: {first_line(error)}") from error

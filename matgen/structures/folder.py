@@ -11,7 +11,8 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import DataError, first_line
-from matgen.io.files import atomic_write, file_sha256, read_checksummed, verify_checksums, write_checksummed, write_text
+from matgen.io.files import atomic_write, write_text
+from matgen.io.folders import read_description, verify_files, write_description
 from matgen.io.parquet import read_parquet, write_parquet
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def read_structures(folder: Path | str) -> tuple[pd.DataFrame, dict[str, Structu
     if not is_structure_folder(folder):
         raise DataError(f"{folder} holds no {TABLE}: give a folder that `matgen structure` wrote")
     if (folder / PLAN).exists():
-        verify_checksums(folder, read_plan(folder).get("files", {}))
+        verify_files(folder, PLAN, read_plan(folder), "run `matgen structure` again")
     try:
         frame = with_present_names(read_parquet(folder / TABLE))
     except (OSError, ValueError) as error:
@@ -154,15 +155,13 @@ def read_plan(folder: Path | str) -> dict[str, Any]:
     Raises:
         DataError: it is missing or damaged.
     """
-    content = read_checksummed(Path(folder) / PLAN)
-    if not isinstance(content, dict):
-        raise DataError(f"{Path(folder) / PLAN} is not what `matgen structure` writes")
-    return content
+    return read_description(Path(folder), PLAN)
 
 
 def write_table(folder: Path, frame: pd.DataFrame, plan: dict[str, Any]) -> None:
     """Write the table and the plan."""
     with atomic_write(folder / TABLE) as temporary:
         write_parquet(frame, temporary)
-    kept = [name for name in (TABLE, CANDIDATES, ALL_CRYSTALS) if (folder / name).exists()]
-    write_checksummed(folder / PLAN, plan | {"files": {name: file_sha256(folder / name) for name in kept}})
+    crystals = [path.relative_to(folder).as_posix() for part in (CRYSTALS, TEMPLATES)
+                for path in sorted((folder / part).glob("*.cif"))]  # fmt: skip
+    write_description(folder, PLAN, plan, only=[TABLE, CANDIDATES, ALL_CRYSTALS, *crystals])

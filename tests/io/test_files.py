@@ -12,14 +12,12 @@ from matgen.errors import DataError, OutputError
 from matgen.io.files import (
     atomic_write,
     atomic_write_files,
-    folder_checksums,
     lock,
     locked,
     next_free,
     read_checksummed,
     read_json,
     refuse_to_overwrite,
-    verify_checksums,
     write_checksummed,
     write_json,
     write_text,
@@ -142,21 +140,6 @@ def test_a_sealed_file_tells_its_damage(tmp_path: Path) -> None:
         read_checksummed(path)
     write_json(path, {"rate": 0.2})  # of an earlier version, or changed on purpose
     assert read_checksummed(path) == {"rate": 0.2}
-
-
-def test_sums_tell_damaged_and_missing_files(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "a").write_text("a")
-    (tmp_path / "b").write_text("b")
-    sums = folder_checksums(tmp_path, "b")
-    assert list(sums) == ["deep/a"]
-    verify_checksums(tmp_path, sums)
-    (tmp_path / "deep" / "a").write_text("c")
-    with pytest.raises(DataError, match="damaged or was changed"):
-        verify_checksums(tmp_path, sums)
-    (tmp_path / "deep" / "a").unlink()
-    with pytest.raises(DataError, match="is missing"):
-        verify_checksums(tmp_path, sums)
 
 
 def test_files_move_up_together(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_weight_that_is_not_the_one_written_is_found(copy: Path) -> None:
     with pytest.raises(CheckpointError, match="its SHA-256 is not the one in matgen.json"):
         load_checkpoint(copy)
     metadata = json.loads((copy / "matgen.json").read_text())
-    del metadata["model_sha256"], metadata["content_sha256"]
+    del metadata["files"]["model.safetensors"], metadata["content_sha256"]
     (copy / "matgen.json").write_text(json.dumps(metadata))
     assert load_checkpoint(copy).notation == metadata["notation"]
 
@@ -73,7 +73,38 @@ def test_a_weight_that_is_not_the_one_written_is_found(copy: Path) -> None:
 def test_missing_weights_and_pickles_are_refused(copy: Path) -> None:
     (copy / "model.safetensors").unlink()
     torch.save({}, copy / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is missing, though matgen\.json lists it"):
+        load_checkpoint(copy)
+    metadata = json.loads((copy / "matgen.json").read_text())
+    del metadata["files"], metadata["content_sha256"]
+    (copy / "matgen.json").write_text(json.dumps(metadata))
     with pytest.raises(CheckpointError, match="cannot open"):
+        load_checkpoint(copy)
+
+
+def test_every_file_but_the_card_is_checked(copy: Path) -> None:
+    listed = set(read_metadata(copy)["files"])
+    assert listed == {path.name for path in copy.iterdir() if path.is_file()} - {
+        "matgen.json",
+        "README.md",
+        "metrics.jsonl",
+    }
+    (copy / "README.md").write_text("edited")
+    load_checkpoint(copy)
+    (copy / "tokenizer.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is damaged or was changed"):
+        load_checkpoint(copy)
+
+
+def test_checkpoints_of_the_last_release_are_checked_by_their_own_keys(copy: Path) -> None:
+    metadata = json.loads((copy / "matgen.json").read_text())
+    sums = metadata.pop("files")
+    del metadata["content_sha256"]
+    former = {"model_sha256": sums["model.safetensors"], "config_sha256": sums["config.json"]}
+    (copy / "matgen.json").write_text(json.dumps(metadata | former))
+    load_checkpoint(copy)
+    (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
+    with pytest.raises(CheckpointError, match=r"config\.json is damaged or was changed"):
         load_checkpoint(copy)
 
 
@@ -84,7 +115,7 @@ def test_missing_weights_and_pickles_are_refused(copy: Path) -> None:
         (lambda m: json.dumps(m | {"architecture": "llama"}), "names no architecture of gpt, gpt2"),
         (lambda m: json.dumps(m | {"notation": "letters"}), "names no notation of expanded, counted"),
         (lambda m: json.dumps(m | {"notation": "counted"}), "has 150 tokens, the notation counted has 1920"),
-        (lambda m: "[]", "names no architecture"),
+        (lambda m: "[]", "it holds no JSON object"),
     ],
 )
 def test_foreign_metadata(copy: Path, change, message: str) -> None:

@@ -132,7 +132,7 @@ def test_crystals_that_are_not_there(folder: Path) -> None:
 
 def test_plans_that_are_damaged(folder: Path) -> None:
     (folder / "structures.json").write_text("[]")
-    with pytest.raises(DataError, match="is not what `matgen structure` writes"):
+    with pytest.raises(DataError, match="is not what matgen writes"):
         read_plan(folder)
     (folder / "structures.json").unlink()
     with pytest.raises(DataError, match="cannot read"):

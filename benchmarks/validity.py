@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import write_result
+from benchmarks.smact_verdicts import smact_check
 from benchmarks.validity_agreement import random_batch
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.runtime.cores import available_cores
 from matgen.validity import TABLES, ValidityRules, check, explain
-from matgen.validity.smact_verdicts import smact_check
 
 ROUNDS = 5
 SAMPLE = 2_000

@@ -18,11 +18,11 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from benchmarks.record import write_result
+from benchmarks.smact_verdicts import smact_check
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.runtime.cores import available_cores
 from matgen.validity import ValidityRules, check, state_table
-from matgen.validity.smact_verdicts import smact_check
 from tests.validity import brute
 
 SETTINGS = (

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from matgen.composition.batch import CompositionBatch, sort_keys
+from matgen.composition.batch import sort_keys
 from matgen.errors import DataError
 
 
@@ -32,11 +32,6 @@ class KeySet:
         """
         order, new = sort_keys(checked_keys(keys))
         self.keys = keys[order[new]]
-
-    @classmethod
-    def from_batch(cls, batch: CompositionBatch) -> KeySet:
-        """The set of the compositions of a batch."""
-        return cls(batch.keys())
 
     def __len__(self) -> int:
         return len(self.keys)

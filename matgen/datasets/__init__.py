@@ -2,7 +2,7 @@
 
 from matgen.datasets.builders import BUILDERS, build
 from matgen.datasets.catalogue import CATALOGUE, DEFAULT_DATASET, CatalogueRow, catalogue_row
-from matgen.datasets.load import Dataset, dataset_names, describe, load_dataset, load_task, passes_published_filter
+from matgen.datasets.load import Dataset, describe, load_dataset, load_task, passes_published_filter
 from matgen.datasets.splits import PARTS, SPLITS, assign_splits, split_batch
 from matgen.datasets.storage import built_folder, data_folder
 from matgen.datasets.tables import read_formula_table
@@ -20,7 +20,6 @@ __all__ = [
     "built_folder",
     "catalogue_row",
     "data_folder",
-    "dataset_names",
     "describe",
     "load_dataset",
     "load_task",

@@ -62,7 +62,6 @@ def build_hybrid(out: Path, progress: ProgressFactory = silent) -> Path:
 
     Raises:
         DataError: a source cannot be had, is not the pinned file, or holds an unreadable formula.
-        MissingDependencyError: SMACT is not installed.
         OutputError: `out` cannot be written.
     """
     crabnet, matminer = fetch_wheel(CRABNET, progress), fetch_wheel(MATMINER, progress)

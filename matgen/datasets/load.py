@@ -13,7 +13,6 @@ import pandas as pd
 from matgen.composition.batch import BadFormula, CompositionBatch, first_occurrence, parse_formulas
 from matgen.composition.keys import KeySet
 from matgen.datasets.catalogue import (
-    CATALOGUE,
     MAX_ATOMS,
     MAX_ELEMENTS,
     MIN_ELEMENTS,
@@ -77,10 +76,6 @@ class Dataset:
         """
         row = find_row(self.name)
         return numeric_column(self.frame, column, row.aliases if row else None).astype(np.float64)
-
-    def keyset(self) -> KeySet:
-        """The compositions as a set, for membership."""
-        return KeySet(self.batch.keys())
 
 
 def load_dataset(
@@ -250,8 +245,3 @@ def _take(batch: CompositionBatch, rows: np.ndarray, mask: np.ndarray) -> tuple[
 
 def _counts(split: np.ndarray) -> Mapping[str, int]:
     return {part: int((split == part).sum()) for part in PARTS}
-
-
-def dataset_names() -> list[str]:
-    """The names of the catalogue, in order."""
-    return list(CATALOGUE)

@@ -12,7 +12,7 @@ import numpy as np
 from matgen.composition.batch import BadFormula, CompositionBatch, parse_formulas, sort_keys
 from matgen.datasets.formats import is_parquet
 from matgen.datasets.load import Dataset, find_row, load_dataset
-from matgen.datasets.splits import SPLITS, part_codes
+from matgen.datasets.splits import SPLITS, codes_of_parts, part_codes, split_keys
 from matgen.datasets.tables import iterate_formula_table, shards_of
 from matgen.errors import DataError, OptionError, unknown_name
 
@@ -49,10 +49,10 @@ def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
         raise OptionError("a reference without a name: name a dataset, a file or a folder")
     named = find_row(name_or_path) is not None or str(name_or_path).startswith("matminer:")
     if named or not _is_large(Path(name_or_path)):
-        return Reference._of_dataset(load_dataset(name_or_path), split)
+        return Reference.of_dataset(load_dataset(name_or_path, split=split))
     path = Path(name_or_path)
     next(iterate_formula_table(path, rows_per_chunk=1000, formula_only=True))
-    return Reference(str(name_or_path), lambda: _read_batches(path), split)
+    return Reference(str(name_or_path), lambda: _read_batches(path, split))
 
 
 def ahead(items: Iterator[_T]) -> Iterator[_T]:
@@ -77,18 +77,18 @@ class Reference:
 
     Attributes:
         name: as it was asked for.
-        split: which split its parts are of.
     """
 
-    def __init__(self, name: str, read: Callable[[], Iterator[CompositionBatch]], split: str = "split") -> None:
-        """Wrap a function that begins to read the compositions, repeated or not."""
-        self.name, self.split = name, split
+    def __init__(self, name: str, read: Callable[[], Iterator[tuple[CompositionBatch, np.ndarray]]]) -> None:
+        """Wrap a function that begins to read the compositions, repeated or not, with the codes of their parts."""
+        self.name = name
         self._read = read
         self._sample: CompositionBatch | None = None
 
     @classmethod
-    def _of_dataset(cls, dataset: Dataset, split: str) -> Reference:
-        return cls(dataset.name, lambda: iter([dataset.batch]), split)
+    def of_dataset(cls, dataset: Dataset) -> Reference:
+        """The compositions of a dataset in memory, under its own split."""
+        return cls(dataset.name, lambda: iter([(dataset.batch, codes_of_parts(dataset.split))]))
 
     def __repr__(self) -> str:
         return f"Reference({self.name!r})"
@@ -103,11 +103,10 @@ class Reference:
             DataError: as for `open_reference`.
         """
         chosen = _Sample(SAMPLE_SIZE) if self._sample is None else None
-        for batch in ahead(self._read()):
-            keys = batch.keys()
+        for batch, part in ahead(self._read()):
             if chosen is not None:
-                chosen.add(batch, keys)
-            yield batch, part_codes(keys if self.split == "split" else batch.chemical_system_keys())
+                chosen.add(batch, batch.keys())
+            yield batch, part
         if chosen is not None:
             self._sample = chosen.batch()
 
@@ -167,8 +166,8 @@ class _Sample:
         return CompositionBatch.concatenate(self._parts)
 
 
-def _read_batches(path: Path) -> Iterator[CompositionBatch]:
-    """The compositions of a large table, parsed chunk by chunk."""
+def _read_batches(path: Path, split: str) -> Iterator[tuple[CompositionBatch, np.ndarray]]:
+    """The compositions of a large table, parsed chunk by chunk, with the codes of their parts."""
     read, n_bad, example = 0, 0, None
     for frame, name in ahead(iterate_formula_table(path, formula_only=True)):
         parsed = parse_formulas(frame[name])
@@ -177,7 +176,7 @@ def _read_batches(path: Path) -> Iterator[CompositionBatch]:
             example = BadFormula(int(frame.index[one.row]), one.formula, one.reason)
         read, n_bad = read + len(parsed.batch), n_bad + len(parsed.bad)
         if len(parsed.batch):
-            yield parsed.batch
+            yield parsed.batch, part_codes(split_keys(parsed.batch, split))
     if not read:
         raise DataError(f"none of the {n_bad:,} formulas in {path} can be read; {example}")
 

@@ -36,12 +36,29 @@ def part_codes(keys: np.ndarray) -> np.ndarray:
     return 1 + (fraction >= TRAIN_BELOW).astype(np.uint8) + (fraction >= VALID_BELOW).astype(np.uint8)
 
 
+def codes_of_parts(parts: np.ndarray) -> np.ndarray:
+    """The codes of parts by name, uint8 `(n,)`: 1 + the place in `PARTS`, 0 for any other name."""
+    codes = np.zeros(len(parts), dtype=np.uint8)
+    for code, part in enumerate(PARTS, start=1):
+        codes[parts == part] = code
+    return codes
+
+
 def split_batch(batch: CompositionBatch, split: str = "split") -> np.ndarray:
     """The part of each composition under a named split, object `(n,)`.
 
     Raises:
         OptionError: an unknown split.
     """
+    return assign_splits(split_keys(batch, split))
+
+
+def split_keys(batch: CompositionBatch, split: str = "split") -> np.ndarray:
+    """The keys that decide on the part of each composition under a named split, uint64 `(n, 2)`.
+
+    Raises:
+        OptionError: an unknown split.
+    """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    return assign_splits(batch.keys() if split == "split" else batch.chemical_system_keys())
+    return batch.keys() if split == "split" else batch.chemical_system_keys()

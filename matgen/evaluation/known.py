@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from matgen.composition.batch import CompositionBatch, first_occurrence
 from matgen.composition.keys import KeySet
-from matgen.datasets import PARTS, Dataset
-from matgen.datasets.reference import open_reference
+from matgen.datasets import Dataset
+from matgen.datasets.reference import Reference, open_reference
 from matgen.errors import DataError, OptionError
 from matgen.evaluation.limits import Limits
 from matgen.evaluation.membership import Membership
@@ -20,53 +19,19 @@ from matgen.evaluation.systems import system_codes
 from matgen.evaluation.tally import cell_codes
 
 
-class OpenReference(Protocol):
-    """What an evaluation needs of a reference; see `datasets.reference.open_reference`."""
-
-    name: str
-
-    def batches(self) -> Iterator[tuple[CompositionBatch, np.ndarray]]:
-        """The compositions with their part codes, 1 + the place in `PARTS`."""
-
-    @property
-    def sample(self) -> CompositionBatch:
-        """At most 500,000 distinct compositions, all of them where they are fewer."""
-
-
-class LoadedReference:
-    """A dataset in memory as an `OpenReference`.
-
-    Attributes:
-        name: of the dataset.
-        sample: its distinct compositions.
-    """
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.name = dataset.name
-        self._batch = dataset.batch
-        first = first_occurrence(dataset.batch.keys())
-        self.sample = dataset.batch[first == np.arange(len(first))]
-        self._part = sum(
-            (np.asarray(dataset.split == part) * code for code, part in enumerate(PARTS, start=1)),
-            np.zeros(len(dataset.batch), dtype=np.int64),
-        )
-
-    def batches(self) -> Iterator[tuple[CompositionBatch, np.ndarray]]:
-        """The compositions with their part codes, all at once."""
-        yield self._batch, self._part
-
-
 def open_references(
     reference: Dataset | Path | str | Sequence[Dataset | Path | str], split: str = "split"
-) -> list[Any]:
-    """Open one reference or several, as `OpenReference`; a loaded dataset keeps its own split.
+) -> list[Reference]:
+    """Open one reference or several; a loaded dataset keeps its own split.
 
     Raises:
         OptionError: none at all, an unknown name, or one that is named twice.
         DataError: a reference that cannot be read or has no formulas.
     """
     several: list[Any] = list(reference) if isinstance(reference, list | tuple) else [reference]
-    opened = [open_reference(one, split) if isinstance(one, str | Path) else LoadedReference(one) for one in several]
+    opened = [
+        open_reference(one, split) if isinstance(one, str | Path) else Reference.of_dataset(one) for one in several
+    ]
     names = [one.name for one in opened]
     if not names:
         raise OptionError("no reference: name a dataset or a file")
@@ -85,7 +50,7 @@ class Known:
         pairs: of consecutive rows of the first reference; None likewise.
     """
 
-    def __init__(self, references: list[Any], keys_held: int = Limits.reference_keys_held) -> None:
+    def __init__(self, references: list[Reference], keys_held: int = Limits.reference_keys_held) -> None:
         self.references = references
         self._keys_held = keys_held
         self.keys: KeySet | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -273,8 +273,3 @@ def _bare_or_quoted(text: str, following: str) -> str:
     quoted = json.dumps(text, ensure_ascii=lone_surrogate)
     # The marks of a sentence's ends occur at its ends only, whatever the cells hold.
     return quoted.replace("#", "\\u0023").replace("@", "\\u0040") if marked else quoted
-
-
-def names_used(sentences: Sentences) -> Sequence[str]:
-    """Columns that the sentence mentions, in its order."""
-    return [column.name for _, column in sentences.pieces if column is not None]

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from matgen.composition.batch import CompositionBatch
+from matgen.composition.keys import KeySet
 from matgen.datasets import (
     CATALOGUE,
     Dataset,
     catalogue_row,
     data_folder,
-    dataset_names,
     describe,
     load_dataset,
     split_batch,
@@ -43,7 +43,7 @@ def hybrid() -> Dataset:
 
 def test_bundled_table(hybrid: Dataset) -> None:
     frame, batch = hybrid.frame, hybrid.batch
-    assert hybrid.bad == [] and len(hybrid.keyset()) == len(hybrid) == len(frame) == COUNTS["hybrid"]
+    assert hybrid.bad == [] and len(KeySet(hybrid.batch.keys())) == len(hybrid) == len(frame) == COUNTS["hybrid"]
     assert (batch.formulas() == frame["formula"].to_numpy(object)).all()
     assert frame["formula"].is_monotonic_increasing
     for split in ("split", "split_chemsys"):
@@ -206,7 +206,7 @@ def test_description() -> None:
 
 
 def test_catalogue() -> None:
-    assert DEFAULT_DATASET in CATALOGUE and dataset_names()[:4] == [
+    assert DEFAULT_DATASET in CATALOGUE and list(CATALOGUE)[:4] == [
         "hybrid",
         "hybrid-mix",
         "hybrid-pure",
@@ -219,4 +219,4 @@ def test_catalogue() -> None:
 
 def test_reference_membership(hybrid: Dataset) -> None:
     known = CompositionBatch.from_formulas(["SrTiO3", "O6Sr2Ti2", "SrTi97O3"])
-    assert hybrid.keyset().contains(known.keys()).tolist() == [True, True, False]
+    assert KeySet(hybrid.batch.keys()).contains(known.keys()).tolist() == [True, True, False]

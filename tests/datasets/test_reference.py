@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import pytest
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import PARTS, load_dataset, split_batch
 from matgen.datasets import reference as module
-from matgen.datasets.reference import ahead, open_reference
+from matgen.datasets.reference import Reference, ahead, open_reference
 from matgen.errors import DataError, OptionError
 
 
@@ -180,3 +181,12 @@ def test_parts_are_of_the_split_that_is_asked_for(tmp_path: Path) -> None:
         open_reference(path, "half")
     with pytest.raises(OptionError, match="a reference without a name"):
         open_reference("")
+
+
+def test_a_loaded_dataset_keeps_its_own_split(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("NaCl\nKCl\nMgO\n")
+    dataset = dataclasses.replace(load_dataset(tmp_path / "a.txt"), split=np.array(["test", "train", "valid"], object))
+    reference = Reference.of_dataset(dataset)
+    ((batch, part),) = reference.batches()
+    assert batch.formulas().tolist() == reference.sample.formulas().tolist() == ["NaCl", "KCl", "MgO"]
+    assert (part.dtype, part.tolist()) == (np.uint8, [3, 1, 2])

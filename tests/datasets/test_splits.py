@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from matgen.composition.batch import CompositionBatch
-from matgen.datasets import assign_splits, split_batch
+from matgen.datasets import SPLITS, assign_splits, split_batch
+from matgen.datasets.splits import codes_of_parts, part_codes, split_keys
 from matgen.errors import OptionError
 
 PINNED = {
@@ -65,3 +66,11 @@ def test_shares() -> None:
 def test_unknown_split() -> None:
     with pytest.raises(OptionError, match="unknown split 'random'; known: split, split_chemsys"):
         split_batch(CompositionBatch.from_formulas(["NaCl"]), "random")
+
+
+def test_codes_of_parts_are_those_of_the_keys() -> None:
+    batch = CompositionBatch.from_formulas(list(PINNED))
+    for split in SPLITS:
+        codes = part_codes(split_keys(batch, split))
+        assert codes_of_parts(split_batch(batch, split)).tolist() == codes.tolist()
+    assert codes_of_parts(np.array(["valid", "other"], dtype=object)).tolist() == [2, 0]

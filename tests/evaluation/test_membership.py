@@ -122,7 +122,7 @@ def test_compositions_by_meaning() -> None:
     assert found.first.tolist() == [0, 2, 3, 2, 9]
     assert found.part[:, 0].tolist() == [1, 0, 3, 0, 1]
     assert (count.size, count.parts) == (3, {1: 2, 3: 1})
-    assert count.sha256 == KeySet.from_batch(CompositionBatch.concatenate([train, test])).sha256()
+    assert count.sha256 == KeySet(CompositionBatch.concatenate([train, test]).keys()).sha256()
 
 
 def test_nothing_at_all() -> None:

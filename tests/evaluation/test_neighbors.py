@@ -84,13 +84,13 @@ def test_near_duplicates_are_the_first_known_swap() -> None:
     known = ["BaTiO3", "NaCl", "SrZrO3"]
     rng = random.Random(0)
     known += [c.reduced_formula for f in formulas[::2] if (made := loop(f)) for c in [rng.choice(made)]]
-    keys = KeySet.from_batch(CompositionBatch.from_formulas(known))
+    keys = KeySet(CompositionBatch.from_formulas(known).keys())
     reduced = {Composition(f).reduced_composition for f in known}
     wide = "".join(str(symbol) for symbol in SYMBOLS[1:15])  # H to Si; Ge for Si is known
     known_wide = wide.removesuffix("Si") + "Ge"
     formulas[7] = wide
     known.append(known_wide)
-    keys = KeySet.from_batch(CompositionBatch.from_formulas(known))
+    keys = KeySet(CompositionBatch.from_formulas(known).keys())
     reduced.add(Composition(known_wide).reduced_composition)
     formulas += ["SrTiO3", "NaBr", "MgO", "Tc"]
     found = near_duplicates(CompositionBatch.from_formulas(formulas), keys.contains)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pymatgen.core import Composition
 from smact.screening import smact_validity
 
+from benchmarks.smact_verdicts import smact_check
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import ATOMIC_NUMBER, ELECTRONEGATIVITY, SYMBOLS
 from matgen.datasets import load_dataset
 from matgen.validity import TABLES, ValidityRules, check, exact, judging, state_table
-from matgen.validity.smact_verdicts import smact_check
 from tests.progress import Recorder
 from tests.validity import brute
 

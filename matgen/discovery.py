@@ -1,8 +1,9 @@
-"""The whole way in one call: learn, write hypothetical compositions, judge and rank them, structures for the first."""
+"""The whole pipeline in one call: train, sample, predict, evaluate, rank, relax the first candidates, export them."""
 
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from matgen.training import TrainingPlan, train_model
 from matgen.validity import ValidityRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(frozen=True)
@@ -105,78 +106,131 @@ def discover(
     Raises:
         MatgenError: as its stages raise; what was finished before stays in the folder.
     """
-    out = Path(out)
     if plan.n < 1:
         raise OptionError(f"n is {plan.n}, it must be at least 1")
     if plan.structures and (missing := missing_for_structures()):
         raise MissingDependencyError(f"structures need {missing}: pip install 'matgen[structures]'")
     refuse_to_overwrite(out, force=force)
-    seconds: dict[str, float] = {}
-    last = 3 + (plan.predictor is not None) + (plan.structures > 0)
-    checkpoint = plan.checkpoint
-    if checkpoint is None:
-        checkpoint = out / "model"
-        say(f"1/{last} training {plan.training.model} ({plan.training.preset}) on {plan.training.dataset}")
-        began = time.monotonic()
-        result = train_model(plan.training, checkpoint, force=force, progress=progress)
-        seconds["train"] = round(time.monotonic() - began, 1)
-        if result.interrupted:
-            return Discovery(out, pd.DataFrame(), None, seconds)
-    else:
-        say(f"1/{last} taking the checkpoint {checkpoint.name} in {checkpoint.parent}")
+    return _Pipeline(plan, Path(out), force, say, progress).run()
 
-    say(f"2/{last} drawing {plan.n:,} compositions")
-    began = time.monotonic()
-    sampler = Sampler(checkpoint, device=plan.device)
-    request = SampleRequest(plan.n, seed=plan.seed, decoding=plan.decoding)
-    candidates = out / "candidates.csv"
-    sample_to_file(sampler, request, candidates, force=force, progress=progress)
-    seconds["sample"] = round(time.monotonic() - began, 1)
 
-    judged = candidates
-    if plan.predictor is not None:
-        say(f"3/{last} predicting energies and distances to the hull")
-        began = time.monotonic()
-        judged = out / "predicted.parquet"
-        predict_file(Predictor.load(plan.predictor), candidates, judged, force=force, progress=progress)
-        seconds["predict"] = round(time.monotonic() - began, 1)
+class _Pipeline:
+    """The stages of one discovery, each numbered, announced and timed."""
 
-    names = (plan.reference,) if isinstance(plan.reference, str) else plan.reference
-    say(f"{3 if plan.predictor is None else 4}/{last} judging them against {', '.join(names)}")
-    began = time.monotonic()
-    report = evaluate(
-        judged,
-        names,
-        rules=plan.rules,
-        protocol=plan.protocol,
-        split=plan.split,
-        seed=plan.seed,
-        out=out / "report",
-        force=force,
-        progress=progress,
-    )
-    seconds["evaluate"] = round(time.monotonic() - began, 1)
-    order = ranked(chosen(report.frame)) if report.ranked is None else report.ranked
-    with atomic_write(out / "ranked.csv") as temporary:
-        order.to_csv(temporary, index=False, float_format="%.6f")
-    made = None
-    if plan.structures and len(order):
-        say(f"{last}/{last} structures of the first {min(plan.structures, len(order))}, relaxed by CHGNet")
+    def __init__(
+        self, plan: DiscoveryPlan, out: Path, force: bool, say: Callable[[str], None], progress: ProgressFactory
+    ) -> None:
+        self.plan, self.out, self.force, self.say, self.progress = plan, out, force, say, progress
+        self.seconds: dict[str, float] = {}
+        self._stage = 0
+        self._stages = 3 + (plan.predictor is not None) + (plan.structures > 0)
+
+    def run(self) -> Discovery:
+        """All stages; what is ranked is empty where training was interrupted."""
+        checkpoint = self._trained()
+        if checkpoint is None:
+            return Discovery(self.out, pd.DataFrame(), None, self.seconds)
+        table = self._sampled(checkpoint)
+        if self.plan.predictor is not None:
+            table = self._predicted(table, self.plan.predictor)
+        report = self._evaluated(table)
+        order = ranked(chosen(report.frame)) if report.ranked is None else report.ranked
+        with atomic_write(self.out / "ranked.csv") as temporary:
+            order.to_csv(temporary, index=False, float_format="%.6f")
+        structures = None
+        if self.plan.structures and len(order):
+            report, structures = self._relaxed(order.head(self.plan.structures), report)
+        self._write_summary(checkpoint, len(order), structures, report)
+        return Discovery(self.out, order, report, self.seconds, structures)
+
+    def _announce(self, text: str) -> None:
+        self._stage += 1
+        self.say(f"{self._stage}/{self._stages} {text}")
+
+    @contextmanager
+    def _timed(self, name: str, text: str) -> Iterator[None]:
+        self._announce(text)
         began = time.monotonic()
-        report, made = _structures(plan, order, report, out, force=force, say=say, progress=progress)
-        seconds["structure"] = round(time.monotonic() - began, 1)
-    summary: dict[str, Any] = {
-        "checkpoint": str(checkpoint),
-        "training": read_metadata(checkpoint)["metrics"],
-        "n": plan.n,
-        "predictor": None if plan.predictor is None else plan.predictor.name,
-        "ranked": len(order),
-        "structures": None if made is None else int(made["structure_id"].notna().sum()),
-        "seconds": seconds | {"total": round(sum(seconds.values()), 1)},
-        "metrics": report.content,
-    }
-    write_json(out / "discovery.json", summary)
-    return Discovery(out, order, report, seconds, made)
+        yield
+        self.seconds[name] = round(time.monotonic() - began, 1)
+
+    def _trained(self) -> Path | None:
+        """The checkpoint's folder, None where its training was interrupted."""
+        checkpoint, training = self.plan.checkpoint, self.plan.training
+        if checkpoint is not None:
+            self._announce(f"taking the checkpoint {checkpoint.name} in {checkpoint.parent}")
+            return checkpoint
+        with self._timed("train", f"training {training.model} ({training.preset}) on {training.dataset}"):
+            result = train_model(training, self.out / "model", force=self.force, progress=self.progress)
+        return None if result.interrupted else self.out / "model"
+
+    def _sampled(self, checkpoint: Path) -> Path:
+        """The file of the candidates."""
+        candidates = self.out / "candidates.csv"
+        with self._timed("sample", f"drawing {self.plan.n:,} compositions"):
+            sampler = Sampler(checkpoint, device=self.plan.device)
+            request = SampleRequest(self.plan.n, seed=self.plan.seed, decoding=self.plan.decoding)
+            sample_to_file(sampler, request, candidates, force=self.force, progress=self.progress)
+        return candidates
+
+    def _predicted(self, candidates: Path, predictor: Path) -> Path:
+        """The file of the candidates with predicted energies."""
+        table = self.out / "predicted.parquet"
+        with self._timed("predict", "predicting energies and distances to the hull"):
+            predict_file(Predictor.load(predictor), candidates, table, force=self.force, progress=self.progress)
+        return table
+
+    def _evaluated(self, table: Path) -> Report:
+        plan = self.plan
+        names = (plan.reference,) if isinstance(plan.reference, str) else plan.reference
+        with self._timed("evaluate", f"judging them against {', '.join(names)}"):
+            return evaluate(
+                table,
+                names,
+                rules=plan.rules,
+                protocol=plan.protocol,
+                split=plan.split,
+                seed=plan.seed,
+                out=self.out / "report",
+                force=self.force,
+                progress=self.progress,
+            )
+
+    def _relaxed(self, first: pd.DataFrame, report: Report) -> tuple[Report, pd.DataFrame | None]:
+        """Structures and DFT inputs of the first candidates, shown in the report too."""
+        import numpy as np
+
+        from matgen.dft.export import export, jobs_of
+        from matgen.structure_report import section
+        from matgen.structures.judge import judge_structures
+        from matgen.structures.make import StructurePlan, make_structures
+
+        plan, folder = self.plan, self.out / "structures"
+        how = StructurePlan.quick(plan.seed, plan.workers)
+        with self._timed("structure", f"structures of the first {len(first)}, relaxed by CHGNet"):
+            try:
+                made = make_structures(first, "formula", folder, how, force=self.force, progress=self.progress)
+                judged = judge_structures(folder, np.ones(len(first), dtype=bool))  # what is ranked is novel
+                exported = export(jobs_of(folder), self.out / "dft", plan.dft_format, force=self.force)
+            except StructureError as error:
+                self.say(f"no structures: {error}")
+                return report, None
+            for text in sorted({text for remarks in exported.remarks.values() for text in remarks}):
+                self.say(f"note on dft/: {text}")
+            return report.with_structures(section(judged, first)), made.candidates
+
+    def _write_summary(self, checkpoint: Path, n_ranked: int, structures: pd.DataFrame | None, report: Report) -> None:
+        summary: dict[str, Any] = {
+            "checkpoint": str(checkpoint),
+            "training": read_metadata(checkpoint)["metrics"],
+            "n": self.plan.n,
+            "predictor": None if self.plan.predictor is None else self.plan.predictor.name,
+            "ranked": n_ranked,
+            "structures": None if structures is None else int(structures["structure_id"].notna().sum()),
+            "seconds": self.seconds | {"total": round(sum(self.seconds.values()), 1)},
+            "metrics": report.content,
+        }
+        write_json(self.out / "discovery.json", summary)
 
 
 def missing_for_structures() -> str:
@@ -184,36 +238,3 @@ def missing_for_structures() -> str:
     from importlib.util import find_spec
 
     return next((name for name in ("ase", "chgnet", "dask", "distributed", "pyxtal") if find_spec(name) is None), "")
-
-
-def _structures(
-    plan: DiscoveryPlan,
-    order: pd.DataFrame,
-    report: Report,
-    out: Path,
-    *,
-    force: bool,
-    say: Callable[[str], None],
-    progress: ProgressFactory,
-) -> tuple[Report, pd.DataFrame | None]:
-    """Structures and DFT inputs of the first candidates, shown in the report too."""
-    import numpy as np
-
-    from matgen.dft.export import export, jobs_of
-    from matgen.structure_report import section
-    from matgen.structures.judge import judge_structures
-    from matgen.structures.make import StructurePlan, make_structures
-
-    first = order.head(plan.structures)
-    how = StructurePlan.quick(plan.seed, plan.workers)
-    folder = out / "structures"
-    try:
-        made = make_structures(first, "formula", folder, how, force=force, progress=progress)
-        judged = judge_structures(folder, np.ones(len(first), dtype=bool))  # what is ranked is novel
-        exported = export(jobs_of(folder), out / "dft", plan.dft_format, force=force)
-    except StructureError as error:
-        say(f"no structures: {error}")
-        return report, None
-    for text in sorted({text for remarks in exported.remarks.values() for text in remarks}):
-        say(f"note on dft/: {text}")
-    return report.with_structures(section(judged, first)), made.candidates

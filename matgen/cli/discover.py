@@ -1,11 +1,11 @@
-"""matgen discover: the whole way."""
+"""matgen discover: the whole pipeline."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matgen.cli.options import (
     decoding_of,
@@ -20,6 +20,9 @@ from matgen.cli.options import (
 )
 from matgen.cli.shared import INTERRUPTED, bars, common_options, say, verb
 from matgen.errors import OptionError
+
+if TYPE_CHECKING:
+    from matgen.discovery import Discovery, DiscoveryPlan
 
 _STRUCTURES = 8
 """Candidates that get structures by default: about a minute on two cores."""
@@ -74,35 +77,59 @@ def add(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train or take a checkpoint, draw, judge, rank."""
+    """Run the pipeline and print what came out of it."""
     from matgen.runtime.processes import leave_cores_to_others
 
     leave_cores_to_others()
-    from matgen.datasets import DEFAULT_DATASET
-    from matgen.discovery import DiscoveryPlan, discover
-    from matgen.evaluation.page.terminal import print_summary
+    from matgen.discovery import discover
     from matgen.io.files import next_free
+
+    out = arguments.out or next_free(Path("discovery"))
+    plan = _plan(arguments)
+    minutes = plan.training.settings.max_minutes
+    training = "" if plan.checkpoint else f", after {minutes:g} minutes of training (--max-minutes)"
+    say(arguments, f"{arguments.n:,} compositions into {out}/{training}")
+    discovery = discover(
+        plan,
+        out,
+        force=arguments.force,
+        say=lambda text: say(arguments, text),
+        progress=bars(arguments),
+    )
+    if discovery.report is None:
+        again = f"matgen train --resume --out {out}/model"
+        print(
+            f"interrupted while training; resume with: {again}; then run: matgen discover --model {out}/model",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    if not arguments.quiet:
+        _print_discovery(plan, discovery)
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
+    from matgen.datasets import DEFAULT_DATASET
+    from matgen.discovery import DiscoveryPlan
     from matgen.models.locate import find_checkpoint
     from matgen.models.presets import find_preset
     from matgen.prediction.locate import ranking_predictor
     from matgen.runtime.cores import available_cores
     from matgen.training.plan import TrainingPlan, default_settings
 
-    out = arguments.out or next_free(Path("discovery"))
     given = [name for name in _TRAINING if getattr(arguments, name) is not None]
     if arguments.model and given:
         raise OptionError(f"--model takes a trained checkpoint: leave out --{given[0].replace('_', '-')}")
     preset = find_preset(arguments.preset or default_preset(), arguments.architecture)
     minutes = 4.0 if arguments.max_minutes is None else arguments.max_minutes
-    plan = DiscoveryPlan(
+    settings = default_settings(preset.name, preset.model, max_minutes=minutes, evaluations=8, seed=arguments.seed)
+    return DiscoveryPlan(
         training=TrainingPlan(
             model=preset.model,
             dataset=arguments.dataset or DEFAULT_DATASET,
             notation=arguments.notation or "auto",
             preset=preset.name,
-            settings=default_settings(
-                preset.name, preset.model, max_minutes=minutes, evaluations=8, seed=arguments.seed
-            ),
+            settings=settings,
         ),
         checkpoint=None if given else find_checkpoint(arguments.model),
         predictor=ranking_predictor(arguments.predictor),
@@ -118,27 +145,13 @@ def run(arguments: argparse.Namespace) -> int:
         dft_format=arguments.dft_format,
         workers=available_cores(),
     )
-    say(
-        arguments,
-        f"{arguments.n:,} compositions into {out}/"
-        + ("" if plan.checkpoint else f", after {minutes:g} minutes of training (--max-minutes)"),
-    )
-    discovery = discover(
-        plan,
-        out,
-        force=arguments.force,
-        say=lambda text: say(arguments, text),
-        progress=bars(arguments),
-    )
-    if discovery.report is None:
-        again = f"matgen train --resume --out {out}/model"
-        print(
-            f"interrupted while training; go on with: {again}; then matgen discover --model {out}/model",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    if arguments.quiet:
-        return 0
+
+
+def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
+    from matgen.evaluation.page.terminal import print_summary
+
+    out = discovery.folder
+    assert discovery.report is not None
     print_summary(discovery.report.content)
     print(f"\nthe first of {len(discovery.ranked):,} valid, novel compositions (ranked.csv):")
     print("  " + ", ".join(discovery.ranked["formula"].head(12)))
@@ -157,7 +170,6 @@ def run(arguments: argparse.Namespace) -> int:
     model = plan.checkpoint or out / "model"
     print(f"      matgen sample -n 100000 --model {model}     (more of the same)")
     print("      matgen discover --dataset mine.csv            (with a model of your own compounds)")
-    return 0
 
 
 def _structures(arguments: argparse.Namespace) -> int:

@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     progress = bars(arguments, loss_unit=data.unit or data.name)
     predictor = fit_predictor(data, plan, out, resume=arguments.resume, force=arguments.force, progress=progress)
     if predictor is None:
-        print(f"interrupted; go on with the same command and --resume --out {out}", file=sys.stderr)
+        print(f"interrupted; resume with the same command and --resume --out {out}", file=sys.stderr)
         return INTERRUPTED
     say(arguments, f"test: {_in_words(data, predictor)}. Next: matgen predict candidates.csv --model {out}")
     return 0

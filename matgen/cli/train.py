@@ -14,6 +14,7 @@ from matgen.errors import OptionError
 if TYPE_CHECKING:
     from matgen.models.shapes import Shape
     from matgen.runtime.processes import Processes
+    from matgen.training.plan import TrainingPlan
 
 
 def add(verbs: Any) -> None:
@@ -88,7 +89,45 @@ def run(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     from matgen.io.files import next_free
     from matgen.training import train_model
-    from matgen.training.plan import TrainingPlan, completed, default_settings
+    from matgen.training.plan import completed
+
+    plan = _plan(arguments)
+    if not arguments.resume:
+        plan = completed(plan)
+    arguments.quiet |= not processes.is_main
+    out = arguments.out or _default_run(arguments)
+    if arguments.resume:
+        say(arguments, f"resuming the run in {out}")
+    else:
+        out = arguments.out or processes.broadcast(next_free(out))
+        budget, init = plan.settings, f", starting from {plan.init}" if plan.init else ""
+        length = f"{budget.max_minutes:g} minutes" if budget.max_minutes else f"at most {budget.epochs:g} epochs"
+        say(arguments, f"{plan.model} ({plan.preset}, {plan.notation}) on {plan.dataset}{init}, {length}, into {out}")
+    result = train_model(
+        plan,
+        out,
+        resume=arguments.resume,
+        force=arguments.force,
+        progress=bars(arguments),
+        warn=_warn if processes.is_main else None,
+    )
+    if result.interrupted:
+        again = f"matgen train --resume --out {out}"
+        if processes.is_main:
+            print(f"interrupted at step {result.state.step:,}; saved. Resume with: {again}", file=sys.stderr)
+        return INTERRUPTED
+    why = "stopped early: " if result.stopped_early else ""
+    say(
+        arguments,
+        f"{why}{result.state.best_loss:.3f} nats per validation formula at step {result.state.best_step:,}. "
+        f"Next: matgen sample -n 10000 --model {out}",
+    )
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> TrainingPlan:
+    """What the options ask for; training options that are not given are the preset's."""
+    from matgen.training.plan import TrainingPlan, default_settings
 
     model, preset = _what(arguments)
     settings = default_settings(
@@ -109,7 +148,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         seed=arguments.seed,
         trackers=tuple(arguments.trackers) if arguments.trackers else None,
     )
-    plan = TrainingPlan(
+    return TrainingPlan(
         model=model,
         dataset=arguments.dataset,
         notation=arguments.notation or "auto",
@@ -124,37 +163,6 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         init=arguments.init,
         settings=settings,
     )
-    if not arguments.resume:
-        plan = completed(plan)
-    arguments.quiet |= not processes.is_main
-    out = arguments.out or _default_run(arguments)
-    if not arguments.resume:
-        out = arguments.out or processes.broadcast(next_free(out))
-        budget = f"{settings.max_minutes:g} minutes" if settings.max_minutes else f"at most {settings.epochs:g} epochs"
-        start = f", going on from {plan.init}" if plan.init else ""
-        say(arguments, f"{plan.model} ({preset}, {plan.notation}) on {plan.dataset}{start}, {budget}, into {out}")
-    else:
-        say(arguments, f"going on in {out}")
-    result = train_model(
-        plan,
-        out,
-        resume=arguments.resume,
-        force=arguments.force,
-        progress=bars(arguments),
-        warn=_warn if processes.is_main else None,
-    )
-    if result.interrupted:
-        again = f"matgen train --resume --out {out}"
-        if processes.is_main:
-            print(f"interrupted at step {result.state.step:,}; saved. Go on with: {again}", file=sys.stderr)
-        return INTERRUPTED
-    why = "stopped early: " if result.stopped_early else ""
-    say(
-        arguments,
-        f"{why}{result.state.best_loss:.3f} nats a validation formula at step {result.state.best_step:,}. "
-        f"Next: matgen sample -n 10000 --model {out}",
-    )
-    return 0
 
 
 def _warn(remarks: list[str]) -> None:

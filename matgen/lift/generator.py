@@ -87,7 +87,7 @@ class LiftGenerator(BaseEstimator):
             y: not looked at.
             validation: rows to choose weights by.
             folder: where an interrupted run leaves what it needs to go on.
-            resume: go on with what is in `folder`.
+            resume: resume what is in `folder`.
             progress: counts the steps.
 
         Raises:

@@ -85,7 +85,7 @@ class RowModel:
             train: as `typed` returns them.
             valid: rows to choose weights by, likewise; None keeps the last weights.
             folder: state of the training.
-            resume: go on with what is in `folder`.
+            resume: resume what is in `folder`.
             progress: counts the steps.
         """
         rows = self.codec.encoded(train)

@@ -134,7 +134,7 @@ def fit_predictor(
         data: what to learn from.
         plan: how.
         out: folder; the state of unfinished members is in `out/training`.
-        resume: go on with what is unfinished in `out`.
+        resume: resume what is unfinished in `out`.
         force: replace an earlier predictor.
         progress: counts the steps of each member.
 

@@ -156,7 +156,7 @@ def make_structures(
         out: folder for `structures.parquet`, `candidates.parquet`, `cif/`, `structures.extxyz`, `structures.json`, and
             `fetched_templates/` where some were fetched.
         plan: how.
-        resume: go on with what `out` holds of the same plan and candidates.
+        resume: resume what `out` holds of the same plan and candidates.
         force: replace what `out` holds.
         progress: counts the compositions.
         tell: called with remarks on templates.

@@ -54,7 +54,7 @@ def train_model(
     Args:
         plan: what to train on what. Ignored where `resume` is on: the saved plan of the run is used.
         out: folder of the checkpoint; training state is in its subfolder `training`.
-        resume: go on with an interrupted run in `out`.
+        resume: resume the interrupted run in `out`.
         force: replace an earlier run in `out`.
         progress: counts the steps.
         warn: receives remarks on the checkpoint that `init` names.

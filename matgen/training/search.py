@@ -97,7 +97,7 @@ def search(
         out: folder of the search.
         trials: how many are to have ended, over all processes that share the folder.
         minutes: no trial is begun after these.
-        resume: go on with the search in `out`, or take part in it.
+        resume: resume the search in `out`, or join it.
         force: replace an earlier search in `out`.
         trials_before_pruning: how many must have ended before one is stopped early.
         on_trial: called with the number, the validation loss (None where it was stopped) and the preset of each trial.

@@ -328,7 +328,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(small_table: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "Go on with: matgen train --resume --out run" in said
+    assert "Resume with: matgen train --resume --out run" in said
     assert "Traceback" not in said
     assert read_json("run/training/latest.json")["step"] > 0
 

@@ -60,7 +60,7 @@ class LiftClassifier(ClassifierMixin, LiftEstimator):
             y: their labels.
             validation: rows and labels to choose weights by.
             folder: where an interrupted run leaves what it needs to go on.
-            resume: go on with what is in `folder`.
+            resume: resume what is in `folder`.
             progress: counts the steps.
 
         Raises:

@@ -88,9 +88,9 @@ class ColumnTypes:
     def add(self, frame: pd.DataFrame) -> None:
         """Take in a chunk's columns."""
         for place, name in enumerate(frame.columns):
-            found = _arrow_type(frame.iloc[:, place])
+            kind = _arrow_type(frame.iloc[:, place])
             known = self._types.get(str(name), pa.null())
-            self._types[str(name)] = _common(known, found)
+            self._types[str(name)] = _common(known, kind)
 
     def schema(self) -> pa.Schema:
         """The columns in order of their first appearance."""

@@ -133,13 +133,13 @@ def read_report(path: Path | str) -> dict[str, Any]:
     return content
 
 
-def two_proportions(found: int, of: int, found_first: int, of_first: int) -> dict[str, Any] | None:
+def two_proportions(successes: int, of: int, successes_first: int, of_first: int) -> dict[str, Any] | None:
     """The difference of two shares and whether sampling explains it.
 
     Args:
-        found: successes of `of` trials.
+        successes: successes of `of` trials.
         of: trials.
-        found_first: successes of what it is compared with.
+        successes_first: successes of what it is compared with.
         of_first: its trials.
 
     Returns:
@@ -148,8 +148,8 @@ def two_proportions(found: int, of: int, found_first: int, of_first: int) -> dic
     """
     if not of or not of_first:
         return None
-    difference = found / of - found_first / of_first
-    pooled = (found + found_first) / (of + of_first)
+    difference = successes / of - successes_first / of_first
+    pooled = (successes + successes_first) / (of + of_first)
     if min(of, of_first) * min(pooled, 1 - pooled) < _FEWEST_EXPECTED:
         return {"difference": difference, "z": None, "p": None, "verdict": "too few to tell"}
     z = difference / math.sqrt(pooled * (1 - pooled) * (1 / of + 1 / of_first))
@@ -187,17 +187,17 @@ def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict
         }
     recovery = {}
     for part in PARTS:
-        found = [report["counts"]["recovery"][part] for report in reports]
+        entries = [report["counts"]["recovery"][part] for report in reports]
         part_tests: list[dict[str, Any] | None] = [None]
-        for report, one in zip(reports[1:], found[1:], strict=True):
+        for report, one in zip(reports[1:], entries[1:], strict=True):
             alike = _alike(report, first)
             part_tests.append(
-                two_proportions(one["found"], one["of"], found[0]["found"], found[0]["of"]) if alike else None
+                two_proportions(one["found"], one["of"], entries[0]["found"], entries[0]["of"]) if alike else None
             )
         recovery[part] = {
             "values": [report["recovery"][part] for report in reports],
-            "found": [one["found"] for one in found],
-            "of": [one["of"] for one in found],
+            "found": [one["found"] for one in entries],
+            "of": [one["of"] for one in entries],
             "tests": part_tests,
         }
     return {

@@ -21,7 +21,7 @@ _MOST_TEXT = 200
 
 
 def report_content(
-    found: Findings,
+    findings: Findings,
     names: list[str],
     named: tuple[str, Protocol],
     split: str,
@@ -31,7 +31,7 @@ def report_content(
     """The content of a report: fractions are 0 to 1, and what cannot be said is None.
 
     Args:
-        found: what the passes found.
+        findings: what the passes found.
         names: of the references, in order.
         named: the protocol's name, and the protocol.
         split: of the references.
@@ -40,12 +40,12 @@ def report_content(
     """
     protocol_name, protocol = named
     rules = protocol.rules
-    tally, first = found.tally, found.references[names[0]]
+    tally, first = findings.tally, findings.references[names[0]]
     count = tally.count()
     fractions = metrics.fractions(count)
     recovery = tally.recovery(0, first.parts)
     recovery_valid = tally.recovery(0, first.parts, valid=True)
-    strongest = random_baselines.strongest(found.baselines)
+    strongest = random_baselines.strongest(findings.baselines)
     assert tally.census is not None
     return {
         "n": tally.n_rows,
@@ -54,15 +54,15 @@ def report_content(
         "recovery_valid": _fractions(recovery_valid),
         "baseline": strongest,
         "enrichment": random_baselines.enrichment(fractions, strongest),
-        "baselines": found.baselines,
+        "baselines": findings.baselines,
         "groups": tally.groups(),
         "by_n_elements": tally.by_n_elements(first.parts),
         "curves": tally.curves(recovery),
-        "chemical_systems": found.systems,
+        "chemical_systems": findings.systems,
         "near_duplicates": tally.near_duplicates(),
-        "memorization": memorization(recovery["train"], recovery["test"], found.longest_run, names[0]),
-        "distributions": compare(tally.census, found.reference_census, found.floor_census),
-        "references": _references(found, names),
+        "memorization": memorization(recovery["train"], recovery["test"], findings.longest_run, names[0]),
+        "distributions": compare(tally.census, findings.reference_census, findings.floor_census),
+        "references": _references(findings, names),
         "intervals": metrics.intervals(count),
         "counts": {**count, "bad": tally.bad, "recovery": recovery, "recovery_valid": recovery_valid},
         "bad": [
@@ -84,7 +84,7 @@ def report_content(
             "reference_sha256": first.sha256,
             "split": split,
             "reference_size": first.size,
-            "distributions_of": f"{found.reference_census.n:,} of {first.size:,} reference compositions",
+            "distributions_of": f"{findings.reference_census.n:,} of {first.size:,} reference compositions",
             "deduplication": "reduced composition (128-bit key)",
             "novel_means": novelty_in_words(names, bundled_sources(names)),
             "seed": seed,
@@ -103,15 +103,15 @@ def bundled_sources(names: list[str]) -> str:
     return " and ".join(entry.split(" ")[0].replace("==", " ") for entry in entries if entry)
 
 
-def _references(found: Findings, names: list[str]) -> list[dict[str, Any]]:
-    distinct = found.tally.count()["distinct"]
+def _references(findings: Findings, names: list[str]) -> list[dict[str, Any]]:
+    distinct = findings.tally.count()["distinct"]
     return [
         {
             "name": name,
-            "sha256": found.references[name].sha256,
-            "size": found.references[name].size,
-            "novel": ratio(int(found.tally.not_in[number]), distinct),
-            "recovery": _fractions(found.tally.recovery(number, found.references[name].parts)),
+            "sha256": findings.references[name].sha256,
+            "size": findings.references[name].size,
+            "novel": ratio(int(findings.tally.not_in[number]), distinct),
+            "recovery": _fractions(findings.tally.recovery(number, findings.references[name].parts)),
         }
         for number, name in enumerate(names)
     ]

@@ -66,7 +66,7 @@ class Counts:
 
         Args:
             codes: of the categories.
-            name: gives the names of the categories of some of these, told by their places, int64 `(k,)`.
+            name: gives the names of the categories of some of these, by their places, int64 `(k,)`.
         """
         distinct, first, weight = np.unique(codes, return_index=True, return_counts=True)
         place = np.searchsorted(self.codes, distinct)

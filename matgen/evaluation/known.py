@@ -105,9 +105,9 @@ class Known:
         order = np.argsort(codes)
         keys, places = [np.zeros((0, 2), dtype=np.uint64)], [np.zeros(0, dtype=np.int64)]
         for batch in batches:
-            found = system_codes(batch)
-            at = np.minimum(np.searchsorted(codes[order], found), len(codes) - 1)
-            hit = np.flatnonzero(codes[order][at] == found) if len(codes) else np.zeros(0, dtype=np.int64)
+            systems = system_codes(batch)
+            at = np.minimum(np.searchsorted(codes[order], systems), len(codes) - 1)
+            hit = np.flatnonzero(codes[order][at] == systems) if len(codes) else np.zeros(0, dtype=np.int64)
             keys.append(batch[hit].keys())
             places.append(order[at[hit]])
         _, first = np.unique(np.concatenate(keys), axis=0, return_index=True)

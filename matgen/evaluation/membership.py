@@ -78,7 +78,7 @@ class Membership:
         with Membership() as membership:
             membership.add_reference("hybrid", keys, part)
             membership.add_candidates(rows, keys)
-            for found in membership.results():
+            for answer in membership.results():
                 ...
     """
 
@@ -204,7 +204,7 @@ class Membership:
         return np.dtype([("first", "<i8"), ("part", "u1", (len(self._spills),))])
 
     def _work(self, *, answer: bool) -> None:
-        """Go through all groups of buckets, ascending: count the references and, if told to, write the answers."""
+        """Go through all groups of buckets, ascending: count the references and, on request, write the answers."""
         spills = list(self._spills.values())
         for spill in (self._candidates, *spills):
             spill.flush()
@@ -377,12 +377,12 @@ class _Spill:
 
     def distinct(self, low: int, high: int, size: int) -> np.ndarray:
         """The distinct keys of some buckets, ascending, each with the number it had first, uint64 `(m, 3)`."""
-        found = np.empty((0, 3), dtype=np.uint64)
+        distinct = np.empty((0, 3), dtype=np.uint64)
         for _, block in self.blocks(low, high, size):
-            both = np.concatenate([found, block]) if len(found) else block
+            both = np.concatenate([distinct, block]) if len(distinct) else block
             order, new = sort_keys(both[:, :2])
-            found = both[np.minimum.reduceat(order, np.flatnonzero(new))]
-        return found
+            distinct = both[np.minimum.reduceat(order, np.flatnonzero(new))]
+        return distinct
 
 
 class _Disk:

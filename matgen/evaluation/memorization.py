@@ -70,20 +70,20 @@ class LongestRun:
         self.rows = max(self.rows, int(lengths.max()) + 1)
 
 
-def ratio_interval(found: tuple[int, int], of: tuple[int, int], z: float = 1.959963984540054) -> list[float] | None:
+def ratio_interval(successes: tuple[int, int], of: tuple[int, int], z: float = 1.959963984540054) -> list[float] | None:
     """95 % interval of the ratio of two shares, on its logarithm (Katz et al., Biometrics 34, 469 (1978)).
 
     Args:
-        found: successes of the first share and of the second.
+        successes: successes of the first share and of the second.
         of: trials of each.
 
     Returns:
         `[low, high]`, or None where either share is zero or without trials.
     """
-    if min(*found, *of) <= 0:
+    if min(*successes, *of) <= 0:
         return None
-    ratio = (found[0] / of[0]) / (found[1] / of[1])
-    spread = z * math.sqrt(max(1 / found[0] - 1 / of[0] + 1 / found[1] - 1 / of[1], 0.0))
+    ratio = (successes[0] / of[0]) / (successes[1] / of[1])
+    spread = z * math.sqrt(max(1 / successes[0] - 1 / of[0] + 1 / successes[1] - 1 / of[1], 0.0))
     return [ratio * math.exp(-spread), ratio * math.exp(spread)]
 
 
@@ -91,7 +91,7 @@ def memorization(train: dict[str, Any], test: dict[str, Any], longest_run: int, 
     """The entry `memorization` of a report.
 
     Args:
-        train: what was found of the reference's train part, as `Tally.recovery` says it.
+        train: what was found of the reference's train part, as `Tally.recovery` gives it.
         test: likewise of its test part.
         longest_run: rows in a row that repeat consecutive rows of the reference.
         reference: its name.

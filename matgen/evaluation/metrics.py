@@ -76,11 +76,16 @@ class Judged:
     @property
     def validity(self) -> Validity:
         """The verdicts, each bool `(m,)`."""
-        found = self.explanation.validity
+        verdicts = self.explanation.validity
         return Validity(
             *(
                 verdict[self.place]
-                for verdict in (found.charge_neutral, found.electronegativity_balanced, found.valid, found.judged)
+                for verdict in (
+                    verdicts.charge_neutral,
+                    verdicts.electronegativity_balanced,
+                    verdicts.valid,
+                    verdicts.judged,
+                )
             )
         )
 
@@ -131,7 +136,7 @@ def judge(
         part: uint8 `(m, r)`, its part code in each reference (`membership.Found`).
         rules: how validity is judged.
         start: the row of the first one among all candidates.
-        known: tells which keys a reference has, to look for near-duplicates; None to look for none.
+        known: which keys a reference has, to look for near-duplicates; None to look for none.
         examined: look for them only where `first` is at most this row; None for no bound.
         progress: counts the distinct compositions judged.
     """
@@ -143,9 +148,9 @@ def judge(
         if examined is not None:
             looked_at &= first <= examined
         chosen = np.flatnonzero(looked_at[representative])
-        found = np.full(len(representative), None, dtype=object)
-        found[chosen] = near_duplicates(batch[representative[chosen]], known)
-        near = found[place]
+        near_distinct = np.full(len(representative), None, dtype=object)
+        near_distinct[chosen] = near_duplicates(batch[representative[chosen]], known)
+        near = near_distinct[place]
     explanation = explain(batch[representative], rules, progress=progress)
     return Judged(start, n, batch, rows, first, part, near, explanation, place, parsed.bad)
 
@@ -196,9 +201,9 @@ def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> tuple[f
     return low, high
 
 
-def ratio(part: int, whole: int) -> float:
+def ratio(part: int, total: int) -> float:
     """A share, 0 where there is nothing to be a share of."""
-    return part / whole if whole else 0.0
+    return part / total if total else 0.0
 
 
 def formulas(batch: CompositionBatch) -> np.ndarray:

@@ -99,13 +99,13 @@ def near_duplicates(batch: CompositionBatch, contains: Callable[[np.ndarray], np
 
     Args:
         batch: `n` compositions.
-        contains: tells of keys uint64 `(m, 2)` which are known, bool `(m,)`, as `KeySet.contains` does.
+        contains: which of some keys, uint64 `(m, 2)`, are known, bool `(m,)`, as `KeySet.contains` does.
     """
-    found = np.full(len(batch), None, dtype=object)
+    near = np.full(len(batch), None, dtype=object)
     for block_rows, block in by_width(batch, BLOCK):
         one_step = swapped(block)
         hits = np.flatnonzero(contains(one_step.batch.keys()))
         rows, first = np.unique(one_step.rows[hits], return_index=True)
         if len(rows):
-            found[block_rows[rows]] = one_step.batch[hits[first]].formulas()
-    return found
+            near[block_rows[rows]] = one_step.batch[hits[first]].formulas()
+    return near

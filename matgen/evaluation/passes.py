@@ -223,10 +223,10 @@ class _Answers:
             missing -= len(firsts[-1])
             if not missing:
                 break
-            found = next(self._results, None)
-            if found is None:
+            answer = next(self._results, None)
+            if answer is None:
                 raise DataError("the candidates changed while they were read")
-            self._first, self._part = found.first, found.part
+            self._first, self._part = answer.first, answer.part
         parts = [part for part in parts if len(part)] or parts[-1:]
         return np.concatenate(firsts), np.concatenate(parts)
 
@@ -276,13 +276,13 @@ def _look_again(table: CandidateTable, membership: Membership, known: Known, lon
             swaps.add_reference("all", keys, np.ones(len(keys), dtype=np.uint8))
         for keys in known.stream_pairs():
             pairs.add_reference("first", keys, np.ones(len(keys), dtype=np.uint8))
-        for found in pairs.results():
-            longest_run.add(found.rows[found.part[:, 0] > 0])
+        for answer in pairs.results():
+            longest_run.add(answer.rows[answer.part[:, 0] > 0])
         spilled.seek(0)
         met = [np.zeros((0, 2), dtype=np.uint64)]
-        for found in swaps.results():
-            keys = np.fromfile(spilled, dtype=np.uint64, count=2 * len(found.rows)).reshape(-1, 2)
-            met.append(keys[(found.part[:, 0] > 0) & (found.first == found.rows)])
+        for answer in swaps.results():
+            keys = np.fromfile(spilled, dtype=np.uint64, count=2 * len(answer.rows)).reshape(-1, 2)
+            met.append(keys[(answer.part[:, 0] > 0) & (answer.first == answer.rows)])
         return KeySet(np.concatenate(met))
 
 
@@ -313,10 +313,10 @@ def reference_distributions(
 
 def _systems_entry(systems: Membership, tally: Tally, known: Known, size: int) -> dict[str, Any]:
     distinct = novel = 0
-    for found in systems.results():
-        new = found.first == found.rows
+    for answer in systems.results():
+        new = answer.first == answer.rows
         distinct += int(new.sum())
-        novel += int((new & (found.part == 0).all(axis=1)).sum())
+        novel += int((new & (answer.part == 0).all(axis=1)).sum())
     assert tally.systems is not None
     codes, top = tally.systems.top()
     in_reference = known.in_systems(codes, size)

@@ -50,18 +50,18 @@ def ranked(rows: pd.DataFrame, known: Sequence[CompositionBatch] = ()) -> pd.Dat
         rows: with `formula`, and where they were predicted the columns of `matgen predict`.
         known: compositions that novelty is measured from, one batch a reference.
     """
-    found = rows.drop(columns="rank", errors="ignore")  # of an earlier ranking
-    if PROBABILITY in found and known:
-        batch = CompositionBatch.from_formulas(found["formula"].astype(str))
-        whole = CompositionBatch.concatenate(list(known))
-        distance, nearest = NearestKnown(whole).of(batch)
+    table = rows.drop(columns="rank", errors="ignore")  # of an earlier ranking
+    if PROBABILITY in table and known:
+        batch = CompositionBatch.from_formulas(table["formula"].astype(str))
+        all_known = CompositionBatch.concatenate(list(known))
+        distance, nearest = NearestKnown(all_known).of(batch)
         names = np.full(len(batch), None, dtype=object)
-        names[nearest >= 0] = whole[nearest[nearest >= 0]].formulas()
-        found = found.assign(novelty=distance, nearest_known=names, score=found[PROBABILITY] * distance)
+        names[nearest >= 0] = all_known[nearest[nearest >= 0]].formulas()
+        table = table.assign(novelty=distance, nearest_known=names, score=table[PROBABILITY] * distance)
         # What is unlike anything learned from comes last, whatever is predicted for it.
-        found = found.sort_values(["in_domain", "score"], ascending=False, kind="stable", na_position="last")
-    elif "log_prob" in found:
-        found = found.sort_values("log_prob", ascending=False, kind="stable")
-    found = found.reset_index(drop=True)
-    found.insert(0, "rank", found.index + 1)
-    return found[[name for name in _LEADING if name in found]]
+        table = table.sort_values(["in_domain", "score"], ascending=False, kind="stable", na_position="last")
+    elif "log_prob" in table:
+        table = table.sort_values("log_prob", ascending=False, kind="stable")
+    table = table.reset_index(drop=True)
+    table.insert(0, "rank", table.index + 1)
+    return table[[name for name in _LEADING if name in table]]

@@ -210,16 +210,16 @@ class Tally:
             valid: only valid ones; of the first reference alone.
 
         Returns:
-            Of each part `found`, `of` and `fraction` (None where the part is empty).
+            Of each part `entries`, `of` and `fraction` (None where the part is empty).
         """
         by_code = self.recovered_valid if valid else self.recovered[reference]
-        found = {}
+        entries = {}
         for part in REPORTED:
             codes = np.arange(1 + PARTS.index(part), _CODES, len(PARTS))
             of = sum(sizes.get(code, 0) for code in codes.tolist())
             hits = int(by_code[codes].sum())
-            found[part] = {"found": hits, "of": of, "fraction": self._share(hits, of)}
-        return found
+            entries[part] = {"found": hits, "of": of, "fraction": self._share(hits, of)}
+        return entries
 
     def curves(self, recovery: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """The entry `curves` of a report: shares of the first rows, in order.
@@ -230,8 +230,8 @@ class Tally:
         so_far = {name: np.cumsum(events).tolist() for name, events in self._events.items()}
         points = self._points.tolist()
 
-        def shares(part: Sequence[int], whole: Sequence[int]) -> list[float]:
-            return [ratio(a, b) for a, b in zip(part, whole, strict=True)]
+        def shares(part: Sequence[int], total: Sequence[int]) -> list[float]:
+            return [ratio(a, b) for a, b in zip(part, total, strict=True)]
 
         return {
             "n": points,
@@ -239,21 +239,21 @@ class Tally:
             "novel": shares(so_far["novel"], so_far["distinct"]),
             "valid": shares(so_far["valid"], points),
             "valid_unique_novel": so_far["valid_unique_novel"],
-            "recovery": {part: [self._share(found, recovery[part]["of"]) for found in so_far[part]]
+            "recovery": {part: [self._share(hits, recovery[part]["of"]) for hits in so_far[part]]
                          for part in REPORTED},
         }  # fmt: skip
 
     def near_duplicates(self) -> dict[str, Any]:
         """The entry `near_duplicates` of a report."""
-        of, found = self.near.tolist()
+        of, hits = self.near.tolist()
         count = self.count()
-        fraction = ratio(found, of)
+        fraction = ratio(hits, of)
         beyond = ratio(count["novel"], count["distinct"]) * (1.0 - fraction)
-        return {"of": of, "found": found, "fraction": fraction, "novel_beyond_substitution": beyond}
+        return {"of": of, "found": hits, "fraction": fraction, "novel_beyond_substitution": beyond}
 
     @staticmethod
-    def _share(part: int, whole: int) -> float | None:
-        return part / whole if whole else None
+    def _share(part: int, total: int) -> float | None:
+        return part / total if total else None
 
 
 def add_to_census(census: Census, explanation: Any, chosen: np.ndarray) -> None:

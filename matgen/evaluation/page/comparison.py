@@ -77,8 +77,8 @@ def equal_n_rows(content: Mapping[str, Any]) -> Table:
 def distribution_rows(content: Mapping[str, Any]) -> Table:
     """Jensen-Shannon distances to each report's own reference, with what chance alone makes."""
     rows = []
-    for name, found in content["distributions"].items():
-        pairs = zip(found["jensen_shannon"], found["jensen_shannon_floor"], strict=True)
+    for name, distances in content["distributions"].items():
+        pairs = zip(distances["jensen_shannon"], distances["jensen_shannon_floor"], strict=True)
         cells = [f"{page_tables.distance(value)} ({page_tables.distance(floor)})" for value, floor in pairs]
         rows.append([DISTRIBUTIONS[name].title, *cells])
     return ["Distance to the reference (by chance alone)", *names(content)], rows

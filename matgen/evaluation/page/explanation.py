@@ -15,7 +15,7 @@ from matgen.datasets import load_dataset
 from matgen.validity import Explanation, ValidityRules, explain, state_table
 
 _SHOWN = ("formation_energy_oqmd", "formation_energy_mp_min", "energy_above_hull_mp")
-"""Columns of the bundled table that are told of a known composition, all in eV/atom."""
+"""Columns of the bundled table that are shown of a known composition, all in eV/atom."""
 
 
 def check_in_words(formulas: Sequence[str], rules: ValidityRules | None = None) -> list[str]:
@@ -31,31 +31,33 @@ def check_in_words(formulas: Sequence[str], rules: ValidityRules | None = None) 
     """
     rules = rules or ValidityRules()
     batch = CompositionBatch.from_formulas(formulas)
-    found = explain(batch, rules)
+    explanation = explain(batch, rules)
     mixed = explain(batch, replace(rules, mixed_valence=True))
     known = _known(batch)
     return [
-        "\n".join(_paragraph(formulas[i], str(name), i, found, mixed, known[i]))
+        "\n".join(_paragraph(formulas[i], str(name), i, explanation, mixed, known[i]))
         for i, name in enumerate(batch.formulas())
     ]
 
 
-def _paragraph(written: str, reduced: str, i: int, found: Explanation, mixed: Explanation, known: str) -> list[str]:
-    rules, validity = found.rules, found.validity
-    single = found.batch.n_elements[i] == 1
+def _paragraph(
+    written: str, reduced: str, i: int, explanation: Explanation, mixed: Explanation, known: str
+) -> list[str]:
+    rules, validity = explanation.rules, explanation.validity
+    single = explanation.batch.n_elements[i] == 1
     lines = [written if written == reduced else f"{written} (reduced: {reduced})"]
 
     def verdict(name: str, holds: bool, why: str = "") -> None:
         lines.append(f"  {name:<28}{'yes' if holds else 'no'}{': ' + why if why else ''}")
 
-    states = "a single element, nothing to balance" if single else found.oxidation_states[i]
+    states = "a single element, nothing to balance" if single else explanation.oxidation_states[i]
     if not validity.judged[i]:
-        lines.append(f"  not judged: {found.reason[i]}")
+        lines.append(f"  not judged: {explanation.reason[i]}")
         return lines
-    why = states or found.reason[i] or "too many atoms to show an assignment"
+    why = states or explanation.reason[i] or "too many atoms to show an assignment"
     verdict("charge neutral", validity.charge_neutral[i], why.removeprefix("no neutral assignment: "))
     if validity.charge_neutral[i]:
-        verdict("electronegativity balanced", validity.electronegativity_balanced[i], found.reason[i] or "")
+        verdict("electronegativity balanced", validity.electronegativity_balanced[i], explanation.reason[i] or "")
     else:
         verdict("electronegativity balanced", False)
     untested = validity.valid[i] and not validity.electronegativity_balanced[i]
@@ -63,21 +65,21 @@ def _paragraph(written: str, reduced: str, i: int, found: Explanation, mixed: Ex
     if not single:
         lines.append(f"  states tried ({_settings(rules)})")
         table = state_table(rules)
-        for z in found.batch.elements[i][found.batch.elements[i] > 0]:
+        for z in explanation.batch.elements[i][explanation.batch.elements[i] > 0]:
             symbol = str(SYMBOLS[z])
             lines.append(f"    {symbol:<3}{' '.join(f'{s:+d}' if s else '0' for s in table.of(symbol)) or 'none'}")
-    lines += _hints(i, found, mixed)
+    lines += _hints(i, explanation, mixed)
     lines.append(f"  {known}")
     return lines
 
 
-def _hints(i: int, found: Explanation, mixed: Explanation) -> list[str]:
+def _hints(i: int, explanation: Explanation, mixed: Explanation) -> list[str]:
     """What another rule would say."""
     hints = []
-    if not found.validity.electronegativity_balanced[i]:
-        if not found.rules.mixed_valence and mixed.validity.electronegativity_balanced[i]:
+    if not explanation.validity.electronegativity_balanced[i]:
+        if not explanation.rules.mixed_valence and mixed.validity.electronegativity_balanced[i]:
             hints.append(f"  balanced with --mixed-valence: {mixed.oxidation_states[i] or 'yes'}")
-        if found.batch.all_metal[i] and not found.rules.include_alloys:
+        if explanation.batch.all_metal[i] and not explanation.rules.include_alloys:
             hints.append("  metals alone: valid with --include-alloys, as SMACT has it by default")
     return hints
 

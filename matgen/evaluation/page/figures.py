@@ -35,20 +35,20 @@ class Drawing:
 
 def curves(content: Mapping[str, Any]) -> list[Drawing]:
     """Shares, found compositions and recovery over the number of candidates."""
-    found_so_far = content["curves"]
-    n = found_so_far["n"]
-    all_three = [count / rows for count, rows in zip(found_so_far["valid_unique_novel"], n, strict=True)]
-    shares = {name: found_so_far[name] for name in ("unique", "novel", "valid")} | {"valid_unique_novel": all_three}
+    so_far = content["curves"]
+    n = so_far["n"]
+    all_three = [count / rows for count, rows in zip(so_far["valid_unique_novel"], n, strict=True)]
+    shares = {name: so_far[name] for name in ("unique", "novel", "valid")} | {"valid_unique_novel": all_three}
     lines = [Series(METRICS[name].title, _percents(values)) for name, values in shares.items()]
-    found = [
-        Series("found", found_so_far["valid_unique_novel"]),
+    counts = [
+        Series("found", so_far["valid_unique_novel"]),
         Series("if every candidate were one", n),
     ]
-    recovered = [Series(part, _percents(found_so_far["recovery"][part])) for part in page_tables.PARTS]
+    recovered = [Series(part, _percents(so_far["recovery"][part])) for part in page_tables.PARTS]
     drawings = [
         ("Shares of the candidates so far", lines, "share / %", False, "How quality holds as more are drawn: novel and "
          "unique usually fall. Novel is a share of distinct compositions."),
-        ("Valid, unique and novel compositions so far", found, "compositions (log scale)", True,
+        ("Valid, unique and novel compositions so far", counts, "compositions (log scale)", True,
          "A line that bends away from the dashed one says that new ones are getting rarer."),
         ("Known compositions found again so far", recovered, "share of the split / %", False,
          "Train: known to most models. Test: held out. A train curve far above the test curve hints at copying."),
@@ -110,14 +110,14 @@ def bars(reports: Sequence[tuple[str, Mapping[str, Any]]], of_reference: int | N
     sides = []
     for place, (name, distributions) in enumerate(reports):
         side = "reference" if place == of_reference else "generated"
-        sides.append((name, {key: found[side] for key, found in distributions.items()}))
+        sides.append((name, {key: entry[side] for key, entry in distributions.items()}))
     drawings = [
         _whole_number_bars(sides, "n_elements", "elements in the composition"),
         _whole_number_steps(sides, "n_atoms", "atoms in the reduced formula"),
         _most_frequent(sides, "anonymous_formulas", _FORMULAS),
     ]
     # No formula may have a witness.
-    if any(found["oxidation_states"] for _, found in sides):
+    if any(entry["oxidation_states"] for _, entry in sides):
         drawings.append(_most_frequent(sides, "oxidation_states", _IONS))
     return drawings
 
@@ -126,7 +126,7 @@ _Sides = Sequence[tuple[str, Mapping[str, Mapping[str, float]]]]
 
 
 def _whole_number_bars(sides: _Sides, key: str, x_label: str) -> Drawing:
-    shown = [int(category) for _, found in sides for category, share in found[key].items() if share >= _LEAST_SHOWN]
+    shown = [int(category) for _, entry in sides for category, share in entry[key].items() if share >= _LEAST_SHOWN]
     numbers = range(1, min(max(shown, default=1), _MOST_ELEMENTS) + 1)
     title = DISTRIBUTIONS[key].title
     drawing = figures.bars(title, [str(x) for x in numbers], _of_numbers(sides, key, numbers), x_label, _unit(key))
@@ -134,21 +134,21 @@ def _whole_number_bars(sides: _Sides, key: str, x_label: str) -> Drawing:
 
 
 def _whole_number_steps(sides: _Sides, key: str, x_label: str) -> Drawing:
-    numbers = range(1, min(max(_reach(found[key]) for _, found in sides), _MOST_ATOMS) + 1)
+    numbers = range(1, min(max(_reach(entry[key]) for _, entry in sides), _MOST_ATOMS) + 1)
     title = DISTRIBUTIONS[key].title
     drawing = figures.steps(title, numbers, _of_numbers(sides, key, numbers), x_label, _unit(key))
     return Drawing(title, Markup(drawing), _beyond(sides, key, numbers, "atoms"))
 
 
 def _of_numbers(sides: _Sides, key: str, numbers: range) -> list[Series]:
-    return [Series(name, _percents([found[key].get(str(x), 0.0) for x in numbers])) for name, found in sides]
+    return [Series(name, _percents([entry[key].get(str(x), 0.0) for x in numbers])) for name, entry in sides]
 
 
 def _beyond(sides: _Sides, key: str, numbers: range, of: str) -> str:
     """What the figure leaves out at its right end."""
     beyond = []
-    for name, found in sides:
-        share = 1.0 - sum(found[key].get(str(x), 0.0) for x in numbers)
+    for name, entry in sides:
+        share = 1.0 - sum(entry[key].get(str(x), 0.0) for x in numbers)
         beyond.append(f"{name} {page_tables.percent(share if share > 1e-6 else 0.0, 1)}")
     return f"With more than {numbers[-1]} {of}: {', '.join(beyond)}."
 
@@ -156,11 +156,11 @@ def _beyond(sides: _Sides, key: str, numbers: range, of: str) -> str:
 def _most_frequent(sides: _Sides, key: str, most: int) -> Drawing:
     """The categories with the largest share on any side."""
     largest: dict[str, float] = {}
-    for _, found in sides:
-        for category, share in found[key].items():
+    for _, entry in sides:
+        for category, share in entry[key].items():
             largest[category] = max(share, largest.get(category, 0.0))
     shown = sorted(largest, key=lambda category: (-largest[category], category))[:most]
-    series = [Series(name, _percents([found[key].get(category, 0.0) for category in shown])) for name, found in sides]
+    series = [Series(name, _percents([entry[key].get(category, 0.0) for category in shown])) for name, entry in sides]
     title = DISTRIBUTIONS[key].title
     names = [name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…" for name in shown]
     drawing = figures.bars(title, names, series, _unit(key), "", sideways=True)

@@ -189,17 +189,17 @@ def _metric_cards(content: Mapping[str, Any]) -> list[Card]:
 def _recovery_cards(content: Mapping[str, Any]) -> list[Card]:
     cards = []
     for part, label in page_tables.PARTS.items():
-        found = content["counts"]["recovery"][part]
+        entry = content["counts"]["recovery"][part]
         value = content["recovery"][part]
         shown, details = (
             ("-", [])
             if value is None
             else (
                 _headline_percent(value),
-                [f"95 % interval {_range(*wilson(found['found'], found['of']))}"],
+                [f"95 % interval {_range(*wilson(entry['found'], entry['of']))}"],
             )
         )
-        details.append(f"{found['found']:,} of {found['of']:,} compositions")
+        details.append(f"{entry['found']:,} of {entry['of']:,} compositions")
         meaning = f"{page_figures.sentence(label.meaning)}, found again."
         cards.append(Card(label.title, shown, f"% {label.unit}", details, meaning, gauge=False))
     return cards

@@ -110,9 +110,9 @@ def baseline_notes(content: Mapping[str, Any]) -> list[str]:
 def recovery_rows(content: Mapping[str, Any]) -> Table:
     """Recovered reference compositions."""
     rows = []
-    for part, found in content["counts"]["recovery"].items():
+    for part, entry in content["counts"]["recovery"].items():
         also_valid = content["counts"]["recovery_valid"][part]["fraction"]
-        rows.append([part, f"{found['found']:,} of {found['of']:,}", percent(found["fraction"]), percent(also_valid)])
+        rows.append([part, f"{entry['found']:,} of {entry['of']:,}", percent(entry["fraction"]), percent(also_valid)])
     return ["Reference split", "Recovered", "Share", "Recovered and valid"], rows
 
 
@@ -135,12 +135,12 @@ def distribution_rows(content: Mapping[str, Any]) -> Table:
     rows = [
         [
             f"{DISTRIBUTIONS[name].title} ({DISTRIBUTIONS[name].unit})",
-            distance(found["jensen_shannon"]),
-            distance(found["jensen_shannon_floor"]),
-            percent(found["coverage"], 1),
-            percent(found["coverage_floor"], 1),
+            distance(entry["jensen_shannon"]),
+            distance(entry["jensen_shannon_floor"]),
+            percent(entry["coverage"], 1),
+            percent(entry["coverage_floor"], 1),
         ]
-        for name, found in _known(content["distributions"])
+        for name, entry in _known(content["distributions"])
     ]
     return ["Distribution", "Distance (0 to 1)", "By chance alone", "Covered", "Covered by chance alone"], rows
 

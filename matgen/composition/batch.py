@@ -434,8 +434,8 @@ def _read_exactly(
             tokens.extend((i, z, amount) for z, amount in parse_exact(text_of(i)).items())
         except FormulaError as error:
             reasons[i] = str(error)
-    found = np.array(tokens, dtype=np.int64).reshape(-1, 3)
-    return found[:, 0], found[:, 1], found[:, 2]
+    triples = np.array(tokens, dtype=np.int64).reshape(-1, 3)
+    return triples[:, 0], triples[:, 1], triples[:, 2]
 
 
 def _to_width(array: np.ndarray, k: int) -> np.ndarray:

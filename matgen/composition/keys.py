@@ -67,17 +67,17 @@ def find_keys(ascending: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """
     lane = np.ascontiguousarray(ascending[:, 0])
     place = np.searchsorted(lane, keys[:, 0])
-    found = np.full(len(keys), -1, dtype=np.int64)
+    places = np.full(len(keys), -1, dtype=np.int64)
     pending = np.arange(len(keys))
     # One pass as a rule; a further one only for queries whose lane 0 meets several keys of the set.
     while len(pending):
         pending = pending[place[pending] < len(lane)]
         pending = pending[lane[place[pending]] == keys[pending, 0]]
         same = ascending[place[pending], 1] == keys[pending, 1]
-        found[pending[same]] = place[pending[same]]
+        places[pending[same]] = place[pending[same]]
         pending = pending[~same]
         place[pending] += 1
-    return found
+    return places
 
 
 def checked_keys(keys: np.ndarray) -> np.ndarray:

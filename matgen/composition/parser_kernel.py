@@ -113,17 +113,17 @@ def read_plain(data, offsets, symbol_table, order_rank, limit, elements, counts,
         counts: int32 `(n, k)`, filled with counts divided by their greatest common divisor, zero padded.
         n_elements: uint8 `(n,)`, filled with the number of elements, 0 where a row is left to the exact reader.
     """
-    found = np.empty(MAX_SYMBOLS, dtype=np.uint8)
+    numbers = np.empty(MAX_SYMBOLS, dtype=np.uint8)
     amounts = np.empty(MAX_SYMBOLS, dtype=np.int64)
     width = elements.shape[1]
     for row in range(len(n_elements)):
         for slot in range(width):
             elements[row, slot], counts[row, slot] = 0, 0
         n_elements[row] = 0
-        n = _tokens(data, offsets[row], offsets[row + 1], symbol_table, found, amounts, limit)
+        n = _tokens(data, offsets[row], offsets[row + 1], symbol_table, numbers, amounts, limit)
         if n <= 0:
             continue
-        n = _canonical(n, found, amounts, order_rank)
+        n = _canonical(n, numbers, amounts, order_rank)
         total, divisor = np.int64(0), np.int64(0)
         for slot in range(n):
             total += amounts[slot]
@@ -134,7 +134,7 @@ def read_plain(data, offsets, symbol_table, order_rank, limit, elements, counts,
         if total > limit or n > width:
             continue
         for slot in range(n):
-            elements[row, slot] = found[slot]
+            elements[row, slot] = numbers[slot]
             counts[row, slot] = amounts[slot] // divisor
         n_elements[row] = n
 

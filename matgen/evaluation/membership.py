@@ -78,7 +78,7 @@ class Membership:
         with Membership() as membership:
             membership.add_reference("hybrid", keys, part)
             membership.add_candidates(rows, keys)
-            for found in membership.results():
+            for answer in membership.results():
                 ...
     """
 

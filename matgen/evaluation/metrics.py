@@ -201,9 +201,9 @@ def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> tuple[f
     return low, high
 
 
-def ratio(part: int, whole: int) -> float:
+def ratio(part: int, total: int) -> float:
     """A share, 0 where there is nothing to be a share of."""
-    return part / whole if whole else 0.0
+    return part / total if total else 0.0
 
 
 def formulas(batch: CompositionBatch) -> np.ndarray:

@@ -142,10 +142,10 @@ class _Keeper:
         self._chunks: list[pd.DataFrame] = []
         self._kept = 0
         self._best: pd.DataFrame | None = None
-        self.whole = True
+        self.complete = True
 
     def begin(self, n: int, schema: pa.Schema) -> Sink:
-        self.whole = self._held or n <= self._limits.rows_held
+        self.complete = self._held or n <= self._limits.rows_held
         if self._stage is not None:
             self._writer = TableWriter(self._stage / "candidates.parquet", schema)
         return self._take
@@ -154,10 +154,10 @@ class _Keeper:
         if self._writer is not None and self._stage is not None:
             with _writing(self._stage.parent):
                 self._writer.add(frame)
-        if self.whole or self._kept < _PAGE_ROWS:
-            self._chunks.append(plain(frame if self.whole else frame.head(_PAGE_ROWS - self._kept)))
+        if self.complete or self._kept < _PAGE_ROWS:
+            self._chunks.append(plain(frame if self.complete else frame.head(_PAGE_ROWS - self._kept)))
             self._kept += len(self._chunks[-1])
-        if not self.whole and (key := _ranking_column(frame)) is not None:
+        if not self.complete and (key := _ranking_column(frame)) is not None:
             rows = plain(chosen(frame))
             best = rows if self._best is None else pd.concat([self._best, rows], ignore_index=True)
             self._best = best.nlargest(self._limits.rows_ranked, key)
@@ -179,7 +179,7 @@ class _Keeper:
         """The candidates to look at, in order; None where nothing says which come first, or the caller has them all."""
         frame = self.frame
         key = _ranking_column(frame)
-        if key is None or (self.whole and key != PROBABILITY):
+        if key is None or (self.complete and key != PROBABILITY):
             return None
         best = chosen(frame).nlargest(self._limits.rows_ranked, key) if self._best is None else self._best
         return ranked(best, [reference.sample for reference in known.references])
@@ -271,7 +271,7 @@ def evaluate(
             with atomic_write(stage / RANKED) as temporary:
                 order.to_csv(temporary, index=False, float_format="%.6f")
         _write_pages(stage, content, keeper.frame, order)
-    return Report(content, keeper.frame if keeper.whole else None, Path(out), order)
+    return Report(content, keeper.frame if keeper.complete else None, Path(out), order)
 
 
 def _write_structures(folder: Path, section: StructureSection) -> None:

@@ -230,8 +230,8 @@ class Tally:
         so_far = {name: np.cumsum(events).tolist() for name, events in self._events.items()}
         points = self._points.tolist()
 
-        def shares(part: Sequence[int], whole: Sequence[int]) -> list[float]:
-            return [ratio(a, b) for a, b in zip(part, whole, strict=True)]
+        def shares(part: Sequence[int], total: Sequence[int]) -> list[float]:
+            return [ratio(a, b) for a, b in zip(part, total, strict=True)]
 
         return {
             "n": points,
@@ -252,8 +252,8 @@ class Tally:
         return {"of": of, "found": hits, "fraction": fraction, "novel_beyond_substitution": beyond}
 
     @staticmethod
-    def _share(part: int, whole: int) -> float | None:
-        return part / whole if whole else None
+    def _share(part: int, total: int) -> float | None:
+        return part / total if total else None
 
 
 def add_to_census(census: Census, explanation: Any, chosen: np.ndarray) -> None:

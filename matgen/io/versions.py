@@ -10,10 +10,10 @@ from matgen import __version__
 
 def versions(*packages: str) -> dict[str, str]:
     """Versions of matgen, Python and the named packages that are installed."""
-    found = {"matgen": __version__, "python": platform.python_version()}
+    installed = {"matgen": __version__, "python": platform.python_version()}
     for package in packages:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

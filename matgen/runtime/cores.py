@@ -40,7 +40,7 @@ def _quotas() -> list[float]:
         lines = OWN_CGROUPS.read_text().splitlines()
     except OSError:
         return []
-    found = []
+    quotas = []
     for line in lines:
         _, controllers, place = line.split(":", 2)
         files: tuple[str, ...]
@@ -52,8 +52,8 @@ def _quotas() -> list[float]:
             continue
         inner = Path(place.lstrip("/"))
         for around in (inner, *inner.parents):
-            found += _quota(folder / around, files)
-    return found
+            quotas += _quota(folder / around, files)
+    return quotas
 
 
 def _quota(folder: Path, files: tuple[str, ...]) -> list[float]:

@@ -79,9 +79,9 @@ class Processes:
             return flag
         import torch
 
-        said = torch.tensor([float(flag)], device=self._state.device)
-        torch.distributed.all_reduce(said)
-        return bool(said > 0)
+        votes = torch.tensor([float(flag)], device=self._state.device)
+        torch.distributed.all_reduce(votes)
+        return bool(votes > 0)
 
     def close(self) -> None:
         """Part in order: a process that just ends may take the others' last words with it."""

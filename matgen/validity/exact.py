@@ -156,20 +156,20 @@ class _sums:
 
 
 def _shifted(reach: int, shifts: Sequence[int]) -> int:
-    found = 0
+    sums = 0
     for shift in shifts:
-        found |= reach << shift
-    return found
+        sums |= reach << shift
+    return sums
 
 
 def _sumset(reach: int, pattern: int) -> int:
     """Sums of one of `reach` and one of `pattern`, a short bit set."""
-    found = 0
+    sums = 0
     while pattern:
         lowest = pattern & -pattern
-        found |= reach << (lowest.bit_length() - 1)
+        sums |= reach << (lowest.bit_length() - 1)
         pattern ^= lowest
-    return found
+    return sums
 
 
 def _progression(reach: int, unit: int, terms: int) -> int:

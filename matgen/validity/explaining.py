@@ -236,9 +236,9 @@ class _Sites:
                 )
             for i in part.start + np.flatnonzero(~done[part]):
                 place = slice(self.offsets[i], self.offsets[i + 1])
-                found = _search_one(self._sites(place, table), balanced[i])
-                if found is not None:
-                    chosen[place], charge[i], done[i] = found[0], found[1], True
+                result = _search_one(self._sites(place, table), balanced[i])
+                if result is not None:
+                    chosen[place], charge[i], done[i] = result[0], result[1], True
 
         with ThreadPoolExecutor(workers or available_cores()) as pool:
             list(pool.map(search, slices(n, _CHUNK)))
@@ -271,8 +271,8 @@ def _search_one(sites: list[Site], balanced: bool) -> tuple[list[int], int] | No
     if len(sites) > MAX_SITES:
         return None
     if balanced:
-        found = best_balanced(sites)
-        return None if found is None else (found, 0)
+        picked = best_balanced(sites)
+        return None if picked is None else (picked, 0)
     return best_nearest(sites)
 
 
@@ -304,7 +304,7 @@ def _signed(values: np.ndarray) -> np.ndarray:
 
 def _join(*parts: np.ndarray | str) -> np.ndarray:
     """Texts put together row by row."""
-    whole = parts[0]
+    joined = parts[0]
     for part in parts[1:]:
-        whole = whole + part
-    return np.asarray(whole, dtype=object)
+        joined = joined + part
+    return np.asarray(joined, dtype=object)

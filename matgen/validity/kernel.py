@@ -30,16 +30,16 @@ _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
 @_jit
 def _or_shifted(target, source, shift, words):
     """target |= source << shift, over the first `words` words; bits beyond are lost."""
-    whole, part = shift >> 6, np.uint64(shift & 63)
-    rest = np.uint64(64) - part
-    if part == 0:
-        for w in range(words - 1, whole - 1, -1):
-            target[w] |= source[w - whole]
+    word_shift, bit_shift = shift >> 6, np.uint64(shift & 63)
+    rest = np.uint64(64) - bit_shift
+    if bit_shift == 0:
+        for w in range(words - 1, word_shift - 1, -1):
+            target[w] |= source[w - word_shift]
         return
-    for w in range(words - 1, whole, -1):
-        target[w] |= (source[w - whole] << part) | (source[w - whole - 1] >> rest)
-    if whole < words:
-        target[whole] |= source[0] << part
+    for w in range(words - 1, word_shift, -1):
+        target[w] |= (source[w - word_shift] << bit_shift) | (source[w - word_shift - 1] >> rest)
+    if word_shift < words:
+        target[word_shift] |= source[0] << bit_shift
 
 
 @_jit
@@ -68,18 +68,18 @@ def _split_states(states, n_states):
 def _add_to_word(reach, charges, n, atoms, single):
     """The sums of one word after adding an element's atoms, all of one charge where `single`."""
     if single:
-        found = np.uint64(0)
+        sums = np.uint64(0)
         for s in range(n):
             shift = charges[s] * atoms
             if shift < 64:
-                found |= reach << np.uint64(shift)
-        return found
+                sums |= reach << np.uint64(shift)
+        return sums
     for _ in range(atoms):
-        found = np.uint64(0)
+        sums = np.uint64(0)
         for s in range(n):
             if charges[s] < 64:
-                found |= reach << np.uint64(charges[s])
-        reach = found
+                sums |= reach << np.uint64(charges[s])
+        reach = sums
     return reach
 
 

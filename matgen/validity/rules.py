@@ -199,17 +199,17 @@ def _filter_icsd24(rules: ValidityRules) -> dict[str, list[int]]:
 
 
 def _table(states: dict[str, list[int]], rules: ValidityRules) -> StateTable:
-    distinct = {ATOMIC_NUMBER[symbol]: sorted(set(found)) for symbol, found in states.items()}
+    distinct = {ATOMIC_NUMBER[symbol]: sorted(set(of_element)) for symbol, of_element in states.items()}
     width = max(map(len, distinct.values()), default=0) or 1
     array = np.zeros((N_ELEMENTS + 1, width), dtype=np.int8)
     n_states = np.zeros(N_ELEMENTS + 1, dtype=np.int64)
-    for z, found in distinct.items():
-        array[z, : len(found)] = found
-        n_states[z] = len(found)
+    for z, of_element in distinct.items():
+        array[z, : len(of_element)] = of_element
+        n_states[z] = len(of_element)
     mixed = np.zeros(N_ELEMENTS + 1, dtype=bool)
     if rules.mixed_valence:
         mixed[[ATOMIC_NUMBER[symbol] for symbol in MIXED_VALENCE_ELEMENTS]] = True
-    content = json.dumps({str(SYMBOLS[z]): found for z, found in sorted(distinct.items()) if found})
+    content = json.dumps({str(SYMBOLS[z]): of_element for z, of_element in sorted(distinct.items()) if of_element})
     return StateTable(
         array,
         n_states,
@@ -223,9 +223,9 @@ def _table(states: dict[str, list[int]], rules: ValidityRules) -> StateTable:
 def _weights(distinct: dict[int, list[int]], width: int) -> np.ndarray:
     reports = icsd_reports()
     weights = np.zeros((N_ELEMENTS + 1, width), dtype=np.int64)
-    for z, found in distinct.items():
-        counts = [max(float(reports[z, state + MAX_STATE]), UNREPORTED) for state in found]
-        weights[z, : len(found)] = [round(_SCALE * math.log(count / sum(counts))) for count in counts]
+    for z, of_element in distinct.items():
+        counts = [max(float(reports[z, state + MAX_STATE]), UNREPORTED) for state in of_element]
+        weights[z, : len(of_element)] = [round(_SCALE * math.log(count / sum(counts))) for count in counts]
     return weights
 
 

@@ -48,13 +48,13 @@ def best_balanced(sites: Sequence[Site]) -> list[int] | None:
         levels.append((below, above))
     if 0 not in above:
         return None
-    found, total, phase = [0] * len(sites), 0, 1
+    picked, total, phase = [0] * len(sites), 0, 1
     for j in range(len(sites), 0, -1):
         if phase == 1 and levels[j][1][total][1] == _FROM_BELOW:
             phase = 0
-        found[j - 1] = levels[j][phase][total][1]
-        total -= sites[j - 1].charges[found[j - 1]]
-    return found
+        picked[j - 1] = levels[j][phase][total][1]
+        total -= sites[j - 1].charges[picked[j - 1]]
+    return picked
 
 
 def best_nearest(sites: Sequence[Site]) -> tuple[list[int], int] | None:
@@ -67,11 +67,11 @@ def best_nearest(sites: Sequence[Site]) -> tuple[list[int], int] | None:
             return None
         levels.append(reach)
     nearest = min(reach, key=lambda total: (abs(total), -reach[total][0], -total))
-    found, total = [0] * len(sites), nearest
+    picked, total = [0] * len(sites), nearest
     for j in range(len(sites), 0, -1):
-        found[j - 1] = levels[j][total][1]
-        total -= sites[j - 1].charges[found[j - 1]]
-    return found, nearest
+        picked[j - 1] = levels[j][total][1]
+        total -= sites[j - 1].charges[picked[j - 1]]
+    return picked, nearest
 
 
 _FROM_BELOW = -2

@@ -24,7 +24,7 @@ _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
 
 
 @_jit
-def _best_balanced(z, atoms, divisor, states, n_states, weights, chi, m, span, score, fresh, choice, found):
+def _best_balanced(z, atoms, divisor, states, n_states, weights, chi, m, span, score, fresh, choice, picked):
     """Best states with a cut between cations and anions; False where there are none.
 
     `score[0]` is for sites below the cut and `score[1]` above it, by the positive charge not yet cancelled.
@@ -57,13 +57,13 @@ def _best_balanced(z, atoms, divisor, states, n_states, weights, chi, m, span, s
     for j in range(m, 0, -1):
         if phase == 1 and choice[1, j, x] == _FROM_BELOW:
             phase = 0
-        found[j - 1] = choice[phase, j, x]
-        x -= int(states[z[j - 1], found[j - 1]]) * int(atoms[j - 1])
+        picked[j - 1] = choice[phase, j, x]
+        x -= int(states[z[j - 1], picked[j - 1]]) * int(atoms[j - 1])
     return True
 
 
 @_jit
-def _best_nearest(z, atoms, divisor, states, n_states, weights, m, lowest, span, score, fresh, choice, found):
+def _best_nearest(z, atoms, divisor, states, n_states, weights, m, lowest, span, score, fresh, choice, picked):
     """Best states among those whose total charge is nearest to zero; returns that charge. Of two signs the better."""
     score[0, :span] = _NONE
     score[0, 0] = 0
@@ -89,8 +89,8 @@ def _best_nearest(z, atoms, divisor, states, n_states, weights, m, lowest, span,
             break
     x = int(nearest)
     for j in range(m, 0, -1):
-        found[j - 1] = choice[0, j, x]
-        x -= (int(states[z[j - 1], found[j - 1]]) - int(states[z[j - 1], 0])) * int(atoms[j - 1])
+        picked[j - 1] = choice[0, j, x]
+        x -= (int(states[z[j - 1], picked[j - 1]]) - int(states[z[j - 1], 0])) * int(atoms[j - 1])
     return nearest + lowest
 
 
@@ -115,7 +115,7 @@ def find(
     score = np.empty((2, MAX_SPAN), dtype=np.int64)
     fresh = np.empty((2, MAX_SPAN), dtype=np.int64)
     choice = np.empty((2, MAX_SITES + 1, MAX_SPAN), dtype=np.int8)
-    found = np.empty(MAX_SITES, dtype=np.int64)
+    picked = np.empty(MAX_SITES, dtype=np.int64)
     for i in range(len(offsets) - 1):
         start, m = offsets[i], offsets[i + 1] - offsets[i]
         z, atoms = site_element[start : start + m], site_atoms[start : start + m]
@@ -133,14 +133,14 @@ def find(
             continue
         if balanced[i]:
             done[i] = _best_balanced(
-                z, atoms, divisor, states, n_states, weights, chi, m, span, score, fresh, choice, found
+                z, atoms, divisor, states, n_states, weights, chi, m, span, score, fresh, choice, picked
             )
             charge[i] = 0
         else:
             done[i] = True
             charge[i] = _best_nearest(
-                z, atoms, divisor, states, n_states, weights, m, lowest, span, score, fresh, choice, found
+                z, atoms, divisor, states, n_states, weights, m, lowest, span, score, fresh, choice, picked
             )
         if done[i]:
             for j in range(m):
-                chosen[start + j] = found[j]
+                chosen[start + j] = picked[j]

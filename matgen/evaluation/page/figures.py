@@ -35,16 +35,16 @@ class Drawing:
 
 def curves(content: Mapping[str, Any]) -> list[Drawing]:
     """Shares, found compositions and recovery over the number of candidates."""
-    found_so_far = content["curves"]
-    n = found_so_far["n"]
-    all_three = [count / rows for count, rows in zip(found_so_far["valid_unique_novel"], n, strict=True)]
-    shares = {name: found_so_far[name] for name in ("unique", "novel", "valid")} | {"valid_unique_novel": all_three}
+    so_far = content["curves"]
+    n = so_far["n"]
+    all_three = [count / rows for count, rows in zip(so_far["valid_unique_novel"], n, strict=True)]
+    shares = {name: so_far[name] for name in ("unique", "novel", "valid")} | {"valid_unique_novel": all_three}
     lines = [Series(METRICS[name].title, _percents(values)) for name, values in shares.items()]
     compositions = [
-        Series("found", found_so_far["valid_unique_novel"]),
+        Series("found", so_far["valid_unique_novel"]),
         Series("if every candidate were one", n),
     ]
-    recovered = [Series(part, _percents(found_so_far["recovery"][part])) for part in page_tables.PARTS]
+    recovered = [Series(part, _percents(so_far["recovery"][part])) for part in page_tables.PARTS]
     drawings = [
         ("Shares of the candidates so far", lines, "share / %", False, "How quality holds as more are drawn: novel and "
          "unique usually fall. Novel is a share of distinct compositions."),

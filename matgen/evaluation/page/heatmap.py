@@ -2,7 +2,7 @@
 
 Drawn here and not by pymatviz (0.18), whose tables are plotly figures alone: a page needs 4.8 MB of JavaScript for one,
 or kaleido and a browser to make it a picture, and pymatviz eight more packages. The tables below weigh 35 kB each, need
-no script, and tell each element's numbers under the pointer.
+no script, and show each element's numbers under the pointer.
 """
 
 from __future__ import annotations

@@ -26,6 +26,9 @@ def verdict(elements: np.ndarray, counts: np.ndarray, table: StateTable) -> tupl
     if len(elements) == 1:
         return True, True
     assert n_assignments(elements, counts, table) <= MAX_ASSIGNMENTS
+    # An element without states leaves no assignment, whatever the others could be, which may be in very many ways.
+    if not table.n_states[elements].all():
+        return False, False
     total = np.zeros(1, dtype=np.int64)
     cation, anion = np.full(1, -np.inf), np.full(1, np.inf)  # highest chi of a cation, lowest of an anion
     for z, c in zip(elements.tolist(), counts.tolist(), strict=True):
@@ -33,8 +36,6 @@ def verdict(elements: np.ndarray, counts: np.ndarray, table: StateTable) -> tupl
         states = table.states[z, : table.n_states[z]].tolist()
         ways = itertools.combinations_with_replacement(states, c) if table.mixed[z] else [(s,) * c for s in states]
         options = sorted({(sum(way), max(way) > 0, min(way) < 0) for way in ways})
-        if not options:
-            return False, False
         charge, plus, minus = (np.array(column) for column in zip(*options, strict=True))
         total = (total[:, None] + charge).ravel()
         cation = np.where(plus, np.maximum(cation[:, None], chi), cation[:, None]).ravel()

@@ -27,13 +27,14 @@ def verdict(elements: np.ndarray, counts: np.ndarray, table: StateTable) -> tupl
     if len(elements) == 1:
         return True, True
     assert n_assignments(elements, counts, table) <= MAX_ASSIGNMENTS
+    # An element without states leaves no assignment, whatever the others could be, which may be in very many ways.
+    if not table.n_states[elements].all():
+        return False, False
     total = np.zeros(1, dtype=np.int64)
     cation, anion = np.full(1, -np.inf), np.full(1, np.inf)  # highest chi of a cation, lowest of an anion
     for z, c in zip(elements.tolist(), counts.tolist(), strict=True):
         chi = ELECTRONEGATIVITY[z]
         options = _options(tuple(table.states[z, : table.n_states[z]].tolist()), c, bool(table.mixed[z]))
-        if not options:
-            return False, False
         charge, plus, minus = (np.array(column) for column in zip(*options, strict=True))
         total = (total[:, None] + charge).ravel()
         cation = np.where(plus, np.maximum(cation[:, None], chi), cation[:, None]).ravel()

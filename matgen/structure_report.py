@@ -30,7 +30,7 @@ def evaluate_structures(
     Args:
         folder: that `matgen structure` wrote.
         reference: as `evaluate` takes it.
-        reference_structures: a folder of CIF or POSCAR files; then novelty is also told of crystals.
+        reference_structures: a folder of CIF or POSCAR files; then the novelty of crystals is judged too.
         out: folder for the report.
         force: replace a report that is there.
         progress: as `evaluate` takes it.
@@ -51,8 +51,8 @@ def evaluate_structures(
 def section(judged: JudgedStructures, candidates: pd.DataFrame) -> StructureSection:
     """What a report shows of judged structures, beside what was predicted of the candidates in the same order."""
     frame = judged.frame
-    told = [name for name in ("energy_above_hull", "formation_energy") if name in candidates]
-    frame = frame.assign(**{name: candidates[name].to_numpy() for name in told})
+    predicted = [name for name in ("energy_above_hull", "formation_energy") if name in candidates]
+    frame = frame.assign(**{name: candidates[name].to_numpy() for name in predicted})
     return StructureSection(
         judged.content, frame, {id: scene(structure) for id, structure in judged.structures.items()}
     )

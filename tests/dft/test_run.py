@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from matgen.dft.export import export, jobs_of
-from matgen.dft.run import RunSettings, read_status, run_folder
+from matgen.dft.run import RunSettings, run_folder
 from matgen.dft.settings import DFTSettings
+from matgen.dft.status import read_status
 from matgen.errors import DataError, MissingDependencyError, OptionError
 from matgen.io.files import read_json, write_json
 
@@ -288,26 +289,3 @@ def test_a_scheduler_that_runs_elsewhere(dft: Path, stand_in) -> None:
     assert summary.done == [IDS[0], IDS[2]] and list(summary.failed) == [IDS[1]]
     with pytest.raises(DataError, match="no Dask scheduler answers at tcp://127"):
         run(dft, program, scheduler="tcp://127.0.0.1:9", again=True)
-
-
-def test_modules_and_locks_work_where_there_is_no_fcntl(tmp_path: Path) -> None:
-    code = f"""
-import sys
-sys.modules["fcntl"] = None
-import importlib, pkgutil
-import matgen.dft, matgen.io
-for package in (matgen.dft, matgen.io):
-    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-        importlib.import_module(module.name)
-from pathlib import Path
-from matgen.dft import run
-from matgen.io.files import lock
-folder = Path({str(tmp_path)!r})
-with run._claimed(folder) as held:
-    assert held == ()
-    assert run.is_claimed(folder)
-assert not run.is_claimed(folder)
-with lock(folder / "out.csv"):
-    pass
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)

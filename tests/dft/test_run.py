@@ -123,13 +123,14 @@ def test_time_runs_out_for_a_program_and_its_children(dft: Path, stand_in) -> No
 
 
 def background(dft: Path, program: StandIn, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "matgen", "dft", "run", str(dft), "--engine", "gpaw", "--command", program.command]
-    # A suite that runs in a shell's background ignores Ctrl-C, and so would what it starts.
-    return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c)
-
-
-def _hear_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A suite that runs in a shell's background ignores Ctrl-C, and so would what it starts. The new process itself sets
+    # that right: code between fork and exec (`preexec_fn`) can wait forever for a lock of a thread of torch or Dask.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from matgen.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["dft", "run", str(dft), "--engine", "gpaw", "--command", program.command]
+    return subprocess.Popen([sys.executable, "-c", code, *arguments, *options], stderr=subprocess.PIPE, text=True)
 
 
 def test_a_killed_run_goes_on(dft: Path, stand_in) -> None:

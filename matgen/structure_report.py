@@ -52,8 +52,8 @@ def evaluate_structures(
 def section(judged: JudgedStructures, candidates: pd.DataFrame) -> StructureSection:
     """What a report shows of judged structures, beside what was predicted of the candidates in the same order."""
     frame = judged.frame
-    energies = [name for name in ("energy_above_hull", "formation_energy") if name in candidates]
-    frame = frame.assign(**{name: candidates[name].to_numpy() for name in energies})
+    predicted = [name for name in ("energy_above_hull", "formation_energy") if name in candidates]
+    frame = frame.assign(**{name: candidates[name].to_numpy() for name in predicted})
     return StructureSection(
         judged.content, frame, {id: scene(structure) for id, structure in judged.structures.items()}
     )

@@ -10,8 +10,8 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
 from matgen.dft.codes import CODES
-from matgen.dft.run import is_claimed, read_result, read_status
 from matgen.dft.settings import read_manifest
+from matgen.dft.status import is_claimed, read_result, read_status
 from matgen.errors import DataError, MatgenError
 from matgen.hull import CompetingPhases
 from matgen.structures.energies import mp2020_correction
@@ -75,8 +75,8 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
             status = {"state": "failed", "reason": str(error)}
     result = status.get("result") or {}
     n = result.get("n_atoms") or float("nan")
-    told = job.get("provenance", {})
-    carried = {name: value for name, value in told.items() if name.startswith(("energy", "formation_energy"))}
+    provenance = job.get("provenance", {})
+    carried = {name: value for name, value in provenance.items() if name.startswith(("energy", "formation_energy"))}
     done = status["state"] == "done"
     return {
         "structure_id": job["id"],
@@ -89,7 +89,7 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
         "volume_per_atom_dft": result["volume"] / n if result else float("nan"),
         "magnetic_moment_dft": result.get("magnetic_moment"),
         "seconds_dft": status.get("seconds"),
-        "reference_offset": told.get("offset"),
+        "reference_offset": provenance.get("offset"),
         "hubbard_u": ", ".join(f"{symbol} {value:g}" for symbol, value in job.get("hubbard_u", {}).items()),
         "formula_counts": [(element.symbol, amount) for element, amount in Composition(job["formula"]).items()],
         **carried,
@@ -113,7 +113,7 @@ def _above_hull(frame: pd.DataFrame) -> np.ndarray:
 
 
 def _formation_energy(row: dict[str, Any], elements: dict[str, float]) -> float:
-    """eV/atom; the row's reason is told where an element is missing."""
+    """eV/atom; where an element is missing, the row's reason names it."""
     if row["state"] != "done":
         return float("nan")
     if row["hubbard_u"]:

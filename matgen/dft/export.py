@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from matgen.dft.codes import CODES
 from matgen.dft.formats import DATABASE, DATABASE_FILE, require_format, write_database, writer_of
 from matgen.dft.magnetism import hubbard_u
-from matgen.dft.run import is_claimed
 from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
+from matgen.dft.status import is_claimed
 from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line
 from matgen.io.files import locked, refuse_to_overwrite
 from matgen.io.folders import write_description
@@ -71,12 +71,12 @@ def _provenance(row: pd.Series) -> dict[str, Any]:
     """The row as JSON, without what is missing."""
     import pandas as pd
 
-    told = {}
+    content = {}
     for name, value in row.items():
         if value is None or pd.isna(value):
             continue
-        told[str(name)] = value.item() if hasattr(value, "item") else value
-    return told
+        content[str(name)] = value.item() if hasattr(value, "item") else value
+    return content
 
 
 @locked("out")

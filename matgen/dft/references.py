@@ -115,8 +115,8 @@ def _element_job(symbol: str) -> Job:
     structure = chosen.structure
     if symbol in _MOMENTS and "magmom" not in structure.site_properties:
         structure.add_site_property("magmom", [_MOMENTS[symbol]] * len(structure))
-    told = {"source": chosen.source, "offset": round(max(chosen.energy - ground, 0.0), 4)}
-    return Job(f"element-{symbol}", structure, "element", told)
+    provenance = {"source": chosen.source, "offset": round(max(chosen.energy - ground, 0.0), 4)}
+    return Job(f"element-{symbol}", structure, "element", provenance)
 
 
 def _ground_state(symbol: str, known: Sequence[_Known]) -> tuple[float, float | None]:

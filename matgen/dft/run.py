@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shlex
 import shutil
 import signal
 import subprocess
 import time
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from matgen.dft.codes import CODES, code_named
 from matgen.dft.interface import DFTCode
 from matgen.dft.settings import STATUS, STDERR, read_manifest
+from matgen.dft.status import claimed, read_result, read_status
 from matgen.errors import (
     DataError,
     MatgenError,
@@ -30,11 +26,9 @@ from matgen.errors import (
     first_line,
     require_above_zero,
 )
-from matgen.io.files import read_json, write_json
+from matgen.io.files import write_json
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.structures.workers import run_tasks
-
-LOCK = ".running"
 
 
 @dataclass(frozen=True)
@@ -135,92 +129,6 @@ def _command(code: DFTCode, settings: RunSettings) -> tuple[str, ...]:
     return (str(Path(found).absolute()), *command[1:])
 
 
-def read_status(folder: Path) -> dict[str, Any]:
-    """What is known of one calculation; `state` is `done`, `failed` or `waiting`."""
-    try:
-        status = dict(read_json(folder / STATUS))
-        if status["state"] == "failed":
-            return status
-        if status["state"] == "done":
-            require_sound(status["result"])
-            return status
-    except (DataError, KeyError, TypeError, ValueError):
-        pass
-    return {"state": "waiting", "reason": "not run"}
-
-
-def read_result(code: str, folder: Path, formula: str | None = None) -> dict[str, Any]:
-    """What a code left in a folder.
-
-    Raises:
-        DataError: nothing whole is there, or it is of another composition than `formula`.
-    """
-    from pymatgen.core import Composition
-
-    result = CODES[code].parse(folder)
-    require_sound(result)
-    found = Composition(dict(Counter(result["structure"]["symbols"]))).reduced_formula
-    if formula is not None and found != formula:
-        raise DataError(f"the output in {folder} is of {found}, not of {formula}")
-    return result
-
-
-def require_sound(result: Any) -> None:
-    """Refuse results that are no numbers.
-
-    Raises:
-        DataError: energy, volume, forces or the number of atoms is missing, not a number, or impossible.
-    """
-    try:
-        numbers = [float(result[name]) for name in ("energy", "max_force", "volume", "n_atoms")]
-        sound = all(map(math.isfinite, numbers)) and min(numbers[1:]) >= 0 and numbers[2] > 0 and numbers[3] >= 1
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"a result without {first_line(error)}") from error
-    if not sound or not isinstance(result.get("converged"), bool):
-        raise DataError("a result that is no number")
-
-
-def is_claimed(folder: Path) -> bool:
-    """Whether a run is at a calculation now."""
-    if not (folder / LOCK).exists():
-        return False
-    with _claimed(folder) as lock:
-        return lock is None
-
-
-@contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[tuple[int, ...] | None]:
-    """A lock, which the system lifts when all that hold it are dead; None where another run holds it.
-
-    What it yields are the file descriptors by which a program holds the lock too, so that a calculation whose matgen
-    was killed stays claimed until it has ended. Where there is no `fcntl` (Windows), none can be passed on.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        held = FileLock(folder / LOCK, timeout=0)
-        try:
-            held.acquire()
-        except Timeout:
-            yield None
-            return
-        try:
-            yield ()
-        finally:
-            held.release()
-        return
-    with (folder / LOCK).open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        try:
-            yield (stream.fileno(),)
-        finally:
-            fcntl.flock(stream, fcntl.LOCK_UN)  # also for what the program left running, such as a daemon of MPI
-
-
 ELSEWHERE = "elsewhere"
 
 
@@ -230,7 +138,7 @@ def _run_one(task: tuple[str, str, tuple[str, ...], float | None, dict[str, Any]
     folder, code = Path(place), CODES[name]
     if not folder.is_dir():
         raise DataError(f"{folder} is missing")
-    with _claimed(folder) as lock:
+    with claimed(folder) as lock:
         if lock is None or read_status(folder) != before:
             return ELSEWHERE
         began = time.monotonic()

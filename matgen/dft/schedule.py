@@ -39,9 +39,9 @@ def array_script(format: str, n_jobs: int, template: Path | None) -> str:
     """The script's text; raises as `write_array_script` does."""
     code = CODES[format]
     command = f"srun {' '.join(code.command)} > {code.stdout} 2> {STDERR}"  # what a task runs in its folder
-    told = {"n_jobs": n_jobs, "job_list": JOB_LIST, "command": command, "format": format}
+    values = {"n_jobs": n_jobs, "job_list": JOB_LIST, "command": command, "format": format}
     if template is None:
-        return templates().get_template("array.slurm.jinja").render(told)
+        return templates().get_template("array.slurm.jinja").render(values)
     try:
         text = template.read_text(encoding="utf-8")
     except OSError as error:
@@ -49,7 +49,7 @@ def array_script(format: str, n_jobs: int, template: Path | None) -> str:
     except UnicodeDecodeError as error:
         raise DataError(f"{template} is not text in UTF-8") from error
     try:
-        return templates().from_string(text).render(told)
+        return templates().from_string(text).render(values)
     except Exception as error:  # of Jinja, or of what the template does
         raise OptionError(f"{template} is no usable template: {first_line(error)}") from error
 

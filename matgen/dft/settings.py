@@ -57,8 +57,8 @@ class DFTSettings:
 
     def content(self) -> dict[str, Any]:
         """As JSON."""
-        told = asdict(self)
-        return told | {"pseudopotentials": None if self.pseudopotentials is None else str(self.pseudopotentials)}
+        content = asdict(self)
+        return content | {"pseudopotentials": None if self.pseudopotentials is None else str(self.pseudopotentials)}
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ IMPLAUSIBLE = -0.5
 """eV/atom: what a potential puts further below the hull of known phases is its own failure and counts as unstable."""
 
 FLAGS = ("relaxed", "implausible", "stable", "metastable", "unique", "novel", "sun", "msun")
-"""Columns of yes and no, of which shares over all compositions are told."""
+"""Columns of yes and no, whose shares over all compositions are reported."""
 
 STRUCTURE_FLAGS = ("novel_structure", "sun_structure", "msun_structure")
 """The same where there are reference structures: novelty as a crystal instead of a composition."""

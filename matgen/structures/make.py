@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,53 +16,33 @@ from matgen.errors import (
     DataError,
     MatgenError,
     OptionError,
-    StructureError,
     first_line,
     require_above_zero,
     unknown_name,
 )
-from matgen.io.files import atomic_write, locked, move_up, read_json, refuse_to_overwrite, write_checksummed, write_json
-from matgen.io.parquet import read_parquet, write_parquet
-from matgen.runtime.progress import ProgressFactory, silent
-from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
+from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
+from matgen.io.parquet import write_parquet
+from matgen.runtime.progress import Progress, ProgressFactory, silent
+from matgen.structures.assemble import MadeStructures, assemble, summary_of
+from matgen.structures.databases import require_source, templates_from
 from matgen.structures.folder import (
-    ALL_CRYSTALS,
     CANDIDATES,
-    CRYSTALS,
-    PLAN,
-    TABLE,
     TEMPLATES,
-    read_plan,
-    read_structures,
     structure_id,
-    with_present_names,
-    write_crystals,
     write_table,
 )
-from matgen.structures.potentials.interface import Potential
+from matgen.structures.parts import PARTS, begin, finished_in, part_path, plan_path, publish, require_same, rows_of
 from matgen.structures.potentials.registry import POTENTIALS, shared_potential
-from matgen.structures.propose import ProposalSettings, Proposer, same_crystals
+from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import (
     TemplateLibrary,
     bundled_templates,
     digest_of,
     ratio,
-    require_source,
-    save_templates,
-    templates_from,
     templates_in,
 )
 from matgen.structures.workers import run_tasks
-
-if TYPE_CHECKING:
-    pass
-
-PARTS = "parts"
-"""Folder in the output of what is not complete yet."""
-
-RESULT = (TABLE, CANDIDATES, ALL_CRYSTALS, CRYSTALS, TEMPLATES, PLAN)
-"""What a result consists of; the plan says that the others are there."""
 
 
 @dataclass(frozen=True)
@@ -110,27 +88,12 @@ class StructurePlan:
 
     def content(self) -> dict[str, Any]:
         """What the result depends on, as JSON."""
-        told = asdict(replace(self, workers=1, scheduler=None))
-        del told["workers"], told["scheduler"]
-        return told | {
+        content = asdict(replace(self, workers=1, scheduler=None))
+        del content["workers"], content["scheduler"]
+        return content | {
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
         }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class MadeStructures:
-    """What came of it.
-
-    Attributes:
-        frame: a row for each structure, and for each composition without one; see `docs/howto/structure.md`.
-        candidates: the candidates' rows with the columns of their lowest structure.
-        failures: reason to how many structures or compositions.
-    """
-
-    frame: pd.DataFrame
-    candidates: pd.DataFrame
-    failures: dict[str, int]
 
 
 @locked("out")
@@ -176,83 +139,44 @@ def make_structures(
         own, bad = templates_in(plan.templates)
         for reason in bad:
             tell(f"no template: {reason}")
-    told = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
-    resume = resume and _plan_of(out).exists()
+    content = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
+    resume = resume and plan_path(out).exists()
     if resume:
-        _require_same(out, told)
+        require_same(out, content)
     else:
         refuse_to_overwrite(out, force=force)
     potential = None if plan.potential is None else shared_potential(plan.potential)
     if not resume:
-        _begin(out, told, _fetched(plan, parsed.batch, tell))
-    elif (finished := _finished(out)) is not None:
+        begin(out, content, _fetched(plan, parsed.batch, tell))
+    elif (finished := finished_in(out)) is not None:
         return finished
-    reduced = dict(zip(parsed.rows.tolist(), parsed.batch.formulas().tolist(), strict=True))
     for row in parsed.bad:
-        write_json(_part(out, row.row + 1), [_failed(None, f"the formula cannot be read: {row.reason}")])
-    library = _library_key(plan, out, told["templates_digest"])
-    waiting = [rank for rank in range(1, len(formulas) + 1) if not _part(out, rank).exists()]
-    tasks = [(rank, reduced[rank - 1], plan, library) for rank in waiting]
+        write_json(part_path(out, row.row + 1), [_failed(None, f"the formula cannot be read: {row.reason}")])
+    reduced = dict(zip(parsed.rows.tolist(), parsed.batch.formulas().tolist(), strict=True))
+    waiting = [rank for rank in range(1, len(formulas) + 1) if not part_path(out, rank).exists()]
+    library = _library_key(plan, out, content["templates_digest"])
     with progress(len(formulas), "structure", "compositions", done=len(formulas) - len(waiting)) as count:
-        for place, outcome in run_tasks(_make_one, tasks, workers=plan.workers, scheduler=plan.scheduler):
-            rank, formula = tasks[place][:2]
-            if isinstance(outcome, Exception):
-                outcome = [_failed(formula, _reason(outcome, formula))]
-            write_json(_part(out, rank), outcome)
-            count.update()
-    rows = [row for rank in range(1, len(formulas) + 1) for row in _rows(out, rank)]
-    made = _assemble(candidates, rows, potential, out / PARTS)
+        _make_parts(out, [(rank, reduced[rank - 1], plan, library) for rank in waiting], count)
+    rows = [row for rank in range(1, len(formulas) + 1) for row in rows_of(out, rank)]
+    made = assemble(candidates, rows, potential, out / PARTS)
     with atomic_write(out / PARTS / CANDIDATES) as temporary:
         write_parquet(made.candidates, temporary)
-    write_table(out / PARTS, made.frame, told | _summary(made, potential))
-    _publish(out)
+    write_table(out / PARTS, made.frame, content | summary_of(made, potential))
+    publish(out)
     return made
 
 
-def _require_same(out: Path, told: dict[str, Any]) -> None:
-    """Raise a `DataError` where a folder was begun otherwise."""
-    before = read_plan(_plan_of(out).parent)
-    differ = sorted(name for name, value in told.items() if before.get(name) != value)
-    if differ:
-        raise DataError(f"{out} was begun with other {', '.join(differ)}: repeat them, or choose another --out")
-
-
-def _begin(out: Path, told: dict[str, Any], fetched: TemplateLibrary | None) -> None:
-    """A folder of parts with the templates that were fetched and, last, the plan; an earlier result stays for now."""
-    if (out / PARTS).exists():
-        shutil.rmtree(out / PARTS)
-    (out / PARTS).mkdir(parents=True)
-    if fetched is not None:
-        save_templates(out / PARTS / TEMPLATES, fetched)
-    write_checksummed(out / PARTS / PLAN, told)
-
-
-def _plan_of(out: Path) -> Path:
-    """The plan of a run that goes on, or else of the one that has ended."""
-    return out / PARTS / PLAN if (out / PARTS / PLAN).exists() else out / PLAN
-
-
-def _publish(out: Path) -> None:
-    """Put what was made in the place of an earlier result, and remove the parts."""
-    if not read_plan(out / PARTS)["templates_from"] and (out / TEMPLATES).exists():
-        shutil.rmtree(out / TEMPLATES)
-    move_up(out / PARTS, out, RESULT)
-    shutil.rmtree(out / PARTS)
-
-
-def _finished(out: Path) -> MadeStructures | None:
-    """What a folder holds where its run had come to its end, None where it had not."""
-    if (out / PARTS / PLAN).exists():
-        if "failures" not in read_plan(out / PARTS):
-            return None
-        _publish(out)  # killed while it was at that
-    shutil.rmtree(out / PARTS, ignore_errors=True)
-    failures = read_plan(out)["failures"]
-    frame, _ = read_structures(out)
-    try:
-        return MadeStructures(frame, read_parquet(out / CANDIDATES), failures)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {out / CANDIDATES}: {first_line(error)}") from error
+def _make_parts(out: Path, tasks: Sequence[_Task], count: Progress) -> None:
+    """Carry out the tasks of a run, each into its own file; a composition that fails gets a row with the reason."""
+    if not tasks:
+        return
+    plan = tasks[0][2]
+    for place, outcome in run_tasks(_make_one, tasks, workers=plan.workers, scheduler=plan.scheduler):
+        rank, formula = tasks[place][:2]
+        if isinstance(outcome, Exception):
+            outcome = [_failed(formula, _reason(outcome, formula))]
+        write_json(part_path(out, rank), outcome)
+        count.update()
 
 
 def _fetched(plan: StructurePlan, batch: CompositionBatch, tell: Callable[[str], None]) -> TemplateLibrary | None:
@@ -266,15 +190,6 @@ def _fetched(plan: StructurePlan, batch: CompositionBatch, tell: Callable[[str],
     if plan.only_own_templates and plan.templates is None and not len(library):
         raise DataError(f"{', '.join(plan.templates_from)} has no template for these compositions")
     return library if len(library) else None
-
-
-def _part(out: Path, rank: int) -> Path:
-    return out / PARTS / f"{rank:06d}.json"
-
-
-def _rows(out: Path, rank: int) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = read_json(_part(out, rank))
-    return [row | {"rank": rank} for row in rows]
 
 
 @dataclass(frozen=True)
@@ -305,7 +220,11 @@ def _proposer(settings: ProposalSettings, key: _LibraryKey) -> Proposer:
     return Proposer(settings, library.without(key.leave_out) if key.leave_out else library)
 
 
-def _make_one(task: tuple[int, str, StructurePlan, _LibraryKey]) -> list[dict[str, Any]]:
+_Task = tuple[int, str, StructurePlan, _LibraryKey]
+"""Rank and reduced formula of a composition, how its structures are made, and from which templates."""
+
+
+def _make_one(task: _Task) -> list[dict[str, Any]]:
     """The structures of one composition as rows; the work of one task."""
     rank, formula, plan, library = task
     proposals = _proposer(plan.proposals, library).propose(formula)
@@ -333,97 +252,3 @@ def _reason(error: Exception, formula: str) -> str:
 
 def _failed(formula: str | None, reason: str) -> dict[str, Any]:
     return {"formula": formula, "structure_id": None, "reason": reason, "structure": None}
-
-
-def _assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: Potential | None,
-              out: Path) -> MadeStructures:  # fmt: skip
-    """Tables of structures and candidates, energies and crystals; duplicates after relaxation are marked."""
-    from pymatgen.core import Structure
-
-    structures = {row["structure_id"]: Structure.from_dict(row["structure"]) for row in rows if row["structure"]}
-    if not structures:
-        raise StructureError(
-            f"no structure could be made of {len(candidates):,} compositions; the first: {rows[0]['reason']}"
-        )
-    frame = pd.DataFrame([{key: value for key, value in row.items() if key != "structure"} for row in rows])
-    frame = frame[["structure_id", "rank", *(name for name in frame if name not in ("structure_id", "rank"))]]
-    frame = pd.concat([frame, _described(frame["structure_id"], structures)], axis=1)
-    if potential is not None:
-        frame = _with_energies(frame, potential)
-        ordering = ["rank", f"energy_per_atom_{potential.name}"]
-        frame = frame.sort_values(ordering, kind="stable", na_position="last", ignore_index=True)
-    frame["duplicate_of"] = same_crystals(frame["rank"], frame["structure_id"], structures)
-    names = ["formula"]
-    if potential is not None:
-        names += [f"{column}_{potential.name}" for column in ENERGY_COLUMNS]
-    sound = frame[frame["reason"] == ""]
-    told: list[dict[str, Any]] = sound[names].to_dict("records")  # type: ignore[assignment]
-    write_crystals(out, [(str(id), structures[id], said) for id, said in zip(sound["structure_id"], told, strict=True)])
-    table = _joined(candidates, frame)
-    failures = frame.loc[frame["reason"] != "", "reason"].value_counts()
-    return MadeStructures(frame, table, {str(reason): int(count) for reason, count in failures.items()})
-
-
-def _joined(candidates: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """The candidates with the columns of their lowest structure, or why they have none (`structure_reason`)."""
-    frame = frame.assign(failed=frame["reason"] != "").sort_values(["rank", "failed"], kind="stable")
-    lowest = frame.drop_duplicates("rank").set_index("rank").drop(columns=["formula", "failed", "duplicate_of"])
-    lowest.loc[lowest["reason"] != "", "structure_id"] = None
-    lowest = lowest.rename(columns={"reason": "structure_reason"})
-    candidates = with_present_names(candidates)
-    earlier = [name for name in lowest.columns if name in candidates]  # of a former run
-    rows = candidates.drop(columns=earlier).reset_index(drop=True)
-    return pd.concat([rows, lowest.reindex(range(1, len(candidates) + 1)).reset_index(drop=True)], axis=1)
-
-
-def _described(names: pd.Series, structures: dict[str, Any]) -> pd.DataFrame:
-    """Space group, number of atoms and volume of each structure."""
-    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
-
-    described: list[dict[str, float | None]] = []
-    for name in names:
-        structure = structures.get(name)
-        if structure is None:
-            described.append({"space_group": None, "n_atoms": None, "volume_per_atom": None})
-            continue
-        try:
-            group = int(SpacegroupAnalyzer(structure, symprec=0.01).get_space_group_number())
-        except Exception:
-            group = 1  # spglib gives up on cells that are far from any symmetry
-        described.append({"space_group": group, "n_atoms": len(structure),
-                          "volume_per_atom": round(structure.volume / len(structure), 4)})  # fmt: skip
-    return pd.DataFrame(described).astype({"space_group": "Int64", "n_atoms": "Int64", "volume_per_atom": "float64"})
-
-
-ENERGY_COLUMNS = ("energy_per_atom", "formation_energy", "energy_above_hull")
-"""What a potential says of a structure, eV/atom; its name is appended."""
-
-
-def _with_energies(frame: pd.DataFrame, potential: Potential) -> pd.DataFrame:
-    """The potential's energies under its own name, formation energies, and distances to the hull of known phases."""
-    rows = np.flatnonzero(frame["structure_id"].notna() & frame["energy"].notna())
-    formation, above = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
-    if len(rows):
-        batch = CompositionBatch.from_formulas(frame["formula"].iloc[rows])
-        formation[rows] = formation_energies(batch, frame["energy"].to_numpy(dtype=float)[rows])
-        if not potential.corrected:
-            formation[rows] += mp2020_correction(batch)
-        above[rows] = formation[rows] - hull_energies(batch)
-    renamed = frame.drop(columns="energy")
-    for column, values in zip(ENERGY_COLUMNS, (frame["energy"], formation, above), strict=True):
-        renamed[f"{column}_{potential.name}"] = np.asarray(values, dtype=float)
-    return renamed
-
-
-def _summary(made: MadeStructures, potential: Potential | None) -> dict[str, Any]:
-    """What the plan's file says beside the plan."""
-    frame = made.frame
-    return {
-        "structures": int(frame["structure_id"].notna().sum()),
-        "compositions": len(made.candidates),
-        "compositions_with_structure": int(made.candidates["structure_id"].notna().sum()),
-        "failures": made.failures,
-        "potential_version": None if potential is None else potential.version,
-        "hull": None if potential is None else "mp2020",
-        "versions": {name: version(name) for name in ("matgen", "pymatgen-core", "ase", "torch")},
-    }

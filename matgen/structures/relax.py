@@ -91,13 +91,14 @@ def relax(
     results: list[Relaxed | None] = [None] * len(waiting)
     queue = iter(enumerate(waiting))
     active: list[_Path] = []
+    # Every round evaluates all active structures together and moves each by one step; whatever ends makes room.
     with progress(len(waiting), "relax", "structures") as count:
         while True:
             active += _admitted(queue, active, potential, settings, results, count)
             if not active:
                 return [result for result in results if result is not None]
-            for path, found in zip(active, _evaluate(potential, active), strict=True):
-                path.advance(found)
+            for path, evaluation in zip(active, _evaluate(potential, active), strict=True):
+                path.advance(evaluation)
                 if path.ended:
                     results[path.place] = path.result()
                     count.update()
@@ -108,6 +109,7 @@ def _admitted(queue: Iterator[tuple[int, Structure]], active: Sequence[_Path], p
               settings: RelaxSettings, results: list[Relaxed | None],
               count: Progress) -> list[_Path]:  # fmt: skip
     """Paths of waiting structures that fit beside the active ones; those that cannot start are recorded."""
+    # In atoms, not structures: the cost of an evaluation goes with them. One that is larger than the room goes in too.
     room = max(_ATOMS_AT_ONCE - sum(len(path.atoms) for path in active), 0)
     admitted: list[_Path] = []
     while room > 0 and (taken := next(queue, None)) is not None:
@@ -138,11 +140,12 @@ def unfit(structure: Structure, elements: frozenset[str]) -> str:
         return "its cell has no volume"
     if not np.isfinite(structure.frac_coords).all():
         return "some positions are no numbers"
+    # Of the reduced lattice: the vectors of a skewed cell may all be long though images of an atom overlap.
     shortest = min(structure.lattice.get_lll_reduced_lattice().abc)
     if shortest < _CLOSEST:
         return f"atoms overlap with their own images: {shortest:.2f} angstrom apart"
     if len(structure) > 1:
-        distances = structure.distance_matrix + 1e3 * np.eye(len(structure))
+        distances = structure.distance_matrix + 1e3 * np.eye(len(structure))  # (n, n), angstrom, itself left out
         if distances.min() < _CLOSEST:
             one, other = (int(place) for place in np.unravel_index(distances.argmin(), distances.shape))
             names = f"{structure[one].specie.symbol}{one + 1} and {structure[other].specie.symbol}{other + 1}"
@@ -151,7 +154,7 @@ def unfit(structure: Structure, elements: frozenset[str]) -> str:
 
 
 def _evaluate(potential: Potential, paths: Sequence[_Path]) -> list[Evaluation | Exception]:
-    """The potential's word on each path; where it fails for the batch, on each alone."""
+    """Evaluations of the paths' present atoms; where the potential fails for the batch, of each alone."""
     atoms = [path.atoms for path in paths]
     try:
         return list(potential.evaluate(atoms))
@@ -189,24 +192,28 @@ class _Path:
         self.volume = self.atoms.get_volume()
         self.optimizer = FIRE(_CellFilter(self.atoms) if settings.cell else self.atoms, logfile=None)
         self.steps, self.ended, self.converged, self.reason = 0, False, False, ""
-        self.found: Evaluation | None = None
+        self.evaluation: Evaluation | None = None
 
-    def advance(self, found: Evaluation | Exception) -> None:
+    def advance(self, evaluation: Evaluation | Exception) -> None:
         """Take the evaluation of the present positions, and a step unless it is the last."""
-        self.reason = self._failure(found)
+        self.reason = self._failure(evaluation)
         if self.reason:
             self.ended = True
             return
-        assert isinstance(found, Evaluation)
-        self.found = found
+        assert isinstance(evaluation, Evaluation)
+        self.evaluation = evaluation
         # Remembers the results of these positions; ASE refuses to take them for those of any others.
         self.atoms.calc = SinglePointCalculator(
-            self.atoms, energy=found.energy, forces=found.forces, stress=full_3x3_to_voigt_6_stress(found.stress)
+            self.atoms,
+            energy=evaluation.energy,
+            forces=evaluation.forces,
+            stress=full_3x3_to_voigt_6_stress(evaluation.stress),
         )
         optimizer = self.optimizer
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # logm's accuracy, of steps that are not last
             try:
+                # eV/angstrom; where the cell relaxes, also its three rows, which ASE divides by the number of atoms.
                 gradient = optimizer.optimizable.get_gradient()
                 self.converged = bool(optimizer.optimizable.gradient_norm(gradient) < self.settings.max_force)
                 self.ended = self.converged or self.steps == self.settings.max_steps
@@ -216,15 +223,19 @@ class _Path:
             except Exception as error:  # a cell without volume
                 self.ended, self.reason = True, f"the optimizer failed: {first_line(error)}"
 
-    def _failure(self, found: Evaluation | Exception) -> str:
-        if isinstance(found, Exception):
-            return f"the potential failed: {first_line(found)}"
-        if not (np.isfinite(found.energy) and np.isfinite(found.forces).all() and np.isfinite(found.stress).all()):
+    def _failure(self, evaluation: Evaluation | Exception) -> str:
+        if isinstance(evaluation, Exception):
+            return f"the potential failed: {first_line(evaluation)}"
+        if not (
+            np.isfinite(evaluation.energy)
+            and np.isfinite(evaluation.forces).all()
+            and np.isfinite(evaluation.stress).all()
+        ):
             return "the potential gave no number"
-        force = float(np.abs(found.forces).max())
+        force = float(np.abs(evaluation.forces).max())
         if force > _LARGEST_FORCE:
             return f"a force of {force:.0f} eV/angstrom: atoms are too close"
-        ratio = self.atoms.get_volume() / self.volume
+        ratio = self.atoms.get_volume() / self.volume  # to that at the start
         if not 1 / _VOLUME_RATIO < ratio < _VOLUME_RATIO:
             return f"the cell's volume went to {ratio:.2f} times what it was"
         return ""
@@ -233,12 +244,12 @@ class _Path:
         """How it ended."""
         from pymatgen.io.ase import AseAtomsAdaptor
 
-        if self.reason or self.found is None:
+        if self.reason or self.evaluation is None:
             return Relaxed(self.start, float("nan"), float("nan"), self.steps, False, self.reason)
         plain = self.atoms.copy()
         plain.calc = None
         structure = AseAtomsAdaptor.get_structure(plain)
-        if self.found.magnetic_moments is not None:
-            structure.add_site_property("magmom", [round(float(m), 4) for m in self.found.magnetic_moments])
-        force = float(np.linalg.norm(self.found.forces, axis=1).max())
-        return Relaxed(structure, self.found.energy / len(self.atoms), force, self.steps, self.converged)
+        if self.evaluation.magnetic_moments is not None:
+            structure.add_site_property("magmom", [round(float(m), 4) for m in self.evaluation.magnetic_moments])
+        force = float(np.linalg.norm(self.evaluation.forces, axis=1).max())
+        return Relaxed(structure, self.evaluation.energy / len(self.atoms), force, self.steps, self.converged)

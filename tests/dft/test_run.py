@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from matgen.dft.export import export, jobs_of
-from matgen.dft.run import RunSettings, read_status, run_folder
+from matgen.dft.run import RunSettings, run_folder
 from matgen.dft.settings import DFTSettings
+from matgen.dft.status import read_status
 from matgen.errors import DataError, MissingDependencyError, OptionError
 from matgen.io.files import read_json, write_json
 
@@ -122,13 +123,14 @@ def test_time_runs_out_for_a_program_and_its_children(dft: Path, stand_in) -> No
 
 
 def background(dft: Path, program: StandIn, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "matgen", "dft", "run", str(dft), "--engine", "gpaw", "--command", program.command]
-    # A suite that runs in a shell's background ignores Ctrl-C, and so would what it starts.
-    return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c)
-
-
-def _hear_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A suite that runs in a shell's background ignores Ctrl-C, and so would what it starts. The new process itself sets
+    # that right: code between fork and exec (`preexec_fn`) can wait forever for a lock of a thread of torch or Dask.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from matgen.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["dft", "run", str(dft), "--engine", "gpaw", "--command", program.command]
+    return subprocess.Popen([sys.executable, "-c", code, *arguments, *options], stderr=subprocess.PIPE, text=True)
 
 
 def test_a_killed_run_goes_on(dft: Path, stand_in) -> None:
@@ -288,26 +290,3 @@ def test_a_scheduler_that_runs_elsewhere(dft: Path, stand_in) -> None:
     assert summary.done == [IDS[0], IDS[2]] and list(summary.failed) == [IDS[1]]
     with pytest.raises(DataError, match="no Dask scheduler answers at tcp://127"):
         run(dft, program, scheduler="tcp://127.0.0.1:9", again=True)
-
-
-def test_modules_and_locks_work_where_there_is_no_fcntl(tmp_path: Path) -> None:
-    code = f"""
-import sys
-sys.modules["fcntl"] = None
-import importlib, pkgutil
-import matgen.dft, matgen.io
-for package in (matgen.dft, matgen.io):
-    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-        importlib.import_module(module.name)
-from pathlib import Path
-from matgen.dft import run
-from matgen.io.files import lock
-folder = Path({str(tmp_path)!r})
-with run._claimed(folder) as held:
-    assert held == ()
-    assert run.is_claimed(folder)
-assert not run.is_claimed(folder)
-with lock(folder / "out.csv"):
-    pass
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from matgen.composition.batch import CompositionBatch
 from matgen.errors import DataError, OptionError, OutputError, StructureError
 from matgen.io.files import read_json
 from matgen.structures import make
-from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction, mp2020_phases
+from matgen.structures.energies import formation_energies, hull_energies, mp2020_phases
 from matgen.structures.folder import read_structures
 from matgen.structures.make import StructurePlan, make_structures
 from matgen.structures.potentials.interface import Potential
@@ -30,7 +29,7 @@ from matgen.structures.templates import bundled_templates
 from tests.frames import listed
 from tests.progress import Recorder, StopAfter
 from tests.structures.conftest import salt, to_atoms
-from tests.structures.test_templates import NOWHERE, materials_project, optimade  # noqa: F401 (fixtures)
+from tests.structures.test_databases import NOWHERE, materials_project, optimade  # noqa: F401 (fixtures)
 
 FORMULAS = ["NaCl", "SrTiO3", "MgO"]
 SMALL = ProposalSettings(per_formula=2, max_atoms=10)
@@ -419,19 +418,6 @@ def test_offline_nothing_is_damaged(in_own_folder: Path, capsys: pytest.CaptureF
     before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
     assert "did not answer" in refused(capsys, *quick, "--force", "--templates-from", NOWHERE)
     assert {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()} == before
-
-
-def test_energies_of_potentials_without_corrections_get_them_added() -> None:
-    frame = pd.DataFrame({"structure_id": ["a", "b", None], "formula": ["MgO", "NiAl", None],
-                          "energy": [-6.0, -4.9, np.nan]})  # fmt: skip
-    plain, corrected = (make._with_energies(frame, SimpleNamespace(name="p", corrected=said)) for said in (False, True))
-    batch = CompositionBatch.from_formulas(["MgO", "NiAl"])
-    difference = (plain["formation_energy_p"] - corrected["formation_energy_p"]).to_numpy()
-    assert difference[:2] == pytest.approx(mp2020_correction(batch)) and difference[0] < -0.3 and difference[1] == 0
-    assert (plain["energy_above_hull_p"] - corrected["energy_above_hull_p"])[:2].tolist() == pytest.approx(
-        difference[:2]
-    )
-    assert plain["energy_per_atom_p"].tolist()[:2] == [-6.0, -4.9] and np.isnan(difference[2])
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,12 @@ class _Gated:
         core, gate = (
             [part for part in mlp.layers if hasattr(part, "weight")] for mlp in (layer.mlp_core, layer.mlp_gate)
         )
+        # Core and gate read the same input, so that one product gives both: core in the first H columns.
         weight = torch.cat([core[0].weight, gate[0].weight]).detach()  # (2H, sum of widths)
-        self.parts = [part.T.contiguous() for part in weight.split(list(widths), dim=1)]
-        self.bias = torch.cat([core[0].bias, gate[0].bias]).detach()
+        self.parts = [part.T.contiguous() for part in weight.split(list(widths), dim=1)]  # each (width, 2H)
+        self.bias = torch.cat([core[0].bias, gate[0].bias]).detach()  # (2H,)
         self.second = None
-        if len(core) == 2:
+        if len(core) == 2:  # layers over atoms and bonds have a hidden layer, those over angles have none
             weights = torch.stack([core[1].weight.T, gate[1].weight.T]).detach().contiguous()  # (2, H, H)
             self.second = weights, torch.cat([core[1].bias, gate[1].bias]).detach()
         self.core_norm, self.gate_norm = layer.bn1, layer.bn2
@@ -86,21 +87,24 @@ class BatchedCHGNet:
 
     def evaluate(self, crystals: list[Atoms]) -> list[Evaluation]:
         """Energy, forces, stress and magnetic moments of each crystal."""
+        # C crystals with A atoms in all; lengths in angstrom, float32 as CHGNet was trained.
         graph = atom_graph(crystals, *self.cutoffs)
         sizes = [len(atoms) for atoms in crystals]
-        cells = torch.tensor(np.stack([atoms.cell.array for atoms in crystals]), dtype=torch.float32)
+        cells = torch.tensor(np.stack([atoms.cell.array for atoms in crystals]), dtype=torch.float32)  # (C, 3, 3)
         positions = torch.tensor(np.concatenate([atoms.get_positions() for atoms in crystals]), dtype=torch.float32)
-        owner = torch.from_numpy(graph.owner)
-        positions.requires_grad_(True)
-        strain = torch.zeros_like(cells).requires_grad_(True)
+        owner = torch.from_numpy(graph.owner)  # (A,)
+        positions.requires_grad_(True)  # (A, 3)
+        # A strain of zero changes nothing, but the energy's slope along it is the stress times the volume.
+        strain = torch.zeros_like(cells).requires_grad_(True)  # (C, 3, 3), no unit
         deformation = torch.eye(3) + strain
-        strained = torch.bmm(positions[:, None], deformation[owner]).squeeze(1)
+        strained = torch.bmm(positions[:, None], deformation[owner]).squeeze(1)  # (A, 3): rows times 3 x 3 matrices
         energy, moments = self._energy(graph, strained, cells @ deformation, len(crystals))
-        gradients = torch.autograd.grad(energy.sum(), (positions, strain))
+        # Crystals share no bond, so that the gradient of the sum is that of each crystal's own energy.
+        gradients = torch.autograd.grad(energy.sum(), (positions, strain))  # eV/angstrom and eV
         volumes = np.array([abs(np.linalg.det(atoms.cell.array)) for atoms in crystals])
-        forces = (-gradients[0]).double().numpy()
-        stress = gradients[1].double().numpy() / volumes[:, None, None]
-        per_crystal = np.cumsum(sizes)[:-1]
+        forces = (-gradients[0]).double().numpy()  # (A, 3), eV/angstrom
+        stress = gradients[1].double().numpy() / volumes[:, None, None]  # (C, 3, 3), eV/angstrom^3
+        per_crystal = np.cumsum(sizes)[:-1]  # where the atoms of the next crystal begin
         return [
             Evaluation(float(e), f, s, m)
             for e, f, s, m in zip(
@@ -114,56 +118,62 @@ class BatchedCHGNet:
 
     def _reference(self, graph: AtomGraph, n: int) -> NDArray[np.float64]:
         """The composition's part of the energy `(n,)`, eV."""
-        weights = self.network.composition_model.fc.weight.view(-1).double().numpy()
+        # A linear fit of CHGNet's, eV for each atom of an element; float64, since it is most of the energy.
+        weights = self.network.composition_model.fc.weight.view(-1).double().numpy()  # (94,), from hydrogen on
         return np.bincount(graph.owner, weights=weights[graph.numbers - 1], minlength=n).astype(np.float64)
 
     def _energy(self, graph: AtomGraph, positions: Tensor, cells: Tensor, n: int) -> tuple[Tensor, Tensor]:
         """The interactions' energy `(n,)` in eV and the magnetic moments `(A,)`."""
         network = self.network
+        # E directed bonds, U = E / 2 undirected ones, T angles, features of width H (64) on atoms, bonds and angles.
         centre, neighbour, bond, first = (
             torch.from_numpy(array) for array in (graph.centre, graph.neighbour, graph.bond, graph.first)
         )
         shift = torch.from_numpy(graph.shift).float()
+        # (E, 3), angstrom, from the neighbor's image to the center; lengths and angles are the same for either sign.
         vectors = _taken(positions, centre) - _taken(positions, neighbour)
         vectors = vectors - torch.bmm(shift[:, None], cells[torch.from_numpy(graph.owner)[centre]]).squeeze(1)
-        lengths = vectors.norm(dim=1)
+        lengths = vectors.norm(dim=1)  # (E,)
+        # Both directions of a bond have one length: its basis functions are computed once, (U, number of functions).
         bond_lengths = lengths[first]
-        expansion = network.bond_basis_expansion
+        expansion = network.bond_basis_expansion  # up to 6 angstrom for messages between atoms, 3 for angles
         wide, narrow = expansion.rbf_expansion_ag(bond_lengths), expansion.rbf_expansion_bg(bond_lengths)
 
         corner, left, right = (
             torch.from_numpy(array) for array in (graph.angle_atom, graph.angle_left, graph.angle_right)
         )
-        has_angles = len(graph.angle_atom) > 0
-        atoms = network.atom_embedding(torch.from_numpy(graph.numbers) - 1)
-        bonds = network.bond_embedding(wide)
-        bond_weights = _taken(network.bond_weights_ag(wide), bond)
+        has_angles = len(graph.angle_atom) > 0  # none where all bonds are longer than 3 angstrom
+        atoms = network.atom_embedding(torch.from_numpy(graph.numbers) - 1)  # (A, H); its rows begin with hydrogen
+        bonds = network.bond_embedding(wide)  # (U, H)
+        bond_weights = _taken(network.bond_weights_ag(wide), bond)  # (E, H): messages fade out toward the cutoff
         if has_angles:
-            units = vectors / lengths[:, None]
+            units = vectors / lengths[:, None]  # (E, 3)
             angles = network.angle_embedding(network.angle_basis_expansion(_taken(units, left), _taken(units, right)))
-            left, right = bond[left], bond[right]
+            left, right = bond[left], bond[right]  # from here on undirected: their features do not know a direction
             narrow_weights = network.bond_weights_bg(narrow)
             angle_weights = _taken(narrow_weights, left) * _taken(narrow_weights, right)
         last = len(self.atom_layers) - 1
         moments = atoms.new_zeros(len(atoms))
         for index, (gated, outgoing) in enumerate(self.atom_layers):
             parts = gated.parts
+            # (E, 2H): the product with (center, bond, neighbor) joined, from one product an atom and one a bond.
             joined = (
                 _taken(atoms @ parts[0] + gated.bias, centre)
                 + _taken(bonds @ parts[1], bond)
                 + _taken(atoms @ parts[2], neighbour)
             )
-            messages = gated(joined) * bond_weights
+            messages = gated(joined) * bond_weights  # (E, H)
+            # Each atom adds the sum of its bonds' messages, through one more layer, to what it was.
             atoms = outgoing(torch.zeros_like(atoms).index_add(0, centre, messages)) + atoms
-            if index == last:
+            if index == last:  # the last update of the atoms is followed by none of bonds and angles
                 break
             if has_angles:
                 bonds = self._update_bonds(index, atoms, bonds, angles, angle_weights, corner, left, right)
                 if index < last - 1:  # nothing reads the angles after the last update of the bonds
                     angles = self._update_angles(index, atoms, bonds, angles, corner, left, right)
-            if index == last - 1:
+            if index == last - 1:  # CHGNet reads moments off the atoms before their last update
                 moments = network.site_wise(atoms).abs().view(-1)
-        energies = network.mlp(network.readout_norm(atoms)).view(-1)
+        energies = network.mlp(network.readout_norm(atoms)).view(-1)  # (A,), eV
         return torch.zeros(n).index_add(0, torch.from_numpy(graph.owner), energies), moments
 
     def _update_bonds(self, index: int, atoms: Tensor, bonds: Tensor, angles: Tensor, weights: Tensor,

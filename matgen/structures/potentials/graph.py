@@ -122,10 +122,11 @@ def _undirected(centre: IntArray, neighbour: IntArray, shift: IntArray) -> tuple
 
     The two directions of a bond are (i, j, s) and (j, i, -s): both are turned to the one whose key is smaller.
     """
-    forward = np.column_stack([centre, neighbour, shift])
+    forward = np.column_stack([centre, neighbour, shift])  # (E, 5)
     backward = np.column_stack([neighbour, centre, -shift])
+    # A bond is never its own reverse (an atom is no neighbor of itself), so that some column decides.
     differs = forward != backward
-    at = differs.argmax(axis=1)
+    at = differs.argmax(axis=1)  # the first column in which they differ
     rows = np.arange(len(forward))
     key = np.where((forward[rows, at] <= backward[rows, at])[:, None], forward, backward)
     _, first, bond = np.unique(key, axis=0, return_index=True, return_inverse=True)
@@ -135,12 +136,13 @@ def _undirected(centre: IntArray, neighbour: IntArray, shift: IntArray) -> tuple
 @numba.njit(cache=True)
 def _angles(starts, length, cutoff):  # pragma: no cover
     """Ordered pairs of short bonds that start at the same atom."""
+    # Two passes, since the number of angles is not known before: count, then fill arrays of just that length.
     total = 0
     for atom in range(len(starts) - 1):
         short = 0
         for edge in range(starts[atom], starts[atom + 1]):
             short += length[edge] < cutoff
-        total += short * (short - 1)
+        total += short * (short - 1)  # ordered pairs of different bonds
     corner = np.empty(total, np.int64)
     left = np.empty(total, np.int64)
     right = np.empty(total, np.int64)

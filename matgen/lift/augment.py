@@ -1,4 +1,4 @@
-"""Rows made from rows: noise and mixing as augmentation, and the damage that robustness is measured under."""
+"""Rows made from rows: noise and mixing as augmentation, and the corruption that robustness is measured under."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 def augmented(
     rows: pd.DataFrame, sentences: Sentences, *, noise: float, mixup: float, seed: int, copies: int = 1
 ) -> pd.DataFrame:
-    """Rows, and copies of them that are disturbed: noise on numbers, or numbers between two rows.
+    """Rows, and copies of them that are perturbed: noise on numbers, or numbers between two rows.
 
-    Mixing takes two rows of the same label, or of any answers where the answer is a number, which is then mixed too
+    Mixing takes two rows of the same label, or any two where the target is a number, which is then mixed too
     (Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018; Dinh et al., NeurIPS 2022, section 5.3).
 
     Args:
-        rows: as `typed` leaves them, the target among them.
+        rows: as `typed` returns them, the target among them.
         sentences: which columns are numbers, and which one is the target.
         noise: standard deviation, in those of each column.
         mixup: share taken from the other row, at most.
         seed: of all that is drawn.
-        copies: disturbed rows for each row.
+        copies: perturbed rows for each row.
     """
     target = sentences.target
     assert target is not None
@@ -87,10 +87,10 @@ def shuffled_labels(labels: pd.Series, seed: int) -> pd.Series:
     return pd.Series(labels.to_numpy()[order], index=labels.index, name=labels.name)
 
 
-def with_outliers(answers: np.ndarray, n: int, seed: int, factor: float = 10.0) -> np.ndarray:
+def with_outliers(targets: np.ndarray, n: int, seed: int, factor: float = 10.0) -> np.ndarray:
     """Numbers of which `n` are moved by `factor` standard deviations, up or down."""
     rng = np.random.default_rng(seed)
-    out = np.array(answers, dtype=np.float64)
+    out = np.array(targets, dtype=np.float64)
     where = rng.choice(len(out), n, replace=False)
     out[where] += factor * out.std() * rng.choice([-1.0, 1.0], n)
     return out

@@ -33,7 +33,7 @@ class BackendKind:
         augments_rows: `noise` and `mixup` of the estimators are options of the backend, which augments its rows anew at
             every step; for other backends the estimators augment the training rows once.
         extra: the extra of matgen that installs what it needs; empty where nothing else is needed.
-        knows_language: it has `write`, and can explain an answer in words.
+        knows_language: it has `write`, and can explain a prediction in words.
         learns_rows: `LiftGenerator` trains its architecture on rows without a target.
     """
 

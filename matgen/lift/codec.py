@@ -2,7 +2,7 @@
 
 The constant words of a template say nothing that the place of a value does not say, so the model that is trained from
 nothing reads values alone. A number is read digit by digit, as the count of steps (of its last decimal) above the least
-number of its column: digits then stand at fixed places and order by size, which makes ranges and quantiles of answers
+number of its column: digits then stand at fixed places and order by size, which makes ranges and quantiles of targets
 exact (digits with their places as tokens: Nogueira, Jiang and Lin, "Investigating the limitations of transformers with
 simple arithmetic tasks", 2021). Everything here is torch on whole batches, so rows can be written anew, with noise, at
 every step.
@@ -100,7 +100,7 @@ class Codec:
     """Tokens of the columns of one table.
 
     Args:
-        columns: in the order of the sentence; the answer last, where there is one.
+        columns: in the order of the sentence; the target last, where there is one.
         lengths: of text and formula columns by name, the longest that is to be read.
         formulas_as: `text`, `fractions` or `both`.
     """

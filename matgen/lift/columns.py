@@ -1,6 +1,6 @@
 """What the columns of a table are: numbers with a precision that keeps their information, categories, text, formulas.
 
-A column is described once, from the rows that are learned from; rows that come later are read by that description, so
+A column is described once, from the training rows; rows that come later are read by that description, so
 that numbers given as text, columns in another order and missing cells mean the same at any time.
 """
 

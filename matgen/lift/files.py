@@ -36,7 +36,7 @@ def read_any_table(path: Path | str) -> pd.DataFrame:
 
 
 def unreadable_rows(frame: pd.DataFrame, columns: tuple[Column, ...]) -> dict[int, str]:
-    """Rows of which a cell is text (or infinite) where numbers were learned, and why; 0-based.
+    """Rows of which a cell is text (or infinite) in a column of numbers, and why; 0-based.
 
     Columns that are missing altogether are not looked at.
     """

@@ -36,11 +36,11 @@ class LiftGenerator(BaseEstimator):
 
     Args:
         order: of the columns: `random` (any can be given), or `table` (only the first ones can, as in the completion of
-            pictures; learns faster).
+            pictures; trains faster).
         formulas_as: `text` (others cannot be drawn).
         units, precision, column_types, kinds: of columns, as of `LiftClassifier`.
         backend_options: `ScratchOptions`.
-        held_out: share of the rows kept to choose weights by, where no validation rows are given.
+        held_out: fraction of the rows kept to choose weights by, where no validation rows are given.
         random_state: of first weights, order and noise.
 
     Attributes:

@@ -1,6 +1,6 @@
-"""Synthetic tasks of the columns of a table, to be learned before the table itself: two-stage fine-tuning.
+"""Synthetic tasks of the columns of a table, to train on before the table itself: two-stage fine-tuning.
 
-A model first learns how such sentences are answered at all, from tasks that cost no data (Dinh et al., NeurIPS 2022,
+A model first learns how such sentences are completed at all, from tasks that cost no data (Dinh et al., NeurIPS 2022,
 section 5.2: Blobs with 10 rows, 12 % without and 52 % with pretext tasks).
 """
 
@@ -24,14 +24,14 @@ _CENTERS = 2
 
 
 def pretext_stages(rows: pd.DataFrame, sentences: Sentences, n: int, *, seed: int) -> tuple[pd.DataFrame, ...]:
-    """Tables of synthetic tasks, to be learned one after another.
+    """Tables of synthetic tasks, to train on one after another.
 
     Numbers are drawn evenly from the range of their column, other cells from the cells of the table. Labels are those
     of the nearest of random centers (classification), numbers those of a random smooth function, spread over the
     range of the target (regression).
 
     Args:
-        rows: what will be learned in the end, for the ranges and the cells; its answers are not looked at.
+        rows: the training rows, for the ranges and the cells; their targets are ignored.
         sentences: names columns and target.
         n: how many tasks.
         seed: of all that is drawn.

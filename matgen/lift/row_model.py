@@ -20,7 +20,7 @@ from matgen.fitting.loop import Fitter
 from matgen.lift.codec import Codec, EncodedRows
 from matgen.lift.draw import draw_rows
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings
-from matgen.lift.scratch.rows import ScratchRows, disturbed
+from matgen.lift.scratch.rows import ScratchRows, perturbed
 from matgen.runtime.progress import ProgressFactory
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class RowModel:
             own, _ = batch
             # One order for the whole batch: names and values then stand at the same places in all rows.
             order = self._order(generator)
-            return self._nats(model, disturbed(own, self.codec, self.options, generator), order).sum()
+            return self._nats(model, perturbed(own, self.codec, self.options, generator), order).sum()
 
         def validate(model: Any) -> float:
             if held_out is None:

@@ -54,7 +54,7 @@ class Sentences:
         if self.formulas_as not in FORMULAS_AS:
             raise unknown_name("way to write formulas", self.formulas_as, FORMULAS_AS)
         if not self.columns:
-            raise DataError("there is no column to learn from")
+            raise DataError("there is no column of features")
         self.pieces  # noqa: B018  checked now, not at the first row
 
     @property

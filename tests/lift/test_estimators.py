@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -203,6 +204,16 @@ def test_former_keywords_are_accepted_with_a_warning():
     with pytest.warns(FutureWarning, match="forget is now replace"):
         model.update(X[:5], y[:5], forget=True)
     assert len(model.store_) == 5
+
+
+@pytest.mark.parametrize(
+    ("estimator", "method"),
+    [(LiftClassifier, name) for name in ("predict", "predict_proba", "raw_parse_rate")]
+    + [(LiftRegressor, name) for name in ("predict", "predict_quantiles", "predict_interval", "raw_parse_rate")],
+)
+def test_nothing_is_predicted_before_fit(estimator, method):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(estimator(), method)(pd.DataFrame({"x": [1.0, 2.0]}))
 
 
 def test_only_what_was_fitted_with_retrieval_is_updated():

@@ -15,7 +15,7 @@ from matgen.lift.files import read_any_table, unreadable_rows
 from matgen.lift.pretext import pretext_stages
 from matgen.lift.retrieval import RowDistance
 from matgen.lift.scratch.model import ScratchOptions
-from matgen.lift.scratch.rows import disturbed, shifted
+from matgen.lift.scratch.rows import perturbed, shifted
 from matgen.lift.sentences import Sentences
 
 FRAME = pd.DataFrame({"x": np.linspace(0, 9, 40), "kind": ["a", "b"] * 20, "label": ["p", "q", "q", "p"] * 10})
@@ -108,12 +108,12 @@ def test_formulas_are_near_by_their_elements():
     assert found.tolist() == [[1, 0]]
 
 
-def test_disturbed_rows_keep_answers_and_miss_some_values():
+def test_perturbed_rows_keep_answers_and_miss_some_values():
     columns = describe(FRAME)
     codec, rows = Codec(columns, {}), typed(FRAME, columns)
     options = ScratchOptions(noise=0.1, missing=0.3)
     generator = torch.Generator().manual_seed(0)
-    seen = disturbed(codec.encoded(rows), codec, options, generator, columns[-1])
+    seen = perturbed(codec.encoded(rows), codec, options, generator, columns[-1])
     assert torch.equal(seen.codes[:, -1], codec.encoded(rows).codes[:, -1])
     assert 2 < int(torch.isnan(seen.numbers).sum()) < 25
     assert not torch.equal(seen.codes[:, 0], codec.encoded(rows).codes[:, 0])

@@ -245,7 +245,8 @@ class LiftEstimator(BaseEstimator):
 
     def raw_parse_rate(self, X: Any, seed: int = 0) -> float:
         """Fraction of rows for which the model, unconstrained, writes a valid completion (one sample a row)."""
-        completions = self.backend_.complete(self._queries(X), seed=seed)
+        queries = self._queries(X)
+        completions = self.backend_.complete(queries, seed=seed)
         return float(np.mean([self._parses(text) for text in completions]))
 
     def _parses(self, completion: str) -> bool:

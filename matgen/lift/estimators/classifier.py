@@ -72,7 +72,8 @@ class LiftClassifier(ClassifierMixin, LiftEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the labels in the order of `classes_`, float64 `(n, labels)`."""
-        probabilities = np.exp(self.backend_.label_log_probabilities(self._queries(X)))
+        queries = self._queries(X)
+        probabilities = np.exp(self.backend_.label_log_probabilities(queries))
         assert self.sentences_.target is not None
         # The backend has labels sorted as texts, `classes_` has numbers sorted as numbers.
         order = [self.sentences_.target.values.index(text) for text in self._texts(self.classes_)]
@@ -80,7 +81,8 @@ class LiftClassifier(ClassifierMixin, LiftEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row, `(n,)`."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def _texts(self, labels: Any) -> list[str]:
         return [str(text) for text in as_texts(pd.Series(labels))]

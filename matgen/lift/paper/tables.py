@@ -46,12 +46,12 @@ _TRAIN, _VALID, _TEST = 200, 50, 1_000
 
 @dataclass(frozen=True)
 class Table:
-    """A table with the column that is to be learned.
+    """A table with its target.
 
     Attributes:
         name: of the table.
         X: features, `n` rows.
-        y: what is to be learned.
+        y: the target.
         task: `classification` or `regression`.
         units: of columns by name, the target's too.
         parts: rows of train, valid and test of each seed or fold.
@@ -65,7 +65,7 @@ class Table:
     units: dict[str, str] = field(default_factory=dict)
 
     def of(self, rows: np.ndarray) -> tuple[pd.DataFrame, pd.Series]:
-        """Features and answers of rows, numbered from 0."""
+        """Features and targets of rows, numbered from 0."""
         return self.X.iloc[rows].reset_index(drop=True), self.y.iloc[rows].reset_index(drop=True)
 
 
@@ -75,7 +75,7 @@ def protocol_table(name: str, seeds: tuple[int, ...] = SEEDS) -> Table:
     Classification: a fifth to test on (seed 0, the same for all), of the rest a fifth to validate on (by seed), both
     stratified. Numeric tables are standardised over all rows first, as the released code does; those made of random
     numbers and TAE, CMC and optdigits are not. Regression: 200 rows with noise of a tenth of the standard deviation
-    on the answers, 50 to validate and 1,000 to test on without noise, by seed.
+    on the targets, 50 to validate and 1,000 to test on without noise, by seed.
 
     Raises:
         OptionError: an unknown name.
@@ -206,7 +206,7 @@ MATERIALS_TABLES = (*MATBENCH, "formation_energy")
 _FOLD_SEED = 18012019
 """Of matbench's official folds (Dunn et al., npj Comput. Mater. 2020)."""
 _ENERGIES = (4_000, 500, 1_000)
-"""Compositions of OQMD's own train, val and test parts that are learned from, validated and tested on."""
+"""Compositions of OQMD's own train, val and test parts that are trained, validated and tested on."""
 
 
 def materials_table(name: str, folds: tuple[int, ...] = (0, 1, 2, 3, 4)) -> Table:

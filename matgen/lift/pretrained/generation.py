@@ -1,4 +1,4 @@
-"""Completions by transformers' `generate`: the grammar of an answer, and how a token is sampled, as its processors.
+"""Completions by transformers' `generate`: the grammar of a number, and how a token is sampled, as its processors.
 
 Labels are scored, not generated: see `matgen.lift.pretrained.scoring`.
 """

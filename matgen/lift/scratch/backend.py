@@ -22,7 +22,7 @@ from matgen.io.files import read_checksummed, write_checksummed
 from matgen.lift.codec import END, SEPARATOR, Codec, EncodedRows, Places
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings, longest_texts, next_logits
 from matgen.lift.scratch.quantiles import exact_quantiles
-from matgen.lift.scratch.rows import ScratchRows, disturbed, shifted
+from matgen.lift.scratch.rows import ScratchRows, perturbed, shifted
 from matgen.lift.sentences import END_OF_COMPLETION
 from matgen.runtime.progress import ProgressFactory
 
@@ -80,7 +80,7 @@ class ScratchBackend:
 
     @property
     def tokens_a_sentence(self) -> int:
-        """Tokens of a prompt with its answer."""
+        """Tokens of a prompt with its target."""
         return (self.k + 1) * (self.codec.width + 2)
 
     def _set_codec(self, lengths: dict[str, int]) -> None:
@@ -110,7 +110,7 @@ class ScratchBackend:
 
         def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
             own, examples = batch
-            seen = disturbed(own, self.codec, options, generator, target)
+            seen = perturbed(own, self.codec, options, generator, target)
             if examples is not None and options.shift and target.type == "number":
                 spread = options.shift * float(self.codec.spread[-1])
                 seen, examples = shifted(seen, examples, spread, generator)
@@ -167,7 +167,7 @@ class ScratchBackend:
         target = self.codec.places[-1]
         made = []
         for view in range(views):
-            seen = disturbed(rows, self.codec, noise_alone, generator, target.column) if view else rows
+            seen = perturbed(rows, self.codec, noise_alone, generator, target.column) if view else rows
             made.append(self._sentences(seen, examples)[:, : -target.width - 1])  # without the target and END
         return made
 
@@ -265,9 +265,16 @@ class ScratchBackend:
             self.models.append(model.eval())
 
 
-def _smoothed_nats(logits: Tensor, answers: Tensor, places: Places, smoothing: float) -> Tensor:
-    """Cross entropy over the labels with a share of the target spread over all of them."""
+def _smoothed_nats(logits: Tensor, targets: Tensor, places: Places, smoothing: float) -> Tensor:
+    """Cross entropy over the labels alone, with a fraction of the target spread over all of them, float32 `(n,)`.
+
+    Args:
+        logits: of the label's token, float32 `(n, vocabulary)`.
+        targets: tokens of the labels, int64 `(n,)`.
+        places: of the target.
+        smoothing: the fraction.
+    """
     base = int(places.base[0])
     return cross_entropy(
-        logits[:, base : base + places.levels], answers - base, reduction="none", label_smoothing=smoothing
+        logits[:, base : base + places.levels], targets - base, reduction="none", label_smoothing=smoothing
     )

@@ -43,15 +43,15 @@ class ScratchOptions:
         learning_rate, weight_decay, dropout, optimizer: of the training (see `FitSettings`).
         noise: on numbers, in standard deviations of their columns, drawn anew at every step; None for 0.05, and 0.2
             from 32 columns.
-        answer_noise: on numeric answers likewise, which makes neighbouring numbers alike.
-        mixup: share of a row's numbers (and of a numeric answer) taken from another row of the batch, at most.
-        shift: of prompts with examples, by how much all their numeric answers move together at every step, in
+        answer_noise: on numeric targets likewise, which makes neighbouring numbers alike.
+        mixup: share of a row's numbers (and of a numeric target) taken from another row of the batch, at most.
+        shift: of prompts with examples, by how much all their numeric targets move together at every step, in
             standard deviations: what the examples say then counts more than what the weights remember.
         missing: share of values left out at random, which teaches what a missing one means; None for 0.02, and 0.15
             from 32 columns.
         smoothing: of labels (Szegedy et al., CVPR 2016).
         views: noisy writings of each row that a prediction is averaged over; 1 takes the row as it is.
-        members: models, trained one after another, whose answers are averaged.
+        members: models, trained one after another, whose predictions are averaged.
         evaluations: validations during the training; the best weights count, where there are rows to validate on.
     """
 

@@ -1,4 +1,4 @@
-"""Rows as the training loop draws them, disturbed anew at every step."""
+"""Rows as the training loop draws them, perturbed anew at every step."""
 
 from __future__ import annotations
 
@@ -57,27 +57,27 @@ class ScratchRows:
         return self.rows[index], before
 
 
-def disturbed(
+def perturbed(
     rows: EncodedRows,
     codec: Codec,
     options: ScratchOptions,
     generator: torch.Generator,
-    answer: Column | None = None,
+    target: Column | None = None,
 ) -> EncodedRows:
-    """Rows as they might have been: mixed with others, with noise on their numbers, some values left out.
+    """Rows mixed with others, with noise on their numbers, some values left out.
 
     Args:
         rows: `n` of them.
         codec: how their numbers spread.
         options: `noise`, `answer_noise`, `mixup` and `missing`.
         generator: of all that is drawn, on the CPU.
-        answer: the target's column, last of its type: it is never left out, and labels stay as they are.
+        target: column of the target, last of its type: it is never left out, and labels stay as they are.
     """
     numbers, codes = rows.numbers, rows.codes
-    n_numbers = numbers.shape[1] - (answer is not None and answer.type == "number")
-    n_codes = codes.shape[1] - (answer is not None and answer.type == "category")
+    n_numbers = numbers.shape[1] - (target is not None and target.type == "number")
+    n_codes = codes.shape[1] - (target is not None and target.type == "category")
     if options.mixup and numbers.shape[1]:
-        label = codes[:, -1] if answer is not None and answer.type == "category" else torch.zeros(len(codes))
+        label = codes[:, -1] if target is not None and target.type == "category" else torch.zeros(len(codes))
         partner = _partners(label, generator)
         share = (torch.rand(len(numbers), generator=generator, dtype=torch.float64) * options.mixup)[:, None]
         mixed = (1 - share) * numbers + share * numbers[partner]
@@ -99,12 +99,12 @@ def disturbed(
 def shifted(
     rows: EncodedRows, examples: EncodedRows, spread: float, generator: torch.Generator
 ) -> tuple[EncodedRows, EncodedRows]:
-    """Rows and the examples in their prompts with their numeric answers, last, moved together by a random amount.
+    """Rows and the examples in their prompts with their numeric targets, last, moved together by a random amount.
 
     Args:
         rows: `n` of them.
         examples: `n * k`, flat.
-        spread: standard deviation of the amount, in the scale of the answers.
+        spread: standard deviation of the amount, in the scale of the targets.
         generator: of what is drawn.
     """
     n = len(rows)

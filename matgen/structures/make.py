@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,9 +56,6 @@ from matgen.structures.templates import (
     templates_in,
 )
 from matgen.structures.workers import run_tasks
-
-if TYPE_CHECKING:
-    pass
 
 PARTS = "parts"
 """Folder in the output of what is not complete yet."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,6 @@ from matgen.runtime.progress import ProgressFactory, silent
 from matgen.sampling.decoders.orders import EXACT_TOKENS
 from matgen.sampling.engine import Sampler
 from matgen.sampling.likelihood import N_MC, check_n_mc
-
-if TYPE_CHECKING:
-    pass
 
 BEFORE = "log_prob_before"
 """What a column `log_prob` of the input is called in the output."""

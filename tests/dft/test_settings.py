@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from matgen.dft.settings import DFTSettings, Job, read_manifest, require_sound_ids
+from matgen.dft.export import export
+from matgen.dft.settings import DFTSettings, Job, changed_inputs, read_manifest, require_sound_ids
 from matgen.errors import DataError, OptionError
 
 from .conftest import manganese_oxide, rock_salt
@@ -50,3 +51,14 @@ def test_damaged_manifests(content: str, message: str) -> None:
     Path("manifest.json").write_text(content)
     with pytest.raises(DataError, match=message):
         read_manifest(Path())
+
+
+def test_inputs_that_were_edited_are_named(tmp_path: Path, job_of, matgen) -> None:
+    export([job_of("Si"), job_of("NaCl")], tmp_path / "dft", "gpaw")
+    assert changed_inputs(tmp_path / "dft") == []
+    (tmp_path / "dft" / "0001-Si-1" / "run.py").write_text("print(1)")
+    (tmp_path / "dft" / "0001-Si-1" / "result.json").write_text("{}")  # an output is no input
+    assert changed_inputs(tmp_path / "dft") == ["0001-Si-1/run.py"]
+    status, said = matgen("dft", "collect", tmp_path / "dft")
+    assert status == 0 and "note: changed since the export: 0001-Si-1/run.py\n" in said
+    assert matgen("dft", "collect", tmp_path / "dft", "--quiet")[1] == ""

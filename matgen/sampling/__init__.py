@@ -4,7 +4,7 @@ from matgen.sampling.block import SampleBlock
 from matgen.sampling.constraints.definition import Constraints
 from matgen.sampling.decoders.decoding import Decoding
 from matgen.sampling.engine import Sampler
-from matgen.sampling.request import SampleRequest
+from matgen.sampling.request import PreparedRequest, SampleRequest
 from matgen.sampling.tinkering.ranking import Tinkered, tinker, tinker_to_file
 from matgen.sampling.tinkering.request import TinkerRequest
 from matgen.sampling.writing import sample_to_file
@@ -12,6 +12,7 @@ from matgen.sampling.writing import sample_to_file
 __all__ = [
     "Constraints",
     "Decoding",
+    "PreparedRequest",
     "SampleBlock",
     "SampleRequest",
     "Sampler",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matgen.sampling.constraints.definition import Constraints
 
 MOST_OPEN = 500_000
-"""Prefixes kept open; the least probable ones beyond are given up, which the result says."""
+"""Prefixes kept open; the least probable ones beyond are given up, which the result reports."""
 
 MOST_COMPUTED = 5_000_000
 """Prefixes computed before the search is ended."""

@@ -14,7 +14,7 @@ from matgen.errors import OptionError
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import EOS, PAD, encode, sequence_lengths, suppressed_ids
 from matgen.sampling.decoders.orders import EXACT_TOKENS, Orders
-from matgen.sampling.decoders.prefix_cache import encode_nothing
+from matgen.sampling.decoders.prefix_cache import encode_empty_source
 from matgen.sampling.decoders.prefixes import PrefixDrawer
 
 if TYPE_CHECKING:
@@ -151,14 +151,14 @@ class Likelihood:
 
         Args:
             ids: int64 `(b, length)`, `<bos> tokens <eos> <pad> ...`.
-            source: int64 `(b, length of the source)`, what a denoising model rewrites; by default a source that says
-                nothing.
+            source: int64 `(b, length of the source)`, what a denoising model rewrites; by default the empty
+                source, one mask.
         """
         if source is not None:
             seen = (source != PAD).long()
             logits = self.model(input_ids=source, attention_mask=seen, decoder_input_ids=ids[:, :-1]).logits.float()
         elif self.objective.reads_source:
-            encoded = encode_nothing(self.model).expand(len(ids), -1, -1)
+            encoded = encode_empty_source(self.model).expand(len(ids), -1, -1)
             logits = self.model(encoder_outputs=(encoded,), decoder_input_ids=ids[:, :-1]).logits.float()
         else:
             # What follows the end is not looked at; written as padding it would make transformers warn.

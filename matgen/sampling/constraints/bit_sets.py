@@ -17,14 +17,15 @@ def raised(sets: np.ndarray, by: np.ndarray) -> np.ndarray:
         sets: uint64 `(..., words)`.
         by: int64 `(...)`, at least 0; it broadcasts against the sets.
     """
-    whole, part = _words_and_bits(by, sets.shape[-1])
-    return (_moved(sets, -whole) << part) | ((_moved(sets, -whole - 1) >> np.uint64(1)) >> (np.uint64(63) - part))
+    words, bits = _words_and_bits(by, sets.shape[-1])
+    # The words below fill in from the right, in two shifts: one by 64, where `bits` is 0, is undefined in C.
+    return (_moved(sets, -words) << bits) | ((_moved(sets, -words - 1) >> np.uint64(1)) >> (np.uint64(63) - bits))
 
 
 def lowered(sets: np.ndarray, by: np.ndarray) -> np.ndarray:
     """Each set with `by` taken from its members; those below 0 are dropped. Arguments as of `raised`."""
-    whole, part = _words_and_bits(by, sets.shape[-1])
-    return (_moved(sets, whole) >> part) | ((_moved(sets, whole + 1) << np.uint64(1)) << (np.uint64(63) - part))
+    words, bits = _words_and_bits(by, sets.shape[-1])
+    return (_moved(sets, words) >> bits) | ((_moved(sets, words + 1) << np.uint64(1)) << (np.uint64(63) - bits))
 
 
 def _words_and_bits(by: np.ndarray, words: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """How far a formula has got, without its elements: what is left to place, as a finite automaton.
 
-A state says how many elements and atoms there are so far and which primes still divide every count (or, where the
+A state is how many elements and atoms there are so far and which primes still divide every count (or, where the
 counts of the formula are given, which of them are left). Adding an element with `c` atoms leads to another state, or
 nowhere. So look-ahead needs one table per place in the order of elements, not one per prefix.
 """

@@ -98,7 +98,7 @@ class Constraints:
             exclude: elements and groups: `actinides,toxic,Fr`.
             num_elements: `3`, `3..5`, `3..` or `..5`.
             max_atoms: a number.
-            anonymous_formula: `ABC3`; the order of the letters says nothing.
+            anonymous_formula: `ABC3`; the order of the letters does not matter.
             stoichiometry: `Sr ? O3`, `A2 B O4`; see `read_stoichiometry`.
             count: `O:2..6`, several by commas or as a list; from 1 on the element must be there.
             valid: charge neutral and balanced.
@@ -185,7 +185,7 @@ class Constraints:
 
     @property
     def pattern(self) -> tuple[int, ...] | None:
-        """Counts of the whole formula, ascending, where the stoichiometry or the anonymous formula says them."""
+        """Counts of the whole formula, ascending, where the stoichiometry or the anonymous formula gives them."""
         if self.stoichiometry is not None:
             return tuple(sorted(atoms for _, atoms in self.stoichiometry))
         return self.anonymous_formula

@@ -2,7 +2,7 @@
 
 Formulas are written in matgen's order of elements, so what may follow depends on the last element, the `CountBudget`'s
 state, and, where the formula must be balanced, on the charges that the prefix can have. A balanced formula has a cut:
-cations before it, anions behind (`matgen.validity.kernel`). Two sets of sums say all about a prefix: those of its
+cations before it, anions behind (`matgen.validity.kernel`). Two sets of sums matter of a prefix: those of its
 charges where all its elements are cations (*before* the cut), and the positive charge still to be cancelled where the
 cut has been made (*behind* it). For every element and budget state, tables hold the sums that some suffix cancels,
 computed backwards from the last element; a prefix can be completed where its sums and the table's have one in common.
@@ -30,7 +30,7 @@ from matgen.validity import StateTable
 MAX_TABLE_BYTES = 512 * 2**20
 """Largest tables that are built; what needs more is refused."""
 MAX_BYTES_BY_COUNT = 160 * 2**20
-"""Largest table of single counts; what it would say is worked out anew each time where it would be larger."""
+"""Largest table of single counts; a larger one is not built, and its entries are computed each time."""
 
 _ROWS_AT_ONCE = 32
 """Prefixes whose rows of the large table are looked up together, so that they stay in the processor's cache."""
@@ -249,7 +249,7 @@ class LookAhead:
         `_cancelled_by_next` unsigned `(n, kinds * words, u, classes)`: the same where the suffix begins with an
         element, by the class of its count.
         `_cancelled_by_count` unsigned `(u + 1, n, kinds * words, max_atoms)`: the same for the element of a place
-        and each of its counts from 1; None where it would be too large, and is worked out when it is asked for.
+        and each of its counts from 1; None where it would be too large, and is computed each time.
         """
         self._shape = (2, words_for(self._largest_sum())) if self.charged else (1, 1)
         self._dtype: type[np.unsignedinteger] = np.uint64 if self.charged else np.uint8

@@ -1,7 +1,7 @@
 """Masks on the decoding state: the tokens after which some completion still satisfies the constraints.
 
 Under a mask every sequence is the canonical one of its composition (in matgen's order, counts reduced), so that a
-composition is written in one way and no element is asked for once its turn is over. `LookAhead` says what may follow;
+composition is written in one way and no element is asked for once its turn is over. `LookAhead` has what may follow;
 here it is turned into tokens of the two notations.
 
 Shapes: `g` prefixes, `v` words of the vocabulary, `m` new prefixes.
@@ -26,7 +26,7 @@ MAX_ATOMS = 126
 """Most atoms that a masked sequence may have in either notation: what 126 tokens of the notation `expanded` hold."""
 
 MAX_ATOMS_VALID = 40
-"""The same under `valid` where no constraint says how many (98% of the valid compositions of the bundled table have no
+"""The same under `valid` where no constraint limits them (98% of the valid compositions of the bundled table have no
 more), or twice the atoms that the constraints need, if that is more."""
 
 _SETS_ATOMS = {"max_atoms", "anonymous_formula", "stoichiometry"}
@@ -75,7 +75,7 @@ class DecodingMask:
             `MAX_ATOMS_VALID`.
 
     Raises:
-        OptionError: nothing satisfies the constraints; the message says which of them is to blame where one is.
+        OptionError: nothing satisfies the constraints; the message names the one to blame where there is one.
     """
 
     def __init__(
@@ -237,12 +237,12 @@ class DecodingMask:
             return (last > states.count)[:, None]
         # Counted, a count is full tokens of 16 and then its remainder; only full tokens are followed by another one.
         more = np.zeros((g, MAX_TOKEN_COUNT), dtype=bool)
-        whole = np.flatnonzero(states.count % MAX_TOKEN_COUNT == 0)  # else the count is complete
-        counts = states.count[whole, None] + np.arange(1, MAX_TOKEN_COUNT)
+        full = np.flatnonzero(states.count % MAX_TOKEN_COUNT == 0)  # else the count is complete
+        counts = states.count[full, None] + np.arange(1, MAX_TOKEN_COUNT)
         fits = counts <= self.max_atoms
-        more[whole, :-1] = fits & states.final[whole[:, None], np.minimum(counts, self.max_atoms)]
+        more[full, :-1] = fits & states.final[full[:, None], np.minimum(counts, self.max_atoms)]
         # Another full token, if the element may end with at least that many atoms.
-        more[whole, -1] = last[whole] >= states.count[whole] + MAX_TOKEN_COUNT
+        more[full, -1] = last[full] >= states.count[full] + MAX_TOKEN_COUNT
         return more
 
 

@@ -168,7 +168,7 @@ class NextToken:
     def _empty_source(self) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """Encoder states of the empty source, and the keys and values that each decoder layer makes of them."""
         if self._encoded is None:
-            source = encode_nothing(self.model)
+            source = encode_empty_source(self.model)
             # One source for all prefixes: its cross-attention keys and values are computed once, (1, h, 3, d) a layer.
             start = torch.full((1, 1), BOS, device=self.device)
             out = self.model(encoder_outputs=(source,), decoder_input_ids=start, use_cache=True)
@@ -183,7 +183,7 @@ class NextToken:
         return cache
 
 
-def encode_nothing(model: Any) -> Tensor:
+def encode_empty_source(model: Any) -> Tensor:
     """Encoder states of the empty source (`<bos> <mask> <eos>`), `(1, 3, width)`."""
     source = torch.tensor([[BOS, MASK, EOS]], device=next(model.parameters()).device)
     return model.get_encoder()(source).last_hidden_state

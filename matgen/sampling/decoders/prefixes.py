@@ -76,9 +76,9 @@ class PrefixDrawer:
         rows = torch.arange(3 * usual, device=self.device).view(3, usual).t().contiguous()
         self.next_token.make_room(3 * usual)
         for place in range(3):  # attention over one, two and three tokens
-            whole = rows[:, : place + 1].contiguous()
-            expected = self.next_token.logits(tokens, whole, usual * place, usual)[:small]
-            logits = self.next_token.logits(tokens[:small], whole[:small].contiguous(), usual * place, small)
+            so_far = rows[:, : place + 1].contiguous()
+            expected = self.next_token.logits(tokens, so_far, usual * place, usual)[:small]
+            logits = self.next_token.logits(tokens[:small], so_far[:small].contiguous(), usual * place, small)
             if not torch.equal(expected, logits):
                 return False
         return True

@@ -26,13 +26,13 @@ def attend(query, stored, rows, scale, out):
     score = np.empty(n_tokens, dtype=np.float32)  # of one prefix and head at a time, so that it stays in the cache
     for i in range(b):
         for h in range(heads):
-            wanted = query[i, h]  # (d,)
+            of_head = query[i, h]  # (d,)
             highest = np.float32(-np.inf)
             for j in range(n_tokens):
                 key = stored[rows[i, j], 0, h]
                 dot = np.float32(0.0)
                 for x in range(d):
-                    dot += wanted[x] * key[x]
+                    dot += of_head[x] * key[x]
                 score[j] = dot * scale
                 highest = max(highest, score[j])
             # A softmax that cannot overflow: the largest exponent is 0.

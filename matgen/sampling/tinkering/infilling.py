@@ -5,12 +5,12 @@
 * A blank language model and a masked model write in any order: what counts is the probability of the orders that write
   what is given first and fill the blanks then. So the blanks are filled with all the rest in sight, and where in the
   formula they belong (which depends on the element) is weighed by how probable the rest is around that place.
-* A denoising model is given the formula with its blanks masked and rewrites it. A source says where its masks are, so
-  sources with the masks at different places cannot be compared by it; these share the probability that its completions
-  have when written from nothing.
+* A denoising model is given the formula with its blanks masked and rewrites it. A source gives away the places of its
+  masks, so sources with the masks at different places cannot be compared by it; these share the probability that its
+  completions have when written from nothing.
 
-Where a filling is of an element that the rest holds too, its atoms are alike and the last ones of the run are
-taken, and in `counted` the whole token.
+Where a filling is of an element that the rest holds too, its atoms are alike: the last ones of the run are taken,
+and in `counted` the whole token.
 """
 
 from __future__ import annotations
@@ -111,10 +111,10 @@ def _rewritten(sampler: Sampler, ids: torch.Tensor, last: torch.Tensor) -> torch
         for part, given in zip(ids.split(_AT_ONCE), source.split(_AT_ONCE), strict=True):
             from_nothing.append(sampler.likelihood.exact(part).double())
             from_source.append(sampler.likelihood.exact(part, source=given).double())
-    whole, rewritten = torch.cat(from_nothing), torch.cat(from_source)
+    written, rewritten = torch.cat(from_nothing), torch.cat(from_source)
     number = torch.unique(source, dim=0, return_inverse=True)[1]
-    value = torch.empty_like(whole)
+    value = torch.empty_like(written)
     for one in number.unique():
         rows = number == one
-        value[rows] = rewritten[rows].log_softmax(0) + whole[rows].logsumexp(0)
+        value[rows] = rewritten[rows].log_softmax(0) + written[rows].logsumexp(0)
     return value

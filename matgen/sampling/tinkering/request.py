@@ -72,17 +72,17 @@ class TinkerRequest:
         _ = self.template, self.share, self.allowed  # read now, so that bad input is refused before any work
 
     def _check_change(self) -> None:
-        """Exactly one change is asked for."""
+        """Refuse a request of no change, or of several."""
         if "?" in self.formula:  # as the option stoichiometry has it
             raise FormulaError(f"formula {self.formula[:60]!r}: a blank is written {BLANK}, such as '_ Ti O3'")
         empty = isinstance(self.mask, Sequence) and len(self.mask) == 0
         given = {"mask": not empty, "insert": self.insert is not None, "delete": self.delete}
-        asked = [name for name, is_given in given.items() if is_given]
-        if self.written and asked:
-            raise OptionError(f"{self.formula[:60]!r} has blanks of its own: leave out {' and '.join(asked)}")
-        if len(asked) > 1:
-            raise OptionError(f"{' and '.join(asked)} are asked for at once: take one of them")
-        if not self.written and not asked:
+        changes = [name for name, is_given in given.items() if is_given]
+        if self.written and changes:
+            raise OptionError(f"{self.formula[:60]!r} has blanks of its own: leave out {' and '.join(changes)}")
+        if len(changes) > 1:
+            raise OptionError(f"{' and '.join(changes)} are asked for at once: take one of them")
+        if not self.written and not changes:
             name = read_formula(self.formula).formulas()[0]
             raise OptionError(
                 f"what is to change in {name}? Take mask, insert or delete, or write blanks, such as '_ Ti O3'"

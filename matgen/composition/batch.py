@@ -112,6 +112,7 @@ class CompositionBatch:
         if elements.shape != counts.shape:
             raise FormulaError(f"{elements.shape=} != {counts.shape=}")
         n, k = elements.shape
+        # (n * k,): every slot is one token; those of zero atoms fall away.
         row = np.repeat(np.arange(n), k)
         return cls.from_tokens(n, row, elements.ravel().astype(np.int64), counts.ravel().astype(np.int64))
 
@@ -120,10 +121,13 @@ class CompositionBatch:
         """Canonical batch from `(row, atomic number, count)` triples in any order; repeats are added up."""
         present = (count > 0) & (atomic_number > 0)
         row, atomic_number, count = row[present], atomic_number[present], count[present]
+        # One number sorts by row and then in matgen's order, whose ranks are below 256.
         place = row * 256 + ORDER_RANK[atomic_number]
+        # Formulas are often written in that order already, and comparing is much quicker than sorting.
         if np.any(place[1:] <= place[:-1]):
             order = np.argsort(place, kind="stable")
             place, row, atomic_number, count = place[order], row[order], atomic_number[order], count[order]
+        # Where an element of a row is met first; its repeats follow and are added to it.
         first = np.flatnonzero(np.concatenate(([True], place[1:] != place[:-1]))) if len(place) else place
         if len(first) < len(place):
             count = np.add.reduceat(count, first)
@@ -132,13 +136,16 @@ class CompositionBatch:
         if n and n_elements.min() == 0:
             raise FormulaError(f"row {int(np.argmin(n_elements)) + 1}: no atoms")
         k = int(n_elements.max()) if n else 1
+        # (tokens,): place among the elements of the row, from 0: the token's place less that of the row's first token.
         slot = np.arange(len(row)) - np.repeat(np.cumsum(n_elements) - n_elements, n_elements)
         elements = np.zeros((n, k), dtype=np.uint8)
+        # Sums of repeats may exceed int32 until they are reduced.
         counts = np.zeros((n, k), dtype=np.int64)
         elements[row, slot] = atomic_number
         counts[row, slot] = count
+        # (n,); padding changes nothing, since gcd(a, 0) is a.
         divisor = np.gcd.reduce(counts, axis=1)
-        reducible = divisor > 1
+        reducible = divisor > 1  # dividing is slow and most formulas are reduced
         counts[reducible] //= divisor[reducible, None]
         if n and counts.max() > MAX_COUNT:
             bad = int(np.argmax(counts.max(axis=1)))
@@ -154,6 +161,7 @@ class CompositionBatch:
         start = 0
         for batch in batches:
             stop, width = start + len(batch), batch.elements.shape[1]
+            # Batches may differ in width; what is beyond one's own stays zero.
             elements[start:stop, :width] = batch.elements
             counts[start:stop, :width] = batch.counts
             start = stop
@@ -186,6 +194,7 @@ class CompositionBatch:
     @property
     def all_metal(self) -> np.ndarray:
         """True where every element is in SMACT's list of metals (an alloy to SMACT), bool `(n,)`."""
+        # Padding is no element, so it does not count against an alloy.
         return (IS_METAL[self.elements] | (self.elements == 0)).all(axis=1)
 
     def keys(self) -> np.ndarray:
@@ -201,31 +210,38 @@ class CompositionBatch:
         if kernel is not None:
             kernel.hash_rows(self.elements, self.counts, np.array(_SEEDS, dtype=np.uint64), keys)
             return keys
+        # The same by numpy, all rows at once and slot by slot.
         for lane, seed in enumerate(_SEEDS):
             state = np.full(n, seed, dtype=np.uint64)
             for slot in range(k):
+                # (n,): atomic number in the upper 32 bits, count (below 2^31) in the lower.
                 code = (self.elements[:, slot].astype(np.uint64) << np.uint64(32)) | self.counts[:, slot].astype(
                     np.uint64
                 )
                 mixed = _splitmix64(state ^ _splitmix64(code + np.uint64(seed)))
+                # Padding is passed over, so that the key does not depend on the width of the batch.
                 state = np.where(self.elements[:, slot] > 0, mixed, state)
             keys[:, lane] = state
         return keys
 
     def chemical_system_keys(self) -> np.ndarray:
         """Keys of the sets of elements, uint64 `(n, 2)`: equal where two compositions have the same elements."""
+        # One atom of each element stands for all compositions of the system.
         return CompositionBatch(self.elements, (self.counts > 0).astype(np.int32)).keys()
 
     def formulas(self) -> np.ndarray:
         """Each composition as pymatgen's `reduced_formula` writes it, object array of str `(n,)`."""
+        # None where there are too few rows for numba to pay.
         kernel = kernel_for(len(self), "sequence_kernel")
         text = self._written() if kernel is None else self._written_by(kernel)
+        # All of `_UNREDUCED` have at most two elements, one atom of each.
         small = np.flatnonzero((self.counts <= 1).all(axis=1) & (self.n_elements <= 2))
         text[small] = [_UNREDUCED.get(formula, formula) for formula in text[small]]
         return text
 
     def _written(self) -> np.ndarray:
         """`formulas` before what pymatgen writes unreduced."""
+        # (n, k): slots in the order of writing, which differs from that of `elements`; padding goes last.
         by_rank = np.argsort(np.where(self.elements > 0, FORMULA_RANK[self.elements], 255), axis=1, kind="stable")
         elements = np.take_along_axis(self.elements, by_rank, axis=1).astype(np.int64)
         counts = np.take_along_axis(self.counts, by_rank, axis=1).astype(np.int64)
@@ -239,6 +255,7 @@ class CompositionBatch:
 
         n, k = self.elements.shape
         parts = []
+        # In pieces, since room is kept for the longest text that any formula of this width could have.
         for start in range(0, n, _WRITTEN_AT_ONCE):
             part = self[start : start + _WRITTEN_AT_ONCE]
             data = np.empty(len(part) * (k + 1) * kernel.MOST_BYTES, dtype=np.uint8)
@@ -247,6 +264,7 @@ class CompositionBatch:
                 part.elements, part.counts, FORMULA_RANK, _SYMBOL_BYTES, PYMATGEN_ELECTRONEGATIVITY,
                 _POLYANION_MAX_DIFFERENCE, data, offsets,
             )  # fmt: skip
+            # Arrow's layout of a string column: no validity bits, where each text begins, and all text.
             buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
             column = pa.Array.from_buffers(pa.string(), len(part), buffers)
             parts.append(column.to_numpy(zero_copy_only=False))
@@ -255,17 +273,19 @@ class CompositionBatch:
     @staticmethod
     def _bracket_polyanions(text: np.ndarray, elements: np.ndarray, counts: np.ndarray) -> None:
         """Rewrite in place the formulas whose last two elements share a divisor: Li Fe P4 O16 style to Fe(PO4)4."""
+        # `elements` and `counts` int64 `(n, k)`, in the order of writing.
         n_elements = np.count_nonzero(elements, axis=1)
         rows = np.flatnonzero(n_elements >= 3)
-        last = n_elements[rows] - 1
+        last = n_elements[rows] - 1  # slot of the most electronegative element
         chi_gap = (
             PYMATGEN_ELECTRONEGATIVITY[elements[rows, last]] - PYMATGEN_ELECTRONEGATIVITY[elements[rows, last - 1]]
         )
-        divisor = np.gcd(counts[rows, last], counts[rows, last - 1])
+        divisor = np.gcd(counts[rows, last], counts[rows, last - 1])  # PO4 in Fe(PO4)4: gcd(4, 16) = 4
         chosen = (chi_gap < _POLYANION_MAX_DIFFERENCE) & (divisor > 1)  # a missing electronegativity compares False
         rows, last, divisor = rows[chosen], last[chosen], divisor[chosen]
         if not len(rows):
             return
+        # (r, 2): the two slots that go into the bracket; the others stay before it.
         pair = np.stack([last - 1, last], axis=1)
         pair_elements = np.take_along_axis(elements[rows], pair, axis=1)
         pair_counts = np.take_along_axis(counts[rows], pair, axis=1) // divisor[:, None]
@@ -280,15 +300,17 @@ class CompositionBatch:
 
         From the 27th element on the letters are A2-like pairs (`AA`, `AB` ...), where pymatgen stops.
         """
+        # Padding becomes the largest number, so that it stays on the right.
         counts = np.sort(np.where(self.counts > 0, self.counts.astype(np.int64), np.iinfo(np.int64).max), axis=1)
         present = counts < np.iinfo(np.int64).max
         k = counts.shape[1]
         letters = np.array([_letters(slot) for slot in range(k)], dtype=object)
-        numbers = np.where(present & (counts > 1), _numerals(counts), "")
+        numbers = np.where(present & (counts > 1), _numerals(counts), "")  # a single atom has no number
         return _join(np.where(present, letters[None, :], "") + numbers)
 
     def chemical_systems(self) -> np.ndarray:
         """Chemical systems as the field writes them, symbols in alphabetical order (`Fe-Li-O-P`), object `(n,)`."""
+        # (119,): atomic number to place in the alphabet of symbols.
         alphabetical = np.zeros(len(SYMBOLS), dtype=np.int64)
         alphabetical[1 + np.argsort(SYMBOLS[1:].astype(str))] = np.arange(len(SYMBOLS) - 1)
         rank = np.where(self.elements > 0, alphabetical[self.elements], 255)
@@ -309,6 +331,7 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
             bad rows. Large columns are read fastest as Arrow strings (a pyarrow array or a Series that holds one),
             since no Python text is made of them.
     """
+    # Arrow strings are read from their own bytes; other text is turned into them where that pays.
     chunks = arrow_strings(formulas)
     if chunks is None:
         texts = formulas.to_pylist() if hasattr(formulas, "to_pylist") else list(formulas)
@@ -318,6 +341,7 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
     parsed = [_parse_arrow(chunk) for chunk in chunks]
     if len(parsed) == 1:
         return parsed[0]
+    # Rows are counted over all chunks.
     starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])[:-1].tolist()
     return ParsedFormulas(
         CompositionBatch.concatenate([one.batch for one in parsed]),
@@ -364,17 +388,20 @@ def _parse_texts(texts: list[str]) -> ParsedFormulas:
         if not isinstance(text, str):
             reasons[i] = "missing" if _is_missing(text) else f"not text but {type(text).__name__}"
     rows = ["" if i in reasons else text for i, text in enumerate(texts)] if reasons else texts
+    # `parse_plain` reads one ASCII text with a formula a line; rows that would break it are emptied, and so not plain.
     joined = "".join(rows)
     if not joined.isascii() or "\n" in joined:
         rows = [text if text.isascii() and "\n" not in text else "" for text in rows]
     row, atomic_number, count, plain = parse_plain(rows)
 
+    # What is not plain, or plain and out of range, is read one by one: slow, exact, and with a reason if it is bad.
     plain[_rows_out_of_range(row, count, plain)] = False
     left = [i for i in np.flatnonzero(~plain).tolist() if i not in reasons]
     exact_row, exact_number, exact_count = _read_exactly(left, texts.__getitem__, reasons)
     keep = plain[row]
-    good = np.ones(len(texts), dtype=bool)
+    good = np.ones(len(texts), dtype=bool)  # (n,): rows that were read, by either reader
     good[list(reasons)] = False
+    # (n,): row in the batch, which has no bad rows.
     new_row = np.cumsum(good) - 1
     batch = CompositionBatch.from_tokens(
         int(good.sum()),
@@ -392,12 +419,15 @@ def _parse_arrow(chunk: Any) -> ParsedFormulas:
     if kernel is None:
         return _parse_texts(chunk.to_pylist())
     n = len(chunk)
+    # Nulls are looked up below, from the array itself.
     _, where, text = chunk.buffers()
     data = np.frombuffer(text or b"", dtype=np.uint8)
     wide = str(chunk.type) == "large_string"
+    # A slice shares the buffers of the array it was cut from: `offset` is its first row there.
     offsets = np.frombuffer(where, dtype=np.int64 if wide else np.int32)[chunk.offset : chunk.offset + n + 1]
     width = kernel.most_symbols(data, offsets)
     elements, counts = np.empty((n, width), dtype=np.uint8), np.empty((n, width), dtype=np.int32)
+    # (n,): 0 where the kernel leaves a row to the exact reader.
     n_elements = np.empty(n, dtype=np.uint8)
     kernel.read_plain(data, offsets, SYMBOL_TABLE, ORDER_RANK, MAX_COUNT, elements, counts, n_elements)
 
@@ -412,8 +442,10 @@ def _parse_arrow(chunk: Any) -> ParsedFormulas:
         return data[offsets[i] : offsets[i + 1]].tobytes().decode("utf-8", errors="replace")
 
     exact_row, exact_number, exact_count = _read_exactly(left, text_of, reasons)
+    # The exactly read rows as a small batch, whose rows are then put where they belong.
     rows, place = np.unique(exact_row, return_inverse=True)
     others = CompositionBatch.from_tokens(len(rows), place.reshape(-1), exact_number, exact_count)
+    # As narrow as the widest composition: the kernel's width counts symbols, repeats included.
     k = max(int(n_elements.max()) if n else 1, others.elements.shape[1] if len(rows) else 1)
     elements, counts = _to_width(elements, k), _to_width(counts, k)
     elements[rows], counts[rows] = _to_width(others.elements, k), _to_width(others.counts, k)
@@ -452,9 +484,10 @@ def first_occurrence(keys: np.ndarray) -> np.ndarray:
         keys: uint64 `(n, 2)` from `CompositionBatch.keys`.
     """
     order, new = sort_keys(keys)
+    # Rows of equal keys come in any order, so the first of them is the least of their run.
     first = np.empty(len(keys), dtype=np.int64)
     if len(keys):
-        first[order] = np.minimum.reduceat(order, np.flatnonzero(new))[np.cumsum(new) - 1]
+        first[order] = np.minimum.reduceat(order, np.flatnonzero(new))[np.cumsum(new) - 1]  # number of the run, from 0
     return first
 
 
@@ -471,6 +504,7 @@ def sort_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(keys[:, 0])  # many times quicker than sorting by both lanes, and nearly always enough
     ordered = keys[order]
     same = ordered[1:] == ordered[:-1]
+    # Lane 0 alone is not enough where two different keys share it.
     if (same[:, 0] & ~same[:, 1]).any():
         order = np.lexsort((keys[:, 1], keys[:, 0]))
         ordered = keys[order]
@@ -494,6 +528,7 @@ def _rows_out_of_range(row: np.ndarray, count: np.ndarray, plain: np.ndarray) ->
 
 
 def _splitmix64(x: np.ndarray) -> np.ndarray:
+    # Products wrap around at 2^64, as they should.
     with np.errstate(over="ignore"):
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -514,6 +549,7 @@ def _tokens(elements: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def _join(parts: np.ndarray) -> np.ndarray:
     """Concatenate text along the second axis: object `(n, k)` to object `(n,)`."""
+    # Object arrays: adding them joins the texts row by row.
     text = parts[:, 0].copy()
     for slot in range(1, parts.shape[1]):
         text = text + parts[:, slot]

@@ -1,6 +1,6 @@
 """Reading plain formulas straight from the bytes of a string column, and hashing compositions, compiled by numba.
 
-The same results as `formula_parser.parse_plain` with `CompositionBatch.from_tokens`, and as `CompositionBatch.keys`,
+The same results as `parser.parse_plain` with `CompositionBatch.from_tokens`, and as `CompositionBatch.keys`,
 many times faster; for large batches, since numba takes a moment to load. The functions hold no lock, so threads may
 work on different chunks.
 """
@@ -13,6 +13,7 @@ import numpy as np
 MAX_SYMBOLS = 24
 """Symbols of a formula that are read here; longer formulas go to the exact reader."""
 
+# So that an amount times a bracket's factor, below 10^18, fits an int64.
 _MAX_DIGITS = 9
 
 _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
@@ -21,6 +22,7 @@ _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
 @_jit
 def _number(data, position, end):
     """A whole number at a position: `(number, position after it)`; 1 where there is none, -1 where it is too long."""
+    # 48 to 57 are the digits.
     if position >= end or data[position] < 48 or data[position] > 57:
         return np.int64(1), position
     begin, number = position, np.int64(0)
@@ -39,19 +41,23 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
     while position < end:
         byte = np.int64(data[position])
         position += 1
+        # A to Z begins a symbol; one of a to z may follow. `Co` is cobalt, `CO` carbon and oxygen.
         if 65 <= byte <= 90:
-            second = np.int64(0)
+            second = np.int64(0)  # 0: no second letter, 1 to 26: a to z
             if position < end and 97 <= data[position] <= 122:
                 second = np.int64(data[position]) - 96
                 position += 1
             element = symbol_table[(byte - 65) * 27 + second]
             amount, position = _number(data, position, end)
+            # Anything that is no plain formula is left to the exact reader, which also says what is wrong with it.
             if element == 0 or amount < 0 or n == len(elements):
                 return -1
             elements[n], amounts[n] = element, amount
             n += 1
+        # ( and ), one level deep; a bracket in a bracket falls through to the last branch.
         elif byte == 40 and opened < 0:
             opened = n
+        # An empty bracket does too.
         elif byte == 41 and opened >= 0 and n > opened:
             factor, position = _number(data, position, end)
             if factor < 0:
@@ -69,6 +75,7 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
 @_jit
 def _canonical(n, elements, amounts, order_rank):
     """Sort symbols by rank in place, add up repeats and drop zeros; returns how many are left."""
+    # Insertion: a formula has a few symbols, mostly in order already.
     for i in range(1, n):
         element, amount, j = elements[i], amounts[i], i
         while j > 0 and order_rank[elements[j - 1]] > order_rank[element]:
@@ -79,6 +86,7 @@ def _canonical(n, elements, amounts, order_rank):
     for i in range(n):
         if amounts[i] == 0:
             continue
+        # Repeats, such as the O of CH3COOH, lie side by side once sorted.
         if kept and elements[kept - 1] == elements[i]:
             amounts[kept - 1] += amounts[i]
         else:
@@ -94,6 +102,7 @@ def most_symbols(data, offsets):
     for row in range(len(offsets) - 1):
         n = 0
         for position in range(offsets[row], offsets[row + 1]):
+            # Each symbol has one capital, so this bounds the width `k` before anything is parsed.
             n += 65 <= data[position] <= 90
         most = max(most, n)
     return min(most, MAX_SYMBOLS)
@@ -113,10 +122,12 @@ def read_plain(data, offsets, symbol_table, order_rank, limit, elements, counts,
         counts: int32 `(n, k)`, filled with counts divided by their greatest common divisor, zero padded.
         n_elements: uint8 `(n,)`, filled with the number of elements, 0 where a row is left to the exact reader.
     """
+    # Of one formula, reused: symbols as they are met, then as elements in order.
     numbers = np.empty(MAX_SYMBOLS, dtype=np.uint8)
     amounts = np.empty(MAX_SYMBOLS, dtype=np.int64)
     width = elements.shape[1]
     for row in range(len(n_elements)):
+        # The caller's arrays are not zeroed.
         for slot in range(width):
             elements[row, slot], counts[row, slot] = 0, 0
         n_elements[row] = 0
@@ -127,10 +138,12 @@ def read_plain(data, offsets, symbol_table, order_rank, limit, elements, counts,
         total, divisor = np.int64(0), np.int64(0)
         for slot in range(n):
             total += amounts[slot]
+            # Euclid; the divisor begins at 0, and gcd(a, 0) is a.
             a, b = amounts[slot], divisor
             while b:
                 a, b = b, a % b
             divisor = a
+        # The exact reader words the error, or reduces what is too large only as written.
         if total > limit or n > width:
             continue
         for slot in range(n):
@@ -142,6 +155,7 @@ def read_plain(data, offsets, symbol_table, order_rank, limit, elements, counts,
 @_jit
 def _mix(x):
     """The finalizer of SplitMix64."""
+    # Products wrap around at 2^64, as they should.
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -151,10 +165,13 @@ def _mix(x):
 def hash_rows(elements, counts, seeds, keys):
     """Fill `keys`, uint64 `(n, 2)`, as `CompositionBatch.keys` describes them; `seeds` uint64 `(2,)`."""
     for row in range(len(elements)):
+        # Two seeds make two hashes of 64 bits that are independent of each other.
         for lane in range(2):
             state = seeds[lane]
             for slot in range(elements.shape[1]):
+                # Padding is passed over, so that the key does not depend on the width of the batch.
                 if elements[row, slot]:
+                    # Atomic number in the upper 32 bits, count (below 2^31) in the lower.
                     code = (np.uint64(elements[row, slot]) << np.uint64(32)) | np.uint64(counts[row, slot])
                     state = _mix(state ^ _mix(code + seeds[lane]))
             keys[row, lane] = state

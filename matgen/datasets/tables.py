@@ -47,9 +47,10 @@ def iterate_formula_table(
     """Read a table chunk by chunk, in constant memory: the rows of `read_formula_table`, in the same order.
 
     Values and types are the same in both, and so are the errors, which come when they are met: some chunks may come
-    before. Columns from Parquet alone stay Arrow columns (`pandas.ArrowDtype`: no Python text is made of formulas). CSV
-    and JSON lines of more than a chunk are read twice, first for the types. JSON that is not JSON lines is read whole.
-    In a folder, each chunk has the columns of its own file.
+    before. Columns from Parquet alone stay Arrow columns (`pandas.ArrowDtype`: no Python text is made of formulas), and
+    a column in which integers beyond 63 bits meet gaps or other numbers may be of another type in chunks. CSV and JSON
+    lines of more than a chunk are read twice, first for the types. JSON that is not JSON lines is read whole. In a
+    folder, each chunk has the columns of its own file.
 
     Args:
         path: file or folder, as for `read_formula_table`.

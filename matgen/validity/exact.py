@@ -38,11 +38,13 @@ def judge(elements: np.ndarray, counts: np.ndarray, table: StateTable, chi: np.n
         (table.states[z, : table.n_states[z]].tolist(), int(c), bool(table.mixed[z]) and c > 1)
         for z, c in zip(elements, counts, strict=True)
     ]
+    # A single element, as in SMACT.
     if len(slots) == 1:
         return BALANCED
     if not all(states for states, _, _ in slots):
         return UNBALANCEABLE
     order = [float(chi[z]) for z in elements]
+    # Bit sets where they fit into memory, listed sums beyond.
     add: Any = _bits if _span(slots) <= MAX_CHARGE else _sums
     try:
         if not np.isnan(order).any() and _is_balanced(slots, order, add):
@@ -62,15 +64,18 @@ def _span(slots: Sequence[Slot]) -> int:
 
 def _is_balanced(slots: Sequence[Slot], chi: Sequence[float], add: Any) -> bool:
     last = len(slots)
+    # above[j]: sums of the negative charges, without their sign, of elements j on.
     above = {last: add.start()}
     for j in range(last - 1, -1, -1):
         states, count, mixed = slots[j]
         above[j] = add.element(above[j + 1], [-state for state in reversed(states) if state <= 0], count, mixed)
+        # Element j cannot be an anion, so no cut lies before it.
         if not above[j]:
             break
     below = add.start()
     for j in range(last + 1):
         is_cut = j in (0, last) or chi[j - 1] < chi[j]
+        # Both sides reach a common sum: the charges cancel.
         if is_cut and above.get(j) and below & above[j]:
             return True
         if j < last:
@@ -84,6 +89,7 @@ def _is_balanced(slots: Sequence[Slot], chi: Sequence[float], add: Any) -> bool:
 def _is_neutral(slots: Sequence[Slot], add: Any) -> bool:
     reach, wanted = add.start(), 0
     for states, count, mixed in slots:
+        # Counted from the lowest state, so that no charge is negative.
         reach = add.element(reach, [state - states[0] for state in states], count, mixed)
         wanted -= count * states[0]
     return wanted >= 0 and bool(reach & add.only(wanted))
@@ -107,6 +113,7 @@ class _bits:
             return _shifted(reach, [charge * count for charge in charges])
         if not charges:
             return 0
+        # The lowest charge is taken by all atoms; what is left are steps above it.
         reach <<= charges[0] * count
         steps = [charge - charges[0] for charge in charges]
         if len(steps) == 1:
@@ -119,6 +126,7 @@ class _bits:
         if count <= settled:
             return _sumset(reach, pattern)
         unit = int(np.gcd.reduce(steps))
+        # The pattern's lower and upper half stay as they are, and multiples of the steps' gcd fill what grows between.
         half = steps[-1] * (settled // 2)
         longer = steps[-1] * (count - settled)
         low, high = pattern & ((1 << half) - 1), pattern >> half
@@ -166,7 +174,7 @@ def _sumset(reach: int, pattern: int) -> int:
     """Sums of one of `reach` and one of `pattern`, a short bit set."""
     sums = 0
     while pattern:
-        lowest = pattern & -pattern
+        lowest = pattern & -pattern  # the lowest bit that is set
         sums |= reach << (lowest.bit_length() - 1)
         pattern ^= lowest
     return sums

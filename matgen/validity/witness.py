@@ -32,13 +32,16 @@ def best_balanced(sites: Sequence[Site]) -> list[int] | None:
 
     `levels[j]` says for the first `j` sites, below and above the cut, which positive charge is left and how it came.
     """
+    # Uncancelled positive charge, in elementary charges, to the best sum of weights and the place of the last state.
     below: dict[int, tuple[int, int]] = {0: (0, -1)}
     above: dict[int, tuple[int, int]] = {0: (0, _FROM_BELOW)}
     levels = [(below, above)]
+    # More positive charge than all anions cancel leads nowhere.
     most = min(sum(max(site.charges[-1], 0) for site in sites), -sum(min(site.charges[0], 0) for site in sites))
     for j, site in enumerate(sites):
         below = _step(below, site, lambda charge: charge >= 0, most)
         above = _step(above, site, lambda charge: charge <= 0, most)
+        # A cut between these sites passes the Pauling test; equal electronegativities stay on one side.
         if j + 1 == len(sites) or site.electronegativity < sites[j + 1].electronegativity:
             for total, (weight, _) in below.items():
                 if total not in above or weight > above[total][0]:
@@ -48,6 +51,7 @@ def best_balanced(sites: Sequence[Site]) -> list[int] | None:
         levels.append((below, above))
     if 0 not in above:
         return None
+    # Back from the last site along the choices that led to no charge.
     picked, total, phase = [0] * len(sites), 0, 1
     for j in range(len(sites), 0, -1):
         if phase == 1 and levels[j][1][total][1] == _FROM_BELOW:
@@ -66,6 +70,7 @@ def best_nearest(sites: Sequence[Site]) -> tuple[list[int], int] | None:
         if len(reach) > MAX_SUMS:
             return None
         levels.append(reach)
+    # Of +d and -d the more common one, of equals +d, as in the kernel.
     nearest = min(reach, key=lambda total: (abs(total), -reach[total][0], -total))
     picked, total = [0] * len(sites), nearest
     for j in range(len(sites), 0, -1):
@@ -88,6 +93,7 @@ def _step(
             sum_ = total + charge
             if most is not None and not 0 <= sum_ <= most:
                 continue
+            # Strictly better only: of equals the lower state stays, since states ascend.
             if sum_ not in fresh or score + weight > fresh[sum_][0]:
                 fresh[sum_] = (score + weight, place)
     return fresh

@@ -373,7 +373,7 @@ def test_tables_of_structures_add_up() -> None:
     assert "| spinel | 5 | 100.0 % | 100.0 % | 100.0 % |" in lines
     assert "| the other 2 types together | 2 | 0.0 % | 0.0 % | 0.0 % |" in lines
     assert lines[-5].endswith(": NaCl (7), CsCl (of no other compound).")
-    assert "50.0 % by all weights 1" in lines[-3]
+    assert "50.0 % with all weights 1" in lines[-3]
     assert "bond lengths 12.5 %" in lines[-1]
 
 

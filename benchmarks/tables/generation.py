@@ -12,8 +12,8 @@ PUBLISHED = {"gptj": "97.6 / 91.2 %", "blmm": "89.7 / 84.8 %"}
 """Neutral and balanced as published: Fu et al. 2023 (the best model), Wei et al. 2022 (its BLMM)."""
 
 RANKINGS = {
-    "training_pairs": "pairs of training compounds in which one element stands for the other",
-    "frequency": "how often the element has this place in training",
+    "training_pairs": "pairs of training compounds that differ by this substitution",
+    "frequency": "frequency of the element at this position in training",
     "mendeleev_number": "nearest Mendeleev number",
     "ionic_radius": "nearest Shannon radius in the parent's oxidation state",
     "chance": "chance",
@@ -40,7 +40,7 @@ def _of_study(content: Json, chosen: Callable[[Json], bool]) -> list[Json]:
 
 
 def how(row: Json) -> str:
-    return ", counted" * (row["notation"] == "counted") + ", by Muon" * (row["optimizer"] == "muon")
+    return ", counted" * (row["notation"] == "counted") + ", Muon" * (row["optimizer"] == "muon")
 
 
 def bits(row: Json) -> str:
@@ -52,11 +52,11 @@ def bits(row: Json) -> str:
 def recovery(content: Json) -> Iterator[Json]:
     """Recovery of held-out formulas, expected and found, on both splits, beside chance and the most there can be."""
     study, bundled = content["published"], next(iter(content["bundled"]["checkpoints"].values()))
-    for split, title in {"split": "single formulas", "split_chemsys": "whole chemical systems"}.items():
+    for split, title in {"split": "single formulas", "split_chemsys": "complete chemical systems"}.items():
         for row in study["rows"].values():
             if (row["model"], row["dataset"], row["split"]) == ("gptj", "hybrid-pure", split):
                 name = fill("GPT-J `{preset}`, {notation}, {minutes:.0f} minutes", row)
-                name += " by Muon" * (row["optimizer"] == "muon")
+                name += ", Muon" * (row["optimizer"] == "muon")
                 yield _recovered(f"{title}: {name}", row, row["samples"]["10000"])
         if split == "split":
             yield _recovered(f"{title}: the bundled GPT-J", bundled, bundled["metrics"])
@@ -67,7 +67,9 @@ def recovery(content: Json) -> Iterator[Json]:
             yield {"title": name, "few": "", "found": few, "many": f"{many} (found)"}
         if places:
             most = {"expected_recovery": places["ceiling"]}
-            yield _recovered(f"{title}: every formula of the dataset equally probable, and no other", most, None)
+            yield _recovered(
+                f"{title}: equal probability for every formula of the dataset, none for others", most, None
+            )
 
 
 def _recovered(title: str, row: Json, drawn: Json | None) -> Json:
@@ -89,9 +91,9 @@ def yields(content: Json) -> Iterator[Json]:
 
 def released(content: Json) -> list[Json]:
     titles = {
-        "as_released": "trained and drawn as released",
-        "drawn_by_matgen": "trained as released, drawn by matgen",
-        "matgen": "trained and drawn by matgen",
+        "as_released": "trained and sampled with the released code",
+        "drawn_by_matgen": "trained with the released code, sampled with matgen",
+        "matgen": "trained and sampled with matgen",
     }
     return [content[name] | {"title": title} for name, title in titles.items()]
 

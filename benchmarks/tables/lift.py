@@ -46,7 +46,7 @@ def against_forest(row: Json) -> str:
 
 
 def shuffled(content: Json) -> str:
-    cell = "{table} {accuracy!c:.2f} ± {accuracy_std!c:.2f} ({chance!c:.1f} by the most frequent label)"
+    cell = "{table} {accuracy!c:.2f} ± {accuracy_std!c:.2f} ({chance!c:.1f} for the most frequent label)"
     return ", ".join(fill(cell, row) for row in content["controls"])
 
 
@@ -82,7 +82,7 @@ def pretrained(content: Json) -> Iterator[Json]:
     """SmolLM2 with adapters and in context, with and without the names of columns."""
     titles = {
         "lora": "fine-tuned",
-        "in context": f"{content['examples']} near rows in the prompt, nothing trained",
+        "in context": f"{content['examples']} similar rows in the prompt, no training",
         "shuffled labels": "fine-tuned on shuffled labels",
     }
     cell = "{accuracy!c:.2f} ± {accuracy_std!c:.2f} ({interval[0]!c:.1f} to {interval[1]!c:.1f})"
@@ -127,8 +127,8 @@ def augmented(content: Json) -> str:
 
 def generated(content: Json) -> str:
     cell = (
-        " {drawn rows[mean]!p} ({real rows[mean]!p} from the real rows; {copies among the drawn rows[mean]!p} of drawn "
-        "rows are copies)"
+        " {drawn rows[mean]!p} ({real rows[mean]!p} from the real rows; {copies among the drawn rows[mean]!p} of "
+        "generated rows are copies)"
     )
     return "; ".join(f"`{name}`" + fill(cell, row) for name, row in content["generator"].items())
 

@@ -86,12 +86,12 @@ def coverage(content: Json) -> Iterator[Json]:
     """Test parts, those with the widest spread, the selected, and what is out of domain."""
     for name, row in content["predictors"].items():
         if "band" in row:
-            yield {**row, "title": f"`{name}`, test part"}
-            yield {**row["by_spread"][-1], "title": "the tenth with the widest spread", "n": row["n"] // 10}
+            yield {**row, "title": f"`{name}`, test split"}
+            yield {**row["by_spread"][-1], "title": "the 10 % with the largest standard deviation", "n": row["n"] // 10}
     chosen = content["stability"]["most_stable_hundredth"]
     for kind in ("plain", "corrected"):
-        title = f"the hundredth of OQMD's test part predicted most stable, {kind}"
+        title = f"the 1 % of OQMD's test split predicted most stable, {kind}"
         yield {"title": title, "n": chosen["n"], "coverage": chosen[f"coverage_{kind}"]}
     for what, row in content["left_out"].items():
-        title = "chemical systems never seen" if what == "systems" else f"compositions with {what}, never seen"
+        title = "unseen chemical systems" if what == "systems" else f"compositions with the unseen element {what}"
         yield {**row["strange"], "title": title}

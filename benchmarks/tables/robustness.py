@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from benchmarks.tables.render import Json, fill
 
 PLACES = {
-    "disk_full": "a disk with 0 to 4 MiB left, with and without an earlier result there",
+    "disk_full": "a disk with 0 to 4 MiB left, with and without an earlier result",
     "read_only": "an output that cannot be written",
-    "vanished_input": "the input taken away before or during the run",
-    "clock_back": "the clock going back an hour each second",
-    "two_at_once": "two runs into one output at once; then one whose owner was killed",
+    "vanished_input": "the input removed before or during the run",
+    "clock_back": "the clock set back an hour every second",
+    "two_at_once": "two simultaneous runs with the same output; then a run with the output of a killed one",
     "no_network": "no route to any network",
 }
 
@@ -26,7 +26,7 @@ def places(content: Json) -> Iterator[Json]:
     tried = content.get("places", {})
     for name, row in ((name, tried[name]) for name in PLACES if name in tried):
         outcome = row.get("left_out") or (
-            f"{row['refused']} refused in one line, {row['runs'] - row['refused']} went well, "
+            f"{row['refused']} rejected in one line, {row['runs'] - row['refused']} succeeded, "
             f"{len(row['faults'])} faults"
         )
         yield row | {"title": PLACES[name], "outcome": outcome}

@@ -1,4 +1,4 @@
-"""Rows of speed: drawing, drawing under constraints, and other steps beside their usual tools."""
+"""Rows of speed: sampling with and without constraints, and other steps, compared with the usual tools."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from benchmarks.tables.render import Json, fill
 from matgen.models import MODELS
+
+RENAMED = {"elements": "num_elements", "anonymous": "anonymous_formula"}
+"""Current names of constraints that the results record under their names in 0.2."""
 
 
 def named_constraints(row: Json) -> str:
@@ -17,7 +20,7 @@ def _constraint(name: str, value: object) -> str:
         return name
     if isinstance(value, list):
         value = ", ".join(map(str, value)) if len(value) < 13 else f"{len(value)} elements"
-    return f"{name.replace('_', ' ')} {value}"
+    return f"{RENAMED.get(name, name).replace('_', ' ')} {value}"
 
 
 def sampled(content: Json) -> Iterator[Json]:

@@ -15,10 +15,10 @@ def covered(content: Json) -> Iterator[Json]:
     """Share of compositions with a template, by number of elements."""
     parts = {
         "{all[formulas]:,} of the Materials Project, at most 20 atoms": content["coverage"]["materials_project"],
-        "{all[formulas]:,} draws of the bundled model": content["coverage"]["draws"],
+        "{all[formulas]:,} samples of the bundled model": content["coverage"]["draws"],
     }
     for template, part in parts.items():
-        titles = {"covered": fill(template, part), "own_left_out": "the same, their own structures left out"}
+        titles = {"covered": fill(template, part), "own_left_out": "the same, without templates of the compound itself"}
         for name, title in titles.items():
             shares = {n: row[name] for n, row in part["by_number_of_elements"].items()}
             yield {"title": title, "all": part["all"][name], **shares}
@@ -42,13 +42,13 @@ def refound(content: Json) -> Iterator[Json]:
 def missed(content: Json) -> str:
     rows = [row for row in content["structures"]["refound"]["compounds"] if row["rank"] is None]
     where = ", ".join(f"{row['formula']} ({row['rank_of_its_occupation'] or 'of no other compound'})" for row in rows)
-    return f"Not among the first five (in brackets the place of its prototype): {where}." if rows else ""
+    return f"Not in the top five (rank of the prototype in parentheses): {where}." if rows else ""
 
 
 def by_weights(content: Json) -> str:
     titles = {
-        "present": "the weights as they are",
-        "found": "those that a search on the other half found",
+        "present": "the default weights",
+        "found": "weights optimized on the other half",
         "equal": "all weights 1",
         "substitution alone": "substitutions alone",
         "members alone": "the number of compounds of the prototype alone",
@@ -56,7 +56,7 @@ def by_weights(content: Json) -> str:
     judged = {
         name: row["judged_half"]["at_5"]["value"] for name, row in content["structures_weights"]["variants"].items()
     }
-    return ", ".join(f"{percent(judged[name])} by {title}" for name, title in titles.items())
+    return ", ".join(f"{percent(judged[name])} with {title}" for name, title in titles.items())
 
 
 def volume_errors(content: Json) -> str:

@@ -15,10 +15,10 @@ def compared(content: Json) -> Iterator[Json]:
     random, mixed = found["random"], found["mixed_valence"]
     rows = [(_with_smact(part["rules"]), part) for part in found["bundled"]] + [
         ("SMACT, random, 2 to 8 elements, counts to 40", random["smact"]),
-        ("every assignment tried, random, the larger ones", random["brute_force"]),
+        ("exhaustive enumeration, random, the larger formulas", random["brute_force"]),
         ("SMACT, mixed valence, below its limit", mixed["bundled_smact"]),
-        ("every assignment tried, mixed valence", mixed["bundled_brute_force"]),
-        ("the same with states of zero (wiki)", mixed["wiki_brute_force"]),
+        ("exhaustive enumeration, mixed valence", mixed["bundled_brute_force"]),
+        ("the same with zero states (wiki)", mixed["wiki_brute_force"]),
     ]
     for title, part in rows:
         left_out = f" ({part['left_out']:,} left out)" if part["left_out"] else ""
@@ -27,5 +27,5 @@ def compared(content: Json) -> Iterator[Json]:
 
 def _with_smact(rules: Json) -> str:
     states = OXIDATION_STATES.get(rules["oxidation_states"], rules["oxidation_states"])
-    extra = ", zero included" * rules["include_zero"]
+    extra = ", with zero states" * rules["include_zero"]
     return f"SMACT, all bundled, {states}{extra}" + f", {rules['commonality']}" * (rules["commonality"] != "low")

@@ -3,7 +3,7 @@
 As released (Fu et al. 2023): lines `[CLS] Sr Ti O O O . [SEP]` run together and cut every 128 tokens, whatever stands
 there; a tenth of the tokens masked, and only those learned, by a model that reads from left to right; float32, no
 schedule. Drawn greedily from four random elements, 256 tokens, no pair of tokens twice in a row of them, cut at the
-points, elements counted as substrings. The model is of the preset `tiny` with matgen's initialisation and learning
+points, elements counted as substrings. The model is of the preset `tiny` with matgen's initialization and learning
 rate: the released ones (0.02, 5e-5) would be far behind in these minutes.
 
 python -m benchmarks.as_released --minutes 10

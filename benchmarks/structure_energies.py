@@ -78,13 +78,13 @@ def plot(rows: list[dict[str, Any]]) -> None:
 def _points(axis: Any, rows: list[dict[str, Any]], classes: list[str]) -> None:
     for shift, key, label in ((-0.18, "before", "labels as bundled"), (0.18, "after", "corrected to MP2020")):
         found = [[row["chgnet"] - row[key] for row in rows if row["anion"] == name] for name in classes]
-        colour = {"before": "#c8500a", "after": "#0b62a8"}[key]
+        color = {"before": "#c8500a", "after": "#0b62a8"}[key]
         generator = np.random.default_rng(0)
         for place, values in enumerate(found):
             x = place + shift + 0.12 * (generator.random(len(values)) - 0.5)
-            axis.scatter(x, values, s=9, color=colour, alpha=0.6, label=label if place == 0 else None)
-            axis.plot([place + shift - 0.14, place + shift + 0.14], [np.mean(values)] * 2, color=colour, lw=2)
-    axis.axhline(0, color="grey", lw=0.8)
+            axis.scatter(x, values, s=9, color=color, alpha=0.6, label=label if place == 0 else None)
+            axis.plot([place + shift - 0.14, place + shift + 0.14], [np.mean(values)] * 2, color=color, lw=2)
+    axis.axhline(0, color="gray", lw=0.8)
     axis.set_xticks(range(len(classes)), [f"{n}\n({sum(r['anion'] == n for r in rows)})" for n in classes], fontsize=8)
     axis.set_ylim(-0.6, 0.6)
     axis.legend(frameon=False)

@@ -219,7 +219,7 @@ def speed(predictor: Predictor, n: int) -> dict[str, float]:
 
 def plot(content: dict[str, Any]) -> None:
     with drawing(RESULTS / "reliability.png", "probability said", "share that is so") as axes:
-        axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+        axes.plot([0, 1], [0, 1], color="gray", linewidth=0.8)
         for limit, found in content["stability"]["limits"].items():
             said, happened, _ = zip(*found["corrected"]["said_and_happened"], strict=True)
             axes.plot(said, happened, marker="o", label=f"at most {limit} eV/atom above the hull")

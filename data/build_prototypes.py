@@ -168,7 +168,7 @@ def sound(structure: Structure) -> bool:
     return bool((distances > 0.5 * (radii[:, None] + radii[None, :])).all())
 
 
-def labelled(row: Row) -> Row | None:
+def labeled(row: Row) -> Row | None:
     """A row with its structure in the primitive standard cell and its prototype's label, None where none is found."""
     structure = row.pop("structure")
     assert isinstance(structure, Structure)
@@ -200,7 +200,7 @@ def main() -> None:
     source = {"source": f"Materials Project, uncorrected PBE, as {MATCALC_SOURCE} carries it", "unit": "eV/atom"}
     ELEMENTS.write_text(json.dumps(source | {"energies": element_energies()}, indent=1) + "\n")
     warnings.simplefilter("ignore")
-    rows = [made for source in (aflow, elements, minerals) for row in source() if (made := labelled(row)) is not None]
+    rows = [made for source in (aflow, elements, minerals) for row in source() if (made := labeled(row)) is not None]
     frame = pd.DataFrame(rows)
     print(frame.groupby("source").size().to_string())
     rank = frame["source"].map({"AFLOW": 0, "Materials Project": 1, "AMCSD": 2})

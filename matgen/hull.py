@@ -1,4 +1,4 @@
-"""How far above the convex hull of competing phases a composition lies, from labelled compositions of one source.
+"""How far above the convex hull of competing phases a composition lies, from labeled compositions of one source.
 
 At a composition x the hull's energy is the lowest that any mixture of phases with the same atoms can have: the linear
 program min sum(a_i e_i) over fractions of atoms a_i >= 0 with sum(a_i c_i) = x, where e_i are formation energies in
@@ -58,7 +58,7 @@ class Decomposition:
 
 
 class CompetingPhases:
-    """Labelled compositions of one source, by chemical system.
+    """Labeled compositions of one source, by chemical system.
 
     Args:
         batch: `m` compositions; of one that occurs again the lowest energy counts.

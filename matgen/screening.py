@@ -53,7 +53,7 @@ class Screened(TableResult):
     Attributes:
         frame: the rows that are left, in order, with the columns of `COLUMNS` and of `FAMILIES`.
         bad: formulas that cannot be read; such rows are left out.
-        summary: `rows`, `unreadable`, `fail` (condition to the rows that do not fulfil it), `beyond_family`, `kept`.
+        summary: `rows`, `unreadable`, `fail` (condition to the rows that do not satisfy it), `beyond_family`, `kept`.
     """
 
 
@@ -65,7 +65,7 @@ def screen(
     max_per_system: int | None = None,
     family: str = "chemical_system",
 ) -> Screened:
-    """Add columns, keep the rows that fulfil all conditions, and of each family the first.
+    """Add columns, keep the rows that satisfy all conditions, and of each family the first.
 
     Args:
         frame: rows, those to look at first first.

@@ -23,8 +23,8 @@ from matgen.hull import SOURCES, CompetingPhases
 def test_agrees_with_phase_diagrams_of_known_compounds(source: str) -> None:
     phases = CompetingPhases.of_source(source)
     dataset = load_dataset("hybrid")
-    labelled = np.flatnonzero(np.isfinite(dataset.frame[SOURCES[source]]) & (dataset.batch.n_elements <= 5))
-    chosen = dataset.batch[np.random.default_rng(0).choice(labelled, 60, replace=False)]
+    labeled = np.flatnonzero(np.isfinite(dataset.frame[SOURCES[source]]) & (dataset.batch.n_elements <= 5))
+    chosen = dataset.batch[np.random.default_rng(0).choice(labeled, 60, replace=False)]
     found = phases.decompose(chosen)
     words = phases.in_words(found, len(chosen))
     for i, formula in enumerate(chosen.formulas()):

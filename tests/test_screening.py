@@ -56,10 +56,10 @@ def test_what_cannot_be_asked() -> None:
     frame = pd.DataFrame({"formula": ["NaCl", "no formula"]})
     assert [bad.row for bad in screen(frame, "formula").bad] == [1]
     for options, said in (
-        ({"family": "colour"}, "unknown family"),
+        ({"family": "color"}, "unknown family"),
         ({"max_per_system": 0}, "max_per_system is 0"),
         ({"where": "cost <"}, "cannot read the condition"),
-        ({"where": "colour > 1"}, "no column 'colour'"),
+        ({"where": "color > 1"}, "no column 'color'"),
     ):
         with pytest.raises(OptionError, match=said):
             screen(frame, "formula", **options)
@@ -73,11 +73,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([*words, "--max-per-system", "1", "--out", str(tmp_path / "b.csv")]) == 0
     said = capsys.readouterr().err
     assert "1 of 5 rows kept" in said
-    assert "1 do not fulfil toxic = 0" in said
+    assert "1 do not satisfy toxic = 0" in said
     assert "1 rows could not be read" in said
     assert pd.read_csv(tmp_path / "b.csv")["formula"].tolist() == ["NaCl"]
     assert read_json(tmp_path / "b.csv.json")["kept"] == 1
     assert main([*words, "--out", str(tmp_path / "b.csv")]) == 2
     assert "exists" in capsys.readouterr().err
-    assert main(["screen", str(tmp_path / "a.csv"), "--where", "colour < 1", "--out", str(tmp_path / "c.csv")]) == 2
+    assert main(["screen", str(tmp_path / "a.csv"), "--where", "color < 1", "--out", str(tmp_path / "c.csv")]) == 2
     assert not (tmp_path / "c.csv").exists()

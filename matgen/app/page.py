@@ -65,7 +65,7 @@ body { background: #f6f7f9; color: #1b1b1b; }
 
 
 class Field:
-    """A labelled field for a few words."""
+    """A labeled field for a few words."""
 
     def __init__(self, label: str, value: str = "", *, hint: str = "", wide: bool = False) -> None:
         self._input = ui.input(label, value=value, placeholder=hint).props(

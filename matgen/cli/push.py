@@ -19,7 +19,7 @@ def add(verbs: Any) -> None:
         "matgen sample -n 10000 --model organization/name",
     )
     parser.add_argument("model", metavar="CHECKPOINT", help="folder, or name of a bundled checkpoint")
-    parser.add_argument("name", metavar="ORGANISATION/NAME", help="repository on the Hub, made if it does not exist")
+    parser.add_argument("name", metavar="ORGANIZATION/NAME", help="repository on the Hub, made if it does not exist")
     parser.add_argument("--private", action="store_true", help="hide a new repository from others")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 

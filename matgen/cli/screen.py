@@ -1,4 +1,4 @@
-"""matgen screen: keep candidates that fulfil conditions, at most so many of a family."""
+"""matgen screen: keep candidates that satisfy conditions, at most so many of a family."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
         force=arguments.force,
     )
     summary = screened.summary
-    failed = "".join(f"; {n:,} do not fulfil {condition}" for condition, n in summary["fail"].items() if n)
+    failed = "".join(f"; {n:,} do not satisfy {condition}" for condition, n in summary["fail"].items() if n)
     beyond = f"; {summary['beyond_family']:,} beyond the cap of their family" * bool(summary["beyond_family"])
     kept = f"{summary['kept']:,} of {summary['rows']:,} rows kept"
     say(arguments, f"{kept}, into {out}{failed}{beyond}{screened.unreadable}")

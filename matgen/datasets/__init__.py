@@ -1,7 +1,7 @@
-"""Datasets: the catalogue, loading by name or from a file, fixed splits, and building from the sources."""
+"""Datasets: the catalog, loading by name or from a file, fixed splits, and building from the sources."""
 
 from matgen.datasets.builders import BUILDERS, build
-from matgen.datasets.catalogue import CATALOGUE, DEFAULT_DATASET, CatalogueRow, catalogue_row
+from matgen.datasets.catalog import CATALOG, DEFAULT_DATASET, CatalogueRow, catalog_row
 from matgen.datasets.load import Dataset, describe, load_dataset, load_task, passes_published_filter
 from matgen.datasets.splits import PARTS, SPLITS, assign_splits, split_batch
 from matgen.datasets.storage import built_folder, data_folder
@@ -9,7 +9,7 @@ from matgen.datasets.tables import read_formula_table
 
 __all__ = [
     "BUILDERS",
-    "CATALOGUE",
+    "CATALOG",
     "DEFAULT_DATASET",
     "PARTS",
     "SPLITS",
@@ -18,7 +18,7 @@ __all__ = [
     "assign_splits",
     "build",
     "built_folder",
-    "catalogue_row",
+    "catalog_row",
     "data_folder",
     "describe",
     "load_dataset",

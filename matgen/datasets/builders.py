@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, first_occurrence, parse_formulas
-from matgen.datasets.catalogue import CRITEXAM_FILES, MATBENCH_FILES
+from matgen.datasets.catalog import CRITEXAM_FILES, MATBENCH_FILES
 from matgen.datasets.sources import (
     CRABNET,
     MATMINER,

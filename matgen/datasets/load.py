@@ -12,12 +12,12 @@ import pandas as pd
 
 from matgen.composition.batch import BadFormula, CompositionBatch, first_occurrence, parse_formulas
 from matgen.composition.keys import KeySet
-from matgen.datasets.catalogue import (
+from matgen.datasets.catalog import (
     MAX_ATOMS,
     MAX_ELEMENTS,
     MIN_ELEMENTS,
     CatalogueRow,
-    catalogue_row,
+    catalog_row,
 )
 from matgen.datasets.formats import TABLE_SUFFIXES
 from matgen.datasets.formula_column import find_formula_column
@@ -86,9 +86,9 @@ def load_dataset(
     where: str | None = None,
     split: str = "split",
 ) -> Dataset:
-    """Load a dataset of the catalogue, `matminer:NAME`, or a user's table.
+    """Load a dataset of the catalog, `matminer:NAME`, or a user's table.
 
-    Conditions pick rows first; then, of each composition, the first row that is left stays. A name of the catalogue
+    Conditions pick rows first; then, of each composition, the first row that is left stays. A name of the catalog
     goes before a file of the same name (write `./hybrid` for the file).
 
     Args:
@@ -159,7 +159,7 @@ def load_task(name: str) -> pd.DataFrame:
         OptionError: an unknown name.
         DataError: it is not built yet, or damaged.
     """
-    return _read_row(catalogue_row(name))[0]
+    return _read_row(catalog_row(name))[0]
 
 
 def passes_published_filter(batch: CompositionBatch) -> np.ndarray:
@@ -171,9 +171,9 @@ def passes_published_filter(batch: CompositionBatch) -> np.ndarray:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """What `matgen data info NAME` shows of a dataset of the catalogue.
+    """What `matgen data info NAME` shows of a dataset of the catalog.
 
-    Keys: `name`, `description`, `sources`, `licence`, `filter`, `bundled`, `path`, `built`; and where the table is
+    Keys: `name`, `description`, `sources`, `license`, `filter`, `bundled`, `path`, `built`; and where the table is
     there `rows`, `compositions`, `splits` and `splits_chemsys` (part to number), `columns` (name to number of values),
     `sha256` (of the set of compositions), `checksum_ok` (None where no checksum is stated), `metadata`.
 
@@ -181,13 +181,13 @@ def describe(name: str) -> dict[str, Any]:
         OptionError: an unknown name.
         DataError: the table is damaged.
     """
-    row = catalogue_row(name)
+    row = catalog_row(name)
     path = table_path(row)
     facts: dict[str, Any] = {
         "name": row.name,
         "description": row.description,
         "sources": list(row.sources),
-        "licence": row.licence,
+        "license": row.license,
         "filter": row.filter,
         "bundled": row.bundled,
         "path": str(path),
@@ -210,12 +210,12 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def find_row(name_or_path: str | Path) -> CatalogueRow | None:
-    """The catalogue row of a name; None for what is read from a path or from matminer."""
+    """The catalog row of a name; None for what is read from a path or from matminer."""
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.startswith("matminer:"):
         return None
     try:
-        return catalogue_row(name)
+        return catalog_row(name)
     except MatgenError:
         looks_like_path = "/" in name or "\\" in name or name.lower().endswith(TABLE_SUFFIXES)
         if looks_like_path or Path(name).exists():

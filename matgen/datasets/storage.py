@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from matgen.datasets.catalogue import CatalogueRow
+from matgen.datasets.catalog import CatalogueRow
 from matgen.datasets.sources import cache_folder
 from matgen.errors import DataError, first_line
 from matgen.io.files import atomic_write, read_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from matgen.datasets.catalogue import CATALOGUE
+from matgen.datasets.catalog import CATALOG
 from matgen.datasets.storage import read_metadata, table_path
 from matgen.evaluation import baselines as random_baselines
 from matgen.evaluation import metrics
@@ -103,7 +103,7 @@ def _protocol(
 
 def bundled_sources(names: list[str]) -> str:
     """The wheels that the bundled table was built from, as its metadata says; empty where no reference is of it."""
-    rows = [CATALOGUE[name] for name in names if name in CATALOGUE and CATALOGUE[name].bundled]
+    rows = [CATALOG[name] for name in names if name in CATALOG and CATALOG[name].bundled]
     if not rows:
         return ""
     entries = read_metadata(table_path(rows[0])).get("matgen.sources", "").split("; ")

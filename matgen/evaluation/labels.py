@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from matgen.datasets.catalogue import CATALOGUE
+from matgen.datasets.catalog import CATALOG
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def novelty_in_words(references: Sequence[str], table_sources: str = "") -> str:
     """
     named = []
     for name in references:
-        snapshot = SNAPSHOTS.get(name.partition("-")[0]) if name in CATALOGUE and CATALOGUE[name].bundled else None
+        snapshot = SNAPSHOTS.get(name.partition("-")[0]) if name in CATALOG and CATALOG[name].bundled else None
         wheels = f", from {table_sources}" if table_sources else ""
         named.append(f"{name}: {snapshot}{wheels}" if snapshot else name)
     return f"novel: not in these snapshots ({'; '.join(named)}); ICSD unchecked"

@@ -192,12 +192,12 @@ def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> tuple[f
     if trials <= 0:
         return 0.0, 1.0
     share = successes / trials
-    centre = share + z * z / (2 * trials)
+    center = share + z * z / (2 * trials)
     margin = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
     # At the ends the exact bounds are 0 and 1; rounding would miss them by 1e-17.
-    low = 0.0 if successes == 0 else (centre - margin) / scale
-    high = 1.0 if successes == trials else (centre + margin) / scale
+    low = 0.0 if successes == 0 else (center - margin) / scale
+    high = 1.0 if successes == trials else (center + margin) / scale
     return low, high
 
 

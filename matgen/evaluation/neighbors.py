@@ -60,7 +60,7 @@ def _table() -> np.ndarray:
     return table
 
 
-NEIGHBOURS: np.ndarray = _table()
+NEIGHBORS: np.ndarray = _table()
 """Atomic numbers of the neighbors above and below, uint8 `(119, 2)`, 0 where there is none."""
 
 
@@ -83,7 +83,7 @@ def swapped(batch: CompositionBatch) -> Swapped:
     elements, counts = batch.elements, batch.counts
     present = np.zeros((len(batch), N_ELEMENTS + 1), dtype=bool)
     present[np.arange(len(batch))[:, None], elements] = True
-    neighbors = NEIGHBOURS[elements]  # (n, k, 2)
+    neighbors = NEIGHBORS[elements]  # (n, k, 2)
     possible = (neighbors > 0) & ~present[np.arange(len(batch))[:, None, None], neighbors]
     rows, slots, sides = np.nonzero(possible)
     made = elements[rows]

@@ -45,7 +45,7 @@ class Places:
         column: what is written there.
         width: tokens of a value.
         base: first token of each place, int64 `(width,)`; of texts the first letter.
-        low, step: of numbers, the least and the distance of neighbours, as `scaled` leaves them.
+        low, step: of numbers, the least and the distance of neighbors, as `scaled` leaves them.
         levels: how many numbers, or how many categories.
         small: of scientific notation, the magnitude below which the scale is linear; 0 of others.
     """

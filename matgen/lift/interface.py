@@ -74,7 +74,7 @@ class Backend(Protocol):
         """
 
     def label_log_probabilities(self, queries: Queries) -> np.ndarray:
-        """Log-probability of every allowed label, float64 `(n, labels)`, normalised over them."""
+        """Log-probability of every allowed label, float64 `(n, labels)`, normalized over them."""
 
     def number_quantiles(self, queries: Queries, quantiles: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
         """Quantiles of the numbers that the model would write, float64 `(n, q)`, for `q` fractions from 0 to 1.

@@ -40,10 +40,10 @@ def decision_boundary(estimator: Any, X: pd.DataFrame, y: Any, path: Path | str,
     xs, ys = (_points(column) for column in columns)
     plane = pd.DataFrame({across.name: np.tile(xs, _GRID), up.name: np.repeat(ys, _GRID)})
     chances = estimator.predict_proba(plane)
-    colours = colormaps["tab10"](np.arange(len(estimator.classes_)))[:, :3]
+    colors = colormaps["tab10"](np.arange(len(estimator.classes_)))[:, :3]
     # White where the model does not know, full where it is sure.
     sure = (chances.max(axis=1) - 1 / chances.shape[1]) / (1 - 1 / chances.shape[1])
-    shade = 1 - (1 - colours[chances.argmax(axis=1)]) * (0.55 * sure[:, None])
+    shade = 1 - (1 - colors[chances.argmax(axis=1)]) * (0.55 * sure[:, None])
     figure = Figure(figsize=(5, 4.2), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(
@@ -51,9 +51,9 @@ def decision_boundary(estimator: Any, X: pd.DataFrame, y: Any, path: Path | str,
         interpolation="bilinear",
     )  # fmt: skip
     labels = np.asarray(y)
-    for label, colour in zip(estimator.classes_, colours, strict=True):
+    for label, color in zip(estimator.classes_, colors, strict=True):
         rows = labels == label
-        axes.scatter(X[across.name][rows], X[up.name][rows], s=8, color=[colour * 0.75], label=str(label))
+        axes.scatter(X[across.name][rows], X[up.name][rows], s=8, color=[color * 0.75], label=str(label))
     axes.set(xlabel=_named(across), ylabel=_named(up), title=title)
     axes.legend(loc="upper right", fontsize=7, framealpha=0.85)
     with atomic_write(path) as part:

@@ -53,7 +53,7 @@ class RowDistance:
             frame: `n` rows.
             store: at least `k` rows (one more where `itself`).
             k: how many.
-            itself: `frame` is `store`, and no row is its own neighbour.
+            itself: `frame` is `store`, and no row is its own neighbor.
 
         Raises:
             DataError: the store is too small.

@@ -1,4 +1,4 @@
-"""Members of a predictor that are torch networks: what they learn from, what they minimise, what they say.
+"""Members of a predictor that are torch networks: what they learn from, what they minimize, what they say.
 
 A regression has a mean and a spread: the mean learns by its absolute error, the scale of a Laplace distribution around
 it by likelihood, with the mean held fixed, lest a large scale excuse a poor mean (Seitzer et al., ICLR 2022). A

@@ -107,7 +107,7 @@ class CompositionNetwork(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Attention among the elements, then a feed-forward; normalised before each."""
+    """Attention among the elements, then a feed-forward; normalized before each."""
 
     def __init__(self, size: NetworkSize) -> None:
         super().__init__()

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from matgen.composition.keys import KeySet
-from matgen.datasets import CATALOGUE, load_dataset
+from matgen.datasets import CATALOG, load_dataset
 
 
 def known_compositions(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict[str, Any]]]:
     """The compositions that rows must be new to, and what they were."""
     if not names:
         return None, []
-    if all(name in CATALOGUE and CATALOGUE[name].bundled for name in names):
+    if all(name in CATALOG and CATALOG[name].bundled for name in names):
         return _bundled_compositions(names)
     return _read_compositions(names)
 

@@ -18,7 +18,7 @@ _BOND = 1.2  # times the sum of covalent radii
 def scene(structure: Structure) -> dict[str, Any]:
     """What a viewer needs of a crystal, as JSON.
 
-    Covalent radii are those of B. Cordero et al. (Dalton Trans. 2008, 2832) and colours those of Jmol, as ASE has them.
+    Covalent radii are those of B. Cordero et al. (Dalton Trans. 2008, 2832) and colors those of Jmol, as ASE has them.
 
     Returns:
         `elements`, symbol to `{"color", "radius"}` (hexadecimal; angstrom); `atoms`, `[symbol, x, y, z]` (angstrom);

@@ -1,4 +1,4 @@
-"""The rules of a judgement: which oxidation states an element may take, and what is accepted without a test."""
+"""The rules of a judgment: which oxidation states an element may take, and what is accepted without a test."""
 
 from __future__ import annotations
 

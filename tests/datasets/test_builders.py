@@ -13,7 +13,7 @@ import pytest
 
 from matgen.datasets import builders
 from matgen.datasets.builders import HYBRID_COLUMNS, build, hybrid_frame
-from matgen.datasets.catalogue import CRITEXAM_FILES, MATBENCH_FILES
+from matgen.datasets.catalog import CRITEXAM_FILES, MATBENCH_FILES
 from matgen.datasets.load import load_dataset, load_task
 from matgen.datasets.sources import CRABNET, MATMINER
 from matgen.datasets.storage import content_sha256, read_metadata, read_table

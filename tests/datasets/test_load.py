@@ -11,15 +11,15 @@ import pytest
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.keys import KeySet
 from matgen.datasets import (
-    CATALOGUE,
+    CATALOG,
     Dataset,
-    catalogue_row,
+    catalog_row,
     data_folder,
     describe,
     load_dataset,
     split_batch,
 )
-from matgen.datasets.catalogue import DEFAULT_DATASET
+from matgen.datasets.catalog import DEFAULT_DATASET
 from matgen.datasets.storage import checksum_ok, read_metadata, read_table
 from matgen.errors import DataError, OptionError
 from matgen.io.files import read_json
@@ -102,7 +102,7 @@ def test_flags_agree_with_smact_on_a_sample(hybrid: Dataset) -> None:
 
 @pytest.mark.parametrize("name", [name for name in COUNTS if name != "hybrid"])
 def test_counts_of_the_named_datasets(name: str, hybrid: Dataset) -> None:
-    frame, batch, row = hybrid.frame, hybrid.batch, catalogue_row(name)
+    frame, batch, row = hybrid.frame, hybrid.batch, catalog_row(name)
     mask = (batch.n_elements >= 2) & (batch.n_elements <= 8) & (batch.n_atoms <= 30)
     for flag in row.requires:
         mask &= frame[flag].to_numpy()
@@ -201,20 +201,20 @@ def test_description() -> None:
     assert facts["rows"] > facts["compositions"] == COUNTS["mp-pure"]
     assert sum(facts["splits"].values()) == sum(facts["splits_chemsys"].values()) == COUNTS["mp-pure"]
     assert facts["columns"]["formula"] == COUNTS["mp-pure"]
-    assert facts["checksum_ok"] is True and facts["built"] and facts["licence"] == "CC-BY 4.0"
+    assert facts["checksum_ok"] is True and facts["built"] and facts["license"] == "CC-BY 4.0"
     assert facts["filter"] == "2-8 elements, at most 30 atoms; in_mp; pure"
 
 
-def test_catalogue() -> None:
-    assert DEFAULT_DATASET in CATALOGUE and list(CATALOGUE)[:4] == [
+def test_catalog() -> None:
+    assert DEFAULT_DATASET in CATALOG and list(CATALOG)[:4] == [
         "hybrid",
         "hybrid-mix",
         "hybrid-pure",
         "hybrid-strict",
     ]
-    for name, row in CATALOGUE.items():
-        assert row.name == name and row.description and row.sources and row.licence
-    assert catalogue_row("matbench_mp_gap").name == "matbench-mp_gap"
+    for name, row in CATALOG.items():
+        assert row.name == name and row.description and row.sources and row.license
+    assert catalog_row("matbench_mp_gap").name == "matbench-mp_gap"
 
 
 def test_reference_membership(hybrid: Dataset) -> None:

@@ -234,8 +234,8 @@ CONTRAST = """selector => {
   const element = document.querySelector(selector);
   let behind = element;
   while (getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
-  const light = colour => {
-    const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3)
+  const light = color => {
+    const [r, g, b] = color.match(/[0-9.]+/g).slice(0, 3)
       .map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
@@ -266,12 +266,12 @@ def test_structures_are_drawn_and_change_when_chosen(tmp_path: Path, open_page: 
     made = section()
     scenes = {
         id: {
-            "elements": {symbol: {"color": colour, "radius": 1.5}},
+            "elements": {symbol: {"color": color, "radius": 1.5}},
             "atoms": [[symbol, *place] for place in cube],
             "bonds": [[0, 1]],
             "cell": cube[1:],
         }
-        for id, symbol, colour in (("0001-NaBr-1", "Na", "#ff0000"), ("0002-SrZrO3-1", "Sr", "#0000ff"))
+        for id, symbol, color in (("0001-NaBr-1", "Na", "#ff0000"), ("0002-SrZrO3-1", "Sr", "#0000ff"))
     }
     made = StructureSection(made.content, made.frame, scenes)
     report = evaluate(["NaBr", "SrZrO3", "XeAu2"], Reference(), out=tmp_path / "report").with_structures(made)
@@ -285,10 +285,10 @@ def test_structures_are_drawn_and_change_when_chosen(tmp_path: Path, open_page: 
         assert page.locator("#crystal-title").inner_text() == name
         assert page.locator("#crystal-legend").inner_text() == symbol
         page.wait_for_timeout(300)
-        colours = np.asarray(Image.open(io.BytesIO(view.screenshot())).convert("RGB"), dtype=int)
+        colors = np.asarray(Image.open(io.BytesIO(view.screenshot())).convert("RGB"), dtype=int)
         others = [c for c in range(3) if c != channel]
-        pure = (colours[..., channel] > 100) & (colours[..., others] < 60).all(axis=-1)
-        assert pure.mean() > 0.02, "no atom of its colour was drawn"
+        pure = (colors[..., channel] > 100) & (colors[..., others] < 60).all(axis=-1)
+        assert pure.mean() > 0.02, "no atom of its color was drawn"
     page.keyboard.press("ArrowUp")
     assert page.locator("#crystal-title").inner_text() == "SrZrO3"
     page.wait_for_timeout(300)

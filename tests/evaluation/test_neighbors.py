@@ -11,7 +11,7 @@ from pymatgen.core import Composition, Element
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
 from matgen.composition.keys import KeySet
-from matgen.evaluation.neighbors import NEIGHBOURS, near_duplicates, swapped
+from matgen.evaluation.neighbors import NEIGHBORS, near_duplicates, swapped
 
 pytestmark = pytest.mark.filterwarnings("ignore:No Pauling electronegativity")
 
@@ -40,9 +40,9 @@ def expected_neighbors(symbol: str) -> list[str]:
 
 def test_neighbors_are_pymatgens() -> None:
     for z in range(1, 119):
-        symbols = [str(SYMBOLS[other]) for other in NEIGHBOURS[z] if other]
+        symbols = [str(SYMBOLS[other]) for other in NEIGHBORS[z] if other]
         assert symbols == expected_neighbors(str(SYMBOLS[z])), SYMBOLS[z]
-    assert not NEIGHBOURS[0].any()
+    assert not NEIGHBORS[0].any()
 
 
 def random_formulas(n: int) -> list[str]:

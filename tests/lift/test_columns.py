@@ -45,8 +45,8 @@ def test_precision_is_taken_from_the_user():
     assert describe(frame, precision={"a": 4})[0].format == NumberFormat(4)
     with pytest.raises(OptionError, match="there is no column 'b'"):
         describe(frame, precision={"b": 4})
-    with pytest.raises(OptionError, match="unknown column type 'colour'"):
-        describe(frame, column_types={"a": "colour"})
+    with pytest.raises(OptionError, match="unknown column type 'color'"):
+        describe(frame, column_types={"a": "color"})
 
 
 def test_infinite_numbers_and_double_names_are_refused():

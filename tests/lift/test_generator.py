@@ -145,7 +145,7 @@ def test_the_grammar_allows_what_the_range_holds():
     [
         (lambda g: g.sample(0), OptionError, "n is 0"),
         (lambda g: g.sample(1, temperature=0), OptionError, "temperature is 0"),
-        (lambda g: g.sample(1, {"colour": 1}), OptionError, "no column 'colour'"),
+        (lambda g: g.sample(1, {"color": 1}), OptionError, "no column 'color'"),
         (lambda g: g.sample(1, {"species": "rose"}), DataError, "'rose' in 'species' is none of"),
         (lambda g: g.sample(1, {"petal width (cm)": "wide"}), DataError, "is not a number"),
         (lambda g: g.impute(pd.DataFrame({"species": [None]})), DataError, "has no column"),

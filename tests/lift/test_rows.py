@@ -90,7 +90,7 @@ def test_near_rows_agree_with_a_plain_loop():
         assert list(near) == list(np.argsort(distance.to_numpy())[:4][::-1])
 
 
-def test_no_row_is_its_own_neighbour_even_among_equals():
+def test_no_row_is_its_own_neighbor_even_among_equals():
     columns = (Column("a", "number"),)
     store = pd.DataFrame({"a": [1.0] * 6 + [5.0]})
     found = RowDistance(columns, store).nearest(store, store, 3, itself=True)

@@ -94,13 +94,13 @@ def test_the_corrections_of_2020(family: str) -> None:
 def test_nearly_all_known_compounds_are_shifted_as_by_pymatgen() -> None:
     # where they differ, its guess of oxidation states fails and it corrects the most electronegative element alone
     dataset = load_dataset("hybrid")
-    labelled = np.flatnonzero(
+    labeled = np.flatnonzero(
         np.isfinite(dataset.frame["formation_energy_mp_min"])
         & (dataset.batch.n_elements > 1)
         & (dataset.batch.n_atoms <= 20)
         & ~(dataset.batch.elements == 16).any(axis=1)  # sulfides are told from sulfates by their structure
     )
-    batch = dataset.batch[np.random.default_rng(0).choice(labelled, 150, replace=False)]
+    batch = dataset.batch[np.random.default_rng(0).choice(labeled, 150, replace=False)]
     found = mp2020_minus_legacy(batch)
     expected = np.array([by_pymatgen(formula) for formula in batch.formulas()])
     assert (np.abs(found - expected) < 1e-4).mean() > 0.94

@@ -16,7 +16,7 @@ def test_rock_salt_is_shown_as_its_cube() -> None:
     assert np.allclose(drawn["cell"], 5.64 * np.eye(3), atol=2e-3)
     symbols = [atom[0] for atom in drawn["atoms"]]
     places = np.array([atom[1:] for atom in drawn["atoms"]])
-    # 27 points of a grid of half the edge: corners and faces are of one element, edges and the centre of the other.
+    # 27 points of a grid of half the edge: corners and faces are of one element, edges and the center of the other.
     assert len(symbols) == 27 and sorted({symbols.count("Na"), symbols.count("Cl")}) == [13, 14]
     assert np.allclose(places * 2 / 5.64, np.round(places * 2 / 5.64), atol=1e-2)
     lengths = [np.linalg.norm(places[i] - places[j]) for i, j in drawn["bonds"]]

@@ -215,7 +215,7 @@ def _curves(content: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) ->
 
 
 def _bars(content: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) -> list[page_figures.Drawing]:
-    """Distributions, with the first report's reference last where there is a colour left for it."""
+    """Distributions, with the first report's reference last where there is a color left for it."""
     sides = [(name, report["distributions"]) for name, report in zip(names(content), reports, strict=True)]
     if len(sides) == len(figures.SERIES):
         return page_figures.bars(sides)

@@ -19,10 +19,10 @@ _PERIODS = (1, 3, 11, 19, 37, 55, 87, 119)
 """Atomic numbers at which the periods begin."""
 
 _SHARE_STOPS = ("#440154", "#443983", "#31688e", "#21918c", "#35b779", "#90d743", "#fde725")
-"""Viridis (matplotlib; S. van der Walt and N. Smith, 2015): ordered for any kind of colour vision, lighter is more."""
+"""Viridis (matplotlib; S. van der Walt and N. Smith, 2015): ordered for any kind of color vision, lighter is more."""
 
 _RATIO_STOPS = ("#7f3b08", "#b35806", "#f1a340", "#fee0b6", "#f7f7f7", "#d1e5f0", "#67a9cf", "#2166ac", "#053061")
-"""Orange to white to blue, from ColorBrewer's PuOr and RdBu; distinct with any colour blindness."""
+"""Orange to white to blue, from ColorBrewer's PuOr and RdBu; distinct with any color blindness."""
 
 _LEAST_SHARE = 3e-3
 _MOST_RATIO = 4.0
@@ -32,14 +32,14 @@ _FEWEST = 5
 
 @dataclass(frozen=True)
 class _Cell:
-    colour: str | None
+    color: str | None
     value: str
     tooltip: str
     faint: bool = False
 
 
 def share_map(title: str, shares: Mapping[str, float], of: str, most: float) -> str:
-    """Share of compositions that hold each element, on a logarithmic colour scale from 0.3 % up to `most`.
+    """Share of compositions that hold each element, on a logarithmic color scale from 0.3 % up to `most`.
 
     Args:
         title: of the figure.
@@ -57,7 +57,7 @@ def share_map(title: str, shares: Mapping[str, float], of: str, most: float) -> 
         if not share:
             return _Cell(None, "", f"{symbol}: in none of {of}")
         tooltip = f"{symbol}: in {100 * share:.3g} % of {of}"
-        return _Cell(_colour(_SHARE_STOPS, place(share)), _short(100 * share), tooltip)
+        return _Cell(_color(_SHARE_STOPS, place(share)), _short(100 * share), tooltip)
 
     ticks = [(place(v), f"{100 * v:g} %") for v in (0.003, 0.01, 0.03, 0.1, 0.3) if v < 0.7 * top]
     ticks = [(at, f"≤ {text}" if at == 0 else text) for at, text in ticks] + [(1.0, f"{100 * top:.0f} %")]
@@ -89,7 +89,7 @@ def ratio_map(title: str, generated: Mapping[str, float], reference: Mapping[str
             return _Cell(_RATIO_STOPS[0], "none", f"{symbol}: never generated; {shares}", faint)
         ratio = ours / theirs
         place = 0.5 + 0.5 * max(-1.0, min(1.0, math.log(ratio) / span))
-        return _Cell(_colour(_RATIO_STOPS, place), _short(ratio), f"{symbol}: {ratio:.3g} times; {shares}", faint)
+        return _Cell(_color(_RATIO_STOPS, place), _short(ratio), f"{symbol}: {ratio:.3g} times; {shares}", faint)
 
     ticks = [(0.0, "≤ ¼"), (0.25, "½"), (0.5, "1"), (0.75, "2"), (1.0, "≥ 4")]
     return _table(title, "generated share / reference share", cell, _RATIO_STOPS, ticks)
@@ -107,11 +107,11 @@ def _table(
         symbol = str(SYMBOLS[z])
         cell, (row, column) = cell_of(symbol), place(z)
         x, y = column * _CELL, row * _CELL
-        fill = f'fill="{cell.colour}"' if cell.colour else 'class="empty"'
+        fill = f'fill="{cell.color}"' if cell.color else 'class="empty"'
         if cell.faint:
             fill += ' fill-opacity="0.3"'
-        # On a faint colour the page shows through, and with it the page's own text stands out.
-        ink = f' fill="{_ink(cell.colour)}"' if cell.colour and not cell.faint else ' class="absent"'
+        # On a faint color the page shows through, and with it the page's own text stands out.
+        ink = f' fill="{_ink(cell.color)}"' if cell.color and not cell.faint else ' class="absent"'
         parts.append(
             f"<g><title>{escape(cell.tooltip)}</title>"
             f'<rect x="{x + 1}" y="{y + 1}" width="{_CELL - 2}" height="{_CELL - 2}" rx="3" {fill}/>'
@@ -134,14 +134,14 @@ def _table(
 
 
 def _scale(unit: str, stops: Sequence[str], ticks: Sequence[tuple[float, str]]) -> str:
-    """The colour scale, in the free room above the transition metals."""
+    """The color scale, in the free room above the transition metals."""
     left, top, width, height, n = 2.6 * _CELL, 0.85 * _CELL, 8.8 * _CELL, 14, 44
     parts = [f'<text x="{left:g}" y="{top - 10:g}" font-size="13" class="label start">{escape(unit)}</text>']
     for i in range(n):
         x = left + i * width / n
         # A little wider than its place: no seams.
-        colour = _colour(stops, i / (n - 1))
-        parts.append(f'<rect x="{x:.2f}" y="{top:g}" width="{width / n + 0.5:.2f}" height="{height}" fill="{colour}"/>')
+        color = _color(stops, i / (n - 1))
+        parts.append(f'<rect x="{x:.2f}" y="{top:g}" width="{width / n + 0.5:.2f}" height="{height}" fill="{color}"/>')
     for at, text in ticks:
         x = left + at * width
         parts.append(f'<line x1="{x:.2f}" x2="{x:.2f}" y1="{top + height:g}" y2="{top + height + 4:g}" class="tick"/>')
@@ -168,22 +168,22 @@ def _short(value: float) -> str:
     return f"{value:.1f}" if value >= 1 else (f"{value:.2f}" if value >= 0.005 else "<.01")
 
 
-def _colour(stops: Sequence[str], at: float) -> str:
-    """The colour at a place from 0 to 1 along the stops."""
+def _color(stops: Sequence[str], at: float) -> str:
+    """The color at a place from 0 to 1 along the stops."""
     place = max(0.0, min(1.0, at)) * (len(stops) - 1)
     low = min(int(place), len(stops) - 2)
     pairs = zip(_rgb(stops[low]), _rgb(stops[low + 1]), strict=True)
     return "#" + "".join(f"{round(a + (b - a) * (place - low)):02x}" for a, b in pairs)
 
 
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+def _rgb(color: str) -> tuple[int, ...]:
+    return tuple(int(color[i : i + 2], 16) for i in (1, 3, 5))
 
 
-def _ink(colour: str | None) -> str:
+def _ink(color: str | None) -> str:
     """Black or white, whichever stands out more by the WCAG's relative luminance."""
-    if colour is None:
+    if color is None:
         return "#000000"
-    linear = [(c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4) for c in _rgb(colour)]
+    linear = [(c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4) for c in _rgb(color)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "#000000" if luminance > 0.179 else "#ffffff"

@@ -1,7 +1,7 @@
 """Curves and bars as inline SVG, drawn by matplotlib without its global state.
 
-matplotlib writes fixed colours. Here each colour is one of a few stand-ins that no figure would use by itself and that
-become CSS variables in the SVG, so that the page's light and dark themes colour the figures too. Text stays text
+matplotlib writes fixed colors. Here each color is one of a few stand-ins that no figure would use by itself and that
+become CSS variables in the SVG, so that the page's light and dark themes color the figures too. Text stays text
 (searchable, small). Equal data give equal bytes: no date, and ids salted by the figure's name.
 
 matplotlib takes half a second to import, so it is imported where a figure is drawn.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _INK, _MUTED, _LINE, _CARD = "#000001", "#000002", "#000003", "#000004"
 SERIES = tuple(f"#0000{number:02d}" for number in range(11, 19))
-"""Stand-ins of the eight series colours, `--series-1` to `--series-8` in the style sheet."""
+"""Stand-ins of the eight series colors, `--series-1` to `--series-8` in the style sheet."""
 
 _VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _CARD: "--card"} | {
     stand_in: f"--series-{number}" for number, stand_in in enumerate(SERIES, 1)
@@ -86,7 +86,7 @@ def curves(
     Args:
         title: of the figure.
         x: of each series, numbers of rows.
-        series: at most eight; colour, marker and dash differ, so that no reader depends on colour.
+        series: at most eight; color, marker and dash differ, so that no reader depends on color.
         y_label: with its unit.
         log_y: logarithmic y; values of 0 are left out.
         from_zero: let y begin at 0, so that heights compare; else it spans the values, so that small differences show.
@@ -160,7 +160,7 @@ def bars(
     *,
     sideways: bool = False,
 ) -> str:
-    """Bars side by side, one colour and hatch a series; `sideways` lists the categories from top to bottom."""
+    """Bars side by side, one color and hatch a series; `sideways` lists the categories from top to bottom."""
 
     def draw(axes: Axes) -> None:
         width = 0.8 / len(series)
@@ -266,7 +266,7 @@ def _legend_above(axes: Axes, n: int) -> None:
 
 
 def _svg(title: str, draw: Callable[[Axes], None], *, height: float = 3.1) -> str:
-    """A figure as an `<svg>` element of 5.2 x `height` inches that takes its colours from the page."""
+    """A figure as an `<svg>` element of 5.2 x `height` inches that takes its colors from the page."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure

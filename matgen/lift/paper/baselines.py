@@ -90,7 +90,7 @@ def _classifier(name: str, seed: int) -> Any:
         "k_nearest": lambda: KNeighborsClassifier(),
         "random_forest": lambda: RandomForestClassifier(random_state=seed),
         "gradient_boosting": lambda: HistGradientBoostingClassifier(random_state=seed),
-        "xgboost": lambda: _Labelled(_xgboost().XGBClassifier(random_state=seed, n_jobs=1)),
+        "xgboost": lambda: _Labeled(_xgboost().XGBClassifier(random_state=seed, n_jobs=1)),
     }
     return made[name]()
 
@@ -130,13 +130,13 @@ def _xgboost() -> Any:
     return xgboost
 
 
-class _Labelled(ClassifierMixin, BaseEstimator):
+class _Labeled(ClassifierMixin, BaseEstimator):
     """XGBoost's classifier for labels that are texts: it wants whole numbers from 0."""
 
     def __init__(self, model: Any = None) -> None:
         self.model = model
 
-    def fit(self, X: Any, y: Any) -> _Labelled:
+    def fit(self, X: Any, y: Any) -> _Labeled:
         """Learn labels as numbers."""
         self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
         self.model.fit(X, codes)

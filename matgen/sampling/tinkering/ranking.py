@@ -245,7 +245,7 @@ def _summary(
         "dope": None if request.share is None else str(request.share),
         "within": request.within,
         "exclude": request.exclude,
-        "probability": "whole sequences, normalised" if request.template is None else architecture.objective.completion,
+        "probability": "whole sequences, normalized" if request.template is None else architecture.objective.completion,
         "log_prob": joint,
         "n_mc": request.n_mc if architecture.any_order else None,
         "completions": len(frame),

@@ -126,13 +126,13 @@ class BatchedCHGNet:
         """The interactions' energy `(n,)` in eV and the magnetic moments `(A,)`."""
         network = self.network
         # E directed bonds, U = E / 2 undirected ones, T angles, features of width H (64) on atoms, bonds and angles.
-        centre, neighbour, bond, first = (
-            torch.from_numpy(array) for array in (graph.centre, graph.neighbour, graph.bond, graph.first)
+        center, neighbor, bond, first = (
+            torch.from_numpy(array) for array in (graph.center, graph.neighbor, graph.bond, graph.first)
         )
         shift = torch.from_numpy(graph.shift).float()
         # (E, 3), angstrom, from the neighbor's image to the center; lengths and angles are the same for either sign.
-        vectors = _taken(positions, centre) - _taken(positions, neighbour)
-        vectors = vectors - torch.bmm(shift[:, None], cells[torch.from_numpy(graph.owner)[centre]]).squeeze(1)
+        vectors = _taken(positions, center) - _taken(positions, neighbor)
+        vectors = vectors - torch.bmm(shift[:, None], cells[torch.from_numpy(graph.owner)[center]]).squeeze(1)
         lengths = vectors.norm(dim=1)  # (E,)
         # Both directions of a bond have one length: its basis functions are computed once, (U, number of functions).
         bond_lengths = lengths[first]
@@ -158,13 +158,13 @@ class BatchedCHGNet:
             parts = gated.parts
             # (E, 2H): the product with (center, bond, neighbor) joined, from one product an atom and one a bond.
             joined = (
-                _taken(atoms @ parts[0] + gated.bias, centre)
+                _taken(atoms @ parts[0] + gated.bias, center)
                 + _taken(bonds @ parts[1], bond)
-                + _taken(atoms @ parts[2], neighbour)
+                + _taken(atoms @ parts[2], neighbor)
             )
             messages = gated(joined) * bond_weights  # (E, H)
             # Each atom adds the sum of its bonds' messages, through one more layer, to what it was.
-            atoms = outgoing(torch.zeros_like(atoms).index_add(0, centre, messages)) + atoms
+            atoms = outgoing(torch.zeros_like(atoms).index_add(0, center, messages)) + atoms
             if index == last:  # the last update of the atoms is followed by none of bonds and angles
                 break
             if has_angles:

@@ -22,9 +22,9 @@ class AtomGraph:
     Attributes:
         numbers: Atomic numbers, `(A,)`.
         owner: Which crystal an atom belongs to, `(A,)`.
-        centre: The atom a directed bond starts from, `(E,)`, ascending.
-        neighbour: The atom it ends at, `(E,)`.
-        shift: Cell vectors that lead from the neighbour to its image, `(E, 3)`.
+        center: The atom a directed bond starts from, `(E,)`, ascending.
+        neighbor: The atom it ends at, `(E,)`.
+        shift: Cell vectors that lead from the neighbor to its image, `(E, 3)`.
         bond: The undirected bond of a directed one, `(E,)`.
         first: One of the two directed bonds of an undirected one, `(U,)`.
         angle_atom: The atom at the corner of an angle, `(T,)`.
@@ -34,8 +34,8 @@ class AtomGraph:
 
     numbers: IntArray
     owner: IntArray
-    centre: IntArray
-    neighbour: IntArray
+    center: IntArray
+    neighbor: IntArray
     shift: NDArray[np.float64]
     bond: IntArray
     first: IntArray
@@ -60,19 +60,19 @@ def atom_graph(crystals: list[Atoms], bond_cutoff: float, angle_cutoff: float) -
     # What the crystals before this one have, by which its own indices are shifted.
     atoms_before = edges_before = bonds_before = 0
     for index, atoms in enumerate(crystals):
-        centre, neighbour, shift, length = _directed(atoms, bond_cutoff)
-        bond, first = _undirected(centre, neighbour, shift.astype(np.int64))
+        center, neighbor, shift, length = _directed(atoms, bond_cutoff)
+        bond, first = _undirected(center, neighbor, shift.astype(np.int64))
         starts = np.searchsorted(
-            centre, np.arange(len(atoms) + 1)
+            center, np.arange(len(atoms) + 1)
         )  # (a + 1,): bonds of atom i are starts[i]:starts[i + 1]
         corner, left, right = _angles(starts, length, angle_cutoff)
-        made = (atoms.numbers, np.full(len(atoms), index), centre + atoms_before, neighbour + atoms_before, shift,
+        made = (atoms.numbers, np.full(len(atoms), index), center + atoms_before, neighbor + atoms_before, shift,
                 bond + bonds_before, first + edges_before, corner + atoms_before, left + edges_before,
                 right + edges_before)  # fmt: skip
         for part, array in zip(parts, made, strict=True):
             part.append(array)
         atoms_before += len(atoms)
-        edges_before += len(centre)
+        edges_before += len(center)
         bonds_before += len(first)
     return AtomGraph(*(np.concatenate(part) for part in parts))
 
@@ -91,14 +91,14 @@ def _directed(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, NDArray[
     if _images(cell, cutoff) > _MOST_IMAGES:  # of a flat or skewed cell the search would visit millions: minutes
         turn = _reduction(cell)
         cell = np.ascontiguousarray(turn @ cell)
-    centre, neighbour, shift, length = find_points_in_spheres(
+    center, neighbor, shift, length = find_points_in_spheres(
         positions, positions, cutoff, np.ones(3, dtype=np.int64), cell, 1e-8, min(cutoff, 5.0)
     )
     if turn is not None:
         shift = shift @ turn  # in the vectors of the cell as given: shift @ (turn @ cell) = (shift @ turn) @ cell
-    other = (centre != neighbour) | (length > 1e-8)  # an atom is no neighbor of itself, but of its images
-    order = np.flatnonzero(other)[np.argsort(centre[other], kind="stable")]
-    return centre[order], neighbour[order], shift[order], length[order]
+    other = (center != neighbor) | (length > 1e-8)  # an atom is no neighbor of itself, but of its images
+    order = np.flatnonzero(other)[np.argsort(center[other], kind="stable")]
+    return center[order], neighbor[order], shift[order], length[order]
 
 
 def _images(cell: NDArray[np.float64], cutoff: float) -> float:
@@ -117,13 +117,13 @@ def _reduction(cell: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.rint(reduced @ np.linalg.inv(cell)))
 
 
-def _undirected(centre: IntArray, neighbour: IntArray, shift: IntArray) -> tuple[IntArray, IntArray]:
+def _undirected(center: IntArray, neighbor: IntArray, shift: IntArray) -> tuple[IntArray, IntArray]:
     """The undirected bond `(E,)` of each directed one, and the first directed bond `(U,)` of each undirected one.
 
     The two directions of a bond are (i, j, s) and (j, i, -s): both are turned to the one whose key is smaller.
     """
-    forward = np.column_stack([centre, neighbour, shift])  # (E, 5)
-    backward = np.column_stack([neighbour, centre, -shift])
+    forward = np.column_stack([center, neighbor, shift])  # (E, 5)
+    backward = np.column_stack([neighbor, center, -shift])
     # A bond is never its own reverse (an atom is no neighbor of itself), so that some column decides.
     differs = forward != backward
     at = differs.argmax(axis=1)  # the first column in which they differ

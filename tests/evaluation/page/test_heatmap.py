@@ -8,7 +8,7 @@ import pytest
 from pymatgen.core import Element
 
 from matgen.composition.elements import N_ELEMENTS, SYMBOLS
-from matgen.evaluation.page.heatmap import _CELL, _RATIO_STOPS, _SHARE_STOPS, _colour, _ink, place, ratio_map, share_map
+from matgen.evaluation.page.heatmap import _CELL, _RATIO_STOPS, _SHARE_STOPS, _color, _ink, place, ratio_map, share_map
 
 SHARES = {"O": 0.4, "Fe": 0.02, "H": 0.5, "Xe": 0.0001}
 
@@ -31,12 +31,12 @@ def test_every_element_stands_in_its_period_and_group() -> None:
     assert len(places) == N_ELEMENTS
 
 
-def test_shares_are_told_and_coloured_by_size() -> None:
+def test_shares_are_told_and_colored_by_size() -> None:
     found = cells(share_map("Generated", SHARES, "candidates", 0.5))
     assert len(found) == N_ELEMENTS == len(set(SYMBOLS[1:]))
     assert found["O"][1] == "O: in 40 % of candidates" and found["He"][1] == "He: in none of candidates"
-    colours = {symbol: group.find("rect").get("fill") for symbol, (group, _) in found.items()}
-    assert colours["H"] == _SHARE_STOPS[-1] and colours["Xe"] == _SHARE_STOPS[0] and colours["He"] is None
+    colors = {symbol: group.find("rect").get("fill") for symbol, (group, _) in found.items()}
+    assert colors["H"] == _SHARE_STOPS[-1] and colors["Xe"] == _SHARE_STOPS[0] and colors["He"] is None
     assert [text.text for text in found["Fe"][0].iter("text")] == ["Fe", "2.0"]
 
 
@@ -52,15 +52,15 @@ def test_ratios() -> None:
 
 
 @pytest.mark.parametrize("stops", [_SHARE_STOPS, _RATIO_STOPS])
-def test_numbers_stand_out_from_every_colour(stops: tuple[str, ...]) -> None:
-    def luminance(colour: str) -> float:
-        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+def test_numbers_stand_out_from_every_color(stops: tuple[str, ...]) -> None:
+    def luminance(color: str) -> float:
+        channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
     for i in range(101):
-        colour = _colour(stops, i / 100)
-        pair = sorted((luminance(colour), luminance(_ink(colour))))
+        color = _color(stops, i / 100)
+        pair = sorted((luminance(color), luminance(_ink(color))))
         assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5
 
 
@@ -68,7 +68,7 @@ def test_viridis_is_matplotlibs() -> None:
     from matplotlib import colormaps
 
     for i in range(11):
-        ours = [int(_colour(_SHARE_STOPS, i / 10)[j : j + 2], 16) / 255 for j in (1, 3, 5)]
+        ours = [int(_color(_SHARE_STOPS, i / 10)[j : j + 2], 16) / 255 for j in (1, 3, 5)]
         assert math.dist(ours, colormaps["viridis"](i / 10)[:3]) < 0.08
 
 

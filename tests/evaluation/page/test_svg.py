@@ -30,7 +30,7 @@ def test_every_figure_is_well_formed_and_of_the_page(name: str, k: int) -> None:
     svg = ALL[name](k)
     root = ET.fromstring(svg.replace("xlink:href", "href"))
     assert root.tag == "svg" and root.get("role") == "img"
-    # Only the page's colours, no style that reaches beyond, no date, no other font, nothing from elsewhere.
+    # Only the page's colors, no style that reaches beyond, no date, no other font, nothing from elsewhere.
     assert not re.search(r"#[0-9a-fA-F]{6}|<style|<metadata|DejaVu|https?:|<\?xml", svg)
     assert {f"var(--series-{i})" in svg for i in range(1, k + 1)} == {True}
     assert len(SERIES) == 8 and len(svg) < 60_000

@@ -192,7 +192,7 @@ def smollm2():
 
 @pytest.mark.slow
 def test_smollm2_knows_language_and_learns_a_little(smollm2):
-    X = pd.DataFrame({"colour": ["red", "green"] * 8, "fruit": ["cherry", "lime"] * 8})
+    X = pd.DataFrame({"color": ["red", "green"] * 8, "fruit": ["cherry", "lime"] * 8})
     y = pd.Series(["sweet", "sour"] * 8, name="taste")
     model = LiftClassifier("smollm2", backend_options={"epochs": 3, "batch_size": 4}).fit(X, y)
     assert model.score(X, y) == 1.0

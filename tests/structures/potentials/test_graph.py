@@ -46,15 +46,15 @@ def expected_bonds(structure: Structure) -> tuple[Counter, np.ndarray, np.ndarra
     matrix = structure.lattice.matrix
     reduced = structure.lattice.get_lll_reduced_lattice()
     turned = Structure(reduced, structure.species, structure.cart_coords, coords_are_cartesian=True)
-    centre, neighbor, shift, length = turned.get_neighbor_list(ODD_BOND, numerical_tol=1e-8)
+    center, neighbor, shift, length = turned.get_neighbor_list(ODD_BOND, numerical_tol=1e-8)
     shift = np.rint(shift @ reduced.matrix @ np.linalg.inv(matrix)).astype(int)
-    rows = zip(centre.tolist(), neighbor.tolist(), map(tuple, shift.tolist()), strict=True)
-    return Counter(rows), centre, length
+    rows = zip(center.tolist(), neighbor.tolist(), map(tuple, shift.tolist()), strict=True)
+    return Counter(rows), center, length
 
 
 def bonds(graph: AtomGraph) -> Counter:
-    rows = zip(graph.centre.tolist(), graph.neighbor.tolist(), graph.shift.astype(int).tolist(), strict=True)
-    return Counter((centre, neighbor, tuple(shift)) for centre, neighbor, shift in rows)
+    rows = zip(graph.center.tolist(), graph.neighbor.tolist(), graph.shift.astype(int).tolist(), strict=True)
+    return Counter((center, neighbor, tuple(shift)) for center, neighbor, shift in rows)
 
 
 @settings(max_examples=80, deadline=None)
@@ -62,21 +62,21 @@ def bonds(graph: AtomGraph) -> Counter:
 @example(flat())
 def test_bonds_are_those_of_pymatgen(structure: Structure) -> None:
     graph = atom_graph([to_atoms(structure)], ODD_BOND, ODD_ANGLE)
-    expected, centre, length = expected_bonds(structure)
+    expected, center, length = expected_bonds(structure)
     assert bonds(graph) == expected
-    assert (np.diff(graph.centre) >= 0).all()
-    short = np.bincount(centre[length < ODD_ANGLE], minlength=len(structure))
+    assert (np.diff(graph.center) >= 0).all()
+    short = np.bincount(center[length < ODD_ANGLE], minlength=len(structure))
     assert len(graph.angle_atom) == (short * (short - 1)).sum()
     # every undirected bond stands for two opposite directed ones
     assert (np.bincount(graph.bond) == 2).all()
-    assert len(graph.first) == len(graph.centre) // 2
+    assert len(graph.first) == len(graph.center) // 2
     assert (graph.bond[graph.first] == np.arange(len(graph.first))).all()
     backward = Counter({(j, i, tuple(-n for n in s)): count for (i, j, s), count in expected.items()})
     assert backward == expected
     for edge, first in enumerate(graph.first[graph.bond]):
-        ends = (graph.centre[edge], graph.neighbor[edge], *graph.shift[edge])
-        same = (graph.centre[first], graph.neighbor[first], *graph.shift[first])
-        turned = (graph.neighbor[first], graph.centre[first], *-graph.shift[first])
+        ends = (graph.center[edge], graph.neighbor[edge], *graph.shift[edge])
+        same = (graph.center[first], graph.neighbor[first], *graph.shift[first])
+        turned = (graph.neighbor[first], graph.center[first], *-graph.shift[first])
         assert ends in (same, turned)
 
 
@@ -84,8 +84,8 @@ def test_bonds_are_those_of_pymatgen(structure: Structure) -> None:
 @given(crystals())
 def test_angles_share_their_corner(structure: Structure) -> None:
     graph = atom_graph([to_atoms(structure)], BOND, ANGLE)
-    assert (graph.centre[graph.angle_left] == graph.angle_atom).all()
-    assert (graph.centre[graph.angle_right] == graph.angle_atom).all()
+    assert (graph.center[graph.angle_left] == graph.angle_atom).all()
+    assert (graph.center[graph.angle_right] == graph.angle_atom).all()
     assert (graph.angle_left != graph.angle_right).all()
     pairs = set(zip(graph.angle_left.tolist(), graph.angle_right.tolist(), strict=True))
     assert len(pairs) == len(graph.angle_left)
@@ -110,7 +110,7 @@ def test_as_many_bonds_and_angles_as_chgnet_finds(name: str, published) -> None:
     structure = CRYSTALS[name]
     graph = atom_graph([to_atoms(structure)], BOND, ANGLE)
     theirs = published.graph_converter(structure)
-    assert len(graph.centre) == len(theirs.atom_graph)
+    assert len(graph.center) == len(theirs.atom_graph)
     assert len(graph.first) == len(theirs.undirected2directed)
     assert len(graph.angle_atom) == len(theirs.bond_graph)
     corners = np.bincount(graph.angle_atom, minlength=len(structure))
@@ -124,10 +124,10 @@ def test_a_batch_is_its_crystals_side_by_side() -> None:
     atoms = edges = firsts = angles = 0
     for index, one in enumerate(every):
         alone = atom_graph([one], BOND, ANGLE)
-        a, e, u, t = len(one), len(alone.centre), len(alone.first), len(alone.angle_atom)
+        a, e, u, t = len(one), len(alone.center), len(alone.first), len(alone.angle_atom)
         assert (together.owner[atoms : atoms + a] == index).all()
         assert (together.numbers[atoms : atoms + a] == one.numbers).all()
-        assert (together.centre[edges : edges + e] == alone.centre + atoms).all()
+        assert (together.center[edges : edges + e] == alone.center + atoms).all()
         assert (together.neighbor[edges : edges + e] == alone.neighbor + atoms).all()
         assert (together.bond[edges : edges + e] == alone.bond + firsts).all()
         assert (together.first[firsts : firsts + u] == alone.first + edges).all()
@@ -135,5 +135,5 @@ def test_a_batch_is_its_crystals_side_by_side() -> None:
         assert (together.angle_atom[angles : angles + t] == alone.angle_atom + atoms).all()
         atoms, edges, firsts, angles = atoms + a, edges + e, firsts + u, angles + t
     assert (atoms, edges, firsts, angles) == (
-        len(together.numbers), len(together.centre), len(together.first), len(together.angle_atom)
+        len(together.numbers), len(together.center), len(together.first), len(together.angle_atom)
     )  # fmt: skip

@@ -29,7 +29,7 @@
 
   function draw(scene) {
     viewer.clear();
-    colour();
+    color();
     const atoms = scene.atoms.map(([elem, x, y, z], index) => ({ elem, x, y, z, index, serial: index, bonds: [], bondOrder: [] }));
     for (const [one, other] of scene.bonds) {
       atoms[one].bonds.push(other); atoms[one].bondOrder.push(1);
@@ -48,7 +48,7 @@
     viewer.render();
   }
 
-  function colour() {
+  function color() {
     viewer.setBackgroundColor(isDark() ? "#1b2025" : "#ffffff");
   }
 
@@ -97,7 +97,7 @@
   for (const [name, value] of [["beforeprint", true], ["afterprint", false]]) {
     window.addEventListener(name, () => {
       printing = value;
-      if (viewer) { colour(); viewer.render(); }
+      if (viewer) { color(); viewer.render(); }
     });
   }
   if (choices.length) choose(choices[0]);

@@ -1,4 +1,4 @@
-"""What datasets there are: one row each, with sources, licence and the rows it selects."""
+"""What datasets there are: one row each, with sources, license and the rows it selects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CatalogueRow:
         name: as users write it.
         description: one line.
         sources: where the rows come from, for attribution.
-        licence: of the data.
+        license: of the data.
         file: the Parquet file, relative to the data folder (bundled) or to the folder of built datasets.
         builder: the name that `matgen data build` takes to make the file.
         bundled: the file travels with matgen.
@@ -37,7 +37,7 @@ class CatalogueRow:
     name: str
     description: str
     sources: tuple[str, ...]
-    licence: str
+    license: str
     file: str
     builder: str
     bundled: bool = False
@@ -150,25 +150,23 @@ _ROWS = [
     ),
 ]
 
-CATALOGUE: dict[str, CatalogueRow] = {row.name: row for row in _ROWS}
+CATALOG: dict[str, CatalogueRow] = {row.name: row for row in _ROWS}
 """Every dataset by name, in the order in which they are listed."""
 
 DEFAULT_DATASET = "hybrid-pure"
 """What a bare `matgen train` learns from."""
 
 
-def catalogue_row(name: str) -> CatalogueRow:
+def catalog_row(name: str) -> CatalogueRow:
     """The row of a dataset.
 
     Raises:
         OptionError: an unknown name (the known ones are listed), or the name of a group of tables.
     """
-    row = CATALOGUE.get(name.replace("matbench_", "matbench-", 1))
+    row = CATALOG.get(name.replace("matbench_", "matbench-", 1))
     if row is not None:
         return row
-    members = [known for known in CATALOGUE if known.startswith(f"{name}-")]
+    members = [known for known in CATALOG if known.startswith(f"{name}-")]
     if name in ("matbench", "critexam"):
         raise OptionError(f"{name!r} is a group of tables; choose one: {', '.join(members)}")
-    raise unknown_name(
-        "dataset", name, [*CATALOGUE, "matminer:NAME", "or a path to a CSV, Parquet, JSONL or text file"]
-    )
+    raise unknown_name("dataset", name, [*CATALOG, "matminer:NAME", "or a path to a CSV, Parquet, JSONL or text file"])

@@ -57,7 +57,7 @@ def read_family(folder: Path | str) -> dict[str, Pseudopotential]:
         family = _of_table(folder, read_json(table))
         if family:
             return family
-    found: dict[str, tuple[tuple[int, str], Pseudopotential]] = {}
+    best: dict[str, tuple[tuple[int, str], Pseudopotential]] = {}
     for path in sorted(folder.iterdir()):
         symbol = _SYMBOL.match(path.name)
         if path.suffix.lower() != ".upf" or symbol is None:
@@ -68,11 +68,11 @@ def read_family(folder: Path | str) -> dict[str, Pseudopotential]:
         kind, pseudopotential = read
         name = symbol[1].capitalize()
         rank = (-kind, path.name)
-        if name not in found or rank > found[name][0]:
-            found[name] = rank, pseudopotential
-    if not found:
+        if name not in best or rank > best[name][0]:
+            best[name] = rank, pseudopotential
+    if not best:
         raise DataError(f"no scalar-relativistic PBE pseudopotential (UPF) in {folder}")
-    return {name: pseudopotential for name, (_, pseudopotential) in sorted(found.items())}
+    return {name: pseudopotential for name, (_, pseudopotential) in sorted(best.items())}
 
 
 def _of_table(folder: Path, content: Any) -> dict[str, Pseudopotential]:

@@ -96,10 +96,10 @@ def _element_job(symbol: str) -> Job:
     potential = shared_potential("chgnet")
     if symbol not in potential.elements:
         raise StructureError(f"{symbol} is unknown to CHGNet, by which references are chosen")
-    found = potential.evaluate([bare_atoms(structure) for _, structure in structures])
+    evaluations = potential.evaluate([bare_atoms(structure) for _, structure in structures])
     known = [
         _Known(source, structure, entry.energy / len(structure))
-        for entry, (source, structure) in zip(found, structures, strict=True)
+        for entry, (source, structure) in zip(evaluations, structures, strict=True)
     ]
     ground, volume = _ground_state(symbol, known)
     small = [one for one in known if len(one.structure) <= MOST_ATOMS]
@@ -141,7 +141,7 @@ def _structures(symbol: str) -> list[tuple[str, Structure]]:
     from ase.collections import dcdft
     from pymatgen.io.ase import AseAtomsAdaptor
 
-    found = []
+    structures = []
     if symbol in dcdft.names:
         atoms = dcdft[symbol]
         moments = atoms.get_initial_magnetic_moments()
@@ -150,10 +150,10 @@ def _structures(symbol: str) -> list[tuple[str, Structure]]:
             structure.remove_site_property(name)
         if np.abs(moments).max() > 0:
             structure.add_site_property("magmom", moments.tolist())
-        found.append((DELTA, structure.get_primitive_structure(use_site_props=True)))
-    found += [(template.id, template.structure()) for template in bundled_templates().templates
+        structures.append((DELTA, structure.get_primitive_structure(use_site_props=True)))
+    structures += [(template.id, template.structure()) for template in bundled_templates().templates
               if set(template.species) == {symbol}]  # fmt: skip
-    return found
+    return structures
 
 
 def competing_jobs(formulas: Sequence[str], *, max_atoms: int = 24) -> tuple[list[Job], dict[str, str]]:

@@ -123,10 +123,10 @@ def _command(code: DFTCode, settings: RunSettings) -> tuple[str, ...]:
         raise OptionError("--command is empty")
     if settings.scheduler is not None:
         return command
-    found = shutil.which(command[0])
-    if found is None:
+    executable = shutil.which(command[0])
+    if executable is None:
         raise MissingDependencyError(f"{command[0]} is not installed: {code.install}")
-    return (str(Path(found).absolute()), *command[1:])
+    return (str(Path(executable).absolute()), *command[1:])
 
 
 ELSEWHERE = "elsewhere"

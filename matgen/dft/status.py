@@ -43,9 +43,9 @@ def read_result(code: str, folder: Path, formula: str | None = None) -> dict[str
 
     result = CODES[code].parse(folder)
     require_sound(result)
-    found = Composition(dict(Counter(result["structure"]["symbols"]))).reduced_formula
-    if formula is not None and found != formula:
-        raise DataError(f"the output in {folder} is of {found}, not of {formula}")
+    calculated = Composition(dict(Counter(result["structure"]["symbols"]))).reduced_formula
+    if formula is not None and calculated != formula:
+        raise DataError(f"the output in {folder} is of {calculated}, not of {formula}")
     return result
 
 

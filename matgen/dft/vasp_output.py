@@ -44,5 +44,5 @@ def parse(folder: Path) -> dict[str, Any]:
 def _moment(folder: Path) -> float | None:
     """Of the cell, from the last line of `OSZICAR` that has one; None where nothing says."""
     path = folder / "OSZICAR"
-    found = re.findall(r"mag=\s*(-?[\d.]+(?:E[+-]\d+)?)", path.read_text(errors="replace")) if path.exists() else []
-    return float(found[-1]) if found else None
+    moments = re.findall(r"mag=\s*(-?[\d.]+(?:E[+-]\d+)?)", path.read_text(errors="replace")) if path.exists() else []
+    return float(moments[-1]) if moments else None

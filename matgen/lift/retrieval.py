@@ -63,12 +63,12 @@ class RowDistance:
         if len(store) < k + itself:
             raise DataError(f"retrieval of {k} rows needs as many to choose from, there are {len(store) - itself}")
         search = NearestNeighbors(n_neighbors=k + itself).fit(self.vectors(store))
-        found = search.kneighbors(self.vectors(frame), return_distance=False).astype(np.int64)
+        nearest = search.kneighbors(self.vectors(frame), return_distance=False).astype(np.int64)
         if itself:  # among equal rows a row need not be found first
-            own = found == np.arange(len(found))[:, None]
+            own = nearest == np.arange(len(nearest))[:, None]
             own[~own.any(axis=1), -1] = True
-            found = found[~own].reshape(len(found), k)
-        return found[:, ::-1].copy()
+            nearest = nearest[~own].reshape(len(nearest), k)
+        return nearest[:, ::-1].copy()
 
 
 def element_vectors(formulas: list[str | None]) -> np.ndarray:

@@ -87,10 +87,10 @@ def ions_of(formulas: Sequence[str]) -> list[dict[str, Ion]]:
         FormulaError: a formula cannot be read.
     """
     batch = CompositionBatch.from_formulas(list(formulas))
-    found = explain(batch, ValidityRules(mixed_valence=True))
-    neutral = found.validity.charge_neutral
+    explanation = explain(batch, ValidityRules(mixed_valence=True))
+    neutral = explanation.validity.charge_neutral
     total: dict[tuple[int, int], tuple[float, float]] = {}
-    ions = found.ions
+    ions = explanation.ions
     for row, z, state, count in zip(ions.row.tolist(), ions.element.tolist(), ions.state.tolist(), ions.count.tolist(),
                                     strict=True):  # fmt: skip
         charge, atoms = total.get((row, z), (0.0, 0.0))

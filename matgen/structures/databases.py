@@ -37,10 +37,10 @@ def templates_from(source: str, ratios: Iterable[tuple[int, ...]], *, max_atoms:
     require_source(source)
     wanted = sorted(set(ratios))
     if source == MATERIALS_PROJECT:
-        found = templates_of_materials_project([anonymous(counts) for counts in wanted], max_atoms=max_atoms)
+        library = templates_of_materials_project([anonymous(counts) for counts in wanted], max_atoms=max_atoms)
     else:
-        found = templates_of_optimade([anonymous(counts[::-1]) for counts in wanted], url=source, max_atoms=max_atoms)
-    return TemplateLibrary(template for template in found.templates if template.n_atoms <= max_atoms)
+        library = templates_of_optimade([anonymous(counts[::-1]) for counts in wanted], url=source, max_atoms=max_atoms)
+    return TemplateLibrary(template for template in library.templates if template.n_atoms <= max_atoms)
 
 
 def require_source(source: str) -> None:
@@ -82,12 +82,12 @@ def templates_of_materials_project(anonymous_formulas: Sequence[str], *, max_ato
     fields = ["material_id", "structure", "formula_pretty"]
     try:
         with MPRester(mute_progress_bars=True) as client:
-            found = client.materials.summary.search(
+            entries = client.materials.summary.search(
                 formula=list(anonymous_formulas), energy_above_hull=(0, 1e-6), num_sites=(1, max_atoms), fields=fields
             )
     except Exception as error:
         raise DataError(f"the Materials Project did not answer: {first_line(error)}") from error
-    return _sound(((str(entry.material_id), entry.structure) for entry in found), "Materials Project")
+    return _sound(((str(entry.material_id), entry.structure) for entry in entries), "Materials Project")
 
 
 def templates_of_optimade(anonymous_formulas: Sequence[str], *, url: str, max_atoms: int) -> TemplateLibrary:
@@ -103,7 +103,7 @@ def templates_of_optimade(anonymous_formulas: Sequence[str], *, url: str, max_at
     """
     import requests
 
-    found: list[tuple[str, Structure]] = []
+    crystals: list[tuple[str, Structure]] = []
     fields = "lattice_vectors,cartesian_site_positions,species,species_at_sites"
     for formula in anonymous_formulas:
         query = f'chemical_formula_anonymous="{formula}" AND nsites<={max_atoms}'
@@ -114,10 +114,10 @@ def templates_of_optimade(anonymous_formulas: Sequence[str], *, url: str, max_at
             )  # fmt: skip
             answer.raise_for_status()
             entries = answer.json()["data"]
-            found += [(str(entry["id"]), structure) for entry in entries if (structure := _of_optimade(entry))]
+            crystals += [(str(entry["id"]), structure) for entry in entries if (structure := _of_optimade(entry))]
         except Exception as error:  # of requests, or of an answer in another form
             raise DataError(f"{url} did not answer as an OPTIMADE database does: {first_line(error)}") from error
-    return _sound(found, "OPTIMADE")
+    return _sound(crystals, "OPTIMADE")
 
 
 def _of_optimade(entry: dict[str, Any]) -> Structure | None:

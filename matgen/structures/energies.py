@@ -107,17 +107,17 @@ def _by_number(table: dict[str, float]) -> np.ndarray:
 
 def anion_mask(batch: CompositionBatch) -> np.ndarray:
     """Which elements of each composition are anions, bool `(n, k)` as `batch.elements`."""
-    found = explain(batch, ValidityRules(mixed_valence=False))
+    explanation = explain(batch, ValidityRules(mixed_valence=False))
     negative = np.zeros((len(batch), N_ELEMENTS + 1), dtype=bool)
-    below = found.ions.state < 0
-    negative[found.ions.row[below], found.ions.element[below]] = True
+    below = explanation.ions.state < 0
+    negative[explanation.ions.row[below], explanation.ions.element[below]] = True
     chi = np.where(batch.elements > 0, PYMATGEN_ELECTRONEGATIVITY[batch.elements], -1.0)
     chi = np.nan_to_num(chi, nan=-1.0)
     rows = np.arange(len(batch))
     most = np.zeros_like(batch.elements, dtype=bool)
     most[rows, chi.argmax(axis=1)] = True
     by_state = negative[rows[:, None], batch.elements]
-    known = found.validity.charge_neutral & by_state.any(axis=1)
+    known = explanation.validity.charge_neutral & by_state.any(axis=1)
     return np.asarray(np.where(known[:, None], by_state, most) & (batch.elements > 0))
 
 

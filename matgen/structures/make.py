@@ -184,9 +184,9 @@ def _fetched(plan: StructurePlan, batch: CompositionBatch, tell: Callable[[str],
     library = TemplateLibrary([])
     ratios = {ratio(counts[counts > 0].tolist()) for counts in np.where(batch.elements > 0, batch.counts, 0)}
     for source in plan.templates_from:
-        found = templates_from(source, ratios, max_atoms=plan.proposals.max_atoms)
-        tell(f"{len(found):,} templates of {source}")
-        library += found
+        fetched = templates_from(source, ratios, max_atoms=plan.proposals.max_atoms)
+        tell(f"{len(fetched):,} templates of {source}")
+        library += fetched
     if plan.only_own_templates and plan.templates is None and not len(library):
         raise DataError(f"{', '.join(plan.templates_from)} has no template for these compositions")
     return library if len(library) else None

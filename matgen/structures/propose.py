@@ -125,13 +125,13 @@ class Proposer:
         if unknown:
             names = sorted(unknown)
             self._ions.update(zip(names, ions_of(names), strict=True))
-        found = [
+        assignments = [
             assignment
             for template in matching
             for assignment in assign(counts, self._ions[formula], template, self._ions[template.formula],
                                      n_members=len(self._members[template.prototype]), weights=self.settings.weights)
         ]  # fmt: skip
-        return sorted(found, key=lambda assignment: (-assignment.score, assignment.template.id))
+        return sorted(assignments, key=lambda assignment: (-assignment.score, assignment.template.id))
 
     def _from_templates(self, formula: str, counts: dict[str, int]) -> list[Proposal]:
         proposals: list[Proposal] = []
@@ -162,15 +162,15 @@ def same_crystals(groups: Iterable[Any], ids: Iterable[Any], structures: Mapping
         structures: by id.
     """
     kept: dict[Any, list[str]] = defaultdict(list)
-    found: list[str | None] = []
+    matches: list[str | None] = []
     for group, id in zip(groups, ids, strict=True):
         same = None
         if id in structures:
             same = next((other for other in kept[group] if not is_new(structures[id], [structures[other]])), None)
             if same is None:
                 kept[group].append(id)
-        found.append(same)
-    return found
+        matches.append(same)
+    return matches
 
 
 def _spread(assignments: Sequence[Assignment]) -> list[Assignment]:

@@ -95,8 +95,8 @@ class TemplateLibrary:
             counts: atoms of each element in a formula.
             max_atoms: of the primitive cell at most.
         """
-        found = self._by_ratio.get(ratio(counts), [])
-        return found if max_atoms is None else [template for template in found if template.n_atoms <= max_atoms]
+        templates = self._by_ratio.get(ratio(counts), [])
+        return templates if max_atoms is None else [template for template in templates if template.n_atoms <= max_atoms]
 
     def without(self, formulas: Iterable[str]) -> TemplateLibrary:
         """The library without the structures of some compounds; their prototypes stay where others have them too.
@@ -110,8 +110,8 @@ class TemplateLibrary:
 
 def ratio(counts: Iterable[int]) -> tuple[int, ...]:
     """What an anonymous formula says: atoms of each element, divided by their greatest common divisor, ascending."""
-    found = np.array(sorted(counts), dtype=np.int64)
-    return tuple((found // np.gcd.reduce(found)).tolist())
+    numbers = np.array(sorted(counts), dtype=np.int64)
+    return tuple((numbers // np.gcd.reduce(numbers)).tolist())
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,9 @@ differ by 0.117 eV/atom on average.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,16 +47,19 @@ class Decomposition:
     """What competes with `n` compositions.
 
     Attributes:
-        energy: float64 `(n,)`, formation energy of the best mixture of competing phases, eV/atom.
+        energy: float64 `(n,)`, formation energy of the best mixture of competing phases, eV/atom; NaN where `lacking`
+            names an element.
         owner: int64 `(m,)`, the composition that each product belongs to, ascending.
         product: int64 `(m,)`, row of a product in `CompetingPhases.batch`, or -atomic number for an element.
         fraction: float64 `(m,)`, the product's share of the atoms.
+        lacking: of compositions with elements of which the source has no energy: which, such as `Na, Cl`.
     """
 
     energy: np.ndarray
     owner: np.ndarray
     product: np.ndarray
     fraction: np.ndarray
+    lacking: dict[int, str] = field(default_factory=dict)
 
 
 class CompetingPhases:
@@ -64,10 +69,18 @@ class CompetingPhases:
         batch: `m` compositions; of one that occurs again the lowest energy counts.
         energy: float64 `(m,)`, formation energies in eV/atom; rows without one (NaN) are left out.
         source: what to call them.
+        elements: atomic numbers of the elements that the source knows; None for all. A composition with another
+            element has no distance to the hull: its competitors are missing.
     """
 
-    def __init__(self, batch: CompositionBatch, energy: np.ndarray, source: str) -> None:
+    def __init__(
+        self, batch: CompositionBatch, energy: np.ndarray, source: str, elements: np.ndarray | None = None
+    ) -> None:
         energy = np.asarray(energy, dtype=np.float64)
+        self.knows = np.ones(N_ELEMENTS + 1, dtype=bool)
+        if elements is not None:
+            self.knows[1:] = False
+            self.knows[elements] = True
         usable = np.flatnonzero(np.isfinite(energy) & (batch.n_elements > 1))
         usable = usable[np.argsort(energy[usable], kind="stable")]
         usable = usable[first_occurrence(batch[usable].keys()) == np.arange(len(usable))]
@@ -97,10 +110,12 @@ class CompetingPhases:
     def from_entries(cls, path: Path | str) -> CompetingPhases:
         """A user's own phases: a JSON list of pymatgen's `ComputedEntry` (total energies, with all elements).
 
-        Formation energies refer to the lowest entry of each element in the file.
+        Formation energies refer to the lowest entry of each element in the file. Entries say by `run_type` (of
+        `parameters`, as the Materials Project writes it) what functional they were calculated with.
 
         Raises:
-            DataError: the file is not such a list, or an element has no entry of its own.
+            DataError: the file is not such a list, an element has no entry of its own, or energies of functionals meet
+                that cannot be compared.
         """
         from pymatgen.entries.computed_entries import ComputedEntry
 
@@ -109,6 +124,7 @@ class CompetingPhases:
             entries = [ComputedEntry.from_dict(entry) for entry in content]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path} is not a JSON list of pymatgen ComputedEntry: {error}") from error
+        _require_comparable(entries, path)
         lowest: dict[str, float] = {}
         for entry in entries:
             if entry.composition.is_element:
@@ -123,7 +139,7 @@ class CompetingPhases:
             for entry in entries
         ]
         batch = CompositionBatch.from_formulas([entry.composition.reduced_formula for entry in entries])
-        return cls(batch, np.array(formation), str(path))
+        return cls(batch, np.array(formation), str(path), np.unique(batch.elements[batch.elements > 0]))
 
     @classmethod
     def from_table(cls, name_or_path: Path | str, column: str = "formation_energy") -> CompetingPhases:
@@ -146,7 +162,7 @@ class CompetingPhases:
             frame, formulas = read_formula_table(name_or_path, None)
         energy = numeric_column(frame, column).astype(np.float64)
         parsed = parse_some(frame[formulas])
-        phases = cls(parsed.batch, energy[parsed.rows], name)
+        phases = cls(parsed.batch, energy[parsed.rows], name, _labeled_elements(parsed.batch, energy[parsed.rows]))
         if not len(phases):
             raise DataError(f"{name} has no compound with a number in {column}")
         return phases
@@ -168,11 +184,18 @@ class CompetingPhases:
     def decompose(self, batch: CompositionBatch, *, progress: ProgressFactory = silent) -> Decomposition:
         """The best mixtures of competing phases at each composition, itself left out.
 
+        A composition with an element that the source does not know has none, and the energy NaN.
+
         Args:
             batch: `n` compositions.
             progress: counts the compositions.
         """
-        energy = np.zeros(len(batch))
+        known = self.knows[batch.elements].all(axis=1)
+        lacking = {
+            int(i): ", ".join(SYMBOLS[z] for z in batch.elements[i] if not self.knows[z])
+            for i in np.flatnonzero(~known)
+        }
+        energy = np.where(known, 0.0, np.nan)
         owners, products, fractions = [], [], []
         shares = batch.counts / batch.counts.sum(axis=1, keepdims=True)
         own_keys = batch.keys()
@@ -181,7 +204,7 @@ class CompetingPhases:
             for rows in _groups(systems):
                 elements = systems[rows[0]]
                 phases = _System(self, elements)
-                for i in rows:
+                for i in rows if known[rows[0]] else []:
                     x = np.zeros(len(elements))
                     present = batch.elements[i] > 0
                     x[np.searchsorted(elements, batch.elements[i][present])] = shares[i][present]
@@ -191,13 +214,17 @@ class CompetingPhases:
                     fractions.append(fraction)
                 count.update(len(rows))
         if not owners:
-            return Decomposition(energy, *(np.zeros(0, dtype=t) for t in (np.int64, np.int64, np.float64)))
+            nothing = np.zeros(0, dtype=np.int64)
+            return Decomposition(energy, nothing, nothing, np.zeros(0), lacking)
         owner, product, fraction = (np.concatenate(parts) for parts in (owners, products, fractions))
         order = np.lexsort((-fraction, owner))
-        return Decomposition(energy, owner[order], product[order], fraction[order])
+        return Decomposition(energy, owner[order], product[order], fraction[order], lacking)
 
     def in_words(self, decomposition: Decomposition, n: int) -> list[str]:
-        """The products of each of `n` compositions: `0.60 Li2O + 0.40 Fe2O3`, fractions of atoms, most first."""
+        """The products of each of `n` compositions: `0.60 Li2O + 0.40 Fe2O3`, fractions of atoms, most first.
+
+        Of a composition without a distance to the hull, the reason: `not known: oqmd has no energy of Ra`.
+        """
         names = self.batch[decomposition.product[decomposition.product >= 0]].formulas().tolist()
         following = iter(names)
         texts: list[list[str]] = [[] for _ in range(n)]
@@ -206,6 +233,8 @@ class CompetingPhases:
         ):
             name = next(following) if product >= 0 else str(SYMBOLS[-product])
             texts[i].append(f"{fraction:.2f} {name}")
+        for i, elements in decomposition.lacking.items():
+            texts[i] = [f"not known: {self.source} has no energy of {elements}"]
         return [" + ".join(parts) for parts in texts]
 
 
@@ -247,7 +276,55 @@ class _System:
 def _of_source(source: str) -> CompetingPhases:
     dataset = load_dataset("hybrid")
     energy = dataset.frame[SOURCES[source]].to_numpy(np.float64)
-    return CompetingPhases(dataset.batch, np.where(np.abs(energy) > OUTLIER_ENERGY, np.nan, energy), source)
+    energy = np.where(np.abs(energy) > OUTLIER_ENERGY, np.nan, energy)
+    return CompetingPhases(dataset.batch, energy, source, _labeled_elements(dataset.batch, energy))
+
+
+def _labeled_elements(batch: CompositionBatch, energy: np.ndarray) -> np.ndarray:
+    """Atomic numbers of the elements of rows with an energy, ascending, int64 `(k,)`."""
+    elements = batch.elements[np.isfinite(energy)]
+    return np.unique(elements[elements > 0]).astype(np.int64)
+
+
+_FUNCTIONALS = {"GGA": "PBE", "GGA+U": "PBE", "R2SCAN": "r2SCAN", "R2SCAN+U": "r2SCAN", "SCAN": "SCAN", "LDA": "LDA"}
+"""Run types of the Materials Project (emmet's `RunType`) to the functional of their energies."""
+
+
+def _require_comparable(entries: Sequence[Any], path: Path | str) -> None:
+    """Raise a `DataError` where entries of several functionals would share a hull.
+
+    PBE and PBE+U share one by the corrections of their +U entries only (Jain et al., Phys. Rev. B 84, 045115, 2011);
+    PBE and r2SCAN by pymatgen's mixing scheme (Kingsbury et al., npj Comput. Mater. 8, 195, 2022), which adjusts all
+    entries of one of the two.
+    """
+    run_types = [str((entry.parameters or {}).get("run_type") or "").upper() for entry in entries]
+    formulas = [entry.composition.reduced_formula for entry in entries]
+    if not any(run_types):
+        return
+    if not all(run_types):
+        raise DataError(
+            f"{path}: {run_types.count(''):,} of {len(entries):,} entries have no run_type in their parameters, as "
+            f"{formulas[run_types.index('')]}: give it for all, so that no functionals are mixed"
+        )
+    by_functional = Counter(
+        _FUNCTIONALS.get(run_type, run_type)
+        for entry, run_type in zip(entries, run_types, strict=True)
+        if not any("mixing" in str(adjustment.name).lower() for adjustment in entry.energy_adjustments)
+    )
+    if len(by_functional) > 1:
+        counts = ", ".join(f"{n:,} of {functional}" for functional, n in by_functional.most_common())
+        raise DataError(f"{path} mixes functionals (entries: {counts}), whose energies share no hull: split the file")
+    without_u = [run_type for run_type in run_types if not run_type.endswith("+U")]
+    plain_u = [
+        formula
+        for entry, formula, run_type in zip(entries, formulas, run_types, strict=True)
+        if run_type.endswith("+U") and not entry.correction
+    ]
+    if without_u and plain_u:
+        raise DataError(
+            f"{path}: {len(plain_u):,} entries with U have no correction, such as {plain_u[0]}, beside some without: "
+            "apply pymatgen's MaterialsProject2020Compatibility to all of them first"
+        )
 
 
 def _groups(systems: list[Any]) -> list[list[int]]:

@@ -62,7 +62,8 @@ def stability(
         Columns `energy_above_hull` (eV/atom, below zero where a composition would change the hull),
         `energy_above_hull_std` (that of the prediction: the competitors' labels are taken as they are),
         `probability_hull_0`, `probability_hull_0.05`, `probability_hull_0.1` (corrected for selection where the
-        predictor was calibrated for that, see `selection`), and `decomposition`.
+        predictor was calibrated for that, see `selection`), and `decomposition`. Where `phases` do not know an element
+        of a composition, the numbers are NaN and `decomposition` says which.
 
     Raises:
         OptionError: labels of different sources would meet.
@@ -72,12 +73,12 @@ def stability(
         raise OptionError(f"a formation energy of {energy_source} cannot be placed on a hull of {phases.source}")
     decomposition = phases.decompose(batch, progress=progress)
     mean = energy["formation_energy"].to_numpy() - decomposition.energy
-    spread = energy["formation_energy_std"].to_numpy()
+    known = np.isfinite(decomposition.energy)
+    spread = np.where(known, energy["formation_energy_std"].to_numpy(), np.nan)
     columns: dict[str, np.ndarray | list[str]] = {"energy_above_hull": mean, "energy_above_hull_std": spread}
     for limit in LIMITS:
-        if predictor.selection is not None:
-            chance = predictor.selection.probability_below(mean, spread, limit)
-        else:
-            chance = predictor.calibration.probability_below(mean, spread, limit)
+        calibration = predictor.calibration if predictor.selection is None else predictor.selection
+        chance = np.full(len(batch), np.nan)
+        chance[known] = calibration.probability_below(mean[known], spread[known], limit)
         columns[probability_column(limit)] = chance
     return pd.DataFrame(columns | {"decomposition": phases.in_words(decomposition, len(batch))})

@@ -90,6 +90,7 @@ def turn(page: Any, symbol: str, now: str, then: str) -> None:
     page.get_by_role("button", name=f"{symbol}: {then}", exact=True).wait_for()
 
 
+@pytest.mark.slow
 def test_from_elements_to_exported_structures(page):
     assert serious(page) == []
     turn(page, "Ti", "any", "required")
@@ -147,6 +148,7 @@ def test_from_elements_to_exported_structures(page):
     page.get_by_text("Basket: 0").wait_for()
 
 
+@pytest.mark.slow
 def test_errors_are_sentences_and_work_can_be_cancelled(page):
     amount, said = page.get_by_label("compositions", exact=True), page.get_by_role("status")
     amount.fill("many")
@@ -178,6 +180,7 @@ def test_errors_are_sentences_and_work_can_be_cancelled(page):
     page.get_by_text("distinct compositions").wait_for()
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_told(address):
     port = address.rsplit(":", 1)[1]
     words = [sys.executable, "-m", "matgen", "app", "--port", port, "--no-browser"]

@@ -135,6 +135,7 @@ def test_electrons_that_do_not_converge(tmp_path: Path) -> None:
         espresso.parse(calculated(tmp_path, QUICK, electron_maxstep="1"))
 
 
+@pytest.mark.slow
 @NEEDS_PW
 @pytest.mark.parametrize("steps", [1, 30])
 def test_a_relaxation_that_runs_out_of_steps(tmp_path: Path, steps: int) -> None:

@@ -261,6 +261,7 @@ def test_a_comparison(report, open_page, tmp_path: Path) -> None:
     assert (tmp_path / "page.pdf").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_structures_are_drawn_and_change_when_chosen(tmp_path: Path, open_page: Any) -> None:
     cube = [[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
     made = section()

@@ -55,6 +55,7 @@ def test_paper_shape_is_the_published_one() -> None:
     assert (*shape, config.dropout) == (6, 8, 512, 2048, 0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first", ["import matgen.models", "import transformers.models.auto.modeling_auto; import matgen.models"]
 )

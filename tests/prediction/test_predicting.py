@@ -52,6 +52,18 @@ def test_sources_are_never_mixed(of_oqmd: Predictor) -> None:
         stability(batch, of_oqmd.predict(batch), of_oqmd, CompetingPhases.of_source("mp"))
 
 
+def test_no_distance_where_an_element_has_no_entry(of_oqmd: Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "entries.json"
+    mine = [ComputedEntry("Li", -1.9), ComputedEntry("O2", -9.8), ComputedEntry("Li2O", -14.3)]
+    path.write_text(json.dumps([entry.as_dict() for entry in mine], default=str))
+    frame = pd.DataFrame({"formula": ["NaCl", "Li2O2"]})
+    predicted = predict_table(of_oqmd, frame, "formula", phases=CompetingPhases.from_entries(path)).frame
+    numbers = ["energy_above_hull", "energy_above_hull_std", "probability_hull_0", "probability_hull_0.1"]
+    assert predicted.loc[0, numbers].isna().all() and predicted.loc[1, numbers].notna().all()
+    assert predicted["decomposition"][0] == f"not known: {path} has no energy of Na, Cl"
+    assert predicted["formation_energy"].notna().all()
+
+
 def test_command_line(of_oqmd: Predictor, formulas_csv, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table, out = formulas_csv(FORMULAS), tmp_path / "predicted.parquet"
     command = ["predict", str(table), "--model", str(of_oqmd.folder), "--out"]

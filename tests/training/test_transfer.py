@@ -36,7 +36,7 @@ def test_a_run_goes_on_from_where_the_checkpoint_stands(checkpoints, small_table
     quick = ["--epochs", "1", "--batch-size", "64", "--precision", "fp32", "--evaluations", "1"]
     assert main(["train", "--init", str(first), "--dataset", str(small_table), "--out", str(out), *quick]) == 0
     captured = capsys.readouterr()
-    assert f"going on from {first}" in captured.out + captured.err
+    assert f"starting from {first}" in captured.out + captured.err
     metadata = read_metadata(out)
     assert metadata["init"] == str(first)
     assert metadata["settings"]["learning_rate"] == pytest.approx(0.2 * default_settings("tiny").learning_rate)

@@ -191,11 +191,18 @@ def _metadata(data: PropertyData, plan: FitPlan, center: float, scale: float) ->
         "lowest": data.lowest,
         "elements": {str(SYMBOLS[z]): int(n) for z, n in zip(elements, counted, strict=True)},
         "range": [float(target.min()), float(target.max())],
+        "largest_usual_share": _largest_usual_share(train),
         "formulas": {part: int((data.part == part).sum()) for part in ("train", "valid", "test")},
         "left_out": dict(data.left_out),
         "init": plan.init,
         "settings": dataclasses.asdict(plan.settings) | {"trackers": []},
     }
+
+
+def _largest_usual_share(batch: CompositionBatch) -> float:
+    """Share of the atoms that the most abundant element has in all but one in a thousand compounds."""
+    shares = (batch.counts.max(axis=1) / batch.counts.sum(axis=1))[batch.n_elements > 1]
+    return float(np.quantile(shares, 0.999, method="higher")) if len(shares) else 1.0
 
 
 def calibrate(predictor: Predictor, data: PropertyData) -> None:

@@ -79,6 +79,8 @@ def stability(
     for limit in LIMITS:
         calibration = predictor.calibration if predictor.selection is None else predictor.selection
         chance = np.full(len(batch), np.nan)
-        chance[known] = calibration.probability_below(mean[known], spread[known], limit)
+        uncertain = known & (spread > 0)
+        chance[uncertain] = calibration.probability_below(mean[uncertain], spread[uncertain], limit)
+        chance[known & (spread == 0)] = mean[known & (spread == 0)] <= limit  # elements
         columns[probability_column(limit)] = chance
     return pd.DataFrame(columns | {"decomposition": phases.in_words(decomposition, len(batch))})

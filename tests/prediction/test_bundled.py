@@ -11,8 +11,10 @@ import pytest
 from matgen.cli import main
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import CheckpointError
+from matgen.hull import CompetingPhases
 from matgen.prediction import Predictor, bundled_property, measured
 from matgen.prediction.locate import bundled_predictors, find_predictor
+from matgen.prediction.stability import stability
 from matgen.prediction.uncertainty import CONFIDENCES
 
 NAMES = ("band_gap-mp", "formation_energy-mp", "formation_energy-oqmd", "is_metal-mp")
@@ -69,6 +71,24 @@ def test_as_typed(formulas_csv, tmp_path: Path, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert main(["predict", str(table), "--property", "hardness", "--out", str(tmp_path / "x.csv")]) == 2
     assert "no predictor hardness-oqmd (bundled: band_gap-mp, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["formation_energy-oqmd", "formation_energy-mp"])
+def test_elements_are_the_zero_of_formation_energies(name: str) -> None:
+    predictor = Predictor.load(find_predictor(name))
+    batch = CompositionBatch.from_formulas(["F2", "Si", "Mn", "NaCl"])
+    frame = predictor.predict(batch)
+    exact = frame[[f"formation_energy{end}" for end in ("", "_std", "_low", "_high")]].to_numpy()
+    assert (exact[:3] == 0).all() and (exact[3] != 0).all()
+    above = stability(batch, frame, predictor, CompetingPhases.of_source(predictor.metadata["source"]))
+    assert above["energy_above_hull"][:3].tolist() == [0, 0, 0]
+    assert (above.loc[:2, ["probability_hull_0", "probability_hull_0.1"]] == 1).all(axis=None)
+
+
+def test_extreme_ratios_are_out_of_domain() -> None:
+    predictor = Predictor.load(find_predictor("formation_energy-oqmd"))
+    batch = CompositionBatch.from_formulas(["Si99P", "LiO1000", "UBe13", "NaCl"])
+    assert predictor.predict(batch)["in_domain"].tolist() == [False, False, True, True]
 
 
 def test_probabilities_are_corrected_for_selection() -> None:

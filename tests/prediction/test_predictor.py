@@ -54,9 +54,16 @@ def test_blocks_do_not_matter(predictor: Predictor, energies_csv: Path, monkeypa
         assert a == pytest.approx(b, abs=1e-4)
 
 
+def test_the_largest_usual_share_is_that_of_all_but_one_in_a_thousand(predictor: Predictor, energies_csv: Path) -> None:
+    train, _ = table_property(energies_csv, "energy").of("train")
+    shares = sorted(max(c) / sum(c) for c in train.counts.tolist() if sum(n > 0 for n in c) > 1)
+    beyond = sum(share > predictor.metadata["largest_usual_share"] for share in shares)
+    assert predictor.metadata["largest_usual_share"] in shares and beyond <= len(shares) / 1000
+
+
 def test_what_was_never_seen_is_flagged(predictor: Predictor) -> None:
-    batch = CompositionBatch.from_formulas(["NaCl", "UCl4", "OgF2", "Fe"])
-    assert predictor.predict(batch)["in_domain"].tolist() == [True, False, False, False]
+    batch = CompositionBatch.from_formulas(["NaCl", "UCl4", "OgF2", "Fe", "NaCl500"])
+    assert predictor.predict(batch)["in_domain"].tolist() == [True, False, False, False, False]
 
 
 @pytest.mark.slow

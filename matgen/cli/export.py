@@ -85,11 +85,13 @@ def run(arguments: argparse.Namespace) -> None:
     jobs = jobs_of(arguments.structures, top=arguments.top, every=arguments.all)
     if read_plan(arguments.structures).get("potential") is None:
         say(arguments, "note: these structures were not relaxed; they are first guesses at predicted volumes")
-    jobs += _references(arguments, jobs)
+    references, lacking_phases = _references(arguments, jobs)
+    jobs += references
     say(arguments, f"inputs of {len(jobs):,} calculations ({arguments.format}, {settings.calculation}) into {out}/")
     exported = export(
-        jobs, out, arguments.format, settings, scheduler_template=arguments.scheduler_template, flow=arguments.flow,
-        force=arguments.force, progress=bars(arguments),
+        jobs, out, arguments.format, settings, lacking_phases=lacking_phases,
+        scheduler_template=arguments.scheduler_template, flow=arguments.flow, force=arguments.force,
+        progress=bars(arguments),
     )  # fmt: skip
     for text, ids in _grouped(exported.remarks).items():
         say(arguments, f"note ({len(ids):,} calculations): {text}")
@@ -98,19 +100,24 @@ def run(arguments: argparse.Namespace) -> None:
     say(arguments, f"{len(exported.jobs):,} written, {len(exported.failed):,} left out; {out}/manifest.json lists them")
 
 
-def _references(arguments: argparse.Namespace, jobs: list[Any]) -> list[Any]:
+def _references(arguments: argparse.Namespace, jobs: list[Any]) -> tuple[list[Any], dict[str, str] | None]:
+    """Jobs of competing phases and elements; competing phases without a structure, None where none are asked for."""
     from matgen.dft.references import competing_jobs, element_jobs, elements_of
 
-    jobs_of_phases: list[Any] = []
-    lacking: dict[str, str] = {}
+    phases: list[Any] = []
+    elements: list[Any] = []
+    lacking_phases: dict[str, str] | None = None
+    lacking_elements: dict[str, str] = {}
     if arguments.competing:
-        jobs_of_phases, lacking = competing_jobs([job.formula for job in jobs])
+        phases, lacking_phases = competing_jobs([job.formula for job in jobs])
     if arguments.element_references:
-        elements, without = element_jobs(elements_of(jobs + jobs_of_phases))
-        jobs_of_phases, lacking = jobs_of_phases + elements, lacking | without
-    for name, reason in lacking.items():
+        elements, lacking_elements = element_jobs(elements_of(jobs + phases))
+    for name, reason in ((lacking_phases or {}) | lacking_elements).items():
         say(arguments, f"no reference {name}: {reason}")
-    return jobs_of_phases
+    if lacking_phases:
+        without = ", ".join(lacking_phases)
+        say(arguments, f"note: candidates that compete with {without} will get no energy_above_hull_dft")
+    return phases + elements, lacking_phases
 
 
 def _grouped(remarks: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -29,7 +29,8 @@ def collect(folder: Path | str) -> pd.DataFrame:
         A row for each calculation: `structure_id`, `formula`, `role`, `state` (`done`, `failed`, `waiting`), `reason`,
         `energy_per_atom_dft` (eV/atom), `formation_energy_dft` (eV/atom; NaN where an element is
         missing, `reason` says which),
-        `energy_above_hull_dft` (eV/atom; of candidates, where all phases exported by `--competing` are done),
+        `energy_above_hull_dft` (eV/atom; of candidates exported with `--competing`, where every competing phase of
+        their elements has an energy; NaN otherwise, `reason` says which lacks),
         `hubbard_u` (eV; such energies cannot be set against elements),
         `max_force_dft` (eV/angstrom), `volume_per_atom_dft` (angstrom^3), `magnetic_moment_dft` (Bohr magnetons of the
         cell), `seconds_dft`, and what the structure's provenance says of energies; of a potential's formation energies
@@ -49,7 +50,7 @@ def collect(folder: Path | str) -> pd.DataFrame:
         row["formation_energy_dft"] = _formation_energy(row, elements)
         del row["formula_counts"]
     frame = pd.DataFrame(rows)
-    frame["energy_above_hull_dft"] = _above_hull(frame)
+    _add_energy_above_hull(frame, manifest)
     correction = mp2020_correction(CompositionBatch.from_formulas(frame["formula"]))
     for name in [str(name) for name in frame if str(name).startswith("formation_energy_")]:
         if name == "formation_energy_dft":
@@ -96,20 +97,43 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
     }
 
 
-def _above_hull(frame: pd.DataFrame) -> np.ndarray:
-    """Distances of candidates to the hull of the folder's competing phases and elements, NaN where one lacks."""
-    above = np.full(len(frame), np.nan)
+def _add_energy_above_hull(frame: pd.DataFrame, manifest: dict[str, Any]) -> None:
+    """Add `energy_above_hull_dft`: distances of candidates to the hull of competing phases and elements.
+
+    A hull that lacks a phase lies too high, and candidates would seem more stable than they are: those that such a
+    phase competes with have none, and their `reason` names the phase.
+    """
+    frame["energy_above_hull_dft"] = np.nan
     competing = frame[frame["role"] == "competing"]
-    if not len(competing) or competing["formation_energy_dft"].isna().any():
-        return above
-    batch = CompositionBatch.from_formulas(competing["formula"])
-    phases = CompetingPhases(batch, competing["formation_energy_dft"].to_numpy(dtype=float), "dft")
+    lacking = manifest.get("lacking_phases")
     rows = np.flatnonzero((frame["role"] == "candidate") & frame["formation_energy_dft"].notna())
-    if len(rows):
-        candidates = CompositionBatch.from_formulas(frame["formula"].iloc[rows])
-        energy = frame["formation_energy_dft"].to_numpy(dtype=float)
-        above[rows] = energy[rows] - phases.decompose(candidates).energy
-    return above
+    if lacking is None:
+        if "lacking_phases" not in manifest and len(competing):
+            reason = "an earlier version exported this and did not say what phases lack: export again"
+            frame.loc[rows, "reason"] = reason
+        return
+    without_energy = competing["formula"][competing["formation_energy_dft"].isna()]
+    lacking = lacking | dict.fromkeys(without_energy, "it has no formation energy")
+    done = competing[competing["formation_energy_dft"].notna()]
+    batch = CompositionBatch.from_formulas(done["formula"]) if len(done) else CompositionBatch.from_formulas(["H"])[:0]
+    phases = CompetingPhases(batch, done["formation_energy_dft"].to_numpy(dtype=float), "dft")
+    for row in rows:
+        candidate = CompositionBatch.from_formulas([frame["formula"].iloc[row]])
+        missing = [name for name in lacking if _competes(name, candidate)]
+        if missing:
+            frame.loc[row, "reason"] = "no energy above the hull: " + "; ".join(
+                f"{name} competes and is lacking ({lacking[name]})" for name in missing
+            )
+        else:
+            energy = float(frame["formation_energy_dft"].iloc[row])
+            frame.loc[row, "energy_above_hull_dft"] = energy - phases.decompose(candidate).energy[0]
+
+
+def _competes(formula: str, candidate: CompositionBatch) -> bool:
+    """Whether all elements of another phase are among those of a candidate."""
+    phase = CompositionBatch.from_formulas([formula])
+    other = (phase.keys() != candidate.keys()).any()
+    return bool(other) and set(phase.elements[0]) <= {0, *candidate.elements[0]}
 
 
 def _formation_energy(row: dict[str, Any], elements: dict[str, float]) -> float:

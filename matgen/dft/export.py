@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -86,6 +86,7 @@ def export(
     format: str,
     settings: DFTSettings | None = None,
     *,
+    lacking_phases: Mapping[str, str] | None = None,
     scheduler_template: Path | None = None,
     flow: bool = False,
     force: bool = False,
@@ -98,6 +99,8 @@ def export(
         out: folder; each job has its own in it.
         format: one of `matgen.dft.formats.format_names`.
         settings: of the calculations.
+        lacking_phases: competing phases without a structure, with the reason, as `competing_jobs` gives them; None
+            where `jobs` are not all that competes, so that results have no energy above the hull.
         scheduler_template: a Jinja template instead of the bundled SLURM script.
         flow: write `flow.json` for jobflow (of VASP, by atomate2) too.
         force: replace an earlier export in `out`, its results too; nothing is lost where the new one fails.
@@ -116,7 +119,7 @@ def export(
     out.parent.mkdir(parents=True, exist_ok=True)
     # All is written beside `out` first: what ends badly leaves what was there.
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as stage:
-        exported = _write_all(jobs, Path(stage), format, settings, scheduler_template, flow, progress)
+        exported = _write_all(jobs, Path(stage), format, settings, scheduler_template, flow, progress, lacking_phases)
         if force:
             _clear(out)
         foreign = [path.name for path in Path(stage).iterdir() if path.is_dir() and (out / path.name).exists()]
@@ -162,7 +165,8 @@ def require_exportable(
 
 
 def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSettings, scheduler_template: Path | None,
-               flow: bool, progress: ProgressFactory) -> Exported:  # fmt: skip
+               flow: bool, progress: ProgressFactory,
+               lacking_phases: Mapping[str, str] | None) -> Exported:  # fmt: skip
     from matgen.dft.schedule import write_array_script, write_flow
 
     code = CODES.get(format)
@@ -189,9 +193,21 @@ def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSetting
                   "hubbard_u": hubbard_u(job.structure) if with_u else {},
                   "remarks": exported.remarks.get(job.id, []), "provenance": job.provenance} for job in exported.jobs],
         "failed": exported.failed,
+        "lacking_phases": _lacking(jobs, exported, lacking_phases),
         "versions": {name: version(name) for name in ("matgen", "pymatgen-core", "ase")},
     })  # fmt: skip
     return exported
+
+
+def _lacking(
+    jobs: Sequence[Job], exported: Exported, lacking_phases: Mapping[str, str] | None
+) -> dict[str, str] | None:
+    """Competing phases that will have no energy, with the reason; None where competing phases were not asked for."""
+    if lacking_phases is None:
+        return None
+    unwritten = {job.formula: exported.failed[job.id] for job in jobs
+                 if job.role == "competing" and job.id in exported.failed}  # fmt: skip
+    return dict(lacking_phases) | unwritten
 
 
 OTHER_FILES = (DATABASE_FILE, "flow.json", "array.slurm", "jobs.txt", MANIFEST)

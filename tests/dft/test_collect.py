@@ -16,7 +16,7 @@ from matgen.dft.references import element_jobs
 from matgen.dft.run import run_folder
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError
-from matgen.io.files import write_json
+from matgen.io.files import read_json, write_json
 
 from .conftest import CRYSTALS
 from .programs import NEEDS_GPAW, StandIn
@@ -30,6 +30,7 @@ def element(symbol: str, count: int) -> Job:
 
 
 MGCL2 = Structure(Lattice.cubic(5), ["Mg", "Cl", "Cl"], [[0, 0, 0], [0.3, 0.3, 0.3], [0.7, 0.7, 0.7]])
+NA3CL = Structure(Lattice.cubic(6), ["Na", "Na", "Na", "Cl"], [[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0.5, 0.5, 0.5]])
 CARRIED = {"energy_per_atom_chgnet": -3.4, "formation_energy_chgnet": -2.1, "rank": 1}
 JOBS = [
     Job("0001-NaCl-1", CRYSTALS["NaCl"], "candidate", CARRIED),
@@ -70,7 +71,7 @@ def test_without_corrections_and_above_the_hull_of_what_was_calculated(tmp_path:
     other = Job("competing-0001-MgCl2", MGCL2, "competing")
     richer = Job("0002-NaCl-1", CRYSTALS["NaCl"], "candidate", CARRIED)
     jobs = [richer, other, *JOBS[2:]]
-    export(jobs, tmp_path / "dft", "gpaw")
+    export(jobs, tmp_path / "dft", "gpaw", lacking_phases={})
     for job, energy in zip(jobs, (-1.5, -4.0, -1.3, -1.8, -1.5), strict=True):
         done(tmp_path / "dft", job, energy)
     frame = collect(tmp_path / "dft").set_index("structure_id")
@@ -81,7 +82,55 @@ def test_without_corrections_and_above_the_hull_of_what_was_calculated(tmp_path:
     assert row["energy_above_hull_dft"] == pytest.approx(row["formation_energy_dft"]) == pytest.approx(0.05)
     assert frame["energy_above_hull_dft"].notna().sum() == 1
     (tmp_path / "dft" / other.id / "status.json").unlink()
-    assert collect(tmp_path / "dft")["energy_above_hull_dft"].isna().all()
+    frame = collect(tmp_path / "dft").set_index("structure_id")
+    assert frame.loc["0002-NaCl-1", "energy_above_hull_dft"] == pytest.approx(0.05)  # MgCl2 competes with others only
+
+
+@pytest.mark.parametrize(
+    ("lacking", "reason"),
+    [
+        (None, ""),  # competing phases were not asked for
+        ({}, ""),
+        ({"CaO": "no template"}, ""),
+        ({"Na3Cl": "no template"}, "no energy above the hull: Na3Cl competes and is lacking (no template)"),
+        ({"NaCl": "no template"}, ""),  # itself
+    ],
+)
+def test_no_distance_to_a_hull_that_lacks_a_phase(lacking: dict[str, str] | None, reason: str, tmp_path: Path) -> None:
+    jobs = [Job("0002-NaCl-1", CRYSTALS["NaCl"], "candidate", CARRIED), *JOBS[2:]]
+    export(jobs, tmp_path / "dft", "gpaw", lacking_phases=lacking)
+    for job, energy in zip(jobs, (-3.5, -1.3, -1.8, -1.5), strict=True):
+        done(tmp_path / "dft", job, energy)
+    row = collect(tmp_path / "dft").set_index("structure_id").loc["0002-NaCl-1"]
+    assert row["reason"] == reason
+    # Elements are all that competes, and count.
+    expected = row["formation_energy_dft"] if lacking is not None and not reason else float("nan")
+    assert row["energy_above_hull_dft"] == pytest.approx(expected, nan_ok=True)
+    assert read_json(tmp_path / "dft" / "manifest.json")["lacking_phases"] == lacking
+
+
+def test_a_competing_phase_that_failed_lacks_for_its_candidates_only(tmp_path: Path) -> None:
+    jobs = [*JOBS[:2], Job("competing-0001-Na3Cl", NA3CL, "competing"), *JOBS[2:]]
+    export(jobs, tmp_path / "dft", "gpaw", lacking_phases={})
+    for job, energy in zip(jobs, (-3.5, -4.0, -1.3, -1.3, -1.8, -1.5), strict=True):
+        done(tmp_path / "dft", job, energy)
+    write_json(tmp_path / "dft/competing-0001-Na3Cl/status.json", {"state": "failed", "reason": "no room"})
+    frame = collect(tmp_path / "dft").set_index("structure_id")
+    assert frame["energy_above_hull_dft"].notna()[[JOBS[0].id, JOBS[1].id]].tolist() == [False, True]
+    assert "Na3Cl competes and is lacking (it has no formation energy)" in frame.loc[JOBS[0].id, "reason"]
+
+
+def test_exports_of_earlier_versions_have_no_distance(tmp_path: Path) -> None:
+    jobs = [JOBS[0], Job("competing-0001-Na3Cl", NA3CL, "competing"), *JOBS[2:]]
+    export(jobs, tmp_path / "dft", "gpaw", lacking_phases={})
+    for job, energy in zip(jobs, (-3.5, -1.3, -1.3, -1.8, -1.5), strict=True):
+        done(tmp_path / "dft", job, energy)
+    manifest = read_json(tmp_path / "dft/manifest.json")
+    write_json(tmp_path / "dft/manifest.json", {"format": manifest["format"], "settings": manifest["settings"],
+                                                "jobs": manifest["jobs"]})  # fmt: skip
+    frame = collect(tmp_path / "dft").set_index("structure_id")
+    assert frame["energy_above_hull_dft"].isna().all()
+    assert "did not say what phases lack: export again" in frame.loc[JOBS[0].id, "reason"]
 
 
 def test_missing_references_are_named(dft: Path) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from matgen.dft.magnetism import hubbard_u
+from matgen.dft.magnetism import hubbard_u, merge_moments
 from matgen.dft.pseudopotentials import Pseudopotential, read_family
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError, StructureError, first_line
@@ -86,8 +86,10 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     assert settings.common_cutoffs is not None
     cutoff, density_cutoff = (value / RYDBERG for value in settings.common_cutoffs)
     atoms = bare_atoms(job.structure)
-    moments = job.moments()
+    moments, remarks = job.initial_moments()
     if moments is not None:
+        # ASE writes a species for each element and moment, and pw.x stops above 10.
+        moments = merge_moments(list(atoms.symbols), moments)
         # As shares of the valence electrons, which pw.x up to 7.2 wants and later ones understand.
         atoms.set_initial_magnetic_moments(
             [round(max(-1.0, min(1.0, moment / (chosen[symbol].valence or USUAL_VALENCE))), 4)
@@ -103,7 +105,7 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     mesh = kptdensity2monkhorstpack(atoms, settings.kpoint_density, even=False)
     files = {symbol: entry.file for symbol, entry in chosen.items()}
     text = _as_text(write_espresso_in, atoms, data, files, mesh)
-    remarks = [f"{entry.file} states no cut-off: {entry.cutoff:g} Ry taken" for entry in chosen.values()
+    remarks += [f"{entry.file} states no cut-off: {entry.cutoff:g} Ry taken" for entry in chosen.values()
                if not entry.stated and settings.cutoff is None]  # fmt: skip
     values = hubbard_u(job.structure) if settings.hubbard_u else {}
     if values:

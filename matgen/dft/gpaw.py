@@ -31,7 +31,7 @@ def templates() -> Environment:
 
 
 def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
-    """Write the structure and a script that leaves `result.json`; no warnings to give."""
+    """Write the structure and a script that leaves `result.json`; returns what is to be said of its moments."""
     from ase.io import write as write_atoms
 
     from matgen.structures.folder import bare_atoms
@@ -39,6 +39,7 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     with atomic_write(folder / STRUCTURE) as temporary:
         write_atoms(temporary, bare_atoms(job.structure), format="extxyz")
     values = hubbard_u(job.structure) if settings.hubbard_u else {}
+    moments, remarks = job.initial_moments()
     script = (
         templates()
         .get_template("gpaw_run.py.jinja")
@@ -50,13 +51,13 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
             cutoff=settings.cutoff or DEFAULT_CUTOFF,
             kpoint_density=settings.kpoint_density,
             smearing=settings.smearing,
-            moments=job.moments(),
+            moments=moments,
             setups={symbol: f":d,{value:g}" for symbol, value in values.items()},
             relax=settings.calculation == "relax",
         )
     )
     write_text(folder / SCRIPT, script)
-    return []
+    return remarks
 
 
 def parse(folder: Path) -> dict[str, Any]:

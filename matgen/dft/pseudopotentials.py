@@ -48,7 +48,7 @@ def read_family(folder: Path | str) -> dict[str, Pseudopotential]:
         folder: with UPF files.
 
     Raises:
-        DataError: no folder, or no pseudopotential of PBE in it.
+        DataError: no folder, no pseudopotential of PBE in it, or a table of another functional's.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -87,6 +87,9 @@ def _of_table(folder: Path, content: Any) -> dict[str, Pseudopotential]:
             return {}
         if (folder / file).is_file():
             head = _head(folder / file)
+            functional = _functional(head)
+            if functional and not _is_pbe(functional):
+                raise DataError(f"{folder} is a family of another functional than PBE: {file} is of {functional}")
             family[symbol] = Pseudopotential(file, cutoff, density, True, _valence(head, _attributes(head)))
     return family
 
@@ -95,8 +98,7 @@ def _of_file(path: Path) -> tuple[int, Pseudopotential] | None:
     """Rank of the kind and the pseudopotential of a UPF file; None where it is not of PBE or fully relativistic."""
     head = _head(path)
     attributes = _attributes(head)
-    functional = attributes.get("functional") or _old_style(head, "Exchange-Correlation functional")
-    if not re.search(r"\bPBE\b|PBX\s+PBC", functional) or re.search(r"\.rel-", path.name):
+    if not _is_pbe(_functional(head)) or re.search(r"\.rel-", path.name):
         return None
     if attributes.get("relativistic") == "full" or attributes.get("has_so", "").upper() in ("T", "TRUE", ".TRUE."):
         return None
@@ -112,6 +114,15 @@ def _of_file(path: Path) -> tuple[int, Pseudopotential] | None:
 
 def _head(path: Path) -> str:
     return path.read_text(errors="replace")[:40_000]
+
+
+def _functional(head: str) -> str:
+    """What a file says of its functional, such as `PBE` or `SLA PW PSX PSC` (PBEsol); empty where it says nothing."""
+    return _attributes(head).get("functional") or _old_style(head, "Exchange-Correlation functional")
+
+
+def _is_pbe(functional: str) -> bool:
+    return re.search(r"\bPBE\b|PBX\s+PBC", functional) is not None
 
 
 def _attributes(head: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.dft.magnetism import DEFAULT_MOMENTS, default_moments
 from matgen.errors import DataError, OptionError, require_above_zero, unknown_name
 from matgen.io.folders import changed_files, read_description
 
@@ -89,6 +90,18 @@ class Job:
         if moments is None or max(abs(float(m)) for m in moments) < 0.1:
             return None
         return [round(float(m), 3) for m in moments]
+
+    def initial_moments(self) -> tuple[list[float] | None, list[str]]:
+        """What a calculation begins with, and what is to be said of it.
+
+        Without predicted moments, those of pymatgen's sets, so that a compound of magnetic elements is not calculated
+        as if it were non-magnetic. Reference structures of elements have the moments that they need.
+        """
+        moments = self.moments()
+        if moments is not None or self.role == "element":
+            return moments, []
+        moments = default_moments(self.structure)
+        return moments, [] if moments is None else [DEFAULT_MOMENTS]
 
 
 def require_sound_ids(ids: Sequence[str]) -> None:

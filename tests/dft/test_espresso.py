@@ -16,7 +16,7 @@ from matgen.dft.export import export
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError, StructureError
 
-from .conftest import CRYSTALS, silicon
+from .conftest import CRYSTALS, rock_salt, silicon
 from .programs import NEEDS_PW
 from .test_pseudopotentials import upf
 
@@ -76,6 +76,32 @@ def test_moments_and_u_of_each_kind_of_atom() -> None:
             assert number(text, f"hubbard_u({place})") == 3.9
     assert number(text, "starting_magnetization(1)") == -number(text, "starting_magnetization(2)")
     assert "hubbard_u(3)" not in text and number(text, "nspin") == 2
+
+
+def test_like_moments_share_a_species() -> None:
+    """pw.x stops above ten species: one for each predicted moment would be 17."""
+    upf("Mn.upf", wfc_cutoff="40", z_valence="15.00")
+    upf("O.upf", wfc_cutoff="40", z_valence="6.00")
+    structure = CRYSTALS["MnO"].copy()
+    structure.make_supercell([2, 2, 2])
+    signs = [0.0 if site.specie.symbol == "O" else 1 - 2 * (i % 2) for i, site in enumerate(structure)]
+    structure.add_site_property("magmom", [sign * (4.3 + 0.01 * i) for i, sign in enumerate(signs)])
+    espresso.write(Job("a", structure, "candidate"), Path("a"), DFTSettings(pseudopotentials=Path("family")))
+    text = Path("a/pw.in").read_text()
+    labels = [line.split()[0] for line in text.split("ATOMIC_SPECIES\n")[1].split("\n\n")[0].splitlines()]
+    assert number(text, "ntyp") == len(labels) == len(set(signs))
+    assert number(text, "nspin") == 2
+
+
+def test_magnetic_elements_without_predicted_moments_are_not_calculated_as_non_magnetic() -> None:
+    upf("Fe.upf", wfc_cutoff="40", z_valence="16.00")
+    upf("O.upf", wfc_cutoff="40", z_valence="6.00")
+    job = Job("a", rock_salt("Fe", "O", 4.3), "candidate")
+    remarks = espresso.write(job, Path("a"), DFTSettings(pseudopotentials=Path("family")))
+    text = Path("a/pw.in").read_text()
+    assert number(text, "nspin") == 2
+    assert number(text, "starting_magnetization(1)") == pytest.approx(5 / 16, abs=1e-3)
+    assert any("no moments are predicted" in remark for remark in remarks)
 
 
 def test_an_element_without_pseudopotential() -> None:

@@ -14,7 +14,7 @@ from matgen.dft import gpaw
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError
 
-from .conftest import CRYSTALS
+from .conftest import CRYSTALS, rock_salt
 from .programs import NEEDS_GPAW
 
 DIRECT = """
@@ -82,6 +82,14 @@ def test_what_the_script_says(job_of) -> None:
     assert "setups" not in text and "PW(500.0)" in text and "BFGS" not in text
     assert "spinpol=False" in script(job_of("NaCl"))
     assert "optimizer.run(fmax=0.05" in script(job_of("NaCl"), calculation="relax")
+
+
+def test_magnetic_elements_without_predicted_moments_begin_with_the_sets(tmp_path: Path) -> None:
+    remarks = gpaw.write(Job("a", rock_salt("Fe", "O", 4.3), "candidate"), tmp_path, DFTSettings())
+    assert "atoms.set_initial_magnetic_moments([5.0, 0.0])" in (tmp_path / "run.py").read_text()
+    assert "no moments are predicted" in remarks[0]
+    assert gpaw.write(Job("b", rock_salt("Na", "Cl", 5.6), "candidate"), tmp_path, DFTSettings()) == []
+    assert "set_initial_magnetic_moments" not in (tmp_path / "run.py").read_text()
 
 
 WHOLE = json.dumps({"energy": -7.0, "n_atoms": 2, "max_force": 0.0, "volume": 44.0, "magnetic_moment": 0.0,

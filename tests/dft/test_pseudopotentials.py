@@ -40,6 +40,15 @@ def test_sssp_by_its_table() -> None:
     assert (family["Si"].cutoff, family["Si"].valence, family["Si"].stated) == (30, 4, True)
 
 
+@pytest.mark.parametrize("functional", ["PBESOL", "SLA  PW   PSX  PSC"])
+def test_a_table_of_another_functional_is_refused(functional: str) -> None:
+    upf("Si.pbesol-n-rrkjus_psl.1.0.0.UPF", functional=functional)
+    table = {"Si": {"filename": "Si.pbesol-n-rrkjus_psl.1.0.0.UPF", "cutoff_wfc": 30.0, "cutoff_rho": 240.0}}
+    Path("family/SSSP_1.3.0_PBEsol_efficiency.json").write_text(json.dumps(table))
+    with pytest.raises(DataError, match=f"another functional than PBE: Si.pbesol.*UPF is of {functional}"):
+        read_family("family")
+
+
 def test_pseudo_dojo_by_its_hints() -> None:
     upf("Si.upf")
     hints = {name: {"ecut": value, "pps": 1} for name, value in (("low", 14.0), ("normal", 18.0), ("high", 24.0))}

@@ -30,6 +30,17 @@ def test_moments_are_told_only_where_there_are_some() -> None:
     assert Job("a", plain, "candidate").moments() is None
 
 
+def test_without_predicted_moments_magnetic_elements_begin_with_the_sets() -> None:
+    assert Job("a", manganese_oxide(), "candidate").initial_moments() == ([4.5, -4.5, 0, 0], [])
+    oxide = rock_salt("Co", "O", 4.26)
+    moments, remarks = Job("a", oxide, "candidate").initial_moments()
+    assert moments == [0.6, 0.0] and "MPRelaxSet" in remarks[0]
+    oxide.add_site_property("magmom", [0.0, 0.0])
+    assert Job("a", oxide, "competing").initial_moments()[0] == [0.6, 0.0]
+    assert Job("a", oxide, "element").initial_moments() == (None, [])
+    assert Job("a", rock_salt("Na", "Cl", 5.64), "candidate").initial_moments() == (None, [])
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "a b", 'a"""', "a\n", "-".join("ab") + "\0"])
 def test_ids_that_are_no_folders(name: str) -> None:
     with pytest.raises(DataError, match="cannot be the name of a folder"):

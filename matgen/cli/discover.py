@@ -196,6 +196,9 @@ def _print_structures(made: Any) -> None:
         if isinstance(row["structure_id"], str):
             predicted = row.get("energy_above_hull")
             in_brackets = "" if predicted is None else f" ({predicted:.3f})"
-            print(f"  {row['formula']:<16} {row[above]:7.3f}{in_brackets}  {row['template']}")
+            if row[above] == row[above]:  # no NaN
+                print(f"  {row['formula']:<16} {row[above]:7.3f}{in_brackets}  {row['template']}")
+            else:
+                print(f"  {row['formula']:<16}       -  {row['energy_reason']}")
         else:
             print(f"  {row['formula']:<16}       -  {row['structure_reason']}")

@@ -51,7 +51,8 @@ def collect(folder: Path | str) -> pd.DataFrame:
         del row["formula_counts"]
     frame = pd.DataFrame(rows)
     _add_energy_above_hull(frame, manifest)
-    correction = mp2020_correction(CompositionBatch.from_formulas(frame["formula"]))
+    types = [job.get("oxide_type") for job in manifest["jobs"]]  # of exports of 0.2, none
+    correction = mp2020_correction(CompositionBatch.from_formulas(frame["formula"]), types)
     for name in [str(name) for name in frame if str(name).startswith("formation_energy_")]:
         if name == "formation_energy_dft":
             continue

@@ -20,6 +20,7 @@ from matgen.errors import MatgenError, OptionError, OutputError, StructureError,
 from matgen.io.files import locked, refuse_to_overwrite
 from matgen.io.folders import write_description
 from matgen.runtime.progress import ProgressFactory, silent
+from matgen.structures.energies import oxide_type
 from matgen.structures.folder import read_structures
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSetting
         "format": format,
         "settings": settings.content(),
         "jobs": [{"id": job.id, "formula": job.formula, "role": job.role, "n_atoms": len(job.structure),
-                  "hubbard_u": hubbard_u(job.structure) if with_u else {},
+                  "hubbard_u": hubbard_u(job.structure) if with_u else {}, "oxide_type": oxide_type(job.structure),
                   "remarks": exported.remarks.get(job.id, []), "provenance": job.provenance} for job in exported.jobs],
         "failed": exported.failed,
         "lacking_phases": _lacking(jobs, exported, lacking_phases),

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import StructureError
-from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
+from matgen.structures.energies import (
+    formation_energies,
+    hull_energies,
+    missing_energies,
+    mp2020_correction,
+    oxide_type,
+)
 from matgen.structures.folder import with_present_names, write_crystals
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.propose import same_crystals
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 ENERGY_COLUMNS = ("energy_per_atom", "formation_energy", "energy_above_hull")
 """What a potential says of a structure, eV/atom; its name is appended."""
@@ -50,7 +60,7 @@ def assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: Po
     frame = frame[["structure_id", "rank", *(name for name in frame if name not in ("structure_id", "rank"))]]
     frame = pd.concat([frame, _described(frame["structure_id"], structures)], axis=1)
     if potential is not None:
-        frame = _with_energies(frame, potential)
+        frame = _with_energies(frame, potential, structures)
         ordering = ["rank", f"energy_per_atom_{potential.name}"]
         frame = frame.sort_values(ordering, kind="stable", na_position="last", ignore_index=True)
     frame["duplicate_of"] = same_crystals(frame["rank"], frame["structure_id"], structures)
@@ -98,17 +108,23 @@ def _described(names: pd.Series, structures: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(described).astype({"space_group": "Int64", "n_atoms": "Int64", "volume_per_atom": "float64"})
 
 
-def _with_energies(frame: pd.DataFrame, potential: Potential) -> pd.DataFrame:
-    """The potential's energies under its own name, formation energies, and distances to the hull of known phases."""
+def _with_energies(frame: pd.DataFrame, potential: Potential, structures: Mapping[str, Structure]) -> pd.DataFrame:
+    """The potential's energies under its own name, formation energies, and distances to the hull of known phases.
+
+    `energy_reason` says why one of the latter two is missing.
+    """
+    reasons = np.full(len(frame), "", dtype=object)
     rows = np.flatnonzero(frame["structure_id"].notna() & frame["energy"].notna())
     formation, above = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
     if len(rows):
         batch = CompositionBatch.from_formulas(frame["formula"].iloc[rows])
         formation[rows] = formation_energies(batch, frame["energy"].to_numpy(dtype=float)[rows])
         if not potential.corrected:
-            formation[rows] += mp2020_correction(batch)
+            types = [oxide_type(structures[id]) for id in frame["structure_id"].iloc[rows]]
+            formation[rows] += mp2020_correction(batch, types)
         above[rows] = formation[rows] - hull_energies(batch)
-    renamed = frame.drop(columns="energy")
+        reasons[rows] = missing_energies(batch)
+    renamed = frame.drop(columns="energy").assign(energy_reason=reasons)
     for column, values in zip(ENERGY_COLUMNS, (frame["energy"], formation, above), strict=True):
         renamed[f"{column}_{potential.name}"] = np.asarray(values, dtype=float)
     return renamed

@@ -10,7 +10,9 @@ turns the old labels into new ones.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +22,14 @@ from matgen.composition.keys import find_keys
 from matgen.hull import CompetingPhases
 from matgen.validity import ValidityRules
 from matgen.validity.explaining import explain
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_PEROXIDES = {f"{metal}2O2" for metal in ("Li", "Na", "K", "Rb", "Cs")} | {
+    f"{metal}O2" for metal in ("Be", "Mg", "Ca", "Sr", "Ba")
+}
+_SUPEROXIDES = {f"{metal}O2" for metal in ("Li", "Na", "K", "Rb", "Cs")}
 
 LEGACY_ANIONS = {"O": -0.70229, "S": -0.66346}
 """Corrections of the first scheme, eV an atom of the anion (`MPCompatibility.yaml` of pymatgen)."""
@@ -72,30 +82,75 @@ def mp2020_minus_legacy(batch: CompositionBatch) -> np.ndarray:
     return _correction(batch, new) - _correction(batch, old)
 
 
-def mp2020_correction(batch: CompositionBatch) -> np.ndarray:
+def oxide_type(structure: Structure) -> str:
+    """What an oxide's oxygen is, by the O-O and O-H distances of a structure, as the corrections of 2020 tell it.
+
+    Returns:
+        `oxide`, `hydroxide`, `peroxide`, `superoxide` or `ozonide`; `None` as text without such oxygen.
+    """
+    from pymatgen.analysis.structure_analyzer import oxide_type as by_distances
+
+    return str(by_distances(structure, 1.05))
+
+
+def oxide_types_by_formula(formulas: Iterable[str]) -> list[str]:
+    """`oxide_type` where there is no structure: by pymatgen's formulas of alkali and alkaline earth metals, else oxide.
+
+    These are the formulas that MaterialsProject2020Compatibility falls back on. BaO2 could be something else than a
+    peroxide, and a peroxide that is none of them is taken as an oxide.
+    """
+    return ["peroxide" if name in _PEROXIDES else "superoxide" if name in _SUPEROXIDES else "oxide"
+            for name in formulas]  # fmt: skip
+
+
+def mp2020_correction(batch: CompositionBatch, oxide_types: Sequence[str | None] | None = None) -> np.ndarray:
     """What the Materials Project's corrections of 2020 add to uncorrected formation energies.
 
     Transition metals in oxides and fluorides are taken as calculated with U, as they are there. Anions as in
-    `mp2020_minus_legacy`.
+    `mp2020_minus_legacy`, but for the oxygen of peroxides and superoxides.
 
     Args:
         batch: `n` compositions.
+        oxide_types: of each, by its structure (`oxide_type`); None, or None of one, takes `oxide_types_by_formula`.
 
     Returns:
         float64 `(n,)`, eV/atom.
     """
-    return _correction(batch, _schemes()[0])
+    by_formula = oxide_types_by_formula(batch.formulas().tolist())
+    types = by_formula if oxide_types is None else [
+        other if known is None else known for known, other in zip(oxide_types, by_formula, strict=True)
+    ]  # fmt: skip
+    of_oxygen = _of_oxygen()
+    return _correction(batch, _schemes()[0], np.array([of_oxygen.get(name, of_oxygen["oxide"]) for name in types]))
 
 
-def _correction(batch: CompositionBatch, tables: _Tables) -> np.ndarray:
+def _correction(batch: CompositionBatch, tables: _Tables, of_oxygen: np.ndarray | None = None) -> np.ndarray:
+    """Corrections, eV/atom; `of_oxygen`, float64 `(n,)`, eV an atom of oxygen as an anion, replaces that of oxides."""
     of_anion, of_metal, of_gas = (_by_number(table) for table in tables)
     is_anion = anion_mask(batch)
     counts = np.where(batch.elements > 0, batch.counts, 0)
-    total = ((of_anion[batch.elements] * is_anion + of_gas[batch.elements]) * counts).sum(axis=1)
+    if of_oxygen is not None:
+        oxygen = (batch.elements == ATOMIC_NUMBER["O"]) & is_anion
+        other = ((of_oxygen - of_anion[ATOMIC_NUMBER["O"]])[:, None] * oxygen * counts).sum(axis=1)
+    else:
+        other = np.zeros(len(batch))
+    total = other + ((of_anion[batch.elements] * is_anion + of_gas[batch.elements]) * counts).sum(axis=1)
     hard = np.isin(batch.elements, [ATOMIC_NUMBER["O"], ATOMIC_NUMBER["F"]]) & is_anion
     total += (of_metal[batch.elements] * counts).sum(axis=1) * hard.any(axis=1)
     compound = batch.n_elements > 1
     return np.asarray(np.where(compound, total / np.maximum(counts.sum(axis=1), 1), 0.0))
+
+
+@lru_cache(maxsize=1)
+def _of_oxygen() -> dict[str, float]:
+    """Correction of 2020 of each type of oxide, eV an atom of oxygen."""
+    from importlib.resources import files
+
+    from ruamel.yaml import YAML
+
+    text = files("pymatgen.analysis.compatibility").joinpath("MP2020Compatibility.yaml").read_text()
+    corrections = YAML(typ="safe").load(text)["Corrections"]["CompositionCorrections"]
+    return {name: float(value) for name, value in corrections.items() if name.endswith("oxide")}
 
 
 def _by_number(table: dict[str, float]) -> np.ndarray:
@@ -135,7 +190,8 @@ def anion_class(batch: CompositionBatch) -> np.ndarray:
 def mp2020_phases() -> CompetingPhases:
     """The bundled labels of the Materials Project, with its corrections of 2020."""
     old = CompetingPhases.of_source("mp")
-    return CompetingPhases(old.batch, old.energy + mp2020_minus_legacy(old.batch), "mp2020")
+    energy = old.energy + mp2020_minus_legacy(old.batch)
+    return CompetingPhases(old.batch, energy, "mp2020", np.flatnonzero(old.knows)[1:])
 
 
 def hull_energies(batch: CompositionBatch) -> np.ndarray:
@@ -147,7 +203,8 @@ def hull_energies(batch: CompositionBatch) -> np.ndarray:
         batch: `n` compositions.
 
     Returns:
-        float64 `(n,)`, formation energies with the corrections of 2020, eV/atom.
+        float64 `(n,)`, formation energies with the corrections of 2020, eV/atom; NaN with an element of which no
+        compound is labeled (see `missing_energies`).
     """
     phases = mp2020_phases()
     keys = phases.batch.keys()
@@ -155,6 +212,23 @@ def hull_energies(batch: CompositionBatch) -> np.ndarray:
     place = find_keys(keys[order], batch.keys())
     own = np.where(place >= 0, phases.energy[order[place]], np.inf)
     return np.minimum(phases.decompose(batch).energy, own)
+
+
+def missing_energies(batch: CompositionBatch) -> list[str]:
+    """Why compositions have no formation energy, or no distance to the hull; empty text where they have both."""
+    with_energy = np.zeros(N_ELEMENTS + 1, dtype=bool)
+    with_energy[[0, *(ATOMIC_NUMBER[symbol] for symbol in element_energies())]] = True
+    on_hull = mp2020_phases().knows
+    reasons = []
+    for row in batch.elements:
+        alone, competing = row[~with_energy[row]], row[~on_hull[row]]
+        if len(alone):
+            reasons.append(f"the Materials Project's energy of {', '.join(SYMBOLS[alone])} is not known")
+        elif len(competing):
+            reasons.append(f"no compound of {', '.join(SYMBOLS[competing])} is on the hull (mp2020)")
+        else:
+            reasons.append("")
+    return reasons
 
 
 @lru_cache(maxsize=1)

@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Lattice, Structure
 from pymatgen.entries.compatibility import MaterialsProject2020Compatibility, MaterialsProjectCompatibility
-from pymatgen.entries.computed_entries import ComputedEntry
+from pymatgen.entries.computed_entries import ComputedEntry, ComputedStructureEntry
 from pymatgen.io.vasp.sets import MPRelaxSet
 
 from matgen.composition.batch import CompositionBatch
@@ -19,9 +19,11 @@ from matgen.structures.energies import (
     element_energies,
     formation_energies,
     hull_energies,
+    missing_energies,
     mp2020_correction,
     mp2020_minus_legacy,
     mp2020_phases,
+    oxide_type,
 )
 
 FAMILIES = {
@@ -114,6 +116,46 @@ def test_peroxides_are_taken_as_oxides() -> None:
         warnings.simplefilter("ignore")
         new, old = (scheme.process_entry(peroxide, inplace=False).correction for scheme in (NEW, OLD))
     assert abs(found - (new - old) / 4) < 0.01
+
+
+def dumbbells(metal: str, a: float, c: float, z: float) -> Structure:
+    """The tetragonal structure of BaO2 and KO2, with pairs of oxygen atoms along c."""
+    return Structure.from_spacegroup("I4/mmm", Lattice.tetragonal(a, c), [metal, "O"], [[0, 0, 0], [0, 0, z]])
+
+
+CRYSTALS = {
+    "superoxide": dumbbells("K", 4.03, 6.70, 0.095),
+    "peroxide": dumbbells("Ba", 3.81, 6.84, 0.109),
+    "oxide": Structure.from_spacegroup(
+        "P4_2/mnm", Lattice.tetragonal(4.74, 3.19), ["Sn", "O"], [[0, 0, 0], [0.306, 0.306, 0]]
+    ),
+    "peroxide of zinc": Structure.from_spacegroup("Pa-3", Lattice.cubic(4.87), ["Zn", "O"], [[0, 0, 0], [0.413] * 3]),
+}
+
+
+@pytest.mark.parametrize("kind", CRYSTALS)
+def test_oxygen_is_corrected_as_the_structure_has_it(kind: str) -> None:
+    structure = CRYSTALS[kind]
+    assert oxide_type(structure) == kind.split()[0]
+    batch = CompositionBatch.from_formulas([structure.composition.reduced_formula])
+    parameters = entry(str(batch.formulas()[0]), -10.0).parameters
+    of_pymatgen = ComputedStructureEntry(structure, -10.0, parameters=parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = NEW.process_entry(of_pymatgen).correction / len(structure)
+    assert mp2020_correction(batch, [oxide_type(structure)])[0] == pytest.approx(expected, abs=1e-4)
+    if kind != "peroxide of zinc":  # which no formula says
+        assert mp2020_correction(batch)[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_why_energies_are_missing() -> None:
+    batch = CompositionBatch.from_formulas(["NaCl", "XeF2", "AtCl", "FmO"])
+    reasons = missing_energies(batch)
+    assert reasons[0] == ""
+    assert reasons[1] == "no compound of Xe is on the hull (mp2020)"
+    assert reasons[3] == "the Materials Project's energy of Fm is not known"
+    energy = formation_energies(batch, np.full(4, -3.0)) - hull_energies(batch)
+    assert [bool(np.isnan(value)) for value in energy] == [bool(reason) for reason in reasons]
 
 
 def test_formation_energy_by_hand() -> None:

@@ -61,8 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     summary = run_folder(arguments.folder, arguments.engine, settings, progress=bars(arguments))
     for id, reason in summary.failed.items():
         say(arguments, f"failed {id}: {reason}")
-    counts = f"{summary.run_now:,} run now; {len(summary.done):,} done, {len(summary.failed):,} failed"
-    say(arguments, counts + (f", {len(summary.elsewhere):,} in another run's hands" if summary.elsewhere else ""))
+    done = f"{len(summary.done):,} done" + f" ({len(summary.adopted):,} elsewhere)" * bool(summary.adopted)
+    left = f"; {len(summary.elsewhere):,} left alone, still running or cut short" * bool(summary.elsewhere)
+    say(arguments, f"{summary.run_now:,} run now; {done}, {len(summary.failed):,} failed{left}")
     return 1 if summary.failed or summary.elsewhere else 0
 
 

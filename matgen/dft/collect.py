@@ -11,8 +11,8 @@ import pandas as pd
 from matgen.composition.batch import CompositionBatch
 from matgen.dft.codes import CODES
 from matgen.dft.settings import read_manifest
-from matgen.dft.status import is_claimed, read_result, read_status
-from matgen.errors import DataError, MatgenError
+from matgen.dft.status import is_claimed, ran_elsewhere, read_status, status_of_outputs
+from matgen.errors import DataError
 from matgen.hull import CompetingPhases
 from matgen.structures.energies import mp2020_correction
 
@@ -68,13 +68,8 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
     status = read_status(folder)
     if is_claimed(folder):
         status = {"state": "waiting", "reason": "it is running"}
-    elif status["state"] == "waiting" and any((folder / name).exists() for name in CODES[engine].outputs):
-        try:  # it ran elsewhere
-            result = read_result(engine, folder, job["formula"])
-            status = {"state": "done" if result["converged"] else "failed", "result": result,
-                      "reason": "" if result["converged"] else "it did not converge"}  # fmt: skip
-        except (MatgenError, OSError) as error:
-            status = {"state": "failed", "reason": str(error)}
+    elif ran_elsewhere(folder, engine):
+        status = status_of_outputs(folder, engine, job["formula"])
     result = status.get("result") or {}
     n = result.get("n_atoms") or float("nan")
     provenance = job.get("provenance", {})

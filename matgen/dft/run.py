@@ -17,7 +17,7 @@ from typing import Any
 from matgen.dft.codes import CODES, code_named
 from matgen.dft.interface import DFTCode
 from matgen.dft.settings import STATUS, STDERR, read_manifest
-from matgen.dft.status import claimed, read_result, read_status
+from matgen.dft.status import claimed, ran_elsewhere, read_result, read_status, status_of_outputs
 from matgen.errors import (
     DataError,
     MatgenError,
@@ -57,12 +57,21 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a folder stands: ids of the calculations done, reasons of those that failed, those that another run is at."""
+    """How a folder stands.
+
+    Attributes:
+        done: ids of the calculations done.
+        failed: id to reason, of those that failed.
+        elsewhere: ids of those left alone: another run is at them, or their outputs are incomplete and fresh.
+        run_now: how many were run by this call.
+        adopted: ids of those that were found finished, such as by the SLURM script, and were not run again.
+    """
 
     done: list[str]
     failed: dict[str, str]
     elsewhere: list[str]
     run_now: int
+    adopted: list[str]
 
 
 def run_folder(
@@ -70,7 +79,9 @@ def run_folder(
 ) -> RunSummary:
     """Run what is not done yet; each ended calculation leaves `status.json`, so that a later call goes on.
 
-    Two calls may be at one folder at the same time: each calculation is run by one of them.
+    Two calls may be at one folder at the same time: each calculation is run by one of them. Finished outputs of a
+    program that something else started, such as the SLURM script, are adopted; incomplete ones that changed within
+    `FRESH_SECONDS` are left alone.
 
     Args:
         folder: that `matgen export` wrote for this engine.
@@ -95,14 +106,18 @@ def run_folder(
     waiting = [
         id for id in ids if before[id]["state"] == "waiting" or (settings.again and before[id]["state"] == "failed")
     ]
-    tasks = [(str(folder / id), engine, command, settings.hours, before[id]) for id in waiting]
+    formulas = {job["id"]: job["formula"] for job in manifest["jobs"]}
+    tasks = [(str(folder / id), engine, command, settings.hours, before[id], formulas[id]) for id in waiting]
     run_now = 0
+    adopted = []
     with progress(len(ids), "dft", "calculations", done=len(ids) - len(waiting)) as count:
         for place, outcome in run_tasks(_run_one, tasks, workers=settings.workers, scheduler=settings.scheduler):
             if isinstance(outcome, Exception):  # a lost worker: what it began is not trusted
                 reason = first_line(outcome)
                 write_json(folder / waiting[place] / STATUS, {"state": "failed", "engine": engine, "reason": reason})
-            run_now += outcome != ELSEWHERE
+            run_now += outcome not in (ELSEWHERE, ADOPTED)
+            if outcome == ADOPTED:
+                adopted.append(waiting[place])
             count.update()
     after = {id: read_status(folder / id) for id in ids}
     return RunSummary(
@@ -110,6 +125,7 @@ def run_folder(
         {id: str(after[id].get("reason", "")) for id in ids if after[id]["state"] == "failed"},
         [id for id in ids if after[id]["state"] == "waiting"],
         run_now,
+        sorted(adopted),
     )
 
 
@@ -129,20 +145,32 @@ def _command(code: DFTCode, settings: RunSettings) -> tuple[str, ...]:
     return (str(Path(executable).absolute()), *command[1:])
 
 
-ELSEWHERE = "elsewhere"
+ELSEWHERE, ADOPTED = "elsewhere", "adopted"
+
+_Task = tuple[str, str, tuple[str, ...], float | None, dict[str, Any], str]
+"""Folder, engine, command, hours, the status before, and the formula."""
 
 
-def _run_one(task: tuple[str, str, tuple[str, ...], float | None, dict[str, Any]]) -> str:
-    """Run one calculation in its folder and record how it ended; the state is returned."""
-    place, name, command, hours, before = task
+def _run_one(task: _Task) -> str:
+    """Run one calculation in its folder and record how it ended; the state, `ELSEWHERE` or `ADOPTED` is returned."""
+    place, name, command, hours, before, formula = task
     folder, code = Path(place), CODES[name]
     if not folder.is_dir():
         raise DataError(f"{folder} is missing")
     with claimed(folder) as lock:
         if lock is None or read_status(folder) != before:
             return ELSEWHERE
+        if ran_elsewhere(folder, name):
+            there = status_of_outputs(folder, name, formula)
+            if there["state"] == "waiting":
+                return ELSEWHERE
+            if there["state"] == "done":
+                write_json(folder / STATUS, {"engine": name, "adopted": True, **there})
+                return ADOPTED
         began = time.monotonic()
         status: dict[str, Any] = {"engine": name, "command": list(command)}
+        # Should this process be killed, the outputs are those of its own program, which the next run need not spare.
+        write_json(folder / STATUS, status | {"state": "running"})
         reason = _execute(code, folder, command, None if hours is None else hours * 3600, lock)
         try:
             if reason and not reason.startswith(ENDED):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,13 @@ from filelock import FileLock, Timeout
 
 from matgen.dft.codes import CODES
 from matgen.dft.settings import STATUS
-from matgen.errors import DataError, first_line
+from matgen.errors import DataError, MatgenError, first_line
 from matgen.io.files import read_json
 
 LOCK = ".running"
+
+FRESH_SECONDS = 15 * 60
+"""Age up to which incomplete outputs may be those of a program that still runs, such as one that SLURM started."""
 
 
 def read_status(folder: Path) -> dict[str, Any]:
@@ -33,20 +37,56 @@ def read_status(folder: Path) -> dict[str, Any]:
     return {"state": "waiting", "reason": "not run"}
 
 
-def read_result(code: str, folder: Path, formula: str | None = None) -> dict[str, Any]:
+def read_result(code: str, folder: Path) -> dict[str, Any]:
     """What a code left in a folder.
 
     Raises:
-        DataError: nothing whole is there, or it is of another composition than `formula`.
+        DataError: nothing whole is there.
+    """
+    result = CODES[code].parse(folder)
+    require_sound(result)
+    return result
+
+
+def require_formula(result: dict[str, Any], folder: Path, formula: str) -> None:
+    """Refuse a result of another composition.
+
+    Raises:
+        DataError: it is of another one.
     """
     from pymatgen.core import Composition
 
-    result = CODES[code].parse(folder)
-    require_sound(result)
     calculated = Composition(dict(Counter(result["structure"]["symbols"]))).reduced_formula
-    if formula is not None and calculated != formula:
+    if calculated != formula:
         raise DataError(f"the output in {folder} is of {calculated}, not of {formula}")
-    return result
+
+
+def ran_elsewhere(folder: Path, code: str) -> bool:
+    """Whether outputs are there that no `matgen dft run` left, such as those of the SLURM script."""
+    return not (folder / STATUS).exists() and any((folder / name).exists() for name in CODES[code].outputs)
+
+
+def may_still_run(folder: Path, code: str) -> bool:
+    """Whether an output of a calculation changed within `FRESH_SECONDS`."""
+    paths = [folder / name for name in (*CODES[code].outputs, CODES[code].stdout)]
+    return any(time.time() - path.stat().st_mtime < FRESH_SECONDS for path in paths if path.exists())
+
+
+def status_of_outputs(folder: Path, code: str, formula: str) -> dict[str, Any]:
+    """How a calculation stands that ran elsewhere, as `read_status` gives it; `waiting` where it may still run."""
+    try:
+        result = read_result(code, folder)
+    except (MatgenError, OSError) as error:
+        if may_still_run(folder, code):
+            return {"state": "waiting", "reason": f"still running or cut short: {error}"}
+        return {"state": "failed", "reason": str(error)}
+    try:
+        require_formula(result, folder, formula)
+    except DataError as error:
+        return {"state": "failed", "reason": str(error)}
+    if result["converged"]:
+        return {"state": "done", "result": result}
+    return {"state": "failed", "reason": "it did not converge", "result": result}
 
 
 def require_sound(result: Any) -> None:

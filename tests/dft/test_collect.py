@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +162,9 @@ def test_outputs_of_runs_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "dft" / jobs[0].id / "vasprun.xml").write_text(whole)
     (tmp_path / "dft" / jobs[1].id / "vasprun.xml").write_text(whole)  # of another compound
     (tmp_path / "dft" / jobs[2].id / "vasprun.xml").write_text(whole[: len(whole) // 2])
+    assert collect(tmp_path / "dft")["state"].to_list() == ["done", "failed", "waiting", "waiting"]
+    hour_ago = time.time() - 3_600
+    os.utime(tmp_path / "dft" / jobs[2].id / "vasprun.xml", (hour_ago, hour_ago))  # nothing writes it any more
     frame = collect(tmp_path / "dft").set_index("structure_id")
     assert frame["state"].to_list() == ["done", "failed", "failed", "waiting"]
     assert frame.loc[jobs[0].id, "energy_per_atom_dft"] == -13.6

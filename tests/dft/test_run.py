@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from matgen.dft.collect import collect
 from matgen.dft.export import export, jobs_of
 from matgen.dft.run import RunSettings, run_folder
 from matgen.dft.settings import DFTSettings
@@ -99,6 +100,46 @@ def test_results_of_an_earlier_run_are_not_taken_for_new_ones(dft: Path, stand_i
     assert (dft / IDS[0] / "result.json").exists()
     program.becomes({IDS[0]: {"says": "out of memory"}})
     assert run(dft, program, again=True).failed == {IDS[0]: "GPAW left no result: out of memory"}
+
+
+def ended_elsewhere(dft: Path, id: str, stand_in, **plan: object) -> None:
+    """As the SLURM script leaves a calculation: outputs, and no status."""
+    run(dft, stand_in({id: plan}))
+    for other in IDS:
+        (dft / other / "status.json").unlink()
+        if other != id:
+            (dft / other / "result.json").unlink()
+
+
+def test_what_ended_elsewhere_is_adopted(dft: Path, stand_in) -> None:
+    ended_elsewhere(dft, IDS[1], stand_in, energy=-8.5)
+    program = stand_in()
+    before = program.called()
+    summary = run(dft, program)
+    assert (summary.run_now, summary.adopted, summary.done) == (2, [IDS[1]], IDS)
+    assert program.called()[len(before) :] == [IDS[0], IDS[2]]
+    status = read_json(dft / IDS[1] / "status.json")
+    assert status["adopted"] is True and status["result"]["energy"] == -8.5
+    assert run(dft, program).run_now == 0
+
+
+@pytest.mark.parametrize(("age", "left_alone"), [(10, True), (3_600, False)])
+def test_fresh_partial_outputs_are_left_alone(dft: Path, stand_in, age: float, left_alone: bool) -> None:
+    (dft / IDS[1] / "gpaw.txt").write_text("iter: 1\n")
+    for path in (dft / IDS[1]).iterdir():
+        os.utime(path, (time.time() - age,) * 2)
+    summary = run(dft, stand_in())
+    assert summary.elsewhere == ([IDS[1]] if left_alone else [])
+    assert (dft / IDS[1] / "gpaw.txt").exists() == left_alone
+    row = collect(dft).set_index("structure_id").loc[IDS[1]]
+    assert row["state"] == ("waiting" if left_alone else "done")
+    assert not left_alone or row["reason"].startswith("still running or cut short: ")
+
+
+def test_a_run_of_our_own_that_was_killed_is_not_spared(dft: Path, stand_in) -> None:
+    (dft / IDS[1] / "gpaw.txt").write_text("iter: 1\n")
+    write_json(dft / IDS[1] / "status.json", {"state": "running", "engine": "gpaw"})
+    assert run(dft, stand_in()).run_now == 3
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "done"}', '{"state": "done", "result": {"energy": null}}',

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from matgen.dft.status import claimed, is_claimed, read_result, read_status, require_sound
+from matgen.dft.status import (
+    claimed,
+    is_claimed,
+    read_result,
+    read_status,
+    require_formula,
+    require_sound,
+    status_of_outputs,
+)
 from matgen.errors import DataError
 from matgen.io.files import write_json
 
@@ -38,9 +46,13 @@ def test_a_status_counts_once_its_result_is_sound(tmp_path: Path) -> None:
 
 def test_a_result_of_another_composition(tmp_path: Path) -> None:
     write_json(tmp_path / "result.json", RESULT)
-    assert read_result("gpaw", tmp_path, "NaCl")["energy"] == -3.0
+    result = read_result("gpaw", tmp_path)
+    assert result["energy"] == -3.0
+    require_formula(result, tmp_path, "NaCl")
     with pytest.raises(DataError, match=r"is of NaCl, not of MgO"):
-        read_result("gpaw", tmp_path, "MgO")
+        require_formula(result, tmp_path, "MgO")
+    assert status_of_outputs(tmp_path, "gpaw", "NaCl")["state"] == "done"
+    assert "not of MgO" in status_of_outputs(tmp_path, "gpaw", "MgO")["reason"]
 
 
 def test_one_holds_a_calculation(tmp_path: Path) -> None:

@@ -13,6 +13,13 @@ from matgen.io.files import atomic_write, read_json, write_text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_WITH_SETUP = """
+H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Ru
+Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Rn
+"""
+SETUPS = frozenset(_WITH_SETUP.split())
+"""Elements with a PBE setup in GPAW's setups 0.9.20000, which Debian and many clusters have: no lanthanides."""
+
 SCRIPT, STRUCTURE, LOG = "run.py", "structure.extxyz", "gpaw.txt"
 DEFAULT_CUTOFF = 500.0
 """eV; GPAW's own setups are converged to some meV/atom in energy differences there."""
@@ -57,6 +64,9 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
         )
     )
     write_text(folder / SCRIPT, script)
+    lacking = sorted({site.specie.symbol for site in job.structure} - SETUPS)
+    if lacking:
+        remarks = [*remarks, f"GPAW's setups 0.9.20000 have none of {', '.join(lacking)}: it stops without newer ones"]
     return remarks
 
 

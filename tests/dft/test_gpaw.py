@@ -92,6 +92,18 @@ def test_magnetic_elements_without_predicted_moments_begin_with_the_sets(tmp_pat
     assert "set_initial_magnetic_moments" not in (tmp_path / "run.py").read_text()
 
 
+def test_elements_without_a_setup_are_named_at_export(tmp_path: Path) -> None:
+    (remark,) = gpaw.write(Job("a", rock_salt("La", "N", 5.3), "element"), tmp_path, DFTSettings())
+    assert remark.startswith("GPAW's setups 0.9.20000 have none of La")
+
+
+@NEEDS_GPAW
+def test_the_setups_are_those_of_debian() -> None:
+    folder = Path("/usr/share/gpaw-setups")
+    if folder.is_dir():
+        assert {path.name.split(".")[0] for path in folder.glob("*.PBE.gz")} == gpaw.SETUPS
+
+
 WHOLE = json.dumps({"energy": -7.0, "n_atoms": 2, "max_force": 0.0, "volume": 44.0, "magnetic_moment": 0.0,
                     "converged": True, "structure": {"symbols": ["Na", "Cl"]}})  # fmt: skip
 

@@ -64,6 +64,11 @@ body { background: #f6f7f9; color: #1b1b1b; }
 """
 
 
+def _shown(form: str, value: Any) -> str:
+    """A predicted value as text; a dash where there is none, such as of a hull that lacks an element."""
+    return "-" if pd.isna(value) else form.format(value)
+
+
 class Field:
     """A labeled field for a few words."""
 
@@ -245,7 +250,7 @@ class Page:
 
     @staticmethod
     def _cells(row: dict[str, Any]) -> list[str]:
-        predicted = [form.format(row[name]) for name, (_, form) in PREDICTED.items() if name in row]
+        predicted = [_shown(form, row[name]) for name, (_, form) in PREDICTED.items() if name in row]
         return ["yes" if row["valid"] else "no", "yes" if row["novel"] else "no", *predicted]
 
     def _turn(self, by: int) -> None:

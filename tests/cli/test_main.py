@@ -204,10 +204,10 @@ def test_discover_with_a_checkpoint(checkpoints, capsys: pytest.CaptureFixture[s
 def test_bare_discover_takes_the_bundled_checkpoint_and_training_options_train(
     small_table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("discover", "-n", "300") == 0
+    assert run("discover", "-n", "300", "--structures", "2") == 0
     assert not Path("discovery/model").exists()
     assert "taking the checkpoint hybrid-pure" in capsys.readouterr().err
-    assert run("discover", "-n", "50", "--dataset", small_table, "--max-minutes", "0.02") == 0
+    assert run("discover", "-n", "50", "--dataset", small_table, "--max-minutes", "0.02", "--structures", "0") == 0
     assert read_json("discovery-2/model/matgen.json")["dataset"] == str(small_table)
     assert run("discover", "--model", "discovery-2/model", "--max-minutes", "1") == 2
     assert "--model takes a trained checkpoint: leave out --max-minutes" in capsys.readouterr().err

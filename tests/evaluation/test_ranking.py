@@ -87,6 +87,19 @@ def test_a_ranking_can_be_ranked_again() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lacking", [[0], [0, 1, 2]])
+def test_candidates_without_a_distance_are_shown_without_one(lacking: list[int], tmp_path: Path) -> None:
+    frame = predicted(formula=["K5Rb3Cl8", "Ba7SrTi8O24", "Cs9Na7Br16", "Rb2O"])
+    numbers = [name for name in frame if name.startswith(("energy_above_hull", "probability_hull"))]
+    frame.loc[lacking, numbers] = np.nan
+    report = evaluate(frame, "hybrid", baselines=False, out=tmp_path / "report")
+    assert report.ranked["score"].isna().sum() == len(lacking)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert ("Energy above the hull against novelty" in page) == (len(lacking) < 3)
+    assert "nan ±" not in page
+
+
+@pytest.mark.slow
 def test_a_large_table_is_ranked_as_a_small_one(tmp_path: Path) -> None:
     """Of a table too large to be kept, the ranking is of all its rows, and `ranked.csv` holds it."""
     formulas = load_dataset("hybrid-pure").batch.formulas()[:4000]

@@ -85,7 +85,8 @@ def maps(content: Mapping[str, Any]) -> dict[str, Drawing]:
 
 def ranking(ranked: pd.DataFrame) -> Drawing:
     """Predicted distance to the hull against novelty, the first of the ranking named."""
-    shown = ranked.head(_MOST_POINTS)
+    known = ranked[ranked["energy_above_hull"].notna()]  # not where the hull lacks an element
+    shown = known.head(_MOST_POINTS)
     title = "Energy above the hull against novelty"
     drawing = figures.scatter(
         title,
@@ -95,7 +96,7 @@ def ranking(ranked: pd.DataFrame) -> Drawing:
         "novelty: share of atoms unlike the nearest known composition",
         "predicted energy above the hull / eV/atom",
     )
-    most = f"The first {len(shown):,} of {len(ranked):,}" if len(shown) < len(ranked) else f"All {len(ranked):,}"
+    most = f"The first {len(shown):,} of {len(known):,}" if len(shown) < len(known) else f"All {len(known):,}"
     return Drawing(title, Markup(drawing), f"{most} ranked candidates; the first {_NAMED} are named. Below the line: "
                    "predicted to be more stable than anything known at that composition.")  # fmt: skip
 

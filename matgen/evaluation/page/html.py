@@ -102,7 +102,7 @@ def html(
         baseline_notes=page_tables.baseline_notes(content),
         near_duplicates=page_tables.near_duplicate_sentence(content),
         memorization=page_tables.memorization_sentence(content),
-        ranking=None if ranked is None or not len(ranked) else page_figures.ranking(ranked),
+        ranking=None if ranked is None or ranked["energy_above_hull"].isna().all() else page_figures.ranking(ranked),
         ranked=page_tables.ranked_rows(ranked, _RANKED),
         candidates=candidates(frame, content["n"]),
         page_rows=PAGE_ROWS,

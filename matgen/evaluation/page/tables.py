@@ -172,6 +172,7 @@ def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
     ]  # fmt: skip
     rows = []
     for row in [] if ranked is None else ranked.head(most).to_dict("records"):
+        known = row["energy_above_hull"] == row["energy_above_hull"]  # not NaN: the hull has all elements
         spread = f"{row['energy_above_hull']:.3f} ± {row['energy_above_hull_std']:.3f}"
         rows.append(
             [
@@ -179,10 +180,10 @@ def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
                 str(row["nearest_known"] or "-"),
                 str(row["decomposition"]),
                 str(row["rank"]),
-                f"{row['score']:.3f}",
-                percent(row[PROBABILITY], 1),
+                f"{row['score']:.3f}" if known else "-",
+                percent(row[PROBABILITY], 1) if known else "-",
                 f"{row['novelty']:.2f}",
-                spread,
+                spread if known else "-",
                 "yes" if row["in_domain"] else "no",
             ]
         )

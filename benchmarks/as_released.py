@@ -118,7 +118,7 @@ def draw_as_released(model: Any, prompts: int) -> tuple[list[str], dict[str, Any
             continue
         wrong += any(piece.split().count(element) != n for element, n in counted.items())
         formulas.append("".join(f"{element}{n}" for element, n in sorted(counted.items())))
-    told = {
+    settings = {
         "prompts": prompts,
         "pieces": len(pieces),
         "distinct_pieces": len(distinct),
@@ -127,7 +127,7 @@ def draw_as_released(model: Any, prompts: int) -> tuple[list[str], dict[str, Any
         "seconds": round(seconds, 1),
         "distinct_formulas_per_second": round(len(set(formulas)) / seconds, 2),
     }
-    return formulas, told
+    return formulas, settings
 
 
 def judged(table: Any) -> dict[str, Any]:

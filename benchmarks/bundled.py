@@ -19,16 +19,16 @@ from matgen.sampling import Sampler, SampleRequest, sample_to_file
 
 def measure(folder: Path) -> dict[str, Any]:
     sampler = Sampler(folder)
-    told = sampler.checkpoint.metadata
+    metadata = sampler.checkpoint.metadata
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "draws.parquet"
         sample_to_file(sampler, SampleRequest(10_000), path)
         known = evaluate(path, "hybrid").content
-        own = recovered(path, told["dataset"])
-    log_prob = sampler.log_prob(load_dataset(told["dataset"]).part("test"))
+        own = recovered(path, metadata["dataset"])
+    log_prob = sampler.log_prob(load_dataset(metadata["dataset"]).part("test"))
     return {
-        **{name: told[name] for name in ("architecture", "preset", "notation", "dataset")},
-        "parameters": told["metrics"]["parameters"],
+        **{name: metadata[name] for name in ("architecture", "preset", "notation", "dataset")},
+        "parameters": metadata["metrics"]["parameters"],
         "megabytes": round((folder / "model.safetensors").stat().st_size / 1e6, 2),
         "test_nats": float(-log_prob.mean()),
         "expected_recovery": recovery_expected(log_prob),
@@ -42,11 +42,11 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    found = {name: measure(folder) for name, folder in bundled_checkpoints().items()}
-    for name, row in found.items():
+    results = {name: measure(folder) for name, folder in bundled_checkpoints().items()}
+    for name, row in results.items():
         shares = {metric: row["metrics"][metric] for metric in METRICS}
         print(name, row["test_nats"], shares, row["metrics"]["recovery"], row["expected_recovery"])
-    write_result("bundled", {"n": 10_000, "checkpoints": found})
+    write_result("bundled", {"n": 10_000, "checkpoints": results})
 
 
 if __name__ == "__main__":

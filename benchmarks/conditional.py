@@ -52,8 +52,8 @@ def inside(values: dict[str, np.ndarray], ranges: dict[str, tuple[float, float]]
 def held_out_truth(dataset: Dataset, batch: CompositionBatch) -> dict[str, np.ndarray]:
     """Labels of the held-out formulas that occur among compositions."""
     rows = np.flatnonzero(dataset.split != "train")
-    found = rows[KeySet(batch.keys()).contains(dataset.batch[rows].keys())]
-    return {name: dataset.numbers(name)[found] for name in ("band_gap", "formation_energy")}
+    labeled = rows[KeySet(batch.keys()).contains(dataset.batch[rows].keys())]
+    return {name: dataset.numbers(name)[labeled] for name in ("band_gap", "formation_energy")}
 
 
 def measure(sampler: Sampler, conditions: tuple[str, ...], n: int, dataset: Dataset, by: list[Predictor]) -> Any:

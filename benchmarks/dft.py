@@ -45,9 +45,9 @@ def new_candidates(folder: Path) -> list[str]:
         order.sort_values("energy_above_hull", key=pd.to_numeric).head(24).to_csv(first, index=False)
         matgen("structure", first, "--top", 0, "--per-formula", 3, "--max-atoms", MOST_ATOMS, "--symmetric", 0,
                "--out", structures)  # fmt: skip
-    found = pd.read_parquet(structures / "candidates.parquet")
-    found = found[found["relaxed"].eq(True) & (found["n_atoms"] <= MOST_ATOMS)]
-    return found.sort_values("energy_above_hull_chgnet")["formula"].head(N_NEW).tolist()
+    measured = pd.read_parquet(structures / "candidates.parquet")
+    measured = measured[measured["relaxed"].eq(True) & (measured["n_atoms"] <= MOST_ATOMS)]
+    return measured.sort_values("energy_above_hull_chgnet")["formula"].head(N_NEW).tolist()
 
 
 def main() -> None:

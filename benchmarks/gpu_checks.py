@@ -27,13 +27,13 @@ def trained_alike(preset: str, device: str) -> dict[str, Any]:
     """
     batch = load_dataset("hybrid-pure").part("train")[:FORMULAS]
     ids = TokenTable.from_numpy(*encode(batch, "counted")).batch(np.arange(FORMULAS))[0]
-    found: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     for key in ("gptj", "gpt2"):
         exact = _gradients(key, preset, ids, "cpu", "fp32", 1)[0]
         for precision in ("fp32", "bf16"):
             each = _gradients(key, preset, ids, device, precision, 3)
-            found[f"{key}_{precision}"] = [_differences(one, exact) for one in each]
-    return found
+            measured[f"{key}_{precision}"] = [_differences(one, exact) for one in each]
+    return measured
 
 
 def _gradients(
@@ -58,11 +58,11 @@ def _gradients(
     return results
 
 
-def _differences(found: tuple[float, torch.Tensor], exact: tuple[float, torch.Tensor]) -> dict[str, float]:
+def _differences(measured: tuple[float, torch.Tensor], exact: tuple[float, torch.Tensor]) -> dict[str, float]:
     """Relative differences of loss and gradient."""
     return {
-        "loss": abs(found[0] - exact[0]) / abs(exact[0]),
-        "gradient": float((found[1] - exact[1]).norm() / exact[1].norm()),
+        "loss": abs(measured[0] - exact[0]) / abs(exact[0]),
+        "gradient": float((measured[1] - exact[1]).norm() / exact[1].norm()),
     }
 
 
@@ -70,18 +70,18 @@ def drawn_alike(folder: Path, device: str, n: int) -> dict[str, Any]:
     """Share of samples that are the CPU's own, and by how many nats the ln probabilities of those are off."""
     exact = _drawn(folder, "cpu", "fp32", n)
     exact_ids = _widened(exact[0])
-    found: dict[str, Any] = {"n": n}
+    measured: dict[str, Any] = {"n": n}
     for precision in ("fp32", "bf16"):
         ids, log_prob, tiles = _drawn(folder, device, precision, n)
         same = (_widened(ids) == exact_ids).all(axis=1)
         with contextlib.suppress(ValueError):  # none is the same
-            found[precision] = {
+            measured[precision] = {
                 "same": float(same.mean()),
                 "largest_difference_in_nats": float(np.nanmax(np.abs(log_prob - exact[1])[same])),
                 "tiles": tiles,
             }
-        found.setdefault(precision, {"same": 0.0})
-    return found
+        measured.setdefault(precision, {"same": 0.0})
+    return measured
 
 
 def _widened(ids: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def main() -> None:
     sampler = Sampler(find_checkpoint(None))
     formulas = np.concatenate([block.formulas for block in sampler.sample(options.n, seed=0)])
     batch = CompositionBatch.from_formulas(formulas)
-    found = {}
+    results = {}
     for source in SOURCES:
         began = time.perf_counter()
         phases = CompetingPhases.of_source(source)
@@ -53,7 +53,7 @@ def main() -> None:
         began = time.perf_counter()
         theirs = np.array([by_pymatgen(formula, phases)[0] for formula in batch[chosen].formulas()])
         pymatgen_seconds = time.perf_counter() - began
-        found[source] = {
+        results[source] = {
             "phases": len(phases),
             "seconds_to_open": round(opening, 2),
             "seconds": round(seconds, 2),
@@ -62,8 +62,8 @@ def main() -> None:
             "pymatgen_seconds_each": pymatgen_seconds / options.compared,
             "ratio": pymatgen_seconds / options.compared / (seconds / len(batch)),
         }
-        print(source, found[source], flush=True)
-    write_result("hull", {"n": len(batch), "sources": found})
+        print(source, results[source], flush=True)
+    write_result("hull", {"n": len(batch), "sources": results})
 
 
 if __name__ == "__main__":

@@ -183,10 +183,10 @@ class Known:
 
 def known_structures() -> list[Known]:
     """The list, in the order of the structure types."""
-    found = []
+    known = []
     for structure_type, (cell, compounds) in TYPES.items():
         for compound in compounds.split(", "):
             formula, name = compound.split(" ", 1)
             others = ALSO[formula].split(", ") if formula in ALSO else []
-            found.append(Known(formula, name, structure_type, (cell, *others)))
-    return found
+            known.append(Known(formula, name, structure_type, (cell, *others)))
+    return known

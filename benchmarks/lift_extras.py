@@ -42,7 +42,7 @@ def mean_of(values: list[float]) -> dict[str, Any]:
 
 def outliers() -> dict[str, Any]:
     table = protocol_table("linear")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for method in ("LIFT", "gradient_boosting", "random_forest", "xgboost", "ridge", "gaussian_process"):
         for n in (0, OUTLIERS):
             errors = []
@@ -54,14 +54,14 @@ def outliers() -> dict[str, Any]:
                 else:
                     model = baseline(method, train[0], "regression", seed).fit(train[0], answers)
                 errors.append(relative_absolute_error(test[1].to_numpy(), model.predict(test[0])))
-            found.setdefault(method, {})["clean" if n == 0 else "with outliers"] = mean_of(errors)
+            results.setdefault(method, {})["clean" if n == 0 else "with outliers"] = mean_of(errors)
             print(method, n, errors, flush=True)
-    return found
+    return results
 
 
 def corruption() -> dict[str, Any]:
     table = protocol_table("wine")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for method in ("LIFT", "logistic", "random_forest", "xgboost", "k_nearest"):
         for share in (0.0, 0.05, 0.1, 0.2):
             right = []
@@ -73,14 +73,14 @@ def corruption() -> dict[str, Any]:
                 else:
                     model = baseline(method, train[0], "classification", seed).fit(train[0], labels)
                 right.append(float((model.predict(test[0]) == test[1].to_numpy()).mean()))
-            found.setdefault(method, {})[f"{share:g}"] = mean_of(right)
+            results.setdefault(method, {})[f"{share:g}"] = mean_of(right)
             print(method, share, right, flush=True)
-    return found
+    return results
 
 
 def pretext() -> dict[str, Any]:
     table = protocol_table("blobs")
-    found = {}
+    results = {}
     for tasks in (0, 2):
         right = []
         for i, seed in enumerate(SEEDS):
@@ -95,13 +95,13 @@ def pretext() -> dict[str, Any]:
             model = LiftClassifier(pretext=tasks, random_state=seed, backend_options={"steps": 400})
             model.fit(train[0].iloc[few], train[1].iloc[few])
             right.append(model.score(*test))
-        found[f"{tasks} pretext tasks"] = mean_of(right)
+        results[f"{tasks} pretext tasks"] = mean_of(right)
         print(tasks, right, flush=True)
-    return {"rows": 10, **found, "published": {"without": 0.12, "with": 0.52}}
+    return {"rows": 10, **results, "published": {"without": 0.12, "with": 0.52}}
 
 
 def augmentation() -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in ("iris", "wine", "piecewise"):
         table = protocol_table(name)
         kind = LiftClassifier if table.task == "classification" else LiftRegressor
@@ -116,9 +116,9 @@ def augmentation() -> dict[str, Any]:
                 scores.append(
                     float((said == truth).mean()) if kind is LiftClassifier else relative_absolute_error(truth, said)
                 )
-            found.setdefault(name, {})[way] = mean_of(scores)
+            results.setdefault(name, {})[way] = mean_of(scores)
             print(name, way, scores, flush=True)
-    return found
+    return results
 
 
 def shift() -> dict[str, Any]:
@@ -128,7 +128,7 @@ def shift() -> dict[str, Any]:
         x = np.random.default_rng(seed).uniform(-10, 10, n)
         return pd.DataFrame({"x": x}), 9 * np.cos(x / 3) + offset
 
-    found: dict[str, Any] = {"moved by": SHIFT, "rows that become known": 60}
+    results: dict[str, Any] = {"moved by": SHIFT, "rows that become known": 60}
     for k in (0, 4):
         scores: dict[str, list[float]] = {}
         for seed in SEEDS:
@@ -142,14 +142,14 @@ def shift() -> dict[str, Any]:
                 scores.setdefault("after, updated", []).append(
                     relative_absolute_error(after[1], model.predict(after[0]))
                 )
-        found[f"{k} near rows"] = {name: mean_of(values) for name, values in scores.items()}
+        results[f"{k} near rows"] = {name: mean_of(values) for name, values in scores.items()}
         print(k, scores, flush=True)
-    return found
+    return results
 
 
 def generator() -> dict[str, Any]:
     """Logistic regression taught by drawn rows, beside the same taught by the rows they were drawn like."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in ("iris", "wine"):
         table = protocol_table(name)
         scores: dict[str, list[float]] = {}
@@ -165,9 +165,9 @@ def generator() -> dict[str, Any]:
                 rows.round(3).astype(str).agg("|".join, axis=1)
             )
             scores.setdefault("copies among the drawn rows", []).append(float(copied.mean()))
-        found[name] = {what: mean_of(values) for what, values in scores.items()}
+        results[name] = {what: mean_of(values) for what, values in scores.items()}
         print(name, scores, flush=True)
-    return found
+    return results
 
 
 def images() -> dict[str, Any]:
@@ -218,7 +218,7 @@ def composition() -> dict[str, Any]:
     )
     model = LiftGenerator(units={"band gap": "eV"}, backend_options={"steps": 2_500, "batch_size": 128}).fit(table)
     predictor = Predictor.load(find_predictor(bundled_name("band_gap", None)))
-    found: dict[str, Any] = {"learned from": len(table)}
+    results: dict[str, Any] = {"learned from": len(table)}
     for gap in (0.0, 1.5, 3.0, 5.0):
         drawn = model.sample(400, {"band gap": gap}, seed=1)["formula"]
         again = model.redrawn_
@@ -226,25 +226,25 @@ def composition() -> dict[str, Any]:
         from matgen import parse_formulas
 
         said = predictor.predict(parse_formulas(drawn).batch)["band_gap"]
-        found[f"{gap:g} eV"] = {
+        results[f"{gap:g} eV"] = {
             "could not be read at first": again,
             "median predicted gap": float(said.median()),
             **{key: report.content[key] for key in ("charge_neutral", "electronegativity_balanced", "unique", "novel")},
         }
-        print(gap, found[f"{gap:g} eV"], flush=True)
-    return found
+        print(gap, results[f"{gap:g} eV"], flush=True)
+    return results
 
 
 def boundaries() -> dict[str, Any]:
     from matgen.lift.plots import decision_boundary
 
-    found = {}
+    results = {}
     for name in ("moons", "two_circles"):
         train, valid, test = parts_of(protocol_table(name), 0)
         model = LiftClassifier().fit(*train, validation=valid)
         path = decision_boundary(model, test[0], test[1], RESULTS / f"lift_{name}.png", title=name.replace("_", " "))
-        found[name] = {"accuracy": model.score(*test), "picture": path.name}
-    return found
+        results[name] = {"accuracy": model.score(*test), "picture": path.name}
+    return results
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {

@@ -154,10 +154,10 @@ def collect(folder: Path) -> None:
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["table"], row["kind"], row["template"]), []).append(row)
-    found = []
+    results = []
     for (table, kind, template), own in groups.items():
         right = [row["accuracy"] for row in own]
-        found.append(
+        results.append(
             {
                 "table": table,
                 "kind": kind,
@@ -172,8 +172,8 @@ def collect(folder: Path) -> None:
                 "gpu": own[0]["machine"]["gpu"],
             }
         )
-    write_result(RESULT, {"epochs": EPOCHS, "examples": EXAMPLES, "rows": found, "fits": rows})
-    print(json.dumps(found, indent=1))
+    write_result(RESULT, {"epochs": EPOCHS, "examples": EXAMPLES, "rows": results, "fits": rows})
+    print(json.dumps(results, indent=1))
 
 
 def main() -> None:

@@ -46,17 +46,17 @@ class Shuffled:
 
 
 def exact(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    found = {}
+    results = {}
     for table, (mean, spread) in EXACT.items():
         own = [100 * row["accuracy"] for row in rows if row["table"] == table and row["method"] == "logistic"]
         if own:
-            found[table] = {
+            results[table] = {
                 "published": mean,
                 "published_std": spread,
                 "measured": round(float(np.mean(own)), 2),
                 "measured_std": round(float(np.std(own)), 2),
             }
-    return found
+    return results
 
 
 def coverage(rows: list[dict[str, Any]]) -> dict[str, Any] | None:

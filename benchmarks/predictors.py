@@ -9,7 +9,7 @@ python -m benchmarks.predictors --tasks critexam_ed --minutes 4
 Resumable: what is in the JSON with the same settings is not fitted again. Folds are those of matbench: `KFold(5,
 shuffle=True, random_state=18012019)`, stratified for classes. A tenth of the training rows, by composition, says when
 to stop and calibrates. Rows are used as they are, so a composition may occur with several targets; how many test rows
-have their composition in the training part is told. The minutes are those of all members of one fold.
+have their composition in the training part is reported. The minutes are those of all members of one fold.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def fit_fold(task: str, fold: int, options: argparse.Namespace, kind: str) -> di
     folder = options.work / f"{label(kind, options)}-{task}-{fold}".replace(" ", "_")
     began = time.monotonic()
     resume = (folder / "training").is_dir()
-    found = fit_predictor(data, plan, folder, resume=resume, force=True, progress=TerminalProgress())
-    assert found is not None
+    results = fit_predictor(data, plan, folder, resume=resume, force=True, progress=TerminalProgress())
+    assert results is not None
     test, truth = data.of("test")
     fresh = ~KeySet(data.of("train")[0].keys()).contains(test.keys())
     return {
@@ -93,15 +93,15 @@ def fit_fold(task: str, fold: int, options: argparse.Namespace, kind: str) -> di
         "init": init,
         "members": options.members,
         "minutes": options.minutes,
-        "parameters": found.metadata["parameters"],
-        "formulas": found.metadata["formulas"],
+        "parameters": results.metadata["parameters"],
+        "formulas": results.metadata["formulas"],
         "seconds": round(time.monotonic() - began, 1),
         "threads": torch.get_num_threads(),
         "command": command_line(),
         "compositions_in_training": float(1 - fresh.mean()),
-        "metrics": found.metadata["metrics"],
-        "metrics_of_new_compositions": measured(found, test[np.flatnonzero(fresh)], truth[fresh]),
-        "history": found.metadata["training"],
+        "metrics": results.metadata["metrics"],
+        "metrics_of_new_compositions": measured(results, test[np.flatnonzero(fresh)], truth[fresh]),
+        "history": results.metadata["training"],
     }
 
 
@@ -152,11 +152,11 @@ def main() -> None:
             key = f"{task} {label(kind, options)} x{options.members} {fold}"
             if key in earlier()["rows"] and earlier()["rows"][key]["minutes"] == options.minutes:
                 continue
-            found = fit_fold(task, fold, options, kind)
-            metrics = found["metrics"]
+            results = fit_fold(task, fold, options, kind)
+            metrics = results["metrics"]
             print(key, {name: metrics[name] for name in ("mae", "roc_auc") if name in metrics}, flush=True)
             content = earlier()  # another process may have written meanwhile
-            content["rows"][key] = found
+            content["rows"][key] = results
             write_result(NAME, content)
 
 

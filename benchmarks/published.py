@@ -154,10 +154,10 @@ def earlier() -> dict[str, Any]:
     return {name: content.get(name, {}) for name in ("rows", "baselines")}
 
 
-def same(row: Row, samples: list[int], found: dict[str, Any] | None) -> bool:
-    if found is None or any(found[name] != value for name, value in dataclasses.asdict(row).items()):
+def same(row: Row, samples: list[int], results: dict[str, Any] | None) -> bool:
+    if results is None or any(results[name] != value for name, value in dataclasses.asdict(row).items()):
         return False
-    return MODELS[row.model].any_order or set(map(str, samples)) <= set(found["samples"])
+    return MODELS[row.model].any_order or set(map(str, samples)) <= set(results["samples"])
 
 
 def main() -> None:
@@ -182,10 +182,10 @@ def main() -> None:
             continue
         if options.measure_only and not (options.work / row.key.replace(" ", "_") / METADATA).is_file():
             continue
-        found = measure(row, options.work, options.samples)
-        at = found["samples"][str(options.samples[0])]
+        results = measure(row, options.work, options.samples)
+        at = results["samples"][str(options.samples[0])]
         shown = ", ".join(f"{name} {at[name]:.4f}" for name in METRICS)
-        print(f"{row.key}: {shown}, recovery expected {found['expected_recovery']}", flush=True)
+        print(f"{row.key}: {shown}, recovery expected {results['expected_recovery']}", flush=True)
         place = f"{dataset} {options.split}"
         content = earlier()
         if place not in content["baselines"]:
@@ -193,7 +193,7 @@ def main() -> None:
                 **baseline_recovery(dataset, options.split, options.seed),
                 "ceiling": {str(n): ceiling(dataset, n) for n in DRAWS},
             }
-        content["rows"][row.key] = found
+        content["rows"][row.key] = results
         write_result(NAME, content)
 
 

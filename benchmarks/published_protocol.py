@@ -39,7 +39,7 @@ def draw(last: int, max_count: int, max_atoms: int, rng: np.random.Generator) ->
 
 
 def main() -> None:
-    found = []
+    results = []
     rng = np.random.default_rng(0)
     for (elements, last), max_count, (size, most) in itertools.product(
         LAST_ELEMENT.items(), MAX_COUNT, MAX_ATOMS.items()
@@ -53,7 +53,7 @@ def main() -> None:
             distance = abs(math.log(neutral / PUBLISHED["charge_neutral"])) + abs(
                 math.log(balanced / PUBLISHED["electronegativity_balanced"])
             )
-            found.append(
+            results.append(
                 {
                     "oxidation_states": table,
                     "include_alloys": alloys,
@@ -63,15 +63,15 @@ def main() -> None:
                     "distance": round(distance, 3),
                 }
             )
-    found.sort(key=lambda row: row["distance"])
+    results.sort(key=lambda row: row["distance"])
     best = {
         f"{table}, alloys {'waved through' if alloys else 'tested'}": next(
-            row for row in found if (row["oxidation_states"], row["include_alloys"]) == (table, alloys)
+            row for row in results if (row["oxidation_states"], row["include_alloys"]) == (table, alloys)
         )
         for table, alloys in itertools.product(TABLES, (False, True))
     }
-    content = {"published": PUBLISHED, "n": N, "nearest": found[:10], "nearest_of_each_setting": best}
-    for row in found[:10]:
+    content = {"published": PUBLISHED, "n": N, "nearest": results[:10], "nearest_of_each_setting": best}
+    for row in results[:10]:
         print(row)
     for name, row in best.items():
         print(name, row)

@@ -43,15 +43,15 @@ def structures(n: int, seed: int) -> list[Structure]:
     """The likeliest structures from templates, of 2 to 20 atoms a cell, of compositions drawn from `hybrid-pure`."""
     formulas = load_dataset("hybrid-pure").batch.formulas()
     proposer = Proposer(ProposalSettings(per_formula=1, max_atoms=MOST_ATOMS, symmetric=0))
-    found: list[Structure] = []
+    results: list[Structure] = []
     for formula in np.random.default_rng(seed).permutation(formulas):
         try:
-            found.append(proposer.propose(str(formula))[0].structure)
+            results.append(proposer.propose(str(formula))[0].structure)
         except StructureError:
             continue
-        if len(found) == n:
+        if len(results) == n:
             break
-    return found
+    return results
 
 
 @cache
@@ -82,7 +82,7 @@ def by_matgen(given: Sequence[Structure], threads: int) -> Outcome:
 
 
 def by_chgnet(given: Sequence[Structure], threads: int) -> Outcome:
-    found = []
+    results = []
     for structure in given:
         with limited(threads), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -90,14 +90,14 @@ def by_chgnet(given: Sequence[Structure], threads: int) -> Outcome:
                 structure, fmax=SETTINGS.max_force, steps=SETTINGS.max_steps, verbose=False, assign_magmoms=False
             )
         path = result["trajectory"]
-        found.append((float(path.energies[-1]) / len(structure), len(path.energies) - 1))
-    return found
+        results.append((float(path.energies[-1]) / len(structure), len(path.energies) - 1))
+    return results
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     began = time.perf_counter()
-    found = work()
-    return time.perf_counter() - began, found
+    results = work()
+    return time.perf_counter() - began, results
 
 
 def _part(task: tuple[str, list[Structure]]) -> Outcome:
@@ -106,7 +106,7 @@ def _part(task: tuple[str, list[Structure]]) -> Outcome:
 
 def in_processes(pool: Any, name: str, given: Sequence[Structure], cores: int) -> Outcome:
     """One structure after the other goes to whichever process is free."""
-    return [found for part in pool.map(_part, [(name, [one]) for one in given], chunksize=1) for found in part]
+    return [results for part in pool.map(_part, [(name, [one]) for one in given], chunksize=1) for results in part]
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ BLOCK = 131_072
 
 
 def now(device: Any) -> float:
-    """Seconds on a clock, once a GPU has done what it was told."""
+    """Seconds on a clock, once a GPU has finished its work."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -132,10 +132,10 @@ def measure(folder: Any, options: argparse.Namespace) -> dict[str, Any]:
     sizes, rounds, device = options.n, options.rounds, options.device
     checkpoint = load_checkpoint(folder)
     parameters = sum(p.numel() for p in checkpoint.model.parameters())
-    told = {name: checkpoint.metadata[name] for name in ("architecture", "preset", "notation")}
-    found: dict[str, Any] = {**told, "valid_nats": checkpoint.metadata["metrics"]["valid_nats"]}
-    found |= {"command": command_line(), "rounds": rounds, "parameters": parameters}
-    found |= {"engine": {}, "generate": {}, "generate_batch": {}}
+    facts = {name: checkpoint.metadata[name] for name in ("architecture", "preset", "notation")}
+    results: dict[str, Any] = {**facts, "valid_nats": checkpoint.metadata["metrics"]["valid_nats"]}
+    results |= {"command": command_line(), "rounds": rounds, "parameters": parameters}
+    results |= {"engine": {}, "generate": {}, "generate_batch": {}}
     samplers = {name: Sampler(folder, precision=name, device=device) for name in ("fp32", "bf16")}
     for sampler in samplers.values():
         engine_rate(sampler, 2000, 99)  # compiles, allocates
@@ -154,26 +154,26 @@ def measure(folder: Any, options: argparse.Namespace) -> dict[str, Any]:
                 rates.setdefault((name, f"n={n}"), []).append(engine_rate(sampler, n, 1))
     median = {key: statistics.median(values) for key, values in rates.items()}
     for name in samplers:
-        found["generate_batch"][name] = batches[name][0]
-        found["generate"][name] = round(median[name, batches[name][0]], 1)
-    found["chi_square_p_values"] = agreement(samplers["fp32"], plain["fp32"], options.agreement)
-    found["chi_square_samples"] = options.agreement
-    found["published"] = round(published_rate(plain["fp32"], options.prompts), 2)
+        results["generate_batch"][name] = batches[name][0]
+        results["generate"][name] = round(median[name, batches[name][0]], 1)
+    results["chi_square_p_values"] = agreement(samplers["fp32"], plain["fp32"], options.agreement)
+    results["chi_square_samples"] = options.agreement
+    results["published"] = round(published_rate(plain["fp32"], options.prompts), 2)
     types = {"fp32": torch.float32, "bf16": torch.bfloat16}
     peak = {name: matrix_peak(types[name], device) for name in samplers}
     for n in sizes:
         rate = {name: median[name, f"n={n}"] for name in samplers}
-        found["engine"][str(n)] = engine_row(samplers["fp32"], n, rate, peak, found)
+        results["engine"][str(n)] = engine_row(samplers["fp32"], n, rate, peak, results)
     if options.million:
-        found["rows_per_formula_of_a_million"] = round(rows_of_a_million(samplers["bf16"]), 3)
-    found["matrix_peak_gflops"] = {name: round(value) for name, value in peak.items()}
-    return found
+        results["rows_per_formula_of_a_million"] = round(rows_of_a_million(samplers["bf16"]), 3)
+    results["matrix_peak_gflops"] = {name: round(value) for name, value in peak.items()}
+    return results
 
 
 def engine_row(
-    sampler: Sampler, n: int, rates: dict[str, float], peak: dict[str, float], found: dict[str, Any]
+    sampler: Sampler, n: int, rates: dict[str, float], peak: dict[str, float], results: dict[str, Any]
 ) -> dict[str, Any]:
-    """Work of the engine at one size, and its rates beside those in `found`, by precision."""
+    """Work of the engine at one size, and its rates beside those in `results`, by precision."""
     drawer = sampler._prefixes
     assert drawer is not None
     size = min(n, BLOCK)  # all blocks of a large run are alike
@@ -182,13 +182,13 @@ def engine_row(
         "rows_per_formula": round(drawn.prefixes / size, 3),
         "computed_per_formula": round(drawn.computed / size, 3),
     }
-    work = drawn.prefixes / size * 2 * found["parameters"] / 1e9
+    work = drawn.prefixes / size * 2 * results["parameters"] / 1e9
     for name, rate in rates.items():
         row[name] = {
             "formulas_per_second": round(rate),
-            "ratio_to_generate": round(rate / found["generate"][name], 1),
-            "ratio_to_generate_fp32": round(rate / found["generate"]["fp32"], 1),
-            "ratio_to_published": round(rate / found["published"]),
+            "ratio_to_generate": round(rate / results["generate"][name], 1),
+            "ratio_to_generate_fp32": round(rate / results["generate"]["fp32"], 1),
+            "ratio_to_published": round(rate / results["published"]),
             "share_of_matrix_peak": round(rate * work / peak[name], 4),
         }
     return row

@@ -77,10 +77,10 @@ def plot(rows: list[dict[str, Any]]) -> None:
 
 def _points(axis: Any, rows: list[dict[str, Any]], classes: list[str]) -> None:
     for shift, key, label in ((-0.18, "before", "labels as bundled"), (0.18, "after", "corrected to MP2020")):
-        found = [[row["chgnet"] - row[key] for row in rows if row["anion"] == name] for name in classes]
+        measured = [[row["chgnet"] - row[key] for row in rows if row["anion"] == name] for name in classes]
         color = {"before": "#c8500a", "after": "#0b62a8"}[key]
         generator = np.random.default_rng(0)
-        for place, values in enumerate(found):
+        for place, values in enumerate(measured):
             x = place + shift + 0.12 * (generator.random(len(values)) - 0.5)
             axis.scatter(x, values, s=9, color=color, alpha=0.6, label=label if place == 0 else None)
             axis.plot([place + shift - 0.14, place + shift + 0.14], [np.mean(values)] * 2, color=color, lw=2)
@@ -103,13 +103,13 @@ def main() -> None:
             lowest[place] = result.energy
     places = sorted(lowest)
     batch = CompositionBatch.from_formulas([chosen[place][0] for place in places])
-    found = formation_energies(batch, np.array([lowest[place] for place in places]))
+    measured = formation_energies(batch, np.array([lowest[place] for place in places]))
     before = np.array([chosen[place][1] for place in places])
     after = before + mp2020_minus_legacy(batch)
     rows = [
         {"formula": chosen[place][0], "anion": chosen[place][2], "chgnet": round(float(e), 4),
          "before": round(float(b), 4), "after": round(float(a), 4)}
-        for place, e, b, a in zip(places, found, before, after, strict=True) if np.isfinite(e)
+        for place, e, b, a in zip(places, measured, before, after, strict=True) if np.isfinite(e)
     ]  # fmt: skip
     table = {}
     for name in sorted({row["anion"] for row in rows}):

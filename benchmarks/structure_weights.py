@@ -111,18 +111,18 @@ def candidates(library: TemplateLibrary, left_out: set[str], max_atoms: int = 40
         for formula in sorted(own.keys() - left_out):
             others = [template for template in templates if template.formula != formula]
             truth = {own_occupation(template) for template in templates if template.formula == formula}
-            found = [
+            results = [
                 [occupation(template.prototype, slots[template.formula],
                             {old: slots[formula][way[i]] for i, old in enumerate(slots[template.formula])})
                  for way in ways]
                 for template in others
             ]  # fmt: skip
-            right = np.array([[occupied in truth for occupied in row] for row in found], dtype=bool).ravel()
+            right = np.array([[occupied in truth for occupied in row] for row in results], dtype=bool).ravel()
             if not right.any():
                 continue
             parts["features"].append(features.of(formula, others, slots, ways, np.array(counts) / sum(counts)))
             parts["query"].append(np.full(right.size, len(formulas)))
-            parts["key"].append(np.array([keys.setdefault(name, len(keys)) for row in found for name in row]))
+            parts["key"].append(np.array([keys.setdefault(name, len(keys)) for row in results for name in row]))
             parts["right"].append(right)
             if len(ways) > PER_TEMPLATE:
                 blocks[len(ways)].append(n_rows + np.arange(right.size).reshape(-1, len(ways)))
@@ -216,12 +216,12 @@ class Ranker:
 
 def recall(ranks: np.ndarray, at: Sequence[int] = (1, 5)) -> dict[str, Any]:
     """Share of ranks within the first k, each with its standard error."""
-    found: dict[str, Any] = {"n": len(ranks)}
+    results: dict[str, Any] = {"n": len(ranks)}
     for k in at:
         share = float((ranks <= k).mean())
         error = float(np.sqrt(share * (1 - share) / len(ranks)))
-        found[f"at_{k}"] = {"value": round(share, 4), "standard_error": round(error, 4)}
-    return found
+        results[f"at_{k}"] = {"value": round(share, 4), "standard_error": round(error, 4)}
+    return results
 
 
 def search(ranker: Ranker, begin: Sequence[float], *, trials: int, seed: int) -> tuple[float, ...]:
@@ -257,17 +257,17 @@ def weights_result(library: TemplateLibrary, left_out: set[str], *, trials: int 
     fitted_on = np.random.default_rng(seed).permutation(len(asked.formulas)) % 2 == 0
     fit, judge = Ranker(asked.of(fitted_on)), Ranker(asked.of(~fitted_on))
     present = tuple(getattr(Weights(), name) for name in REASONS)
-    found = search(fit, present, trials=trials, seed=seed)
+    results = search(fit, present, trials=trials, seed=seed)
     spread = asked.features.std(axis=0)
     variants = {
         "present": present,
-        "found": found,
+        "found": results,
         "equal": (1.0,) * len(REASONS),
         "equal in standard deviations": tuple((1 / spread).tolist()),
     }
     for place, name in enumerate(REASONS):
         variants[f"{name} alone"] = tuple(float(i == place) for i in range(len(REASONS)))
-        variants[f"without {name}"] = tuple(0.0 if i == place else weight for i, weight in enumerate(found))
+        variants[f"without {name}"] = tuple(0.0 if i == place else weight for i, weight in enumerate(results))
     rows = {}
     for name, weights in variants.items():
         rows[name] = {
@@ -276,7 +276,7 @@ def weights_result(library: TemplateLibrary, left_out: set[str], *, trials: int 
             "judged_half": recall(judge.ranks(weights)),
         }
         print(name, rows[name], flush=True)
-    gained = (judge.ranks(found) <= 5).astype(float) - (judge.ranks(present) <= 5)
+    gained = (judge.ranks(results) <= 5).astype(float) - (judge.ranks(present) <= 5)
     return {
         "seed": seed,
         "trials": trials,

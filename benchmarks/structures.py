@@ -56,8 +56,8 @@ def covered(batch: CompositionBatch, library: TemplateLibrary) -> tuple[np.ndarr
             compounds[ratio(template.counts.values())].add(template.formula)
     any_compound, another = np.zeros(len(batch), dtype=bool), np.zeros(len(batch), dtype=bool)
     for row, (formula, counts) in enumerate(zip(batch.formulas().tolist(), batch.counts.tolist(), strict=True)):
-        found = compounds.get(ratio([count for count in counts if count]), set())
-        any_compound[row], another[row] = bool(found), bool(found - {formula})
+        measured = compounds.get(ratio([count for count in counts if count]), set())
+        any_compound[row], another[row] = bool(measured), bool(measured - {formula})
     return any_compound, another
 
 
@@ -116,7 +116,7 @@ def refound(entry: Known, library: TemplateLibrary) -> dict[str, Any]:
     wanted = {own_occupation(template) for template in own}
     occupied = [occupation_of(assignment) for assignment in proposer.assignments(entry.formula, counts)]
     others = len({t.formula for t in proposer.library.templates if t.prototype in {o.prototype for o in own}})
-    found = {
+    measured = {
         "formula": entry.formula,
         "name": entry.name,
         "structure_type": entry.structure_type,
@@ -128,8 +128,8 @@ def refound(entry: Known, library: TemplateLibrary) -> dict[str, Any]:
     }
     if rank is None:
         absent = "no other compound has the prototype with its elements in these places"
-        found["why_not"] = absent if not wanted & set(occupied) else f"ranked below {max(AT)}"
-    return found
+        measured["why_not"] = absent if not wanted & set(occupied) else f"ranked below {max(AT)}"
+    return measured
 
 
 def occupation_of(assignment: Assignment) -> str:
@@ -167,8 +167,8 @@ def estimates_of(assignment: Assignment) -> dict[str, float]:
     counts = {assignment.mapping[symbol]: count for symbol, count in template.counts.items()}
     summed = volume.composition_volume(counts)
     three = (summed, own * summed / volume.composition_volume(template.counts), volume.bond_length_volume(structure))
-    found = dict(zip(ESTIMATES, three, strict=True)) | {"geometric mean": volume.scaled(assignment).volume}
-    return {name: value / template.n_atoms for name, value in found.items()}
+    measured = dict(zip(ESTIMATES, three, strict=True)) | {"geometric mean": volume.scaled(assignment).volume}
+    return {name: value / template.n_atoms for name, value in measured.items()}
 
 
 class FittedWithout:
@@ -187,14 +187,14 @@ class FittedWithout:
         volume.atomic_volumes.cache_clear()
 
 
-def volume_errors(found: Sequence[float], known: Sequence[float]) -> dict[str, Any]:
+def volume_errors(measured: Sequence[float], known: Sequence[float]) -> dict[str, Any]:
     """Median and mean of the absolute relative error, and the share within a tenth."""
-    off = np.abs(np.asarray(found) / np.asarray(known) - 1)
+    off = np.abs(np.asarray(measured) / np.asarray(known) - 1)
     return {
         "median": round(float(np.median(off)), 4),
         "mean": round(float(off.mean()), 4),
         "within_a_tenth": round(float((off <= 0.1).mean()), 4),
-        "bias_of_the_median": round(float(np.median(np.asarray(found) / np.asarray(known)) - 1), 4),
+        "bias_of_the_median": round(float(np.median(np.asarray(measured) / np.asarray(known)) - 1), 4),
     }
 
 
@@ -212,7 +212,7 @@ def volumes(library: TemplateLibrary, n: int, seed: int = 0) -> dict[str, Any]:
     halves = [set(formulas[::2]), set(formulas[1::2])]
     chosen = formulas[:n]
     settings = ProposalSettings(max_atoms=MAX_ATOMS)
-    found: dict[str, list[float]] = defaultdict(list)
+    measured: dict[str, list[float]] = defaultdict(list)
     known: list[float] = []
     kinds: Counter[str] = Counter()
     for half in halves:
@@ -229,7 +229,7 @@ def volumes(library: TemplateLibrary, n: int, seed: int = 0) -> dict[str, Any]:
                 template = by_occupation[occupation_of(right)]
                 known.append(abs(np.linalg.det(template.lattice)) / template.n_atoms)
                 for name, value in estimates_of(right).items():
-                    found[name].append(value)
+                    measured[name].append(value)
     return {
         "seed": seed,
         "compounds_drawn": len(chosen),
@@ -239,7 +239,7 @@ def volumes(library: TemplateLibrary, n: int, seed: int = 0) -> dict[str, Any]:
             "Atomic volumes are fitted without the half of the compounds under test. The bond lengths are pymatgen's "
             "table, mined from a database that holds many of these compounds: in that much its errors are in-sample."
         ),
-        "estimates": {name: volume_errors(values, known) for name, values in found.items()},
+        "estimates": {name: volume_errors(values, known) for name, values in measured.items()},
     }
 
 

@@ -60,22 +60,22 @@ def ranks(scores: np.ndarray, queries: Queries, order: np.ndarray) -> np.ndarray
 
 def recall(rank: np.ndarray) -> dict[str, Any]:
     """Share of the answers among the first 1, 5 and 20, and mean reciprocal rank, each with its standard error."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for k in AT:
         share = float((rank <= k).mean())
         error = float(np.sqrt(share * (1 - share) / len(rank)))
-        found[f"recall_at_{k}"] = {"value": round(share, 4), "standard_error": round(error, 4)}
+        results[f"recall_at_{k}"] = {"value": round(share, 4), "standard_error": round(error, 4)}
     error = float((1 / rank).std(ddof=1) / np.sqrt(len(rank)))
-    found["mean_reciprocal_rank"] = {"value": round(float((1 / rank).mean()), 4), "standard_error": round(error, 4)}
-    return found
+    results["mean_reciprocal_rank"] = {"value": round(float((1 / rank).mean()), 4), "standard_error": round(error, 4)}
+    return results
 
 
 def chance(candidates: np.ndarray) -> dict[str, Any]:
     """What a random order of the candidates, numbers `(q,)`, gives on average."""
-    found = {f"recall_at_{k}": np.minimum(1, k / candidates) for k in AT}
+    results = {f"recall_at_{k}": np.minimum(1, k / candidates) for k in AT}
     harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, candidates.max() + 1))])
-    found["mean_reciprocal_rank"] = harmonic[candidates] / candidates
-    return {name: {"value": round(float(of_each.mean()), 4)} for name, of_each in found.items()}
+    results["mean_reciprocal_rank"] = harmonic[candidates] / candidates
+    return {name: {"value": round(float(of_each.mean()), 4)} for name, of_each in results.items()}
 
 
 def model_scores(sampler: Sampler, queries: Queries, n_mc: int) -> np.ndarray:

@@ -75,9 +75,9 @@ def states(queries: Queries) -> np.ndarray:
     of_site = np.flatnonzero(ions.element == queries.replaced[ions.row])
     of_site = of_site[np.lexsort((-ions.count[of_site], ions.row[of_site]))]
     rows, first = np.unique(ions.row[of_site], return_index=True)
-    found = np.zeros(len(queries), dtype=np.int64)
-    found[rows] = ions.state[of_site[first]]
-    return found
+    results = np.zeros(len(queries), dtype=np.int64)
+    results[rows] = ions.state[of_site[first]]
+    return results
 
 
 @lru_cache
@@ -129,8 +129,8 @@ def mendeleev_numbers() -> np.ndarray:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of every element without one
-        found = [Element(symbol).mendeleev_no for symbol in SYMBOLS[1:]]
-    return np.array([np.nan, *(np.nan if one is None else one for one in found)], dtype=np.float64)
+        results = [Element(symbol).mendeleev_no for symbol in SYMBOLS[1:]]
+    return np.array([np.nan, *(np.nan if one is None else one for one in results)], dtype=np.float64)
 
 
 def training_pairs(train: CompositionBatch) -> np.ndarray:
@@ -150,10 +150,10 @@ def frequency(train: CompositionBatch) -> Ranking:
     row, slot = np.nonzero(train.elements)
     place_keys = _place_keys(train, row, train.counts[row, slot])
     kinds = KeySet(place_keys)
-    found = find_keys(kinds.keys, place_keys)
+    results = find_keys(kinds.keys, place_keys)
     shape = (len(kinds) + 1, N_ELEMENTS + 1)
     # The last row, found as -1, stays empty: for places that no training compound has.
-    holding = csr_array((np.ones(len(row)), (found, train.elements[row, slot])), shape=shape)
+    holding = csr_array((np.ones(len(row)), (results, train.elements[row, slot])), shape=shape)
 
     def rank(queries: Queries) -> np.ndarray:
         keys = _place_keys(queries.parents, np.arange(len(queries)), queries.count)

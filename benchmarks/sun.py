@@ -35,14 +35,14 @@ def main() -> None:
     matgen("evaluate", structures, "--no-baselines", "--out", folder / "report", "--force", "--quiet")
     content = read_json(folder / "report" / "report.json")
     frame = pd.read_parquet(folder / "report" / "structures.parquet")
-    found = content["structures"]
+    results = content["structures"]
     origins = frame["origin"].value_counts().to_dict()
     print(write_result("sun", {
         "settings": {"n": N, "per_formula": PER_FORMULA, "max_atoms": MOST_ATOMS, "max_steps": MAX_STEPS},
         "valid_unique_novel": content["valid_unique_novel"],
         "lowest_from": {str(name): int(count) for name, count in origins.items()},
-        **found,
-    }), found["counts"])  # fmt: skip
+        **results,
+    }), results["counts"])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -81,16 +81,16 @@ def main() -> None:
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--minutes", type=float, default=10.0)
     options = parser.parse_args()
-    found: dict[str, Any] = {"recipe": [], "matgen": {}}
+    results: dict[str, Any] = {"recipe": [], "matgen": {}}
     for notation in ("expanded", "counted"):
-        found["matgen"][notation] = matgen(options.model, options.preset, notation, options.minutes / 10)
-        print(notation, found["matgen"][notation], flush=True)
+        results["matgen"][notation] = matgen(options.model, options.preset, notation, options.minutes / 10)
+        print(notation, results["matgen"][notation], flush=True)
     for rate in (5e-5, 1e-3):
-        found["recipe"].append(recipe(options.model, options.preset, options.minutes, rate))
-        print(found["recipe"][-1], flush=True)
+        results["recipe"].append(recipe(options.model, options.preset, options.minutes, rate))
+        print(results["recipe"][-1], flush=True)
     told: dict[str, Any] = {"model": options.model, "preset": options.preset, "block": BLOCK, "dataset": "hybrid-pure"}
     told["threads"] = torch.get_num_threads()
-    write_result("time_to_loss", {**told, "minutes": options.minutes, **found})
+    write_result("time_to_loss", {**told, "minutes": options.minutes, **results})
 
 
 if __name__ == "__main__":

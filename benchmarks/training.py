@@ -155,19 +155,19 @@ def main() -> None:
     tables = {notation: TokenTable.from_numpy(*encode(batch, notation)) for notation in ("expanded", "counted")}
     rounds = []
     for _ in range(options.rounds):
-        found: dict[str, Any] = {
+        results: dict[str, Any] = {
             "trainer": trainer_formulas_per_second(options.model, options.preset, ids, options.trainer_steps)
         }
         for notation, table in tables.items():
             ours = matgen_formulas_per_second(options.model, options.preset, notation, table, options.matgen_steps)
-            found[notation] = ours["formulas_per_second"]
-            found["precision"] = ours["precision"]
-        found["matrix_peak_gflops"] = matrix_peak(
-            torch.bfloat16 if found["precision"] == "bf16" else torch.float32,
+            results[notation] = ours["formulas_per_second"]
+            results["precision"] = ours["precision"]
+        results["matrix_peak_gflops"] = matrix_peak(
+            torch.bfloat16 if results["precision"] == "bf16" else torch.float32,
             DEVICE,
         )
-        rounds.append(found)
-        print(found, flush=True)
+        rounds.append(results)
+        print(results, flush=True)
     work = {name: work_a_formula(options.model, options.preset, name, table) for name, table in tables.items()}
     content = {
         "model": options.model,

@@ -74,13 +74,13 @@ def plot(rows: list[dict[str, Any]]) -> None:
 
 
 def plot_qualities(rows: dict[str, Any]) -> None:
-    found = {name: rows.get(f"gptj {name} expanded tiny") for name in QUALITIES}
-    if not all(found.values()):
+    results = {name: rows.get(f"gptj {name} expanded tiny") for name in QUALITIES}
+    if not all(results.values()):
         return
     with drawing(RESULTS / "quality.png", "trained on", "% of 10,000 draws") as axes:
         width = 0.8 / len(METRICS)
         for i, metric in enumerate(METRICS):
-            values = [100 * found[name]["samples"]["10000"][metric] for name in QUALITIES]
+            values = [100 * results[name]["samples"]["10000"][metric] for name in QUALITIES]
             bars = axes.bar(np.arange(len(QUALITIES)) + i * width, values, width, label=metric.replace("_", " "))
             axes.bar_label(bars, fmt="%.0f", fontsize=7)
         axes.set_xticks(np.arange(len(QUALITIES)) + 0.4 - width / 2, QUALITIES)

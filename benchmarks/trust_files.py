@@ -59,15 +59,15 @@ def files(work: Path, n: int) -> dict[str, Any]:
     """`n` mutated inputs of all kinds: how many were refused, read as they were, read otherwise, or were faults."""
     kinds = _kinds(work)
     total = sum(kind.weight for kind in kinds.values())
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name, kind in kinds.items():
-        found[name] = _fuzzed(work / "mutated", name, kind, n * kind.weight // total)
-        print(name, found[name], flush=True)
-    rows = list(found.values())
+        results[name] = _fuzzed(work / "mutated", name, kind, n * kind.weight // total)
+        print(name, results[name], flush=True)
+    rows = list(results.values())
     return {
         "inputs": sum(row["inputs"] for row in rows),
         "seconds_each_at_most": max(row["slowest_seconds"] for row in rows),
-        "kinds": found,
+        "kinds": results,
         "faults": sum(len(row["faults"]) for row in rows),
     }
 

@@ -48,7 +48,7 @@ def formulas(n: int) -> dict[str, Any]:
     from matgen.datasets import load_dataset
 
     known = load_dataset("hybrid-pure").batch.formulas().tolist()
-    rng, found = random.Random(0), {"formulas": n, "read": 0, "refused": 0, "read_by_matgen_alone": 0}
+    rng, results = random.Random(0), {"formulas": n, "read": 0, "refused": 0, "read_by_matgen_alone": 0}
     reasons: Counter[str] = Counter()
     refused_alone, wrong, crashes, slowest = [], [], [], 0.0
     for begin in range(0, n, BATCH):
@@ -63,8 +63,8 @@ def formulas(n: int) -> dict[str, Any]:
         slowest = max(slowest, time.monotonic() - began)
         said = {bad.row: bad.reason for bad in parsed.bad}
         read = dict(zip(parsed.rows.tolist(), range(len(parsed.batch)), strict=True))
-        found["read"] += len(read)
-        found["refused"] += rows - len(read)
+        results["read"] += len(read)
+        results["refused"] += rows - len(read)
         for place, text in enumerate(texts):
             expected = _by_pymatgen(text)
             if place not in read:
@@ -75,12 +75,12 @@ def formulas(n: int) -> dict[str, Any]:
             row = read[place]
             elements, counts = parsed.batch.elements[row], parsed.batch.counts[row].astype(float)
             if expected is None:
-                found["read_by_matgen_alone"] += 1
+                results["read_by_matgen_alone"] += 1
                 continue
             shares = {int(z): c / counts.sum() for z, c in zip(elements, counts, strict=True) if z}
             if shares.keys() != expected.keys() or any(abs(shares[z] - expected[z]) > 1e-6 for z in shares):
                 wrong.append(text)
-    return found | {
+    return results | {
         "refused_though_pymatgen_reads": len(refused_alone),
         "reasons_to_refuse": dict(reasons.most_common(12)),
         "examples_refused": refused_alone[:: max(1, len(refused_alone) // 8)][:8],

@@ -35,16 +35,16 @@ class Case:
 
 def killed(work: Path, trials: int, names: list[str] | None = None) -> dict[str, Any]:
     """Each case `trials` times: how many were killed before their end, and how many then ended as the whole run."""
-    found: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     for name, make in CASES.items():
         if names is not None and name not in names:
             continue
         folder = work / f"kill-{name}"
         folder.mkdir(parents=True)
         case = make(folder)
-        found[name] = _trials(case, folder, trials) if isinstance(case, Case) else {"left_out": case}
-        print(name, found[name], flush=True)
-    return found
+        measured[name] = _trials(case, folder, trials) if isinstance(case, Case) else {"left_out": case}
+        print(name, measured[name], flush=True)
+    return measured
 
 
 def _trials(case: Case, folder: Path, trials: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ PREDICTED = 200
 
 def load(work: Path, sizes: list[int]) -> dict[str, Any]:
     """`sample`, then `evaluate`, which ranks: seconds and memory for each number of candidates."""
-    found: dict[str, Any] = {"sizes": []}
+    results: dict[str, Any] = {"sizes": []}
     for n in sizes:
         drawn, report = work / f"{n}.parquet", work / f"{n}-report"
         row: dict[str, Any] = {"candidates": n}
@@ -34,10 +34,10 @@ def load(work: Path, sizes: list[int]) -> dict[str, Any]:
         ranking = report / "ranked.csv"
         row["ranked"] = len(ranking.read_text().splitlines()) - 1 if ranking.exists() else 0
         drawn.unlink()
-        found["sizes"].append(row)
+        results["sizes"].append(row)
         print(row, flush=True)
-    found["faults"] = sum(row["n"] != row["candidates"] for row in found["sizes"])
-    return found
+    results["faults"] = sum(row["n"] != row["candidates"] for row in results["sizes"])
+    return results
 
 
 def _watched(words: list[str]) -> dict[str, Any]:

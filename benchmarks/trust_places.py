@@ -31,7 +31,7 @@ class _LeftOut(Exception):
 
 def places(work: Path, *, short: bool, names: list[str] | None = None) -> dict[str, Any]:
     """Each command in each place: runs, how they ended, and what was wrong with any."""
-    found: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     commands = writers(work, short=short)
     for name in names or PLACES:
         check = PLACES[name]
@@ -42,15 +42,15 @@ def places(work: Path, *, short: bool, names: list[str] | None = None) -> dict[s
                 rows.append(check(work, command, short))
         except _LeftOut as error:
             left_out = {"left_out": str(error)}
-        found[name] = {
+        measured[name] = {
             "commands": len(rows),
             "runs": sum(row["runs"] for row in rows),
             "refused": sum(row["refused"] for row in rows),
             "faults": [fault for row in rows for fault in row["faults"]],
             **left_out,
         }
-        print(name, found[name], flush=True)
-    return found
+        print(name, measured[name], flush=True)
+    return measured
 
 
 def _whole(work: Path) -> Writer:

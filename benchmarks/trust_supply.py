@@ -21,19 +21,19 @@ def supply() -> dict[str, Any]:
     pip-audit asks the index for single versions, which not every mirror answers: how many it could not audit is told.
     """
     pins = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", CONSTRAINTS.read_text(), re.MULTILINE))
-    found: dict[str, Any] = {"pins": len(pins), "not_pinned": _not_pinned(pins)}
-    found["pip_audit"] = _pip_audit()
+    results: dict[str, Any] = {"pins": len(pins), "not_pinned": _not_pinned(pins)}
+    results["pip_audit"] = _pip_audit()
     with ThreadPoolExecutor(8) as pool:
         told = dict(zip(pins, pool.map(_newest, pins), strict=True))
     newest = [name for name, answer in told.items() if answer and answer["version"] == pins[name].split("+")[0]]
-    found["index"] = {
+    results["index"] = {
         "newest_version_is_pinned": len(newest),
         "older_version_is_pinned": sorted(name for name, answer in told.items() if answer and name not in newest),
         "not_in_the_index": sorted(name for name, answer in told.items() if answer is None),
         "vulnerabilities": {name: told[name]["vulnerabilities"] for name in newest if told[name]["vulnerabilities"]},
     }
-    found["faults"] = len(found["index"]["vulnerabilities"]) + len(found["pip_audit"].get("vulnerabilities", {}))
-    return found
+    results["faults"] = len(results["index"]["vulnerabilities"]) + len(results["pip_audit"].get("vulnerabilities", {}))
+    return results
 
 
 def _not_pinned(pins: dict[str, str]) -> list[str]:

@@ -34,7 +34,7 @@ SHOWN = (
 
 def versions(work: Path, resolutions: tuple[str, ...] = ("lowest-direct", "highest")) -> dict[str, Any]:
     """For each resolution: the versions that it chose, and how the tests ended."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for resolution in resolutions:
         folder = work / resolution
         python = folder / "bin" / "python"
@@ -49,9 +49,13 @@ def versions(work: Path, resolutions: tuple[str, ...] = ("lowest-direct", "highe
         done = subprocess.run(tests, capture_output=True, text=True, check=False)
         ended = {name: int(n) for n, name in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout[-400:])}
         failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
-        found[resolution] = {"versions": {n: chosen[n] for n in SHOWN if n in chosen}, **ended, "failures": failed[:20]}
-        print(resolution, found[resolution], flush=True)
-    return found
+        results[resolution] = {
+            "versions": {n: chosen[n] for n in SHOWN if n in chosen},
+            **ended,
+            "failures": failed[:20],
+        }
+        print(resolution, results[resolution], flush=True)
+    return results
 
 
 def indexes() -> list[str]:

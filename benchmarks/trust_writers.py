@@ -59,7 +59,7 @@ def writers(folder: Path, *, short: bool = False) -> list[Writer]:
     for name, words in made.items():
         if run([*words, "--quiet", "--out", str(folder / name)], folder) != 0:
             raise RuntimeError(f"{name}: {said(folder)}")
-    found = [
+    results = [
         Writer("sample", ["sample", "-n", "3000"], "drawn.csv"),
         Writer("sample, Parquet", ["sample", "-n", "3000"], "drawn.parquet"),
         Writer("score", ["score", str(formulas)], "scored.csv", formulas),
@@ -76,7 +76,7 @@ def writers(folder: Path, *, short: bool = False) -> list[Writer]:
         Writer("lift fit", lift, "lift", rows),
         Writer("lift predict", ["lift", "predict", str(rows), "--model", str(folder / "lift")], "answers.csv", rows),
     ]
-    return found if short else [*found, *slow]
+    return results if short else [*results, *slow]
 
 
 def tables_to_learn(folder: Path) -> tuple[Path, Path]:

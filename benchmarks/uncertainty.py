@@ -90,11 +90,11 @@ def of_stability(predictor: Predictor, batch: CompositionBatch, truth: np.ndarra
     told, true = distance[chosen], true_distance[chosen]
 
     def selected(intervals: Any) -> dict[str, float]:
-        found = {}
+        results = {}
         for confidence in CONFIDENCES:
             low, high = intervals(told, spread[chosen], confidence).T
-            found[str(confidence)] = float(((low <= true) & (true <= high)).mean())
-        return found
+            results[str(confidence)] = float(((low <= true) & (true <= high)).mean())
+        return results
 
     called, is_stable = distance <= 0, true_distance <= 0
     return {
@@ -144,7 +144,7 @@ def of_experiments(predictors: dict[str, Predictor]) -> dict[str, Any]:
     measured_energy = np.array([rows[i]["exp energy"] for i in parsed.rows], dtype=np.float64) / atoms
     keep = np.flatnonzero((parsed.batch.n_elements > 1) & np.isfinite(measured_energy))
     batch, truth = parsed.batch[keep], measured_energy[keep]
-    found: dict[str, Any] = {"listed": len(rows), "compounds": len(batch)}
+    results: dict[str, Any] = {"listed": len(rows), "compounds": len(batch)}
     for name, predictor in predictors.items():
         data = bundled_property("formation_energy", predictor.metadata["source"])
         labels = _looked_up(batch, data.batch, data.target)
@@ -152,7 +152,7 @@ def of_experiments(predictors: dict[str, Predictor]) -> dict[str, Any]:
         mean, _, disagreement = predictor.spread(batch)
         inside = predictor.in_domain(batch, disagreement)
         known = np.isfinite(labels)
-        found[name] = {
+        results[name] = {
             "mae": float(np.abs(mean - truth).mean()),
             "mean_error": float((mean - truth).mean()),
             "not_trained_on": int((~trained).sum()),
@@ -163,7 +163,7 @@ def of_experiments(predictors: dict[str, Predictor]) -> dict[str, Any]:
             "mae_of_labels": float(np.abs(labels - truth)[known].mean()),
             "mae_with_label": float(np.abs(mean - truth)[known].mean()),
         }
-    return found
+    return results
 
 
 def _atoms(formula: str) -> float:
@@ -194,15 +194,15 @@ def left_out(what: str, minutes: float, work: Path) -> dict[str, Any]:
     settings = default_fit_settings("network", len(keep), max_minutes=minutes / 2)
     plan = FitPlan("network", NetworkSize(), 2, None, settings)
     folder = work / f"without-{what}"
-    found = fit_predictor(
+    results = fit_predictor(
         told, plan, folder, resume=(folder / "training").is_dir(), force=True, progress=TerminalProgress()
     )
-    assert found is not None
+    assert results is not None
     known = keep[part[keep] == "valid"]
     return {
         "minutes": minutes,
-        "strange": of_intervals(found, *told.of("test")),
-        "usual": of_intervals(found, data.batch[known], data.target[known]),
+        "strange": of_intervals(results, *told.of("test")),
+        "usual": of_intervals(results, data.batch[known], data.target[known]),
     }
 
 
@@ -220,16 +220,16 @@ def speed(predictor: Predictor, n: int) -> dict[str, float]:
 def plot(content: dict[str, Any]) -> None:
     with drawing(RESULTS / "reliability.png", "probability said", "share that is so") as axes:
         axes.plot([0, 1], [0, 1], color="gray", linewidth=0.8)
-        for limit, found in content["stability"]["limits"].items():
-            said, happened, _ = zip(*found["corrected"]["said_and_happened"], strict=True)
+        for limit, results in content["stability"]["limits"].items():
+            said, happened, _ = zip(*results["corrected"]["said_and_happened"], strict=True)
             axes.plot(said, happened, marker="o", label=f"at most {limit} eV/atom above the hull")
         axes.legend(fontsize=8)
     with drawing(
         RESULTS / "spread.png", "mean predicted spread of a tenth", "mean absolute error of the tenth"
     ) as axes:
-        for name, found in content["predictors"].items():
-            if "by_spread" in found:
-                x, y = zip(*((row["spread"], row["mae"]) for row in found["by_spread"]), strict=True)
+        for name, results in content["predictors"].items():
+            if "by_spread" in results:
+                x, y = zip(*((row["spread"], row["mae"]) for row in results["by_spread"]), strict=True)
                 axes.plot(x, y, marker="o", label=name)
         axes.set_xscale("log")
         axes.set_yscale("log")

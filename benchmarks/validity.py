@@ -67,13 +67,13 @@ def valid_shares() -> dict[str, dict[str, float]]:
         batch = load_dataset(name).batch
         shares[name] = {"formulas": len(batch)}
         for table in TABLES:
-            found = check(batch, ValidityRules(table))
+            results = check(batch, ValidityRules(table))
             mixed = check(batch, ValidityRules(table, mixed_valence=True))
-            shares[name][table] = round(float(found.electronegativity_balanced.mean()), 4)
-            shares[name][f"{table}_charge_neutral"] = round(float(found.charge_neutral.mean()), 4)
+            shares[name][table] = round(float(results.electronegativity_balanced.mean()), 4)
+            shares[name][f"{table}_charge_neutral"] = round(float(results.charge_neutral.mean()), 4)
             shares[name][f"{table}_mixed_valence"] = round(float(mixed.electronegativity_balanced.mean()), 4)
             shares[name][f"{table}_with_alloys"] = round(
-                float((found.electronegativity_balanced | batch.all_metal).mean()), 4
+                float((results.electronegativity_balanced | batch.all_metal).mean()), 4
             )
     return shares
 

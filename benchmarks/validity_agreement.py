@@ -58,8 +58,8 @@ def brute_check(batch: CompositionBatch, rules: ValidityRules) -> np.ndarray:
         return [brute.verdict(z[z > 0], c[z > 0], table) for z, c in zip(chunk.elements, chunk.counts, strict=True)]
 
     chunks = np.array_split(np.arange(len(batch)), max(1, len(batch) // 200))
-    found = Parallel(available_cores())(delayed(part)(rows) for rows in chunks)
-    return np.array([verdict for some in found for verdict in some], dtype=bool)
+    results = Parallel(available_cores())(delayed(part)(rows) for rows in chunks)
+    return np.array([verdict for some in results for verdict in some], dtype=bool)
 
 
 def disagreements(batch: CompositionBatch, rules: ValidityRules, theirs: np.ndarray, judged: np.ndarray) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,17 +25,38 @@ SYSTEM_FAMILY = Path("/usr/share/espresso/pseudo")
 """Where Debian keeps the few that come with Quantum ESPRESSO."""
 
 
-def family_folder(settings: DFTSettings) -> Path:
-    """The folder of pseudopotentials: as set, else `ESPRESSO_PSEUDO`, else the system's.
+TO_FETCH, FETCHED = "pseudopotentials.txt", "../pseudo"
+"""List of files that an input names and that are not here, and the folder to put them into, from the input's own."""
+NOT_HERE = (
+    "no pseudopotentials are here: pw.in names those of PseudoDojo (nc-sr-05, PBE, standard; www.pseudo-dojo.org) that "
+    f"{TO_FETCH} lists, to be put into the folder pseudo beside the calculations, with a cutoff of 100 Ry"
+)
+_DOJO_CUTOFF = 100.0
+"""Ry; ample for norm-conserving pseudopotentials whose own hints are not at hand."""
+
+
+def family_folder(settings: DFTSettings) -> Path | None:
+    """The folder of pseudopotentials: as set, else `ESPRESSO_PSEUDO`, else the system's; None where there is none.
 
     Raises:
-        OptionError: none of them is there.
+        OptionError: the one that is set is missing.
     """
-    named = settings.pseudopotentials or os.environ.get("ESPRESSO_PSEUDO") or SYSTEM_FAMILY
-    folder = Path(named)
-    if not folder.is_dir():
-        raise OptionError(f"no pseudopotentials at {folder}: give --pseudopotentials FOLDER (SSSP or PseudoDojo)")
-    return folder.resolve()
+    named = settings.pseudopotentials or os.environ.get("ESPRESSO_PSEUDO")
+    if named and not Path(named).is_dir():
+        raise OptionError(f"no pseudopotentials at {named}: give --pseudopotentials FOLDER (SSSP or PseudoDojo)")
+    folder = Path(named) if named else SYSTEM_FAMILY
+    return folder.resolve() if folder.is_dir() else None
+
+
+def _pseudopotentials(settings: DFTSettings, symbols: Iterable[str]) -> tuple[str, dict[str, Pseudopotential]]:
+    """The folder as inputs name it, and the family; without one, PseudoDojo's files, to be fetched."""
+    folder = family_folder(settings)
+    if folder is not None:
+        return str(folder), _family(folder)
+    # Norm-conserving, so that the density needs four times the cutoff.
+    return FETCHED, {
+        symbol: Pseudopotential(f"{symbol}.upf", _DOJO_CUTOFF, 4 * _DOJO_CUTOFF, True) for symbol in symbols
+    }
 
 
 @lru_cache(maxsize=4)
@@ -47,11 +68,11 @@ def with_common_cutoffs(jobs: Sequence[Job], settings: DFTSettings) -> DFTSettin
     """Settings with cut-offs that suit all elements of some jobs: energies of different ones could not be subtracted.
 
     Raises:
-        OptionError: there is no family.
+        OptionError: the family that is set is missing.
     """
-    family = _family(family_folder(settings))
-    symbols = {site.specie.symbol for job in jobs for site in job.structure} & family.keys()
-    chosen = [family[symbol] for symbol in symbols]
+    symbols = {site.specie.symbol for job in jobs for site in job.structure}
+    _, family = _pseudopotentials(settings, symbols)
+    chosen = [family[symbol] for symbol in symbols & family.keys()]
     if not chosen:
         return settings
     cutoff = settings.cutoff or RYDBERG * max(entry.cutoff for entry in chosen)
@@ -60,23 +81,22 @@ def with_common_cutoffs(jobs: Sequence[Job], settings: DFTSettings) -> DFTSettin
 
 
 def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
-    """Write `pw.in`.
+    """Write `pw.in`, and where no pseudopotentials are here, which files to fetch.
 
     Returns:
         warnings, such as of cut-offs that no one states.
 
     Raises:
         StructureError: the family lacks an element.
-        OptionError: there is no family.
+        OptionError: the family that is set is missing.
     """
     from ase.calculators.calculator import kptdensity2monkhorstpack
     from ase.io.espresso import write_espresso_in
 
     from matgen.structures.folder import bare_atoms
 
-    place = family_folder(settings)
-    family = _family(place)
     symbols = sorted({site.specie.symbol for site in job.structure})
+    place, family = _pseudopotentials(settings, symbols)
     missing = [symbol for symbol in symbols if symbol not in family]
     if missing:
         raise StructureError(f"no pseudopotential of {', '.join(missing)} in {place}")
@@ -97,7 +117,7 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
         )  # fmt: skip
     data: dict[str, Any] = {
         "control": {"calculation": "vc-relax" if settings.calculation == "relax" else "scf", "prefix": "matgen",
-                    "pseudo_dir": str(place), "outdir": "work", "tprnfor": True, "tstress": True},
+                    "pseudo_dir": place, "outdir": "work", "tprnfor": True, "tstress": True},
         "system": {"ecutwfc": round(cutoff, 3), "ecutrho": round(density_cutoff, 3), "occupations": "smearing",
                    "smearing": "gaussian", "degauss": round(settings.smearing / RYDBERG, 6)},
         "electrons": {"conv_thr": 1e-8 * len(atoms), "mixing_beta": 0.4, "electron_maxstep": 200},
@@ -117,6 +137,9 @@ def write(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
         text = _as_text(write_espresso_in, atoms, data, files, mesh)
         remarks.append("U is written as Quantum ESPRESSO up to 7.0 reads it")
     write_text(folder / INPUT, text)
+    if place == FETCHED:
+        write_text(folder / TO_FETCH, "".join(f"{file}\n" for file in files.values()))
+        remarks.append(NOT_HERE)
     return remarks
 
 

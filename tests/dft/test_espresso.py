@@ -104,6 +104,20 @@ def test_magnetic_elements_without_predicted_moments_are_not_calculated_as_non_m
     assert any("no moments are predicted" in remark for remark in remarks)
 
 
+def test_without_pseudopotentials_the_files_to_fetch_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ESPRESSO_PSEUDO", raising=False)
+    monkeypatch.setattr(espresso, "SYSTEM_FAMILY", tmp_path / "nothing")
+    exported = export([Job("a", CRYSTALS["NaCl"], "candidate")], tmp_path / "dft", "espresso")
+    assert not exported.failed
+    assert [remark.startswith("no pseudopotentials are here") for remark in exported.remarks["a"]] == [True]
+    text = (tmp_path / "dft/a/pw.in").read_text()
+    assert re.search(r"pseudo_dir\s*=\s*'../pseudo'", text)
+    assert number(text, "ecutwfc") == 100 and number(text, "ecutrho") == 400
+    species = [line.split() for line in text.split("ATOMIC_SPECIES\n")[1].split("\n\n")[0].splitlines()]
+    listed = (tmp_path / "dft/a/pseudopotentials.txt").read_text().split()
+    assert sorted(file for _, _, file in species) == sorted(listed) == ["Cl.upf", "Na.upf"]
+
+
 def test_an_element_without_pseudopotential() -> None:
     upf("Na.upf")
     with pytest.raises(StructureError, match="no pseudopotential of Cl in"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.dft.complaints import complaint
 from matgen.dft.magnetism import hubbard_u
 from matgen.dft.settings import RESULT, STDERR, DFTSettings, Job
 from matgen.errors import DataError, first_line
@@ -74,10 +75,10 @@ def parse(folder: Path) -> dict[str, Any]:
     """What GPAW left: energy, forces, stress, moment, volume, convergence.
 
     Raises:
-        DataError: nothing whole is there; the message has the last words of the log.
+        DataError: nothing whole is there; the message says what it complained of.
     """
     if not (folder / RESULT).exists():
-        raise DataError(f"GPAW left no result{_last_words(folder)}")
+        raise DataError(f"GPAW left no result{complaint([folder / STDERR, folder / LOG])}")
     try:
         content = read_json(folder / RESULT)
         return {"energy": float(content["energy"]), "n_atoms": int(content["n_atoms"]),
@@ -86,13 +87,3 @@ def parse(folder: Path) -> dict[str, Any]:
                 "structure": content["structure"]}  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / RESULT} is not whole: {first_line(error)}") from error
-
-
-def _last_words(folder: Path) -> str:
-    for name in (STDERR, LOG):
-        path = folder / name
-        if path.exists():
-            lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
-            if lines:
-                return f": {lines[-1].strip()[:160]}"
-    return ""

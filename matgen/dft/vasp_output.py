@@ -8,6 +8,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from matgen.dft.complaints import complaint
+from matgen.dft.settings import STDERR
 from matgen.errors import DataError, first_line
 
 
@@ -22,7 +24,7 @@ def parse(folder: Path) -> dict[str, Any]:
 
     path = next((folder / name for name in ("vasprun.xml", "vasprun.xml.gz") if (folder / name).exists()), None)
     if path is None:
-        raise DataError("VASP left no vasprun.xml")
+        raise DataError(f"VASP left no vasprun.xml{complaint([folder / 'vasp.out', folder / STDERR])}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -32,7 +34,8 @@ def parse(folder: Path) -> dict[str, Any]:
         if not math.isfinite(run.final_energy):
             raise ValueError("no energy")
     except Exception as error:
-        raise DataError(f"{path} is not whole: {first_line(error)}") from error
+        reason = complaint([folder / "vasp.out", folder / STDERR]) or f": {first_line(error)}"
+        raise DataError(f"{path} is not whole{reason}") from error
     return {"energy": float(run.final_energy), "n_atoms": len(structure),
             "max_force": float(np.linalg.norm(forces, axis=1).max()), "volume": float(structure.volume),
             "magnetic_moment": _moment(folder), "converged": bool(run.converged),

@@ -181,6 +181,13 @@ class CompetingPhases:
         rows = [self._rows_of[system] for system in systems]
         return np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
 
+    def lacking(self, batch: CompositionBatch) -> dict[int, str]:
+        """Rows with elements that the source does not know to these elements, such as `Na, Cl`."""
+        return {
+            int(i): ", ".join(SYMBOLS[z] for z in batch.elements[i] if not self.knows[z])
+            for i in np.flatnonzero(~self.knows[batch.elements].all(axis=1))
+        }
+
     def decompose(self, batch: CompositionBatch, *, progress: ProgressFactory = silent) -> Decomposition:
         """The best mixtures of competing phases at each composition, itself left out.
 
@@ -190,12 +197,9 @@ class CompetingPhases:
             batch: `n` compositions.
             progress: counts the compositions.
         """
-        known = self.knows[batch.elements].all(axis=1)
-        lacking = {
-            int(i): ", ".join(SYMBOLS[z] for z in batch.elements[i] if not self.knows[z])
-            for i in np.flatnonzero(~known)
-        }
-        energy = np.where(known, 0.0, np.nan)
+        lacking = self.lacking(batch)
+        energy = np.zeros(len(batch))
+        energy[list(lacking)] = np.nan
         owners, products, fractions = [], [], []
         shares = batch.counts / batch.counts.sum(axis=1, keepdims=True)
         own_keys = batch.keys()
@@ -203,8 +207,11 @@ class CompetingPhases:
         with progress(len(batch), "hull", "compositions") as count:
             for rows in _groups(systems):
                 elements = systems[rows[0]]
+                if rows[0] in lacking:
+                    count.update(len(rows))
+                    continue
                 phases = _System(self, elements)
-                for i in rows if known[rows[0]] else []:
+                for i in rows:
                     x = np.zeros(len(elements))
                     present = batch.elements[i] > 0
                     x[np.searchsorted(elements, batch.elements[i][present])] = shares[i][present]

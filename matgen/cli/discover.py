@@ -190,13 +190,15 @@ def _structures(arguments: argparse.Namespace) -> int:
 
 def _print_structures(made: Any) -> None:
     """The structures on the terminal, lowest above the hull first."""
+    import pandas as pd
+
     above = "energy_above_hull_chgnet"
     print("\nrelaxed by CHGNet, eV/atom above the hull (predicted from the composition alone):")
     for row in made.sort_values(above).to_dict("records"):
         if isinstance(row["structure_id"], str):
             predicted = row.get("energy_above_hull")
             in_brackets = "" if predicted is None else f" ({predicted:.3f})"
-            if row[above] == row[above]:  # no NaN
+            if pd.notna(row[above]):
                 print(f"  {row['formula']:<16} {row[above]:7.3f}{in_brackets}  {row['template']}")
             else:
                 print(f"  {row['formula']:<16}       -  {row['energy_reason']}")

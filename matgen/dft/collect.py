@@ -110,24 +110,26 @@ def _add_energy_above_hull(frame: pd.DataFrame, manifest: dict[str, Any]) -> Non
         return
     without_energy = competing["formula"][competing["formation_energy_dft"].isna()]
     lacking = lacking | dict.fromkeys(without_energy, "it has no formation energy")
-    done = competing[competing["formation_energy_dft"].notna()]
-    batch = CompositionBatch.from_formulas(done["formula"]) if len(done) else CompositionBatch.from_formulas(["H"])[:0]
-    phases = CompetingPhases(batch, done["formation_energy_dft"].to_numpy(dtype=float), "dft")
-    for row in rows:
-        candidate = CompositionBatch.from_formulas([frame["formula"].iloc[row]])
-        missing = [name for name in lacking if _competes(name, candidate)]
+    lacking_phases = {name: CompositionBatch.from_formulas([name]) for name in lacking}
+    every, energy = (
+        CompositionBatch.from_formulas(frame["formula"]),
+        frame["formation_energy_dft"].to_numpy(dtype=float),
+    )
+    done = competing.index[competing["formation_energy_dft"].notna()].to_numpy()
+    phases = CompetingPhases(every[done], energy[done], "dft")
+    above = energy[rows] - phases.decompose(every[rows]).energy
+    for row, distance in zip(rows, above, strict=True):
+        missing = [name for name, phase in lacking_phases.items() if _competes(phase, every[row : row + 1])]
         if missing:
             frame.loc[row, "reason"] = "no energy above the hull: " + "; ".join(
                 f"{name} competes and is lacking ({lacking[name]})" for name in missing
             )
         else:
-            energy = float(frame["formation_energy_dft"].iloc[row])
-            frame.loc[row, "energy_above_hull_dft"] = energy - phases.decompose(candidate).energy[0]
+            frame.loc[row, "energy_above_hull_dft"] = distance
 
 
-def _competes(formula: str, candidate: CompositionBatch) -> bool:
+def _competes(phase: CompositionBatch, candidate: CompositionBatch) -> bool:
     """Whether all elements of another phase are among those of a candidate."""
-    phase = CompositionBatch.from_formulas([formula])
     other = (phase.keys() != candidate.keys()).any()
     return bool(other) and set(phase.elements[0]) <= {0, *candidate.elements[0]}
 

@@ -31,7 +31,7 @@ from matgen.prediction.learned import (
 from matgen.prediction.locate import find_predictor
 from matgen.prediction.measure import measured
 from matgen.prediction.network import CompositionNetwork, NetworkSize
-from matgen.prediction.predictor import MEMBERS, Member, Predictor
+from matgen.prediction.predictor import MEMBERS, Member, Predictor, largest_shares
 from matgen.prediction.stability import calibrate_selection
 from matgen.prediction.trees import fit_trees
 from matgen.prediction.uncertainty import Calibration
@@ -201,7 +201,7 @@ def _metadata(data: PropertyData, plan: FitPlan, center: float, scale: float) ->
 
 def _largest_usual_share(batch: CompositionBatch) -> float:
     """Share of the atoms that the most abundant element has in all but one in a thousand compounds."""
-    shares = (batch.counts.max(axis=1) / batch.counts.sum(axis=1))[batch.n_elements > 1]
+    shares = largest_shares(batch)[batch.n_elements > 1]
     return float(np.quantile(shares, 0.999, method="higher")) if len(shares) else 1.0
 
 

@@ -35,6 +35,11 @@ predictors that do not say it themselves. Of the 396,883 compounds of OQMD and t
 nearly all of them OQMD's dilute cells of 149 magnesium atoms and one other."""
 
 
+def largest_shares(batch: CompositionBatch) -> np.ndarray:
+    """Share of the atoms that each composition's most abundant element has, float64 `(n,)`."""
+    return np.asarray(batch.counts.max(axis=1) / batch.counts.sum(axis=1))
+
+
 class Member(Protocol):
     """What every kind of member offers."""
 
@@ -174,8 +179,7 @@ class Predictor:
             known[z] |= self.metadata["elements"].get(symbol, 0) >= FEWEST_OF_AN_ELEMENT
         largest = self.metadata["largest_usual_disagreement"]
         usual = disagreement <= (np.inf if largest is None else largest)
-        share = batch.counts.max(axis=1) / batch.counts.sum(axis=1)
-        balanced = share <= self.metadata.get("largest_usual_share", LARGEST_SHARE)
+        balanced = largest_shares(batch) <= self.metadata.get("largest_usual_share", LARGEST_SHARE)
         return known[batch.elements].all(axis=1) & (batch.n_elements > 1) & usual & balanced
 
     def save(self, folder: Path | str, card: str = "") -> None:

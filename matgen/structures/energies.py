@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,16 +46,22 @@ All their compounds feel it, whether the element is an anion in them or not."""
 _Tables = tuple[dict[str, float], dict[str, float], dict[str, float]]
 
 
-@lru_cache(maxsize=1)
-def _schemes() -> tuple[_Tables, _Tables]:
-    """New and old corrections, eV an atom: of an anion, of a metal in an oxide or fluoride, of a gas's element."""
+@lru_cache(maxsize=2)
+def _scheme_of_pymatgen(name: str) -> dict[str, Any]:
+    """A file of corrections that comes with pymatgen."""
     from importlib.resources import files
 
     from ruamel.yaml import YAML
 
-    folder = files("pymatgen.analysis.compatibility")
-    new = YAML(typ="safe").load(folder.joinpath("MP2020Compatibility.yaml").read_text())["Corrections"]
-    old = YAML(typ="safe").load(folder.joinpath("MPCompatibility.yaml").read_text())
+    text = files("pymatgen.analysis.compatibility").joinpath(f"{name}.yaml").read_text()
+    return dict(YAML(typ="safe").load(text))
+
+
+@lru_cache(maxsize=1)
+def _schemes() -> tuple[_Tables, _Tables]:
+    """New and old corrections, eV an atom: of an anion, of a metal in an oxide or fluoride, of a gas's element."""
+    new = _scheme_of_pymatgen("MP2020Compatibility")["Corrections"]
+    old = _scheme_of_pymatgen("MPCompatibility")
     anions = {name: value for name, value in new["CompositionCorrections"].items() if name in ATOMIC_NUMBER}
     anions["O"] = new["CompositionCorrections"]["oxide"]
     metals = new["GGAUMixingCorrections"]["O"]
@@ -120,7 +126,7 @@ def mp2020_correction(batch: CompositionBatch, oxide_types: Sequence[str | None]
     types = by_formula if oxide_types is None else [
         other if known is None else known for known, other in zip(oxide_types, by_formula, strict=True)
     ]  # fmt: skip
-    of_oxygen = _of_oxygen()
+    of_oxygen = _scheme_of_pymatgen("MP2020Compatibility")["Corrections"]["CompositionCorrections"]
     return _correction(batch, _schemes()[0], np.array([of_oxygen.get(name, of_oxygen["oxide"]) for name in types]))
 
 
@@ -139,18 +145,6 @@ def _correction(batch: CompositionBatch, tables: _Tables, of_oxygen: np.ndarray 
     total += (of_metal[batch.elements] * counts).sum(axis=1) * hard.any(axis=1)
     compound = batch.n_elements > 1
     return np.asarray(np.where(compound, total / np.maximum(counts.sum(axis=1), 1), 0.0))
-
-
-@lru_cache(maxsize=1)
-def _of_oxygen() -> dict[str, float]:
-    """Correction of 2020 of each type of oxide, eV an atom of oxygen."""
-    from importlib.resources import files
-
-    from ruamel.yaml import YAML
-
-    text = files("pymatgen.analysis.compatibility").joinpath("MP2020Compatibility.yaml").read_text()
-    corrections = YAML(typ="safe").load(text)["Corrections"]["CompositionCorrections"]
-    return {name: float(value) for name, value in corrections.items() if name.endswith("oxide")}
 
 
 def _by_number(table: dict[str, float]) -> np.ndarray:
@@ -218,14 +212,14 @@ def missing_energies(batch: CompositionBatch) -> list[str]:
     """Why compositions have no formation energy, or no distance to the hull; empty text where they have both."""
     with_energy = np.zeros(N_ELEMENTS + 1, dtype=bool)
     with_energy[[0, *(ATOMIC_NUMBER[symbol] for symbol in element_energies())]] = True
-    on_hull = mp2020_phases().knows
+    unknown = mp2020_phases().lacking(batch)
     reasons = []
-    for row in batch.elements:
-        alone, competing = row[~with_energy[row]], row[~on_hull[row]]
+    for i, row in enumerate(batch.elements):
+        alone = row[~with_energy[row]]
         if len(alone):
             reasons.append(f"the Materials Project's energy of {', '.join(SYMBOLS[alone])} is not known")
-        elif len(competing):
-            reasons.append(f"no compound of {', '.join(SYMBOLS[competing])} is on the hull (mp2020)")
+        elif i in unknown:
+            reasons.append(f"no compound of {unknown[i]} is on the hull (mp2020)")
         else:
             reasons.append("")
     return reasons

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from matgen.evaluation.labels import BASELINES, DISTRIBUTIONS, GROUPS, METRICS, Label
 from matgen.evaluation.ranking import PROBABILITY
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Rows = list[list[str]]
 Table = tuple[list[str], Rows]
@@ -172,7 +171,7 @@ def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
     ]  # fmt: skip
     rows = []
     for row in [] if ranked is None else ranked.head(most).to_dict("records"):
-        known = row["energy_above_hull"] == row["energy_above_hull"]  # not NaN: the hull has all elements
+        known = pd.notna(row["energy_above_hull"])  # the hull has all its elements
         spread = f"{row['energy_above_hull']:.3f} ± {row['energy_above_hull_std']:.3f}"
         rows.append(
             [

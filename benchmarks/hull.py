@@ -21,7 +21,8 @@ from pymatgen.core import Composition
 
 from benchmarks.record import write_result
 from matgen.composition.batch import CompositionBatch
-from matgen.hull import SOURCES, CompetingPhases
+from matgen.datasets.labels import SOURCES, labeled_phases
+from matgen.hull import CompetingPhases
 from matgen.hull.linear_program import NEGLIGIBLE
 from matgen.models.locate import find_checkpoint
 from matgen.sampling import Sampler
@@ -76,7 +77,7 @@ def compared(batch: CompositionBatch, phases: CompetingPhases) -> dict[str, Any]
 def timings(batch: CompositionBatch, source: str, rounds: int, by_pymatgen_each: int) -> dict[str, Any]:
     """Seconds of both on one core, medians of some rounds."""
     began = time.perf_counter()
-    phases = CompetingPhases.of_source(source)
+    phases = labeled_phases(source)
     opening = time.perf_counter() - began
     measured = []
     with mock.patch("matgen.hull.phases.available_cores", lambda: 1):
@@ -109,7 +110,7 @@ def main() -> None:
     results = {}
     for source in SOURCES:
         results[source] = timings(timed, source, options.rounds, options.by_pymatgen)
-        results[source] |= compared(batch, CompetingPhases.of_source(source))
+        results[source] |= compared(batch, labeled_phases(source))
         print(source, {key: value for key, value in results[source].items() if key != "ties"}, flush=True)
     write_result("hull", {"n": options.n, "timed": len(timed), "cores": 1, "sources": results})
 

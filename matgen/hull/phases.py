@@ -15,32 +15,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from matgen.composition.batch import CompositionBatch, first_occurrence, parse_some, sort_keys
+from matgen.composition.batch import CompositionBatch, first_occurrence, sort_keys
 from matgen.composition.elements import N_ELEMENTS, SYMBOLS
 from matgen.composition.keys import find_keys
-from matgen.datasets import load_dataset, read_formula_table
-from matgen.datasets.formula_column import find_formula_column
-from matgen.datasets.load import find_row, load_task
-from matgen.datasets.where import numeric_column
-from matgen.errors import DataError, unknown_name
 from matgen.hull.entries import formation_energies_of
 from matgen.hull.linear_program import best_mixture
 from matgen.hull.systems import ChemicalSystems
 from matgen.runtime.compiled import load_kernel
 from matgen.runtime.cores import available_cores
 from matgen.runtime.progress import ProgressFactory, silent
-
-SOURCES = {"oqmd": "formation_energy_oqmd", "mp": "formation_energy_mp_min"}
-"""Name of a source to the column of the bundled table with its formation energies."""
-
-OUTLIER_ENERGY = 5.0
-"""Formation energies beyond this many eV/atom are failed calculations (one of OQMD's is -198.7), 86 of 341,700."""
 
 _AT_ONCE = 4096  # compositions that a thread takes at a time
 
@@ -92,19 +81,6 @@ class CompetingPhases:
         self.batch, self.energy, self.source = batch[usable], energy[usable], source
 
     @classmethod
-    def of_source(cls, source: str) -> CompetingPhases:
-        """The bundled labels of a source, `oqmd` or `mp` (the lowest polymorph of each composition).
-
-        Failed calculations (`OUTLIER_ENERGY`) are left out: one would pull down the hull of its whole system.
-
-        Raises:
-            OptionError: an unknown source.
-        """
-        if source not in SOURCES:
-            raise unknown_name("source", source, SOURCES)
-        return _of_source(source)
-
-    @classmethod
     def from_entries(cls, path: Path | str) -> CompetingPhases:
         """A user's own phases: a JSON list of pymatgen's `ComputedEntry` (total energies, with all elements).
 
@@ -117,32 +93,6 @@ class CompetingPhases:
         """
         batch, energy = formation_energies_of(path)
         return cls(batch, energy, str(path), np.unique(batch.elements[batch.elements > 0]))
-
-    @classmethod
-    def from_table(cls, name_or_path: Path | str, column: str = "formation_energy") -> CompetingPhases:
-        """Formation energies (eV/atom) of a table, of a composition that occurs again the lowest.
-
-        Args:
-            name_or_path: a file with formulas, or a dataset: `materials-project`, once it was built by API key, holds
-                today's corrected energies.
-            column: with the energies.
-
-        Raises:
-            DataError: the table is missing, has no formulas, or none with an energy.
-            OptionError: no such column, or one that holds text.
-        """
-        name = str(name_or_path)
-        if find_row(name) is not None:
-            frame = load_task(name)
-            formulas = find_formula_column(frame.columns, None, name)
-        else:
-            frame, formulas = read_formula_table(name_or_path, None)
-        energy = numeric_column(frame, column).astype(np.float64)
-        parsed = parse_some(frame[formulas])
-        phases = cls(parsed.batch, energy[parsed.rows], name, _labeled_elements(parsed.batch, energy[parsed.rows]))
-        if not len(phases):
-            raise DataError(f"{name} has no compound with a number in {column}")
-        return phases
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -249,15 +199,19 @@ class CompetingPhases:
         return [" + ".join(parts) for parts in texts]
 
 
-@lru_cache(maxsize=len(SOURCES))
-def _of_source(source: str) -> CompetingPhases:
-    dataset = load_dataset("hybrid")
-    energy = dataset.frame[SOURCES[source]].to_numpy(np.float64)
-    energy = np.where(np.abs(energy) > OUTLIER_ENERGY, np.nan, energy)
-    return CompetingPhases(dataset.batch, energy, source, _labeled_elements(dataset.batch, energy))
+def hull_distances(batch: CompositionBatch, energy: np.ndarray, *, progress: ProgressFactory = silent) -> np.ndarray:
+    """How far labeled compositions lie above the hull of all others, below 0 where they would be new vertices.
 
+    Args:
+        batch: `n` compositions.
+        energy: float64 `(n,)`, their formation energies, eV/atom; NaN where there is none.
+        progress: counts the compositions.
 
-def _labeled_elements(batch: CompositionBatch, energy: np.ndarray) -> np.ndarray:
-    """Atomic numbers of the elements of rows with an energy, ascending, int64 `(k,)`."""
-    elements = batch.elements[np.isfinite(energy)]
-    return np.unique(elements[elements > 0]).astype(np.int64)
+    Returns:
+        float64 `(n,)`, eV/atom; elements lie at their energy; NaN where there is no energy.
+    """
+    labeled = np.flatnonzero(np.isfinite(energy))
+    of_others = CompetingPhases(batch, energy, "labels").decompose(batch[labeled], progress=progress).energy
+    distance = np.full(len(batch), np.nan)
+    distance[labeled] = energy[labeled] - of_others
+    return distance

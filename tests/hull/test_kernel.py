@@ -10,6 +10,7 @@ from scipy.optimize import linprog
 
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
+from matgen.datasets.labels import labeled_phases
 from matgen.hull import CompetingPhases
 from matgen.hull import kernel as compiled
 from matgen.hull import phases as hull_phases
@@ -61,7 +62,7 @@ def test_same_energies_as_scipy_and_mixtures_that_add_up(seed: int, most: int, t
 
 def test_bundled_labels_against_one_dense_program_each() -> None:
     """Written out here without systems, keys or threads: all phases of the elements, by scipy."""
-    phases = CompetingPhases.of_source("mp")
+    phases = labeled_phases("mp")
     batch = phases.batch[np.random.default_rng(1).choice(len(phases), 60, replace=False)]
     found = phases.decompose(batch)
     shares = phases.batch.counts / phases.batch.counts.sum(axis=1, keepdims=True)
@@ -79,7 +80,7 @@ def test_bundled_labels_against_one_dense_program_each() -> None:
 
 
 def test_a_hundred_elements_at_once_end() -> None:
-    phases = CompetingPhases.of_source("oqmd")
+    phases = labeled_phases("oqmd")
     known = [str(SYMBOLS[z]) for z in range(1, 95) if phases.knows[z]]
     batch = CompositionBatch.from_formulas(["".join(known), "NaCl"])
     began = time.monotonic()
@@ -106,7 +107,7 @@ def test_systems_are_found_by_their_elements() -> None:
 
 
 def test_many_rows_by_many_threads_equal_one_at_a_time() -> None:
-    phases = CompetingPhases.of_source("mp")
+    phases = labeled_phases("mp")
     batch = phases.batch[np.arange(0, len(phases), 7)]
     together = phases.decompose(batch)
     some = np.random.default_rng(0).choice(len(batch), 50, replace=False)

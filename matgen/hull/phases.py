@@ -25,7 +25,7 @@ from matgen.composition.batch import CompositionBatch, first_occurrence, sort_ke
 from matgen.composition.elements import N_ELEMENTS, SYMBOLS
 from matgen.composition.keys import find_keys
 from matgen.hull.entries import formation_energies_of
-from matgen.hull.linear_program import best_mixture
+from matgen.hull.linear_program import System
 from matgen.hull.systems import ChemicalSystems
 from matgen.runtime.compiled import load_kernel
 from matgen.runtime.cores import available_cores
@@ -176,9 +176,8 @@ class CompetingPhases:
         x = batch.counts[i][present][order] / batch.counts[i].sum()
         rows = self.phases_within(elements)
         rows = rows[(self.energy[rows] < 0) & (rows != own)]  # others take part in no best mixture
-        energy, of_these, shares = best_mixture(elements, x, self.batch[rows], self.energy[rows])
-        product[: len(of_these)] = [rows[place] if place >= 0 else place for place in of_these]
-        fraction[: len(of_these)] = shares
+        energy, products, shares = System(elements.tolist(), self.batch, self.energy, rows).best_mixture(x)
+        product[: len(products)], fraction[: len(products)] = products, shares
         return energy
 
     def in_words(self, decomposition: Decomposition, n: int) -> list[str]:

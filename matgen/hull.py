@@ -210,7 +210,7 @@ class CompetingPhases:
                 if rows[0] in lacking:
                     count.update(len(rows))
                     continue
-                phases = _System(self, elements)
+                phases = System(self, elements)
                 for i in rows:
                     x = np.zeros(len(elements))
                     present = batch.elements[i] > 0
@@ -245,8 +245,15 @@ class CompetingPhases:
         return [" + ".join(parts) for parts in texts]
 
 
-class _System:
-    """The phases of one chemical system as columns of a linear program, elements first."""
+class System:
+    """The phases of one chemical system as columns of a linear program, elements first.
+
+    Attributes:
+        keys: of the compounds, `(p, ...)` as `CompositionBatch.keys` gives them.
+        columns: fractions of atoms of the `k` elements and the `p` compounds, `(k, k + p)`.
+        energies: formation energies, `(k + p,)`, eV/atom.
+        product: rows of the compounds among the phases, before them -atomic numbers, `(k + p,)`.
+    """
 
     def __init__(self, phases: CompetingPhases, elements: tuple[int, ...]) -> None:
         rows = phases.phases_within(elements)

@@ -47,6 +47,9 @@ def add(verbs: Any) -> None:
                         help="random symmetric structures, if templates give fewer (default: 2; 0: none)")  # fmt: skip
     parser.add_argument("--no-templates", action="store_true", help="use random symmetric structures only")
     relaxation_options(parser)
+    parser.add_argument("--hull", choices=("labels", "relaxed"), default="labels",
+                        help="relaxed: also the energy above a hull of phases that the potential itself relaxed, where "
+                        "their structures are known (default: labels, those of the Materials Project alone)")  # fmt: skip
     parser.add_argument("--no-relax", action="store_true", help="do not relax the proposed structures")
     parser.add_argument("--resume", action="store_true", help="resume the run in --out")
     common_options(parser, out="structures")
@@ -85,6 +88,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise OptionError(f"--workers is {arguments.workers}, it must be at least 1")
     if arguments.no_templates and arguments.symmetric == 0:
         raise OptionError("--no-templates and --symmetric 0 leave nothing to propose: drop one of them")
+    if arguments.no_relax and arguments.hull == "relaxed":
+        raise OptionError("--hull relaxed needs relaxed structures: drop --no-relax")
     symmetric = arguments.per_formula if arguments.no_templates else arguments.symmetric
     plan = StructurePlan(
         ProposalSettings(
@@ -97,6 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
         workers=arguments.workers or available_cores(),
         scheduler=arguments.scheduler,
         templates_from=tuple(arguments.templates_from),
+        relaxed_hull=arguments.hull == "relaxed",
     )
     frame, column = read_formula_table(arguments.candidates, arguments.column)
     if arguments.top:

@@ -14,10 +14,9 @@ import pandas as pd
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import StructureError
 from matgen.structures.energies import (
-    formation_energies,
+    corrected_formation_energies,
     hull_energies,
     missing_energies,
-    mp2020_correction,
     oxide_type,
 )
 from matgen.structures.folder import with_present_names, write_crystals
@@ -26,6 +25,8 @@ from matgen.structures.propose import same_crystals
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+
+    from matgen.structures.relaxed_hull import RelaxedHull
 
 ENERGY_COLUMNS = ("energy_per_atom", "formation_energy", "energy_above_hull")
 """What a potential says of a structure, eV/atom; its name is appended."""
@@ -47,8 +48,16 @@ class MadeStructures:
 
 
 def assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: Potential | None,
-              out: Path) -> MadeStructures:  # fmt: skip
-    """Tables of structures and candidates, energies and crystals; duplicates after relaxation are marked."""
+              out: Path, hull: RelaxedHull | None = None) -> MadeStructures:  # fmt: skip
+    """Tables of structures and candidates, energies and crystals; duplicates after relaxation are marked.
+
+    Args:
+        candidates: the table that the structures are for.
+        rows: of structures.
+        potential: that relaxed them.
+        out: folder for the crystals.
+        hull: of phases relaxed by the same potential, beside that of labels.
+    """
     from pymatgen.core import Structure
 
     structures = {row["structure_id"]: Structure.from_dict(row["structure"]) for row in rows if row["structure"]}
@@ -60,7 +69,7 @@ def assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: Po
     frame = frame[["structure_id", "rank", *(name for name in frame if name not in ("structure_id", "rank"))]]
     frame = pd.concat([frame, _described(frame["structure_id"], structures)], axis=1)
     if potential is not None:
-        frame = _with_energies(frame, potential, structures)
+        frame = _with_energies(frame, potential, structures, hull)
         ordering = ["rank", f"energy_per_atom_{potential.name}"]
         frame = frame.sort_values(ordering, kind="stable", na_position="last", ignore_index=True)
     frame["duplicate_of"] = same_crystals(frame["rank"], frame["structure_id"], structures)
@@ -108,7 +117,9 @@ def _described(names: pd.Series, structures: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(described).astype({"space_group": "Int64", "n_atoms": "Int64", "volume_per_atom": "float64"})
 
 
-def _with_energies(frame: pd.DataFrame, potential: Potential, structures: Mapping[str, Structure]) -> pd.DataFrame:
+def _with_energies(
+    frame: pd.DataFrame, potential: Potential, structures: Mapping[str, Structure], hull: RelaxedHull | None = None
+) -> pd.DataFrame:
     """The potential's energies under its own name, formation energies, and distances to the hull of known phases.
 
     `energy_reason` says why one of the latter two is missing.
@@ -118,16 +129,38 @@ def _with_energies(frame: pd.DataFrame, potential: Potential, structures: Mappin
     formation, above = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
     if len(rows):
         batch = CompositionBatch.from_formulas(frame["formula"].iloc[rows])
-        formation[rows] = formation_energies(batch, frame["energy"].to_numpy(dtype=float)[rows])
-        if not potential.corrected:
-            types = [oxide_type(structures[id]) for id in frame["structure_id"].iloc[rows]]
-            formation[rows] += mp2020_correction(batch, types)
+        ids = frame["structure_id"].iloc[rows]
+        types = None if potential.corrected else [oxide_type(structures[id]) for id in ids]
+        energy = frame["energy"].to_numpy(dtype=float)[rows]
+        formation[rows] = corrected_formation_energies(batch, energy, potential, types)
         above[rows] = formation[rows] - hull_energies(batch)
         reasons[rows] = missing_energies(batch)
     renamed = frame.drop(columns="energy").assign(energy_reason=reasons)
     for column, values in zip(ENERGY_COLUMNS, (frame["energy"], formation, above), strict=True):
         renamed[f"{column}_{potential.name}"] = np.asarray(values, dtype=float)
-    return renamed
+    return renamed if hull is None else _with_relaxed_hull(renamed, rows, formation, potential, hull)
+
+
+def _with_relaxed_hull(
+    frame: pd.DataFrame, rows: np.ndarray, formation: np.ndarray, potential: Potential, hull: RelaxedHull
+) -> pd.DataFrame:
+    """Distances to the hull of phases that the potential relaxed, and what lies under each structure."""
+    above, words = np.full(len(frame), np.nan), np.full(len(frame), "", dtype=object)
+    counts = np.full((2, len(frame)), -1)
+    formulas, of_formula = np.unique(frame["formula"].iloc[rows].to_numpy(dtype=str), return_inverse=True)
+    if len(formulas):
+        below = hull.below(CompositionBatch.from_formulas(formulas.tolist()))
+        above[rows] = formation[rows] - below.decomposition.energy[of_formula]
+        mixtures = hull.phases.in_words(below.decomposition, len(formulas))
+        words[rows] = np.array(mixtures, dtype=object)[of_formula]
+        counts[:, rows] = np.array([below.phases, below.relaxed])[:, of_formula]
+    number, relaxed = (pd.array(values, dtype="Int64") for values in counts)
+    number[counts[0] < 1], relaxed[counts[0] < 1] = pd.NA, pd.NA
+    columns: dict[str, Any] = {
+        "energy_above_relaxed_hull": above, "decomposition": words, "hull_phases": number,
+        "hull_phases_relaxed": relaxed,
+    }  # fmt: skip
+    return frame.assign(**{f"{column}_{potential.name}": values for column, values in columns.items()})
 
 
 def summary_of(made: MadeStructures, potential: Potential | None) -> dict[str, Any]:

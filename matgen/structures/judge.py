@@ -144,24 +144,31 @@ def _anion_classes(formulas: pd.Series) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def hull_bias() -> dict[str, Any]:
-    """How far CHGNet's formation energies of known compounds lie from the hull's labels, by anion class.
-
-    Measured by `python -m benchmarks.structure_energies`: `{"potential", "n", "classes"}`, of each anion `n`, `bias`
-    and `mae` in eV/atom; bias is the mean of potential minus label.
-    """
+def _measured_bias() -> dict[str, Any]:
     from importlib.resources import files
 
     content = json.loads(files("matgen.structures").joinpath("hull_bias.json").read_text(encoding="utf-8"))
-    return dict(content)
+    return dict(content["potentials"])
+
+
+def hull_bias(potential: str) -> dict[str, dict[str, float]]:
+    """How far a potential's formation energies of known compounds lie from the hull's labels, by anion class.
+
+    Measured by `python -m benchmarks.structure_energies`.
+
+    Returns:
+        of each anion `n`, and `bias` and `mae` in eV/atom; bias is the mean of potential minus label. Empty for a
+        potential of which it was not measured.
+    """
+    return dict(_measured_bias().get(potential, {}).get("classes", {}))
 
 
 def _content(frame: pd.DataFrame, every: pd.DataFrame, plan: dict[str, Any], above: str) -> dict[str, Any]:
     names = [name for name in (*FLAGS, *STRUCTURE_FLAGS) if name in frame]
-    bias = hull_bias()
-    classes = {}
+    bias = hull_bias(plan["potential"])
+    classes: dict[str, dict[str, Any]] = {}
     for name, group in frame.groupby("anion_class", sort=False):
-        known = bias["classes"].get(name, {}) if plan["potential"] == bias["potential"] else {}
+        known = bias.get(str(name), {})
         classes[str(name)] = {"n": len(group), "stable": int(group["stable"].sum()),
                               "metastable": int(group["metastable"].sum()), "known_compounds": known.get("n", 0),
                               "bias": known.get("bias"), "mae": known.get("mae")}  # fmt: skip

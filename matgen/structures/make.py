@@ -25,6 +25,7 @@ from matgen.io.parquet import write_parquet
 from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.structures.assemble import MadeStructures, assemble, summary_of
 from matgen.structures.databases import require_source, templates_from
+from matgen.structures.energies import mp2020_phases
 from matgen.structures.folder import (
     CANDIDATES,
     TEMPLATES,
@@ -32,9 +33,12 @@ from matgen.structures.folder import (
     write_table,
 )
 from matgen.structures.parts import PARTS, begin, finished_in, part_path, plan_path, publish, require_same, rows_of
+from matgen.structures.phase_energies import PhaseEnergies
+from matgen.structures.potentials.interface import Potential
 from matgen.structures.potentials.registry import POTENTIALS, shared_potential
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings, relax
+from matgen.structures.relaxed_hull import RelaxedHull
 from matgen.structures.templates import (
     TemplateLibrary,
     bundled_templates,
@@ -60,6 +64,8 @@ class StructurePlan:
         scheduler: address of a Dask scheduler instead.
         templates_from: databases that more templates are fetched from before the work, each `materials-project` or an
             OPTIMADE address; they are kept in the output folder.
+        relaxed_hull: whether distances to a hull of phases relaxed by the same potential are given beside those to the
+            hull of labels.
     """
 
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
@@ -71,6 +77,7 @@ class StructurePlan:
     workers: int = 1
     scheduler: str | None = None
     templates_from: tuple[str, ...] = ()
+    relaxed_hull: bool = False
 
     @classmethod
     def quick(cls, seed: int = 0, workers: int = 1) -> StructurePlan:
@@ -85,11 +92,15 @@ class StructurePlan:
             require_source(source)
         if self.potential is not None and self.potential not in POTENTIALS:
             raise unknown_name("potential", self.potential, POTENTIALS)
+        if self.relaxed_hull and self.potential is None:
+            raise OptionError("a hull of relaxed phases needs a potential")
 
     def content(self) -> dict[str, Any]:
         """What the result depends on, as JSON."""
         content = asdict(replace(self, workers=1, scheduler=None))
         del content["workers"], content["scheduler"]
+        if not self.relaxed_hull:  # folders that an earlier version began do not name it
+            del content["relaxed_hull"]
         return content | {
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
@@ -158,12 +169,22 @@ def make_structures(
     with progress(len(formulas), "structure", "compositions", done=len(formulas) - len(waiting)) as count:
         _make_parts(out, [(rank, reduced[rank - 1], plan, library) for rank in waiting], count)
     rows = [row for rank in range(1, len(formulas) + 1) for row in rows_of(out, rank)]
-    made = assemble(candidates, rows, potential, out / PARTS)
+    hull = None if potential is None or not plan.relaxed_hull else _relaxed_hull(plan, potential, library, progress)
+    made = assemble(candidates, rows, potential, out / PARTS, hull)
     with atomic_write(out / PARTS / CANDIDATES) as temporary:
         write_parquet(made.candidates, temporary)
     write_table(out / PARTS, made.frame, content | summary_of(made, potential))
     publish(out)
     return made
+
+
+def _relaxed_hull(
+    plan: StructurePlan, potential: Potential, library: _LibraryKey, progress: ProgressFactory
+) -> RelaxedHull:
+    """The hull of phases relaxed by a plan's potential, from the structures that candidates are made of too."""
+    energies = PhaseEnergies(potential.name, _proposer(plan.proposals, library).library, workers=plan.workers,
+                             scheduler=plan.scheduler, progress=progress)  # fmt: skip
+    return RelaxedHull(mp2020_phases(), energies.formation, energies.names)
 
 
 def _make_parts(out: Path, tasks: Sequence[_Task], count: Progress) -> None:

@@ -6,8 +6,8 @@ the others relax the one that CHGNet has lowest, from where CHGNet left it. The 
 formation energy with its first corrections; after the correction, with those of 2020.
 
 Distances to the hull leave each compound's own phase out, as if it were new. The true one is that of the labels. Said is
-the potential's energy against the labels of the other phases, against the potential's own energies of them where
-their structures are bundled, and variants of both (`VARIANTS`).
+the potential's energy against the labels of the other phases, or against its own energies of them where their
+structures are bundled, and variants of both (`VARIANTS`).
 
 What is relaxed is kept in the folder, so that an interrupted run goes on. Writes the bias by anion that
 `matgen evaluate` shows into matgen/structures/hull_bias.json.

@@ -5,9 +5,9 @@ prototypes), as many of each anion; of each the lowest of its relaxed structures
 the others relax the one that CHGNet has lowest, from where CHGNet left it. The label is the Materials Project's lowest
 formation energy with its first corrections; after the correction, with those of 2020.
 
-Distances to the hull leave each compound's own phase out, as if it were new. The true one is that of the labels. Said is
-the potential's energy against the labels of the other phases, or against its own energies of them where their
-structures are bundled, and variants of both (`VARIANTS`).
+Distances to the hull leave each compound's own phase out, as if it were new. The true one is that of the labels. The
+potential's is that of its energy to the labels of the other phases, or to its own energies of them where their
+structures are bundled, and to variants of both (`VARIANTS` of `benchmarks.hull_variants`).
 
 What is relaxed is kept in the folder, so that an interrupted run goes on. Writes the bias by anion that
 `matgen evaluate` shows into matgen/structures/hull_bias.json.

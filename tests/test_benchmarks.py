@@ -415,8 +415,10 @@ def test_shares_of_novel_compositions_by_one_and_by_both_potentials() -> None:
 
 
 def test_differences_to_dft() -> None:
-    rows = [{"formula": "NaCl", "formation_energy_dft": -1.0} | dict.fromkeys(dft_agreement.POTENTIALS, -1.1),
-            {"formula": "MgO", "formation_energy_dft": -2.0} | dict.fromkeys(dft_agreement.POTENTIALS, -1.7)]  # fmt: skip
+    rows = [
+        {"formula": "NaCl", "formation_energy_dft": -1.0} | dict.fromkeys(dft_agreement.POTENTIALS, -1.1),
+        {"formula": "MgO", "formation_energy_dft": -2.0} | dict.fromkeys(dft_agreement.POTENTIALS, -1.7),
+    ]
     found = dft_agreement.differences(rows)["chgnet"]
     assert found == {"n": 2, "bias": 0.1, "mae": 0.2, "median": 0.2, "largest": 0.3, "largest_of": "MgO"}
 

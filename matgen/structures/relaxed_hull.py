@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS, SYMBOLS
@@ -23,6 +25,9 @@ from matgen.hull import CompetingPhases, Decomposition, System
 
 WINDOW = 0.05
 """eV/atom above the plane of the best mixture, within which phases are relaxed."""
+
+COLUMNS = ("energy_above_relaxed_hull", "decomposition", "hull_phases", "hull_phases_relaxed")
+"""What is said of a structure, the first in eV/atom; a potential's name is appended."""
 
 EnergiesOf = Callable[[Sequence[str]], np.ndarray]
 """Formation energies of compounds, and of elements by symbol, by a potential, eV/atom; NaN where it has none."""
@@ -166,3 +171,26 @@ class _Place:
         if solved.x is None:  # pragma: no cover - elements alone are always a solution
             raise DataError(f"no mixture of phases found: {solved.message}")
         return float(solved.fun), solved.x, energies - solved.eqlin.marginals @ self.columns
+
+
+def with_relaxed_hull(frame: pd.DataFrame, suffix: str, hull: RelaxedHull) -> pd.DataFrame:
+    """The table with distances to a hull of phases that a potential relaxed, and what lies under each structure.
+
+    Args:
+        frame: structures with their `formula` and the potential's formation energies, eV/atom.
+        suffix: of the potential's columns.
+        hull: of phases by the same potential.
+    """
+    formation = frame[f"formation_energy_{suffix}"].to_numpy(dtype=float)
+    above, words = np.full(len(frame), np.nan), np.full(len(frame), None, dtype=object)
+    counts = np.zeros((2, len(frame)), dtype=np.int64)
+    rows = np.flatnonzero(np.isfinite(formation))
+    formulas, of_formula = np.unique(frame["formula"].iloc[rows].to_numpy(dtype=str), return_inverse=True)
+    if len(formulas):
+        below = hull.below(CompositionBatch.from_formulas(formulas.tolist()))
+        above[rows] = formation[rows] - below.decomposition.energy[of_formula]
+        words[rows] = np.array(hull.phases.in_words(below.decomposition, len(formulas)), dtype=object)[of_formula]
+        counts[:, rows] = np.array([below.phases, below.relaxed])[:, of_formula]
+    number, relaxed = (pd.Series(values, frame.index, dtype="Int64").mask(counts[0] == 0) for values in counts)
+    columns: dict[str, Any] = dict(zip(COLUMNS, (above, words, number, relaxed), strict=True))
+    return frame.assign(**{f"{name}_{suffix}": values for name, values in columns.items()})

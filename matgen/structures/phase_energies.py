@@ -25,7 +25,7 @@ from matgen.structures.folder import safe_name, without_moments
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.potentials.registry import shared_potential
 from matgen.structures.propose import is_new
-from matgen.structures.relax import RelaxSettings, relax
+from matgen.structures.relax import Relaxed, RelaxSettings, relax
 from matgen.structures.templates import TemplateLibrary
 from matgen.structures.workers import run_tasks
 
@@ -36,6 +36,9 @@ GROUND_STATE = "mp:"
 """Start of the id of bundled structures that are an element's ground state by PBE.
 
 Other structures of elements may be of high pressure, or of a few sites of a crystal, and are not taken."""
+
+_TOGETHER = 8
+"""Compounds that one task relaxes."""
 
 Known = tuple[str, "Structure"]
 """Where a structure comes from, and the structure."""
@@ -162,17 +165,22 @@ class PhaseEnergies:
 
     def _relax(self, tasks: Sequence[_Task], paths: Sequence[Path]) -> None:
         """Carry out tasks and keep what comes of them; what could not be relaxed is kept too."""
+        # Several compounds are relaxed in lockstep, which a potential evaluates faster than one after another.
+        starts = range(0, len(tasks), _TOGETHER)
+        chunks = [tasks[start : start + _TOGETHER] for start in starts]
         with self._progress(len(tasks), f"hull by {self.name}", "phases") as count:
-            for place, outcome in run_tasks(_relaxed, tasks, workers=self._workers, scheduler=self._scheduler):
-                name = tasks[place][0]
+            for place, outcome in run_tasks(_relaxed, chunks, workers=self._workers, scheduler=self._scheduler):
+                chunk = chunks[place]
                 if isinstance(outcome, Exception):  # may go well the next time
-                    outcome = PhaseEnergy(name, None, "", None, "None", first_line(outcome))
+                    reason = first_line(outcome)
+                    self._known |= {name: PhaseEnergy(name, None, "", None, "None", reason) for name, *_ in chunk}
                 else:
-                    content = {"phase": asdict(outcome), "potential": self.name, "version": self.potential.version}
-                    with contextlib.suppress(OutputError):
-                        write_checksummed(paths[place], content)
-                self._known[name] = outcome
-                count.update()
+                    for phase, path in zip(outcome, paths[starts[place] :], strict=False):
+                        self._known[phase.formula] = phase
+                        content = {"phase": asdict(phase), "potential": self.name, "version": self.potential.version}
+                        with contextlib.suppress(OutputError):
+                            write_checksummed(path, content)
+                count.update(len(chunk))
 
 
 def own_structures(library: TemplateLibrary, settings: PhaseSettings) -> dict[str, list[Known]]:
@@ -203,21 +211,34 @@ def _path(name: str, structures: Sequence[Known], potential: Potential, settings
     return folder / f"{safe_name(name)}-{digest.hexdigest()[:16]}.json"
 
 
-def _relaxed(task: _Task) -> PhaseEnergy:
-    """The lowest of a compound's structures after relaxation; of crystals that are the same only one is relaxed."""
-    name, structures, potential, settings = task
+def _relaxed(tasks: Sequence[_Task]) -> list[PhaseEnergy]:
+    """The lowest structure of each compound after relaxation."""
+    _, _, potential, settings = tasks[0]
+    distinct = [_distinct(structures, settings.per_formula) for _, structures, *_ in tasks]
+    given = [structure for taken in distinct for _, structure in taken]
+    results = iter(relax(given, shared_potential(potential), settings.relaxation))
+    return [
+        _lowest(name, taken, [next(results) for _ in taken]) for (name, *_), taken in zip(tasks, distinct, strict=True)
+    ]
+
+
+def _distinct(structures: Sequence[Known], n: int) -> list[Known]:
+    """The first `n` structures of which no two are the same crystal."""
     taken: list[Known] = []
     for id, structure in structures:
+        if len(taken) == n:
+            break
         if is_new(structure, [other for _, other in taken]):
             taken.append((id, structure))
-        if len(taken) == settings.per_formula:
-            break
-    if not taken:
-        return PhaseEnergy(name, None, "", None, "None", "the potential before it has no structure of it")
-    results = relax([structure for _, structure in taken], shared_potential(potential), settings.relaxation)
+    return taken
+
+
+def _lowest(name: str, taken: Sequence[Known], results: Sequence[Relaxed]) -> PhaseEnergy:
+    """The lowest of a compound's relaxed structures, or why there is none."""
     sound = [(result.energy, place) for place, result in enumerate(results) if not result.reason]
     if not sound:
-        return PhaseEnergy(name, None, "", None, "None", results[0].reason)
+        reason = results[0].reason if results else "the potential before it could relax no structure of it"
+        return PhaseEnergy(name, None, "", None, "None", reason)
     energy, place = min(sound)
     lowest = without_moments(results[place].structure)
     plain = {

@@ -177,13 +177,13 @@ class Session:
             Cancelled: `progress.cancel` was called.
             MatgenError: as `make_structures` raises.
         """
+        from matgen.structures.finish import Finish
         from matgen.structures.make import StructurePlan, make_structures
 
         folder = self.folder / "structures"
+        plan = StructurePlan.quick(finish=Finish.if_installed())
         table = pd.DataFrame({"formula": list(formulas)})
-        make_structures(
-            table, "formula", folder, StructurePlan.quick(), force=True, progress=progress.stage("Relaxing")
-        )
+        make_structures(table, "formula", folder, plan, force=True, progress=progress.stage("Relaxing"))
         return folder
 
     def structure(self, formula: str, progress: CancellableProgress) -> Structure:

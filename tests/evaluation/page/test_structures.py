@@ -68,7 +68,8 @@ def section_of_two() -> StructureSection:
     )  # fmt: skip
     verdicts = {"implausible": 0, "stable": 0, "metastable": 1, "sun": 0, "msun": 1}
     content = one.content | {
-        "by_potential": {"chgnet": {"n": 3, "counts": verdicts}, "7net-l3i5": {"n": 1, "counts": verdicts | {"msun": 0}},
+        "by_potential": {"chgnet": {"n": 3, "counts": verdicts},
+                         "7net-l3i5": {"n": 1, "counts": verdicts | {"msun": 0}},
                          "both": {"n": 1, "counts": verdicts | {"msun": 0}}},
         "agreement": {"n": 1, "disagree": 1, "median_spread": 0.15},
         "protocol": one.content["protocol"] | {"finish": {"potential": "7net-l3i5", "lowest": 2, "top": 1,

@@ -73,7 +73,7 @@ def test_verdicts_by_each_potential_and_by_both(folder: Path) -> None:
         assert frame[f"{verdict}_chgnet"].tolist() == frame[verdict].tolist()
         assert frame[f"{verdict}_both"].isna().tolist() == [False, False, True]  # nobody asked SevenNet about the third
     assert frame["stable_7net_0"].tolist()[:2] == (frame["energy_above_hull_7net_0"][:2] <= 0).tolist()
-    both = (frame["msun_chgnet"] & frame["msun_7net_0"].astype(bool)).tolist()[:2]
+    both = (frame["msun_chgnet"] & frame["msun_7net_0"]).tolist()[:2]
     assert frame["msun_both"].tolist()[:2] == both == [True, True]
     assert {name: group["n"] for name, group in groups.items()} == {"chgnet": 3, "7net-0": 2, "both": 2}
     assert groups["both"]["counts"]["msun"] == 2 and groups["chgnet"]["counts"] == {
@@ -146,11 +146,11 @@ def test_folders_of_earlier_versions(folder: Path, tmp_path: Path, capsys: pytes
     """Their plans say nothing of a second potential."""
     out = tmp_path / "old"
     plan = dataclasses.replace(PLAN, finish=None)
-    pd.DataFrame({"formula": FORMULAS[:1]}).to_csv(tmp_path / "c.csv", index=False)
+    pd.DataFrame({"formula": FORMULAS[:2]}).to_csv(tmp_path / "c.csv", index=False)
     command = ["structure", str(tmp_path / "c.csv"), "--per-formula", "3", "--max-atoms", "6", "--max-force", "0.2",
                "--max-steps", "40", "--workers", "1", "--out", str(out)]  # fmt: skip
     with pytest.raises(KeyboardInterrupt):
-        make_structures(pd.DataFrame({"formula": FORMULAS[:1]}), "formula", out, plan, progress=StopAfter(0))
+        make_structures(pd.DataFrame({"formula": FORMULAS[:2]}), "formula", out, plan, progress=StopAfter(1))
     begun = read_json(out / "parts" / "structures.json")
     write_checksummed(
         out / "parts" / "structures.json", {k: v for k, v in begun.items() if k not in ("finish", "sha256")}
@@ -158,7 +158,7 @@ def test_folders_of_earlier_versions(folder: Path, tmp_path: Path, capsys: pytes
     assert main([*command, "--resume"]) == 0
     assert "relaxed by chgnet, into" in capsys.readouterr().err
     assert not [name for name in pd.read_parquet(out / "structures.parquet") if "7net" in name or "potential" in name]
-    assert "by_potential" not in judge_structures(out, np.array([True])).content
+    assert "by_potential" not in judge_structures(out, np.array([True, True])).content
 
 
 def test_as_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,9 +191,9 @@ def sentence(content: Mapping[str, Any]) -> str:
         f"{content['with_structure']:,} of {content['n']:,} compositions have a structure. {counts['relaxed']:,} "
         f"relaxed to the end, the energies of the others are upper bounds. Energies are of {rules['potential']} "
         f"{rules['potential_version'] or ''}{_finish(content)} against the hull of the Materials Project's labels of "
-        f"April 2019 with its corrections of 2020, a known composition's own label among them; a hull of today is lower "
-        f"in places. What lies more than {-rules['implausible']:g} eV/atom below it is taken for the potential's failure "
-        f"({counts['implausible']:,}). The same crystal: StructureMatcher, ltol {matcher['ltol']}, stol "
+        f"April 2019 with its corrections of 2020, a known composition's own label among them; a hull of today is "
+        f"lower in places. What lies more than {-rules['implausible']:g} eV/atom below it is taken for the potential's "
+        f"failure ({counts['implausible']:,}). The same crystal: StructureMatcher, ltol {matcher['ltol']}, stol "
         f"{matcher['stol']}, angle {matcher['angle_tol']:g}; novel: by {rules['novel']}. A potential's energies are no "
         f"DFT: the table by anion says how far they are off for known compounds, many of which it was trained on."
     )

@@ -115,20 +115,20 @@ def test_with_relaxation(relaxed: Path, chgnet: Potential) -> None:
 def test_above_phases_relaxed_by_the_same_potential(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chgnet: Potential
 ) -> None:
-    """NaCl's own phase is relaxed from its bundled structure; BaSnO3 has none and keeps its label."""
+    """NaCl's own phase is relaxed from its bundled structure; YP has none and keeps its label."""
     monkeypatch.setenv("MATGEN_CACHE", str(tmp_path / "cache"))
-    plan = StructurePlan(ProposalSettings(per_formula=1, max_atoms=5), relaxed_hull=True)
-    made = make_structures(table(["NaCl", "BaSnO3", "XeF2"]), "formula", tmp_path / "out", plan).candidates
+    plan = StructurePlan(ProposalSettings(per_formula=1, max_atoms=4), relaxed_hull=True)
+    made = make_structures(table(["NaCl", "YP", "XeF2"]), "formula", tmp_path / "out", plan).candidates
     assert made["energy_above_relaxed_hull_chgnet"].tolist()[:2] == pytest.approx(
         [0.0, made["energy_above_hull_chgnet"][1]], abs=5e-3
     )
     assert made["energy_above_hull_chgnet"][0] > 0.02  # CHGNet's own error
-    assert made["decomposition_chgnet"].tolist()[:2] == ["1.00 NaCl", "1.00 BaSnO3"]
+    assert made["decomposition_chgnet"].tolist()[:2] == ["1.00 NaCl", "1.00 YP"]
     assert made["hull_phases_chgnet"].tolist()[:2] == [1, 1]
     assert made["hull_phases_relaxed_chgnet"].tolist()[:2] == [1, 0]
     assert np.isnan(made["energy_above_relaxed_hull_chgnet"][2]) and pd.isna(made["hull_phases_chgnet"][2])
     assert "no compound of Xe" in made["energy_reason"][2]
-    again = make_structures(table(["NaCl", "BaSnO3", "XeF2"]), "formula", tmp_path / "out", plan, resume=True)
+    again = make_structures(table(["NaCl", "YP", "XeF2"]), "formula", tmp_path / "out", plan, resume=True)
     pd.testing.assert_frame_equal(again.candidates, made)
     (energy,) = PhaseEnergies("chgnet", bundled_templates()).of(["NaCl"])
     assert energy.energy == pytest.approx(made["energy_per_atom_chgnet"][0], abs=5e-3)

@@ -11,13 +11,16 @@ from sklearn.model_selection import KFold
 
 from benchmarks import (
     conditional,
+    dft_agreement,
     predictors,
     structure_energies,
     structure_weights,
     structures,
+    sun,
     uncertainty,
 )
 from benchmarks.as_released import WORDS, blocks
+from benchmarks.hull_variants import scores
 from benchmarks.known_structures import TYPES, known_structures
 from benchmarks.published import Row, ceiling, found_among, same
 from benchmarks.substitution import chance, ranks, recall
@@ -42,6 +45,7 @@ from matgen.fitting.examples import TokenTable
 from matgen.models import build_model
 from matgen.models.tokenizer import encode
 from matgen.structures.assignment import Weights
+from matgen.structures.phase_energies import own_structures
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.templates import TemplateLibrary, bundled_templates
 from matgen.structures.volume import atomic_volumes
@@ -380,13 +384,43 @@ def test_tables_of_structures_add_up() -> None:
 def test_known_compounds_are_spread_over_the_anions() -> None:
     chosen = structure_energies.compounds()
     assert len(chosen) == structure_energies.N == len({formula for formula, *_ in chosen})
-    classes = Counter(anion for *_, anion, _ in chosen)
+    classes = Counter(anion for *_, anion in chosen)
     assert {"O", "S", "N", "F", "Cl", "Br", "I", "Se", "Te", "none"} <= set(classes)
     assert max(classes.values()) - min(classes.values()) <= 1
-    for formula, label, _, own in chosen[:20]:
-        assert np.isfinite(label) and 1 <= len(own) <= structure_energies.PER_FORMULA
-        assert all(structure.composition.reduced_formula == formula for structure in own)
+    assert all(np.isfinite(label) for _, label, _ in chosen)
+    own = own_structures(bundled_templates(), structure_energies.SETTINGS)
+    for formula, *_ in chosen[:20]:
+        assert all(structure.composition.reduced_formula == formula for _, structure in own[formula])
+    assert len(Counter(anion for *_, anion in chosen[:18])) == len(classes)  # the front is a fair sample
     assert structure_energies.errors(np.array([-0.1, 0.3, 0.4])) == {"n": 3, "bias": 0.2, "mae": 0.2667, "median": 0.3}
+
+
+def test_distances_to_hulls_are_scored() -> None:
+    true = np.array([-0.1, 0.0, 0.3, np.nan])
+    said = {"labels": np.array([0.03, -0.02, -0.1, 0.5])}
+    score = scores(true, said)["labels"]
+    assert (score["n"], score["stable"], score["unstable_said_stable"]) == (3, 2, 1)
+    assert [score[f"stable_within_{t}"] for t in (0.0, 0.02, 0.05, 0.1)] == [1, 1, 2, 2]
+    assert (score["bias"], score["mae"], score["median"]) == pytest.approx((-0.29 / 3, 0.55 / 3, 0.13), abs=1e-4)
+
+
+def test_shares_of_novel_compositions_by_one_and_by_both_potentials() -> None:
+    nan = float("nan")
+    above = {"a": np.array([-0.1, 0.05, 0.2, nan, -0.9]), "b": np.array([0.05, -0.2, 0.0, 0.0, 0.0])}
+    found = sun.within(above)
+    assert {name: (row["stable"]["count"], row["metastable"]["count"]) for name, row in found.items()} == {
+        "a": (1, 2), "b": (4, 5), "all": (0, 2)
+    }  # fmt: skip
+    assert found["b"]["metastable"]["interval"] == [0.5655, 1.0]  # Wilson's of 5 of 5
+
+
+def test_differences_to_dft() -> None:
+    rows = [
+        {"formula": "NaCl", "formation_energy_dft": -1.0} | dict.fromkeys(dft_agreement.POTENTIALS, -1.1),
+        {"formula": "MgO", "formation_energy_dft": -2.0} | dict.fromkeys(dft_agreement.POTENTIALS, -1.7),
+    ]
+    found = dft_agreement.differences(rows)["chgnet"]
+    assert found == {"n": 2, "bias": 0.1, "mae": 0.2, "median": 0.2, "largest": 0.3, "largest_of": "MgO"}
 
 
 def test_tables_of_relaxed_structures_add_up() -> None:

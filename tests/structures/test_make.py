@@ -22,6 +22,7 @@ from matgen.structures import make
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_phases
 from matgen.structures.folder import read_structures
 from matgen.structures.make import StructurePlan, make_structures
+from matgen.structures.phase_energies import PhaseEnergies
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.propose import ProposalSettings
 from matgen.structures.relax import RelaxSettings
@@ -109,6 +110,30 @@ def test_with_relaxation(relaxed: Path, chgnet: Potential) -> None:
     expected = [labels[formula] for formula in candidates["formula"]]
     assert candidates["formation_energy_chgnet"].tolist() == pytest.approx(expected, abs=0.06)
     assert all("magmom" in structures[id].site_properties for id in structures)
+
+
+def test_above_phases_relaxed_by_the_same_potential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chgnet: Potential
+) -> None:
+    """NaCl's own phase is relaxed from its bundled structure; YP has none and keeps its label."""
+    monkeypatch.setenv("MATGEN_CACHE", str(tmp_path / "cache"))
+    plan = StructurePlan(ProposalSettings(per_formula=1, max_atoms=4), relaxed_hull=True)
+    made = make_structures(table(["NaCl", "YP", "XeF2"]), "formula", tmp_path / "out", plan).candidates
+    assert made["energy_above_relaxed_hull_chgnet"].tolist()[:2] == pytest.approx(
+        [0.0, made["energy_above_hull_chgnet"][1]], abs=5e-3
+    )
+    assert made["energy_above_hull_chgnet"][0] > 0.02  # CHGNet's own error
+    assert made["decomposition_chgnet"].tolist()[:2] == ["1.00 NaCl", "1.00 YP"]
+    assert made["hull_phases_chgnet"].tolist()[:2] == [1, 1]
+    assert made["hull_phases_relaxed_chgnet"].tolist()[:2] == [1, 0]
+    assert np.isnan(made["energy_above_relaxed_hull_chgnet"][2]) and pd.isna(made["hull_phases_chgnet"][2])
+    assert "no compound of Xe" in made["energy_reason"][2]
+    again = make_structures(table(["NaCl", "YP", "XeF2"]), "formula", tmp_path / "out", plan, resume=True)
+    pd.testing.assert_frame_equal(again.candidates, made)
+    (energy,) = PhaseEnergies("chgnet", bundled_templates()).of(["NaCl"])
+    assert energy.energy == pytest.approx(made["energy_per_atom_chgnet"][0], abs=5e-3)
+    with pytest.raises(OptionError, match="needs a potential"):
+        StructurePlan(potential=None, relaxed_hull=True)
 
 
 def test_duplicates_are_marked(tmp_path: Path) -> None:

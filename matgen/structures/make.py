@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,13 @@ from matgen.errors import (
     OptionError,
     first_line,
     require_above_zero,
-    unknown_name,
 )
 from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
 from matgen.io.parquet import write_parquet
 from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.structures.assemble import MadeStructures, assemble, summary_of
 from matgen.structures.databases import require_source, templates_from
+from matgen.structures.finish import Finish, finished
 from matgen.structures.folder import (
     CANDIDATES,
     TEMPLATES,
@@ -34,9 +34,9 @@ from matgen.structures.folder import (
 from matgen.structures.minima import with_phonons
 from matgen.structures.parts import PARTS, begin, finished_in, part_path, plan_path, publish, require_same, rows_of
 from matgen.structures.phonons import require_phonopy
-from matgen.structures.potentials.registry import POTENTIALS, shared_potential
-from matgen.structures.propose import ProposalSettings, Proposer
-from matgen.structures.relax import RelaxSettings, relax
+from matgen.structures.potentials.registry import present_name, shared_potential
+from matgen.structures.propose import Proposal, ProposalSettings, Proposer
+from matgen.structures.relax import Relaxed, RelaxSettings, relax
 from matgen.structures.templates import (
     TemplateLibrary,
     bundled_templates,
@@ -45,6 +45,11 @@ from matgen.structures.templates import (
     templates_in,
 )
 from matgen.structures.workers import run_tasks
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from matgen.structures.potentials.interface import Potential
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class StructurePlan:
         scheduler: address of a Dask scheduler instead.
         templates_from: databases that more templates are fetched from before the work, each `materials-project` or an
             OPTIMADE address; they are kept in the output folder.
+        finish: which of the relaxed structures a second potential relaxes further, None for none.
         phonons: of the first this many candidates, the lowest structure gets phonons, and is followed down where it is
             no minimum.
     """
@@ -75,12 +81,13 @@ class StructurePlan:
     workers: int = 1
     scheduler: str | None = None
     templates_from: tuple[str, ...] = ()
+    finish: Finish | None = None
     phonons: int = 0
 
     @classmethod
-    def quick(cls, seed: int = 0, workers: int = 1) -> StructurePlan:
+    def quick(cls, seed: int = 0, workers: int = 1, finish: Finish | None = None) -> StructurePlan:
         """Three structures of each composition, of at most 24 atoms: seconds to a minute each."""
-        return cls(ProposalSettings(per_formula=3, max_atoms=24, seed=seed), workers=workers)
+        return cls(ProposalSettings(per_formula=3, max_atoms=24, seed=seed), workers=workers, finish=finish)
 
     def __post_init__(self) -> None:
         require_above_zero(self, "workers")
@@ -92,8 +99,12 @@ class StructurePlan:
             raise OptionError("phonons need a potential: structures that are not relaxed are no minima")
         for source in self.templates_from:
             require_source(source)
-        if self.potential is not None and self.potential not in POTENTIALS:
-            raise unknown_name("potential", self.potential, POTENTIALS)
+        if self.potential is not None:
+            object.__setattr__(self, "potential", present_name(self.potential))
+        elif self.finish is not None:
+            raise OptionError(f"{self.finish.potential} finishes what another potential relaxed: leave out the finish")
+        if self.finish is not None and self.finish.potential == self.potential:
+            raise OptionError(f"{self.potential} cannot finish its own structures: choose another potential, or none")
 
     def content(self) -> dict[str, Any]:
         """What the result depends on, as JSON."""
@@ -103,6 +114,11 @@ class StructurePlan:
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
         }  # fmt: skip
+
+    def potentials(self) -> list[Potential]:
+        """The potential that relaxes all, and the one that finishes, with their weights; empty where none relaxes."""
+        names = [self.potential, None if self.finish is None else self.finish.potential]
+        return [shared_potential(name) for name in names if name is not None]
 
 
 @locked("out")
@@ -154,7 +170,7 @@ def make_structures(
         require_same(out, content)
     else:
         refuse_to_overwrite(out, force=force)
-    potential = None if plan.potential is None else shared_potential(plan.potential)
+    potentials = plan.potentials()
     if plan.phonons:
         require_phonopy()
     if not resume:
@@ -169,10 +185,10 @@ def make_structures(
     with progress(len(formulas), "structure", "compositions", done=len(formulas) - len(waiting)) as count:
         _make_parts(out, [(rank, reduced[rank - 1], plan, library) for rank in waiting], count)
     rows = [row for rank in range(1, len(formulas) + 1) for row in rows_of(out, rank)]
-    made = assemble(candidates, rows, potential, out / PARTS)
+    made = assemble(candidates, rows, potentials, out / PARTS)
     with atomic_write(out / PARTS / CANDIDATES) as temporary:
         write_parquet(made.candidates, temporary)
-    write_table(out / PARTS, made.frame, content | summary_of(made, potential))
+    write_table(out / PARTS, made.frame, content | summary_of(made, potentials))
     publish(out)
     return made
 
@@ -239,23 +255,51 @@ def _make_one(task: _Task) -> list[dict[str, Any]]:
     """The structures of one composition as rows; the work of one task."""
     rank, formula, plan, library = task
     proposals = _proposer(plan.proposals, library).propose(formula)
-    rows = []
-    relaxed: Sequence[Any] = [None] * len(proposals)
+    rows = [proposal.provenance() | {"structure_id": structure_id(rank, formula, number), "reason": ""}
+            for number, proposal in enumerate(proposals, start=1)]  # fmt: skip
+    structures = [proposal.structure for proposal in proposals]
     if plan.potential is not None:
-        proposed = [proposal.structure for proposal in proposals]
-        relaxed = relax(proposed, shared_potential(plan.potential), plan.relaxation)
-    for number, (proposal, result) in enumerate(zip(proposals, relaxed, strict=True), start=1):
-        row = proposal.provenance() | {"structure_id": structure_id(rank, formula, number), "reason": ""}
-        structure = proposal.structure
-        if result is not None:
-            structure = result.structure
-            row |= {"energy": result.energy, "max_force": result.max_force, "relax_steps": result.steps,
-                    "relaxed": result.converged, "reason": result.reason}  # fmt: skip
+        structures = _relaxed(rows, proposals, plan, finish=plan.finish is not None and plan.finish.takes(rank))
+    for row, structure in zip(rows, structures, strict=True):
         row["structure"] = None if row["reason"] else structure.as_dict()
-        rows.append(row)
     if plan.potential is not None and rank <= plan.phonons:
-        rows = with_phonons(rows, rank, formula, shared_potential(plan.potential))
+        rows = with_phonons(rows, rank, formula, *_phonon_potentials(plan, rank))
     return rows
+
+
+def _relaxed(rows: list[dict[str, Any]], proposals: Sequence[Proposal], plan: StructurePlan, *,
+             finish: bool) -> list[Structure]:  # fmt: skip
+    """Relax the proposals of one composition, finish the lowest, and say so in their rows."""
+    assert plan.potential is not None
+    results = relax([proposal.structure for proposal in proposals], shared_potential(plan.potential), plan.relaxation)
+    structures = []
+    for row, result in zip(rows, results, strict=True):
+        row |= _in_columns(result) | {"energy": result.energy, "reason": result.reason}
+        structures.append(result.structure)
+    if finish:
+        assert plan.finish is not None
+        further = finished(results, plan.finish, plan.relaxation, shared_potential(plan.potential))
+        for place, (result, energy) in further.items():
+            row = rows[place]
+            row["finish_reason"] = result.reason
+            if not result.reason:  # else the first potential's geometry stays
+                row |= _in_columns(result, steps_before=row["relax_steps"])
+                row |= {"energy": energy, "energy_finished": result.energy}
+                structures[place] = result.structure
+    return structures
+
+
+def _in_columns(result: Relaxed, steps_before: int = 0) -> dict[str, Any]:
+    return {"max_force": result.max_force, "relax_steps": steps_before + result.steps, "relaxed": result.converged}
+
+
+def _phonon_potentials(plan: StructurePlan, rank: int) -> tuple[Potential, Potential | None]:
+    """What phonons of a composition are by: the potential that finished it and the first, or the first alone."""
+    assert plan.potential is not None
+    first = shared_potential(plan.potential)
+    if plan.finish is None or not plan.finish.takes(rank):
+        return first, None
+    return shared_potential(plan.finish.potential), first
 
 
 def _reason(error: Exception, formula: str) -> str:

@@ -59,7 +59,7 @@ def test_the_structure_that_follows_is_a_row_of_its_own() -> None:
         "energy": np.nan,
     }
     given = [row(CLOSE_PACKED, -0.01, 1), row(SIMPLE_CUBIC, -0.05, 2), failed]
-    rows = with_phonons(given, 7, "Ar", Argon(), SETTINGS)
+    rows = with_phonons(given, 7, "Ar", Argon(), settings=SETTINGS)
     assert given[1]["energy"] == -0.05  # what was given stays
     assert rows[0] == given[0]
     assert rows[2] == failed
@@ -80,7 +80,7 @@ def test_the_structure_that_follows_is_a_row_of_its_own() -> None:
 
 
 def test_a_minimum_has_no_row_beside_it() -> None:
-    (found,) = with_phonons([row(CLOSE_PACKED, -0.05)], 7, "Ar", Argon(), SETTINGS)
+    (found,) = with_phonons([row(CLOSE_PACKED, -0.05)], 7, "Ar", Argon(), settings=SETTINGS)
     assert found["dynamically_stable"] is True
     assert found["lowest_frequency_argon"] > 0.3
     assert found["relax_steps"] > 9
@@ -99,16 +99,16 @@ class Unhelpful(Argon):
 
 
 def test_what_has_no_phonons_says_why() -> None:
-    (found,) = with_phonons([row(CRYSTALS["rock salt"], -0.05)], 7, "NaCl", Argon(), SETTINGS)
+    (found,) = with_phonons([row(CRYSTALS["rock salt"], -0.05)], 7, "NaCl", Argon(), settings=SETTINGS)
     assert "does not know Cl, Na" in found["phonon_reason"]
     assert found["dynamically_stable"] is found["lowest_frequency_at"] is None
     assert np.isnan(found["lowest_frequency_argon"])
     assert found["reason"] == ""  # the structure itself is there
-    (found,) = with_phonons([row(SIMPLE_CUBIC, -0.05)], 7, "Ar", Unhelpful(), SETTINGS)
+    (found,) = with_phonons([row(SIMPLE_CUBIC, -0.05)], 7, "Ar", Unhelpful(), settings=SETTINGS)
     assert found["phonon_reason"] == "no lower structure found along its lowest mode"
     assert found["dynamically_stable"] is False
     nothing = [{"structure_id": None, "reason": "no template", "structure": None}]
-    assert with_phonons(nothing, 7, "Ar", Argon(), SETTINGS) == nothing
+    assert with_phonons(nothing, 7, "Ar", Argon(), settings=SETTINGS) == nothing
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ the layers of e3nn; the numbers agree to rounding. Three things are done otherwi
 
 * several crystals are one graph;
 * what depends on a bond's length alone is computed once for both of its directions;
-* bonds are sorted by the atom they start from, so that messages are summed without searching.
+* messages are summed as they are computed (`matgen.structures.potentials.messages`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import Tensor
 from matgen.errors import DataError
 from matgen.structures.potentials.graph import AtomGraph, atom_graph
 from matgen.structures.potentials.interface import MPTRJ_NUMBERS, Evaluation, symbols_of
+from matgen.structures.potentials.messages import summed_messages, tables_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -104,7 +105,7 @@ def _restricted(path: Path) -> dict[str, Any]:
     from numpy._core.multiarray import _reconstruct
 
     # The energies of isolated atoms are arrays of numpy, written when its modules still had their former names.
-    arrays = [(_reconstruct, "numpy.core.multiarray._reconstruct"), np.ndarray, np.dtype]
+    arrays: list[Any] = [(_reconstruct, "numpy.core.multiarray._reconstruct"), np.ndarray, np.dtype]
     types = [type(np.dtype(kind)) for kind in ("float32", "float64", "int64")]
     with torch.serialization.safe_globals([*arrays, *types]):
         return dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -131,7 +132,9 @@ class BatchedSevenNet:
         layers = dict(network.named_children())
         self.embedding = layers.pop("edge_embedding")
         # Energies are added up in float64 and differentiated here, so that the last two layers are left out.
-        self.layers = [layer for key, layer in layers.items() if key not in ("reduce_total_enegy", "force_output")]
+        kept = [layer for key, layer in layers.items() if key not in ("reduce_total_enegy", "force_output")]
+        self.layers = [(layer, tables_of(layer.convolution) if hasattr(layer, "convolution") else None)
+                       for layer in kept]  # fmt: skip
         fidelity = WEIGHTS[name].fidelity
         self.fidelity = None if fidelity is None else int(network.modal_map[fidelity])
 
@@ -168,9 +171,8 @@ class BatchedSevenNet:
         """The energies of atoms, `(A,)`, eV, from the vectors of their bonds."""
         import sevenn._keys as key
 
-        bond, first = torch.from_numpy(graph.bond), torch.from_numpy(graph.first)
         kinds = self.network.z_to_onehot_tensor[torch.from_numpy(graph.numbers)]  # (A,)
-        lengths = vectors[first].norm(dim=1)  # (U,)
+        lengths = vectors[torch.from_numpy(graph.first)].norm(dim=1)  # (U,), the same for both directions
         embedding = self.embedding
         radial = embedding.basis_function(lengths) * embedding.cutoff_function(lengths)[:, None]  # (U, number of them)
         data = {
@@ -181,20 +183,10 @@ class BatchedSevenNet:
         }
         if self.fidelity is not None:
             data[key.MODAL_TYPE] = torch.full((n,), self.fidelity)
-        for layer in self.layers:
-            if hasattr(layer, "convolution"):
-                data[key.NODE_FEATURE] = _convolved(
-                    layer, data[key.NODE_FEATURE], data[key.EDGE_ATTR], radial, graph, bond
-                )
-            else:
+        for layer, tables in self.layers:
+            if tables is None:
                 data = layer(data)
+                continue
+            sums = summed_messages(tables, graph, data[key.NODE_FEATURE], data[key.EDGE_ATTR], layer.weight_nn(radial))
+            data[key.NODE_FEATURE] = sums / layer.denominator
         return data[key.ATOMIC_ENERGY].view(-1)
-
-
-def _convolved(layer: Any, atoms: Tensor, harmonics: Tensor, radial: Tensor, graph: AtomGraph, bond: Tensor) -> Tensor:
-    """The sums of messages to each atom, `(A, their width)`, by one of SevenNet's convolutions."""
-    center, neighbor = torch.from_numpy(graph.center), torch.from_numpy(graph.neighbor)
-    weights = layer.weight_nn(radial)  # (U, number of weights)
-    messages = layer.convolution(atoms.index_select(0, neighbor), harmonics, weights.index_select(0, bond))
-    sums = atoms.new_zeros(len(atoms), messages.shape[1]).index_add(0, center, messages)
-    return sums / layer.denominator

@@ -151,21 +151,14 @@ def run(arguments: argparse.Namespace) -> None:
     frame, column = read_formula_table(arguments.candidates, arguments.column)
     if arguments.top:
         frame = frame.head(arguments.top)
-    say(arguments, f"structures of {len(frame):,} compositions of {arguments.candidates}, {_by(plan)}, into {out}/")
+    say(
+        arguments,
+        f"structures of {len(frame):,} compositions of {arguments.candidates}, {plan.in_words()}, into {out}/",
+    )
     made = make_structures(frame, column, out, plan, resume=arguments.resume, force=arguments.force,
                            progress=bars(arguments),
                            tell=lambda text: say(arguments, text))  # fmt: skip
     say(arguments, in_words(made, plan))
-
-
-def _by(plan: StructurePlan) -> str:
-    """By which potentials, in words."""
-    if plan.potential is None:
-        return "not relaxed"
-    if plan.finish is None:
-        return f"relaxed by {plan.potential}"
-    of = f" of the first {plan.finish.top}" if plan.finish.top else ""
-    return f"relaxed by {plan.potential}, the lowest {plan.finish.lowest}{of} further by {plan.finish.potential}"
 
 
 def in_words(made: MadeStructures, plan: StructurePlan) -> str:

@@ -115,6 +115,15 @@ class StructurePlan:
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
         }  # fmt: skip
 
+    def in_words(self) -> str:
+        """By which potentials structures are relaxed."""
+        if self.potential is None:
+            return "not relaxed"
+        if self.finish is None:
+            return f"relaxed by {self.potential}"
+        of = f" of the first {self.finish.top}" if self.finish.top else ""
+        return f"relaxed by {self.potential}, the lowest {self.finish.lowest}{of} further by {self.finish.potential}"
+
     def potentials(self) -> list[Potential]:
         """The potential that relaxes all, and the one that finishes, with their weights; empty where none relaxes."""
         names = [self.potential, None if self.finish is None else self.finish.potential]

@@ -115,6 +115,73 @@ def stable(content: Json) -> Iterator[Json]:
     yield {"title": "stable, unique and novel", "stable": share("sun"), "metastable": share("msun")}
 
 
+def phonon_heads(content: Json) -> str:
+    return " | ".join(f"{name} | s" for name in content["potentials"])
+
+
+def phonon_gaps(content: Json) -> str:
+    return " | ".join(" | " for _ in content["potentials"])
+
+
+def phonons_of_stable(content: Json) -> Iterator[Json]:
+    """Lowest frequencies of known stable compounds by each potential."""
+    return _phonons(content, unstable=False)
+
+
+def phonons_of_unstable(content: Json) -> Iterator[Json]:
+    """Lowest frequencies of known unstable crystals, and where their lowest modes lead."""
+    return _phonons(content, unstable=True)
+
+
+def _phonons(content: Json, *, unstable: bool) -> Iterator[Json]:
+    from benchmarks.phonons import STABLE, UNSTABLE
+
+    for name in UNSTABLE if unstable else STABLE:
+        rows = [potential["compounds"].get(name) for potential in content["potentials"].values()]
+        yield {"title": name, "cells": " | ".join(_phonon_cells(row, unstable) for row in rows)}
+
+
+def _phonon_cells(row: Json | None, unstable: bool) -> str:
+    """The lowest frequency and the seconds of one compound by one potential; verdicts that are wrong are bold."""
+    if row is None or "reason" in row:
+        return "- | -" if row is None else f"{row['reason']} | {row['seconds']:.1f}"
+    text = f"{row['lowest_frequency']:.2f} ({row['lowest_frequency_at']})"
+    if row["dynamically_stable"] is unstable:
+        text = f"**{text}**"
+    if unstable and (down := row.get("followed")):
+        lower = f"{down['space_group']}, -{down['gain_mev']:.1f} meV/atom"
+        then = "" if "reason" in down else f", {down['lowest_frequency']:.2f}"
+        text += f", followed to {lower}{then}"
+    return f"{text} | {row['seconds'] + row.get('seconds_following', 0):.0f}"
+
+
+def phonon_counts(content: Json) -> str:
+    """False alarms and detections of each potential."""
+    texts = []
+    for name, potential in content["potentials"].items():
+        row = potential["summary"]
+        alarms = f" ({', '.join(row['false_alarms'])})" if row["false_alarms"] else ""
+        texts.append(
+            f"{name}: {len(row['false_alarms'])} false alarms of {row['stable']}{alarms}, {len(row['detected'])} of "
+            f"{row['unstable']} instabilities detected, {len(row['followed_lower'])} of these followed to a lower "
+            f"structure, {len(row['followed_to_stable'])} to a stable one."
+        )
+    return " ".join(texts)
+
+
+def phonon_spreads(content: Json) -> str:
+    """What other displacements change."""
+    texts = []
+    for name, potential in content["potentials"].items():
+        row = potential["summary"]
+        alarms = ", ".join(f"{len(alarms)} at {length} Å" for length, alarms in
+                           row["false_alarms_by_displacement"].items())  # fmt: skip
+        texts.append(f"{name} {row['largest_change_by_displacement']:.2f} THz (false alarms: {alarms})")
+    return (
+        f"Largest change of a lowest frequency by displacements of 0.01 and 0.05 Å instead of 0.03: {'; '.join(texts)}."
+    )
+
+
 def failed(content: Json) -> int:
     return sum(content["failures"].values())
 

@@ -55,6 +55,9 @@ def add(verbs: Any) -> None:
     parser.add_argument("--hull", choices=("labels", "relaxed"), default="labels",
                         help="relaxed: also the energy above a hull of phases that the potential itself relaxed, where "
                         "their structures are known (default: labels, those of the Materials Project)")  # fmt: skip
+    parser.add_argument("--phonons", type=int, default=0, metavar="N",
+                        help="phonons of the lowest structure of the first N compositions; one that is unstable is "
+                        "followed to a lower one (default: 0, none)")  # fmt: skip
     parser.add_argument("--no-relax", action="store_true", help="do not relax the proposed structures")
     parser.add_argument("--resume", action="store_true", help="resume the run in --out")
     common_options(parser, out="structures")
@@ -126,6 +129,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise OptionError(f"--top is {arguments.top}, it must be 0 (all rows) or more")
     if arguments.workers is not None and arguments.workers < 1:
         raise OptionError(f"--workers is {arguments.workers}, it must be at least 1")
+    if arguments.phonons < 0:
+        raise OptionError(f"--phonons is {arguments.phonons}, it must be 0 (none) or more")
+    if arguments.phonons and arguments.no_relax:
+        raise OptionError("--phonons needs relaxed structures: drop --no-relax")
     if arguments.no_templates and arguments.symmetric == 0:
         raise OptionError("--no-templates and --symmetric 0 leave nothing to propose: drop one of them")
     if arguments.no_relax and arguments.hull == "relaxed":
@@ -145,6 +152,7 @@ def run(arguments: argparse.Namespace) -> None:
         templates_from=tuple(arguments.templates_from),
         finish=_finish(arguments, out),
         relaxed_hull=arguments.hull == "relaxed",
+        phonons=arguments.phonons,
     )
     frame, column = read_formula_table(arguments.candidates, arguments.column)
     if arguments.top:
@@ -165,6 +173,9 @@ def in_words(made: MadeStructures, plan: StructurePlan) -> str:
     text = f"{sound:,} structures of {have:,} of {len(made.candidates):,} compositions"
     if plan.potential is not None:
         text += "; at most 0.1 eV/atom above the hull: " + _within(made, plan)
+    if "dynamically_stable" in made.candidates:
+        verdicts = made.candidates["dynamically_stable"].dropna().astype(bool)
+        text += f"; dynamically stable: {int(verdicts.sum()):,} of {len(verdicts):,} with phonons"
     failed = sum(made.failures.values())
     if failed:
         reason, count = next(iter(made.failures.items()))

@@ -32,8 +32,10 @@ from matgen.structures.folder import (
     structure_id,
     write_table,
 )
+from matgen.structures.minima import with_phonons
 from matgen.structures.parts import PARTS, begin, finished_in, part_path, plan_path, publish, require_same, rows_of
 from matgen.structures.phase_energies import PhaseEnergies
+from matgen.structures.phonons import require_phonopy
 from matgen.structures.potentials.registry import present_name, shared_potential
 from matgen.structures.propose import Proposal, ProposalSettings, Proposer
 from matgen.structures.relax import Relaxed, RelaxSettings, relax
@@ -71,6 +73,8 @@ class StructurePlan:
         finish: which of the relaxed structures a second potential relaxes further, None for none.
         relaxed_hull: whether distances to a hull of phases relaxed by the same potential are given beside those to the
             hull of labels.
+        phonons: of the first this many candidates, the lowest structure gets phonons, and is followed down where it is
+            no minimum.
     """
 
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
@@ -84,6 +88,7 @@ class StructurePlan:
     templates_from: tuple[str, ...] = ()
     finish: Finish | None = None
     relaxed_hull: bool = False
+    phonons: int = 0
 
     @classmethod
     def quick(cls, seed: int = 0, workers: int = 1, finish: Finish | None = None) -> StructurePlan:
@@ -94,6 +99,10 @@ class StructurePlan:
         require_above_zero(self, "workers")
         if self.only_own_templates and self.templates is None and not self.templates_from:
             raise OptionError("only_own_templates needs a folder of templates, or a database to take them from")
+        if self.phonons < 0:
+            raise OptionError(f"phonons is {self.phonons}, it must be 0 (none) or more")
+        if self.phonons and self.potential is None:
+            raise OptionError("phonons need a potential: structures that are not relaxed are no minima")
         for source in self.templates_from:
             require_source(source)
         if self.potential is not None:
@@ -179,6 +188,8 @@ def make_structures(
     else:
         refuse_to_overwrite(out, force=force)
     potentials = plan.potentials()
+    if plan.phonons:
+        require_phonopy()
     if not resume:
         begin(out, content, _fetched(plan, parsed.batch, tell))
     elif (finished := finished_in(out)) is not None:
@@ -285,6 +296,8 @@ def _make_one(task: _Task) -> list[dict[str, Any]]:
         structures = _relaxed(rows, proposals, plan, finish=plan.finish is not None and plan.finish.takes(rank))
     for row, structure in zip(rows, structures, strict=True):
         row["structure"] = None if row["reason"] else structure.as_dict()
+    if plan.potential is not None and rank <= plan.phonons:
+        rows = with_phonons(rows, rank, formula, *_phonon_potentials(plan, rank))
     return rows
 
 
@@ -312,6 +325,15 @@ def _relaxed(rows: list[dict[str, Any]], proposals: Sequence[Proposal], plan: St
 
 def _in_columns(result: Relaxed, steps_before: int = 0) -> dict[str, Any]:
     return {"max_force": result.max_force, "relax_steps": steps_before + result.steps, "relaxed": result.converged}
+
+
+def _phonon_potentials(plan: StructurePlan, rank: int) -> tuple[Potential, Potential | None]:
+    """What phonons of a composition are by: the potential that finished it and the first, or the first alone."""
+    assert plan.potential is not None
+    first = shared_potential(plan.potential)
+    if plan.finish is None or not plan.finish.takes(rank):
+        return first, None
+    return shared_potential(plan.finish.potential), first
 
 
 def _reason(error: Exception, formula: str) -> str:

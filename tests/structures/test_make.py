@@ -21,6 +21,7 @@ from matgen.io.files import read_json
 from matgen.structures import make
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_phases
 from matgen.structures.folder import read_structures
+from matgen.structures.judge import judge_structures
 from matgen.structures.make import StructurePlan, make_structures
 from matgen.structures.phase_energies import PhaseEnergies
 from matgen.structures.potentials.interface import Potential
@@ -136,6 +137,33 @@ def test_above_phases_relaxed_by_the_same_potential(
         StructurePlan(potential=None, relaxed_hull=True)
 
 
+@pytest.mark.slow
+def test_phonons_of_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given, out = tmp_path / "some.csv", tmp_path / "out"
+    table(["SrTiO3", "MgO", "NaCl"]).to_csv(given, index=False)
+    quick = ["--per-formula", "1", "--max-atoms", "10", "--workers", "1", "--quiet"]
+    assert main(["structure", str(given), *quick, "--phonons", "2", "--out", str(out)]) == 0
+    assert main(["structure", str(given), *quick[:-1], "--phonons", "2", "--out", str(out), "--resume"]) == 0
+    assert " of 2 with phonons" in capsys.readouterr().err
+    frame, structures = read_structures(out)
+    with_verdict = frame[frame["dynamically_stable"].notna()]
+    assert set(with_verdict["formula"]) == {"SrTiO3", "MgO"}  # not NaCl, the third
+    (oxide,) = with_verdict[with_verdict["formula"] == "MgO"].to_dict("records")
+    assert oxide["dynamically_stable"]
+    assert oxide["lowest_frequency_chgnet"] > 1
+    assert (oxide["phonon_reason"], oxide["space_group"]) == ("", 225)
+    followed, cubic = with_verdict[with_verdict["formula"] == "SrTiO3"].to_dict("records")  # lowest first
+    assert (cubic["space_group"], cubic["dynamically_stable"]) == (221, False)
+    assert cubic["lowest_frequency_at"] == "1/2 1/2 1/2"
+    assert (followed["origin"], followed["template"]) == ("followed", cubic["structure_id"])
+    assert followed["energy_per_atom_chgnet"] < cubic["energy_per_atom_chgnet"]
+    assert followed["energy_above_hull_chgnet"] < cubic["energy_above_hull_chgnet"]
+    assert len(structures[followed["structure_id"]]) == followed["n_atoms"] == 10
+    candidates = pd.read_parquet(out / "candidates.parquet")
+    assert candidates["structure_id"][0] == followed["structure_id"]
+    assert candidates["lowest_frequency_chgnet"].notna().tolist() == [True, True, False]
+    assert (out / "cif" / f"{followed['structure_id']}.cif").exists()
+    assert judge_structures(out, np.ones(3, bool)).frame["origin"].tolist()[0] == "followed"
 def test_duplicates_are_marked(tmp_path: Path) -> None:
     many = StructurePlan(ProposalSettings(per_formula=4, max_atoms=8))
     make_structures(table(["NaCl"]), "formula", tmp_path / "out", many)
@@ -432,6 +460,8 @@ def test_bad_requests(in_own_folder: Path, capsys: pytest.CaptureFixture[str], m
         ([*bare, "--templates-from", NOWHERE], "did not answer"),
         (["ranked.csv", "--potential", "vasp"], "unknown potential 'vasp'"),
         (["ranked.csv", "--max-force", "0"], "max_force is 0"),
+        (["ranked.csv", "--phonons", "-1"], "--phonons is -1"),
+        ([*bare, "--phonons", "1"], "--phonons needs relaxed structures: drop --no-relax"),
     ]:
         assert message in refused(capsys, *arguments)
     assert sorted(path.name for path in in_own_folder.iterdir()) == ["bad.csv", "empty.csv", "ranked.csv"]

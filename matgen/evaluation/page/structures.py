@@ -85,7 +85,8 @@ class StructureSection:
         ]
 
     def _words(self, row: Mapping[str, Any]) -> str:
-        made = f"template {row['template']}" if row["origin"] == "template" else f"random, {row['template']}"
+        origins = {"template": "template", "followed": "followed down from"}
+        made = f"{origins.get(row['origin'], 'random,')} {row['template']}"
         return (
             f"{row['formula']}, space group {_text(row['space_group'])}, {_text(row['n_atoms'])} atoms a cell; {made}"
         )

@@ -146,13 +146,14 @@ def _shortest(structure: Structure) -> float:
 def antiferromagnetic_orders(
     structure: Structure, moments: Sequence[float], *, multiples: Sequence[int] = (1, 2)
 ) -> list[MagneticOrder]:
-    """All collinear orders with opposite moments that symmetry does not relate, those to be tried first coming first.
+    """Collinear orders with opposite moments that symmetry does not relate, those to be tried first coming first.
 
-    Signs are those of `magnetic_sites`; all other moments become 0. Larger cells are enumerated for few magnetic atoms
-    (`MOST_SITES_TO_DOUBLE`), since a cell with one of them has no other way. The rank is a rule, not an energy: most of
-    the coupling of `couplings` satisfied, in the crystal's own cell and without a net moment unless another order is
-    better by `HANDICAP`. It knows no ferromagnetic superexchange: of LaMnO3 it ranks the G-type order first, where the
-    order of its orbitals makes the A-type one the ground state.
+    Signs are those of `magnetic_sites`; all other moments become 0. The rank is a rule, not an energy: most of the
+    coupling of `couplings` satisfied, in the crystal's own cell and without a net moment unless another order is better
+    by `HANDICAP`. Larger cells are enumerated for few magnetic atoms (`MOST_SITES_TO_DOUBLE`), since a cell with one of
+    them has no other way; of their orders those are kept that come before all of the crystal's own cell. The rule knows
+    neither ferromagnetic superexchange nor orbitals that point at each other: of LaMnO3 it ranks the G-type order before
+    the A-type one, of Cr2O3 hematite's order before its own.
 
     Args:
         structure: the crystal.
@@ -168,12 +169,13 @@ def antiferromagnetic_orders(
     sized = structure.copy()
     signed = set(magnetic)
     sized.add_site_property("magmom", [abs(float(m)) if i in signed else 0.0 for i, m in enumerate(moments)])
-    orders = []
-    for multiple in multiples:
+    orders: list[MagneticOrder] = []
+    for multiple in sorted(multiples):
         if multiple > 1 and (len(magnetic) > MOST_SITES_TO_DOUBLE or multiple * len(structure) > MOST_ATOMS_OF_DOUBLE):
             continue
+        best = min((order.rank for order in orders), default=None)
         for cell in distinct_supercells(structure, multiple):
-            orders += _orders_of_cell(sized, cell)
+            orders += [order for order in _orders_of_cell(sized, cell) if best is None or order.rank < best]
     return sorted(orders, key=lambda order: order.rank)
 
 

@@ -119,7 +119,9 @@ def couplings(structure: Structure, sites: Sequence[int]) -> NDArray[np.float64]
     return strengths
 
 
-def _bonds_of_nonmetals(structure: Structure, place: dict[int, int]) -> dict[int, list[tuple[int, NDArray[np.float64]]]]:
+def _bonds_of_nonmetals(
+    structure: Structure, place: dict[int, int]
+) -> dict[int, list[tuple[int, NDArray[np.float64]]]]:
     """Nonmetal to the magnetic atoms bound to it: their numbers and the unit vectors towards them."""
     centers, points, images, distances = structure.get_neighbor_list(_BOND)
     nonmetal = np.array([not site.specie.is_metal and index not in place for index, site in enumerate(structure)])
@@ -139,7 +141,9 @@ def _bonds_of_nonmetals(structure: Structure, place: dict[int, int]) -> dict[int
 
 def _shortest(structure: Structure) -> float:
     """The shortest distance of two atoms, angstrom, images included."""
-    matrix = structure.distance_matrix + np.diag([min(structure.lattice.get_lll_reduced_lattice().abc)] * len(structure))
+    matrix = structure.distance_matrix + np.diag(
+        [min(structure.lattice.get_lll_reduced_lattice().abc)] * len(structure)
+    )
     return float(matrix.min())
 
 
@@ -205,7 +209,8 @@ def _orders_of_cell(sized: Structure, cell: NDArray[np.intp]) -> list[MagneticOr
 def with_magnetic_orders(jobs: Sequence[Job], n: int) -> tuple[list[Job], dict[str, list[str]]]:
     """Jobs with antiferromagnetic orders of theirs, each after the ferromagnetic job whose id it extends.
 
-    References of elements have the moments of their ground states, and moments that have signs already stay.
+    References of elements have the moments of their ground states, moments that have signs already stay, and what is
+    predicted to have none gets no order, though its calculation begins with default moments.
 
     Args:
         jobs: of which candidates and competing phases get orders.
@@ -219,9 +224,11 @@ def with_magnetic_orders(jobs: Sequence[Job], n: int) -> tuple[list[Job], dict[s
     remarks: dict[str, list[str]] = {}
     for job in jobs:
         every.append(job)
-        moments = None if n < 2 or job.role == "element" else job.initial_moments()[0]
-        if moments is None or job.magnetic_order != "ferromagnetic":
+        predicted_none = "magmom" in job.structure.site_properties and job.moments() is None
+        moments = job.initial_moments()[0]
+        if n < 2 or job.role == "element" or predicted_none or order_name(moments) != "ferromagnetic":
             continue
+        assert moments is not None
         magnetic = magnetic_sites(job.structure, moments)
         if len(magnetic) > MOST_SITES:
             remarks[job.id] = [f"more than {MOST_SITES} magnetic atoms: ferromagnetic only"]

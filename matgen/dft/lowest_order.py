@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
@@ -19,22 +20,24 @@ def keep_lowest_orders(frame: pd.DataFrame, jobs: Sequence[Mapping[str, Any]]) -
     Returns:
         The rows with `magnetic_order` (in which a calculation begins: its `magnetic_moment_dft` tells where it ended),
         `order_of` (the structure's id, also of its other orders) and `lowest_order` (id of the order with the lowest
-        energy per atom of those that have one). Other orders have no formation energy, and their `reason` says by how
-        much the lowest is lower.
+        energy per atom, empty where none is done). Other orders have no formation energy, and their `reason` says by
+        how much the lowest is lower.
     """
-    frame = frame.copy()
-    frame["magnetic_order"] = [job.get("magnetic_order") for job in jobs]  # of exports of 0.2, none
-    frame["order_of"] = [job.get("order_of") or job["id"] for job in jobs]
-    frame["lowest_order"] = None
-    for _, group in frame.groupby("order_of", sort=False):
-        energies = group["energy_per_atom_dft"]
-        if energies.notna().sum() == 0:
-            continue
-        lowest = energies.idxmin()
-        name, order = frame.loc[lowest, ["structure_id", "magnetic_order"]]
-        frame.loc[group.index, "lowest_order"] = name
-        for row in group.index[energies.notna()].drop(lowest):
-            frame.loc[row, "formation_energy_dft"] = float("nan")
-            lower = energies[row] - energies[lowest]
-            frame.loc[row, "reason"] = f"another magnetic order is lower by {lower:.3f} eV/atom: {name} ({order})"
-    return frame
+    ids, energies = list(frame["structure_id"]), frame["energy_per_atom_dft"].to_numpy(dtype=float)
+    orders = [str(job.get("magnetic_order", "")) for job in jobs]  # of exports of 0.2, none
+    structures = [str(job.get("order_of") or job["id"]) for job in jobs]
+    lowest: dict[str, int] = {}
+    for row in np.flatnonzero(np.isfinite(energies)).tolist():
+        other = lowest.setdefault(structures[row], row)
+        if energies[row] < energies[other]:
+            lowest[structures[row]] = row
+    formation, reasons = frame["formation_energy_dft"].to_numpy(dtype=float, copy=True), list(frame["reason"])
+    for row in np.flatnonzero(np.isfinite(energies)).tolist():
+        best = lowest[structures[row]]
+        if row != best:
+            formation[row] = np.nan
+            reasons[row] = (f"another magnetic order is lower by {energies[row] - energies[best]:.3f} eV/atom: "
+                            f"{ids[best]} ({orders[best]})")  # fmt: skip
+    names = [ids[lowest[structure]] if structure in lowest else "" for structure in structures]
+    return frame.assign(magnetic_order=orders, order_of=structures, lowest_order=names,
+                        formation_energy_dft=formation, reason=reasons)  # fmt: skip

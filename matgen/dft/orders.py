@@ -38,7 +38,7 @@ _BOND, _BOND_SPREAD = 3.6, 1.25
 """Angstrom, and times the shortest bond of an atom: up to there a nonmetal is bound to a magnetic atom."""
 
 _DIRECT, _RANGE, _DECAY = 0.1, 3.0, 0.5
-"""Direct coupling of the nearest magnetic atoms, as a share of that by a straight bridge; its range and decay, angstrom."""
+"""Direct coupling of the nearest magnetic atoms, as a share of a straight bridge's; its range and decay, angstrom."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def _bonds_of_nonmetals(
     centers, points, images, distances = structure.get_neighbor_list(_BOND)
     nonmetal = np.array([not site.specie.is_metal and index not in place for index, site in enumerate(structure)])
     shortest: dict[int, float] = {}
-    links = [(int(c), int(p), image, float(d)) for c, p, image, d in zip(centers, points, images, distances, strict=True)
-             if int(c) in place and nonmetal[p]]  # fmt: skip
+    pairs = zip(centers.tolist(), points.tolist(), images, distances.tolist(), strict=True)
+    links = [(c, p, image, d) for c, p, image, d in pairs if c in place and nonmetal[p]]
     for center, _, _, distance in links:
         shortest[center] = min(distance, shortest.get(center, distance))
     bonds: dict[int, list[tuple[int, NDArray[np.float64]]]] = {}
@@ -156,8 +156,8 @@ def antiferromagnetic_orders(
     coupling of `couplings` satisfied, in the crystal's own cell and without a net moment unless another order is better
     by `HANDICAP`. Larger cells are enumerated for few magnetic atoms (`MOST_SITES_TO_DOUBLE`), since a cell with one of
     them has no other way; of their orders those are kept that come before all of the crystal's own cell. The rule knows
-    neither ferromagnetic superexchange nor orbitals that point at each other: of LaMnO3 it ranks the G-type order before
-    the A-type one, of Cr2O3 hematite's order before its own.
+    neither ferromagnetic superexchange nor orbitals that point at each other: of LaMnO3 it ranks the G-type order
+    before the A-type one, of Cr2O3 hematite's order before its own.
 
     Args:
         structure: the crystal.

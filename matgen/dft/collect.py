@@ -10,6 +10,7 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
 from matgen.dft.codes import CODES
+from matgen.dft.lowest_order import lowest_orders
 from matgen.dft.settings import read_manifest
 from matgen.dft.status import is_claimed, ran_elsewhere, read_status, status_of_outputs
 from matgen.errors import DataError
@@ -18,7 +19,7 @@ from matgen.structures.energies import mp2020_correction
 
 
 def collect(folder: Path | str) -> pd.DataFrame:
-    """What came out of each calculation, and formation energies from elements calculated the same way.
+    """What came out of each structure's calculations, and formation energies from elements calculated the same way.
 
     Results of runs elsewhere, such as of the SLURM script, are read from their outputs.
 
@@ -26,7 +27,9 @@ def collect(folder: Path | str) -> pd.DataFrame:
         folder: that `matgen export` wrote.
 
     Returns:
-        A row for each calculation: `structure_id`, `formula`, `role`, `state` (`done`, `failed`, `waiting`), `reason`,
+        A row for each structure, of its lowest magnetic order (see `lowest_orders`, also for `magnetic_order` and
+        `energy_per_atom_dft_fm`, `_afm` ...): `structure_id`, `formula`, `role`, `state` (`done`, `failed`, `waiting`),
+        `reason`,
         `energy_per_atom_dft` (eV/atom), `formation_energy_dft` (eV/atom; NaN where an element is
         missing, `reason` says which),
         `energy_above_hull_dft` (eV/atom; of candidates exported with `--competing`, where every competing phase of
@@ -44,6 +47,7 @@ def collect(folder: Path | str) -> pd.DataFrame:
     if manifest["format"] not in CODES:
         raise DataError(f"{folder} holds {manifest['format']} files, nothing that a code has calculated")
     rows = [_row(folder / job["id"], job, manifest["format"]) for job in manifest["jobs"]]
+    rows = lowest_orders(rows, manifest["jobs"])
     elements = {row["formula_counts"][0][0]: row["energy_per_atom_dft"] for row in rows
                 if row["role"] == "element" and row["state"] == "done"}  # fmt: skip
     for row in rows:
@@ -51,7 +55,7 @@ def collect(folder: Path | str) -> pd.DataFrame:
         del row["formula_counts"]
     frame = pd.DataFrame(rows)
     _add_energy_above_hull(frame, manifest)
-    types = [job.get("oxide_type") for job in manifest["jobs"]]  # of exports of 0.2, none
+    types = [job.get("oxide_type") for job in manifest["jobs"] if not job.get("order_of")]  # of exports of 0.2, none
     correction = mp2020_correction(CompositionBatch.from_formulas(frame["formula"]), types)
     for name in [str(name) for name in frame if str(name).startswith("formation_energy_")]:
         if name == "formation_energy_dft":

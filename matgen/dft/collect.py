@@ -31,6 +31,7 @@ def collect(folder: Path | str) -> pd.DataFrame:
         missing, `reason` says which),
         `energy_above_hull_dft` (eV/atom; of candidates exported with `--competing`, where every competing phase of
         their elements has an energy; NaN otherwise, `reason` says which lacks),
+        `decomposition_dft` (the phases of that hull that it is set against, with their shares of the atoms),
         `hubbard_u` (eV; such energies cannot be set against elements),
         `max_force_dft` (eV/angstrom), `volume_per_atom_dft` (angstrom^3), `magnetic_moment_dft` (Bohr magnetons of the
         cell), `seconds_dft`, and what the structure's provenance says of energies; of a potential's formation energies
@@ -58,7 +59,7 @@ def collect(folder: Path | str) -> pd.DataFrame:
             continue
         frame[f"{name}_uncorrected"] = frame[name] - correction
     first = ["structure_id", "formula", "role", "state", "reason", "energy_per_atom_dft", "formation_energy_dft",
-             "energy_above_hull_dft"]  # fmt: skip
+             "energy_above_hull_dft", "decomposition_dft"]  # fmt: skip
     return frame[first + [name for name in frame if name not in first]]
 
 
@@ -96,10 +97,13 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
 def _add_energy_above_hull(frame: pd.DataFrame, manifest: dict[str, Any]) -> None:
     """Add `energy_above_hull_dft`: distances of candidates to the hull of competing phases and elements.
 
+    `decomposition_dft` names the phases of the hull at their compositions.
+
     A hull that lacks a phase lies too high, and candidates would seem more stable than they are: those that such a
     phase competes with have none, and their `reason` names the phase.
     """
     frame["energy_above_hull_dft"] = np.nan
+    frame["decomposition_dft"] = ""
     competing = frame[frame["role"] == "competing"]
     lacking = manifest.get("lacking_phases")
     rows = np.flatnonzero((frame["role"] == "candidate") & frame["formation_energy_dft"].notna())
@@ -117,8 +121,9 @@ def _add_energy_above_hull(frame: pd.DataFrame, manifest: dict[str, Any]) -> Non
     )
     done = competing.index[competing["formation_energy_dft"].notna()].to_numpy()
     phases = CompetingPhases(every[done], energy[done], "dft")
-    above = energy[rows] - phases.decompose(every[rows]).energy
-    for row, distance in zip(rows, above, strict=True):
+    decomposition = phases.decompose(every[rows])
+    above = energy[rows] - decomposition.energy
+    for row, distance, products in zip(rows, above, phases.in_words(decomposition, len(rows)), strict=True):
         missing = [name for name, phase in lacking_phases.items() if _competes(phase, every[row : row + 1])]
         if missing:
             frame.loc[row, "reason"] = "no energy above the hull: " + "; ".join(
@@ -126,6 +131,7 @@ def _add_energy_above_hull(frame: pd.DataFrame, manifest: dict[str, Any]) -> Non
             )
         else:
             frame.loc[row, "energy_above_hull_dft"] = distance
+            frame.loc[row, "decomposition_dft"] = products
 
 
 def _competes(phase: CompositionBatch, candidate: CompositionBatch) -> bool:

@@ -23,7 +23,6 @@ SETUPS = frozenset(_WITH_SETUP.split())
 """Elements with a PBE setup in GPAW's setups 0.9.20000, which Debian and many clusters have: no lanthanides."""
 
 
-
 def known_elements(settings: DFTSettings) -> frozenset[str]:
     """Elements with a PBE setup: `SETUPS`, and those of newer setups in the folders of `GPAW_SETUP_PATH`."""
     folders = [Path(text) for text in os.environ.get("GPAW_SETUP_PATH", "").split(os.pathsep) if text]

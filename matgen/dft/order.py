@@ -32,22 +32,30 @@ def run_order(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
 
     A candidate's cost is its own and its share of what it needs with others. Candidates come in the order of their
     cost, each behind what it needs and what is not there yet: first what many candidates need, then what is cheap.
-    Equal ones stay in their order. Cost is the number of atoms to the third power, as that of plane-wave codes grows.
+    Equal ones stay in their order.
 
     Args:
         jobs: `id`, `formula`, `role` and `n_atoms` of each, as the manifest has them.
     """
-    cost = {job["id"]: float(job.get("n_atoms", 1)) ** 3 for job in jobs}
+    costs = {job["id"]: cost(job) for job in jobs}
     needed = needs(jobs)
     needed_by = Counter(id for ids in needed.values() for id in ids)
     total = {
-        candidate: cost[candidate] + sum(cost[id] / needed_by[id] for id in ids) for candidate, ids in needed.items()
+        candidate: costs[candidate] + sum(costs[id] / needed_by[id] for id in ids) for candidate, ids in needed.items()
     }
     order: dict[str, None] = {}
     for candidate in sorted(needed, key=lambda id: total[id]):
-        order |= dict.fromkeys(sorted(needed[candidate], key=lambda id: (-needed_by[id], cost[id])))
+        order |= dict.fromkeys(sorted(needed[candidate], key=lambda id: (-needed_by[id], costs[id])))
         order[candidate] = None
     return list(order | dict.fromkeys(job["id"] for job in jobs))
+
+
+def cost(job: Mapping[str, Any]) -> float:
+    """What a calculation costs beside others: the square of its number of atoms.
+
+    Plane-wave codes need about its cube for each k-point, and a larger cell has fewer k-points.
+    """
+    return float(job.get("n_atoms", 1)) ** 2
 
 
 def _elements(jobs: Sequence[Mapping[str, Any]]) -> dict[str, frozenset[int]]:

@@ -85,8 +85,8 @@ def competing_phases(
         if not (folder / PARTS).exists():
             raise
         return [], {name: str(rows_of(folder, rank)[0]["reason"]) for rank, name in enumerate(formulas, start=1)}
-    lacking = {str(row.formula): str(row.structure_reason) for row in made.candidates.itertuples()
-               if pd.isna(row.structure_id)}  # fmt: skip
+    without = made.candidates[made.candidates["structure_id"].isna()]
+    lacking = dict(zip(without["formula"].astype(str), without["structure_reason"].astype(str), strict=True))
     jobs = [
         Job(f"competing-{job.provenance['rank']:04d}-{safe_name(job.formula)}", job.structure, "competing",
             job.provenance)

@@ -14,13 +14,13 @@ from matgen.evaluation.page.html import Card, render
 from matgen.evaluation.page.svg import Series
 from matgen.evaluation.page.tables import Rows, Table, setting
 
+_UNITS = {"cutoff": " / eV", "kpoint_density": " / angstrom"}
+
 _MOST_DRAWN = 40
 """Candidates in the figures."""
 
 
-def html(
-    content: Mapping[str, Any], frame: pd.DataFrame, calculations: pd.DataFrame, potentials: Sequence[str]
-) -> str:
+def html(content: Mapping[str, Any], frame: pd.DataFrame, calculations: pd.DataFrame, potentials: Sequence[str]) -> str:
     """The report as one self-contained page; every text is escaped.
 
     Args:
@@ -37,7 +37,7 @@ def html(
         lead=_lead(content),
         cards=_cards(content),
         candidates=candidate_rows(told, potentials),
-        words=_word_columns(told, potentials),
+        words=3 + ("magnetic_order" in told),
         left_out=_left_out_rows(frame),
         figures=[drawing for drawing in (_hull(told, potentials), _parity(told, potentials)) if drawing is not None],
         calculations=calculation_rows(calculations),
@@ -54,8 +54,8 @@ def _headline(content: Mapping[str, Any]) -> str:
 def _lead(content: Mapping[str, Any]) -> str:
     calculations = content["calculations"]
     text = (
-        f"{content['within_0.1']:,} of {content['with_energy_above_hull']:,} lie within 0.1 eV/atom of the hull of their "
-        f"competing phases, all calculated alike. {calculations['done']:,} of {sum(calculations.values()):,} "
+        f"{content['within_0.1']:,} of {content['with_energy_above_hull']:,} lie within 0.1 eV/atom of the hull of "
+        f"their competing phases, all calculated alike. {calculations['done']:,} of {sum(calculations.values()):,} "
         f"calculations are done"
     )
     more = [f"{calculations[state]:,} {word}" for state, word in (("failed", "failed"), ("waiting", "still to be run"))
@@ -67,7 +67,8 @@ def _cards(content: Mapping[str, Any]) -> list[Card]:
     of = f"of {content['candidates']:,} candidates"
     with_distance = f"of {content['with_energy_above_hull']:,} with a distance to the hull"
     calculations = content["calculations"]
-    hours = content["hours"] if content["core_hours"] is None else content["core_hours"]
+    hours = (f"{content['hours']:.2f} hours of calculation" if content["core_hours"] is None
+             else f"{content['core_hours']:.2f} core-hours")  # fmt: skip
     return [
         Card("Stable by DFT", f"{content['stable']:,}", with_distance, [], "At most 0 eV/atom above the hull.",
              gauge=False, chief=True),
@@ -77,18 +78,17 @@ def _cards(content: Mapping[str, Any]) -> list[Card]:
              [f"{content[name]:,} {name.replace('_', ' ')}" for name in ("failed", "waiting", "left_out")
               if content[name]], "Candidates whose own calculation is done.", gauge=False),
         Card("Calculations", f"{calculations['done']:,}", f"of {sum(calculations.values()):,} done",
-             [f"{calculations[name]:,} {name}" for name in ("failed", "waiting") if calculations[name]],
+             [*(f"{calculations[name]:,} {name}" for name in ("failed", "waiting") if calculations[name]), hours],
              "Candidates, elements and competing phases.", gauge=False),
-        Card("Time", f"{hours:.1f}", "hours of calculation" if content["core_hours"] is None else "core-hours", [],
-             "Of all calculations that ended.", gauge=False),
     ]  # fmt: skip
 
 
 def _columns(frame: pd.DataFrame, potentials: Sequence[str]) -> list[tuple[str, str]]:
     """Head and column of each number of the candidate table that is there."""
     columns = [("Above the hull, DFT", "energy_above_hull_dft")]
-    columns += [(f"Above the hull, {name}", f"energy_above_hull_{name}") for name in potentials]
-    columns += [("Above the hull, predicted", "energy_above_hull")]
+    columns += [(f"The same, {name}", f"energy_above_hull_{name}_uncorrected") for name in potentials]
+    columns += [(f"Above the hull of labels, {name}", f"energy_above_hull_{name}") for name in potentials]
+    columns += [("Above the hull of labels, predicted", "energy_above_hull")]
     columns += [("Formation energy, DFT", "formation_energy_dft")]
     columns += [(f"Formation energy, {name}, uncorrected", f"formation_energy_{name}_uncorrected")
                 for name in potentials]  # fmt: skip
@@ -114,10 +114,6 @@ def candidate_rows(frame: pd.DataFrame, potentials: Sequence[str]) -> Table:
     return heads, rows
 
 
-def _word_columns(frame: pd.DataFrame, potentials: Sequence[str]) -> int:
-    return 3 + ("magnetic_order" in frame)
-
-
 def calculation_rows(calculations: pd.DataFrame) -> Table:
     """All calculations in the order of the folder."""
     names = {"candidate": "candidate", "element": "element", "competing": "competing phase"}
@@ -141,7 +137,9 @@ def _left_out_rows(frame: pd.DataFrame) -> Table:
 def protocol_rows(content: Mapping[str, Any]) -> Rows:
     """Settings, as name and value."""
     protocol = content["protocol"]
-    rows = [[name.replace("_", " "), setting(value)] for name, value in protocol.items() if name != "versions"]
+    named = {name: value for name, value in protocol.items() if name not in ("versions", "engine")}
+    rows = [[f"{name.replace('_', ' ')}{_UNITS.get(name, '')}", "default" if value is None else setting(value)]
+            for name, value in named.items()]  # fmt: skip
     return [*rows, ["versions", ", ".join(f"{name} {value}" for name, value in protocol["versions"].items())]]
 
 
@@ -150,13 +148,17 @@ def _hull(frame: pd.DataFrame, potentials: Sequence[str]) -> Drawing | None:
     frame = frame[frame["energy_above_hull_dft"].notna()].head(_MOST_DRAWN)
     if frame.empty:
         return None
-    columns = [("DFT", "energy_above_hull_dft"), *((name, f"energy_above_hull_{name}") for name in potentials),
+    columns = [("DFT", "energy_above_hull_dft"),
+               *((name, f"energy_above_hull_{name}_uncorrected") for name in potentials),
                ("predicted", "energy_above_hull")]  # fmt: skip
     series = [Series(head, _numbers(frame[name])) for head, name in columns if name in frame]
     title = "Energy above the hull"
     drawn = svg.dots(title, [str(formula) for formula in frame["formula"]], series, [[] for _ in series],
                      "energy above the hull / eV/atom")  # fmt: skip
-    caption = "Each method by its own energies and its own hull. At 0 a compound is as stable as what competes with it."
+    caption = (
+        "DFT and potentials: the same phases, each with its own uncorrected energies. Predicted: the hull of the "
+        "labels that the predictor learned from. Below 0 a compound is more stable than what competes with it."
+    )
     return Drawing(title, Markup(drawn), caption)
 
 

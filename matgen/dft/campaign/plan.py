@@ -15,6 +15,9 @@ from matgen.structures.potentials.registry import POTENTIALS
 
 PLAN = "campaign.json"
 
+_TOLD = {"formulas": "candidates", "structures": "structures"}
+"""What differs that is no option."""
+
 
 @dataclass(frozen=True)
 class CampaignPlan:
@@ -48,9 +51,8 @@ class CampaignPlan:
         """As JSON: the options by their names on the command line."""
         own = {name: getattr(self, name) for name in ("engine", "top", "max_atoms", "per_formula", "potential")}
         settings = self.settings.content()
-        return own | {
-            name: settings[name] for name in ("calculation", "cutoff", "kpoint_density", "input_set", "pseudopotentials")
-        }
+        code_only = {"vasp": ["input_set"], "espresso": ["pseudopotentials"]}.get(self.engine, [])
+        return own | {name: settings[name] for name in ("calculation", "cutoff", "kpoint_density", *code_only)}
 
 
 def read_begun(out: Path, plan: CampaignPlan, source: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -79,7 +81,9 @@ def read_begun(out: Path, plan: CampaignPlan, source: Mapping[str, Any]) -> dict
     now = {**plan.content(), **source}
     differ = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if differ:
-        names = ", ".join(name if name in source else f"--{name.replace('_', '-')}" for name in differ)
+        if "top" in differ:
+            differ = [name for name in differ if name not in source]  # of course
+        names = ", ".join(_TOLD.get(name, f"--{name.replace('_', '-')}") for name in differ)
         raise DataError(f"{out} was begun with other {names}: repeat them, or choose another --out")
     return dict(begun)
 

@@ -54,10 +54,10 @@ def results(candidates: pd.DataFrame, calculations: pd.DataFrame) -> pd.DataFram
     Returns:
         The rows with the columns of `collect` that end in `_dft`, with `state_dft` (`done`, `failed`, `waiting`,
         `left out`) and `reason_dft`, and the potentials' formation energies without corrections. Those without a
-        distance to the hull come behind the others, in the order of a potential's distance.
+        distance to the hull come behind the others, in the order of a potential's distance to the hull of labels.
     """
     taken = [name for name in _FROM_COLLECT if name in calculations]
-    taken += [name for name in calculations if str(name).endswith("_uncorrected")]
+    taken += [str(name) for name in calculations if str(name).endswith("_uncorrected")]
     own = calculations[calculations["role"] == "candidate"].set_index("structure_id")[taken].rename(columns=_RENAMED)
     own = own[[name for name in own if name in _RENAMED.values() or name not in candidates]]
     frame = candidates.drop(columns=[name for name in own if name in candidates])
@@ -88,7 +88,7 @@ def summary(
     """
     above = frame["energy_above_hull_dft"]
     states = calculations["state"].value_counts().to_dict()
-    hours = float(calculations["seconds_dft"].fillna(0.0).sum()) / 3600
+    hours = float(pd.to_numeric(calculations["seconds_dft"]).sum()) / 3600
     code = CODES[plan.engine]
     return {
         "candidates": len(frame),

@@ -64,8 +64,9 @@ def read_source(path: Path, column: str | None, plan: CampaignPlan) -> Source:
         return Source(_of_folder(path).head(plan.top).reset_index(drop=True), path)
     frame, name = read_formula_table(path, column)
     parsed = parse_some(frame[name])
-    formulas = pd.Series([str(text) for text in frame[name]], dtype=object)
-    formulas.iloc[parsed.rows] = parsed.batch.formulas()
+    formulas = [str(text) for text in frame[name]]
+    for row, formula in zip(parsed.rows.tolist(), parsed.batch.formulas().tolist(), strict=True):
+        formulas[row] = formula
     if name != "formula" and "formula" in frame:
         frame = frame.rename(columns={"formula": "formula_input"})
     frame = frame.drop(columns=name).reset_index(drop=True)

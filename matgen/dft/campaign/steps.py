@@ -236,7 +236,8 @@ class _Steps:
         return run_folder(self.folder, self.plan.engine, self.running, ended=ended)
 
     def _report(self, candidates: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
-        return write_results(self.out, self.folder, candidates, self.plan)
+        cores = 1 if self.running.command is None else None  # a command may start any number of processes
+        return write_results(self.out, self.folder, candidates, self.plan, cores)
 
     def _made(self, name: str) -> bool:
         return is_structure_folder(self.out / name)
@@ -270,8 +271,7 @@ def _proposed(
                 lacking[formula] = str(error).removeprefix(f"{formula}: ")
                 continue
             rows.append({"role": role, "n_atoms": n_atoms})
-    elements = CompositionBatch.from_formulas(wanted).elements if wanted else []
-    symbols = sorted({str(SYMBOLS[z]) for row in elements for z in row if z})
-    jobs, _ = element_jobs(symbols)
+    symbols = {str(SYMBOLS[z]) for row in CompositionBatch.from_formulas(wanted).elements for z in row if z}
+    jobs, _ = element_jobs(sorted(symbols))
     rows += [{"role": "element", "n_atoms": len(job.structure)} for job in jobs]
     return rows, lacking

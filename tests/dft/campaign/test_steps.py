@@ -156,7 +156,9 @@ def test_other_settings_are_refused(relaxed, program: StandIn, matgen: Matgen, r
         (("--engine", "siesta"), "unknown engine 'siesta'"),
     ]:
         assert message in refused(*campaign(program, *options)), options
-    assert "cannot read" in refused("dft", "campaign", "no.csv", "--engine", "gpaw", "--command", program.command)
+    assert "no such file: no.csv" in refused(
+        "dft", "campaign", "no.csv", "--engine", "gpaw", "--command", program.command
+    )
     after = {path: path.read_bytes() for path in Path("campaign").rglob("*") if path.is_file()}
     assert before == after and len(program.called()) == 6
 
@@ -257,7 +259,7 @@ def test_with_pw(relaxed, matgen: Matgen, monkeypatch: pytest.MonkeyPatch) -> No
     assert status == 0, said
     assert "left out NaCl: Quantum ESPRESSO has no PBE data of Cl, Na here" in said
     frame = results()
-    assert frame.index.to_list() == ["SiC", "NaCl"] and -1 < frame.loc["SiC", "formation_energy_dft"] < 0.5
+    assert frame.index.to_list() == ["SiC", "NaCl"] and -2 < frame.loc["SiC", "formation_energy_dft"] < 0
 
 
 def test_a_dry_run_of_given_structures(relaxed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,9 @@ def add(verbs: Any) -> None:
                         help="random symmetric structures, if templates give fewer (default: 2; 0: none)")  # fmt: skip
     parser.add_argument("--no-templates", action="store_true", help="use random symmetric structures only")
     relaxation_options(parser)
+    parser.add_argument("--phonons", type=int, default=0, metavar="N",
+                        help="phonons of the lowest structure of the first N compositions; one that is unstable is "
+                        "followed to a lower one (default: 0, none)")  # fmt: skip
     parser.add_argument("--no-relax", action="store_true", help="do not relax the proposed structures")
     parser.add_argument("--resume", action="store_true", help="resume the run in --out")
     common_options(parser, out="structures")
@@ -83,6 +86,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise OptionError(f"--top is {arguments.top}, it must be 0 (all rows) or more")
     if arguments.workers is not None and arguments.workers < 1:
         raise OptionError(f"--workers is {arguments.workers}, it must be at least 1")
+    if arguments.phonons < 0:
+        raise OptionError(f"--phonons is {arguments.phonons}, it must be 0 (none) or more")
+    if arguments.phonons and arguments.no_relax:
+        raise OptionError("--phonons needs relaxed structures: drop --no-relax")
     if arguments.no_templates and arguments.symmetric == 0:
         raise OptionError("--no-templates and --symmetric 0 leave nothing to propose: drop one of them")
     symmetric = arguments.per_formula if arguments.no_templates else arguments.symmetric
@@ -97,6 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
         workers=arguments.workers or available_cores(),
         scheduler=arguments.scheduler,
         templates_from=tuple(arguments.templates_from),
+        phonons=arguments.phonons,
     )
     frame, column = read_formula_table(arguments.candidates, arguments.column)
     if arguments.top:
@@ -117,6 +125,9 @@ def in_words(made: Any, potential: str | None) -> str:
     if potential is not None:
         above = made.candidates[f"energy_above_hull_{potential}"]
         text += f"; at most 0.1 eV/atom above the hull: {int((above <= 0.1).sum()):,}"
+    if "dynamically_stable" in made.candidates:
+        verdicts = made.candidates["dynamically_stable"].dropna().astype(bool)
+        text += f"; dynamically stable: {int(verdicts.sum()):,} of {len(verdicts):,} with phonons"
     failed = sum(made.failures.values())
     if failed:
         reason, count = next(iter(made.failures.items()))

@@ -286,3 +286,20 @@ def in_words(group: SpaceGroup, placement: Placement) -> str:
     multiplicity = {position.letter: position.multiplicity for position in group.positions}
     orbits = [f"{multiplicity[letter]}{letter}" for of_one in placement for letter, n in of_one for _ in range(n)]
     return f"space group {group.number}, {' '.join(orbits)}"
+
+
+def parse_space_groups(texts: Iterable[str]) -> tuple[int, ...]:
+    """Numbers of space groups from texts such as `62` and `195..230`, ascending.
+
+    Raises:
+        OptionError: one is neither a number from 1 to 230 nor a range of them.
+    """
+    numbers: set[int] = set()
+    for text in texts:
+        found = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", text.strip())
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not 1 <= first <= last <= N_SPACE_GROUPS:
+            raise OptionError(f"{text!r} is no space group: give a number from 1 to {N_SPACE_GROUPS}, "
+                              "or a range such as 195..230")  # fmt: skip
+        numbers.update(range(first, last + 1))
+    return tuple(sorted(numbers))

@@ -245,8 +245,7 @@ def volumes(library: TemplateLibrary, n: int, seed: int = 0) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", action="store_true", help="search the weights of the reasons instead")
-    parser.add_argument("--trials", type=int, default=300, help="random weights that --weights begins with")
+    parser.add_argument("--weights", action="store_true", help="fit the weights of the reasons instead")
     parser.add_argument("--draws", type=int, default=2_000)
     parser.add_argument("--volumes", type=int, default=1_000, help="compounds whose volumes are compared")
     options = parser.parse_args()
@@ -255,7 +254,7 @@ def main() -> None:
     named = known_structures()
     if options.weights:
         left_out = {entry.formula for entry in named}
-        write_result("structures_weights", weights_result(library, left_out, trials=options.trials))
+        write_result("structures_weights", weights_result(library, left_out))
         return
     content: dict[str, Any] = {"library": library_counts(library), "max_atoms": MAX_ATOMS}
     content["coverage"] = coverage(library, options.draws)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from matgen.structures.assignment import Ion
+from matgen.structures.reasons import Ion
 from matgen.structures.wyckoff import Placement, SpaceGroup
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from matgen.structures.assignment import Assignment, Ion
+from matgen.structures.assignment import Assignment
+from matgen.structures.reasons import Ion
 from matgen.structures.volume import at_predicted_volume, composition_volume
 
 if TYPE_CHECKING:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
 from matgen.errors import OptionError, StructureError, require_above_zero
-from matgen.structures.assignment import Assignment, Ion, Weights, assign, ions_of
+from matgen.structures.assignment import Assignment, assign, ions_of
 from matgen.structures.ordered import Merger, mergers, ordered_structures
 from matgen.structures.proposed import proposed_in
+from matgen.structures.reasons import Ion, TemplateFacts, Weights, family
 from matgen.structures.symmetric import symmetric_structures
 from matgen.structures.templates import Template, TemplateLibrary, bundled_templates
-from matgen.structures.volume import scaled
+from matgen.structures.volume import composition_volume, scaled
 from matgen.structures.wyckoff import parse_space_groups
 
 if TYPE_CHECKING:
@@ -112,9 +113,7 @@ class Proposer:
     def __init__(self, settings: ProposalSettings | None = None, library: TemplateLibrary | None = None) -> None:
         self.settings = settings or ProposalSettings()
         self.library = bundled_templates() if library is None else library
-        self._members: dict[str, set[str]] = defaultdict(set)
-        for template in self.library.templates:
-            self._members[template.prototype].add(template.formula)
+        self._facts = TemplateFacts(self.library, composition_volume)
         self._ions: dict[str, dict[str, Ion]] = {}
 
     def propose(self, formula: str) -> list[Proposal]:
@@ -175,7 +174,7 @@ class Proposer:
 
     def _assign(self, counts: dict[str, int], ions: dict[str, Ion], template: Template) -> list[Assignment]:
         return assign(counts, ions, template, self._ions[template.formula],
-                      n_members=len(self._members[template.prototype]), weights=self.settings.weights)  # fmt: skip
+                      facts=self._facts.of(template), weights=self.settings.weights)  # fmt: skip
 
     def _from_files(self, formula: str) -> list[Proposal]:
         read, _ = proposed_in(self.settings.folder, self.settings.max_atoms)
@@ -270,9 +269,9 @@ def _spread(assignments: Sequence[Assignment]) -> list[Assignment]:
     first: list[Assignment] = []
     last: list[Assignment] = []
     for assignment in assignments:
-        family = tuple(assignment.template.prototype.split("_")[1:3])
-        seen[family] += 1
-        (first if seen[family] <= _OF_A_PROTOTYPE else last).append(assignment)
+        of_template = family(assignment.template)
+        seen[of_template] += 1
+        (first if seen[of_template] <= _OF_A_PROTOTYPE else last).append(assignment)
     return first + last
 
 

@@ -10,7 +10,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from matgen.structures.assignment import Ion, ions_of
+from matgen.structures.assignment import ions_of
+from matgen.structures.reasons import Ion
 from matgen.structures.templates import Template, bundled_templates
 from matgen.structures.wyckoff import LETTERS, N_SPACE_GROUPS, Position, space_group
 

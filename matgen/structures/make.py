@@ -34,6 +34,7 @@ from matgen.structures.folder import (
 from matgen.structures.parts import PARTS, begin, finished_in, part_path, plan_path, publish, require_same, rows_of
 from matgen.structures.potentials.registry import POTENTIALS, shared_potential
 from matgen.structures.propose import ProposalSettings, Proposer
+from matgen.structures.proposed import digest_of_files, proposed_in
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import (
     TemplateLibrary,
@@ -93,6 +94,7 @@ class StructurePlan:
         return content | {
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
+            "proposals": content["proposals"] | {"space_groups": list(self.proposals.space_groups)},
         }  # fmt: skip
 
 
@@ -139,7 +141,12 @@ def make_structures(
         own, bad = templates_in(plan.templates)
         for reason in bad:
             tell(f"no template: {reason}")
+    if plan.proposals.folder:
+        for reason in proposed_in(plan.proposals.folder, plan.proposals.max_atoms)[1]:
+            tell(f"not proposed: {reason}")
     content = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
+    if plan.proposals.folder:
+        content["proposals_digest"] = digest_of_files(plan.proposals.folder)
     resume = resume and plan_path(out).exists()
     if resume:
         require_same(out, content)

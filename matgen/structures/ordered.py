@@ -50,7 +50,7 @@ class Merger:
 
 def mergers(counts: dict[str, int], ions: dict[str, Ion]) -> list[Merger]:
     """All ways to merge elements of like charge into fewer, up to three fewer, the most alike first."""
-    groups = [tuple((symbol,) for symbol in sorted(counts, key=lambda symbol: (-counts[symbol], symbol)))]
+    groups: list[tuple[tuple[str, ...], ...]] = [tuple((symbol,) for symbol in sorted(counts))]
     found: dict[tuple[tuple[str, ...], ...], Merger] = {}
     for _ in range(_MOST_MERGERS):
         groups = sorted({merged for one in groups for merged in _merged(one, ions)})
@@ -150,7 +150,9 @@ def _orders(parent: Structure, share: dict[str, list[tuple[str, int]]], seed: in
     slots = [(np.flatnonzero(species == name), parts) for name, parts in share.items()]
     colors = {symbol: number for number, symbol in enumerate(sorted({s for _, parts in slots for s, _ in parts}))}
     number = prod(_multinomial([n for _, n in parts]) for _, parts in slots)
-    colorings = _all(len(species), slots, colors) if number <= _MOST_LISTED else _drawn(slots, colors, permutations, seed)
+    colorings = (
+        _all(len(species), slots, colors) if number <= _MOST_LISTED else _drawn(slots, colors, permutations, seed)
+    )
     if not len(colorings):
         return
     kept = np.zeros(len(colorings), dtype=np.int64)

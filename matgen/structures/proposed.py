@@ -56,8 +56,9 @@ def proposed_in(folder: Path | str, max_atoms: int) -> tuple[list[ProposedStruct
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder of structures")
+    named = ("POSCAR", "CONTCAR")
     return sorted(path for path in folder.rglob("*") if path.is_file() and (
-        path.suffix.lower() in (*SUFFIXES, *FRAMES) or path.name.upper().startswith(("POSCAR", "CONTCAR"))))  # fmt: skip
+        path.suffix.lower() in (*SUFFIXES, *FRAMES) or path.name.upper().startswith(named)))  # fmt: skip
 
 
 def digest_of_files(folder: Path | str) -> str:

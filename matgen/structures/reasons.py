@@ -49,7 +49,7 @@ class Weights:
         period: of the mean difference of periods.
         order: of the mean difference of Mendeleev numbers, in tens (Pettifor, Solid State Commun. 51, 31, 1984).
         least: of the smallest weight of the substitutions.
-        radius: of the spread of the logarithms of the radii's ratios, by atoms; the cell is scaled, so only that counts.
+        radius: of the spread of the logarithms of the radii's ratios, by atoms; only it counts, as the cell is scaled.
         radius_of_elements: of the same spread, every element counted once.
         ionicity: of the difference of the ranges of electronegativities.
         pattern: of the spread of the differences of electronegativities.

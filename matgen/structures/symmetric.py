@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from matgen.composition.batch import CompositionBatch
 from matgen.errors import StructureError
 from matgen.structures.assignment import ions_of
-from matgen.structures.reasons import Ion
 from matgen.structures.crystals import crystal_on
+from matgen.structures.reasons import Ion
 from matgen.structures.volume import composition_volume
 from matgen.structures.wyckoff import N_SPACE_GROUPS, Closings, Placement, in_words, space_group
 from matgen.structures.wyckoff_rates import role, site_statistics

@@ -52,7 +52,7 @@ def add(verbs: Any) -> None:
                         "structures; may be repeated")  # fmt: skip
     parser.add_argument("--proposals", type=path, metavar="FOLDER",
                         help="CIF, POSCAR or extxyz files of other programs (CrystaLLM, Chemeleon, MatterGen ...), "
-                        "used for compositions with the same reduced formula, in addition to --per-formula")  # fmt: skip
+                        "used for compositions of their reduced formula, beyond --per-formula")  # fmt: skip
     relaxation_options(parser)
     parser.add_argument("--no-relax", action="store_true", help="do not relax the proposed structures")
     parser.add_argument("--resume", action="store_true", help="resume the run in --out")

@@ -27,8 +27,8 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from benchmarks.record import command_line, read_result, write_result
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.keys import KeySet
+from matgen.datasets.labels import OUTLIER_ENERGY
 from matgen.datasets.load import load_task
-from matgen.hull import OUTLIER_ENERGY
 from matgen.prediction import FitPlan, NetworkSize, Predictor, PropertyData, bundled_property, fit_predictor, measured
 from matgen.prediction.fit import default_fit_settings
 from matgen.runtime.progress import TerminalProgress

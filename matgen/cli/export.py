@@ -8,7 +8,9 @@ from typing import Any
 
 from matgen.cli.shared import bars, common_options, one_of, path, say, verb
 from matgen.dft.codes import CODES
-from matgen.dft.formats import format_names
+from matgen.dft.formats import WITHOUT_MOMENTS, format_names
+from matgen.dft.settings import DFTSettings
+from matgen.errors import OptionError
 
 
 def add(verbs: Any) -> None:
@@ -47,6 +49,13 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--hubbard-u", action="store_true", help="GPAW and Quantum ESPRESSO: apply U as in the VASP input sets"
     )
+    parser.add_argument(
+        "--magnetic-orders",
+        type=int,
+        metavar="N",
+        help="calculations of each structure with magnetic atoms: the ferromagnetic one, and antiferromagnetic ones as "
+        "<id>-afm, <id>-afm2 ... (default: 2; 1 is ferromagnetic only)",
+    )
     parser.add_argument("--input-set", default="mp", metavar="NAME", help="VASP input set: mp or matpes (default: mp)")
     parser.add_argument(
         "--pseudopotentials",
@@ -67,7 +76,6 @@ def add(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write inputs and say what a user has to know."""
     from matgen.dft.export import export, jobs_of, require_exportable
-    from matgen.dft.settings import DFTSettings
     from matgen.io.files import next_free
     from matgen.structures.folder import read_plan
 
@@ -78,6 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.hubbard_u,
         arguments.input_set,
         arguments.pseudopotentials,
+        magnetic_orders=_magnetic_orders(arguments),
     )
     out = arguments.out or next_free(Path("dft"))
     require_exportable(out, arguments.format, settings, scheduler_template=arguments.scheduler_template,
@@ -93,11 +102,25 @@ def run(arguments: argparse.Namespace) -> None:
         scheduler_template=arguments.scheduler_template, flow=arguments.flow, force=arguments.force,
         progress=bars(arguments),
     )  # fmt: skip
+    more = sum(job.order_of is not None for job in exported.jobs)
+    if more:
+        say(arguments, f"note: {more:,} more with antiferromagnetic moments (<id>-afm), ranked by a rule, not by energy")
     for text, ids in _grouped(exported.remarks).items():
         say(arguments, f"note ({len(ids):,} calculations): {text}")
     for id, reason in exported.failed.items():
         say(arguments, f"left out {id}: {reason}")
     say(arguments, f"{len(exported.jobs):,} written, {len(exported.failed):,} left out; {out}/manifest.json lists them")
+
+
+def _magnetic_orders(arguments: argparse.Namespace) -> int:
+    """Calculations of each magnetic structure.
+
+    Raises:
+        OptionError: several are asked for in a format without moments.
+    """
+    if arguments.format in WITHOUT_MOMENTS and (arguments.magnetic_orders or 1) > 1:
+        raise OptionError(f"{arguments.format} files hold no moments: leave out --magnetic-orders")
+    return DFTSettings.magnetic_orders if arguments.magnetic_orders is None else int(arguments.magnetic_orders)
 
 
 def _references(arguments: argparse.Namespace, jobs: list[Any]) -> tuple[list[Any], dict[str, str] | None]:

@@ -39,6 +39,7 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Predict for a file."""
+    from matgen.datasets.labels import phases_of_table
     from matgen.hull import CompetingPhases
     from matgen.io.files import next_free
     from matgen.prediction import Predictor
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     phases = None
     if arguments.entries:
         of_json = arguments.entries.endswith(".json")
-        phases = (CompetingPhases.from_entries if of_json else CompetingPhases.from_table)(arguments.entries)
+        phases = (CompetingPhases.from_entries if of_json else phases_of_table)(arguments.entries)
     out = arguments.out or next_free(Path("predicted.csv"))
     unit = f" in {predictor.metadata['unit']}" if predictor.metadata["unit"] else ""
     say(arguments, f"predicting {predictor.name}{unit} of {arguments.formulas} by {shown(folder)} into {out}")

@@ -44,9 +44,19 @@ def add(verbs: Any) -> None:
                         "OPTIMADE database; may be repeated")  # fmt: skip
     parser.add_argument("--only-own-templates", action="store_true", help="do not use the bundled templates")
     parser.add_argument("--symmetric", type=int, default=2, metavar="N",
-                        help="random symmetric structures, if templates give fewer (default: 2; 0: none)")  # fmt: skip
-    parser.add_argument("--no-templates", action="store_true", help="use random symmetric structures only")
+                        help="structures on Wyckoff positions, if templates give fewer "
+                        "(default: 2; 0: none)")  # fmt: skip
+    parser.add_argument("--no-templates", action="store_true", help="use structures on Wyckoff positions only")
+    parser.add_argument("--space-group", action="append", default=[], metavar="N",
+                        help="allow only this space group, or a range such as 195..230, for templates and symmetric "
+                        "structures; may be repeated")  # fmt: skip
+    parser.add_argument("--proposals", type=path, metavar="FOLDER",
+                        help="CIF, POSCAR or extxyz files of other programs (CrystaLLM, Chemeleon, MatterGen ...), "
+                        "used for compositions of their reduced formula, beyond --per-formula")  # fmt: skip
     relaxation_options(parser)
+    parser.add_argument("--phonons", type=int, default=0, metavar="N",
+                        help="phonons of the lowest structure of the first N compositions; one that is unstable is "
+                        "followed to a lower one (default: 0, none)")  # fmt: skip
     parser.add_argument("--no-relax", action="store_true", help="do not relax the proposed structures")
     parser.add_argument("--resume", action="store_true", help="resume the run in --out")
     common_options(parser, out="structures")
@@ -78,17 +88,28 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.structures.make import StructurePlan, make_structures
     from matgen.structures.propose import ProposalSettings
     from matgen.structures.relax import RelaxSettings
+    from matgen.structures.wyckoff import parse_space_groups
 
     if arguments.top < 0:
         raise OptionError(f"--top is {arguments.top}, it must be 0 (all rows) or more")
     if arguments.workers is not None and arguments.workers < 1:
         raise OptionError(f"--workers is {arguments.workers}, it must be at least 1")
+    if arguments.phonons < 0:
+        raise OptionError(f"--phonons is {arguments.phonons}, it must be 0 (none) or more")
+    if arguments.phonons and arguments.no_relax:
+        raise OptionError("--phonons needs relaxed structures: drop --no-relax")
     if arguments.no_templates and arguments.symmetric == 0:
         raise OptionError("--no-templates and --symmetric 0 leave nothing to propose: drop one of them")
     symmetric = arguments.per_formula if arguments.no_templates else arguments.symmetric
     plan = StructurePlan(
         ProposalSettings(
-            arguments.per_formula, arguments.max_atoms, symmetric, not arguments.no_templates, arguments.seed
+            arguments.per_formula,
+            arguments.max_atoms,
+            symmetric,
+            not arguments.no_templates,
+            arguments.seed,
+            space_groups=parse_space_groups(arguments.space_group),
+            folder="" if arguments.proposals is None else str(arguments.proposals.resolve()),
         ),
         RelaxSettings(arguments.max_force, arguments.max_steps),
         None if arguments.no_relax else arguments.potential,
@@ -97,6 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
         workers=arguments.workers or available_cores(),
         scheduler=arguments.scheduler,
         templates_from=tuple(arguments.templates_from),
+        phonons=arguments.phonons,
     )
     frame, column = read_formula_table(arguments.candidates, arguments.column)
     if arguments.top:
@@ -117,6 +139,9 @@ def in_words(made: Any, potential: str | None) -> str:
     if potential is not None:
         above = made.candidates[f"energy_above_hull_{potential}"]
         text += f"; at most 0.1 eV/atom above the hull: {int((above <= 0.1).sum()):,}"
+    if "dynamically_stable" in made.candidates:
+        verdicts = made.candidates["dynamically_stable"].dropna().astype(bool)
+        text += f"; dynamically stable: {int(verdicts.sum()):,} of {len(verdicts):,} with phonons"
     failed = sum(made.failures.values())
     if failed:
         reason, count = next(iter(made.failures.items()))

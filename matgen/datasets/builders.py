@@ -13,6 +13,8 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, first_occurrence, parse_formulas
 from matgen.datasets.catalog import CRITEXAM_FILES, MATBENCH_FILES
+from matgen.datasets.experimental import WHEELS, experimental_frame
+from matgen.datasets.labels import without_outliers
 from matgen.datasets.sources import (
     CRABNET,
     MATMINER,
@@ -23,6 +25,7 @@ from matgen.datasets.sources import (
 from matgen.datasets.splits import split_batch
 from matgen.datasets.storage import CHECKSUMS, built_folder, checksum_entry, write_table
 from matgen.errors import DataError, unknown_name
+from matgen.hull import hull_distances
 from matgen.io.files import read_json, refuse_to_overwrite, write_json
 from matgen.runtime.progress import ProgressFactory, part_of, silent
 from matgen.validity import ValidityRules, check
@@ -40,6 +43,8 @@ HYBRID_COLUMNS = (
     "band_gap_oqmd",
     "band_gap_mp",
     "energy_above_hull_mp",
+    "hull_distance_oqmd",
+    "hull_distance_mp",
     "split",
     "split_chemsys",
 )
@@ -114,6 +119,7 @@ def hybrid_frame(crabnet: Path, matminer: Path, progress: ProgressFactory = sile
         full[by_row.index.to_numpy()] = by_row.to_numpy().round(DECIMALS) + 0.0  # no minus zero
         return full.astype(np.float32)
 
+    of_oqmd, of_mp = column(energy["target"], of_energy, "min"), column(mp_energy["target"], of_mp_energy, "min")
     return pd.DataFrame(
         {
             "formula": formula,
@@ -121,19 +127,40 @@ def hybrid_frame(crabnet: Path, matminer: Path, progress: ProgressFactory = sile
             "in_mp": in_mp,
             "pure": pure,
             "strict": strict,
-            "formation_energy_oqmd": column(energy["target"], of_energy, "min"),
+            "formation_energy_oqmd": of_oqmd,
             "split_oqmd": split_oqmd,
-            "formation_energy_mp_min": column(mp_energy["target"], of_mp_energy, "min"),
+            "formation_energy_mp_min": of_mp,
             "formation_energy_mp_median": column(mp_energy["target"], of_mp_energy, "median"),
             "band_gap_oqmd": column(gap["target"], of_gap, "min"),
             # The gap's rows cannot be matched to the energies' rows, so the gap of the stable polymorph is unknown.
             "band_gap_mp": column(mp_gap["target"], of_mp_gap, "median"),
             "energy_above_hull_mp": column(mp_hull["target"], of_mp_hull, "min"),
+            "hull_distance_oqmd": _hull_distance(batch, of_oqmd, progress),
+            "hull_distance_mp": _hull_distance(batch, of_mp, progress),
             "split": split_batch(batch, "split"),
             "split_chemsys": split_batch(batch, "split_chemsys"),
         },
         columns=list(HYBRID_COLUMNS),
     )
+
+
+def build_experimental(out: Path, progress: ProgressFactory = silent) -> Path:
+    """Build `experimental.parquet`, compositions that have been made, and enter its checksum into `checksums.json`.
+
+    Raises:
+        DataError: a source cannot be had, or is not the pinned file.
+        OutputError: `out` cannot be written.
+    """
+    frame = experimental_frame(progress)
+    path = out / "experimental.parquet"
+    metadata = {
+        "matgen.table": "experimental",
+        "matgen.sources": "; ".join(f"{wheel.requirement} {wheel.sha256}" for wheel in WHEELS)
+        + f"; pymatgen-core=={version('pymatgen-core')}; prototypes.parquet",
+    }
+    write_table(frame, path, metadata)
+    _enter_checksum(out, path.name, frame, metadata)
+    return path
 
 
 def build_matbench(out: Path, progress: ProgressFactory = silent) -> Path:
@@ -171,6 +198,7 @@ def build_materials_project(out: Path, progress: ProgressFactory = silent) -> Pa
 
 BUILDERS: dict[str, Callable[[Path, ProgressFactory], Path]] = {
     "hybrid": build_hybrid,
+    "experimental": build_experimental,
     "matbench": build_matbench,
     "critexam": build_critexam,
     "mp-transport": build_mp_transport,
@@ -220,6 +248,12 @@ def _flags(batch: CompositionBatch, progress: ProgressFactory) -> tuple[np.ndarr
         passed = check(batch[pure], ValidityRules(STRICT_TABLE), progress=part_of(count))
     strict[pure] = passed.electronegativity_balanced
     return pure, strict
+
+
+def _hull_distance(batch: CompositionBatch, energy: np.ndarray, progress: ProgressFactory) -> np.ndarray:
+    """Distance of each label to the hull of all other labels of its source, eV/atom, float32 `(n,)`."""
+    distance = hull_distances(batch, without_outliers(energy.astype(np.float64)), progress=progress)
+    return (distance.round(DECIMALS) + 0.0).astype(np.float32)
 
 
 def _read_csv(wheel: Path, file: str) -> pd.DataFrame:

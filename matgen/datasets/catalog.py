@@ -17,6 +17,10 @@ MATMINER = "wheel matminer 0.10.1 (Ward et al. 2018)"
 CC_BY = "CC-BY 4.0"
 
 
+Aliases = Mapping[str, str | tuple[str, ...]]
+"""Short names of columns to the columns that they stand for."""
+
+
 @dataclass(frozen=True)
 class CatalogueRow:
     """One dataset by name.
@@ -31,7 +35,9 @@ class CatalogueRow:
         bundled: the file travels with matgen.
         published_filter: whether the published filter is on unless asked otherwise.
         requires: boolean columns that must hold, such as `in_mp` and `pure`.
-        aliases: short names of columns in conditions: `band_gap` for `band_gap_mp`.
+        aliases: short names of columns in conditions: `band_gap` for `band_gap_mp`; of several columns, the lowest
+            value that a row has.
+        testing: for testing only; nothing may be trained, calibrated or ranked by it.
     """
 
     name: str
@@ -43,7 +49,8 @@ class CatalogueRow:
     bundled: bool = False
     published_filter: bool = False
     requires: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Aliases = field(default_factory=dict)
+    testing: bool = False
 
     @property
     def filter(self) -> str:
@@ -52,18 +59,24 @@ class CatalogueRow:
         return "; ".join([*words, *self.requires]) or "none"
 
 
-_OF_MP = {
+_OF_MP: Aliases = {
     "band_gap": "band_gap_mp",
     "formation_energy": "formation_energy_mp_min",
     "energy_above_hull": "energy_above_hull_mp",
+    "hull_distance": "hull_distance_mp",
 }
-_OF_OQMD = {"band_gap": "band_gap_oqmd", "formation_energy": "formation_energy_oqmd"}
-_OF_BOTH = {"energy_above_hull": "energy_above_hull_mp"}
+_OF_OQMD: Aliases = {
+    "band_gap": "band_gap_oqmd",
+    "formation_energy": "formation_energy_oqmd",
+    "hull_distance": "hull_distance_oqmd",
+}
+_OF_BOTH: Aliases = {
+    "energy_above_hull": "energy_above_hull_mp",
+    "hull_distance": ("hull_distance_oqmd", "hull_distance_mp"),
+}
 
 
-def _hybrid(
-    name: str, description: str, *requires: str, sources: tuple[str, ...], aliases: Mapping[str, str]
-) -> CatalogueRow:
+def _hybrid(name: str, description: str, *requires: str, sources: tuple[str, ...], aliases: Aliases) -> CatalogueRow:
     return CatalogueRow(
         name,
         description,
@@ -75,6 +88,24 @@ def _hybrid(
         published_filter=name != "hybrid",
         requires=requires,
         aliases=aliases,
+    )
+
+
+def _experimental(name: str, description: str, requires: str, *, testing: bool = False) -> CatalogueRow:
+    return CatalogueRow(
+        name,
+        description,
+        (
+            "see data/README.md",
+            CRABNET,
+            "wheels reaction_network 8.3.0, chemicals 1.5.2, matsyngate 0.1.1, pymatgen-core",
+        ),
+        "facts; see data/LICENSES.md",
+        "experimental.parquet",
+        "experimental",
+        bundled=True,
+        requires=(requires,),
+        testing=testing,
     )
 
 
@@ -110,6 +141,8 @@ _ROWS = [
     _hybrid("mp-pure", "Materials Project, electronegativity balanced", "in_mp", "pure", sources=(MP,), aliases=_OF_MP),
     _hybrid("oqmd-mix", "OQMD", "in_oqmd", sources=(OQMD,), aliases=_OF_OQMD),
     _hybrid("oqmd-pure", "OQMD, electronegativity balanced", "in_oqmd", "pure", sources=(OQMD,), aliases=_OF_OQMD),
+    _experimental("experimental", "compounds that have been made, those in hybrid", "in_hybrid"),
+    _experimental("experimental-test", "compounds that have been made, those not in hybrid", "testing", testing=True),
     CatalogueRow(
         "mp-transport",
         "Computed transport properties at 300 K, 47,737 Materials Project entries (Ricci et al. 2017)",

@@ -54,13 +54,16 @@ def parse_where(text: str) -> list[Condition]:
     return conditions
 
 
-def where_mask(frame: pd.DataFrame, text: str, aliases: Mapping[str, str] | None = None) -> np.ndarray:
+def where_mask(
+    frame: pd.DataFrame, text: str, aliases: Mapping[str, str | tuple[str, ...]] | None = None
+) -> np.ndarray:
     """Rows for which every comparison holds, bool `(n,)`. A missing value fails each comparison, `!=` included.
 
     Args:
         frame: the rows.
         text: the conditions, see `parse_where`.
-        aliases: other names of columns, such as `band_gap` for `band_gap_mp`; a column of that very name goes first.
+        aliases: other names of columns, such as `band_gap` for `band_gap_mp`; a column of that very name goes first. A
+            name of several columns is the lowest of the values that a row has.
 
     Raises:
         OptionError: bad grammar, no such column (the numeric ones are listed), or a column that holds no numbers.
@@ -69,7 +72,7 @@ def where_mask(frame: pd.DataFrame, text: str, aliases: Mapping[str, str] | None
 
 
 def conditions_mask(
-    frame: pd.DataFrame, conditions: Iterable[Condition], aliases: Mapping[str, str] | None = None
+    frame: pd.DataFrame, conditions: Iterable[Condition], aliases: Mapping[str, str | tuple[str, ...]] | None = None
 ) -> np.ndarray:
     """`where_mask` of comparisons that were read already; all rows where there is none."""
     mask = np.ones(len(frame), dtype=bool)
@@ -80,18 +83,24 @@ def conditions_mask(
     return mask
 
 
-def numeric_column(frame: pd.DataFrame, name: str, aliases: Mapping[str, str] | None = None) -> np.ndarray:
+def numeric_column(
+    frame: pd.DataFrame, name: str, aliases: Mapping[str, str | tuple[str, ...]] | None = None
+) -> np.ndarray:
     """A column's numbers in its own precision, float32 or float64 `(n,)`, NaN where there is none.
 
     Args:
         frame: the rows.
         name: of the column, or another name of it.
-        aliases: other names of columns; a column of that very name goes first.
+        aliases: other names of columns; a column of that very name goes first. A name of several columns is the lowest
+            of the values that a row has.
 
     Raises:
         OptionError: no such column (the numeric ones are listed), or one that holds text.
     """
     column = name if name in frame.columns else (aliases or {}).get(name, name)
+    if isinstance(column, tuple):
+        several = [numeric_column(frame, one) for one in column]
+        return np.asarray(np.fmin.reduce(several))  # a missing value is passed over
     if column not in frame.columns:
         known = [str(one) for one in frame.columns if pd.api.types.is_numeric_dtype(frame[one])]
         raise OptionError(f"no column {name!r} to compare; numeric columns: {', '.join(known) or 'none'}")

@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.dft.codes import CODES
-from matgen.dft.formats import DATABASE, DATABASE_FILE, require_format, write_database, writer_of
+from matgen.dft.formats import (
+    DATABASE,
+    DATABASE_FILE,
+    WITHOUT_MOMENTS,
+    require_format,
+    write_database,
+    writer_of,
+)
 from matgen.dft.magnetism import hubbard_u
+from matgen.dft.orders import with_magnetic_orders
 from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
 from matgen.dft.status import is_claimed
 from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line
@@ -95,6 +103,9 @@ def export(
 ) -> Exported:
     """Write the inputs of jobs, a manifest, a SLURM array script and on request a flow of atomate2.
 
+    Candidates and competing phases with magnetic atoms are also written with antiferromagnetic orders
+    (`settings.magnetic_orders`), except in formats that hold no moments.
+
     Args:
         jobs: what to calculate; their ids must differ.
         out: folder; each job has its own in it.
@@ -116,11 +127,16 @@ def export(
     settings = settings or DFTSettings()
     out = Path(out)
     require_exportable(out, format, settings, scheduler_template=scheduler_template, flow=flow, force=force)
+    remarks: dict[str, list[str]] = {}
+    if format not in WITHOUT_MOMENTS:
+        jobs, remarks = with_magnetic_orders(jobs, settings.magnetic_orders)
     require_sound_ids([job.id for job in jobs])
     out.parent.mkdir(parents=True, exist_ok=True)
     # All is written beside `out` first: what ends badly leaves what was there.
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as stage:
-        exported = _write_all(jobs, Path(stage), format, settings, scheduler_template, flow, progress, lacking_phases)
+        exported = _write_all(
+            jobs, remarks, Path(stage), format, settings, scheduler_template, flow, progress, lacking_phases
+        )
         if force:
             _clear(out)
         foreign = [path.name for path in Path(stage).iterdir() if path.is_dir() and (out / path.name).exists()]
@@ -165,8 +181,8 @@ def require_exportable(
             raise OutputError(f"a run is at {busy[0]} in {out}: wait for it, or choose another --out")
 
 
-def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSettings, scheduler_template: Path | None,
-               flow: bool, progress: ProgressFactory,
+def _write_all(jobs: Sequence[Job], remarks: dict[str, list[str]], out: Path, format: str, settings: DFTSettings,
+               scheduler_template: Path | None, flow: bool, progress: ProgressFactory,
                lacking_phases: Mapping[str, str] | None) -> Exported:  # fmt: skip
     from matgen.dft.schedule import write_array_script, write_flow
 
@@ -178,6 +194,8 @@ def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSetting
         exported = Exported(list(jobs), {}, {})
     else:
         exported = _write_folders(jobs, out, format, settings, progress)
+    for id in remarks.keys() & {job.id for job in exported.jobs}:
+        exported.remarks.setdefault(id, []).extend(remarks[id])
     candidates = {job.id for job in jobs if job.role == "candidate"}
     if candidates <= exported.failed.keys():
         reason = next(iter(exported.failed.values()), "there are no structures")
@@ -191,6 +209,7 @@ def _write_all(jobs: Sequence[Job], out: Path, format: str, settings: DFTSetting
         "format": format,
         "settings": settings.content(),
         "jobs": [{"id": job.id, "formula": job.formula, "role": job.role, "n_atoms": len(job.structure),
+                  "order_of": job.order_of, "magnetic_order": job.magnetic_order,
                   "hubbard_u": hubbard_u(job.structure) if with_u else {}, "oxide_type": oxide_type(job.structure),
                   "remarks": exported.remarks.get(job.id, []), "provenance": job.provenance} for job in exported.jobs],
         "failed": exported.failed,
@@ -206,8 +225,9 @@ def _lacking(
     """Competing phases that will have no energy, with the reason; None where competing phases were not asked for."""
     if lacking_phases is None:
         return None
+    written = {job.formula for job in exported.jobs}  # in one magnetic order at least
     unwritten = {job.formula: exported.failed[job.id] for job in jobs
-                 if job.role == "competing" and job.id in exported.failed}  # fmt: skip
+                 if job.role == "competing" and job.id in exported.failed and job.formula not in written}  # fmt: skip
     return dict(lacking_phases) | unwritten
 
 

@@ -15,6 +15,9 @@ from matgen.io.files import atomic_write, write_text
 DATABASE, DATABASE_FILE = "ase-db", "structures.db"
 """The format that is one file of all jobs, and that file."""
 
+WITHOUT_MOMENTS = ("cif", "poscar")
+"""Formats that hold no magnetic moments, and so the crystal alone."""
+
 
 def _write_cif(job: Job, folder: Path, settings: DFTSettings) -> list[str]:
     from matgen.structures.folder import cif

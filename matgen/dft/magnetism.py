@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 DEFAULT_MOMENTS = "no moments are predicted: calculated from ferromagnetic ones, those of pymatgen's MPRelaxSet"
 """Remark on a calculation that begins with default moments."""
 
+NET_SHARE = 0.05
+"""Share of the sum of moments below which a net moment is none: of sublattices alike but for the rest of the crystal."""
+
 _WIDTHS = (0.5, 1.0, 2.0, float("inf"))
 """Bohr magnetons within which moments of an element count as like, the finest first."""
 
@@ -55,6 +58,22 @@ def default_moments(structure: Structure) -> list[float] | None:
     table = _default_moments()
     moments = [table.get(site.specie.symbol, 0.0) for site in structure]
     return moments if any(moments) else None
+
+
+def order_name(moments: Sequence[float] | None) -> str:
+    """`nonmagnetic`, `ferromagnetic`, `antiferromagnetic` or `ferrimagnetic`, by the signs of moments.
+
+    Opposite moments of which less than `NET_SHARE` of all is left over count as antiferromagnetic.
+
+    Args:
+        moments: of a cell's atoms, Bohr magnetons; None for no magnetism.
+    """
+    if moments is None or not any(moments):
+        return "nonmagnetic"
+    if min(moments) >= 0 or max(moments) <= 0:
+        return "ferromagnetic"
+    left = abs(sum(moments)) / sum(abs(moment) for moment in moments)
+    return "antiferromagnetic" if left < NET_SHARE else "ferrimagnetic"
 
 
 def merge_moments(symbols: Sequence[str], moments: Sequence[float], most: int = 10) -> list[float]:

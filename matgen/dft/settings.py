@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.dft.magnetism import DEFAULT_MOMENTS, default_moments
+from matgen.dft.magnetism import DEFAULT_MOMENTS, default_moments, order_name
 from matgen.errors import DataError, OptionError, require_above_zero, unknown_name
 from matgen.io.folders import changed_files, read_description
 
@@ -35,6 +35,8 @@ class DFTSettings:
         common_cutoffs: of plane waves and of the density, eV; `export` sets them for all calculations of a folder
             (Quantum ESPRESSO).
         smearing: width of the occupations' smearing, eV.
+        magnetic_orders: calculations of a structure with magnetic atoms at most, the ferromagnetic one and
+            antiferromagnetic ones.
     """
 
     calculation: str = "static"
@@ -45,6 +47,7 @@ class DFTSettings:
     pseudopotentials: Path | None = None
     smearing: float = 0.05
     common_cutoffs: tuple[float, float] | None = None
+    magnetic_orders: int = 2
 
     def __post_init__(self) -> None:
         numbers = ("kpoint_density", "smearing") + (("cutoff",) if self.cutoff is not None else ())
@@ -55,6 +58,8 @@ class DFTSettings:
             raise unknown_name("calculation", self.calculation, CALCULATIONS)
         if self.input_set not in ("mp", "matpes"):
             raise unknown_name("input set", self.input_set, ("mp", "matpes"))
+        if self.magnetic_orders < 1:
+            raise OptionError(f"magnetic_orders is {self.magnetic_orders}, it must be at least 1")
 
     def content(self) -> dict[str, Any]:
         """As JSON."""
@@ -72,12 +77,14 @@ class Job:
         role: `candidate`, `element` (a reference of formation energies) or `competing` (a phase that a candidate could
             decompose into).
         provenance: where the structure comes from, as JSON.
+        order_of: id of the job of whose structure this is another magnetic order; None for the job itself.
     """
 
     id: str
     structure: Structure
     role: str
     provenance: dict[str, Any] = field(default_factory=dict)
+    order_of: str | None = None
 
     @property
     def formula(self) -> str:
@@ -102,6 +109,11 @@ class Job:
             return moments, []
         moments = default_moments(self.structure)
         return moments, [] if moments is None else [DEFAULT_MOMENTS]
+
+    @property
+    def magnetic_order(self) -> str:
+        """That of the initial moments: `nonmagnetic`, `ferromagnetic`, `antiferromagnetic` or `ferrimagnetic`."""
+        return order_name(self.initial_moments()[0])
 
 
 def require_sound_ids(ids: Sequence[str]) -> None:

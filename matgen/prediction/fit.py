@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from matgen.composition.elements import SYMBOLS
+from matgen.datasets.labels import SOURCES, labeled_phases
 from matgen.errors import OptionError, require_above_zero, unknown_name
 from matgen.fitting.loop import Fitter
 from matgen.fitting.optimizers import BEST_OPTIMIZER
 from matgen.fitting.settings import FitSettings
-from matgen.hull import SOURCES, CompetingPhases
 from matgen.io.files import locked, refuse_to_overwrite
 from matgen.models.checkpoint import load_checkpoint
 from matgen.models.locate import find_checkpoint
@@ -224,7 +224,7 @@ def calibrate(predictor: Predictor, data: PropertyData) -> None:
     predictor.metadata["largest_usual_disagreement"] = usual
     if data.name == "formation_energy" and data.source in SOURCES:
         chosen = np.flatnonzero(unseen)[:_OF_HULL]
-        phases = CompetingPhases.of_source(data.source)
+        phases = labeled_phases(data.source)
         predictor.selection = calibrate_selection(predictor, batch[chosen], target[chosen], phases)
 
 

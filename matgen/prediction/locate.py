@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from matgen.datasets import data_folder
+from matgen.datasets.labels import SOURCES
 from matgen.errors import CheckpointError
-from matgen.hull import SOURCES
 from matgen.prediction.predictor import METADATA
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, parse_some
 from matgen.datasets import read_formula_table
-from matgen.hull import SOURCES, CompetingPhases
+from matgen.datasets.labels import SOURCES, labeled_phases
+from matgen.hull import CompetingPhases
 from matgen.io.outputs import TableResult, process_table
 from matgen.prediction.stability import stability
 from matgen.runtime.progress import ProgressFactory, part_of, silent
@@ -63,7 +64,7 @@ def predict_table(
     if not hull:
         phases = None
     elif phases is None and predictor.name == "formation_energy" and source in SOURCES:
-        phases = CompetingPhases.of_source(source)
+        phases = labeled_phases(source)
     parts = []
     with progress(len(parsed.batch), "predict", "formulas") as count:
         for start in range(0, len(parsed.batch), _CHUNK):

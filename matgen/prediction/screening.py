@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from matgen.datasets.labels import labeled_phases
 from matgen.datasets.where import conditions_mask, parse_where
 from matgen.errors import OptionError
 from matgen.hull import CompetingPhases
@@ -59,7 +60,7 @@ class Screen:
             raise OptionError(f"screen {text!r}: name a predicted property, as band_gap > 1.98")
         self.phases: CompetingPhases | None = None
         if self._of_hull:
-            self.phases = CompetingPhases.of_source(self.predictors[_ENERGY].metadata["source"])
+            self.phases = labeled_phases(self.predictors[_ENERGY].metadata["source"])
 
     def _property(self, column: str, known: Sequence[str]) -> str:
         """The property that a column belongs to."""

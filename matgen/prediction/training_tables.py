@@ -15,10 +15,10 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, first_occurrence, parse_formulas
 from matgen.datasets import load_dataset
+from matgen.datasets.labels import OUTLIER_ENERGY
 from matgen.datasets.splits import split_batch
 from matgen.datasets.tables import read_formula_table
 from matgen.errors import DataError, OptionError, unknown_name
-from matgen.hull import OUTLIER_ENERGY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

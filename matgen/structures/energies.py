@@ -19,6 +19,7 @@ import numpy as np
 from matgen.composition.batch import CompositionBatch, sort_keys
 from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
 from matgen.composition.keys import find_keys
+from matgen.datasets.labels import labeled_phases
 from matgen.hull import CompetingPhases
 from matgen.validity import ValidityRules
 from matgen.validity.explaining import explain
@@ -183,7 +184,7 @@ def anion_class(batch: CompositionBatch) -> np.ndarray:
 @lru_cache(maxsize=1)
 def mp2020_phases() -> CompetingPhases:
     """The bundled labels of the Materials Project, with its corrections of 2020."""
-    old = CompetingPhases.of_source("mp")
+    old = labeled_phases("mp")
     energy = old.energy + mp2020_minus_legacy(old.batch)
     return CompetingPhases(old.batch, energy, "mp2020", np.flatnonzero(old.knows)[1:])
 

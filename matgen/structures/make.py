@@ -31,9 +31,12 @@ from matgen.structures.folder import (
     structure_id,
     write_table,
 )
+from matgen.structures.minima import with_phonons
 from matgen.structures.parts import PARTS, begin, finished_in, part_path, plan_path, publish, require_same, rows_of
+from matgen.structures.phonons import require_phonopy
 from matgen.structures.potentials.registry import POTENTIALS, shared_potential
 from matgen.structures.propose import ProposalSettings, Proposer
+from matgen.structures.proposed import digest_of_files, proposed_in
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import (
     TemplateLibrary,
@@ -60,6 +63,8 @@ class StructurePlan:
         scheduler: address of a Dask scheduler instead.
         templates_from: databases that more templates are fetched from before the work, each `materials-project` or an
             OPTIMADE address; they are kept in the output folder.
+        phonons: of the first this many candidates, the lowest structure gets phonons, and is followed down where it is
+            no minimum.
     """
 
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
@@ -71,6 +76,7 @@ class StructurePlan:
     workers: int = 1
     scheduler: str | None = None
     templates_from: tuple[str, ...] = ()
+    phonons: int = 0
 
     @classmethod
     def quick(cls, seed: int = 0, workers: int = 1) -> StructurePlan:
@@ -81,6 +87,10 @@ class StructurePlan:
         require_above_zero(self, "workers")
         if self.only_own_templates and self.templates is None and not self.templates_from:
             raise OptionError("only_own_templates needs a folder of templates, or a database to take them from")
+        if self.phonons < 0:
+            raise OptionError(f"phonons is {self.phonons}, it must be 0 (none) or more")
+        if self.phonons and self.potential is None:
+            raise OptionError("phonons need a potential: structures that are not relaxed are no minima")
         for source in self.templates_from:
             require_source(source)
         if self.potential is not None and self.potential not in POTENTIALS:
@@ -93,6 +103,7 @@ class StructurePlan:
         return content | {
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
+            "proposals": content["proposals"] | {"space_groups": list(self.proposals.space_groups)},
         }  # fmt: skip
 
 
@@ -139,13 +150,20 @@ def make_structures(
         own, bad = templates_in(plan.templates)
         for reason in bad:
             tell(f"no template: {reason}")
+    if plan.proposals.folder:
+        for reason in proposed_in(plan.proposals.folder, plan.proposals.max_atoms)[1]:
+            tell(f"not proposed: {reason}")
     content = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
+    if plan.proposals.folder:
+        content["proposals_digest"] = digest_of_files(plan.proposals.folder)
     resume = resume and plan_path(out).exists()
     if resume:
         require_same(out, content)
     else:
         refuse_to_overwrite(out, force=force)
     potential = None if plan.potential is None else shared_potential(plan.potential)
+    if plan.phonons:
+        require_phonopy()
     if not resume:
         begin(out, content, _fetched(plan, parsed.batch, tell))
     elif (finished := finished_in(out)) is not None:
@@ -242,6 +260,8 @@ def _make_one(task: _Task) -> list[dict[str, Any]]:
                     "relaxed": result.converged, "reason": result.reason}  # fmt: skip
         row["structure"] = None if row["reason"] else structure.as_dict()
         rows.append(row)
+    if plan.potential is not None and rank <= plan.phonons:
+        rows = with_phonons(rows, rank, formula, shared_potential(plan.potential))
     return rows
 
 

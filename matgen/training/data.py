@@ -9,7 +9,8 @@ import numpy as np
 
 from matgen.composition.elements import SYMBOLS
 from matgen.datasets import Dataset, load_dataset
-from matgen.errors import DataError
+from matgen.datasets.load import find_row
+from matgen.errors import DataError, OptionError
 from matgen.fitting.examples import TokenTable
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import encode, sequence_lengths
@@ -50,8 +51,11 @@ def training_data(plan: TrainingPlan) -> TrainingData:
     Raises:
         DataError: the dataset has no usable formula for training or validation, or a property to condition on has fewer
             than two different values.
-        OptionError: no such dataset or column.
+        OptionError: no such dataset or column, or a dataset that is for testing only.
     """
+    row = find_row(plan.dataset)
+    if row is not None and row.testing:
+        raise OptionError(f"{row.name} is for testing only: models trained on it could not be judged by it")
     dataset = load_dataset(
         plan.dataset,
         column=plan.column,

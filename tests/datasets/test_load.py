@@ -20,6 +20,7 @@ from matgen.datasets import (
     split_batch,
 )
 from matgen.datasets.catalog import DEFAULT_DATASET
+from matgen.datasets.labels import SOURCES, labeled_phases, without_outliers
 from matgen.datasets.storage import checksum_ok, read_metadata, read_table
 from matgen.errors import DataError, OptionError
 from matgen.io.files import read_json
@@ -61,6 +62,25 @@ def test_bundled_table(hybrid: Dataset) -> None:
     assert int((filtered & batch.all_metal).sum()) == 242_991
     assert int((frame["pure"] & filtered & batch.all_metal).sum()) == 57_965
     assert int((frame["formation_energy_oqmd"].abs() > 5).sum()) == 86
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_hull_distances_are_those_of_the_labels(hybrid: Dataset, source: str) -> None:
+    phases = labeled_phases(source)
+    distance = hybrid.frame[f"hull_distance_{source}"].to_numpy(float)
+    energy = without_outliers(hybrid.frame[SOURCES[source]].to_numpy(float))
+    assert (np.isnan(distance) == np.isnan(energy)).all()
+    rows = np.random.default_rng(0).choice(np.flatnonzero(~np.isnan(energy)), 5000, replace=False)
+    assert distance[rows] == pytest.approx(energy[rows] - phases.decompose(hybrid.batch[rows]).energy, abs=2e-5)
+
+
+def test_hull_distance_means_the_lower_one_of_a_union() -> None:
+    either = load_dataset("hybrid-pure", where="hull_distance <= 0.05")
+    by_source = [load_dataset("hybrid-pure", where=f"hull_distance_{source} <= 0.05") for source in SOURCES]
+    assert set(either.frame["formula"]) == {name for one in by_source for name in one.frame["formula"]}
+    assert len(load_dataset("mp-pure", where="hull_distance <= 0")) == int(
+        (load_dataset("mp-pure").frame["hull_distance_mp"] <= 0).sum()
+    )
 
 
 def test_bundled_files_are_what_the_checksums_say() -> None:

@@ -58,3 +58,10 @@ def test_numbers_are_rounded_as_the_column_is() -> None:
     frame = pd.DataFrame({"gap": np.array([1.98, 1.99], dtype=np.float32)})
     assert where_mask(frame, "gap > 1.98").tolist() == [False, True]
     assert where_mask(frame, "gap == 1.98").tolist() == [True, False]
+
+
+def test_a_name_of_several_columns_is_the_lowest_value_of_a_row() -> None:
+    frame = pd.DataFrame({"a": [0.1, np.nan, 0.3, np.nan], "b": np.array([0.2, 0.0, np.nan, np.nan], dtype=np.float32)})
+    aliases = {"distance": ("a", "b")}
+    assert where_mask(frame, "distance <= 0.1", aliases).tolist() == [True, True, False, False]
+    assert where_mask(frame, "distance > 0.1", aliases).tolist() == [False, False, True, False]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import ase.db
 import ase.io
@@ -13,14 +15,18 @@ import pytest
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
+from pymatgen.io.vasp import Incar, Poscar
 
+from matgen.dft import espresso
 from matgen.dft.export import export, jobs_of
+from matgen.dft.orders import with_magnetic_orders
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError, OutputError, StructureError
 from matgen.io.files import read_json
 from matgen.structures.folder import write_crystals, write_table
 
 from .conftest import CRYSTALS, rock_salt
+from .magnets import MAGNETS
 
 JOBS = [
     Job(f"000{rank}-{name}-1", CRYSTALS[name], "candidate", {"template": "a test's", "rank": rank})
@@ -147,6 +153,85 @@ def test_which_structures_are_taken(several: Path) -> None:
                               "energy_per_atom_chgnet": -3.0}  # fmt: skip
     with pytest.raises(OptionError, match="top is 0"):
         jobs_of(several, top=0)
+
+
+def moments_at(symbols: list[str], places: np.ndarray, moments: np.ndarray) -> dict[tuple[str, ...], float]:
+    """Moments by element and fractional coordinates, whatever the order of atoms."""
+    rounded = (np.round(places, 4) % 1.0).tolist()
+    return {(symbol, *(f"{x:.3f}" for x in place)): float(moment)
+            for symbol, place, moment in zip(symbols, rounded, moments, strict=True)}  # fmt: skip
+
+
+def read_back(folder: Path, format: str) -> dict[tuple[str, ...], float]:
+    """What a format's own reader makes of moments."""
+    if format == "vasp":
+        structure = Poscar.from_file(folder / "POSCAR", check_for_potcar=False).structure
+        moments = Incar.from_file(folder / "INCAR")["MAGMOM"]
+        return moments_at([site.specie.symbol for site in structure], structure.frac_coords, np.array(moments))
+    if format == "gpaw":
+        atoms = ase.io.read(folder / "structure.extxyz")
+        (line,) = [line for line in (folder / "run.py").read_text().splitlines() if "set_initial_magn" in line]
+        exec(line, {"atoms": atoms})
+    else:
+        (path,) = [path for path in folder.iterdir() if path.suffix in (".in", ".extxyz")]
+        atoms = ase.io.read(path, format="espresso-in" if format == "espresso" else None)
+    if format == "espresso":  # ASE's reader takes one moment for all species of an element
+        text = path.read_text()
+        labels = [line.split()[0] for line in text.split("ATOMIC_SPECIES\n")[1].split("\n\n")[0].splitlines()]
+        starting = dict(zip(labels, map(float, re.findall(r"starting_magnetization\(\d+\) = (\S+)", text)), strict=True))
+        atoms.set_initial_magnetic_moments(
+            [starting[line.split()[0]] for line in text.split("ATOMIC_POSITIONS angstrom\n")[1].split("\n")[: len(atoms)]]
+        )
+    return moments_at(list(atoms.symbols), atoms.get_scaled_positions(), atoms.get_initial_magnetic_moments())
+
+
+@pytest.mark.parametrize("format", ["vasp", "gpaw", "espresso", "extxyz", "ase-db"])
+@pytest.mark.parametrize("name", ["NiO", "Fe2O3", "LaMnO3"])
+def test_signs_of_moments_come_back(name: str, format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espresso, "SYSTEM_FAMILY", Path("nowhere"))
+    structure = MAGNETS[name].copy()
+    Random(1).shuffle(structure.sites)  # elements and signs alternate
+    export([Job("a", structure, "candidate")], "out", format)
+    (_, afm), _ = with_magnetic_orders([Job("a", structure, "candidate")], 2)
+    expected = moments_at([site.specie.symbol for site in afm.structure], afm.structure.frac_coords,
+                          np.array(afm.moments()))  # fmt: skip
+    if format == "ase-db":
+        atoms = ase.db.connect("out/structures.db").get(structure_id="a-afm").toatoms()
+        found = moments_at(list(atoms.symbols), atoms.get_scaled_positions(), atoms.get_initial_magnetic_moments())
+    else:
+        found = read_back(Path("out/a-afm"), format)
+    assert found.keys() == expected.keys() and min(expected.values()) < 0
+    if format == "espresso":  # as shares of the valence electrons
+        assert {at: np.sign(m) for at, m in found.items()} == {at: np.sign(m) for at, m in expected.items()}
+    else:
+        assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("format", ["cif", "poscar"])
+def test_formats_without_moments_hold_the_crystal_alone(format: str) -> None:
+    exported = export([Job("a", MAGNETS["NiO"], "candidate")], "out", format)
+    assert [job.id for job in exported.jobs] == ["a"]
+    (path,) = Path("out/a").iterdir()
+    assert "magmom" not in Structure.from_file(path).site_properties
+
+
+def test_the_manifest_names_magnetic_orders() -> None:
+    jobs = [Job("nio", MAGNETS["NiO"], "candidate"), Job("fe3o4", MAGNETS["Fe3O4"], "competing"),
+            Job("nacl", CRYSTALS["NaCl"], "candidate")]  # fmt: skip
+    export(jobs, "out", "gpaw")
+    listed = {job["id"]: (job["order_of"], job["magnetic_order"]) for job in read_json("out/manifest.json")["jobs"]}
+    assert listed == {
+        "nio": (None, "ferromagnetic"), "nio-afm": ("nio", "antiferromagnetic"),
+        "fe3o4": (None, "ferromagnetic"), "fe3o4-afm": ("fe3o4", "ferrimagnetic"), "nacl": (None, "nonmagnetic"),
+    }  # fmt: skip
+    assert Path("out/jobs.txt").read_text().split() == list(listed)
+    export(jobs, "one", "gpaw", DFTSettings(magnetic_orders=1))
+    assert [job["id"] for job in read_json("one/manifest.json")["jobs"]] == ["nio", "fe3o4", "nacl"]
+    with pytest.raises(OptionError, match="magnetic_orders is 0"):
+        DFTSettings(magnetic_orders=0)
+    taken = Job("nio-afm", CRYSTALS["Si"], "candidate")
+    with pytest.raises(DataError, match="two calculations have the name 'nio-afm'"):
+        export([jobs[0], taken], "taken", "gpaw")
 
 
 def test_predicted_moments_become_initial_ones(structures: Callable[..., Path]) -> None:

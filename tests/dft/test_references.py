@@ -63,6 +63,20 @@ def test_oxygen_is_molecules_in_the_triplet_state() -> None:
         assert moments[atom] == moments[partner] and abs(moments[atom]) >= 1
 
 
+@pytest.mark.parametrize(
+    ("symbol", "order"),
+    [("Cr", "antiferromagnetic"), ("Mn", "antiferromagnetic"), ("O", "antiferromagnetic"), ("Fe", "ferromagnetic"),
+     ("Co", "ferromagnetic"), ("Ni", "ferromagnetic"), ("Gd", "ferromagnetic"), ("Cu", "nonmagnetic")],
+)  # fmt: skip
+def test_magnetic_elements_begin_in_their_order(symbol: str, order: str) -> None:
+    (job,), _ = element_jobs([symbol])
+    assert job.magnetic_order == order
+    if symbol == "Cr":  # CsCl-type: corner against center of the bcc cell
+        assert job.moments() == [1.5, -1.5] and np.allclose(job.structure.frac_coords[1] % 1, 0.5)
+    if symbol == "O":  # the molecules are triplets
+        assert job.moments() == [1.5, 1.5, -1.5, -1.5]
+
+
 @pytest.mark.parametrize(("symbol", "length"), [("H", 0.75), ("N", 1.1), ("F", 1.42), ("Cl", 2.0)])
 def test_gases_are_molecular_crystals(symbol: str, length: float) -> None:
     (job,), _ = element_jobs([symbol])

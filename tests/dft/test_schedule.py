@@ -11,11 +11,13 @@ import pytest
 from monty.json import MontyDecoder
 
 from matgen.dft.export import export
+from matgen.dft.orders import with_magnetic_orders
 from matgen.dft.schedule import array_script, write_flow
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError
 
 from .conftest import CRYSTALS
+from .magnets import MAGNETS
 
 JOBS = [Job(f"000{rank}-{name}-1", CRYSTALS[name], "candidate") for rank, name in enumerate(CRYSTALS, start=1)]
 
@@ -88,6 +90,17 @@ def test_a_flow_is_what_jobflow_reads(settings: DFTSettings, first: str) -> None
         assert step.metadata["structure_id"] == job.id
         assert type(step.maker).__name__ == first
         assert step.maker.input_set_generator.user_incar_settings.get("ENCUT") == settings.cutoff
+
+
+@pytest.mark.slow
+def test_a_flow_keeps_the_signs_of_moments() -> None:
+    jobs, _ = with_magnetic_orders([Job("nio", MAGNETS["NiO"], "candidate")], 2)
+    write_flow(Path(), jobs, DFTSettings())
+    step = json.loads(Path("flow.json").read_text(), cls=MontyDecoder).jobs[1]
+    structure = step.function_args[0]
+    assert step.name == "nio-afm" and structure.site_properties["magmom"] == [1.7, -1.7, 0.0, 0.0]
+    inputs = step.maker.input_set_generator.get_input_set(structure, potcar_spec=True)
+    assert inputs.incar["MAGMOM"] == [1.7, -1.7, 0.0, 0.0]
 
 
 def test_flows_that_atomate2_has_not() -> None:

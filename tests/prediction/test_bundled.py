@@ -10,8 +10,8 @@ import pytest
 
 from matgen.cli import main
 from matgen.composition.batch import CompositionBatch
+from matgen.datasets.labels import labeled_phases
 from matgen.errors import CheckpointError
-from matgen.hull import CompetingPhases
 from matgen.prediction import Predictor, bundled_property, measured
 from matgen.prediction.locate import bundled_predictors, find_predictor
 from matgen.prediction.stability import stability
@@ -80,7 +80,7 @@ def test_elements_are_the_zero_of_formation_energies(name: str) -> None:
     frame = predictor.predict(batch)
     exact = frame[[f"formation_energy{end}" for end in ("", "_std", "_low", "_high")]].to_numpy()
     assert (exact[:3] == 0).all() and (exact[3] != 0).all()
-    above = stability(batch, frame, predictor, CompetingPhases.of_source(predictor.metadata["source"]))
+    above = stability(batch, frame, predictor, labeled_phases(predictor.metadata["source"]))
     assert above["energy_above_hull"][:3].tolist() == [0, 0, 0]
     assert (above.loc[:2, ["probability_hull_0", "probability_hull_0.1"]] == 1).all(axis=None)
 

@@ -10,6 +10,7 @@ from pymatgen.entries.computed_entries import ComputedEntry
 
 from matgen.cli import main
 from matgen.composition.batch import CompositionBatch
+from matgen.datasets.labels import labeled_phases
 from matgen.errors import OptionError
 from matgen.hull import CompetingPhases
 from matgen.io.files import read_json
@@ -27,7 +28,7 @@ def test_energies_are_placed_on_the_hull_of_their_own_source(of_oqmd: Predictor)
     assert len(found.bad) == 1
     assert found.frame.iloc[1].drop(["formula", "kept"]).isna().all()
     rows = found.frame.dropna(subset="formation_energy")
-    phases = CompetingPhases.of_source("oqmd")
+    phases = labeled_phases("oqmd")
     batch = CompositionBatch.from_formulas(rows["formula"])
     hull = phases.decompose(batch).energy
     assert rows["energy_above_hull"].to_numpy() == pytest.approx((rows["formation_energy"] - hull).to_numpy(float))
@@ -49,7 +50,7 @@ def test_energies_are_placed_on_the_hull_of_their_own_source(of_oqmd: Predictor)
 def test_sources_are_never_mixed(of_oqmd: Predictor) -> None:
     batch = CompositionBatch.from_formulas(["NaCl"])
     with pytest.raises(OptionError, match="a formation energy of oqmd cannot be placed on a hull of mp"):
-        stability(batch, of_oqmd.predict(batch), of_oqmd, CompetingPhases.of_source("mp"))
+        stability(batch, of_oqmd.predict(batch), of_oqmd, labeled_phases("mp"))
 
 
 def test_no_distance_where_an_element_has_no_entry(of_oqmd: Predictor, tmp_path: Path) -> None:

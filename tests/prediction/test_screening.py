@@ -7,8 +7,8 @@ import pytest
 
 from matgen.cli import main
 from matgen.composition.batch import CompositionBatch
+from matgen.datasets.labels import labeled_phases
 from matgen.errors import OptionError
-from matgen.hull import CompetingPhases
 from matgen.io.files import read_json
 from matgen.prediction import Predictor
 from matgen.prediction.screening import Screen
@@ -25,7 +25,7 @@ def test_what_is_kept_is_what_the_condition_says(of_oqmd: Predictor) -> None:
     assert screen(batch).tolist() == (said["formation_energy"] < limit).tolist()
     assert screen(batch[:0]).tolist() == []
     assert "formation_energy of oqmd" in screen.describe()
-    hull = stability(batch, said, of_oqmd, CompetingPhases.of_source("oqmd"))
+    hull = stability(batch, said, of_oqmd, labeled_phases("oqmd"))
     both = Screen("energy_above_hull <= 0.2 and formation_energy_std < 9 and in_domain = 1", [of_oqmd.folder])
     expected = (hull["energy_above_hull"] <= 0.2) & said["in_domain"]
     assert both(batch).tolist() == expected.tolist()

@@ -12,7 +12,7 @@ from pymatgen.io.vasp.sets import MPRelaxSet
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
 from matgen.datasets import load_dataset
-from matgen.hull import CompetingPhases
+from matgen.datasets.labels import labeled_phases
 from matgen.structures.energies import (
     anion_class,
     anion_mask,
@@ -177,7 +177,7 @@ def test_chgnets_elements_have_energies() -> None:
 
 
 def test_phases_carry_the_shift() -> None:
-    old, new = CompetingPhases.of_source("mp"), mp2020_phases()
+    old, new = labeled_phases("mp"), mp2020_phases()
     assert new.source == "mp2020"
     assert len(new) == len(old)
     shift = mp2020_minus_legacy(old.batch)

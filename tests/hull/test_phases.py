@@ -14,14 +14,15 @@ from pymatgen.entries.computed_entries import ComputedEntry, ConstantEnergyAdjus
 from benchmarks.hull import by_pymatgen
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
+from matgen.datasets.labels import SOURCES, labeled_phases, phases_of_table
 from matgen.errors import DataError, OptionError
-from matgen.hull import SOURCES, CompetingPhases
+from matgen.hull import CompetingPhases
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_agrees_with_phase_diagrams_of_known_compounds(source: str) -> None:
-    phases = CompetingPhases.of_source(source)
+    phases = labeled_phases(source)
     dataset = load_dataset("hybrid")
     labeled = np.flatnonzero(np.isfinite(dataset.frame[SOURCES[source]]) & (dataset.batch.n_elements <= 5))
     chosen = dataset.batch[np.random.default_rng(0).choice(labeled, 60, replace=False)]
@@ -55,7 +56,7 @@ def test_agrees_with_pymatgen_on_invented_systems(data: st.DataObject) -> None:
 
 
 def test_products_make_up_the_composition_and_its_energy() -> None:
-    phases = CompetingPhases.of_source("oqmd")
+    phases = labeled_phases("oqmd")
     batch = CompositionBatch.from_formulas(["LiFePO4", "Na2SO4", "SrTiO3", "CsPbI3", "NaCl"])
     found = phases.decompose(batch)
     for i in range(len(batch)):
@@ -92,10 +93,10 @@ def test_the_lowest_label_counts_and_sources_are_not_mixed() -> None:
     assert phases.energy.tolist() == [-2.0]
     frame = load_dataset("hybrid").frame
     for source, column in SOURCES.items():
-        assert len(CompetingPhases.of_source(source)) <= frame[column].notna().sum()
-        assert CompetingPhases.of_source(source) is CompetingPhases.of_source(source)
+        assert len(labeled_phases(source)) <= frame[column].notna().sum()
+        assert labeled_phases(source) is labeled_phases(source)
     with pytest.raises(OptionError, match="unknown source 'icsd'; known: oqmd, mp"):
-        CompetingPhases.of_source("icsd")
+        labeled_phases("icsd")
 
 
 def test_entries_of_a_user(tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_no_distance_to_a_hull_without_an_element(tmp_path: Path) -> None:
 
 
 def test_bundled_labels_know_no_radium_compounds() -> None:
-    phases = CompetingPhases.of_source("mp")
+    phases = labeled_phases("mp")
     decomposition = phases.decompose(CompositionBatch.from_formulas(["RaO", "XeF2", "BaO"]))
     assert np.isnan(decomposition.energy).tolist() == [True, True, False]
 
@@ -189,22 +190,22 @@ def test_bundled_labels_know_no_radium_compounds() -> None:
 def test_formation_energies_of_a_table(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("formula,formation_energy\nNaCl,-2.0\nNa2Cl2,-2.1\nKCl,\nnonsense,1\n")
-    phases = CompetingPhases.from_table(path)
+    phases = phases_of_table(path)
     assert phases.batch.formulas().tolist() == ["NaCl"]
     assert phases.energy.tolist() == [-2.1]  # the lowest of the same composition
     assert phases.source == str(path)
     with pytest.raises(OptionError, match="no column 'energy'"):
-        CompetingPhases.from_table(path, "energy")
+        phases_of_table(path, "energy")
     path.write_text("formula,formation_energy\nNaCl,\n")
     with pytest.raises((DataError, OptionError), match="number|text"):
-        CompetingPhases.from_table(path)
+        phases_of_table(path)
     with pytest.raises(DataError, match="matgen data build materials-project"):
-        CompetingPhases.from_table("materials-project")
+        phases_of_table("materials-project")
 
 
 def test_a_composition_of_very_many_elements_is_done_too() -> None:
     """It has more subsets than there are chemical systems; what is found must be the same by either way."""
-    phases = CompetingPhases.of_source("oqmd")
+    phases = labeled_phases("oqmd")
     few = (3, 8, 15, 26)
     by_subsets = phases.phases_within(few)
     every = tuple(range(1, 60))

@@ -1,0 +1,152 @@
+"""Phonons of the lowest structure of a composition; from one that is no minimum, down along its lowest mode."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from matgen.errors import StructureError
+from matgen.structures.folder import bare_atoms, structure_id
+from matgen.structures.phonons import Phonons, PhononSettings, SoftMode, phonons
+from matgen.structures.potentials.interface import Potential
+from matgen.structures.propose import is_new
+from matgen.structures.relax import Relaxed, RelaxSettings, relax
+from matgen.structures.supercells import SYMMETRY_TOLERANCE, standard_primitive, wave_text
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_AMPLITUDES = (0.05, 0.1, 0.2, 0.4)  # angstrom, of the atom that moves most; either way, as modes may be lopsided
+_LOWER = 1e-4  # eV/atom; what is gained by less may be rounding or the rest of a relaxation
+
+
+def follow(unstable: Phonons, potential: Potential, settings: PhononSettings | None = None) -> Relaxed | None:
+    """Displace an unstable structure along its lowest mode and relax it: atoms and cell, in the cell the mode needs.
+
+    Args:
+        unstable: phonons with a soft mode.
+        potential: the same as gave them.
+        settings: the same too.
+
+    Returns:
+        the structure it ended in, or None where there is no soft mode, the relaxation failed, or it led to nothing that
+        is both lower in energy and another crystal.
+    """
+    settings = settings or PhononSettings()
+    if unstable.soft_mode is None:
+        return None
+    starts = _displaced(unstable.soft_mode)
+    energies = [evaluation.energy for evaluation in potential.evaluate([bare_atoms(start) for start in starts])]
+    start = starts[int(np.argmin(energies))].get_reduced_structure("LLL")
+    (ended,) = relax([start], potential, RelaxSettings(settings.max_force, settings.max_steps))
+    lower = not ended.reason and ended.energy < unstable.energy - _LOWER
+    return ended if lower and _differ(ended.structure, unstable.structure) else None
+
+
+def _displaced(mode: SoftMode) -> list[Structure]:
+    """The cell of a soft mode, displaced along it by several amplitudes in both directions."""
+    starts = []
+    for amplitude in (*_AMPLITUDES, *(-amplitude for amplitude in _AMPLITUDES)):
+        start = mode.structure.copy()
+        for atom, displacement in enumerate(amplitude * mode.displacements):
+            start.translate_sites([atom], displacement, frac_coords=False)
+        starts.append(start)
+    return starts
+
+
+def _differ(one: Structure, other: Structure) -> bool:
+    """Whether two structures of one composition are not the same crystal.
+
+    StructureMatcher's tolerances take small distortions, which are what modes lead to, for none: symmetry tells first.
+    """
+    return _symmetry(one) != _symmetry(other) or is_new(one, [other])
+
+
+def _symmetry(structure: Structure) -> tuple[int, int]:
+    """Space group and atoms of the primitive cell."""
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+    primitive = standard_primitive(structure)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            group = int(SpacegroupAnalyzer(primitive, symprec=SYMMETRY_TOLERANCE).get_space_group_number())
+    except Exception:  # as in standard_primitive
+        group = 1
+    return group, len(primitive)
+
+
+def with_phonons(
+    rows: Sequence[dict[str, Any]],
+    rank: int,
+    formula: str,
+    potential: Potential,
+    settings: PhononSettings | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of a composition's structures, the lowest with its phonons; where it is unstable, also what lies below.
+
+    Args:
+        rows: as in the parts of `matgen structure`, with `energy` by this potential.
+        rank: row of the composition among the candidates, from 1.
+        formula: of the composition.
+        potential: what relaxed them.
+        settings: of the phonons.
+
+    Returns:
+        the rows, the lowest relaxed further, with `lowest_frequency_<potential>`, `lowest_frequency_at`,
+        `dynamically_stable` and `phonon_reason`; and a row of origin `followed`, which has them too.
+    """
+    from pymatgen.core import Structure
+
+    rows = [dict(row) for row in rows]
+    sound = [row for row in rows if row["structure"]]
+    if not sound:
+        return rows
+    lowest = min(sound, key=lambda row: float(row["energy"]))
+    try:
+        found = phonons(Structure.from_dict(lowest["structure"]), potential, settings)
+    except StructureError as error:
+        lowest |= _unknown(potential, str(error))
+        return rows
+    lowest |= _columns(found, potential) | {"relax_steps": lowest["relax_steps"] + found.steps}
+    if found.stable:
+        return rows
+    down = follow(found, potential, settings)
+    if down is None:
+        lowest["phonon_reason"] = "no lower structure found along its lowest mode"
+        return rows
+    followed = lowest | {
+        "structure_id": structure_id(rank, formula, len(rows) + 1), "origin": "followed",
+        "template": lowest["structure_id"], "prototype": "", "mapping": "", "template_score": None,
+        "structure": down.structure.as_dict(), "energy": down.energy, "max_force": down.max_force,
+        "relax_steps": down.steps, "relaxed": down.converged,
+    }  # fmt: skip
+    try:
+        again = phonons(down.structure, potential, settings)
+        followed |= _columns(again, potential) | {"relax_steps": down.steps + again.steps}
+    except StructureError as error:
+        followed |= _unknown(potential, str(error))
+    return [*rows, followed]
+
+
+def _unknown(potential: Potential, reason: str) -> dict[str, Any]:
+    """The columns of phonons that could not be had."""
+    return {f"lowest_frequency_{potential.name}": float("nan"), "lowest_frequency_at": None,
+            "dynamically_stable": None, "phonon_reason": reason}  # fmt: skip
+
+
+def _columns(found: Phonons, potential: Potential) -> dict[str, Any]:
+    """What phonons say in the row of their structure."""
+    return {
+        "structure": found.structure.as_dict(),
+        "energy": found.energy,
+        "max_force": found.max_force,
+        "relaxed": True,
+        f"lowest_frequency_{potential.name}": round(found.lowest_frequency, 4),
+        "lowest_frequency_at": wave_text(found.lowest_frequency_at),
+        "dynamically_stable": found.stable,
+        "phonon_reason": "",
+    }

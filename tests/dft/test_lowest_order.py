@@ -1,0 +1,80 @@
+"""The lowest of several magnetic orders, by invented energies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from matgen.dft.collect import collect
+from matgen.dft.export import export
+from matgen.dft.settings import DFTSettings, Job
+from matgen.io.files import read_json, write_json
+
+from .magnets import MAGNETS
+from .test_collect import done, element
+
+ENERGIES = {"nio": -5.0, "nio-afm": -5.2, "nio-afm2": -5.1, "nio2": -5.0, "nio2-afm": -4.9, "competing-nio": -5.5, "competing-nio-afm": -5.4,
+            "element-Ni": -5.0, "element-O": -4.0}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    jobs = [Job("nio", MAGNETS["NiO"], "candidate"), element("Ni", 1), element("O", 2)]
+    export(jobs, tmp_path / "dft", "gpaw", DFTSettings(magnetic_orders=3), lacking_phases={})
+    for job in read_json(tmp_path / "dft/manifest.json")["jobs"]:
+        size = MAGNETS["NiO"] if "nio" in job["id"] else next(one.structure for one in jobs if one.id == job["id"])
+        done(tmp_path / "dft", Job(job["id"], size, job["role"]), ENERGIES[job["id"]])
+    return tmp_path / "dft"
+
+
+def test_the_lowest_order_has_the_formation_energy(folder: Path) -> None:
+    frame = collect(folder).set_index("structure_id")
+    orders = frame.loc[["nio", "nio-afm", "nio-afm2"]]
+    assert orders["magnetic_order"].to_list() == ["ferromagnetic", "antiferromagnetic", "antiferromagnetic"]
+    assert orders["energy_per_atom_dft"].to_list() == [-5.0, -5.2, -5.1]
+    assert set(orders["order_of"]) == {"nio"} and set(orders["lowest_order"]) == {"nio-afm"}
+    assert orders["formation_energy_dft"].notna().to_list() == [False, True, False]
+    assert frame.loc["nio-afm", "formation_energy_dft"] == pytest.approx(-5.2 + 4.5)
+    assert frame.loc["nio-afm", "energy_above_hull_dft"] == pytest.approx(-0.7)
+    assert orders["energy_above_hull_dft"].notna().to_list() == [False, True, False]
+    said = "another magnetic order is lower by 0.200 eV/atom: nio-afm (antiferromagnetic)"
+    assert orders["reason"].to_list()[:2] == [said, ""]
+    assert frame.loc["element-Ni", ["order_of", "lowest_order"]].to_list() == ["element-Ni", "element-Ni"]
+
+
+def test_of_orders_that_failed_the_others_count(folder: Path) -> None:
+    write_json(folder / "nio-afm/status.json", {"state": "failed", "reason": "it did not converge"})
+    (folder / "nio-afm2/status.json").unlink()
+    frame = collect(folder).set_index("structure_id")
+    assert set(frame.loc[frame["order_of"] == "nio", "lowest_order"]) == {"nio"}
+    assert frame.loc["nio", "formation_energy_dft"] == pytest.approx(-5.0 + 4.5) and frame.loc["nio", "reason"] == ""
+    assert frame.loc[["nio-afm", "nio-afm2"], "reason"].to_list() == ["it did not converge", "not run"]
+    (folder / "nio/status.json").unlink()
+    assert collect(folder)["lowest_order"].isna().sum() == 3
+
+
+def test_a_competing_phase_counts_by_its_lowest_order(tmp_path: Path) -> None:
+    dioxide = Structure(Lattice.cubic(4), ["Ni", "O", "O"], [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5]])
+    jobs = [Job("nio2", dioxide, "candidate"), Job("competing-nio", MAGNETS["NiO"], "competing"),
+            element("Ni", 1), element("O", 2)]  # fmt: skip
+    export(jobs, tmp_path / "dft", "gpaw", lacking_phases={})
+    structures = {job.id: job.structure for job in jobs}
+    for job in read_json(tmp_path / "dft/manifest.json")["jobs"]:
+        structure = structures[job["id"].removesuffix("-afm")]
+        done(tmp_path / "dft", Job(job["id"], structure, job["role"]), ENERGIES[job["id"]])
+    frame = collect(tmp_path / "dft").set_index("structure_id")
+    assert frame.loc["competing-nio-afm", "lowest_order"] == "competing-nio"
+    formation, of_nio = -5.0 + (5.0 + 2 * 4.0) / 3, -5.5 + 4.5
+    assert frame.loc["nio2", "formation_energy_dft"] == pytest.approx(formation)
+    assert frame.loc["nio2", "energy_above_hull_dft"] == pytest.approx(formation - of_nio * 2 / 3)
+
+
+def test_exports_of_earlier_versions_have_one_order(folder: Path) -> None:
+    manifest = read_json(folder / "manifest.json")
+    for job in manifest["jobs"]:
+        del job["order_of"], job["magnetic_order"]
+    write_json(folder / "manifest.json", {name: manifest[name] for name in ("format", "settings", "jobs")})
+    frame = collect(folder)
+    assert frame["formation_energy_dft"].notna().all() and frame["magnetic_order"].isna().all()

@@ -101,6 +101,14 @@ def _add_campaign(steps: Any) -> None:
         help="k-points per inverse angstrom (default: 5; VASP input sets have their own)",
     )
     parser.add_argument(
+        "--magnetic-orders",
+        type=int,
+        default=2,
+        metavar="N",
+        help="calculations of each structure with magnetic atoms: the ferromagnetic one, and antiferromagnetic ones "
+        "(default: 2; 1 is ferromagnetic only)",
+    )
+    parser.add_argument(
         "--pseudopotentials",
         type=path,
         metavar="FOLDER",
@@ -135,8 +143,13 @@ def campaign(arguments: argparse.Namespace) -> int:
     from matgen.dft.run import RunSettings
     from matgen.dft.settings import DFTSettings
 
-    settings = DFTSettings(arguments.calculation, arguments.cutoff, arguments.kpoint_density,
-                           pseudopotentials=arguments.pseudopotentials)  # fmt: skip
+    settings = DFTSettings(
+        arguments.calculation,
+        arguments.cutoff,
+        arguments.kpoint_density,
+        pseudopotentials=arguments.pseudopotentials,
+        magnetic_orders=arguments.magnetic_orders,
+    )
     plan = CampaignPlan(arguments.engine, arguments.top, arguments.max_atoms, arguments.per_formula,
                         arguments.potential, settings)  # fmt: skip
     running = RunSettings(arguments.command, arguments.hours_each, arguments.workers, again=arguments.retry_failed)

@@ -126,8 +126,10 @@ def inputs_are_there(out: Path) -> bool:
 
 def sizes(jobs: Sequence[Mapping[str, Any]]) -> str:
     """How many calculations there are, in words: `9 calculations, 31 atoms: 2 candidates, 4 elements, ...`."""
-    roles = [str(job["role"]) for job in jobs]
+    roles = [str(job["role"]) for job in jobs if not job.get("order_of")]
     parts = [f"{roles.count(role):,} {name}" for role, name in
              (("candidate", "candidates"), ("element", "elements"), ("competing", "competing phases"))]  # fmt: skip
+    orders = len(jobs) - len(roles)
+    parts += [f"{orders:,} more magnetic orders"] * bool(orders)
     atoms = sum(int(job["n_atoms"]) for job in jobs)
     return f"{len(jobs):,} calculations, {atoms:,} atoms: {', '.join(parts)}"

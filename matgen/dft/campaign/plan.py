@@ -52,7 +52,9 @@ class CampaignPlan:
         own = {name: getattr(self, name) for name in ("engine", "top", "max_atoms", "per_formula", "potential")}
         settings = self.settings.content()
         code_only = {"vasp": ["input_set"], "espresso": ["pseudopotentials"]}.get(self.engine, [])
-        return own | {name: settings[name] for name in ("calculation", "cutoff", "kpoint_density", *code_only)}
+        return own | {
+            name: settings[name] for name in ("calculation", "cutoff", "kpoint_density", "magnetic_orders", *code_only)
+        }
 
 
 def read_begun(out: Path, plan: CampaignPlan, source: Mapping[str, Any]) -> dict[str, Any] | None:

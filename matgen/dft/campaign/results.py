@@ -58,7 +58,7 @@ def results(candidates: pd.DataFrame, calculations: pd.DataFrame) -> pd.DataFram
     """
     taken = [name for name in _FROM_COLLECT if name in calculations]
     taken += [str(name) for name in calculations if str(name).endswith("_uncorrected")]
-    own = calculations[calculations["role"] == "candidate"].set_index("structure_id")[taken].rename(columns=_RENAMED)
+    own = _lowest_orders(calculations[calculations["role"] == "candidate"])[taken].rename(columns=_RENAMED)
     own = own[[name for name in own if name in _RENAMED.values() or name not in candidates]]
     frame = candidates.drop(columns=[name for name in own if name in candidates])
     frame = frame.join(own, on="structure_id") if "structure_id" in frame else frame.reindex(columns=[*frame, *own])
@@ -72,6 +72,25 @@ def results(candidates: pd.DataFrame, calculations: pd.DataFrame) -> pd.DataFram
     frame = frame.loc[order].reset_index(drop=True)
     first = ["formula", "state_dft", "reason_dft", "energy_above_hull_dft", "formation_energy_dft", "decomposition_dft"]
     return frame[first + [name for name in frame if name not in first]]
+
+
+def _lowest_orders(calculations: pd.DataFrame) -> pd.DataFrame:
+    """Of each structure the calculation with the lowest magnetic order, by the structure's id, with the time of all.
+
+    While another order is still to be run, the structure is waiting.
+    """
+    if "order_of" not in calculations:
+        return calculations.set_index("structure_id")
+    first = calculations["structure_id"].eq(calculations["order_of"])
+    chosen = calculations["structure_id"].eq(calculations["lowest_order"])
+    chosen |= first & calculations["lowest_order"].eq("")
+    lowest = calculations[chosen].set_index("order_of")
+    seconds = pd.to_numeric(calculations["seconds_dft"]).groupby(calculations["order_of"]).sum(min_count=1)
+    lowest["seconds_dft"] = seconds.reindex(lowest.index)
+    waiting = set(calculations.loc[calculations["state"] == "waiting", "order_of"])
+    pending = lowest.index.isin(list(waiting)) & lowest["state"].eq("done").to_numpy()
+    lowest.loc[pending, ["state", "reason"]] = ["waiting", "another magnetic order is still to be calculated"]
+    return lowest
 
 
 def summary(

@@ -15,15 +15,18 @@ from matgen.dft.campaign.plan import CampaignPlan, begin, read_begun
 from matgen.dft.campaign.results import time_left, write_results
 from matgen.dft.campaign.source import LEFT_OUT, Source, competing_formulas, left_out, read_source
 from matgen.dft.codes import CODES
-from matgen.dft.export import Exported
+from matgen.dft.export import Exported, jobs_of
 from matgen.dft.order import needs
+from matgen.dft.orders import with_magnetic_orders
+from matgen.dft.references import element_jobs, elements_of
 from matgen.dft.run import RunSettings, RunSummary, command_of, run_folder
-from matgen.dft.settings import read_manifest
+from matgen.dft.settings import Job, read_manifest
 from matgen.dft.status import read_status
-from matgen.errors import DataError, OptionError, StructureError
+from matgen.errors import OptionError, StructureError
 from matgen.io.files import lock
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.structures.folder import is_structure_folder
+from matgen.structures.propose import Proposer
 
 Tell = Callable[[str], None]
 
@@ -215,8 +218,9 @@ class _Steps:
         needed = needs(list(jobs.values()))
         states = {id: read_status(self.folder / id)["state"] for id in jobs}
         done = sum(state == "done" for state in states.values())
+        left = time_left(self.folder, list(jobs.values()), self.running.workers)
         self.tell(f"3/4 calculations: {inputs.sizes(list(jobs.values()))}; {done:,} done before, "
-                  f"{self.running.workers:,} at once")  # fmt: skip
+                  f"{self.running.workers:,} at once{left}")  # fmt: skip
 
         def ended(id: str) -> None:
             status = read_status(self.folder / id)
@@ -250,28 +254,26 @@ def _left_out_lines(reasons: dict[str, str]) -> list[str]:
 def _proposed(
     source: Source, wanted: list[str], phases: list[str], plan: CampaignPlan
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Role and number of atoms of what would be calculated, by first proposals; and what has no structure."""
-    from matgen.composition.batch import CompositionBatch
-    from matgen.composition.elements import SYMBOLS
-    from matgen.dft.references import element_jobs
-    from matgen.structures.propose import Proposer
+    """What would be calculated, from first proposals where structures are to be made; and what has no structure.
 
-    rows, lacking = [], {}
-    sizes = {} if source.folder is None else dict(zip(source.formulas, source.frame["n_atoms"], strict=True))
+    Returns:
+        `role`, `n_atoms` and `order_of` of each calculation, and formula to reason.
+    """
+    given = {job.formula: job.structure for job in jobs_of(source.folder)} if source.folder is not None else {}
+    jobs, lacking = [], {}
     for role, formulas, how in (
         ("candidate", wanted, inputs.structure_plan(plan, 1)),
         ("competing", phases, inputs.competing_plan(plan, plan.potential, 1)),
     ):
         proposer = Proposer(how.proposals)
-        for formula in formulas:
+        for number, formula in enumerate(formulas):
+            known = given.get(formula) if role == "candidate" else None
             try:
-                known = sizes.get(formula) if role == "candidate" else None
-                n_atoms = known or len(proposer.propose(formula)[0].structure)
-            except (StructureError, DataError) as error:
+                structure = known or proposer.propose(formula)[0].structure
+            except StructureError as error:
                 lacking[formula] = str(error).removeprefix(f"{formula}: ")
-                continue
-            rows.append({"role": role, "n_atoms": n_atoms})
-    symbols = {str(SYMBOLS[z]) for row in CompositionBatch.from_formulas(wanted).elements for z in row if z}
-    jobs, _ = element_jobs(sorted(symbols))
-    rows += [{"role": "element", "n_atoms": len(job.structure)} for job in jobs]
-    return rows, lacking
+            else:
+                jobs.append(Job(f"{role}-{number}", structure, role))
+    elements, _ = element_jobs(elements_of(jobs))
+    every, _ = with_magnetic_orders([*jobs, *elements], plan.settings.magnetic_orders)
+    return [{"role": job.role, "n_atoms": len(job.structure), "order_of": job.order_of} for job in every], lacking

@@ -83,7 +83,7 @@ def _lowest_orders(calculations: pd.DataFrame) -> pd.DataFrame:
         return calculations.set_index("structure_id")
     first = calculations["structure_id"].eq(calculations["order_of"])
     chosen = calculations["structure_id"].eq(calculations["lowest_order"])
-    chosen |= first & calculations["lowest_order"].eq("")
+    chosen |= first & calculations["lowest_order"].fillna("").eq("")
     lowest = calculations[chosen].set_index("order_of")
     seconds = pd.to_numeric(calculations["seconds_dft"]).groupby(calculations["order_of"]).sum(min_count=1)
     lowest["seconds_dft"] = seconds.reindex(lowest.index)

@@ -1,4 +1,4 @@
-"""Weights of the reasons in `matgen.structures.assignment`: found on half of the bundled compounds, judged on the rest.
+"""Weights of `matgen.structures.reasons`: fitted to half of the bundled compounds, judged on the rest; then to all.
 
 A compound is asked for with all of its own structures left out. It is answered when one of the first k distinct
 occupations of prototypes, best first, is the compound's own: the same Pearson symbol and space group, and each element
@@ -12,17 +12,19 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from pymatgen.analysis.prototypes import canonicalize_element_wyckoffs
+from scipy.optimize import minimize
 
-from matgen.structures.assignment import Weights, _pairs, ions_of
+from matgen.structures.assignment import ions_of
+from matgen.structures.reasons import REASONS, IonTables, TemplateFacts, Weights
 from matgen.structures.templates import Template, TemplateLibrary, ratio
+from matgen.structures.volume import composition_volume
 
-REASONS = tuple(field.name for field in fields(Weights))
 MOST_ELEMENTS = 6
 """Beyond these `assign` does not try every permutation, so that its score is not linear in the weights."""
 PER_TEMPLATE = 2
@@ -64,7 +66,7 @@ class Candidates:
 
     Attributes:
         formulas: the compounds, `q` of them.
-        features: float64 `(n, 5)`, whose product with the weights, in the order of `REASONS`, is the score.
+        features: float64 `(n, r)`, whose product with the weights, in the order of `REASONS`, is the score.
         query: which compound, int64 `(n,)`, ascending.
         key: number of the occupation, int64 `(n,)`.
         right: whether the occupation is the compound's own, `(n,)`.
@@ -149,14 +151,11 @@ class Features:
     """
 
     def __init__(self, library: TemplateLibrary, formulas: list[str]) -> None:
-        self.members: dict[str, set[str]] = defaultdict(set)
-        for template in library.templates:
-            self.members[template.prototype].add(template.formula)
+        self.facts = TemplateFacts(library, composition_volume)
         self.of_formula = dict(zip(formulas, ions_of(formulas), strict=True))
         ions = sorted({ion for described in self.of_formula.values() for ion in described.values()}, key=str)
         self.number = {ion: place for place, ion in enumerate(ions)}
-        self.tables = [_pairs(ions, ions, Weights(*row))[0] for row in np.eye(len(REASONS))]
-        self.log_ratio = _pairs(ions, ions, Weights())[1]
+        self.tables = IonTables.of(ions, ions)
 
     def of(
         self,
@@ -166,7 +165,7 @@ class Features:
         ways: list[tuple[int, ...]],
         share: np.ndarray,
     ) -> np.ndarray:
-        """Features of every way to put a compound's elements into templates, float64 `(templates * ways, 5)`.
+        """Features of every way to put a compound's elements into templates, float64 `(templates * ways, r)`.
 
         Args:
             formula: the compound.
@@ -177,12 +176,10 @@ class Features:
         """
         old = np.array([self._numbers(one.formula, slots[one.formula]) for one in others])[:, None, :]
         new = self._numbers(formula, slots[formula])[np.array(ways)][None, :, :]
-        chosen = self.log_ratio[old, new]
-        spread = np.sqrt(((chosen - (chosen @ share)[..., None]) ** 2) @ share)
-        of_each = {name: table[old, new].mean(axis=2) for name, table in zip(REASONS, self.tables, strict=True)}
-        held = [len(self.members[template.prototype] - {formula}) for template in others]
-        of_each |= {"radius": -spread, "members": np.repeat(np.log(held)[:, None], len(ways), axis=1)}
-        return np.stack([of_each[name].ravel() for name in REASONS], axis=1)
+        compared = self.tables.reasons(old, new, share)
+        facts = np.array([self.facts.of(template, without=formula) for template in others])[:, None, :]
+        facts = np.broadcast_to(facts, (*compared.shape[:2], facts.shape[2]))
+        return np.concatenate([compared, facts], axis=2).reshape(-1, len(REASONS))
 
     def _numbers(self, formula: str, symbols: list[str]) -> np.ndarray:
         return np.array([self.number[self.of_formula[formula][symbol]] for symbol in symbols])
@@ -224,67 +221,98 @@ def recall(ranks: np.ndarray, at: Sequence[int] = (1, 5)) -> dict[str, Any]:
     return results
 
 
-def search(ranker: Ranker, begin: Sequence[float], *, trials: int, seed: int) -> tuple[float, ...]:
-    """Weights of the best share within the first five, ties by the mean reciprocal rank.
+class Likelihood:
+    """Mean logarithm of the probability of the compounds' own occupations: a conditional logit model.
 
-    Random ones first, log-uniform around sensible sizes, then each weight in turn by ever smaller factors.
+    An occupation's utility is the score of its best assignment; features are divided by their standard deviations.
+
+    Args:
+        asked: the compounds with their assignments.
+        penalty: of the squared weights.
     """
 
-    def worth(weights: Sequence[float]) -> tuple[float, float]:
-        ranks = ranker.ranks(weights)
-        return float((ranks <= 5).mean()), float((1 / ranks).mean())
+    def __init__(self, asked: Candidates, penalty: float = 1e-4) -> None:
+        order = np.lexsort((asked.key, asked.query))
+        query, key = asked.query[order], asked.key[order]
+        self.scale = asked.features.std(axis=0) + 1e-12
+        self._features = asked.features[order] / self.scale
+        self._starts = np.flatnonzero(np.r_[True, (np.diff(query) != 0) | (np.diff(key) != 0)])
+        self._group = np.repeat(np.arange(len(self._starts)), np.diff(np.r_[self._starts, len(query)]))
+        self._right = np.logical_or.reduceat(asked.right[order], self._starts)
+        self._query = query[self._starts]
+        self._first = np.flatnonzero(np.r_[True, np.diff(self._query) != 0])
+        self._penalty = penalty
 
-    rng = np.random.default_rng(seed)
-    low, high = np.array([0.1, 0.5, 0.05, 0.05, 0.02]), np.array([5.0, 50.0, 20.0, 20.0, 5.0])
-    tried = [tuple(begin)] + [tuple(np.exp(rng.uniform(np.log(low), np.log(high)))) for _ in range(trials)]
-    best = max(tried, key=worth)
-    value = worth(best)
-    for factor in (2.0, 1.5, 1.2):
-        improved = True
-        while improved:
-            improved = False
-            for place, times in itertools.product(range(len(REASONS)), (factor, 1 / factor)):
-                other = tuple(weight * times if i == place else weight for i, weight in enumerate(best))
-                other_value = worth(other)
-                if other_value > value:
-                    best, value, improved = other, other_value, True
-    return best
+    def loss(self, weights: np.ndarray) -> tuple[float, np.ndarray]:
+        """Minus the mean logarithm plus the penalty, and its gradient, `(r,)`."""
+        score = self._features @ weights
+        best = np.maximum.reduceat(score, self._starts)
+        rows = np.flatnonzero(score == best[self._group])
+        rows = rows[np.r_[True, np.diff(self._group[rows]) != 0]]  # one of each occupation
+        every, share = self._softmax(best)
+        own, own_share = self._softmax(np.where(self._right, best, -1e9))
+        pull = (share - own_share) / len(self._first)
+        loss = float((every - own).mean() + self._penalty * weights @ weights)
+        return loss, pull @ self._features[rows] + 2 * self._penalty * weights
+
+    def _softmax(self, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logarithm of the sum of exponentials of each compound, and shares of it."""
+        largest = np.maximum.reduceat(best, self._first)
+        shifted = np.exp(best - largest[self._query])
+        total = np.add.reduceat(shifted, self._first)
+        return largest + np.log(total), shifted / total[self._query]
 
 
-def weights_result(library: TemplateLibrary, left_out: set[str], *, trials: int = 300, seed: int = 0) -> dict[str, Any]:
-    """Recall on the judged half: of the present weights, of those found on the other half, of simpler ones."""
+def fitted(asked: Candidates, reasons: Sequence[str] = REASONS) -> tuple[float, ...]:
+    """Weights of the largest likelihood, those of other reasons than some zero."""
+    likelihood = Likelihood(asked)
+    free = np.array([name in reasons for name in REASONS], dtype=float)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = likelihood.loss(weights * free)
+        return value, gradient * free
+
+    found = minimize(loss, np.zeros(len(REASONS)), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return tuple((found.x * free / likelihood.scale).tolist())
+
+
+EARLIER = Weights(substitution=2, state=-0.3, electronegativity=-2, radius=-8, members=0.25)
+"""The weights of matgen 0.2, set by hand."""
+
+
+def weights_result(library: TemplateLibrary, left_out: set[str], *, seed: int = 0) -> dict[str, Any]:
+    """Recall on the judged half of weights fitted on the other, and of simpler ones; weights fitted on both."""
     asked = candidates(library, left_out)
     fitted_on = np.random.default_rng(seed).permutation(len(asked.formulas)) % 2 == 0
-    fit, judge = Ranker(asked.of(fitted_on)), Ranker(asked.of(~fitted_on))
-    present = tuple(getattr(Weights(), name) for name in REASONS)
-    results = search(fit, present, trials=trials, seed=seed)
-    spread = asked.features.std(axis=0)
-    variants = {
-        "present": present,
-        "found": results,
-        "equal": (1.0,) * len(REASONS),
-        "equal in standard deviations": tuple((1 / spread).tolist()),
-    }
-    for place, name in enumerate(REASONS):
-        variants[f"{name} alone"] = tuple(float(i == place) for i in range(len(REASONS)))
-        variants[f"without {name}"] = tuple(0.0 if i == place else weight for i, weight in enumerate(results))
+    half = asked.of(fitted_on)
+    fit, judge = Ranker(half), Ranker(asked.of(~fitted_on))
+    earlier = tuple(EARLIER.vector().tolist())
+    found = fitted(half)
+    simple = [name for name, weight in zip(REASONS, earlier, strict=True) if weight]
+    variants = {"fitted": found, "earlier": earlier, "the earlier reasons, fitted": fitted(half, simple)}
+    for name in ("substitution", "members"):
+        variants[f"{name} alone"] = tuple(float(name == other) for other in REASONS)
     rows = {}
     for name, weights in variants.items():
         rows[name] = {
-            "weights": dict(zip(REASONS, (float(f"{weight:.3g}") for weight in weights), strict=True)),
-            "fitted_half": recall(fit.ranks(weights)),
-            "judged_half": recall(judge.ranks(weights)),
+            "weights": _rounded(weights),
+            "fitted_half": recall(fit.ranks(weights), (1, 3, 5)),
+            "judged_half": recall(judge.ranks(weights), (1, 3, 5)),
         }
         print(name, rows[name], flush=True)
-    gained = (judge.ranks(results) <= 5).astype(float) - (judge.ranks(present) <= 5)
+    gained = (judge.ranks(found) <= 5).astype(float) - (judge.ranks(earlier) <= 5)
     return {
         "seed": seed,
-        "trials": trials,
         "assignments": len(asked.query),
         "left_out_of_both": len(left_out),
+        "weights": _rounded(fitted(asked)),
         "variants": rows,
-        "found_over_present_at_5": {
+        "fitted_over_earlier_at_5": {
             "value": round(float(gained.mean()), 4),
             "standard_error": round(float(gained.std(ddof=1) / np.sqrt(len(gained))), 4),
         },
     }
+
+
+def _rounded(weights: Sequence[float]) -> dict[str, float]:
+    return {name: float(f"{weight:.3g}") for name, weight in zip(REASONS, weights, strict=True)}

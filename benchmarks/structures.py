@@ -2,6 +2,7 @@
 
 python -m benchmarks.structures              (coverage, named compounds, volumes; no relaxation)
 python -m benchmarks.structures --weights    (the weights of the reasons, into results/structures_weights.json)
+python -m benchmarks.structures --relaxed    (named compounds relaxed, into results/structures_relaxed.json; resumable)
 
 A compound that is asked for has all of its own structures left out, so that its prototype is known by others only.
 """
@@ -12,6 +13,7 @@ import argparse
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -21,6 +23,7 @@ from pymatgen.core import Structure
 
 from benchmarks.known_structures import Known, known_structures
 from benchmarks.record import write_result
+from benchmarks.relaxed_structures import relaxed_result
 from benchmarks.structure_weights import occupation, own_occupation, weights_result
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
@@ -245,17 +248,29 @@ def volumes(library: TemplateLibrary, n: int, seed: int = 0) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", action="store_true", help="search the weights of the reasons instead")
-    parser.add_argument("--trials", type=int, default=300, help="random weights that --weights begins with")
+    parser.add_argument("--weights", action="store_true", help="fit the weights of the reasons instead")
     parser.add_argument("--draws", type=int, default=2_000)
     parser.add_argument("--volumes", type=int, default=1_000, help="compounds whose volumes are compared")
+    parser.add_argument("--relaxed", action="store_true", help="relax proposals of the named compounds instead")
+    parser.add_argument("--potential", default="chgnet", help="that --relaxed relaxes by")
+    parser.add_argument("--max-atoms", type=int, default=MAX_ATOMS, help="of a cell that --relaxed relaxes")
+    parser.add_argument("--minutes", type=float, default=1e9, help="after which --relaxed begins no other compound")
+    parser.add_argument("--rows", type=Path, default=Path(__file__).parent / "work" / "structures_relaxed",
+                        help="folder that keeps the relaxations")  # fmt: skip
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     library = bundled_templates()
     named = known_structures()
     if options.weights:
         left_out = {entry.formula for entry in named}
-        write_result("structures_weights", weights_result(library, left_out, trials=options.trials))
+        write_result("structures_weights", weights_result(library, left_out))
+        return
+    if options.relaxed:
+        write_result(
+            "structures_relaxed",
+            relaxed_result(named, library, options.rows, potential=options.potential, max_atoms=options.max_atoms,
+                           minutes=options.minutes),
+        )  # fmt: skip
         return
     content: dict[str, Any] = {"library": library_counts(library), "max_atoms": MAX_ATOMS}
     content["coverage"] = coverage(library, options.draws)

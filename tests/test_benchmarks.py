@@ -44,9 +44,9 @@ from matgen.datasets import load_dataset
 from matgen.fitting.examples import TokenTable
 from matgen.models import build_model
 from matgen.models.tokenizer import encode
-from matgen.structures.assignment import Weights
 from matgen.structures.phase_energies import own_structures
 from matgen.structures.propose import ProposalSettings, Proposer
+from matgen.structures.reasons import Weights
 from matgen.structures.templates import TemplateLibrary, bundled_templates
 from matgen.structures.volume import atomic_volumes
 

@@ -1,4 +1,4 @@
-"""matgen dft: run exported calculations here, and collect what came out."""
+"""matgen dft: a campaign from a ranking to DFT energies; run exported calculations, and collect what came out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import Parser, bars, common_options, one_of, path, say
+from matgen.cli.shared import INTERRUPTED, Parser, bars, common_options, one_of, path, say
 from matgen.dft.codes import CODES
 
 
@@ -14,9 +14,11 @@ def add(verbs: Any) -> None:
     """Add the verb's parsers."""
     parser: Parser = verbs.add_parser(
         "dft",
-        help="run exported calculations with an installed code and collect the results",
-        description="Run exported calculations with an installed code and collect the results.",
-        epilog="example: matgen dft run dft/ --engine gpaw\n         matgen dft collect dft/",
+        help="calculate ranked candidates by DFT in one command; run exported calculations and collect the results",
+        description="Calculate ranked candidates by DFT in one command (campaign), or run exported calculations with "
+        "an installed code (run) and collect the results (collect).",
+        epilog="example: matgen dft campaign ranked.csv --top 20 --engine gpaw --out campaign/\n"
+        "         matgen dft run dft/ --engine gpaw\n         matgen dft collect dft/",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP", parser_class=Parser)
@@ -41,12 +43,137 @@ def add(verbs: Any) -> None:
     running.rename("--again", "--retry-failed")
     running.add_argument("--quiet", action="store_true", help="print errors only")
     running.set_defaults(run=run)
+    _add_campaign(steps)
     collecting = steps.add_parser(
         "collect", help="collect all results in one table", description="Collect all results in one table."
     )
     collecting.add_argument("folder", type=path, help="folder that `matgen export` wrote")
     common_options(collecting, out="FOLDER/results.csv", seed=False)
     collecting.set_defaults(run=collect)
+
+
+def _add_campaign(steps: Any) -> None:
+    """Add the parser of a campaign."""
+    parser: Parser = steps.add_parser(
+        "campaign",
+        help="structures, references, calculations and a report of the first candidates of a table",
+        description="Structures, references, calculations and a report of the first candidates of a table. Said again "
+        "with the same options, it goes on where it stopped.",
+        epilog="example: matgen dft campaign ranked.csv --top 20 --engine gpaw --out campaign/\n"
+        "         matgen dft campaign structures/ --engine espresso --pseudopotentials SSSP/ --workers 4 --hours 12",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "candidates", type=path, help="table with formulas, best first, or a folder that `matgen structure` wrote"
+    )
+    parser.add_argument("--engine", required=True, metavar="NAME", help=one_of(CODES))
+    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
+    parser.add_argument(
+        "--top", type=int, default=20, metavar="N", help="candidates to take from the top (default: 20)"
+    )
+    parser.add_argument(
+        "--max-atoms",
+        type=int,
+        default=12,
+        metavar="N",
+        help="most atoms in a candidate's primitive cell; competing phases may have twice as many (default: 12)",
+    )
+    parser.add_argument(
+        "--per-formula",
+        type=int,
+        default=5,
+        metavar="N",
+        help="structures to relax for each composition; the lowest is calculated (default: 5)",
+    )
+    parser.add_argument("--potential", default="chgnet", metavar="NAME", help="that relaxes them (default: chgnet)")
+    parser.add_argument("--calculation", default="static", metavar="KIND", help="static or relax (default: static)")
+    parser.add_argument(
+        "--cutoff",
+        type=float,
+        metavar="EV",
+        help="plane-wave cutoff (default: that of the code or of the pseudopotentials)",
+    )
+    parser.add_argument(
+        "--kpoint-density",
+        type=float,
+        default=5.0,
+        metavar="D",
+        help="k-points per inverse angstrom (default: 5; VASP input sets have their own)",
+    )
+    parser.add_argument(
+        "--magnetic-orders",
+        type=int,
+        default=2,
+        metavar="N",
+        help="calculations of each structure with magnetic atoms: the ferromagnetic one, and antiferromagnetic ones "
+        "(default: 2; 1 is ferromagnetic only)",
+    )
+    parser.add_argument(
+        "--pseudopotentials",
+        type=path,
+        metavar="FOLDER",
+        help="folder of UPF files for Quantum ESPRESSO, such as SSSP or PseudoDojo (default: $ESPRESSO_PSEUDO)",
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="calculations at once (default: 1)")
+    parser.add_argument(
+        "--hours",
+        type=float,
+        metavar="H",
+        help="hours of this call; what runs then is stopped, and run again by the next call",
+    )
+    parser.add_argument(
+        "--hours-each", type=float, metavar="H", help="hours after which a calculation is stopped and counts as failed"
+    )
+    parser.add_argument("--command", metavar="TEXT", help="command to run in each folder instead of the code's own")
+    parser.add_argument("--retry-failed", action="store_true", help="run failed calculations again")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say how many calculations and atoms there would be, and write nothing"
+    )
+    parser.add_argument(
+        "--out", type=path, default=Path("campaign"), metavar="PATH", help="folder of the campaign (default: campaign)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    parser.set_defaults(run=campaign)
+
+
+def campaign(arguments: argparse.Namespace) -> int:
+    """Carry a campaign on; 1 where a calculation failed or is still to be run."""
+    from matgen.dft.campaign import CampaignPlan, run_campaign
+    from matgen.dft.campaign.steps import dry_run
+    from matgen.dft.run import RunSettings
+    from matgen.dft.settings import DFTSettings
+
+    settings = DFTSettings(
+        arguments.calculation,
+        arguments.cutoff,
+        arguments.kpoint_density,
+        pseudopotentials=arguments.pseudopotentials,
+        magnetic_orders=arguments.magnetic_orders,
+    )
+    plan = CampaignPlan(arguments.engine, arguments.top, arguments.max_atoms, arguments.per_formula,
+                        arguments.potential, settings)  # fmt: skip
+    running = RunSettings(arguments.command, arguments.hours_each, arguments.workers, again=arguments.retry_failed)
+    if arguments.dry_run:
+        for line in dry_run(arguments.candidates, arguments.out, plan, column=arguments.column):
+            say(arguments, line)
+        return 0
+    try:
+        made = run_campaign(
+            arguments.candidates, arguments.out, plan, running, column=arguments.column, hours=arguments.hours,
+            tell=lambda text: say(arguments, text), progress=bars(arguments),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        say(arguments, "matgen dft campaign: interrupted; what is done is kept, the same command goes on")
+        return INTERRUPTED
+    for row in made.frame[made.frame["energy_above_hull_dft"].notna()].itertuples():
+        say(arguments, f"{row.formula}: {row.energy_above_hull_dft:+.3f} eV/atom above the hull by DFT, against "
+            f"{row.decomposition_dft}")  # fmt: skip
+    content, later = made.content, len(made.summary.later) + len(made.summary.elsewhere)
+    told = f"{content['calculations']['done']:,} done, {content['calculations']['failed']:,} failed"
+    left = f", {later:,} still to be run (say the same again)" * bool(later)
+    say(arguments, f"{told}{left}; stable {content['stable']:,}, within 0.1 eV/atom {content['within_0.1']:,} of "
+        f"{content['with_energy_above_hull']:,} candidates with a distance to the hull")  # fmt: skip
+    return 1 if later or made.summary.failed else 0
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -36,6 +36,7 @@ CODES: dict[str, DFTCode] = {
             install="apt install quantum-espresso",
             require_usable=espresso.family_folder,
             with_common=espresso.with_common_cutoffs,
+            known_elements=espresso.known_elements,
         ),
         DFTCode(
             name="gpaw",
@@ -46,6 +47,7 @@ CODES: dict[str, DFTCode] = {
             outputs=(RESULT, gpaw.LOG),
             parse=gpaw.parse,
             install="apt install gpaw gpaw-data",
+            known_elements=gpaw.known_elements,
         ),
     )
 }

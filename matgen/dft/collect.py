@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,13 @@ def collect(folder: Path | str) -> pd.DataFrame:
         `energy_per_atom_dft` (eV/atom), `formation_energy_dft` (eV/atom; NaN where an element is
         missing, `reason` says which),
         `energy_above_hull_dft` (eV/atom; of candidates exported with `--competing`, where every competing phase of
-        their elements has an energy; NaN otherwise, `reason` says which lacks),
+        their elements has an energy; NaN otherwise, `reason` says which lacks; candidates compete with each other too),
+        `decomposition_dft` (the phases of that hull that it is set against, with their shares of the atoms),
         `hubbard_u` (eV; such energies cannot be set against elements),
         `max_force_dft` (eV/angstrom), `volume_per_atom_dft` (angstrom^3), `magnetic_moment_dft` (Bohr magnetons of the
         cell), `seconds_dft`, and what the structure's provenance says of energies; of a potential's formation energies
-        also without the Materials Project's corrections of 2020 (`_uncorrected`), to be set beside plain PBE.
+        also without the Materials Project's corrections of 2020 (`_uncorrected`), to be set beside plain PBE, and
+        `energy_above_hull_<potential>_uncorrected`, its distance to the hull of the same phases by these energies.
 
     Raises:
         DataError: no such folder, or its inputs are of no code that matgen reads.
@@ -54,7 +57,6 @@ def collect(folder: Path | str) -> pd.DataFrame:
         row["formation_energy_dft"] = _formation_energy(row, elements)
         del row["formula_counts"]
     frame = pd.DataFrame(rows)
-    _add_energy_above_hull(frame, manifest)
     types = [job.get("oxide_type") for job in manifest["jobs"] if not job.get("order_of")]  # of exports of 0.2, none
     correction = mp2020_correction(CompositionBatch.from_formulas(frame["formula"]), types)
     for name in [str(name) for name in frame if str(name).startswith("formation_energy_")]:
@@ -63,6 +65,8 @@ def collect(folder: Path | str) -> pd.DataFrame:
         frame[f"{name}_uncorrected"] = frame[name] - correction
     first = ["structure_id", "formula", "role", "state", "reason", "energy_per_atom_dft", "formation_energy_dft",
              "energy_above_hull_dft"]  # fmt: skip
+    _add_energy_above_hull(frame, manifest)
+             "formation_energy_dft", "energy_above_hull_dft", "decomposition_dft"]  # fmt: skip
     return frame[first + [name for name in frame if name not in first]]
 
 
@@ -98,12 +102,16 @@ def _row(folder: Path, job: dict[str, Any], engine: str) -> dict[str, Any]:
 
 
 def _add_energy_above_hull(frame: pd.DataFrame, manifest: dict[str, Any]) -> None:
-    """Add `energy_above_hull_dft`: distances of candidates to the hull of competing phases and elements.
+    """Add `energy_above_hull_dft`: distances of candidates to the hull of competing phases, other candidates, elements.
+
+    `decomposition_dft` names the phases of the hull at their compositions. A potential's distances to the same hull, by
+    its own energies without corrections, are added where it has an energy of all these phases.
 
     A hull that lacks a phase lies too high, and candidates would seem more stable than they are: those that such a
     phase competes with have none, and their `reason` names the phase.
     """
     frame["energy_above_hull_dft"] = np.nan
+    frame["decomposition_dft"] = ""
     competing = frame[frame["role"] == "competing"]
     lacking = manifest.get("lacking_phases")
     rows = np.flatnonzero((frame["role"] == "candidate") & frame["formation_energy_dft"].notna())
@@ -115,14 +123,12 @@ def _add_energy_above_hull(frame: pd.DataFrame, manifest: dict[str, Any]) -> Non
     without_energy = competing["formula"][competing["formation_energy_dft"].isna()]
     lacking = lacking | dict.fromkeys(without_energy, "it has no formation energy")
     lacking_phases = {name: CompositionBatch.from_formulas([name]) for name in lacking}
-    every, energy = (
-        CompositionBatch.from_formulas(frame["formula"]),
-        frame["formation_energy_dft"].to_numpy(dtype=float),
-    )
-    done = competing.index[competing["formation_energy_dft"].notna()].to_numpy()
-    phases = CompetingPhases(every[done], energy[done], "dft")
-    above = energy[rows] - phases.decompose(every[rows]).energy
-    for row, distance in zip(rows, above, strict=True):
+    every = CompositionBatch.from_formulas(frame["formula"])
+    hull = np.flatnonzero(frame["role"].isin(["candidate", "competing"]) & frame["formation_energy_dft"].notna())
+    phases, above = _distances(frame["formation_energy_dft"], every, hull, rows)
+    decomposition = phases.in_words(phases.decompose(every[rows]), len(rows))
+    with_distance = []
+    for row, distance, products in zip(rows, above, decomposition, strict=True):
         missing = [name for name, phase in lacking_phases.items() if _competes(phase, every[row : row + 1])]
         if missing:
             frame.loc[row, "reason"] = "no energy above the hull: " + "; ".join(
@@ -130,6 +136,32 @@ def _add_energy_above_hull(frame: pd.DataFrame, manifest: dict[str, Any]) -> Non
             )
         else:
             frame.loc[row, "energy_above_hull_dft"] = distance
+            frame.loc[row, "decomposition_dft"] = products
+            with_distance.append(int(row))
+    for name in [str(name) for name in frame if str(name).endswith("_uncorrected")]:
+        _add_the_same_by_a_potential(frame, name, every, hull, with_distance)
+
+
+def _distances(
+    energies: pd.Series, every: CompositionBatch, hull: np.ndarray, rows: np.ndarray
+) -> tuple[CompetingPhases, np.ndarray]:
+    """Phases of the hull, and float64 `(n,)`, eV/atom: how far above it `n` rows lie."""
+    energy = energies.to_numpy(dtype=float)
+    phases = CompetingPhases(every[hull], energy[hull], "dft")
+    return phases, energy[rows] - phases.decompose(every[rows]).energy
+
+
+def _add_the_same_by_a_potential(
+    frame: pd.DataFrame, name: str, every: CompositionBatch, hull: np.ndarray, rows: Sequence[int]
+) -> None:
+    """Add a potential's distances to the hull of the same phases, where it has an energy of all that compete."""
+    own = name.replace("formation_energy_", "energy_above_hull_")
+    frame[own] = np.nan
+    unknown = hull[frame[name].iloc[hull].isna()]
+    elements = [set(row) | {0} for row in every.elements.tolist()]
+    known = [row for row in rows if not any(elements[other] <= elements[row] for other in unknown)]
+    _, above = _distances(frame[name], every, hull, np.array(known, dtype=int))
+    frame.loc[known, own] = above
 
 
 def _competes(phase: CompositionBatch, candidate: CompositionBatch) -> bool:

@@ -64,6 +64,18 @@ def _family(folder: Path) -> dict[str, Pseudopotential]:
     return read_family(folder)
 
 
+def known_elements(settings: DFTSettings) -> frozenset[str]:
+    """Elements with a pseudopotential in the family.
+
+    Raises:
+        OptionError: there is no family, or the one that is set is missing.
+    """
+    folder = family_folder(settings)
+    if folder is None:
+        raise OptionError("pw.x needs pseudopotentials: give --pseudopotentials FOLDER (SSSP or PseudoDojo)")
+    return frozenset(_family(folder))
+
+
 def with_common_cutoffs(jobs: Sequence[Job], settings: DFTSettings) -> DFTSettings:
     """Settings with cut-offs that suit all elements of some jobs: energies of different ones could not be subtracted.
 

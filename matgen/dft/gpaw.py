@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,13 @@ Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Rn
 """
 SETUPS = frozenset(_WITH_SETUP.split())
 """Elements with a PBE setup in GPAW's setups 0.9.20000, which Debian and many clusters have: no lanthanides."""
+
+
+def known_elements(settings: DFTSettings) -> frozenset[str]:
+    """Elements with a PBE setup: `SETUPS`, and those of newer setups in the folders of `GPAW_SETUP_PATH`."""
+    folders = [Path(text) for text in os.environ.get("GPAW_SETUP_PATH", "").split(os.pathsep) if text]
+    return SETUPS | {path.name.split(".")[0] for folder in folders for path in folder.glob("*.PBE*")}
+
 
 SCRIPT, STRUCTURE, LOG = "run.py", "structure.extxyz", "gpaw.txt"
 DEFAULT_CUTOFF = 500.0

@@ -22,6 +22,11 @@ def keep_settings(jobs: Sequence[Job], settings: DFTSettings) -> DFTSettings:
     return settings
 
 
+def any_elements(settings: DFTSettings) -> frozenset[str] | None:
+    """None: which elements it has data of is not known."""
+    return None
+
+
 def asked_for_u(settings: DFTSettings) -> bool:
     """Whether the user asks for U (`--hubbard-u`)."""
     return settings.hubbard_u
@@ -44,6 +49,8 @@ class DFTCode:
         install: how to get it, for the error where it is missing.
         require_usable: raises `OptionError` for settings with which no input can be written.
         with_common: settings that all jobs of a folder must share, such as cutoffs, filled in from the jobs.
+        known_elements: symbols of the elements that it has data of (setups, pseudopotentials), None where that is not
+            known. Raises `OptionError` where it has none at all.
         applies_hubbard_u: whether inputs written by these settings have U.
         has_flow: whether `--flow` can write its calculations as a flow of atomate2.
     """
@@ -58,5 +65,6 @@ class DFTCode:
     install: str
     require_usable: Callable[[DFTSettings], object] = accept_any
     with_common: Callable[[Sequence[Job], DFTSettings], DFTSettings] = keep_settings
+    known_elements: Callable[[DFTSettings], frozenset[str] | None] = any_elements
     applies_hubbard_u: Callable[[DFTSettings], bool] = asked_for_u
     has_flow: bool = False

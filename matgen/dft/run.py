@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 from matgen.dft.codes import CODES, code_named
 from matgen.dft.interface import DFTCode
+from matgen.dft.order import run_order
 from matgen.dft.settings import STATUS, STDERR, read_manifest
 from matgen.dft.status import claimed, ran_elsewhere, read_result, read_status, status_of_outputs
 from matgen.errors import (
@@ -41,6 +43,8 @@ class RunSettings:
         workers: calculations at once on this machine.
         scheduler: address of a Dask scheduler instead; its workers must see the same folder.
         again: whether failed ones are tried again.
+        until: time (seconds since 1970) from which on no calculation is begun; those that run then are stopped and stay
+            to be run. None for no end.
     """
 
     command: str | None = None
@@ -48,6 +52,7 @@ class RunSettings:
     workers: int = 1
     scheduler: str | None = None
     again: bool = False
+    until: float | None = None
 
     def __post_init__(self) -> None:
         if self.hours is not None and not self.hours > 0:
@@ -65,6 +70,7 @@ class RunSummary:
         elsewhere: ids of those left alone: another run is at them, or their outputs are incomplete and fresh.
         run_now: how many were run by this call.
         adopted: ids of those that were found finished, such as by the SLURM script, and were not run again.
+        later: ids of those that were not run, or stopped, because the time was up.
     """
 
     done: list[str]
@@ -72,12 +78,20 @@ class RunSummary:
     elsewhere: list[str]
     run_now: int
     adopted: list[str]
+    later: list[str]
 
 
 def run_folder(
-    folder: Path | str, engine: str, settings: RunSettings | None = None, *, progress: ProgressFactory = silent
+    folder: Path | str,
+    engine: str,
+    settings: RunSettings | None = None,
+    *,
+    ended: Callable[[str], None] | None = None,
+    progress: ProgressFactory = silent,
 ) -> RunSummary:
     """Run what is not done yet; each ended calculation leaves `status.json`, so that a later call goes on.
+
+    They are run in the order of `run_order`.
 
     Two calls may be at one folder at the same time: each calculation is run by one of them. Finished outputs of a
     program that something else started, such as the SLURM script, are adopted; incomplete ones that changed within
@@ -87,6 +101,7 @@ def run_folder(
         folder: that `matgen export` wrote for this engine.
         engine: one of `matgen.dft.codes.CODES`.
         settings: how.
+        ended: called with the id of each calculation that has ended, or that was left alone.
         progress: counts the calculations.
 
     Raises:
@@ -100,37 +115,50 @@ def run_folder(
     manifest = read_manifest(folder)
     if manifest["format"] != engine:
         raise OptionError(f"{folder} holds inputs of {manifest['format']}, not of {engine}")
-    command = _command(code, settings)
+    command = command_of(code, settings)
     ids = [job["id"] for job in manifest["jobs"]]
     before = {id: read_status(folder / id) for id in ids}
     waiting = [
-        id for id in ids if before[id]["state"] == "waiting" or (settings.again and before[id]["state"] == "failed")
+        id
+        for id in run_order(manifest["jobs"])
+        if before[id]["state"] == "waiting" or (settings.again and before[id]["state"] == "failed")
     ]
     formulas = {job["id"]: job["formula"] for job in manifest["jobs"]}
-    tasks = [(str(folder / id), engine, command, settings.hours, before[id], formulas[id]) for id in waiting]
+    limits = settings.hours, settings.until
+    tasks = [(str(folder / id), engine, command, limits, before[id], formulas[id]) for id in waiting]
     run_now = 0
-    adopted = []
+    adopted, later = [], []
     with progress(len(ids), "dft", "calculations", done=len(ids) - len(waiting)) as count:
         for place, outcome in run_tasks(_run_one, tasks, workers=settings.workers, scheduler=settings.scheduler):
             if isinstance(outcome, Exception):  # a lost worker: what it began is not trusted
                 reason = first_line(outcome)
                 write_json(folder / waiting[place] / STATUS, {"state": "failed", "engine": engine, "reason": reason})
-            run_now += outcome not in (ELSEWHERE, ADOPTED)
+            run_now += outcome not in (ELSEWHERE, ADOPTED, LATER)
             if outcome == ADOPTED:
                 adopted.append(waiting[place])
+            if outcome in (LATER, "waiting"):
+                later.append(waiting[place])
             count.update()
+            if ended is not None:
+                ended(waiting[place])
     after = {id: read_status(folder / id) for id in ids}
     return RunSummary(
         [id for id in ids if after[id]["state"] == "done"],
         {id: str(after[id].get("reason", "")) for id in ids if after[id]["state"] == "failed"},
-        [id for id in ids if after[id]["state"] == "waiting"],
+        [id for id in ids if after[id]["state"] == "waiting" and id not in later],
         run_now,
         sorted(adopted),
+        sorted(later),
     )
 
 
-def _command(code: DFTCode, settings: RunSettings) -> tuple[str, ...]:
-    """What to run in each folder, its program by its whole path where it is to run on this machine."""
+def command_of(code: DFTCode, settings: RunSettings) -> tuple[str, ...]:
+    """What to run in each folder, its program by its whole path where it is to run on this machine.
+
+    Raises:
+        OptionError: the command cannot be read.
+        MissingDependencyError: its program is not installed.
+    """
     try:
         command = tuple(shlex.split(settings.command)) if settings.command is not None else code.command
     except ValueError as error:
@@ -145,15 +173,22 @@ def _command(code: DFTCode, settings: RunSettings) -> tuple[str, ...]:
     return (str(Path(executable).absolute()), *command[1:])
 
 
-ELSEWHERE, ADOPTED = "elsewhere", "adopted"
+ELSEWHERE, ADOPTED, LATER = "elsewhere", "adopted", "later"
 
-_Task = tuple[str, str, tuple[str, ...], float | None, dict[str, Any], str]
-"""Folder, engine, command, hours, the status before, and the formula."""
+_Limits = tuple[float | None, float | None]
+"""Hours of a calculation, and the time from which on none is begun or goes on."""
+
+_Task = tuple[str, str, tuple[str, ...], _Limits, dict[str, Any], str]
+"""Folder, engine, command, limits, the status before, and the formula."""
 
 
 def _run_one(task: _Task) -> str:
-    """Run one calculation in its folder and record how it ended; the state, `ELSEWHERE` or `ADOPTED` is returned."""
-    place, name, command, hours, before, formula = task
+    """Run one calculation in its folder and record how it ended.
+
+    Returns:
+        Its state, or `ELSEWHERE`, `ADOPTED`, or `LATER` where the time was up before it began.
+    """
+    place, name, command, limits, before, formula = task
     folder, code = Path(place), CODES[name]
     if not folder.is_dir():
         raise DataError(f"{folder} is missing")
@@ -167,11 +202,17 @@ def _run_one(task: _Task) -> str:
             if there["state"] == "done":
                 write_json(folder / STATUS, {"engine": name, "adopted": True, **there})
                 return ADOPTED
+        seconds, until_end = _seconds(limits)
+        if seconds is not None and seconds <= 0:
+            return LATER
         began = time.monotonic()
         status: dict[str, Any] = {"engine": name, "command": list(command)}
         # Should this process be killed, the outputs are those of its own program, which the next run need not spare.
         write_json(folder / STATUS, status | {"state": "running"})
-        reason = _execute(code, folder, command, None if hours is None else hours * 3600, lock)
+        reason = _execute(code, folder, command, seconds, lock)
+        if until_end and reason.startswith(STOPPED):
+            write_json(folder / STATUS, {"state": "waiting", "engine": name, "reason": "stopped when the time was up"})
+            return "waiting"
         try:
             if reason and not reason.startswith(ENDED):
                 raise DataError(reason)
@@ -187,7 +228,17 @@ def _run_one(task: _Task) -> str:
     return str(status["state"])
 
 
-ENDED = "ended with status"
+ENDED, STOPPED = "ended with status", "stopped"
+
+
+def _seconds(limits: _Limits) -> tuple[float | None, bool]:
+    """Seconds that a calculation may take, and whether they end because the time of the whole run is up."""
+    hours, until = limits
+    own = None if hours is None else hours * 3600
+    left = None if until is None else until - time.time()
+    if left is None or (own is not None and own < left):
+        return own, False
+    return left, True
 
 
 def _execute(
@@ -212,7 +263,7 @@ def _execute(
                     os.killpg(process.pid, signal.SIGKILL)  # its children too
                 process.wait()
                 if isinstance(error, subprocess.TimeoutExpired):
-                    return f"stopped after {seconds / 3600:g} hours" if seconds else "stopped"
+                    return f"{STOPPED} after {seconds / 3600:g} hours" if seconds else STOPPED
                 raise
     except OSError as error:
         return f"{command[0]} could not be started: {error.strerror or first_line(error)}"

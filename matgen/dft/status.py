@@ -27,7 +27,7 @@ def read_status(folder: Path) -> dict[str, Any]:
     """What is known of one calculation; `state` is `done`, `failed` or `waiting`."""
     try:
         status = dict(read_json(folder / STATUS))
-        if status["state"] == "failed":
+        if status["state"] in ("failed", "waiting"):
             return status
         if status["state"] == "done":
             require_sound(status["result"])

@@ -40,6 +40,7 @@ from matgen.structures.potentials.registry import present_name, shared_potential
 from matgen.structures.propose import Proposal, ProposalSettings, Proposer
 from matgen.structures.relax import Relaxed, RelaxSettings, relax
 from matgen.structures.relaxed_hull import RelaxedHull
+from matgen.structures.proposed import digest_of_files, proposed_in
 from matgen.structures.templates import (
     TemplateLibrary,
     bundled_templates,
@@ -121,6 +122,7 @@ class StructurePlan:
         return content | {
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
+            "proposals": content["proposals"] | {"space_groups": list(self.proposals.space_groups)},
         }  # fmt: skip
 
     def in_words(self) -> str:
@@ -181,7 +183,12 @@ def make_structures(
         own, bad = templates_in(plan.templates)
         for reason in bad:
             tell(f"no template: {reason}")
+    if plan.proposals.folder:
+        for reason in proposed_in(plan.proposals.folder, plan.proposals.max_atoms)[1]:
+            tell(f"not proposed: {reason}")
     content = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
+    if plan.proposals.folder:
+        content["proposals_digest"] = digest_of_files(plan.proposals.folder)
     resume = resume and plan_path(out).exists()
     if resume:
         require_same(out, content)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pymatgen.core import Lattice, Structure
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.core import Composition, Lattice, Structure
 from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 
 from matgen.dft.collect import collect
@@ -86,6 +87,32 @@ def test_without_corrections_and_above_the_hull_of_what_was_calculated(tmp_path:
     (tmp_path / "dft" / other.id / "status.json").unlink()
     frame = collect(tmp_path / "dft").set_index("structure_id")
     assert frame.loc["0002-NaCl-1", "energy_above_hull_dft"] == pytest.approx(0.05)  # MgCl2 competes with others only
+
+
+def test_candidates_compete_with_each_other_and_so_they_do_for_a_potential(tmp_path: Path) -> None:
+    """Distances of DFT and of a potential to the hull of the same phases, as pymatgen has them."""
+    two = Job("0001-NaCl-1", CRYSTALS["NaCl"], "candidate", {"formation_energy_chgnet": -1.9})
+    three = Job("0002-Na3Cl-1", NA3CL, "candidate", {"formation_energy_chgnet": -0.9})
+    other = Job("competing-0001-MgCl2", MGCL2, "competing", {})  # without a potential's energy, of other elements
+    jobs = [two, three, other, *JOBS[2:]]
+    export(jobs, tmp_path / "dft", "gpaw", lacking_phases={})
+    for job, energy in zip(jobs, (-3.5, -2.4, -4.0, -1.3, -1.8, -1.5), strict=True):
+        done(tmp_path / "dft", job, energy)
+    frame = collect(tmp_path / "dft").set_index("structure_id").loc[[two.id, three.id]]
+    for formation, above in (
+        ("formation_energy_dft", "energy_above_hull_dft"),
+        ("formation_energy_chgnet_uncorrected", "energy_above_hull_chgnet_uncorrected"),
+    ):
+        entries = [PDEntry(row.formula, getattr(row, formation) * Composition(row.formula).num_atoms)
+                   for row in frame.itertuples()]  # fmt: skip
+        elements = [PDEntry(symbol, 0.0) for symbol in ("Na", "Cl")]
+        for entry, (_, row) in zip(entries, frame.iterrows(), strict=True):
+            others = PhaseDiagram([one for one in entries if one is not entry] + elements)
+            hull = others.get_hull_energy_per_atom(entry.composition)
+            assert row[above] == pytest.approx(entry.energy_per_atom - hull)
+    assert frame.loc[three.id, "energy_above_hull_dft"] > frame.loc[three.id, "formation_energy_dft"]
+    products = [set(text.split(" + ")) for text in frame["decomposition_dft"]]
+    assert products == [{"0.67 Na3Cl", "0.33 Cl"}, {"0.50 NaCl", "0.50 Na"}]
 
 
 @pytest.mark.parametrize(

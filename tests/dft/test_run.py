@@ -163,6 +163,31 @@ def test_time_runs_out_for_a_program_and_its_children(dft: Path, stand_in) -> No
     wait_for(lambda: not is_alive(child) and not is_alive(program.processes()[0]), 10)
 
 
+def test_when_the_time_is_up_the_rest_waits(dft: Path, stand_in) -> None:
+    program = stand_in({IDS[1]: {"sleep": 600}})
+    summary = run(dft, program, until=time.time() + 2)
+    assert (summary.done, summary.failed, summary.later, summary.elsewhere) == ([IDS[0]], {}, IDS[1:], [])
+    assert not is_alive(program.processes()[1])
+    assert read_status(dft / IDS[1])["reason"] == "stopped when the time was up"
+    assert collect(dft)["state"].to_list() == ["done", "waiting", "waiting"]
+    program.becomes({})
+    assert run(dft, program, until=time.time() - 1).later == IDS[1:]
+    again = run(dft, program, until=time.time() + 600, hours=1.0)
+    assert (again.done, again.later, again.run_now) == (IDS, [], 2)
+
+
+def test_a_calculations_own_limit_is_a_failure_before_the_time_is_up(dft: Path, stand_in) -> None:
+    summary = run(dft, stand_in({IDS[0]: {"sleep": 600}}), hours=1 / 3600, until=time.time() + 600)
+    assert summary.failed[IDS[0]].startswith("stopped after") and summary.later == []
+
+
+def test_each_that_ends_is_told(dft: Path, stand_in) -> None:
+    told: list[tuple[str, str]] = []
+    settings = RunSettings(command=stand_in({IDS[1]: {"says": "no room"}}).command)
+    run_folder(dft, "gpaw", settings, ended=lambda id: told.append((id, read_status(dft / id)["state"])))
+    assert told == [(IDS[0], "done"), (IDS[1], "failed"), (IDS[2], "done")]
+
+
 def background(dft: Path, program: StandIn, *options: str) -> subprocess.Popen[str]:
     # A suite that runs in a shell's background ignores Ctrl-C, and so would what it starts. The new process itself sets
     # that right: code between fork and exec (`preexec_fn`) can wait forever for a lock of a thread of torch or Dask.

@@ -151,6 +151,35 @@ def scatter(
     return _svg(title, draw)
 
 
+def parity(title: str, x: Sequence[float], series: Sequence[Series], x_label: str, y_label: str) -> str:
+    """Values of several methods over those of one that is compared with, and the line on which they would be equal.
+
+    Args:
+        title: of the figure.
+        x: of the method that is compared with.
+        series: y of each other method, as long as `x`.
+        x_label: with its unit.
+        y_label: with its unit.
+    """
+
+    def draw(axes: Axes) -> None:
+        values = [*x, *(value for one in series for value in one.values if value is not None)]
+        margin = 0.05 * (max(values) - min(values)) + 0.02
+        ends = [min(values) - margin, max(values) + margin]
+        axes.plot(ends, ends, color=_MUTED, linewidth=0.8)
+        for number, one in enumerate(series):
+            heights = [float("nan") if value is None else value for value in one.values]
+            axes.plot(x, heights, color=SERIES[number], marker=_MARKERS[number], linestyle="", markersize=4.5,
+                      alpha=0.8, label=one.name)  # fmt: skip
+        axes.set_xlim(*ends)
+        axes.set_ylim(*ends)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        _legend_above(axes, len(series))
+
+    return _svg(title, draw, height=4.2)
+
+
 def bars(
     title: str,
     categories: Sequence[str],

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from matgen.evaluation.page.svg import SERIES, Series, bars, curves, dots, steps
+from matgen.evaluation.page.svg import SERIES, Series, bars, curves, dots, parity, steps
 
 N = [10, 100, 1000]
 ALL = {
@@ -21,6 +21,7 @@ ALL = {
     "dots": lambda k: dots(
         "D", ["a", "b"], [Series(f"{i}", [1, None]) for i in range(k)], [[(0.5, 1.5), None]] * k, "x"
     ),
+    "parity": lambda k: parity("P <>", [-1.0, 2.0], [Series(f"run <{i}>", [-1.5, None]) for i in range(k)], "x", "y"),
 }
 
 

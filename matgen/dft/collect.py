@@ -63,10 +63,9 @@ def collect(folder: Path | str) -> pd.DataFrame:
         if name == "formation_energy_dft":
             continue
         frame[f"{name}_uncorrected"] = frame[name] - correction
-    first = ["structure_id", "formula", "role", "state", "reason", "energy_per_atom_dft", "formation_energy_dft",
-             "energy_above_hull_dft"]  # fmt: skip
     _add_energy_above_hull(frame, manifest)
-             "formation_energy_dft", "energy_above_hull_dft", "decomposition_dft"]  # fmt: skip
+    first = ["structure_id", "formula", "role", "state", "reason", "energy_per_atom_dft", "formation_energy_dft",
+             "energy_above_hull_dft", "decomposition_dft"]  # fmt: skip
     return frame[first + [name for name in frame if name not in first]]
 
 

@@ -38,9 +38,9 @@ from matgen.structures.phase_energies import PhaseEnergies
 from matgen.structures.phonons import require_phonopy
 from matgen.structures.potentials.registry import present_name, shared_potential
 from matgen.structures.propose import Proposal, ProposalSettings, Proposer
+from matgen.structures.proposed import digest_of_files, proposed_in
 from matgen.structures.relax import Relaxed, RelaxSettings, relax
 from matgen.structures.relaxed_hull import RelaxedHull
-from matgen.structures.proposed import digest_of_files, proposed_in
 from matgen.structures.templates import (
     TemplateLibrary,
     bundled_templates,

@@ -20,6 +20,7 @@ def add(verbs: Any) -> None:
         "propose crystal structures for compositions and relax them with a universal potential",
         "matgen structure ranked.csv --top 20 --out structures/",
         "matgen structure ranked.csv --top 20 --workers 4 --resume --out structures/",
+        "matgen structure tinker.csv --top 5 --compensate --out doped/",
     )
     parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file with formulas, best first")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
@@ -32,9 +33,8 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--max-atoms",
         type=int,
-        default=40,
         metavar="N",
-        help="largest number of atoms in a primitive cell (default: 40)",
+        help="largest number of atoms in a primitive cell (default: 40; in supercells of doped formulas: 60)",
     )
     parser.add_argument(
         "--templates", type=path, metavar="FOLDER", help="your CIF or POSCAR files, used as additional templates"
@@ -46,6 +46,9 @@ def add(verbs: Any) -> None:
     parser.add_argument("--symmetric", type=int, default=2, metavar="N",
                         help="random symmetric structures, if templates give fewer (default: 2; 0: none)")  # fmt: skip
     parser.add_argument("--no-templates", action="store_true", help="use random symmetric structures only")
+    doped = parser.add_argument_group("doped formulas, such as those of matgen tinker --dope")
+    doped.add_argument("--host", type=path, metavar="FILE", help="structure of the host (default: bundled or proposed)")
+    doped.add_argument("--compensate", action="store_true", help="add vacancies that compensate the dopants' charge")
     relaxation_options(parser)
     parser.add_argument("--no-relax", action="store_true", help="do not relax the proposed structures")
     parser.add_argument("--resume", action="store_true", help="resume the run in --out")
@@ -75,6 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.datasets import read_formula_table
     from matgen.io.files import next_free
     from matgen.runtime.cores import available_cores
+    from matgen.structures.doping import DopingSettings
     from matgen.structures.make import StructurePlan, make_structures
     from matgen.structures.propose import ProposalSettings
     from matgen.structures.relax import RelaxSettings
@@ -86,9 +90,14 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.no_templates and arguments.symmetric == 0:
         raise OptionError("--no-templates and --symmetric 0 leave nothing to propose: drop one of them")
     symmetric = arguments.per_formula if arguments.no_templates else arguments.symmetric
+    given = {} if arguments.max_atoms is None else {"max_atoms": arguments.max_atoms}
     plan = StructurePlan(
         ProposalSettings(
-            arguments.per_formula, arguments.max_atoms, symmetric, not arguments.no_templates, arguments.seed
+            arguments.per_formula,
+            symmetric=symmetric,
+            templates=not arguments.no_templates,
+            seed=arguments.seed,
+            **given,
         ),
         RelaxSettings(arguments.max_force, arguments.max_steps),
         None if arguments.no_relax else arguments.potential,
@@ -97,6 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
         workers=arguments.workers or available_cores(),
         scheduler=arguments.scheduler,
         templates_from=tuple(arguments.templates_from),
+        doping=DopingSettings(compensate=arguments.compensate, host=arguments.host, **given),
     )
     frame, column = read_formula_table(arguments.candidates, arguments.column)
     if arguments.top:

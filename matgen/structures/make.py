@@ -20,11 +20,12 @@ from matgen.errors import (
     require_above_zero,
     unknown_name,
 )
-from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
+from matgen.io.files import atomic_write, file_sha256, locked, refuse_to_overwrite, write_json
 from matgen.io.parquet import write_parquet
 from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.structures.assemble import MadeStructures, assemble, summary_of
 from matgen.structures.databases import require_source, templates_from
+from matgen.structures.doping import Doping, DopingSettings, Host, find_host, propose_doped, read_dopings, read_host
 from matgen.structures.folder import (
     CANDIDATES,
     TEMPLATES,
@@ -33,7 +34,7 @@ from matgen.structures.folder import (
 )
 from matgen.structures.parts import PARTS, begin, finished_in, part_path, plan_path, publish, require_same, rows_of
 from matgen.structures.potentials.registry import POTENTIALS, shared_potential
-from matgen.structures.propose import ProposalSettings, Proposer
+from matgen.structures.propose import Proposal, ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.templates import (
     TemplateLibrary,
@@ -60,6 +61,7 @@ class StructurePlan:
         scheduler: address of a Dask scheduler instead.
         templates_from: databases that more templates are fetched from before the work, each `materials-project` or an
             OPTIMADE address; they are kept in the output folder.
+        doping: how supercells of doped compositions are made (rows with the columns `host`, `site` and `dopant`).
     """
 
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
@@ -71,6 +73,7 @@ class StructurePlan:
     workers: int = 1
     scheduler: str | None = None
     templates_from: tuple[str, ...] = ()
+    doping: DopingSettings = field(default_factory=DopingSettings)
 
     @classmethod
     def quick(cls, seed: int = 0, workers: int = 1) -> StructurePlan:
@@ -89,7 +92,7 @@ class StructurePlan:
     def content(self) -> dict[str, Any]:
         """What the result depends on, as JSON."""
         content = asdict(replace(self, workers=1, scheduler=None))
-        del content["workers"], content["scheduler"]
+        del content["workers"], content["scheduler"], content["doping"]  # without doped rows it changes nothing
         return content | {
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
@@ -140,6 +143,8 @@ def make_structures(
         for reason in bad:
             tell(f"no template: {reason}")
     content = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
+    dopings = read_dopings(candidates, column)
+    content |= _doping_content(plan.doping, dopings)
     resume = resume and plan_path(out).exists()
     if resume:
         require_same(out, content)
@@ -156,7 +161,7 @@ def make_structures(
     waiting = [rank for rank in range(1, len(formulas) + 1) if not part_path(out, rank).exists()]
     library = _library_key(plan, out, content["templates_digest"])
     with progress(len(formulas), "structure", "compositions", done=len(formulas) - len(waiting)) as count:
-        _make_parts(out, [(rank, reduced[rank - 1], plan, library) for rank in waiting], count)
+        _make_parts(out, [(rank, reduced[rank - 1], plan, library, dopings.get(rank)) for rank in waiting], count)
     rows = [row for rank in range(1, len(formulas) + 1) for row in rows_of(out, rank)]
     made = assemble(candidates, rows, potential, out / PARTS)
     with atomic_write(out / PARTS / CANDIDATES) as temporary:
@@ -220,14 +225,49 @@ def _proposer(settings: ProposalSettings, key: _LibraryKey) -> Proposer:
     return Proposer(settings, library.without(key.leave_out) if key.leave_out else library)
 
 
-_Task = tuple[int, str, StructurePlan, _LibraryKey]
-"""Rank and reduced formula of a composition, how its structures are made, and from which templates."""
+def _doping_content(settings: DopingSettings, dopings: dict[int, Doping]) -> dict[str, Any]:
+    """What the result depends on besides the plan where compositions are doped, as JSON; empty without such.
+
+    Raises:
+        DataError: the host's file is not usable.
+        OptionError: there are options for doped compositions alone and none is doped.
+    """
+    if not dopings:
+        if settings.host is not None or settings.compensate:
+            raise OptionError("host and compensate are for doped compositions, and the table has none: it needs the "
+                              "columns host, site and dopant, as matgen tinker --dope writes them")  # fmt: skip
+        return {}
+    content = asdict(settings) | {"rows": {str(rank): str(doping) for rank, doping in dopings.items()}}
+    if settings.host is not None:
+        read_host(settings.host, [doping.host for doping in dopings.values()])
+        content["host"] = {"file": str(settings.host.resolve()), "sha256": file_sha256(settings.host)}
+    return {"doping": content}
+
+
+@lru_cache(maxsize=8)
+def _host(formula: str, plan: StructurePlan, key: _LibraryKey, sha256: str | None) -> Host:
+    """The structure of a host, relaxed; kept by each worker. `sha256` is of the user's file."""
+    potential = None if plan.potential is None else shared_potential(plan.potential)
+    return find_host(formula, _proposer(plan.proposals, key), plan.doping, potential, plan.relaxation)
+
+
+def _proposals(formula: str, plan: StructurePlan, library: _LibraryKey, doping: Doping | None) -> Sequence[Proposal]:
+    """What a composition might look like: supercells of its host where it is doped."""
+    if doping is None:
+        return _proposer(plan.proposals, library).propose(formula)
+    file = plan.doping.host
+    host = _host(doping.host, plan, library, None if file is None else file_sha256(file))
+    return propose_doped(doping, host, plan.doping, plan.proposals.per_formula)
+
+
+_Task = tuple[int, str, StructurePlan, _LibraryKey, Doping | None]
+"""Rank and reduced formula of a composition, how its structures are made, from which templates, and how it is doped."""
 
 
 def _make_one(task: _Task) -> list[dict[str, Any]]:
     """The structures of one composition as rows; the work of one task."""
-    rank, formula, plan, library = task
-    proposals = _proposer(plan.proposals, library).propose(formula)
+    rank, formula, plan, library, doping = task
+    proposals = _proposals(formula, plan, library, doping)
     rows = []
     relaxed: Sequence[Any] = [None] * len(proposals)
     if plan.potential is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from matgen.composition.batch import CompositionBatch
 from matgen.structures.assignment import ions_of
 from matgen.validity import ValidityRules, state_table
 
@@ -16,7 +17,7 @@ _COMMON = ValidityRules(commonality="medium")
 
 
 def host_states(host: str) -> dict[str, float]:
-    """Mean oxidation state of each element of a host, empty where no assignment is neutral.
+    """Mean oxidation state of each element of a host, empty of metals and where no assignment is neutral.
 
     Args:
         host: its formula.
@@ -24,6 +25,8 @@ def host_states(host: str) -> dict[str, float]:
     Raises:
         FormulaError: it cannot be read.
     """
+    if CompositionBatch.from_formulas([host]).all_metal[0]:
+        return {}
     ions = ions_of([host])[0]
     return {symbol: ion.state for symbol, ion in ions.items() if ion.state is not None}
 

@@ -17,6 +17,7 @@ from matgen.composition.elements import SYMBOLS
 from matgen.errors import DataError, FormulaError, StructureError, first_line, require_above_zero
 from matgen.structures.charges import dopant_charge, doping_kind, vacancies_per_dopant
 from matgen.structures.dopant_energies import formation_energy_by
+from matgen.structures.folder import without_moments
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.propose import Proposal, Proposer
 from matgen.structures.relax import RelaxSettings, relax
@@ -196,7 +197,7 @@ def find_host(formula: str, proposer: Proposer, settings: DopingSettings, potent
     if not sound:
         raise StructureError(f"its host {formula} cannot be relaxed: {results[0].reason}")
     energy, place = min(sound)
-    structure = results[place].structure.copy(site_properties={})
+    structure = without_moments(results[place].structure)
     return Host(structure, known[place].template, known[place].prototype,
                 formation_energy_by(potential, structure, energy), potential.name)  # fmt: skip
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from matgen.structures.charges import doping_kind, dopant_charge, dopant_state, host_states, vacancies_per_dopant
+from matgen.structures.charges import dopant_charge, dopant_state, doping_kind, host_states, vacancies_per_dopant
 
 TEXTBOOK = [
     ("SrTiO3", "Sr", "La", 1, "n-type"),

@@ -14,6 +14,7 @@ import pandas as pd
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import StructureError
 from matgen.structures.dopant_energies import with_dopant_energies
+from matgen.structures.doping import WHOLE
 from matgen.structures.energies import (
     formation_energies,
     hull_energies,
@@ -58,6 +59,7 @@ def assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: Po
             f"no structure could be made of {len(candidates):,} compositions; the first: {rows[0]['reason']}"
         )
     frame = pd.DataFrame([{key: value for key, value in row.items() if key != "structure"} for row in rows])
+    frame = frame.astype({name: "Int64" for name in WHOLE if name in frame})
     frame = frame[["structure_id", "rank", *(name for name in frame if name not in ("structure_id", "rank"))]]
     frame = pd.concat([frame, _described(frame["structure_id"], structures)], axis=1)
     if potential is not None:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 COLUMNS = ("host", "site", "dopant")
 """Columns of a table that make its rows doped compositions; `matgen tinker --dope` writes them."""
 
+WHOLE = ("n_cells", "n_dopants", "n_vacancies", "arrangements", "degeneracy")
+"""Columns of doped structures with whole numbers, missing in other rows."""
+
 _SIZES = 4  # supercell sizes that are compared, the largest that are allowed
 
 

@@ -90,17 +90,18 @@ def anions(content: Json) -> list[Json]:
 def dopants(content: Json) -> Iterator[Json]:
     """What is known of dopants with the formation energies of both."""
     for case in content["cases"]:
-        right, wrong = (content["variants"][case[name]] for name in ("right", "wrong"))
-        yield case | {
-            "energy": right["dopant_formation_energy_min"],
-            "energy_of_wrong": wrong["dopant_formation_energy_min"],
-            "worst": f"{case['gap_at_worst_limit']:+.2f}" if case["question"] == "site" else "",
-        }
+        right, wrong = (content["variants"][case[name]]["dopant_formation_energy_min"] for name in ("right", "wrong"))
+        yield {"gap_at_worst_limit": None} | case | {"energy": right, "energy_of_wrong": wrong}
 
 
 def sites_at_every_limit(content: Json) -> str:
     sites = [case for case in content["cases"] if case["question"] == "site"]
-    return f"{sum(case['found_at_every_limit'] for case in sites)} of {len(sites)} sites at every limit"
+    return f"{sum(case['found_at_every_limit'] for case in sites)} of {len(sites)}"
+
+
+def oxygen_potentials(content: Json) -> str:
+    cases = [case for case in content["cases"] if case["question"] == "compensation"]
+    return ", ".join(f"{case['oxygen_potential_of_equal_energies']:.2f} eV ({case['wrong']})" for case in cases)
 
 
 def atoms_of_dopants(content: Json) -> str:

@@ -12,6 +12,7 @@ from sklearn.model_selection import KFold
 from benchmarks import (
     conditional,
     dft_agreement,
+    doping,
     predictors,
     structure_energies,
     structure_weights,
@@ -45,6 +46,7 @@ from matgen.fitting.examples import TokenTable
 from matgen.models import build_model
 from matgen.models.tokenizer import encode
 from matgen.structures.phase_energies import own_structures
+from matgen.structures.doping import read_dopings
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.reasons import Weights
 from matgen.structures.templates import TemplateLibrary, bundled_templates
@@ -442,3 +444,29 @@ def test_tables_of_relaxed_structures_add_up() -> None:
     lines = TABLES["sun"].lines(found)
     assert lines[3] == "| stable, unique and novel | 2.0 % (0.8 to 5.0 %) | 5.0 % (2.7 to 9.0 %) |"
     assert "7 structures or compositions failed" in lines[-1]
+
+
+def test_cases_of_doping_are_doped_formulas() -> None:
+    variants = [variant for case in doping.CASES for variant in (case.right, case.wrong)]
+    names = ("formula", "host", "site", "dopant")
+    rows = pd.DataFrame([{name: getattr(variant, name) for name in names} for variant in variants])
+    read = read_dopings(rows, "formula")
+    assert [str(read[place].share) for place in range(1, len(variants) + 1)] == [variant.share for variant in variants]
+    assert [read[1].host, read[1].site, read[1].dopant] == ["SrTiO3", "Sr", "La"]
+
+
+def test_judging_dopants() -> None:
+    def energies(elements: float, least: float, n_vacancies: int = 0) -> dict[str, float]:
+        return {"dopant_formation_energy": elements, "dopant_formation_energy_min": least, "n_dopants": 2,
+                "n_vacancies": n_vacancies}  # fmt: skip
+
+    site = next(case for case in doping.CASES if case.question == "site" and case.right.host == "ZnO")
+    row = doping.judged(site, {site.right.name: energies(1.0, 0.5), site.wrong.name: energies(9.0, 0.7)})
+    assert row["gap"] == pytest.approx(0.2)
+    # the potential of zinc less that of oxygen is largest beside metallic zinc: twice the energy of ZnO an atom, 3.6 eV
+    assert 0 < 8.0 - row["gap_at_worst_limit"] < 4.0
+    vacancy = next(case for case in doping.CASES if case.question == "compensation")
+    row = doping.judged(vacancy, {vacancy.right.name: energies(2.0, 0.5, 1), vacancy.wrong.name: energies(1.5, 0.4)})
+    assert (row["found"], row["found_at_every_limit"]) == (False, False)
+    assert row["oxygen_potential_of_equal_energies"] == pytest.approx(-1.0)
+    assert row["gap_at_worst_limit"] == pytest.approx(-0.5, abs=1e-3)

@@ -103,6 +103,28 @@ def anions(content: Json) -> list[Json]:
     return sorted(rows, key=lambda row: row["before"]["bias"])
 
 
+def dopants(content: Json) -> Iterator[Json]:
+    """What is known of dopants with the formation energies of both."""
+    for case in content["cases"]:
+        right, wrong = (content["variants"][case[name]]["dopant_formation_energy_min"] for name in ("right", "wrong"))
+        yield {"gap_at_worst_limit": None} | case | {"energy": right, "energy_of_wrong": wrong}
+
+
+def sites_at_every_limit(content: Json) -> str:
+    sites = [case for case in content["cases"] if case["question"] == "site"]
+    return f"{sum(case['found_at_every_limit'] for case in sites)} of {len(sites)}"
+
+
+def oxygen_potentials(content: Json) -> str:
+    cases = [case for case in content["cases"] if case["question"] == "compensation"]
+    return ", ".join(f"{case['oxygen_potential_of_equal_energies']:.2f} eV ({case['wrong']})" for case in cases)
+
+
+def atoms_of_dopants(content: Json) -> str:
+    sizes = [variant["n_atoms"] for variant in content["variants"].values()]
+    return f"{min(sizes)} to {max(sizes)}"
+
+
 def stable(content: Json) -> Iterator[Json]:
     """Stable, unique and novel shares of the bundled model's draws."""
     n, counts = content["n"], content["counts"]

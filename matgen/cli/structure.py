@@ -24,6 +24,7 @@ def add(verbs: Any) -> None:
         "propose crystal structures for compositions and relax them with a universal potential",
         "matgen structure ranked.csv --top 20 --out structures/",
         "matgen structure ranked.csv --top 20 --workers 4 --resume --out structures/",
+        "matgen structure tinker.csv --top 5 --compensate --out doped/",
     )
     parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file with formulas, best first")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
@@ -36,9 +37,8 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--max-atoms",
         type=int,
-        default=40,
         metavar="N",
-        help="largest number of atoms in a primitive cell (default: 40)",
+        help="largest number of atoms in a primitive cell (default: 40; in supercells of doped formulas: 60)",
     )
     parser.add_argument(
         "--templates", type=path, metavar="FOLDER", help="your CIF or POSCAR files, used as additional templates"
@@ -57,6 +57,9 @@ def add(verbs: Any) -> None:
     parser.add_argument("--proposals", type=path, metavar="FOLDER",
                         help="CIF, POSCAR or extxyz files of other programs (CrystaLLM, Chemeleon, MatterGen ...), "
                         "used for compositions of their reduced formula, beyond --per-formula")  # fmt: skip
+    doped = parser.add_argument_group("doped formulas, such as those of matgen tinker --dope")
+    doped.add_argument("--host", type=path, metavar="FILE", help="structure of the host (default: bundled or proposed)")
+    doped.add_argument("--compensate", action="store_true", help="add vacancies that compensate the dopants' charge")
     relaxation_options(parser)
     finish_options(parser)
     parser.add_argument("--hull", choices=("labels", "relaxed"), default="labels",
@@ -128,6 +131,7 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.datasets import read_formula_table
     from matgen.io.files import next_free
     from matgen.runtime.cores import available_cores
+    from matgen.structures.doping import DopingSettings
     from matgen.structures.make import StructurePlan, make_structures
     from matgen.structures.propose import ProposalSettings
     from matgen.structures.relax import RelaxSettings
@@ -147,6 +151,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise OptionError("--hull relaxed needs relaxed structures: drop --no-relax")
     out = arguments.out or (Path("structures") if arguments.resume else next_free(Path("structures")))
     symmetric = arguments.per_formula if arguments.no_templates else arguments.symmetric
+    given = {} if arguments.max_atoms is None else {"max_atoms": arguments.max_atoms}
     plan = StructurePlan(
         ProposalSettings(
             arguments.per_formula,
@@ -156,6 +161,10 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.seed,
             space_groups=parse_space_groups(arguments.space_group),
             folder="" if arguments.proposals is None else str(arguments.proposals.resolve()),
+            symmetric=symmetric,
+            templates=not arguments.no_templates,
+            seed=arguments.seed,
+            **given,
         ),
         RelaxSettings(arguments.max_force, arguments.max_steps),
         None if arguments.no_relax else arguments.potential,
@@ -167,6 +176,7 @@ def run(arguments: argparse.Namespace) -> None:
         finish=_finish(arguments, out),
         relaxed_hull=arguments.hull == "relaxed",
         phonons=arguments.phonons,
+        doping=DopingSettings(compensate=arguments.compensate, host=arguments.host, **given),
     )
     frame, column = read_formula_table(arguments.candidates, arguments.column)
     if arguments.top:

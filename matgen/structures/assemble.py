@@ -13,6 +13,8 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import StructureError
+from matgen.structures.dopant_energies import with_dopant_energies
+from matgen.structures.doping import WHOLE
 from matgen.structures.energies import (
     corrected_formation_energies,
     hull_energies,
@@ -73,11 +75,13 @@ def assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potentials: S
             f"no structure could be made of {len(candidates):,} compositions; the first: {rows[0]['reason']}"
         )
     frame = pd.DataFrame([{key: value for key, value in row.items() if key != "structure"} for row in rows])
+    frame = frame.astype({name: "Int64" for name in WHOLE if name in frame})
     frame = frame[["structure_id", "rank", *(name for name in frame if name not in ("structure_id", "rank"))]]
     frame = pd.concat([frame, _described(frame["structure_id"], structures)], axis=1)
     frame = _with_energies(frame, potentials, structures)
     for name, hull in (hulls or {}).items():
         frame = with_relaxed_hull(frame, column_suffix(name), hull)
+        frame = with_dopant_energies(_with_energies(frame, potential, structures), potential.name)
     frame["duplicate_of"] = same_crystals(frame["rank"], frame["structure_id"], structures)
     names = ["formula", *energy_columns(potentials)]
     sound = frame[frame["reason"] == ""]

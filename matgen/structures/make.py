@@ -19,13 +19,14 @@ from matgen.errors import (
     first_line,
     require_above_zero,
 )
-from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
+from matgen.io.files import atomic_write, file_sha256, locked, refuse_to_overwrite, write_json
 from matgen.io.parquet import write_parquet
 from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.structures.assemble import MadeStructures, assemble, summary_of
 from matgen.structures.databases import require_source, templates_from
 from matgen.structures.energies import mp2020_phases
 from matgen.structures.finish import Finish, finished
+from matgen.structures.doping import Doping, DopingSettings, Host, find_host, propose_doped, read_dopings, read_host
 from matgen.structures.folder import (
     CANDIDATES,
     TEMPLATES,
@@ -76,6 +77,7 @@ class StructurePlan:
             hull of labels.
         phonons: of the first this many candidates, the lowest structure gets phonons, and is followed down where it is
             no minimum.
+        doping: how supercells of doped compositions are made (rows with the columns `host`, `site` and `dopant`).
     """
 
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
@@ -90,6 +92,7 @@ class StructurePlan:
     finish: Finish | None = None
     relaxed_hull: bool = False
     phonons: int = 0
+    doping: DopingSettings = field(default_factory=DopingSettings)
 
     @classmethod
     def quick(cls, seed: int = 0, workers: int = 1, finish: Finish | None = None) -> StructurePlan:
@@ -118,7 +121,7 @@ class StructurePlan:
     def content(self) -> dict[str, Any]:
         """What the result depends on, as JSON."""
         content = asdict(replace(self, workers=1, scheduler=None))
-        del content["workers"], content["scheduler"]
+        del content["workers"], content["scheduler"], content["doping"]  # without doped rows it changes nothing
         return content | {
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
@@ -189,6 +192,8 @@ def make_structures(
     content = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
     if plan.proposals.folder:
         content["proposals_digest"] = digest_of_files(plan.proposals.folder)
+    dopings = read_dopings(candidates, column)
+    content |= _doping_content(plan.doping, dopings)
     resume = resume and plan_path(out).exists()
     if resume:
         require_same(out, content)
@@ -207,7 +212,7 @@ def make_structures(
     waiting = [rank for rank in range(1, len(formulas) + 1) if not part_path(out, rank).exists()]
     library = _library_key(plan, out, content["templates_digest"])
     with progress(len(formulas), "structure", "compositions", done=len(formulas) - len(waiting)) as count:
-        _make_parts(out, [(rank, reduced[rank - 1], plan, library) for rank in waiting], count)
+        _make_parts(out, [(rank, reduced[rank - 1], plan, library, dopings.get(rank)) for rank in waiting], count)
     rows = [row for rank in range(1, len(formulas) + 1) for row in rows_of(out, rank)]
     hulls = _relaxed_hulls(plan, potentials, library, progress) if plan.relaxed_hull else {}
     made = assemble(candidates, rows, potentials, out / PARTS, hulls)
@@ -288,17 +293,52 @@ def _proposer(settings: ProposalSettings, key: _LibraryKey) -> Proposer:
     return Proposer(settings, library.without(key.leave_out) if key.leave_out else library)
 
 
-_Task = tuple[int, str, StructurePlan, _LibraryKey]
-"""Rank and reduced formula of a composition, how its structures are made, and from which templates."""
+def _doping_content(settings: DopingSettings, dopings: dict[int, Doping]) -> dict[str, Any]:
+    """What the result depends on besides the plan where compositions are doped, as JSON; empty without such.
+
+    Raises:
+        DataError: the host's file is not usable.
+        OptionError: there are options for doped compositions alone and none is doped.
+    """
+    if not dopings:
+        if settings.host is not None or settings.compensate:
+            raise OptionError("host and compensate are for doped compositions, and the table has none: it needs the "
+                              "columns host, site and dopant, as matgen tinker --dope writes them")  # fmt: skip
+        return {}
+    content = asdict(settings) | {"rows": {str(rank): str(doping) for rank, doping in dopings.items()}}
+    if settings.host is not None:
+        read_host(settings.host, [doping.host for doping in dopings.values()])
+        content["host"] = {"file": str(settings.host.resolve()), "sha256": file_sha256(settings.host)}
+    return {"doping": content}
+
+
+@lru_cache(maxsize=8)
+def _host(formula: str, plan: StructurePlan, key: _LibraryKey, sha256: str | None) -> Host:
+    """The structure of a host, relaxed; kept by each worker. `sha256` is of the user's file."""
+    potential = None if plan.potential is None else shared_potential(plan.potential)
+    return find_host(formula, _proposer(plan.proposals, key), plan.doping, potential, plan.relaxation)
+
+
+def _proposals(formula: str, plan: StructurePlan, library: _LibraryKey, doping: Doping | None) -> Sequence[Proposal]:
+    """What a composition might look like: supercells of its host where it is doped."""
+    if doping is None:
+        return _proposer(plan.proposals, library).propose(formula)
+    file = plan.doping.host
+    host = _host(doping.host, plan, library, None if file is None else file_sha256(file))
+    return propose_doped(doping, host, plan.doping, plan.proposals.per_formula)
+
+
+_Task = tuple[int, str, StructurePlan, _LibraryKey, Doping | None]
+"""Rank and reduced formula of a composition, how its structures are made, from which templates, and how it is doped."""
 
 
 def _make_one(task: _Task) -> list[dict[str, Any]]:
     """The structures of one composition as rows; the work of one task."""
-    rank, formula, plan, library = task
-    proposals = _proposer(plan.proposals, library).propose(formula)
     rows = [proposal.provenance() | {"structure_id": structure_id(rank, formula, number), "reason": ""}
             for number, proposal in enumerate(proposals, start=1)]  # fmt: skip
     structures = [proposal.structure for proposal in proposals]
+    rank, formula, plan, library, doping = task
+    proposals = _proposals(formula, plan, library, doping)
     if plan.potential is not None:
         structures = _relaxed(rows, proposals, plan, finish=plan.finish is not None and plan.finish.takes(rank))
     for row, structure in zip(rows, structures, strict=True):

@@ -45,8 +45,8 @@ from matgen.datasets import load_dataset
 from matgen.fitting.examples import TokenTable
 from matgen.models import build_model
 from matgen.models.tokenizer import encode
-from matgen.structures.phase_energies import own_structures
 from matgen.structures.doping import read_dopings
+from matgen.structures.phase_energies import own_structures
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.reasons import Weights
 from matgen.structures.templates import TemplateLibrary, bundled_templates

@@ -24,9 +24,9 @@ from matgen.io.parquet import write_parquet
 from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.structures.assemble import MadeStructures, assemble, summary_of
 from matgen.structures.databases import require_source, templates_from
+from matgen.structures.doping import Doping, DopingSettings, Host, find_host, propose_doped, read_dopings, read_host
 from matgen.structures.energies import mp2020_phases
 from matgen.structures.finish import Finish, finished
-from matgen.structures.doping import Doping, DopingSettings, Host, find_host, propose_doped, read_dopings, read_host
 from matgen.structures.folder import (
     CANDIDATES,
     TEMPLATES,
@@ -334,11 +334,11 @@ _Task = tuple[int, str, StructurePlan, _LibraryKey, Doping | None]
 
 def _make_one(task: _Task) -> list[dict[str, Any]]:
     """The structures of one composition as rows; the work of one task."""
+    rank, formula, plan, library, doping = task
+    proposals = _proposals(formula, plan, library, doping)
     rows = [proposal.provenance() | {"structure_id": structure_id(rank, formula, number), "reason": ""}
             for number, proposal in enumerate(proposals, start=1)]  # fmt: skip
     structures = [proposal.structure for proposal in proposals]
-    rank, formula, plan, library, doping = task
-    proposals = _proposals(formula, plan, library, doping)
     if plan.potential is not None:
         structures = _relaxed(rows, proposals, plan, finish=plan.finish is not None and plan.finish.takes(rank))
     for row, structure in zip(rows, structures, strict=True):

@@ -10,12 +10,12 @@ import numpy as np
 
 from matgen.errors import StructureError
 from matgen.structures.folder import bare_atoms, structure_id
+from matgen.structures.phonon_cells import SYMMETRY_TOLERANCE, standard_primitive, wave_text
 from matgen.structures.phonons import Phonons, PhononSettings, SoftMode, phonons
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.potentials.registry import column_suffix
 from matgen.structures.propose import is_new
 from matgen.structures.relax import Relaxed, RelaxSettings, relax
-from matgen.structures.supercells import SYMMETRY_TOLERANCE, standard_primitive, wave_text
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

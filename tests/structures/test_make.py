@@ -164,6 +164,8 @@ def test_phonons_of_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert candidates["lowest_frequency_chgnet"].notna().tolist() == [True, True, False]
     assert (out / "cif" / f"{followed['structure_id']}.cif").exists()
     assert judge_structures(out, np.ones(3, bool)).frame["origin"].tolist()[0] == "followed"
+
+
 def test_duplicates_are_marked(tmp_path: Path) -> None:
     many = StructurePlan(ProposalSettings(per_formula=4, max_atoms=8))
     make_structures(table(["NaCl"]), "formula", tmp_path / "out", many)

@@ -1,96 +1,17 @@
 from __future__ import annotations
 
-from fractions import Fraction
-from math import lcm
+import itertools
+from collections import Counter
+from math import comb
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
-from matgen.structures.supercells import (
-    conventional_vectors,
-    smallest_cell_of,
-    standard_primitive,
-    supercell_vectors,
-    wave_text,
-)
-from tests.structures.conftest import CRYSTALS, salt, skewed
-
-coordinates = st.builds(Fraction, st.integers(-5, 6), st.integers(1, 6))
-
-
-def test_the_primitive_cell() -> None:
-    conventional = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.7), ["Na", "Cl"], [[0, 0, 0], [0.5] * 3])
-    conventional.add_site_property("magmom", [1.0] * 8)
-    primitive = standard_primitive(conventional)
-    assert len(primitive) == 2
-    assert primitive.site_properties == {}
-    assert StructureMatcher(scale=False).fit(primitive, salt(5.7))
-    off = conventional.copy()
-    off.perturb(0.002)  # within the tolerance: put back where symmetry has it
-    assert standard_primitive(off).distance_matrix[0, 1] == pytest.approx(5.7 / 2, abs=0.01)
-    assert len(standard_primitive(off)) == 2
-    assert len(standard_primitive(skewed())) == 8  # without symmetry
-
-
-@pytest.mark.parametrize("name", ["rock salt", "one atom", "perovskite"])
-def test_a_cubic_crystals_supercell_is_a_cube(name: str) -> None:
-    primitive = standard_primitive(CRYSTALS[name])
-    vectors = supercell_vectors(primitive, shortest=8.0, max_atoms=200)
-    cell = Lattice(vectors @ primitive.lattice.matrix)
-    assert cell.angles == pytest.approx((90, 90, 90), abs=1e-6)
-    assert cell.abc == pytest.approx([cell.a] * 3)
-    multiple = cell.a / Lattice(conventional_vectors(primitive) @ primitive.lattice.matrix).a
-    assert round(multiple) % 2 == 0
-    assert cell.a >= 7.8  # a perovskite's is doubled: four times would be 320 atoms
-
-
-@given(
-    lengths=st.tuples(*[st.floats(2.5, 20)] * 3), angles=st.tuples(*[st.floats(70, 110)] * 3),
-    atoms=st.integers(1, 12), most=st.integers(12, 300), seed=st.integers(0, 99),
-)  # fmt: skip
-@settings(deadline=None, max_examples=40)
-def test_supercells_are_long_enough_or_as_large_as_allowed(
-    lengths: tuple[float, ...], angles: tuple[float, ...], atoms: int, most: int, seed: int
-) -> None:
-    places = np.random.default_rng(seed).random((atoms, 3))
-    structure = Structure(Lattice.from_parameters(*lengths, *angles), ["Na"] * atoms, places)
-    vectors = supercell_vectors(structure, shortest=8.0, max_atoms=most)
-    cells = round(abs(np.linalg.det(vectors)))
-    assert cells >= 1
-    assert cells * atoms <= most
-    spans = np.linalg.norm(vectors @ structure.lattice.matrix, axis=1)
-    base = np.linalg.norm(conventional_vectors(structure) @ structure.lattice.matrix, axis=1)
-    wanted = np.prod(2 * np.maximum(np.ceil(8.0 / base / 2 - 1e-9), 1))
-    if wanted * atoms <= most:
-        assert (spans >= 8.0 - 1e-6).all()
-
-
-def test_a_large_cell_stays_as_it_is() -> None:
-    assert (supercell_vectors(skewed(), shortest=30.0, max_atoms=4) == np.eye(3)).all()
-    assert (supercell_vectors(skewed(), shortest=30.0, max_atoms=8) == np.eye(3)).all()
-
-
-@given(st.tuples(coordinates, coordinates, coordinates))
-@settings(deadline=None, max_examples=60)
-def test_the_smallest_cell_of_a_wave(wave: tuple[Fraction, Fraction, Fraction]) -> None:
-    vectors = smallest_cell_of([float(part) for part in wave])
-    phases = [sum(int(n) * part for n, part in zip(row, wave, strict=True)) for row in vectors]
-    assert all(phase.denominator == 1 for phase in phases)  # the wave is the same at all corners
-    # no smaller: translations of the primitive cell take as many different phases as the least common denominator
-    assert round(abs(np.linalg.det(vectors))) == lcm(*(part.denominator for part in wave))
-
-
-def test_waves_as_text() -> None:
-    assert wave_text([0, 0, 0]) == "0 0 0"
-    assert wave_text([0.5, 1 / 3, -0.25]) == "1/2 1/3 -1/4"
-import itertools
-from collections import Counter
-from math import comb
 from matgen.structures import supercells
+from matgen.structures.supercells import (
     Placement,
     arrangements,
     canonical,
@@ -99,24 +20,35 @@ from matgen.structures import supercells
     site_permutations,
     spread,
     supercell,
+)
 from tests.structures.conftest import CRYSTALS, salt
+
 PEROVSKITE = CRYSTALS["perovskite"]
 WURTZITE = Structure.from_spacegroup(
     "P6_3mc", Lattice.hexagonal(3.19, 5.19), ["Ga", "N"], [[1 / 3, 2 / 3, 0], [1 / 3, 2 / 3, 0.375]]
+)
 CELLS = {
     "perovskite": (PEROVSKITE, 8),
     "perovskite, not cubic": (PEROVSKITE, 6),
     "rock salt": (salt(), 8),
     "wurtzite": (WURTZITE, 4),
 }
+
+
 def sites_of(structure: Structure, symbol: str) -> list[int]:
     return [place for place, site in enumerate(structure) if site.specie.symbol == symbol]
+
+
 def no_matter(placement: Placement) -> float:
     return 0.0
+
+
 def every_placement(sites: list[list[int]], counts: tuple[int, ...]) -> list[Placement]:
     """All placements, one by one."""
     chosen = itertools.product(*(itertools.combinations(own, count) for own, count in zip(sites, counts, strict=True)))
     return [placement for placement in chosen if len({x for taken in placement for x in taken}) == sum(counts)]
+
+
 def orbits_one_by_one(group: np.ndarray, placements: list[Placement]) -> list[set[Placement]]:
     """Orbits by applying every operation to every placement."""
     left, orbits = set(placements), []
@@ -126,6 +58,8 @@ def orbits_one_by_one(group: np.ndarray, placements: list[Placement]) -> list[se
         orbits.append(orbit)
         left -= orbit
     return orbits
+
+
 def burnside(group: np.ndarray, sites: list[list[int]], counts: tuple[int, ...]) -> int:
     """Orbits of placements on disjoint sets of sites: the mean number of placements that an operation leaves alone."""
     total = 0
@@ -144,6 +78,8 @@ def burnside(group: np.ndarray, sites: list[list[int]], counts: tuple[int, ...])
         total += fixed
     assert total % len(group) == 0
     return total // len(group)
+
+
 def test_supercells_are_near_to_cubes() -> None:
     made = supercell(PEROVSKITE, 8)
     assert len(made) == 40
@@ -154,6 +90,8 @@ def test_supercells_are_near_to_cubes() -> None:
     assert conventional.volume == pytest.approx(4 * salt().volume)
     assert supercell(salt(), 32).lattice.abc == pytest.approx([11.4] * 3)  # twice the cube of rock salt
     assert supercell(salt(), 1) == salt()
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_supercells_hold_the_same_crystal(name: str) -> None:
     cell, n = CELLS[name]
@@ -163,6 +101,8 @@ def test_supercells_hold_the_same_crystal(name: str) -> None:
     assert np.linalg.det(made.lattice.matrix) * np.linalg.det(cell.lattice.matrix) > 0
     one, other = (sorted(s.get_neighbors(s[0], 6.0), key=lambda x: x.nn_distance) for s in (cell, made))
     assert [x.nn_distance for x in one] == pytest.approx([x.nn_distance for x in other])
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_permutations_are_the_space_group(name: str) -> None:
     made = supercell(*CELLS[name])
@@ -176,9 +116,13 @@ def test_permutations_are_the_space_group(name: str) -> None:
     assert {tuple(one[other].tolist()) for one in group[:12] for other in group} <= rows
     # every site of an element is equivalent in these crystals
     assert {int(x) for x in group[:, 0]} == set(sites_of(made, made[0].specie.symbol))
+
+
 def test_a_cubic_supercell_has_all_operations() -> None:
     assert len(site_permutations(supercell(PEROVSKITE, 8))) == 48 * 8
     assert len(site_permutations(supercell(salt(), 32))) == 48 * 32
+
+
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_arrangements_are_those_of_going_through_all(name: str, count: int) -> None:
@@ -190,6 +134,8 @@ def test_arrangements_are_those_of_going_through_all(name: str, count: int) -> N
     assert sorted(found.placements) == sorted(min(orbit) for orbit in orbits)
     assert len(orbits) == burnside(group, [sites], (count,))
     assert Counter(degeneracy(group, one) for one in found.placements) == Counter(map(len, orbits))
+
+
 @pytest.mark.parametrize(("symbols", "counts"), [(("Sr", "O"), (2, 1)), (("Ti", "Sr"), (2, 2)), (("Sr", "Sr"), (2, 1))])
 def test_dopants_and_vacancies(symbols: tuple[str, str], counts: tuple[int, int]) -> None:
     made = supercell(PEROVSKITE, 8)
@@ -199,6 +145,8 @@ def test_dopants_and_vacancies(symbols: tuple[str, str], counts: tuple[int, int]
     assert sorted(found.placements) == sorted(min(orbit) for orbit in orbits)
     if symbols[0] != symbols[1]:
         assert len(orbits) == burnside(group, sites, counts)
+
+
 @pytest.mark.parametrize("count", [4, 6])
 def test_counts_of_many_by_burnside(count: int) -> None:
     made = supercell(salt(), 32)
@@ -209,6 +157,8 @@ def test_counts_of_many_by_burnside(count: int) -> None:
         assert sum(degeneracy(group, one) for one in found.placements) == comb(32, count)
     else:
         assert burnside(group, [sites], (count,)) > supercells.MOST_ORBITS == len(found.placements)
+
+
 @st.composite
 def groups(draw: st.DrawFn) -> np.ndarray:
     """A permutation group of up to seven sites, from one or two generators."""
@@ -218,6 +168,8 @@ def groups(draw: st.DrawFn) -> np.ndarray:
     while new:
         new = [r for g in generators for one in new if (r := tuple(g[x] for x in one)) not in rows and not rows.add(r)]
     return np.array(sorted(rows))
+
+
 @settings(max_examples=40, deadline=None)
 @given(groups(), st.data())
 def test_orbits_of_any_group(group: np.ndarray, data: st.DataObject) -> None:
@@ -231,12 +183,16 @@ def test_orbits_of_any_group(group: np.ndarray, data: st.DataObject) -> None:
         g = group[data.draw(st.integers(0, len(group) - 1))]
         image = (tuple(sorted(int(g[x]) for x in placement[0])),)
         assert canonical(group, placement) == canonical(group, image) in found.placements
+
+
 def test_spread_takes_both_ends() -> None:
     placements: list[Placement] = [((x,),) for x in range(10)]
     by_site = {placement: float(-placement[0][0]) for placement in placements}
     assert spread(placements, 3, by_site.__getitem__) == [((9,),), ((5,),), ((0,),)]
     assert spread(placements, 1, by_site.__getitem__) == [((9,),)]
     assert spread(placements[:2], 5, by_site.__getitem__) == [((1,),), ((0,),)]
+
+
 def test_too_many_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supercells, "MOST_ORBITS", 2)
     made = supercell(PEROVSKITE, 8)

@@ -22,21 +22,24 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from benchmarks.known_structures import Known, known_structures
-from benchmarks.record import write_result
+from benchmarks.record import command_line, write_result
 from benchmarks.relaxed_structures import relaxed_result
-from benchmarks.structure_weights import occupation, own_occupation, weights_result
+from benchmarks.structure_weights import own_occupation, weights_result
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.errors import StructureError
+from matgen.io.files import write_json
 from matgen.models.locate import find_checkpoint
 from matgen.sampling import Sampler
 from matgen.structures import volume
 from matgen.structures.assignment import Assignment
+from matgen.structures.occupations import occupation
 from matgen.structures.propose import MATCHER, Proposal, ProposalSettings, Proposer
 from matgen.structures.templates import Template, TemplateLibrary, bundled_templates, ratio
 
 MAX_ATOMS = 40
 AT = (1, 3, 5)
+SCORE_WEIGHTS = Path(__file__).parent.parent / "matgen" / "structures" / "score_weights.json"
 
 
 def library_counts(library: TemplateLibrary) -> dict[str, int]:
@@ -136,7 +139,7 @@ def refound(entry: Known, library: TemplateLibrary) -> dict[str, Any]:
 
 
 def occupation_of(assignment: Assignment) -> str:
-    """`structure_weights.occupation` of an assignment."""
+    """`matgen.structures.occupations.occupation` of an assignment."""
     return occupation(assignment.template.prototype, list(assignment.template.counts), assignment.mapping)
 
 
@@ -263,7 +266,9 @@ def main() -> None:
     named = known_structures()
     if options.weights:
         left_out = {entry.formula for entry in named}
-        write_result("structures_weights", weights_result(library, left_out))
+        found = weights_result(library, left_out)
+        write_result("structures_weights", found)
+        write_json(SCORE_WEIGHTS, {"command": command_line(), **found["weights"]})
         return
     if options.relaxed:
         write_result(

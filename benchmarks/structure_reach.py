@@ -1,12 +1,13 @@
 """How far proposals reach where no template has a composition's anonymous formula: by shared sites, by closings.
 
-Run by `python -m benchmarks.structures --reach`; parts of it go into results/structures_reach.json as they come.
+Part of `python -m benchmarks.structures`.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,11 @@ def sane(structure: Structure) -> bool:
     return len(structure) <= MAX_ATOMS and bool((apart >= least[first, second] - 1e-6).all())
 
 
-def reach(library: TemplateLibrary, n: int, seed: int = 0) -> Iterator[dict[str, Any]]:
+Asked = Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]
+"""Gives what was measured of a formula before, or measures it."""
+
+
+def reach(library: TemplateLibrary, n: int, asked: Asked, seed: int = 0) -> Iterator[dict[str, Any]]:
     """By number of elements: compositions with a template, and of `n` drawn from the others those with a structure."""
     known = known_compositions()
     ratios = {ratio(t.counts.values()) for t in library.templates if t.n_atoms <= MAX_ATOMS}
@@ -52,7 +57,8 @@ def reach(library: TemplateLibrary, n: int, seed: int = 0) -> Iterator[dict[str,
         of_number = n_elements == number
         others = np.flatnonzero(of_number & ~held)
         drawn = generator.permutation(others)[:n]
-        reached = [reached_by(str(formulas[row]), library) for row in drawn]
+        names = [str(formulas[row]) for row in drawn]
+        reached = [asked(name, partial(reached_by, name, library))["origins"] for name in names]
         share = float(held[of_number].mean())
         counts = {name: sum(name in one for one in reached) for name in ORIGINS}
         found = sum(bool(one) for one in reached)
@@ -63,9 +69,10 @@ def reach(library: TemplateLibrary, n: int, seed: int = 0) -> Iterator[dict[str,
         }  # fmt: skip
 
 
-def reached_by(formula: str, library: TemplateLibrary) -> set[str]:
+def reached_by(formula: str, library: TemplateLibrary) -> dict[str, Any]:
     """Origins of which a composition gets a sane structure, each asked for alone."""
-    return {name for name in ORIGINS if any(sane(one.structure) for one in proposed_by(name, formula, library, 1))}
+    found = [name for name in ORIGINS if any(sane(one.structure) for one in proposed_by(name, formula, library, 1))]
+    return {"formula": formula, "origins": found}
 
 
 def proposed_by(origin: str, formula: str, library: TemplateLibrary, n: int) -> list[Proposal]:
@@ -78,8 +85,8 @@ def proposed_by(origin: str, formula: str, library: TemplateLibrary, n: int) -> 
         return []
 
 
-def refound_without_templates(library: TemplateLibrary, left_out: set[str], n: int, seed: int = 0,
-                              tell: Callable[[str], None] = print) -> dict[str, Any]:  # fmt: skip
+def refound_without_templates(library: TemplateLibrary, left_out: set[str], n: int, asked: Asked, seed: int = 0
+                              ) -> dict[str, Any]:  # fmt: skip
     """How often compounds come back when no template of their anonymous formula is there, by origin and elements.
 
     Compounds of 3 to 6 elements with at most 40 atoms in the cell, not those that other figures ask for.
@@ -93,15 +100,18 @@ def refound_without_templates(library: TemplateLibrary, left_out: set[str], n: i
         by_number[len(own[formula][0].counts)].append(formula)
     rows = []
     for number, formulas in sorted(by_number.items()):
-        counts: Counter[str] = Counter()
-        for formula in formulas[:n]:
-            without = _without_ratio(library, ratio(own[formula][0].counts.values()))
-            known = [template.structure() for template in own[formula]]
-            for origin in ORIGINS:
-                counts[origin] += _matches(proposed_by(origin, formula, without, 5), known)
-            tell(f"{formula}: {dict(counts)}")
-        rows.append({"elements": number, "compounds": len(formulas[:n]), **{name: counts[name] for name in ORIGINS}})
+        found = [asked(f"{name} again", partial(found_by, own[name], library)) for name in formulas[:n]]
+        shares = {origin: sum(origin in one["origins"] for one in found) for origin in ORIGINS}
+        rows.append({"elements": number, "compounds": len(found), **shares})
     return {"seed": seed, "proposals": 5, "by_number_of_elements": rows}
+
+
+def found_by(own: Sequence[Template], library: TemplateLibrary) -> dict[str, Any]:
+    """Origins of which five proposals hold a compound's own structure, without templates of its anonymous formula."""
+    without = _without_ratio(library, ratio(own[0].counts.values()))
+    known, formula = [template.structure() for template in own], own[0].formula
+    found = [origin for origin in ORIGINS if _matches(proposed_by(origin, formula, without, 5), known)]
+    return {"formula": formula, "origins": found}
 
 
 def _without_ratio(library: TemplateLibrary, left_out: tuple[int, ...]) -> TemplateLibrary:

@@ -218,7 +218,8 @@ class Likelihood:
     def __init__(self, asked: Candidates, penalty: float = 1e-3) -> None:
         order = np.lexsort((asked.key, asked.query))
         query, key = asked.query[order], asked.key[order]
-        self.scale = asked.features.std(axis=0) + 1e-12
+        spread = asked.features.std(axis=0)
+        self.scale = np.where(spread > 1e-9, spread, 1.0)
         self._features = asked.features[order] / self.scale
         self._starts = np.flatnonzero(np.r_[True, (np.diff(query) != 0) | (np.diff(key) != 0)])
         self._group = np.repeat(np.arange(len(self._starts)), np.diff(np.r_[self._starts, len(query)]))

@@ -14,7 +14,7 @@ from matgen.structures.assignment import (
     ions_of,
     radius,
 )
-from matgen.structures.reasons import Ion, Weights
+from matgen.structures.reasons import Ion, ScoreWeights, Weights
 from matgen.structures.templates import Template, bundled_templates
 
 TEMPLATES = {template.id: template for template in bundled_templates().templates}
@@ -70,10 +70,11 @@ def test_multiples_of_a_formula_are_the_same() -> None:
 
 def test_facts_of_the_template_count() -> None:
     asked = ("BaZrO3", {"Ba": 1, "Zr": 1, "O": 3})
-    (none, *_), (common, *_) = (assigned(*asked, facts=facts) for facts in (None, (np.log(100), 0, 0, 0, 0)))
-    assert common.score - none.score == pytest.approx(Weights().members * np.log(100))
-    (flat, *_) = assigned(*asked, facts=(np.log(100), 0, 0, 0, 0), weights=Weights(members=0))
-    assert flat.score == pytest.approx(none.score)
+    weights = ScoreWeights(Weights(members=0.5, substitution=1), Weights(members=0.1))
+    facts = (np.log(100), 0, 0, 0, 0)
+    (none, *_), (common, *_) = (assigned(*asked, facts=given, weights=weights) for given in (None, facts))
+    ionicity = 3.44 - 0.89  # of oxygen and barium
+    assert common.score - none.score == pytest.approx((0.5 + 0.1 * ionicity) * np.log(100))
 
 
 @given(st.integers(2, 7), st.data())

@@ -17,7 +17,7 @@ from matgen.structures.reasons import (
     Ion,
     IonTables,
     TemplateFacts,
-    Weights,
+    fitted_weights,
     of_pair,
     substitution,
 )
@@ -43,9 +43,14 @@ def test_substitutions_are_pymatgens() -> None:
 
 
 def test_the_weights_are_those_that_were_fitted() -> None:
-    fitted = json.loads((RESULTS / "structures_weights.json").read_text(encoding="utf-8"))["weights"]
-    assert fitted == dict(zip(REASONS, Weights().vector().tolist(), strict=True))
+    measured = json.loads((RESULTS / "structures_weights.json").read_text(encoding="utf-8"))["weights"]
+    held = fitted_weights()
+    for name, weights in (("constant", held.constant), ("ionic", held.ionic)):
+        assert measured[name] == dict(zip(REASONS, weights.vector().tolist(), strict=True))
     assert OF_PAIRS + OF_WHOLES + OF_TEMPLATES == REASONS
+    electronegativities = np.array([0.9, 3.1])
+    expected = held.constant.substitution + 2.2 * held.ionic.substitution
+    assert held.vector(electronegativities)[0] == pytest.approx(expected)
 
 
 def test_reasons_of_pairs() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matgen.dft.magnetism import order_name
+from matgen.dft.magnetism import NET_SHARE, order_name
 from matgen.dft.settings import Job
 from matgen.dft.sign_patterns import (
     distinct_patterns,
@@ -27,6 +27,9 @@ LEAST_MOMENT = 0.5
 
 MOST_SITES = 16
 """Magnetic atoms of a cell up to which all signs are enumerated."""
+
+MOST_ORDERS = 100
+"""Orders that are kept of a cell; of 16 atoms without symmetry there are 32,767."""
 
 MOST_SITES_TO_DOUBLE, MOST_ATOMS_OF_DOUBLE = 4, 48
 """Magnetic atoms of a cell that is doubled, and atoms of the double."""
@@ -184,7 +187,7 @@ def antiferromagnetic_orders(
 
 
 def _orders_of_cell(sized: Structure, cell: NDArray[np.intp]) -> list[MagneticOrder]:
-    """Orders of one supercell that no smaller cell has."""
+    """The first `MOST_ORDERS` orders of one supercell that no smaller cell has."""
     structure = sized
     if not np.array_equal(cell, np.eye(3)):
         structure = sized.make_supercell(cell, in_place=False)
@@ -194,15 +197,18 @@ def _orders_of_cell(sized: Structure, cell: NDArray[np.intp]) -> list[MagneticOr
     patterns = patterns[~unchanged_by(patterns, lattice_permutations(structure, sites, cell))]
     patterns = patterns[(patterns < 0).any(axis=1)]
     strengths = couplings(structure, sites)
-    satisfied = -np.einsum("pi,ij,pj->p", patterns.astype(float), strengths, patterns.astype(float))
+    signs = patterns.astype(float)
+    antiparallel = -np.einsum("pi,ij,pj->p", signs, strengths, signs) / strengths.sum()
+    net = np.abs(signs @ moments[sites]) / moments.sum() >= NET_SHARE
+    first = np.argsort(np.round(HANDICAP * net - antiparallel, 6), kind="stable")[:MOST_ORDERS]
     reduced = structure if structure is sized else structure.get_reduced_structure("niggli")
     orders = []
-    for signs, value in zip(patterns, satisfied, strict=True):
+    for place in first.tolist():
         signed = moments.copy()
-        signed[sites] *= signs
+        signed[sites] *= signs[place]
         own = reduced.copy()
         own.add_site_property("magmom", signed.tolist())
-        orders.append(MagneticOrder(own, cell, order_name(signed.tolist()), float(value / strengths.sum())))
+        orders.append(MagneticOrder(own, cell, order_name(signed.tolist()), float(antiparallel[place])))
     return orders
 
 

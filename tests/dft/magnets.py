@@ -30,6 +30,7 @@ MAGNETS = {
     "MnF2": crystal("P4_2/mnm", Lattice.tetragonal(4.87, 3.31), ["Mn", "F"], [[0, 0, 0], [0.305, 0.305, 0]]),
     "MnTe": crystal("P6_3/mmc", Lattice.hexagonal(4.15, 6.71), ["Mn", "Te"], [[0, 0, 0], [1 / 3, 2 / 3, 0.25]]),
     "Fe2O3": crystal("R-3c", Lattice.hexagonal(5.03, 13.75), ["Fe", "O"], [[0, 0, 0.3553], [0.3059, 0, 0.25]]),
+    "Cr2O3": crystal("R-3c", Lattice.hexagonal(4.96, 13.59), ["Cr", "O"], [[0, 0, 0.3475], [0.3053, 0, 0.25]]),
     "LaMnO3": crystal(
         "Pnma", Lattice.orthorhombic(5.70, 7.69, 5.54), ["La", "Mn", "O", "O"],
         [[0.549, 0.25, 0.01], [0, 0, 0.5], [-0.014, 0.25, -0.07], [0.309, 0.039, 0.224]],

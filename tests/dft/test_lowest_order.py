@@ -10,10 +10,12 @@ from pymatgen.core import Lattice, Structure
 
 from matgen.dft.collect import collect
 from matgen.dft.export import export
+from matgen.dft.run import run_folder
 from matgen.dft.settings import DFTSettings, Job
 from matgen.io.files import read_json, write_json
 
-from .magnets import MAGNETS
+from .magnets import MAGNETS, crystal
+from .programs import NEEDS_GPAW
 from .test_collect import done, element
 
 ENERGIES = {"nio": -5.0, "nio-afm": -5.2, "nio-afm2": -5.1, "nio2": -5.0, "nio2-afm": -4.9,
@@ -86,3 +88,19 @@ def test_exports_of_earlier_versions_have_one_order(folder: Path) -> None:
     write_json(folder / "manifest.json", {name: manifest[name] for name in ("format", "settings", "jobs")})
     frame = collect(folder)
     assert len(frame) == 5 and frame["formation_energy_dft"].notna().all() and (frame["magnetic_order"] == "").all()
+
+
+@NEEDS_GPAW
+@pytest.mark.slow
+def test_manganese_oxide_by_gpaw(tmp_path: Path) -> None:
+    """The calculation that starts antiferromagnetic ends so; the other one has a net moment."""
+    structure = crystal("Fm-3m", Lattice.cubic(4.44), ["Mn", "O"], [[0, 0, 0], [0.5] * 3])
+    export([Job("mno", structure, "candidate")], tmp_path / "dft", "gpaw", DFTSettings(cutoff=300, kpoint_density=1.2))
+    assert run_folder(tmp_path / "dft", "gpaw").failed == {}
+    ends = {id: read_json(tmp_path / f"dft/{id}/result.json") for id in ("mno", "mno-afm")}
+    up, down, *rest = ends["mno-afm"]["magnetic_moments"]
+    assert up > 4 and down == pytest.approx(-up, abs=0.01) and rest == pytest.approx([0, 0], abs=0.01)
+    assert ends["mno-afm"]["magnetic_moment"] == pytest.approx(0, abs=0.01) and ends["mno"]["magnetic_moment"] > 3
+    row = collect(tmp_path / "dft").iloc[0]
+    assert (row["state"], row["magnetic_order"]) == ("done", "antiferromagnetic")
+    assert row["energy_per_atom_dft"] == row["energy_per_atom_dft_afm"] < row["energy_per_atom_dft_fm"]

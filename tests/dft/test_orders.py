@@ -10,6 +10,7 @@ from pymatgen.core import Lattice, Structure
 
 from matgen.dft.magnetism import order_name
 from matgen.dft.orders import (
+    MOST_ORDERS,
     MOST_SITES,
     MagneticOrder,
     antiferromagnetic_orders,
@@ -68,6 +69,12 @@ def signs_along(order: MagneticOrder, symbol: str, axis: int) -> list[int]:
 
 def test_hematite_is_plus_minus_minus_plus() -> None:
     assert signs_along(orders_of(MAGNETS["Fe2O3"])[0], "Fe", 2) in ([1, -1, -1, 1], [-1, 1, 1, -1])
+
+
+def test_what_the_rule_does_not_know() -> None:
+    """In Cr2O3 the cations of face-sharing octahedra are coupled directly: its order (+-+-) is the second one."""
+    first, second, *_ = orders_of(MAGNETS["Cr2O3"])
+    assert (magnetic_group(first), magnetic_group(second)) == ("167.107", "167.106")
 
 
 def test_the_a_type_order_of_lamno3_is_among_its_orders() -> None:
@@ -161,6 +168,15 @@ def test_what_is_predicted_to_have_no_moments_has_no_orders() -> None:
     job = Job("fes", structure, "candidate")
     assert job.initial_moments()[0] == [5.0, 0.0]  # as the Materials Project's calculations begin
     assert with_magnetic_orders([job], 2) == ([job], {})
+
+
+def test_of_many_orders_the_first_are_kept() -> None:
+    structure = MAGNETS["NiO"].make_supercell((4, 2, 2), in_place=False)
+    structure.perturb(0.3)  # no symmetry is left: 32,767 orders
+    found = orders_of(structure, multiples=(1,))
+    ranks = [order.rank for order in found]
+    assert len(found) == MOST_ORDERS and ranks == sorted(ranks)
+    assert found[0].name == "antiferromagnetic" and found[0].antiparallel > 0.5
 
 
 def test_too_many_magnetic_atoms() -> None:

@@ -63,7 +63,7 @@ def assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potential: Po
     frame = frame[["structure_id", "rank", *(name for name in frame if name not in ("structure_id", "rank"))]]
     frame = pd.concat([frame, _described(frame["structure_id"], structures)], axis=1)
     if potential is not None:
-        frame = with_dopant_energies(_with_energies(frame, potential, structures), potential.name)
+        frame = with_dopant_energies(_with_energies(frame, potential, structures), [potential.name])
         ordering = ["rank", f"energy_per_atom_{potential.name}"]
         frame = frame.sort_values(ordering, kind="stable", na_position="last", ignore_index=True)
     frame["duplicate_of"] = same_crystals(frame["rank"], frame["structure_id"], structures)

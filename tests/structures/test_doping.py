@@ -30,7 +30,7 @@ from tests.structures.conftest import CRYSTALS, salt, to_atoms
 from tests.structures.test_make import refused
 
 LANTHANUM = Doping("SrTiO3", "Sr", "La", Fraction(1, 8))
-PEROVSKITE = Host(CRYSTALS["perovskite"], "mine.cif", "A3BC_cP5_221_c_a_b", None, None)
+PEROVSKITE = Host(CRYSTALS["perovskite"], "mine.cif", "A3BC_cP5_221_c_a_b", {})
 
 
 def table(*rows: tuple[object, ...]) -> pd.DataFrame:
@@ -136,18 +136,19 @@ def test_too_few_atoms() -> None:
 def test_hosts_come_from_the_library_or_a_proposal(chgnet: Potential) -> None:
     proposer = Proposer(ProposalSettings(per_formula=2, max_atoms=12))
     quick = RelaxSettings(max_force=0.2, max_steps=60)
-    own = find_host("GaN", proposer, DopingSettings(), chgnet, quick)
+    own = find_host("GaN", proposer, DopingSettings(), [chgnet], quick)
     assert own.template == "amcsd:15172"  # wurtzite
     (evaluation,) = chgnet.evaluate([to_atoms(own.structure)])
     each = evaluation.energy / 4 - (element_energies()["Ga"] + element_energies()["N"]) / 2
-    assert own.formation_energy == pytest.approx(each, abs=1e-5)
+    assert own.formation_energies == {"chgnet": pytest.approx(each, abs=1e-5)}
+    assert "magmom" not in own.structure.site_properties  # dopants would have none
     without = Proposer(proposer.settings, bundled_templates().without(["GaN"]))
-    proposed = find_host("GaN", without, DopingSettings(), None, quick)
+    proposed = find_host("GaN", without, DopingSettings(), [], quick)
     assert proposed.structure.composition.reduced_formula == "GaN"
-    assert proposed.formation_energy is None
+    assert proposed.formation_energies == {}
     nothing = Proposer(ProposalSettings(symmetric=0), TemplateLibrary([]))
     with pytest.raises(StructureError, match="GaN: no template"):
-        find_host("GaN", nothing, DopingSettings(), None, quick)
+        find_host("GaN", nothing, DopingSettings(), [], quick)
 
 
 def test_relaxed_cells_have_formation_energies_of_the_dopant(tmp_path: Path, chgnet: Potential) -> None:

@@ -19,6 +19,7 @@ from matgen.structures.charges import dopant_charge, doping_kind, vacancies_per_
 from matgen.structures.dopant_energies import formation_energy_by
 from matgen.structures.folder import without_moments
 from matgen.structures.potentials.interface import Potential
+from matgen.structures.potentials.registry import column_suffix
 from matgen.structures.propose import Proposal, Proposer
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.supercells import (
@@ -260,7 +261,9 @@ def propose_doped(doping: Doping, host: Host, settings: DopingSettings, per_form
         "n_vacancies": cell.n_vacancies,
         "arrangements": len(found.placements) if found.complete else None,
     }  # fmt: skip
-    common |= {f"host_formation_energy_{name}": energy for name, energy in host.formation_energies.items()}
+    common |= {
+        f"host_formation_energy_{column_suffix(name)}": energy for name, energy in host.formation_energies.items()
+    }
     proposals = []
     for placement in spread(found.placements, per_formula, crowding):
         doped = _substituted(structure, placement, doping.dopant)

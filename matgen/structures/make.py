@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from matgen.errors import (
     OptionError,
     first_line,
     require_above_zero,
-    unknown_name,
 )
 from matgen.io.files import atomic_write, file_sha256, locked, refuse_to_overwrite, write_json
 from matgen.io.parquet import write_parquet
@@ -26,6 +25,7 @@ from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.structures.assemble import MadeStructures, assemble, summary_of
 from matgen.structures.databases import require_source, templates_from
 from matgen.structures.doping import Doping, DopingSettings, Host, find_host, propose_doped, read_dopings, read_host
+from matgen.structures.finish import Finish, finished
 from matgen.structures.folder import (
     CANDIDATES,
     TEMPLATES,
@@ -33,9 +33,9 @@ from matgen.structures.folder import (
     write_table,
 )
 from matgen.structures.parts import PARTS, begin, finished_in, part_path, plan_path, publish, require_same, rows_of
-from matgen.structures.potentials.registry import POTENTIALS, shared_potential
+from matgen.structures.potentials.registry import present_name, shared_potential
 from matgen.structures.propose import Proposal, ProposalSettings, Proposer
-from matgen.structures.relax import RelaxSettings, relax
+from matgen.structures.relax import Relaxed, RelaxSettings, relax
 from matgen.structures.templates import (
     TemplateLibrary,
     bundled_templates,
@@ -44,6 +44,11 @@ from matgen.structures.templates import (
     templates_in,
 )
 from matgen.structures.workers import run_tasks
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from matgen.structures.potentials.interface import Potential
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class StructurePlan:
         templates_from: databases that more templates are fetched from before the work, each `materials-project` or an
             OPTIMADE address; they are kept in the output folder.
         doping: how supercells of doped compositions are made (rows with the columns `host`, `site` and `dopant`).
+        finish: which of the relaxed structures a second potential relaxes further, None for none.
     """
 
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
@@ -74,11 +80,12 @@ class StructurePlan:
     scheduler: str | None = None
     templates_from: tuple[str, ...] = ()
     doping: DopingSettings = field(default_factory=DopingSettings)
+    finish: Finish | None = None
 
     @classmethod
-    def quick(cls, seed: int = 0, workers: int = 1) -> StructurePlan:
+    def quick(cls, seed: int = 0, workers: int = 1, finish: Finish | None = None) -> StructurePlan:
         """Three structures of each composition, of at most 24 atoms: seconds to a minute each."""
-        return cls(ProposalSettings(per_formula=3, max_atoms=24, seed=seed), workers=workers)
+        return cls(ProposalSettings(per_formula=3, max_atoms=24, seed=seed), workers=workers, finish=finish)
 
     def __post_init__(self) -> None:
         require_above_zero(self, "workers")
@@ -86,8 +93,12 @@ class StructurePlan:
             raise OptionError("only_own_templates needs a folder of templates, or a database to take them from")
         for source in self.templates_from:
             require_source(source)
-        if self.potential is not None and self.potential not in POTENTIALS:
-            raise unknown_name("potential", self.potential, POTENTIALS)
+        if self.potential is not None:
+            object.__setattr__(self, "potential", present_name(self.potential))
+        elif self.finish is not None:
+            raise OptionError(f"{self.finish.potential} finishes what another potential relaxed: leave out the finish")
+        if self.finish is not None and self.finish.potential == self.potential:
+            raise OptionError(f"{self.potential} cannot finish its own structures: choose another potential, or none")
 
     def content(self) -> dict[str, Any]:
         """What the result depends on, as JSON."""
@@ -97,6 +108,20 @@ class StructurePlan:
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
         }  # fmt: skip
+
+    def in_words(self) -> str:
+        """By which potentials structures are relaxed."""
+        if self.potential is None:
+            return "not relaxed"
+        if self.finish is None:
+            return f"relaxed by {self.potential}"
+        of = f" of the first {self.finish.top}" if self.finish.top else ""
+        return f"relaxed by {self.potential}, the lowest {self.finish.lowest}{of} further by {self.finish.potential}"
+
+    def potentials(self) -> list[Potential]:
+        """The potential that relaxes all, and the one that finishes, with their weights; empty where none relaxes."""
+        names = [self.potential, None if self.finish is None else self.finish.potential]
+        return [shared_potential(name) for name in names if name is not None]
 
 
 @locked("out")
@@ -150,7 +175,7 @@ def make_structures(
         require_same(out, content)
     else:
         refuse_to_overwrite(out, force=force)
-    potential = None if plan.potential is None else shared_potential(plan.potential)
+    potentials = plan.potentials()
     if not resume:
         begin(out, content, _fetched(plan, parsed.batch, tell))
     elif (finished := finished_in(out)) is not None:
@@ -163,10 +188,10 @@ def make_structures(
     with progress(len(formulas), "structure", "compositions", done=len(formulas) - len(waiting)) as count:
         _make_parts(out, [(rank, reduced[rank - 1], plan, library, dopings.get(rank)) for rank in waiting], count)
     rows = [row for rank in range(1, len(formulas) + 1) for row in rows_of(out, rank)]
-    made = assemble(candidates, rows, potential, out / PARTS)
+    made = assemble(candidates, rows, potentials, out / PARTS)
     with atomic_write(out / PARTS / CANDIDATES) as temporary:
         write_parquet(made.candidates, temporary)
-    write_table(out / PARTS, made.frame, content | summary_of(made, potential))
+    write_table(out / PARTS, made.frame, content | summary_of(made, potentials))
     publish(out)
     return made
 
@@ -247,7 +272,9 @@ def _doping_content(settings: DopingSettings, dopings: dict[int, Doping]) -> dic
 @lru_cache(maxsize=8)
 def _host(formula: str, plan: StructurePlan, key: _LibraryKey, sha256: str | None) -> Host:
     """The structure of a host, relaxed; kept by each worker. `sha256` is of the user's file."""
-    potentials = [] if plan.potential is None else [shared_potential(plan.potential)]
+    names = [] if plan.potential is None else [plan.potential]
+    names += [] if plan.finish is None else [plan.finish.potential]
+    potentials = [shared_potential(name) for name in names]
     return find_host(formula, _proposer(plan.proposals, key), plan.doping, potentials, plan.relaxation)
 
 
@@ -268,21 +295,40 @@ def _make_one(task: _Task) -> list[dict[str, Any]]:
     """The structures of one composition as rows; the work of one task."""
     rank, formula, plan, library, doping = task
     proposals = _proposals(formula, plan, library, doping)
-    rows = []
-    relaxed: Sequence[Any] = [None] * len(proposals)
+    rows = [proposal.provenance() | {"structure_id": structure_id(rank, formula, number), "reason": ""}
+            for number, proposal in enumerate(proposals, start=1)]  # fmt: skip
+    structures = [proposal.structure for proposal in proposals]
     if plan.potential is not None:
-        proposed = [proposal.structure for proposal in proposals]
-        relaxed = relax(proposed, shared_potential(plan.potential), plan.relaxation)
-    for number, (proposal, result) in enumerate(zip(proposals, relaxed, strict=True), start=1):
-        row = proposal.provenance() | {"structure_id": structure_id(rank, formula, number), "reason": ""}
-        structure = proposal.structure
-        if result is not None:
-            structure = result.structure
-            row |= {"energy": result.energy, "max_force": result.max_force, "relax_steps": result.steps,
-                    "relaxed": result.converged, "reason": result.reason}  # fmt: skip
+        structures = _relaxed(rows, proposals, plan, finish=plan.finish is not None and plan.finish.takes(rank))
+    for row, structure in zip(rows, structures, strict=True):
         row["structure"] = None if row["reason"] else structure.as_dict()
-        rows.append(row)
     return rows
+
+
+def _relaxed(rows: list[dict[str, Any]], proposals: Sequence[Proposal], plan: StructurePlan, *,
+             finish: bool) -> list[Structure]:  # fmt: skip
+    """Relax the proposals of one composition, finish the lowest, and say so in their rows."""
+    assert plan.potential is not None
+    results = relax([proposal.structure for proposal in proposals], shared_potential(plan.potential), plan.relaxation)
+    structures = []
+    for row, result in zip(rows, results, strict=True):
+        row |= _in_columns(result) | {"energy": result.energy, "reason": result.reason}
+        structures.append(result.structure)
+    if finish:
+        assert plan.finish is not None
+        further = finished(results, plan.finish, plan.relaxation, shared_potential(plan.potential))
+        for place, (result, energy) in further.items():
+            row = rows[place]
+            row["finish_reason"] = result.reason
+            if not result.reason:  # else the first potential's geometry stays
+                row |= _in_columns(result, steps_before=row["relax_steps"])
+                row |= {"energy": energy, "energy_finished": result.energy}
+                structures[place] = result.structure
+    return structures
+
+
+def _in_columns(result: Relaxed, steps_before: int = 0) -> dict[str, Any]:
+    return {"max_force": result.max_force, "relax_steps": steps_before + result.steps, "relaxed": result.converged}
 
 
 def _reason(error: Exception, formula: str) -> str:

@@ -1,4 +1,4 @@
-"""Universal interatomic potentials by name: CHGNet in batches, others through their calculators for ASE.
+"""Universal interatomic potentials by name: CHGNet and SevenNet in batches, others through their calculators for ASE.
 
 The command line builds its help from these rows, so potentials and heavy packages are imported inside functions.
 """
@@ -63,6 +63,14 @@ def _chgnet(kind: PotentialKind) -> Potential:
         return BatchedCHGNet(CHGNet.load(use_device="cpu", verbose=False))
 
 
+def _sevennet(kind: PotentialKind) -> Potential:
+    from importlib.metadata import version
+
+    from matgen.structures.potentials.sevennet import BatchedSevenNet, load_network
+
+    return BatchedSevenNet(kind.name, load_network(kind.name), version(kind.package))
+
+
 def through_ase(make: Callable[[], Any]) -> Callable[[PotentialKind], Potential]:
     """What loads a potential whose package has a calculator for ASE.
 
@@ -84,12 +92,6 @@ def _mace() -> Any:
     from mace.calculators import mace_mp
 
     return mace_mp(model="medium-mpa-0", device="cpu", default_dtype="float64")
-
-
-def _sevennet() -> Any:
-    from sevenn.calculator import SevenNetCalculator
-
-    return SevenNetCalculator("7net-0", device="cpu")
 
 
 def _orb() -> Any:
@@ -122,6 +124,42 @@ POTENTIALS: dict[str, PotentialKind] = {
             corrected=True,
         ),
         PotentialKind(
+            name="7net-l3i5",
+            title="SevenNet-l3i5",
+            module="sevenn",
+            package="sevenn",
+            extra="structures",
+            load=_sevennet,
+            numbers=MPTRJ_NUMBERS,
+            license="MIT",
+            citation="Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024)",
+            batched=True,
+        ),
+        PotentialKind(
+            name="7net-0",
+            title="SevenNet-0",
+            module="sevenn",
+            package="sevenn",
+            extra="structures",
+            load=_sevennet,
+            numbers=MPTRJ_NUMBERS,
+            license="MIT",
+            citation="Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024)",
+            batched=True,
+        ),
+        PotentialKind(
+            name="7net-mf-0",
+            title="SevenNet-MF-0",
+            module="sevenn",
+            package="sevenn",
+            extra="structures",
+            load=_sevennet,
+            numbers=MPTRJ_NUMBERS,
+            license="MIT",
+            citation="J. Kim et al., J. Am. Chem. Soc. 147, 1042 (2025)",
+            batched=True,
+        ),
+        PotentialKind(
             name="mace",
             title="MACE-MPA-0",
             module="mace",
@@ -131,17 +169,6 @@ POTENTIALS: dict[str, PotentialKind] = {
             numbers=MPTRJ_NUMBERS,
             license="MIT",
             citation="I. Batatia et al., arXiv:2401.00096 (2024)",
-        ),
-        PotentialKind(
-            name="sevennet",
-            title="SevenNet-0",
-            module="sevenn",
-            package="sevenn",
-            extra="sevennet",
-            load=through_ase(_sevennet),
-            numbers=MPTRJ_NUMBERS,
-            license="MIT",
-            citation="Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024)",
         ),
         PotentialKind(
             name="orb",
@@ -172,6 +199,30 @@ its corrections of 2020, the others without, as Matbench Discovery takes them (J
 7, 836, 2025)."""
 
 
+FINISHING = "7net-l3i5"
+"""The potential that by default relaxes the lowest structures further, where its package is installed."""
+
+FORMER_NAMES = {"sevennet": "7net-0"}
+"""What a potential was called in the release before, by which it is found for one more."""
+
+
+def present_name(name: str) -> str:
+    """The name of a potential in `POTENTIALS`, by that or by its former name.
+
+    Raises:
+        OptionError: the name is unknown.
+    """
+    name = FORMER_NAMES.get(name, name)
+    if name not in POTENTIALS:
+        raise unknown_name("potential", name, POTENTIALS)
+    return name
+
+
+def column_suffix(name: str) -> str:
+    """How the columns of a potential end: `7net_l3i5` for `7net-l3i5`."""
+    return name.replace("-", "_")
+
+
 def load_potential(name: str) -> Potential:
     """A potential by name, with its weights.
 
@@ -179,21 +230,19 @@ def load_potential(name: str) -> Potential:
         OptionError: the name is unknown.
         MissingDependencyError: its package is not installed.
     """
-    if name not in POTENTIALS:
-        raise unknown_name("potential", name, POTENTIALS)
-    kind = POTENTIALS[name]
+    kind = POTENTIALS[present_name(name)]
     try:
         importlib.import_module(kind.module)
     except ImportError as error:
         raise MissingDependencyError(
-            f"the potential {name} needs {error.name or kind.module}: pip install 'matgen[{kind.extra}]'"
+            f"the potential {kind.name} needs {error.name or kind.module}: pip install 'matgen[{kind.extra}]'"
         ) from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of packages that deprecate each other
         return kind.load(kind)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def shared_potential(name: str) -> Potential:
     """The potential of that name that all work of this process shares; raises as `load_potential` does."""
     return load_potential(name)

@@ -11,7 +11,13 @@ from ase.calculators.lj import LennardJones
 from matgen.errors import MissingDependencyError, OptionError
 from matgen.structures.potentials.calculator import CalculatorPotential
 from matgen.structures.potentials.interface import Potential, symbols_of
-from matgen.structures.potentials.registry import POTENTIALS, load_potential
+from matgen.structures.potentials.registry import (
+    POTENTIALS,
+    column_suffix,
+    load_potential,
+    present_name,
+    shared_potential,
+)
 from tests.structures.conftest import CRYSTALS, skewed, to_atoms
 
 
@@ -64,18 +70,29 @@ def test_the_documentation_has_each_row(name: str) -> None:
 def test_the_rows_are_light_enough_for_the_command_line() -> None:
     code = (
         "import sys, matgen.structures.potentials.registry\n"
-        "sys.exit(', '.join({'numpy', 'torch', 'ase', 'chgnet'} & set(sys.modules)))"
+        "sys.exit(', '.join({'numpy', 'torch', 'ase', 'chgnet', 'sevenn'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip() == ""
 
 
 def test_names() -> None:
-    with pytest.raises(OptionError, match="unknown potential 'm3gnet'; known: chgnet, mace, sevennet, orb, mattersim"):
+    with pytest.raises(OptionError, match="unknown potential 'm3gnet'; known: chgnet, 7net-l3i5, 7net-0, "):
         load_potential("m3gnet")
+
+
+def test_a_former_name() -> None:
+    assert (present_name("sevennet"), present_name("7net-l3i5")) == ("7net-0", "7net-l3i5")
+    assert shared_potential("7net-0").name == "7net-0"
+
+
+def test_a_potential_in_the_names_of_columns() -> None:
+    assert [column_suffix(name) for name in ("chgnet", "7net-l3i5")] == ["chgnet", "7net_l3i5"]
+    assert len({column_suffix(name) for name in POTENTIALS}) == len(POTENTIALS)
 
 
 @pytest.mark.parametrize("name", [name for name in POTENTIALS if name != "chgnet"])
 def test_a_potential_that_is_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, POTENTIALS[name].module, None)
-    with pytest.raises(MissingDependencyError, match=rf"the potential {name} needs .*pip install 'matgen\[{name}\]'"):
+    extra = POTENTIALS[name].extra
+    with pytest.raises(MissingDependencyError, match=rf"the potential {name} needs .*pip install 'matgen\[{extra}\]'"):
         load_potential(name)

@@ -1,4 +1,4 @@
-"""Weights of the reasons in `matgen.structures.assignment`: found on half of the bundled compounds, judged on the rest.
+"""Weights of `matgen.structures.reasons`: fitted to half of the bundled compounds, judged on the rest; then to all.
 
 A compound is asked for with all of its own structures left out. It is answered when one of the first k distinct
 occupations of prototypes, best first, is the compound's own: the same Pearson symbol and space group, and each element
@@ -9,42 +9,24 @@ on the same Wyckoff positions up to the choice of origin. Free coordinates are n
 from __future__ import annotations
 
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pymatgen.analysis.prototypes import canonicalize_element_wyckoffs
+from scipy.optimize import minimize
 
-from matgen.structures.assignment import Weights, _pairs, ions_of
+from matgen.structures.assignment import ions_of
+from matgen.structures.occupations import occupation
+from matgen.structures.reasons import REASONS, IonTables, TemplateFacts
 from matgen.structures.templates import Template, TemplateLibrary, ratio
+from matgen.structures.volume import composition_volume
 
-REASONS = tuple(field.name for field in fields(Weights))
 MOST_ELEMENTS = 6
 """Beyond these `assign` does not try every permutation, so that its score is not linear in the weights."""
 PER_TEMPLATE = 2
 """Assignments of one template that `assign` keeps."""
-
-
-@lru_cache(maxsize=1_000_000)
-def _canonical(letters: str, space_group: str) -> str:
-    return canonicalize_element_wyckoffs(re.sub(r"(?<![0-9])([a-zA])", r"1\1", letters), space_group)
-
-
-def occupation(prototype: str, old: Sequence[str], mapping: dict[str, str]) -> str:
-    """Pearson symbol, space group and the Wyckoff letters of each new element, alphabetically.
-
-    Args:
-        prototype: AFLOW's label.
-        old: the elements that the label is of.
-        mapping: old to new element.
-    """
-    _, pearson, space_group, *letters = prototype.split("_")
-    of_new = {mapping[symbol]: part for symbol, part in zip(sorted(old), letters, strict=True)}
-    return f"{pearson}_{space_group}_{_canonical('_'.join(of_new[new] for new in sorted(of_new)), space_group)}"
 
 
 def own_occupation(template: Template) -> str:
@@ -64,7 +46,8 @@ class Candidates:
 
     Attributes:
         formulas: the compounds, `q` of them.
-        features: float64 `(n, 5)`, whose product with the weights, in the order of `REASONS`, is the score.
+        features: float64 `(n, 2 r)`, whose product with the constant weights, in the order of `REASONS`, and the ionic
+            ones is the score.
         query: which compound, int64 `(n,)`, ascending.
         key: number of the occupation, int64 `(n,)`.
         right: whether the occupation is the compound's own, `(n,)`.
@@ -149,14 +132,11 @@ class Features:
     """
 
     def __init__(self, library: TemplateLibrary, formulas: list[str]) -> None:
-        self.members: dict[str, set[str]] = defaultdict(set)
-        for template in library.templates:
-            self.members[template.prototype].add(template.formula)
+        self.facts = TemplateFacts(library, composition_volume)
         self.of_formula = dict(zip(formulas, ions_of(formulas), strict=True))
         ions = sorted({ion for described in self.of_formula.values() for ion in described.values()}, key=str)
         self.number = {ion: place for place, ion in enumerate(ions)}
-        self.tables = [_pairs(ions, ions, Weights(*row))[0] for row in np.eye(len(REASONS))]
-        self.log_ratio = _pairs(ions, ions, Weights())[1]
+        self.tables = IonTables.of(ions, ions)
 
     def of(
         self,
@@ -166,7 +146,7 @@ class Features:
         ways: list[tuple[int, ...]],
         share: np.ndarray,
     ) -> np.ndarray:
-        """Features of every way to put a compound's elements into templates, float64 `(templates * ways, 5)`.
+        """Features of every way to put a compound's elements into templates, float64 `(templates * ways, 2 r)`.
 
         Args:
             formula: the compound.
@@ -177,12 +157,12 @@ class Features:
         """
         old = np.array([self._numbers(one.formula, slots[one.formula]) for one in others])[:, None, :]
         new = self._numbers(formula, slots[formula])[np.array(ways)][None, :, :]
-        chosen = self.log_ratio[old, new]
-        spread = np.sqrt(((chosen - (chosen @ share)[..., None]) ** 2) @ share)
-        of_each = {name: table[old, new].mean(axis=2) for name, table in zip(REASONS, self.tables, strict=True)}
-        held = [len(self.members[template.prototype] - {formula}) for template in others]
-        of_each |= {"radius": -spread, "members": np.repeat(np.log(held)[:, None], len(ways), axis=1)}
-        return np.stack([of_each[name].ravel() for name in REASONS], axis=1)
+        compared = self.tables.reasons(old, new, share)
+        facts = np.array([self.facts.of(template, without=formula) for template in others])[:, None, :]
+        facts = np.broadcast_to(facts, (*compared.shape[:2], facts.shape[2]))
+        constant = np.concatenate([compared, facts], axis=2).reshape(-1, len(REASONS))
+        ionic = np.ptp(self.tables.new[self._numbers(formula, slots[formula])])
+        return np.concatenate([constant, ionic * constant], axis=1)
 
     def _numbers(self, formula: str, symbols: list[str]) -> np.ndarray:
         return np.array([self.number[self.of_formula[formula][symbol]] for symbol in symbols])
@@ -207,7 +187,7 @@ class Ranker:
             of_each = score[block]
             least = np.partition(of_each, -PER_TEMPLATE, axis=1)[:, -PER_TEMPLATE]
             score[block] = np.where(of_each < least[:, None], -np.inf, of_each)
-        best = np.maximum.reduceat(score[self._order], self._starts)
+        best = np.logaddexp.reduceat(score[self._order], self._starts)
         own = np.maximum.reduceat(np.where(self._right, best, -np.inf), self._first)[self._query]
         before = np.where(self._right, 0.0, (best > own) + 0.5 * (best == own))
         ranks = 1 + np.add.reduceat(before, self._first)
@@ -224,67 +204,111 @@ def recall(ranks: np.ndarray, at: Sequence[int] = (1, 5)) -> dict[str, Any]:
     return results
 
 
-def search(ranker: Ranker, begin: Sequence[float], *, trials: int, seed: int) -> tuple[float, ...]:
-    """Weights of the best share within the first five, ties by the mean reciprocal rank.
+class Likelihood:
+    """Mean logarithm of the probability of the compounds' own occupations: a conditional logit model.
 
-    Random ones first, log-uniform around sensible sizes, then each weight in turn by ever smaller factors.
+    An occupation's utility is the logarithm of the sum of exponentials of its assignments' scores; features are divided
+    by their standard deviations.
+
+    Args:
+        asked: the compounds with their assignments.
+        penalty: of the squared weights.
     """
 
-    def worth(weights: Sequence[float]) -> tuple[float, float]:
-        ranks = ranker.ranks(weights)
-        return float((ranks <= 5).mean()), float((1 / ranks).mean())
+    def __init__(self, asked: Candidates, penalty: float = 1e-3) -> None:
+        order = np.lexsort((asked.key, asked.query))
+        query, key = asked.query[order], asked.key[order]
+        spread = asked.features.std(axis=0)
+        self.scale = np.where(spread > 1e-9, spread, 1.0)
+        self._features = asked.features[order] / self.scale
+        self._starts = np.flatnonzero(np.r_[True, (np.diff(query) != 0) | (np.diff(key) != 0)])
+        self._group = np.repeat(np.arange(len(self._starts)), np.diff(np.r_[self._starts, len(query)]))
+        self._right = np.logical_or.reduceat(asked.right[order], self._starts)
+        self._query = query[self._starts]
+        self._first = np.flatnonzero(np.r_[True, np.diff(self._query) != 0])
+        self._penalty = penalty
 
-    rng = np.random.default_rng(seed)
-    low, high = np.array([0.1, 0.5, 0.05, 0.05, 0.02]), np.array([5.0, 50.0, 20.0, 20.0, 5.0])
-    tried = [tuple(begin)] + [tuple(np.exp(rng.uniform(np.log(low), np.log(high)))) for _ in range(trials)]
-    best = max(tried, key=worth)
-    value = worth(best)
-    for factor in (2.0, 1.5, 1.2):
-        improved = True
-        while improved:
-            improved = False
-            for place, times in itertools.product(range(len(REASONS)), (factor, 1 / factor)):
-                other = tuple(weight * times if i == place else weight for i, weight in enumerate(best))
-                other_value = worth(other)
-                if other_value > value:
-                    best, value, improved = other, other_value, True
-    return best
+    def loss(self, weights: np.ndarray) -> tuple[float, np.ndarray]:
+        """Minus the mean logarithm plus the penalty, and its gradient, `(2 r,)`."""
+        score = self._features @ weights
+        utility = np.logaddexp.reduceat(score, self._starts)
+        of_one = np.exp(score - utility[self._group])
+        every, share = self._softmax(utility)
+        own, own_share = self._softmax(np.where(self._right, utility, -1e9))
+        pull = (share - own_share) / len(self._first)
+        loss = float((every - own).mean() + self._penalty * weights @ weights)
+        return loss, (pull[self._group] * of_one) @ self._features + 2 * self._penalty * weights
+
+    def _softmax(self, utility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logarithm of the sum of exponentials of each compound, and shares of it."""
+        largest = np.maximum.reduceat(utility, self._first)
+        shifted = np.exp(utility - largest[self._query])
+        total = np.add.reduceat(shifted, self._first)
+        return largest + np.log(total), shifted / total[self._query]
 
 
-def weights_result(library: TemplateLibrary, left_out: set[str], *, trials: int = 300, seed: int = 0) -> dict[str, Any]:
-    """Recall on the judged half: of the present weights, of those found on the other half, of simpler ones."""
+EARLIER = {"substitution": 2.0, "state": -0.3, "electronegativity": -2.0, "radius": -8.0, "members": 0.25}
+"""The weights of matgen 0.2, set by hand."""
+
+
+def fitted(asked: Candidates, reasons: Sequence[str] = REASONS, *, ionic: bool = True) -> np.ndarray:
+    """Weights of the largest likelihood, those of other reasons than some zero, `(2 r,)`."""
+    likelihood = Likelihood(asked)
+    free = np.array([name in reasons for name in REASONS], dtype=float)
+    free = np.r_[free, free * ionic]
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = likelihood.loss(weights * free)
+        return value, gradient * free
+
+    found = minimize(loss, np.zeros(len(free)), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return np.asarray(found.x * free / likelihood.scale)
+
+
+def weights_result(library: TemplateLibrary, left_out: set[str], *, seed: int = 0) -> dict[str, Any]:
+    """Recall on the judged half of weights fitted on the other, and of simpler ones; weights fitted on both."""
     asked = candidates(library, left_out)
     fitted_on = np.random.default_rng(seed).permutation(len(asked.formulas)) % 2 == 0
-    fit, judge = Ranker(asked.of(fitted_on)), Ranker(asked.of(~fitted_on))
-    present = tuple(getattr(Weights(), name) for name in REASONS)
-    results = search(fit, present, trials=trials, seed=seed)
-    spread = asked.features.std(axis=0)
+    half = asked.of(fitted_on)
+    fit, judge = Ranker(half), Ranker(asked.of(~fitted_on))
+    earlier = np.array([EARLIER.get(name, 0.0) for name in (*REASONS, *REASONS)]) * (
+        np.arange(2 * len(REASONS)) < len(REASONS)
+    )
+    found = fitted(half)
     variants = {
-        "present": present,
-        "found": results,
-        "equal": (1.0,) * len(REASONS),
-        "equal in standard deviations": tuple((1 / spread).tolist()),
+        "fitted": found,
+        "fitted, the same for all compounds": fitted(half, ionic=False),
+        "fitted, reasons of 0.2 alone": fitted(half, list(EARLIER), ionic=False),
+        "0.2": earlier,
     }
-    for place, name in enumerate(REASONS):
-        variants[f"{name} alone"] = tuple(float(i == place) for i in range(len(REASONS)))
-        variants[f"without {name}"] = tuple(0.0 if i == place else weight for i, weight in enumerate(results))
+    for name in ("substitution", "members"):
+        variants[f"{name} alone"] = np.array([float(place == REASONS.index(name)) for place in range(2 * len(REASONS))])
     rows = {}
     for name, weights in variants.items():
         rows[name] = {
-            "weights": dict(zip(REASONS, (float(f"{weight:.3g}") for weight in weights), strict=True)),
-            "fitted_half": recall(fit.ranks(weights)),
-            "judged_half": recall(judge.ranks(weights)),
+            "weights": named_weights(weights),
+            "fitted_half": recall(fit.ranks(weights), (1, 3, 5)),
+            "judged_half": recall(judge.ranks(weights), (1, 3, 5)),
         }
         print(name, rows[name], flush=True)
-    gained = (judge.ranks(results) <= 5).astype(float) - (judge.ranks(present) <= 5)
+    gained = (judge.ranks(found) <= 5).astype(float) - (judge.ranks(earlier) <= 5)
     return {
         "seed": seed,
-        "trials": trials,
         "assignments": len(asked.query),
         "left_out_of_both": len(left_out),
+        "weights": named_weights(fitted(asked)),
         "variants": rows,
-        "found_over_present_at_5": {
+        "fitted_over_0.2_at_5": {
             "value": round(float(gained.mean()), 4),
             "standard_error": round(float(gained.std(ddof=1) / np.sqrt(len(gained))), 4),
         },
+    }
+
+
+def named_weights(weights: np.ndarray) -> dict[str, dict[str, float]]:
+    """The constant and the ionic weights by name, three digits of each."""
+    parts = {"constant": weights[: len(REASONS)], "ionic": weights[len(REASONS) :]}
+    return {
+        part: {name: float(f"{value:.3g}") for name, value in zip(REASONS, values.tolist(), strict=True)}
+        for part, values in parts.items()
     }

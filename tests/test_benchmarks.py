@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from pymatgen.core import Lattice, Structure
 from sklearn.model_selection import KFold
 
 from benchmarks import (
@@ -14,6 +15,7 @@ from benchmarks import (
     doping,
     predictors,
     structure_energies,
+    structure_reach,
     structure_weights,
     structures,
     uncertainty,
@@ -42,9 +44,9 @@ from matgen.datasets import load_dataset
 from matgen.fitting.examples import TokenTable
 from matgen.models import build_model
 from matgen.models.tokenizer import encode
-from matgen.structures.assignment import Weights
 from matgen.structures.doping import read_dopings
 from matgen.structures.propose import ProposalSettings, Proposer
+from matgen.structures.reasons import ScoreWeights, Weights
 from matgen.structures.templates import TemplateLibrary, bundled_templates
 from matgen.structures.volume import atomic_volumes
 
@@ -277,17 +279,21 @@ def test_occupations_do_not_depend_on_the_alphabet_or_the_origin() -> None:
 
 def test_scores_and_ranks_are_those_of_the_proposer() -> None:
     library = some_templates("SrTiO3", "KMgF3", "CaTiO3", "FeBiO3", "MgCO3", "NaNO3", "BaCeO3", "NaCl", "CsCl", "MgO")
-    weights = Weights(1.5, 6.0, 0.4, 1.0, 0.7)
+    generator = np.random.default_rng(0)
+    constant, ionic = generator.normal(size=(2, len(structure_weights.REASONS))).tolist()
+    weights = ScoreWeights(Weights(*constant), Weights(*ionic))
     asked = structure_weights.candidates(library, {"NaCl"})
     assert {"SrTiO3", "NaNO3", "MgO"} <= set(asked.formulas)
     assert "NaCl" not in asked.formulas
-    vector = [getattr(weights, name) for name in structure_weights.REASONS]
+    vector = [*constant, *ionic]
     scores, ranks = asked.features @ np.array(vector), structure_weights.Ranker(asked).ranks(vector)
     for row, formula in enumerate(asked.formulas):
         proposer = Proposer(ProposalSettings(weights=weights), library.without([formula]))
         own = [template for template in library.templates if template.formula == formula]
         assignments = proposer.assignments(formula, own[0].counts)
-        assert max(scores[asked.query == row]) == pytest.approx(assignments[0].score)
+        own_scores, keys = scores[asked.query == row], asked.key[asked.query == row]
+        pooled = [np.logaddexp.reduce(own_scores[keys == key]) for key in set(keys.tolist())]
+        assert max(pooled) == pytest.approx(assignments[0].score)
         occupied = [structures.occupation_of(assignment) for assignment in assignments]
         wanted = {structure_weights.own_occupation(template) for template in own}
         place = structures.place_of(wanted, occupied)
@@ -295,6 +301,26 @@ def test_scores_and_ranks_are_those_of_the_proposer() -> None:
         assert abs(ranks[row] - place) <= 0.5  # polymorphs of one compound have equal scores
     half = asked.of(np.arange(len(asked.formulas)) % 2 == 0)
     assert structure_weights.Ranker(half).ranks(vector).tolist() == ranks[::2].tolist()
+
+
+def test_the_gradient_of_the_likelihood_is_that_of_finite_differences() -> None:
+    library = some_templates("SrTiO3", "KMgF3", "CaTiO3", "FeBiO3", "MgCO3", "NaNO3", "BaCeO3")
+    likelihood = structure_weights.Likelihood(structure_weights.candidates(library, set()))
+    weights = np.random.default_rng(0).normal(size=2 * len(structure_weights.REASONS))
+    _, gradient = likelihood.loss(weights)
+    for place in range(len(weights)):
+        step = 1e-5 * np.eye(len(weights))[place]
+        ends = likelihood.loss(weights + step)[0] - likelihood.loss(weights - step)[0]
+        assert gradient[place] == pytest.approx(ends / 2e-5, abs=1e-6)
+
+
+def test_reach_counts_sane_structures_of_each_origin() -> None:
+    library = some_templates("CaTiO3", "NaCl")
+    asked = structure_reach.reached_by("Sr2FeMoO6", library)
+    assert asked == {"formula": "Sr2FeMoO6", "origins": ["ordered", "symmetric"]}
+    structure = Structure(Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.5, 0, 0]])
+    assert structure_reach.sane(structure)
+    assert not structure_reach.sane(Structure(Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.2, 0, 0]]))
 
 
 def test_coverage_leaves_out_the_compounds_own_structures() -> None:
@@ -369,13 +395,14 @@ def test_tables_of_structures_add_up() -> None:
                     "compounds": rows},
         "volumes": {"compounds_judged": 3, "estimates": {"bond lengths": {"median": 0.125}}},
     }  # fmt: skip
-    names = ("present", "found", "equal", "substitution alone", "members alone")
-    judged = {name: {"judged_half": {"n": 9, "at_5": {"value": 0.5}}} for name in names}
+    names = ("fitted", "fitted, the same for all compounds", "fitted, reasons of 0.2 alone", "0.2")
+    half = {"n": 9, "at_1": {"value": 0.25}, "at_5": {"value": 0.5}}
+    judged = {name: {"judged_half": half} for name in (*names, "substitution alone", "members alone")}
     lines = TABLES["structures_refound"].lines({"structures": content, "structures_weights": {"variants": judged}})
     assert "| spinel | 5 | 100.0 % | 100.0 % | 100.0 % |" in lines
     assert "| the other 2 types together | 2 | 0.0 % | 0.0 % | 0.0 % |" in lines
     assert lines[-5].endswith(": NaCl (7), CsCl (of no other compound).")
-    assert "50.0 % with all weights 1" in lines[-3]
+    assert "25.0 % and 50.0 % with substitutions alone" in lines[-3]
     assert "bond lengths 12.5 %" in lines[-1]
 
 

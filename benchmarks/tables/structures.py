@@ -47,16 +47,20 @@ def missed(content: Json) -> str:
 
 def by_weights(content: Json) -> str:
     titles = {
-        "present": "the default weights",
-        "found": "weights optimized on the other half",
-        "equal": "all weights 1",
+        "fitted": "all reasons",
+        "fitted, the same for all compounds": "weights that do not depend on ionicity",
+        "fitted, reasons of 0.2 alone": "the five reasons of matgen 0.2",
+        "0.2": "these with the weights of matgen 0.2, set by hand",
         "substitution alone": "substitutions alone",
         "members alone": "the number of compounds of the prototype alone",
     }
-    judged = {
-        name: row["judged_half"]["at_5"]["value"] for name, row in content["structures_weights"]["variants"].items()
-    }
-    return ", ".join(f"{percent(judged[name])} with {title}" for name, title in titles.items())
+    variants = content["structures_weights"]["variants"]
+
+    def shares(name: str) -> str:
+        judged = variants[name]["judged_half"]
+        return f"{percent(judged['at_1']['value'])} and {percent(judged['at_5']['value'])}"
+
+    return "; ".join(f"{shares(name)} with {title}" for name, title in titles.items())
 
 
 def volume_errors(content: Json) -> str:

@@ -48,8 +48,15 @@ def add(verbs: Any) -> None:
                         "OPTIMADE database; may be repeated")  # fmt: skip
     parser.add_argument("--only-own-templates", action="store_true", help="do not use the bundled templates")
     parser.add_argument("--symmetric", type=int, default=2, metavar="N",
-                        help="random symmetric structures, if templates give fewer (default: 2; 0: none)")  # fmt: skip
-    parser.add_argument("--no-templates", action="store_true", help="use random symmetric structures only")
+                        help="structures on Wyckoff positions, if templates give fewer "
+                        "(default: 2; 0: none)")  # fmt: skip
+    parser.add_argument("--no-templates", action="store_true", help="use structures on Wyckoff positions only")
+    parser.add_argument("--space-group", action="append", default=[], metavar="N",
+                        help="allow only this space group, or a range such as 195..230, for templates and symmetric "
+                        "structures; may be repeated")  # fmt: skip
+    parser.add_argument("--proposals", type=path, metavar="FOLDER",
+                        help="CIF, POSCAR or extxyz files of other programs (CrystaLLM, Chemeleon, MatterGen ...), "
+                        "used for compositions of their reduced formula, beyond --per-formula")  # fmt: skip
     doped = parser.add_argument_group("doped formulas, such as those of matgen tinker --dope")
     doped.add_argument("--host", type=path, metavar="FILE", help="structure of the host (default: bundled or proposed)")
     doped.add_argument("--compensate", action="store_true", help="add vacancies that compensate the dopants' charge")
@@ -122,6 +129,7 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.structures.make import StructurePlan, make_structures
     from matgen.structures.propose import ProposalSettings
     from matgen.structures.relax import RelaxSettings
+    from matgen.structures.wyckoff import parse_space_groups
 
     if arguments.top < 0:
         raise OptionError(f"--top is {arguments.top}, it must be 0 (all rows) or more")
@@ -138,6 +146,8 @@ def run(arguments: argparse.Namespace) -> None:
             symmetric=symmetric,
             templates=not arguments.no_templates,
             seed=arguments.seed,
+            space_groups=parse_space_groups(arguments.space_group),
+            folder="" if arguments.proposals is None else str(arguments.proposals.resolve()),
             **given,
         ),
         RelaxSettings(arguments.max_force, arguments.max_steps),

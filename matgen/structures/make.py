@@ -35,6 +35,7 @@ from matgen.structures.folder import (
 from matgen.structures.parts import PARTS, begin, finished_in, part_path, plan_path, publish, require_same, rows_of
 from matgen.structures.potentials.registry import present_name, shared_potential
 from matgen.structures.propose import Proposal, ProposalSettings, Proposer
+from matgen.structures.proposed import digest_of_files, proposed_in
 from matgen.structures.relax import Relaxed, RelaxSettings, relax
 from matgen.structures.templates import (
     TemplateLibrary,
@@ -107,6 +108,7 @@ class StructurePlan:
         return content | {
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
+            "proposals": content["proposals"] | {"space_groups": list(self.proposals.space_groups)},
         }  # fmt: skip
 
     def in_words(self) -> str:
@@ -167,9 +169,14 @@ def make_structures(
         own, bad = templates_in(plan.templates)
         for reason in bad:
             tell(f"no template: {reason}")
+    if plan.proposals.folder:
+        for reason in proposed_in(plan.proposals.folder, plan.proposals.max_atoms)[1]:
+            tell(f"not proposed: {reason}")
     content = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
     dopings = read_dopings(candidates, column)
     content |= _doping_content(plan.doping, dopings)
+    if plan.proposals.folder:
+        content["proposals_digest"] = digest_of_files(plan.proposals.folder)
     resume = resume and plan_path(out).exists()
     if resume:
         require_same(out, content)
@@ -272,10 +279,7 @@ def _doping_content(settings: DopingSettings, dopings: dict[int, Doping]) -> dic
 @lru_cache(maxsize=8)
 def _host(formula: str, plan: StructurePlan, key: _LibraryKey, sha256: str | None) -> Host:
     """The structure of a host, relaxed; kept by each worker. `sha256` is of the user's file."""
-    names = [] if plan.potential is None else [plan.potential]
-    names += [] if plan.finish is None else [plan.finish.potential]
-    potentials = [shared_potential(name) for name in names]
-    return find_host(formula, _proposer(plan.proposals, key), plan.doping, potentials, plan.relaxation)
+    return find_host(formula, _proposer(plan.proposals, key), plan.doping, plan.potentials(), plan.relaxation)
 
 
 def _proposals(formula: str, plan: StructurePlan, library: _LibraryKey, doping: Doping | None) -> Sequence[Proposal]:

@@ -54,19 +54,26 @@ def _data_mined() -> Any:
 
 
 def scaled(assignment: Assignment) -> Structure:
-    """The structure of an assignment at its predicted volume.
-
-    The geometric mean of three estimates: the sum of atomic volumes; the template's own volume times the ratio of such
-    sums; and data-mined lattice scaling, from bond lengths (I. H. Chu et al., Comput. Mater. Sci. 146, 184, 2018), as
-    pymatgen has it. `benchmarks/results/structures.json` says how far each is from known volumes.
-    """
-    template = assignment.template
-    structure = template.structure()
-    own = structure.volume
+    """The structure of an assignment at its predicted volume."""
+    structure = assignment.template.structure()
     structure.replace_species(assignment.mapping)
-    counts = {assignment.mapping[symbol]: count for symbol, count in template.counts.items()}
-    summed = composition_volume(counts)
-    estimates = [summed, own * summed / composition_volume(template.counts), bond_length_volume(structure)]
+    return at_predicted_volume(structure, composition_volume(assignment.template.counts) / assignment.template.n_atoms)
+
+
+def at_predicted_volume(structure: Structure, atomic_volume: float) -> Structure:
+    """A structure made from another compound's, scaled in place to its predicted volume, and returned.
+
+    The geometric mean of three estimates: the sum of atomic volumes; the volume it has from the other compound times
+    the ratio of such sums; and data-mined lattice scaling, from bond lengths (I. H. Chu et al., Comput. Mater. Sci.
+    146, 184, 2018), as pymatgen has it. `benchmarks/results/structures.json` says how far each is from known volumes.
+
+    Args:
+        structure: with its elements on the sites of the other compound, in that one's cell.
+        atomic_volume: what `composition_volume` gives for the other compound, angstrom^3 an atom.
+    """
+    own = structure.volume
+    summed = composition_volume({str(element): n for element, n in structure.composition.as_dict().items()})
+    estimates = [summed, own * summed / (atomic_volume * len(structure)), bond_length_volume(structure)]
     structure.scale_lattice(float(np.exp(np.mean(np.log(estimates)))))
     return structure
 

@@ -20,6 +20,7 @@ from matgen.structures.doping import (
     read_dopings,
 )
 from matgen.structures.energies import element_energies
+from matgen.structures.finish import Finish
 from matgen.structures.folder import read_structures
 from matgen.structures.make import StructurePlan, make_structures
 from matgen.structures.potentials.interface import Potential
@@ -75,7 +76,8 @@ def test_one_dopant() -> None:
     assert proposal.structure.lattice.abc == pytest.approx([7.9] * 3)
     assert proposal.provenance() == {
         "formula": "Sr7LaTi8O24", "origin": "doped", "template": "mine.cif", "prototype": "A3BC_cP5_221_c_a_b",
-        "mapping": "Sr>La", "template_score": None, "doping": "n-type", "dopant_charge": 1.0, "compensation": "",
+        "mapping": "Sr>La", "template_score": None, "closing_probability": None,
+        "doping": "n-type", "dopant_charge": 1.0, "compensation": "",
         "host_formula": "SrTiO3", "n_cells": 8, "n_dopants": 1, "n_vacancies": 0, "arrangements": 1, "degeneracy": 8,
         "dopant_distance": 7.9,
     }  # fmt: skip
@@ -174,6 +176,18 @@ def test_relaxed_cells_have_formation_energies_of_the_dopant(tmp_path: Path, chg
     assert read_json(tmp_path / "out" / "structures.json")["doping"] == {
         "max_atoms": 8, "compensate": False, "host": None, "rows": {"1": "Ni on 1/4 of Mg in MgO"},
     }  # fmt: skip
+
+
+def test_both_potentials_relax_host_and_dopant(tmp_path: Path) -> None:
+    plan = StructurePlan(ProposalSettings(per_formula=1), RelaxSettings(0.1, 100), finish=Finish(lowest=1),
+                         doping=DopingSettings(max_atoms=8))  # fmt: skip
+    frame = make_structures(table(("Mg3NiO4", "MgO", "Mg", "Ni")), "formula", tmp_path / "out", plan).frame
+    (row,) = frame.to_dict("records")
+    for name in ("chgnet", "7net_l3i5"):
+        energies = row[f"formation_energy_{name}"] - row[f"host_formation_energy_{name}"]
+        assert row[f"dopant_formation_energy_{name}"] == pytest.approx(8 * energies)
+        assert abs(row[f"dopant_formation_energy_min_{name}"]) < 0.3
+    assert row["competing_phases"] == "NiO"
 
 
 def test_a_host_of_ones_own(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def with_dopant_energies(frame: pd.DataFrame, potentials: Sequence[str]) -> pd.D
     Returns:
         the frame with the columns of `COLUMNS` by each potential (eV per dopant), and `competing_phases`.
     """
-    if "n_dopants" not in frame:
+    if not potentials or "n_dopants" not in frame:
         return frame
     places = np.flatnonzero(frame["n_dopants"].notna() & frame["n_atoms"].notna())
     limits = {place: _limits(frame.iloc[place]) for place in places}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -219,7 +219,7 @@ class DopedProposal(Proposal):
         details: more columns of it; see `docs/howto/tinker.md`.
     """
 
-    details: dict[str, Any]
+    details: dict[str, Any] = field(kw_only=True)
 
     def provenance(self) -> dict[str, Any]:
         """All but the structure, as columns."""
@@ -268,7 +268,7 @@ def propose_doped(doping: Doping, host: Host, settings: DopingSettings, per_form
         details = common | {"degeneracy": degeneracy(permutations, placement),
                             "dopant_distance": round(crowding.closest(placement), 4)}  # fmt: skip
         proposals.append(DopedProposal(formula, doped, "doped", host.template, host.prototype,
-                                       {doping.site: doping.dopant}, None, details))  # fmt: skip
+                                       {doping.site: doping.dopant}, None, details=details))  # fmt: skip
     return proposals
 
 

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from matgen.structures.potentials.graph import AtomGraph
 
-
 _SUMS_IN_ANY_ORDER = {"reassoc", "contract", "nsz"}
 """What vector instructions need. Not all of `fastmath`: what is no number has to come out as such."""
 

@@ -34,7 +34,8 @@ class MessageTables:
     Attributes:
         paths: a row for each, `(P, 7)`: where its features begin and their `2 * l1 + 1`, its copies, where its weights
             begin, where its part begins and its `2 * l3 + 1`, where its couplings begin.
-        couplings: of each path `(2 * l1 + 1) * (2 * l3 + 1)` numbers, which depend on a bond's direction: their number.
+        couplings: the number of those of all paths; each path has `(2 * l3 + 1, 2 * l1 + 1)`, which depend on a bond's
+            direction.
         terms: `(N, 2)`: to which coupling a term belongs, and which harmonic it multiplies.
         factors: Clebsch-Gordan coefficients of the terms with the path's normalization, float32 `(N,)`.
         features: places of the kernels' features in e3nn's, `(width of features,)`.

@@ -436,3 +436,29 @@ def test_options_that_make_no_sense(
     (tmp_path / "c.csv").write_text("formula\nNaCl\n")
     assert main(["structure", str(tmp_path / "c.csv"), "--out", str(tmp_path / "out"), *options]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_structures_of_other_programs_in_chosen_space_groups(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "generated"
+    folder.mkdir()
+    salt(6.0).to(str(folder / "one.cif"))
+    (folder / "broken.cif").write_text("data_\nno crystal\n")
+    table(["NaCl", "NaCaMgFeSi4O12"]).to_csv(tmp_path / "in.csv", index=False)
+    words = ["structure", str(tmp_path / "in.csv"), "--no-relax", "--workers", "1", "--per-formula", "1", "--proposals",
+             str(folder), "--space-group", "221", "--space-group", "1..2", "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main(words) == 0
+    told = capsys.readouterr().err
+    assert told.count("not proposed: broken.cif: ") == 1
+    frame = pd.read_parquet(tmp_path / "out" / "structures.parquet")
+    salts = frame[frame["formula"] == "NaCl"]
+    assert salts["origin"].tolist() == ["proposed", "template"]
+    assert salts["template"].iloc[0] == "one.cif"
+    assert salts["space_group"].tolist() == [225, 221]
+    assert main([*words, "--resume"]) == 0  # finished
+    salt(5.0).to(str(folder / "one.cif"))
+    assert main([*words, "--resume"]) == 2
+    assert "was begun with other proposals_digest" in capsys.readouterr().err
+    assert main(["structure", str(tmp_path / "in.csv"), "--space-group", "Fm-3m"]) == 2
+    assert "'Fm-3m' is no space group" in capsys.readouterr().err

@@ -77,8 +77,10 @@ def reached_by(formula: str, library: TemplateLibrary) -> dict[str, Any]:
 
 def proposed_by(origin: str, formula: str, library: TemplateLibrary, n: int) -> list[Proposal]:
     """Proposals of one origin only."""
-    chosen = {"ordered": n if origin == "ordered" else 0, "symmetric": n if origin == "symmetric" else 0}
-    settings = ProposalSettings(per_formula=n, max_atoms=MAX_ATOMS, templates=origin == "ordered", **chosen)
+    settings = ProposalSettings(
+        per_formula=n, max_atoms=MAX_ATOMS, templates=origin == "ordered", symmetric=n * (origin == "symmetric"),
+        ordered=n * (origin == "ordered"),
+    )  # fmt: skip
     try:
         return Proposer(settings, library).propose(formula)
     except StructureError:

@@ -180,7 +180,7 @@ class Ranker:
         self._right = np.logical_or.reduceat(asked.right[self._order], self._starts)
         self._first = np.flatnonzero(np.r_[True, np.diff(self._query) != 0])
 
-    def ranks(self, weights: Sequence[float]) -> np.ndarray:
+    def ranks(self, weights: Sequence[float] | np.ndarray) -> np.ndarray:
         """Place of each compound's own occupation among the distinct ones; of equal scores the mean of the places."""
         score = self.asked.features @ np.asarray(weights, dtype=np.float64)
         for block in self.asked.blocks:

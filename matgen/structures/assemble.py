@@ -81,8 +81,7 @@ def assemble(candidates: pd.DataFrame, rows: list[dict[str, Any]], potentials: S
     frame = _with_energies(frame, potentials, structures)
     for name, hull in (hulls or {}).items():
         frame = with_relaxed_hull(frame, column_suffix(name), hull)
-    for potential in potentials[:1]:  # by which hosts are relaxed
-        frame = with_dopant_energies(frame, column_suffix(potential.name))
+    frame = with_dopant_energies(frame, [column_suffix(potential.name) for potential in potentials])
     frame["duplicate_of"] = same_crystals(frame["rank"], frame["structure_id"], structures)
     names = ["formula", *energy_columns(potentials)]
     sound = frame[frame["reason"] == ""]

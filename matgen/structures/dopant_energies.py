@@ -74,35 +74,46 @@ def formation_energy_by(potential: Potential, structure: Structure, energy: floa
     return formation
 
 
-def with_dopant_energies(frame: pd.DataFrame, potential: str) -> pd.DataFrame:
+def with_dopant_energies(frame: pd.DataFrame, potentials: Sequence[str]) -> pd.DataFrame:
     """The structures with formation energies of their dopants; a frame without doped structures as it is.
 
     Args:
-        frame: structures with their formation energies by the potential, as `assemble` makes it.
-        potential: its name.
+        frame: structures with their formation energies by each potential, as `assemble` makes it.
+        potentials: their names, as columns end in them.
 
     Returns:
-        the frame with the columns of `COLUMNS` (eV per dopant) and `competing_phases`.
+        the frame with the columns of `COLUMNS` by each potential (eV per dopant), and `competing_phases`.
     """
-    host_energy = f"host_formation_energy_{potential}"
-    if host_energy not in frame:
+    if not potentials or "n_dopants" not in frame:
         return frame
-    values, phases = np.full((len(frame), len(COLUMNS)), np.nan), np.full(len(frame), None, dtype=object)
-    doped = frame[host_energy].notna() & frame[f"formation_energy_{potential}"].notna()
-    for place in np.flatnonzero(doped):
-        row = frame.iloc[place]
-        n_atoms, n_dopants = int(row["n_atoms"]), int(row["n_dopants"])
-        host_atoms = n_atoms + int(row["n_vacancies"])
-        elements = (n_atoms * row[f"formation_energy_{potential}"] - host_atoms * row[host_energy]) / n_dopants
-        site = str(row["mapping"]).split(">")[0]
-        added = _added(str(row["formula"]), n_atoms, str(row["host_formula"]), host_atoms)
-        limits = potential_limits(
-            str(row["host_formula"]), site, tuple(sorted((k, v / n_dopants) for k, v in added.items()))
-        )
-        values[place] = elements, elements - limits.most, elements - limits.rich
-        phases[place] = limits.phases
-    columns = {f"{name}_{potential}": values[:, i] for i, name in enumerate(COLUMNS)}
+    places = np.flatnonzero(frame["n_dopants"].notna() & frame["n_atoms"].notna())
+    limits = {place: _limits(frame.iloc[place]) for place in places}
+    columns: dict[str, np.ndarray] = {}
+    for potential in potentials:
+        values = np.full((len(frame), len(COLUMNS)), np.nan)
+        for place, limit in limits.items():
+            elements = _against_elements(frame.iloc[place], potential)
+            values[place] = elements, elements - limit.most, elements - limit.rich
+        columns |= {f"{name}_{potential}": values[:, i] for i, name in enumerate(COLUMNS)}
+    phases = np.full(len(frame), None, dtype=object)
+    phases[places] = [limits[place].phases for place in places]
     return frame.assign(**columns, competing_phases=phases)
+
+
+def _against_elements(row: pd.Series, potential: str) -> float:
+    """The formation energy of a dopant at the chemical potentials of the elements, eV; NaN without energies."""
+    names = (f"formation_energy_{potential}", f"host_formation_energy_{potential}")
+    doped, host = (float(row[name]) if name in row else float("nan") for name in names)
+    host_atoms = row["n_atoms"] + row["n_vacancies"]
+    return float((row["n_atoms"] * doped - host_atoms * host) / row["n_dopants"])
+
+
+def _limits(row: pd.Series) -> PotentialLimits:
+    """Those of a doped structure's host, site and added atoms."""
+    n_atoms, n_dopants, host = int(row["n_atoms"]), int(row["n_dopants"]), str(row["host_formula"])
+    added = _added(str(row["formula"]), n_atoms, host, n_atoms + int(row["n_vacancies"]))
+    each = tuple(sorted((symbol, number / n_dopants) for symbol, number in added.items()))
+    return potential_limits(host, str(row["mapping"]).split(">")[0], each)
 
 
 def _added(formula: str, n_atoms: int, host: str, host_atoms: int) -> dict[str, float]:

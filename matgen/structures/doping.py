@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,15 +143,13 @@ class Host:
         structure: its primitive cell, relaxed where there is a potential.
         template: where it comes from.
         prototype: AFLOW's label of its prototype.
-        formation_energy: by the potential, eV/atom; None where there is none.
-        potential: name of the potential, None without one.
+        formation_energies: name of each potential that relaxed it to its formation energy, eV/atom.
     """
 
     structure: Structure
     template: str
     prototype: str
-    formation_energy: float | None
-    potential: str | None
+    formation_energies: dict[str, float]
 
 
 def read_host(path: Path, formulas: Sequence[str]) -> Proposal:
@@ -179,9 +177,17 @@ def read_host(path: Path, formulas: Sequence[str]) -> Proposal:
     return Proposal(formula, template.structure(), "file", template.id, template.prototype, {}, None)
 
 
-def find_host(formula: str, proposer: Proposer, settings: DopingSettings, potential: Potential | None,
+def find_host(formula: str, proposer: Proposer, settings: DopingSettings, potentials: Sequence[Potential],
               relaxation: RelaxSettings) -> Host:  # fmt: skip
     """The structure of a host: a user's, else the lowest of its own in the library, else of those proposed for it.
+
+    Args:
+        formula: its reduced formula.
+        proposer: with the library.
+        settings: with the user's file.
+        potentials: the first relaxes all of them and says which is the lowest, the others relax that one further; by
+            none the first structure is taken as it is.
+        relaxation: how they are relaxed.
 
     Raises:
         DataError: the user's file is not usable.
@@ -194,16 +200,16 @@ def find_host(formula: str, proposer: Proposer, settings: DopingSettings, potent
         known = [Proposal(formula, template.structure(), "template", template.id, template.prototype, {}, None)
                  for template in own if template.n_atoms <= settings.max_atoms]  # fmt: skip
         known = known or proposer.propose(formula)
-    if potential is None:
-        return Host(known[0].structure, known[0].template, known[0].prototype, None, None)
-    results = relax([proposal.structure for proposal in known], potential, relaxation)
-    sound = [(result.energy, place) for place, result in enumerate(results) if not result.reason]
-    if not sound:
-        raise StructureError(f"its host {formula} cannot be relaxed: {results[0].reason}")
-    energy, place = min(sound)
-    structure = without_moments(results[place].structure)
-    return Host(structure, known[place].template, known[place].prototype,
-                formation_energy_by(potential, structure, energy), potential.name)  # fmt: skip
+    energies: dict[str, float] = {}
+    for potential in potentials:
+        results = relax([proposal.structure for proposal in known], potential, relaxation)
+        sound = [(result.energy, place) for place, result in enumerate(results) if not result.reason]
+        if not sound:
+            raise StructureError(f"its host {formula} cannot be relaxed by {potential.name}: {results[0].reason}")
+        energy, place = min(sound)
+        known = [replace(known[place], structure=without_moments(results[place].structure))]
+        energies[potential.name] = formation_energy_by(potential, known[0].structure, energy)
+    return Host(known[0].structure, known[0].template, known[0].prototype, energies)
 
 
 @dataclass(frozen=True)
@@ -214,7 +220,7 @@ class DopedProposal(Proposal):
         details: more columns of it; see `docs/howto/tinker.md`.
     """
 
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(kw_only=True)
 
     def provenance(self) -> dict[str, Any]:
         """All but the structure, as columns."""
@@ -255,8 +261,9 @@ def propose_doped(doping: Doping, host: Host, settings: DopingSettings, per_form
         "n_vacancies": cell.n_vacancies,
         "arrangements": len(found.placements) if found.complete else None,
     }  # fmt: skip
-    if host.potential is not None:
-        common[f"host_formation_energy_{column_suffix(host.potential)}"] = host.formation_energy
+    common |= {
+        f"host_formation_energy_{column_suffix(name)}": energy for name, energy in host.formation_energies.items()
+    }
     proposals = []
     for placement in spread(found.placements, per_formula, crowding):
         doped = _substituted(structure, placement, doping.dopant)

@@ -315,8 +315,7 @@ def _doping_content(settings: DopingSettings, dopings: dict[int, Doping]) -> dic
 @lru_cache(maxsize=8)
 def _host(formula: str, plan: StructurePlan, key: _LibraryKey, sha256: str | None) -> Host:
     """The structure of a host, relaxed; kept by each worker. `sha256` is of the user's file."""
-    potential = None if plan.potential is None else shared_potential(plan.potential)
-    return find_host(formula, _proposer(plan.proposals, key), plan.doping, potential, plan.relaxation)
+    return find_host(formula, _proposer(plan.proposals, key), plan.doping, plan.potentials(), plan.relaxation)
 
 
 def _proposals(formula: str, plan: StructurePlan, library: _LibraryKey, doping: Doping | None) -> Sequence[Proposal]:

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import comb, prod
+from math import comb, gcd, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,6 +89,18 @@ def _merger(groups: tuple[tuple[str, ...], ...], counts: dict[str, int], ions: d
     return Merger(tuple(ordered), total, named, float(distance))
 
 
+def cells_needed(n_atoms: int, size: int, max_atoms: int) -> int:
+    """Primitive cells of a template that hold whole formula units of a composition; 0 where too many are needed.
+
+    Args:
+        n_atoms: of the template's cell.
+        size: atoms of the composition's formula unit.
+        max_atoms: of the supercell at most.
+    """
+    multiple = size // gcd(n_atoms, size)
+    return multiple if multiple <= MOST_MULTIPLE and multiple * n_atoms <= max_atoms else 0
+
+
 def ordered_structures(
     assignment: Assignment, merger: Merger, counts: dict[str, int], max_atoms: int, seed: int = 0
 ) -> list[Structure]:
@@ -102,15 +114,15 @@ def ordered_structures(
         seed: of the orders that are drawn where there are too many to list.
     """
     template, size = assignment.template, sum(counts.values())
-    multiples = [m for m in range(1, MOST_MULTIPLE + 1) if m * template.n_atoms % size == 0]
-    if not multiples or multiples[0] * template.n_atoms > max_atoms:
+    multiple = cells_needed(template.n_atoms, size, max_atoms)
+    if not multiple:
         return []
     merged = template.structure()
     merged.replace_species(assignment.mapping)
-    units = multiples[0] * template.n_atoms // size
+    units = multiple * template.n_atoms // size
     share = {group[0]: [(symbol, units * counts[symbol]) for symbol in group] for group in merger.groups}
     orders = []
-    for cell in superlattices(multiples[0])[:_MOST_CELLS]:
+    for cell in superlattices(multiple)[:_MOST_CELLS]:
         parent = merged.copy()
         parent.make_supercell(cell)
         orders += [(symmetry, apart, parent, coloring) for symmetry, apart, coloring in _orders(parent, share, seed)]

@@ -19,7 +19,7 @@ from matgen.composition.elements import SYMBOLS
 from matgen.errors import OptionError, StructureError, require_above_zero
 from matgen.structures.assignment import Assignment, assign, ions_of
 from matgen.structures.occupations import occupation
-from matgen.structures.ordered import Merger, mergers, ordered_structures
+from matgen.structures.ordered import Merger, cells_needed, mergers, ordered_structures
 from matgen.structures.proposed import proposed_in
 from matgen.structures.reasons import Ion, ScoreWeights, TemplateFacts, family, fitted_weights
 from matgen.structures.symmetric import symmetric_structures
@@ -207,6 +207,8 @@ class Proposer:
         found = []
         for merger in mergers(counts, self._ions[formula])[:_MOST_MERGED]:
             for template in self._matching(merger.counts):
+                if not cells_needed(template.n_atoms, sum(counts.values()), self.settings.max_atoms):
+                    continue
                 for assignment in self._assign(merger.counts, merger.ions, template):
                     score = assignment.score - _UNLIKE * merger.distance
                     found.append((score, assignment, merger))

@@ -83,15 +83,16 @@ def test_the_lowest_is_the_distance_to_the_hull(host: str, site: str, dopant: st
         "n_dopants": 1, "n_vacancies": 0, "host_formula": host, "mapping": f"{site}>{dopant}",
         "formation_energy_chgnet": energy, "host_formation_energy_chgnet": target.energy_per_atom,
     }])  # fmt: skip
-    (row,) = with_dopant_energies(frame, "chgnet").to_dict("records")
+    (row,) = with_dopant_energies(frame, ["chgnet", "other"]).to_dict("records")
     assert row["dopant_formation_energy_min_chgnet"] == pytest.approx(above * doped.num_atoms, abs=1e-3)
     total = energy * doped.num_atoms - target.energy_per_atom * cells * one.num_atoms
     assert row["dopant_formation_energy_chgnet"] == pytest.approx(total)
+    assert np.isnan(row["dopant_formation_energy_other"])
 
 
 def test_frames_without_dopants_stay() -> None:
     frame = pd.DataFrame({"formula": ["NaCl"], "formation_energy_chgnet": [-2.0]})
-    assert with_dopant_energies(frame, "chgnet") is frame
+    assert with_dopant_energies(frame, ["chgnet"]) is frame
 
 
 def test_elements_without_labels_have_no_limits() -> None:

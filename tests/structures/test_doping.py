@@ -20,6 +20,7 @@ from matgen.structures.doping import (
     read_dopings,
 )
 from matgen.structures.energies import element_energies
+from matgen.structures.finish import Finish
 from matgen.structures.folder import read_structures
 from matgen.structures.make import StructurePlan, make_structures
 from matgen.structures.potentials.interface import Potential
@@ -30,7 +31,7 @@ from tests.structures.conftest import CRYSTALS, salt, to_atoms
 from tests.structures.test_make import refused
 
 LANTHANUM = Doping("SrTiO3", "Sr", "La", Fraction(1, 8))
-PEROVSKITE = Host(CRYSTALS["perovskite"], "mine.cif", "A3BC_cP5_221_c_a_b", None, None)
+PEROVSKITE = Host(CRYSTALS["perovskite"], "mine.cif", "A3BC_cP5_221_c_a_b", {})
 
 
 def table(*rows: tuple[object, ...]) -> pd.DataFrame:
@@ -75,7 +76,8 @@ def test_one_dopant() -> None:
     assert proposal.structure.lattice.abc == pytest.approx([7.9] * 3)
     assert proposal.provenance() == {
         "formula": "Sr7LaTi8O24", "origin": "doped", "template": "mine.cif", "prototype": "A3BC_cP5_221_c_a_b",
-        "mapping": "Sr>La", "template_score": None, "doping": "n-type", "dopant_charge": 1.0, "compensation": "",
+        "mapping": "Sr>La", "template_score": None, "closing_probability": None,
+        "doping": "n-type", "dopant_charge": 1.0, "compensation": "",
         "host_formula": "SrTiO3", "n_cells": 8, "n_dopants": 1, "n_vacancies": 0, "arrangements": 1, "degeneracy": 8,
         "dopant_distance": 7.9,
     }  # fmt: skip
@@ -136,18 +138,19 @@ def test_too_few_atoms() -> None:
 def test_hosts_come_from_the_library_or_a_proposal(chgnet: Potential) -> None:
     proposer = Proposer(ProposalSettings(per_formula=2, max_atoms=12))
     quick = RelaxSettings(max_force=0.2, max_steps=60)
-    own = find_host("GaN", proposer, DopingSettings(), chgnet, quick)
+    own = find_host("GaN", proposer, DopingSettings(), [chgnet], quick)
     assert own.template == "amcsd:15172"  # wurtzite
     (evaluation,) = chgnet.evaluate([to_atoms(own.structure)])
     each = evaluation.energy / 4 - (element_energies()["Ga"] + element_energies()["N"]) / 2
-    assert own.formation_energy == pytest.approx(each, abs=1e-5)
+    assert own.formation_energies == {"chgnet": pytest.approx(each, abs=1e-5)}
+    assert "magmom" not in own.structure.site_properties  # dopants would have none
     without = Proposer(proposer.settings, bundled_templates().without(["GaN"]))
-    proposed = find_host("GaN", without, DopingSettings(), None, quick)
+    proposed = find_host("GaN", without, DopingSettings(), [], quick)
     assert proposed.structure.composition.reduced_formula == "GaN"
-    assert proposed.formation_energy is None
+    assert proposed.formation_energies == {}
     nothing = Proposer(ProposalSettings(symmetric=0), TemplateLibrary([]))
     with pytest.raises(StructureError, match="GaN: no template"):
-        find_host("GaN", nothing, DopingSettings(), None, quick)
+        find_host("GaN", nothing, DopingSettings(), [], quick)
 
 
 def test_relaxed_cells_have_formation_energies_of_the_dopant(tmp_path: Path, chgnet: Potential) -> None:
@@ -173,6 +176,18 @@ def test_relaxed_cells_have_formation_energies_of_the_dopant(tmp_path: Path, chg
     assert read_json(tmp_path / "out" / "structures.json")["doping"] == {
         "max_atoms": 8, "compensate": False, "host": None, "rows": {"1": "Ni on 1/4 of Mg in MgO"},
     }  # fmt: skip
+
+
+def test_both_potentials_relax_host_and_dopant(tmp_path: Path) -> None:
+    plan = StructurePlan(ProposalSettings(per_formula=1), RelaxSettings(0.1, 100), finish=Finish(lowest=1),
+                         doping=DopingSettings(max_atoms=8))  # fmt: skip
+    frame = make_structures(table(("Mg3NiO4", "MgO", "Mg", "Ni")), "formula", tmp_path / "out", plan).frame
+    (row,) = frame.to_dict("records")
+    for name in ("chgnet", "7net_l3i5"):
+        energies = row[f"formation_energy_{name}"] - row[f"host_formation_energy_{name}"]
+        assert row[f"dopant_formation_energy_{name}"] == pytest.approx(8 * energies)
+        assert abs(row[f"dopant_formation_energy_min_{name}"]) < 0.3
+    assert row["competing_phases"] == "NiO"
 
 
 def test_a_host_of_ones_own(tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ def test_killed_in_the_middle(tmp_path: Path, relaxed: Path) -> None:
     table().to_csv(csv, index=False)
     command = [
         sys.executable, "-m", "matgen", "structure", str(csv), "--per-formula", "2", "--max-atoms", "10",
-        "--max-force", "0.2", "--max-steps", "60", "--workers", "1", "--out", str(out), "--quiet",
+        "--max-force", "0.2", "--max-steps", "60", "--finish", "none", "--workers", "1", "--out", str(out), "--quiet",
     ]  # fmt: skip
     process = subprocess.Popen(command)
     while process.poll() is None and not list(out.glob("parts/0*.json")):
@@ -438,8 +438,14 @@ def test_relaxed_as_typed(in_own_folder: Path, capsys: pytest.CaptureFixture[str
     quick = ["--top", "1", "--per-formula", "1", "--max-atoms", "4", "--workers", "1"]
     assert main(["structure", "ranked.csv", *quick]) == 0
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "structures of 1 compositions of ranked.csv, relaxed by chgnet, into structures/"
-    assert said[-1] == "1 structures of 1 of 1 compositions; at most 0.1 eV/atom above the hull: 1"
+    assert said[0] == (
+        "structures of 1 compositions of ranked.csv, relaxed by chgnet, the lowest 2 further by 7net-l3i5, "
+        "into structures/"
+    )
+    assert said[-1] == (
+        "1 structures of 1 of 1 compositions; at most 0.1 eV/atom above the hull: 1 by chgnet, 1 by 7net-l3i5, "
+        "1 by both"
+    )
 
 
 def test_bad_requests(in_own_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -487,3 +493,29 @@ def test_options_that_make_no_sense(
     (tmp_path / "c.csv").write_text("formula\nNaCl\n")
     assert main(["structure", str(tmp_path / "c.csv"), "--out", str(tmp_path / "out"), *options]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_structures_of_other_programs_in_chosen_space_groups(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "generated"
+    folder.mkdir()
+    salt(6.0).to(str(folder / "one.cif"))
+    (folder / "broken.cif").write_text("data_\nno crystal\n")
+    table(["NaCl", "NaCaMgFeSi4O12"]).to_csv(tmp_path / "in.csv", index=False)
+    words = ["structure", str(tmp_path / "in.csv"), "--no-relax", "--workers", "1", "--per-formula", "1", "--proposals",
+             str(folder), "--space-group", "221", "--space-group", "1..2", "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main(words) == 0
+    told = capsys.readouterr().err
+    assert told.count("not proposed: broken.cif: ") == 1
+    frame = pd.read_parquet(tmp_path / "out" / "structures.parquet")
+    salts = frame[frame["formula"] == "NaCl"]
+    assert salts["origin"].tolist() == ["proposed", "template"]
+    assert salts["template"].iloc[0] == "one.cif"
+    assert salts["space_group"].tolist() == [225, 221]
+    assert main([*words, "--resume"]) == 0  # finished
+    salt(5.0).to(str(folder / "one.cif"))
+    assert main([*words, "--resume"]) == 2
+    assert "was begun with other proposals_digest" in capsys.readouterr().err
+    assert main(["structure", str(tmp_path / "in.csv"), "--space-group", "Fm-3m"]) == 2
+    assert "'Fm-3m' is no space group" in capsys.readouterr().err

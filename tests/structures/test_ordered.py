@@ -12,7 +12,7 @@ from pymatgen.core import Composition
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from matgen.structures.assignment import Assignment, assign, ions_of
-from matgen.structures.ordered import Merger, _joined, _ways, mergers, ordered_structures, superlattices
+from matgen.structures.ordered import Merger, _joined, _ways, cells_needed, mergers, ordered_structures, superlattices
 from matgen.structures.templates import bundled_templates
 from tests.structures.conftest import salt
 
@@ -40,6 +40,13 @@ def test_a_double_perovskite_is_ordered_as_rock_salt() -> None:
     around = [n.specie.symbol for n in first.get_neighbors(iron, 0.55 * iron.lattice.a * 2**0.5)]
     assert Counter(around)["O"] == 6
     assert ordered_structures(assigned(merger), merger, counts, max_atoms=9) == []
+
+
+def test_cells_needed() -> None:
+    assert cells_needed(5, 10, 40) == 2  # a double perovskite on a perovskite
+    assert cells_needed(20, 10, 40) == 1
+    assert cells_needed(5, 10, 9) == 0
+    assert cells_needed(2, 22, 40) == 0  # eleven cells
 
 
 def test_elements_of_unlike_charge_are_not_merged() -> None:

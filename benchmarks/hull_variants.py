@@ -63,7 +63,7 @@ def _relaxed(
     return RelaxedHull(phases, energies.formation, names).below(batch, own=False).decomposition.energy
 
 
-def _only(phases: CompetingPhases, names: set[str]) -> CompetingPhases:
+def _only(phases: CompetingPhases, names: Collection[str]) -> CompetingPhases:
     taken = np.flatnonzero([name in names for name in phases.batch.formulas()])
     return CompetingPhases(phases.batch[taken], phases.energy[taken], phases.source, np.flatnonzero(phases.knows)[1:])
 

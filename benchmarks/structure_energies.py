@@ -76,7 +76,8 @@ def energies_by(name: str) -> PhaseEnergies:
 
 
 def errors(values: np.ndarray) -> dict[str, Any]:
-    """Number, mean, mean absolute and median absolute error, eV/atom."""
+    """Number, mean, mean absolute and median absolute error, eV/atom, of those that are known."""
+    values = values[np.isfinite(values)]
     size = np.abs(values)
     return {"n": len(values), "bias": round(float(values.mean()), 4), "mae": round(float(size.mean()), 4),
             "median": round(float(np.median(size)), 4)}  # fmt: skip
@@ -95,15 +96,15 @@ def measured(name: str, chosen: list[tuple[str, float, str]]) -> dict[str, Any]:
     true, said = distances(batch, after, formation[sound], anions, energies)
     rows = [
         {"formula": chosen[i][0], "anion": chosen[i][2], "said": round(float(formation[i]), 4),
-         "before": round(float(b), 4), "after": round(float(a), 4), "above": round(float(t), 4),
-         **{variant: round(float(column[k]), 4) for variant, column in said.items()}}
+         "before": round(float(b), 4), "after": round(float(a), 4), "above": _number(t),
+         **{variant: _number(column[k]) for variant, column in said.items()}}
         for k, (i, b, a, t) in enumerate(zip(sound, before, after, true, strict=True))
     ]  # fmt: skip
     table: dict[str, dict[str, Any]] = {}
     for anion in sorted(set(anions)):
         of_class = [row for row in rows if row["anion"] == anion]
         table[anion] = errors_of(of_class) | {
-            variant: errors(np.array([row[variant] - row["above"] for row in of_class])) for variant in said
+            variant: errors((column - true)[anions == anion]) for variant, column in said.items()
         }
     failed = [{"formula": phase.formula, "reason": phase.reason}
               for phase in energies.of([formula for formula, *_ in chosen]) if phase.reason]  # fmt: skip
@@ -112,6 +113,10 @@ def measured(name: str, chosen: list[tuple[str, float, str]]) -> dict[str, Any]:
         "seconds_of_this_call": round(time.time() - began, 1),
         "all": errors_of(rows), "by_anion": table, "hull": scores(true, said), "rows": rows,
     }  # fmt: skip
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)
 
 
 def errors_of(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -20,12 +20,13 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.hull_variants import distances, scores
+from benchmarks.hull_variants import VARIANTS, distances, scores
 from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, command_line, write_result
 from matgen.composition.batch import CompositionBatch
@@ -83,7 +84,7 @@ def errors(values: np.ndarray) -> dict[str, Any]:
             "median": round(float(np.median(size)), 4)}  # fmt: skip
 
 
-def measured(name: str, chosen: list[tuple[str, float, str]]) -> dict[str, Any]:
+def measured(name: str, chosen: list[tuple[str, float, str]], variants: Sequence[str]) -> dict[str, Any]:
     """All that is measured of one potential."""
     began = time.time()
     energies = energies_by(name)
@@ -93,7 +94,7 @@ def measured(name: str, chosen: list[tuple[str, float, str]]) -> dict[str, Any]:
     before = np.array([chosen[i][1] for i in sound])
     after = before + mp2020_minus_legacy(batch)
     anions = np.array([chosen[i][2] for i in sound], dtype=object)
-    true, said = distances(batch, after, formation[sound], anions, energies)
+    true, said = distances(batch, after, formation[sound], anions, energies, variants)
     rows = [
         {"formula": chosen[i][0], "anion": chosen[i][2], "said": round(float(formation[i]), 4),
          "before": round(float(b), 4), "after": round(float(a), 4), "above": _number(t),
@@ -170,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("runs/structure-energies"))
     parser.add_argument("--potential", nargs="+", default=list(POTENTIALS))
+    parser.add_argument("--hulls", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--first", type=int, help="so many compounds only, to estimate the time; writes nothing")
     arguments = parser.parse_args()
     os.environ["MATGEN_CACHE"] = str(arguments.folder.resolve())
@@ -177,7 +179,7 @@ def main() -> None:
     potentials = {}
     for name in arguments.potential:
         try:
-            potentials[name] = measured(name, chosen)
+            potentials[name] = measured(name, chosen, arguments.hulls)
         except MissingDependencyError as error:
             print(error)
     if arguments.first:

@@ -9,6 +9,7 @@ from matgen.discovery import DiscoveryPlan, discover
 from matgen.errors import MissingDependencyError, OptionError, OutputError
 from matgen.io.files import read_json
 from matgen.prediction import Predictor
+from matgen.structures.finish import Finish
 from matgen.training import TrainingPlan, default_settings
 
 
@@ -63,7 +64,8 @@ def test_a_predictor_ranks_by_stability_and_novelty(found, of_oqmd: Predictor, t
 @pytest.mark.slow
 def test_it_ends_in_structures_and_inputs_for_dft(found, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    plan = DiscoveryPlan(checkpoint=found.folder / "model", n=400, structures=2, dft_format="gpaw")
+    plan = DiscoveryPlan(checkpoint=found.folder / "model", n=400, structures=2, dft_format="gpaw",
+                         finish=Finish("7net-0", top=1))  # fmt: skip
     again = discover(plan, out)
     assert again.structures["formula"].tolist() == found.ranked["formula"].head(2).tolist()
     ids = again.structures["structure_id"].dropna().tolist()
@@ -74,6 +76,7 @@ def test_it_ends_in_structures_and_inputs_for_dft(found, tmp_path: Path) -> None
     assert "structure" in summary["seconds"]
     page = (out / "report" / "report.html").read_text()
     assert page.count('class="crystal-choice"') == len(ids)
+    assert "By each potential, and by both" in page and "7net-0, of 1" in page
     assert read_json(out / "report" / "report.json") == summary["metrics"]
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from matgen.app import CancellableProgress, Cancelled, Session
+from matgen.app.session import energies_in_words
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import MatgenError
 from matgen.models.locate import find_checkpoint
@@ -103,3 +104,13 @@ def test_exports(session):
 def test_a_formula_that_is_none_is_refused(session):
     with pytest.raises(MatgenError):
         session.variants("Xx2", "Xx", CancellableProgress())
+
+
+def test_what_potentials_say_of_a_structure():
+    one = {"formula": "NaCl", "energy_above_hull_chgnet": 0.0312, "formation_energy_chgnet": -2.0}
+    assert energies_in_words(one) == "above the hull: 0.031 eV/atom by chgnet"
+    both = one | {"energy_above_hull_7net_l3i5": 0.2, "potentials_disagree": True}
+    assert energies_in_words(both) == (
+        "above the hull: 0.031 eV/atom by chgnet, 0.200 eV/atom by 7net-l3i5; the potentials disagree"
+    )
+    assert energies_in_words({"formula": "HeNe"}) == "no energy above the hull"

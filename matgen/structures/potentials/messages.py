@@ -19,6 +19,9 @@ from torch import Tensor
 
 from matgen.structures.potentials.graph import AtomGraph
 
+_SUMS_IN_ANY_ORDER = {"reassoc", "contract", "nsz"}
+"""What vector instructions need. Not all of `fastmath`: what is no number has to come out as such."""
+
 
 @dataclass(frozen=True)
 class MessageTables:
@@ -31,7 +34,8 @@ class MessageTables:
     Attributes:
         paths: a row for each, `(P, 7)`: where its features begin and their `2 * l1 + 1`, its copies, where its weights
             begin, where its part begins and its `2 * l3 + 1`, where its couplings begin.
-        couplings: of each path `(2 * l1 + 1) * (2 * l3 + 1)` numbers, which depend on a bond's direction: their number.
+        couplings: the number of those of all paths; each path has `(2 * l3 + 1, 2 * l1 + 1)`, which depend on a bond's
+            direction.
         terms: `(N, 2)`: to which coupling a term belongs, and which harmonic it multiplies.
         factors: Clebsch-Gordan coefficients of the terms with the path's normalization, float32 `(N,)`.
         features: places of the kernels' features in e3nn's, `(width of features,)`.
@@ -129,7 +133,7 @@ def _plan(tables: MessageTables) -> tuple[Any, ...]:
     return tables.paths, tables.couplings, tables.terms, tables.factors
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=_SUMS_IN_ANY_ORDER)
 def _couple(harmonics, terms, factors, coupling):  # pragma: no cover
     """The couplings of one bond from its harmonics."""
     coupling[:] = 0
@@ -137,7 +141,7 @@ def _couple(harmonics, terms, factors, coupling):  # pragma: no cover
         coupling[terms[n, 0]] += factors[n] * harmonics[terms[n, 1]]
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=_SUMS_IN_ANY_ORDER)
 def _add_rows(rows, start, n, c, scales, sums):  # pragma: no cover
     """`sums[u] += sum over r < n of scales[r] * rows[start + r * c + u]` for all `u < c`."""
     # Written out for the numbers of components that there are, so that a sum stays in a register; slices, since an
@@ -162,7 +166,7 @@ def _add_rows(rows, start, n, c, scales, sums):  # pragma: no cover
         sums[u] += s0 * r0[u] + s1 * r1[u] + s2 * r2[u] + s3 * r3[u] + s4 * r4[u] + s5 * r5[u] + s6 * r6[u]
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=_SUMS_IN_ANY_ORDER)
 def _dot(one, other):  # pragma: no cover
     total = np.float32(0)
     for u in range(len(one)):
@@ -170,7 +174,7 @@ def _dot(one, other):  # pragma: no cover
     return total
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=_SUMS_IN_ANY_ORDER)
 def _forward(features, harmonics, weights, center, neighbor, bond, paths, n_couplings, terms, factors,
              sums):  # pragma: no cover  # fmt: skip
     """Add the messages of all bonds to `sums`."""
@@ -191,7 +195,7 @@ def _forward(features, harmonics, weights, center, neighbor, bond, paths, n_coup
                 _add_rows(weighted, 0, components, c, scales, total[place + k * c : place + (k + 1) * c])
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=_SUMS_IN_ANY_ORDER)
 def _backward(features, harmonics, weights, center, neighbor, bond, paths, n_couplings, terms, factors, slopes,
               of_features, of_harmonics, of_weights):  # pragma: no cover  # fmt: skip
     """The slopes of an energy by features, harmonics and weights, from those by the sums."""

@@ -90,6 +90,13 @@ def test_atoms_without_bonds(pair: tuple[Potential, Any]) -> None:
     )
 
 
+def test_atoms_at_one_place_give_no_number(pair: tuple[Potential, Any]) -> None:
+    """So that a relaxation knows that it failed."""
+    atoms = to_atoms(CRYSTALS["rock salt"])
+    atoms.positions[1] = atoms.positions[0]
+    assert not np.isfinite(pair[0].evaluate([atoms])[0].energy)
+
+
 def test_forces_and_stress_are_slopes_of_the_energy(pair: tuple[Potential, Any]) -> None:
     potential, step = pair[0], 0.004
     atoms = to_atoms(skewed(1))

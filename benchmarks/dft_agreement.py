@@ -1,10 +1,11 @@
 """Potentials against DFT: formation energies of small compounds by GPAW, by CHGNet and by others at the same geometry.
 
-Known compounds of cheap elements and the new ones of `benchmarks.dft`, like for like: PBE without corrections or U, at
-the geometry of CHGNet, from elements calculated the same way. GPAW's elements are small cells, which may lie above the
+Known compounds of cheap elements and the ten of `benchmarks.dft`, like for like: PBE without corrections or U, at the
+geometry of CHGNet, from elements calculated the same way. GPAW's elements are small cells, which may lie above the
 ground states that the potentials' formation energies refer to; by how much CHGNet says (the manifest's offsets), and so
 much is added. Potentials other than CHGNet are evaluated at CHGNet's geometry. The folder is kept, so that an
-interrupted run goes on; what is not calculated yet is left out.
+interrupted run goes on; what is not calculated in it yet is taken from the result of `benchmarks.dft`, which has the
+same settings, or left out.
 
 python -m benchmarks.dft_agreement [--folder runs/dft-agreement] [--workers 1]     (an hour on a core; needs gpaw)
 """
@@ -20,7 +21,7 @@ import pandas as pd
 
 from benchmarks.commands import matgen
 from benchmarks.dft import CUTOFF, KNOWN, KPOINT_DENSITY, MOST_ATOMS
-from benchmarks.record import write_result
+from benchmarks.record import read_result, write_result
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
 from matgen.io.files import read_json
@@ -36,6 +37,9 @@ FURTHER = (
 
 NEW = ("Sr2CaP2", "LiScSe", "BaSrP", "RbInO2", "Sr2MgP2")
 """In no reference when `benchmarks.dft` drew them."""
+
+SAME_GEOMETRY = 0.001
+"""eV/atom by CHGNet between a structure and one that was calculated before, at most."""
 
 POTENTIALS = ("chgnet", "7net-l3i5", "7net-0")
 
@@ -55,23 +59,52 @@ def compounds(folder: Path) -> list[dict[str, Any]]:
     """Formation energies of each compound by GPAW and by the potentials, eV/atom, without corrections."""
     matgen("dft", "collect", folder / "dft", "--out", folder / "results.csv", "--force")
     results = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
-    offset = {next(iter(_counts(row["formula"]))): row["reference_offset"]
+    offset = {_symbol(row["formula"]): row["reference_offset"]
               for row in results[results["role"] == "element"].to_dict("records")}  # fmt: skip
-    done = results[(results["role"] == "candidate") & results["formation_energy_dft"].notna()]
+    formation = formation_energies_dft(results)
+    candidates = results[results["role"] == "candidate"]
+    done = candidates[candidates["formula"].isin(list(formation))].to_dict("records")
     _, structures = read_structures(folder / "structures")
-    crystals = [structures[id] for id in done["structure_id"]]
-    said = {name: uncorrected(name, done["formula"].tolist(), crystals) for name in POTENTIALS}
+    crystals = [structures[row["structure_id"]] for row in done]
+    said = {name: uncorrected(name, [row["formula"] for row in done], crystals) for name in POTENTIALS}
     rows = []
-    for place, row in enumerate(done.to_dict("records")):
+    for place, row in enumerate(done):
         counts = _counts(row["formula"])
         above = sum(offset[symbol] * count for symbol, count in counts.items()) / sum(counts.values())
         rows.append({
             "formula": row["formula"], "known": row["formula"] not in NEW, "n_atoms": len(crystals[place]),
-            "formation_energy_dft": round(row["formation_energy_dft"] + above, 4), "offset": round(above, 4),
+            "formation_energy_dft": round(formation[row["formula"]] + above, 4), "offset": round(above, 4),
             **{name: round(float(energies[place]), 4) for name, energies in said.items()},
-            "seconds": row["seconds_dft"],
         })  # fmt: skip
     return rows
+
+
+def formation_energies_dft(results: pd.DataFrame) -> dict[str, float]:
+    """Formation energies by GPAW from elements in small cells, eV/atom, of each compound that is calculated.
+
+    Of `benchmarks.dft` only compounds are taken whose geometry is the same, as CHGNet's energy tells.
+    """
+    earlier = read_result("dft")
+    elements = {_symbol(row["formula"]): row["energy"] for row in earlier["elements"] if row["state"] == "done"}
+    done = results[results["state"] == "done"]
+    elements |= {_symbol(row["formula"]): row["energy_per_atom_dft"]
+                 for row in done[done["role"] == "element"].to_dict("records")}  # fmt: skip
+    said = dict(zip(results["formula"], results["formation_energy_chgnet_uncorrected"], strict=True))
+    formation = {
+        row["formula"]: row["formation_energy_dft"] for row in earlier["compounds"]
+        if abs(row["formation_energy_chgnet_uncorrected"] - said.get(row["formula"], np.nan)) < SAME_GEOMETRY
+    }  # fmt: skip
+    for row in done[done["role"] == "candidate"].to_dict("records"):
+        counts = _counts(row["formula"])
+        if counts.keys() <= elements.keys():
+            mean = sum(elements[symbol] * count for symbol, count in counts.items()) / sum(counts.values())
+            formation[row["formula"]] = row["energy_per_atom_dft"] - mean
+    return formation
+
+
+def _symbol(formula: str) -> str:
+    (symbol,) = _counts(formula)
+    return symbol
 
 
 def uncorrected(name: str, formulas: list[str], crystals: list[Any]) -> np.ndarray:

@@ -5,7 +5,7 @@ Used by `benchmarks.structure_energies`; each compound is left out of its hull.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,12 @@ THRESHOLDS = (0.02, 0.05, 0.1)
 
 
 def distances(
-    batch: CompositionBatch, label: np.ndarray, said: np.ndarray, anions: np.ndarray, energies: PhaseEnergies
+    batch: CompositionBatch,
+    label: np.ndarray,
+    said: np.ndarray,
+    anions: np.ndarray,
+    energies: PhaseEnergies,
+    variants: Collection[str] = tuple(VARIANTS),
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """True distances and those that a potential says by each variant of the hull, eV/atom, `(n,)` each.
 
@@ -41,20 +46,22 @@ def distances(
         said: the potential's, `(n,)`.
         anions: class of each, `(n,)`.
         energies: the potential's energies of other phases.
+        variants: those of `VARIANTS` to find.
     """
     phases = mp2020_phases()
     by_labels = phases.decompose(batch).energy
     compounds = energies.names & set(phases.batch.formulas().tolist())
     elements = {name for name in energies.names if name in ATOMIC_NUMBER}
-    columns = {
-        "labels": by_labels,
-        "relaxed": _relaxed(phases, energies, compounds | elements, batch),
-        "relaxed_compounds": _relaxed(phases, energies, compounds, batch),
-        "relaxed_shifted": _shifted(phases, energies, compounds | elements, batch, said - label, anions),
-        "shifted": _shifted(phases, energies, set(), batch, said - label, anions),
-        "relaxed_only": _relaxed(_only(phases, compounds), energies, compounds | elements, batch),
+    every = compounds | elements
+    hulls: dict[str, Callable[[], np.ndarray]] = {
+        "labels": lambda: by_labels,
+        "relaxed": lambda: _relaxed(phases, energies, every, batch),
+        "relaxed_compounds": lambda: _relaxed(phases, energies, compounds, batch),
+        "relaxed_shifted": lambda: _shifted(phases, energies, every, batch, said - label, anions),
+        "shifted": lambda: _shifted(phases, energies, set(), batch, said - label, anions),
+        "relaxed_only": lambda: _relaxed(_only(phases, compounds), energies, every, batch),
     }
-    return label - by_labels, {name: said - columns[name] for name in VARIANTS}
+    return label - by_labels, {name: said - hulls[name]() for name in VARIANTS if name in variants}
 
 
 def _relaxed(
@@ -63,7 +70,7 @@ def _relaxed(
     return RelaxedHull(phases, energies.formation, names).below(batch, own=False).decomposition.energy
 
 
-def _only(phases: CompetingPhases, names: set[str]) -> CompetingPhases:
+def _only(phases: CompetingPhases, names: Collection[str]) -> CompetingPhases:
     taken = np.flatnonzero([name in names for name in phases.batch.formulas()])
     return CompetingPhases(phases.batch[taken], phases.energy[taken], phases.source, np.flatnonzero(phases.knows)[1:])
 

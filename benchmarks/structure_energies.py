@@ -20,12 +20,13 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.hull_variants import distances, scores
+from benchmarks.hull_variants import VARIANTS, distances, scores
 from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, command_line, write_result
 from matgen.composition.batch import CompositionBatch
@@ -76,13 +77,14 @@ def energies_by(name: str) -> PhaseEnergies:
 
 
 def errors(values: np.ndarray) -> dict[str, Any]:
-    """Number, mean, mean absolute and median absolute error, eV/atom."""
+    """Number, mean, mean absolute and median absolute error, eV/atom, of those that are known."""
+    values = values[np.isfinite(values)]
     size = np.abs(values)
     return {"n": len(values), "bias": round(float(values.mean()), 4), "mae": round(float(size.mean()), 4),
             "median": round(float(np.median(size)), 4)}  # fmt: skip
 
 
-def measured(name: str, chosen: list[tuple[str, float, str]]) -> dict[str, Any]:
+def measured(name: str, chosen: list[tuple[str, float, str]], variants: Sequence[str]) -> dict[str, Any]:
     """All that is measured of one potential."""
     began = time.time()
     energies = energies_by(name)
@@ -92,18 +94,18 @@ def measured(name: str, chosen: list[tuple[str, float, str]]) -> dict[str, Any]:
     before = np.array([chosen[i][1] for i in sound])
     after = before + mp2020_minus_legacy(batch)
     anions = np.array([chosen[i][2] for i in sound], dtype=object)
-    true, said = distances(batch, after, formation[sound], anions, energies)
+    true, said = distances(batch, after, formation[sound], anions, energies, variants)
     rows = [
         {"formula": chosen[i][0], "anion": chosen[i][2], "said": round(float(formation[i]), 4),
-         "before": round(float(b), 4), "after": round(float(a), 4), "above": round(float(t), 4),
-         **{variant: round(float(column[k]), 4) for variant, column in said.items()}}
+         "before": round(float(b), 4), "after": round(float(a), 4), "above": _number(t),
+         **{variant: _number(column[k]) for variant, column in said.items()}}
         for k, (i, b, a, t) in enumerate(zip(sound, before, after, true, strict=True))
     ]  # fmt: skip
     table: dict[str, dict[str, Any]] = {}
     for anion in sorted(set(anions)):
         of_class = [row for row in rows if row["anion"] == anion]
         table[anion] = errors_of(of_class) | {
-            variant: errors(np.array([row[variant] - row["above"] for row in of_class])) for variant in said
+            variant: errors((column - true)[anions == anion]) for variant, column in said.items()
         }
     failed = [{"formula": phase.formula, "reason": phase.reason}
               for phase in energies.of([formula for formula, *_ in chosen]) if phase.reason]  # fmt: skip
@@ -112,6 +114,10 @@ def measured(name: str, chosen: list[tuple[str, float, str]]) -> dict[str, Any]:
         "seconds_of_this_call": round(time.time() - began, 1),
         "all": errors_of(rows), "by_anion": table, "hull": scores(true, said), "rows": rows,
     }  # fmt: skip
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)
 
 
 def errors_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -165,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("runs/structure-energies"))
     parser.add_argument("--potential", nargs="+", default=list(POTENTIALS))
+    parser.add_argument("--hulls", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--first", type=int, help="so many compounds only, to estimate the time; writes nothing")
     arguments = parser.parse_args()
     os.environ["MATGEN_CACHE"] = str(arguments.folder.resolve())
@@ -172,7 +179,7 @@ def main() -> None:
     potentials = {}
     for name in arguments.potential:
         try:
-            potentials[name] = measured(name, chosen)
+            potentials[name] = measured(name, chosen, arguments.hulls)
         except MissingDependencyError as error:
             print(error)
     if arguments.first:

@@ -462,8 +462,18 @@ def test_tables_of_relaxed_structures_add_up() -> None:
     assert "| one core | 24.0 | 6.0 | 4.0 x |" in lines
     assert lines[4].endswith("| 48.0 | 12.0 | 4.0 x |")
     group = {"before": {"n": 2, "bias": -0.2, "mae": 0.2}, "after": {"n": 2, "bias": 0.01, "mae": 0.03, "median": 0.02}}
-    lines = TABLES["structure_energies"].lines({"all": group, "by_anion": {"Br": group, "none": group}})
-    assert "| Br | 2 | -0.200 | +0.010 | 0.200 | 0.030 |" in lines
+    below = {"n": 2, "bias": -0.01, "mae": 0.02, "median": 0.02, "stable": 1, "unstable_said_stable": 0}
+    below |= {f"stable_within_{t}": 1 for t in (0.0, 0.02, 0.05, 0.1)}
+    group["before"]["median"] = 0.2
+    hulls = {"labels": below, "relaxed": below}
+    chgnet = {"all": group, "by_anion": {"Br": group | hulls, "none": group | hulls}, "hull": hulls}
+    content = {"potentials": {"chgnet": chgnet}, "per_formula": 3, "max_atoms": 24}
+    lines = TABLES["structure_energies"].lines(content)
+    assert "| Br | 2 | -0.200 | +0.010 | 0.030 | - | - | - | - |" in lines
+    lines = TABLES["hull_distances"].lines(content)
+    assert "| CHGNet; labels | 2 | -0.010 | 0.020 | 0.020 | 1 | 1 | 1 | 1 | 0 |" in lines
+    lines = TABLES["hull_distances_by_anion"].lines(content)
+    assert "| Br | 2 | -0.010, 0.020 | -0.010, 0.020 | - | - |" in lines
     found = {"n": 200, "counts": {"stable": 20, "metastable": 50, "sun": 4, "msun": 10, "novel": 60, "unique": 190,
                                   "relaxed": 150}, "with_structure": 195, "failures": {"a": 3, "b": 4},
              "settings": {"max_steps": 200, "per_formula": 3, "max_atoms": 24},

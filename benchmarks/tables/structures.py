@@ -101,10 +101,73 @@ def largest_difference(content: Json) -> float:
     return 1000 * max(row["largest_difference"]["energy_ev_per_atom"] for row in content.values())
 
 
-def anions(content: Json) -> list[Json]:
-    titles = {"none": "no anion (intermetallics)"}
-    rows = [{**row, "title": titles.get(name, name)} for name, row in content["by_anion"].items()]
-    return sorted(rows, key=lambda row: row["before"]["bias"])
+TITLES = {"chgnet": "CHGNet", "7net-l3i5": "SevenNet-l3i5", "7net-0": "SevenNet-0"}
+"""Potentials whose energies of known compounds are compared."""
+
+HULLS = {
+    "labels": "labels",
+    "relaxed": "phases relaxed by the potential, else labels",
+    "relaxed_compounds": "the same, elements as tabulated",
+    "relaxed_shifted": "the same with elements, labels shifted by the mean error of their anion",
+    "shifted": "labels shifted by the mean error of their anion",
+    "relaxed_only": "phases relaxed by the potential, others left out",
+}
+"""Hulls of `benchmarks.hull_variants`."""
+
+_NO_ANION = {"none": "no anion (intermetallics)"}
+
+
+def anions(content: Json) -> Iterator[Json]:
+    """Errors of formation energies by each potential, of all compounds and by anion."""
+    potentials = content["potentials"]
+    by_anion = potentials["chgnet"]["by_anion"]
+    for name in [None, *sorted(by_anion, key=lambda name: by_anion[name]["before"]["bias"])]:
+        groups = {potential: _group(potentials, potential, name) for potential in TITLES}
+        yield {
+            "title": "all" if name is None else _NO_ANION.get(name, name),
+            "n": groups["chgnet"]["after"]["n"],
+            "before": f"{groups['chgnet']['before']['bias']:+.3f}",
+            **{potential: {"bias": f"{group['after']['bias']:+.3f}", "mae": f"{group['after']['mae']:.3f}"}
+               if group else {"bias": "-", "mae": "-"} for potential, group in groups.items()},
+        }  # fmt: skip
+
+
+def _group(potentials: Json, potential: str, anion: str | None) -> Json:
+    """What was measured of a potential, of all compounds or those of an anion; empty where nothing was."""
+    content = potentials.get(potential, {"all": {}, "by_anion": {}})
+    return dict(content["all"] if anion is None else content["by_anion"].get(anion, {}))
+
+
+def medians(content: Json) -> str:
+    return ", ".join(f"{TITLES[name]} {part['all']['after']['median']:.3f}"
+                     for name, part in content["potentials"].items())  # fmt: skip
+
+
+def stable_compounds(content: Json) -> int:
+    return int(content["potentials"]["chgnet"]["hull"]["labels"]["stable"])
+
+
+def hull_distances(content: Json) -> Iterator[Json]:
+    """Errors of distances to each kind of hull, by each potential."""
+    for name, part in content["potentials"].items():
+        for hull, title in HULLS.items():
+            if hull in part["hull"]:
+                yield {**part["hull"][hull], "title": f"{TITLES[name]}; {title}"}
+
+
+def hulls_by_anion(content: Json) -> Iterator[Json]:
+    """Mean and mean absolute error of distances to the hulls of labels and of relaxed phases."""
+    potentials = content["potentials"]
+    by_anion = potentials["chgnet"]["by_anion"]
+    for name in sorted(by_anion, key=lambda name: -by_anion[name]["labels"]["mae"]):
+        row: Json = {"title": _NO_ANION.get(name, name), "n": by_anion[name]["labels"]["n"]}
+        for potential in TITLES:
+            group = _group(potentials, potential, name)
+            row[potential] = {
+                hull: f"{group[hull]['bias']:+.3f}, {group[hull]['mae']:.3f}" if group else "-"
+                for hull in ("labels", "relaxed")
+            }
+        yield row
 
 
 def dopants(content: Json) -> Iterator[Json]:
@@ -226,6 +289,13 @@ def calculated(content: Json) -> Iterator[Json]:
         done = fill("{formation_energy_dft:.3f}", row) if row["state"] == "done" else row["reason"]
         known = "known" if row["known"] else "new"
         yield row | {"known_or_new": known, "result": done, "took": row["seconds"] or 0}
+
+
+def agreement(content: Json) -> Iterator[Json]:
+    """Potentials minus GPAW, of known compounds first."""
+    for row in sorted(content["compounds"], key=lambda row: not row["known"]):
+        said = {name: row[name] - row["formation_energy_dft"] for name in TITLES}
+        yield row | said | {"known_or_new": "known" if row["known"] else "new"}
 
 
 def offsets(content: Json) -> str:

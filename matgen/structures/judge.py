@@ -237,13 +237,15 @@ def _content(frame: pd.DataFrame, every: pd.DataFrame, plan: dict[str, Any]) -> 
     above = f"energy_above_hull_{column_suffix(plan['potential'])}"
     finish = plan.get("finish")
     names = [name for name in (*FLAGS, *STRUCTURE_FLAGS) if name in frame]
-    bias = hull_bias(plan["potential"])
+    bias, *bias_of_finish = (hull_bias(name) for name in potentials_of(plan))
     classes: dict[str, dict[str, Any]] = {}
     for name, group in frame.groupby("anion_class", sort=False):
         known = bias.get(str(name), {})
         classes[str(name)] = {"n": len(group), "stable": int(group["stable"].sum()),
                               "metastable": int(group["metastable"].sum()), "known_compounds": known.get("n", 0),
                               "bias": known.get("bias"), "mae": known.get("mae")}  # fmt: skip
+        for known in (measured.get(str(name), {}) for measured in bias_of_finish):
+            classes[str(name)] |= {"bias_of_finish": known.get("bias"), "mae_of_finish": known.get("mae")}
     return {
         "n": len(frame),
         "with_structure": int(frame["structure_id"].notna().sum()),

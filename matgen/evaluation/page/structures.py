@@ -172,12 +172,20 @@ def anion_rows(content: Mapping[str, Any]) -> Table:
             f"{group['stable']:,}",
             f"{group['metastable']:,}",
             f"{group['known_compounds']:,}",
-            "-" if group["bias"] is None else f"{group['bias']:+.3f}",
-            "-" if group["mae"] is None else f"{group['mae']:.3f}",
+            *_errors(group["bias"], group["mae"]),
         ]
         for name, group in content["by_anion_class"].items()
     ]
+    finish = content["protocol"].get("finish")
+    if finish:
+        head += [f"{title}, {finish['potential']}" for title in head[-2:]]
+        for row, group in zip(rows, content["by_anion_class"].values(), strict=True):
+            row += _errors(group.get("bias_of_finish"), group.get("mae_of_finish"))
     return head, rows
+
+
+def _errors(bias: float | None, mae: float | None) -> list[str]:
+    return ["-" if bias is None else f"{bias:+.3f}", "-" if mae is None else f"{mae:.3f}"]
 
 
 def failure_rows(content: Mapping[str, Any]) -> Table:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import re
 from html import unescape
@@ -106,6 +107,12 @@ def test_shares_with_intervals() -> None:
     assert "Novel crystal" not in shares
     assert anion_rows(section().content)[1][0] == ["Br", "1", "0", "1", "11", "+0.040", "0.050"]
     assert anion_rows(section().content)[1][1][-2:] == ["-", "-"]
+    content = copy.deepcopy(section().content)
+    content["protocol"]["finish"] = {"potential": "7net-l3i5"}
+    content["by_anion_class"]["Br"] |= {"bias_of_finish": -0.01, "mae_of_finish": 0.02}
+    head, rows = anion_rows(content)
+    assert head[-2:] == ["Bias / eV/atom, 7net-l3i5", "MAE / eV/atom, 7net-l3i5"]
+    assert rows[0][-4:] == ["+0.040", "0.050", "-0.010", "0.020"] and rows[1][-2:] == ["-", "-"]
     assert failure_rows(section().content)[1] == [["no template", "1"]]
 
 

@@ -81,6 +81,22 @@ def atoms_in_cells(content: Json) -> str:
     return f"{min(content['atoms'])} to {max(content['atoms'])}"
 
 
+def steps_of_sevennet(content: Json) -> Iterator[Json]:
+    """What a step costs by each of SevenNet's networks."""
+    for row in content.values():
+        ours, theirs, chgnet = row["cpu_seconds_per_step"].values()
+        yield {"potential": row["potential"], "ours": ours, "theirs": theirs, "ratio": theirs / ours, "chgnet": chgnet}
+
+
+def atoms_of_sevennet(content: Json) -> str:
+    return atoms_in_cells(next(iter(content.values())))
+
+
+def largest_difference(content: Json) -> float:
+    """Between matgen's energies and those of SevenNet's own calculator, meV/atom."""
+    return 1000 * max(row["largest_difference"]["energy_ev_per_atom"] for row in content.values())
+
+
 def anions(content: Json) -> list[Json]:
     titles = {"none": "no anion (intermetallics)"}
     rows = [{**row, "title": titles.get(name, name)} for name, row in content["by_anion"].items()]

@@ -10,7 +10,7 @@ import pytest
 from matgen.cli import main
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import DataError, OptionError
-from matgen.io.files import read_json, write_checksummed
+from matgen.io.files import read_checksummed, read_json, write_checksummed
 from matgen.structures import finish as finishing
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_correction
 from matgen.structures.finish import Finish, agreement, finished
@@ -18,7 +18,7 @@ from matgen.structures.folder import read_structures
 from matgen.structures.judge import VERDICTS, judge_structures
 from matgen.structures.make import StructurePlan, make_structures
 from matgen.structures.potentials.interface import Evaluation, Potential
-from matgen.structures.potentials.registry import load_potential
+from matgen.structures.potentials.registry import shared_potential
 from matgen.structures.propose import ProposalSettings
 from matgen.structures.relax import RelaxSettings, relax
 from tests.progress import StopAfter
@@ -44,7 +44,7 @@ def test_what_was_finished_comes_first_and_carries_both_energies(folder: Path, c
     assert is_finished.groupby(frame["rank"]).first().to_dict() == {1: True, 2: True, 3: False}
     rows = frame[is_finished]
     crystals = [to_atoms(structures[id]) for id in rows["structure_id"]]
-    energies = [found.energy / len(found.forces) for found in load_potential("7net-0").evaluate(crystals)]
+    energies = [found.energy / len(found.forces) for found in shared_potential("7net-0").evaluate(crystals)]
     assert rows["energy_per_atom_7net_0"].to_numpy() == pytest.approx(energies, abs=1e-4)
     # CHGNet's energy: where it left the structure or, if that is lower, where SevenNet did
     screened = [found.energy / len(found.forces) for found in chgnet.evaluate(crystals)]
@@ -151,10 +151,8 @@ def test_folders_of_earlier_versions(folder: Path, tmp_path: Path, capsys: pytes
                "--max-steps", "40", "--workers", "1", "--out", str(out)]  # fmt: skip
     with pytest.raises(KeyboardInterrupt):
         make_structures(pd.DataFrame({"formula": FORMULAS[:2]}), "formula", out, plan, progress=StopAfter(1))
-    begun = read_json(out / "parts" / "structures.json")
-    write_checksummed(
-        out / "parts" / "structures.json", {k: v for k, v in begun.items() if k not in ("finish", "sha256")}
-    )
+    begun = read_checksummed(out / "parts" / "structures.json")
+    write_checksummed(out / "parts" / "structures.json", {k: v for k, v in begun.items() if k != "finish"})
     assert main([*command, "--resume"]) == 0
     assert "relaxed by chgnet, into" in capsys.readouterr().err
     assert not [name for name in pd.read_parquet(out / "structures.parquet") if "7net" in name or "potential" in name]

@@ -22,10 +22,10 @@ CLOSE_PACKED = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.3), ["Ar"], [[
 
 
 class Argon(CalculatorPotential):
-    """Lennard-Jones argon."""
+    """Lennard-Jones argon, bound as deeply as told, eV."""
 
-    def __init__(self) -> None:
-        calculator = LennardJones(sigma=3.4, epsilon=0.0104, rc=8.5, smooth=True)
+    def __init__(self, depth: float = 0.0104) -> None:
+        calculator = LennardJones(sigma=3.4, epsilon=depth, rc=8.5, smooth=True)
         super().__init__("argon", "1", calculator, symbols_of([18]))
 
 
@@ -77,6 +77,18 @@ def test_the_structure_that_follows_is_a_row_of_its_own() -> None:
     atoms = to_atoms(Structure.from_dict(followed["structure"]))
     assert Argon().evaluate([atoms])[0].energy / len(atoms) == pytest.approx(followed["energy"], abs=1e-6)
     assert len(rows) == 4
+
+
+def test_what_was_finished_has_the_energies_of_both_potentials() -> None:
+    given = [row(CLOSE_PACKED, -0.9), row(SIMPLE_CUBIC, -0.05, 2, energy_finished=-0.04)]
+    shallow, saddle, followed = with_phonons(given, 7, "Ar", Argon(), Argon(0.02), settings=SETTINGS)
+    assert shallow == given[0]  # not finished, so that its energy does not compare
+    assert saddle["energy"] == pytest.approx(min(-0.05, saddle["energy_finished"] * 0.02 / 0.0104))
+    assert followed["energy_finished"] < saddle["energy_finished"]
+    assert followed["energy"] == pytest.approx(followed["energy_finished"] * 0.02 / 0.0104, rel=1e-3)
+    (alone,) = with_phonons([row(CLOSE_PACKED, -0.05)], 7, "Ar", Argon(), Argon(0.02), settings=SETTINGS)
+    assert alone["dynamically_stable"] is True  # where nothing was finished, by the first potential
+    assert "energy_finished" not in alone
 
 
 def test_a_minimum_has_no_row_beside_it() -> None:

@@ -11,7 +11,13 @@ from ase.calculators.lj import LennardJones
 from matgen.errors import MissingDependencyError, OptionError
 from matgen.structures.potentials.calculator import CalculatorPotential
 from matgen.structures.potentials.interface import Potential, symbols_of
-from matgen.structures.potentials.registry import POTENTIALS, column_suffix, load_potential, present_name
+from matgen.structures.potentials.registry import (
+    POTENTIALS,
+    column_suffix,
+    load_potential,
+    present_name,
+    shared_potential,
+)
 from tests.structures.conftest import CRYSTALS, skewed, to_atoms
 
 
@@ -76,7 +82,7 @@ def test_names() -> None:
 
 def test_a_former_name() -> None:
     assert (present_name("sevennet"), present_name("7net-l3i5")) == ("7net-0", "7net-l3i5")
-    assert load_potential("sevennet").name == "7net-0"
+    assert shared_potential("7net-0").name == "7net-0"
 
 
 def test_a_potential_in_the_names_of_columns() -> None:

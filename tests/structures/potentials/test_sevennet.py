@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from matgen.errors import DataError
 from matgen.structures.potentials import sevennet
 from matgen.structures.potentials.interface import Evaluation, Potential
-from matgen.structures.potentials.registry import load_potential
+from matgen.structures.potentials.registry import load_potential, shared_potential
 from matgen.structures.potentials.sevennet import WEIGHTS, load_network
 from tests.structures.conftest import CRYSTALS, skewed, to_atoms
 
@@ -119,7 +119,7 @@ def test_forces_and_stress_are_slopes_of_the_energy(pair: tuple[Potential, Any])
 
 def test_a_flat_cell_takes_no_minutes() -> None:
     """Its images within a bond's length are millions in the given vectors, and few in the reduced ones."""
-    potential = load_potential("7net-0")
+    potential = shared_potential("7net-0")
     rock_salt = to_atoms(CRYSTALS["rock salt"])
     flat = rock_salt.copy()
     flat.set_cell(np.array([[1, 0, 0], [0, 1, 0], [40, 41, 1]]) @ rock_salt.cell.array)
@@ -156,8 +156,3 @@ def test_weights_that_are_not_the_known_ones(tmp_path: Path, monkeypatch: pytest
     weights.unlink()
     with pytest.raises(DataError, match="cannot read the weights of 7net-0"):
         load_network("7net-0")
-
-
-def test_the_known_weights_are_those_of_the_package() -> None:
-    """The other two are read in slow tests."""
-    assert load_network("7net-0").cutoff == 5.0

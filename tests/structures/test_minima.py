@@ -102,10 +102,16 @@ def test_a_minimum_has_no_row_beside_it() -> None:
 
 
 class Unhelpful(Argon):
-    """Argon until it is asked about eight cells at once, the two ways along a mode; then what it says is no number."""
+    """Argon until asked about eight cells at once, both ways along a mode; then it fails, or says no number."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        super().__init__()
+        self.fails, self.lost = fails, False
 
     def evaluate(self, crystals: list[Atoms]) -> list[Evaluation]:
-        self.lost = getattr(self, "lost", False) or len(crystals) == 8
+        self.lost = self.lost or len(crystals) == 8
+        if self.lost and self.fails:
+            raise RuntimeError("no memory\nat all")
         found = super().evaluate(crystals)
         return [replace(one, forces=one.forces * np.nan) for one in found] if self.lost else found
 
@@ -118,6 +124,9 @@ def test_what_has_no_phonons_says_why() -> None:
     assert found["reason"] == ""  # the structure itself is there
     (found,) = with_phonons([row(SIMPLE_CUBIC, -0.05)], 7, "Ar", Unhelpful(), settings=SETTINGS)
     assert found["phonon_reason"] == "no lower structure found along its lowest mode"
+    assert found["dynamically_stable"] is False
+    (found,) = with_phonons([row(SIMPLE_CUBIC, -0.05)], 7, "Ar", Unhelpful(fails=True), settings=SETTINGS)
+    assert found["phonon_reason"] == "its lowest mode could not be followed: RuntimeError: no memory"
     assert found["dynamically_stable"] is False
     nothing = [{"structure_id": None, "reason": "no template", "structure": None}]
     assert with_phonons(nothing, 7, "Ar", Argon(), settings=SETTINGS) == nothing

@@ -113,6 +113,7 @@ class StructurePlan:
         return content | {
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
+            "phonons": self.phonons or None,  # as in plans of earlier versions, which say nothing of phonons
         }  # fmt: skip
 
     def in_words(self) -> str:

@@ -353,6 +353,12 @@ def test_options() -> None:
         StructurePlan(workers=0)
     with pytest.raises(OptionError, match="only_own_templates needs a folder"):
         StructurePlan(only_own_templates=True)
+    with pytest.raises(OptionError, match="phonons is -1, it must be 0"):
+        StructurePlan(phonons=-1)
+    with pytest.raises(OptionError, match="phonons need a potential"):
+        StructurePlan(potential=None, phonons=1)
+    assert StructurePlan().content()["phonons"] is None  # so that folders of earlier versions go on
+    assert StructurePlan(phonons=3).content()["phonons"] == 3
     with pytest.raises(OptionError, match="unknown potential 'vasp'"):
         StructurePlan(potential="vasp")
     with pytest.raises(OptionError, match="unknown source of templates 'icsd'"):

@@ -234,7 +234,7 @@ def test_killed_in_the_middle(tmp_path: Path, relaxed: Path) -> None:
     table().to_csv(csv, index=False)
     command = [
         sys.executable, "-m", "matgen", "structure", str(csv), "--per-formula", "2", "--max-atoms", "10",
-        "--max-force", "0.2", "--max-steps", "60", "--workers", "1", "--out", str(out), "--quiet",
+        "--max-force", "0.2", "--max-steps", "60", "--finish", "none", "--workers", "1", "--out", str(out), "--quiet",
     ]  # fmt: skip
     process = subprocess.Popen(command)
     while process.poll() is None and not list(out.glob("parts/0*.json")):
@@ -419,8 +419,14 @@ def test_relaxed_as_typed(in_own_folder: Path, capsys: pytest.CaptureFixture[str
     quick = ["--top", "1", "--per-formula", "1", "--max-atoms", "4", "--workers", "1"]
     assert main(["structure", "ranked.csv", *quick]) == 0
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "structures of 1 compositions of ranked.csv, relaxed by chgnet, into structures/"
-    assert said[-1] == "1 structures of 1 of 1 compositions; at most 0.1 eV/atom above the hull: 1"
+    assert said[0] == (
+        "structures of 1 compositions of ranked.csv, relaxed by chgnet, the lowest 2 further by 7net-l3i5, "
+        "into structures/"
+    )
+    assert said[-1] == (
+        "1 structures of 1 of 1 compositions; at most 0.1 eV/atom above the hull: 1 by chgnet, 1 by 7net-l3i5, "
+        "1 by both"
+    )
 
 
 def test_bad_requests(in_own_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,10 +176,8 @@ def phonon_spreads(content: Json) -> str:
         row = potential["summary"]
         if row["with_other_displacements"]:
             alarms = [f"{len(names)} at {length} Å" for length, names in row["false_alarms_by_displacement"].items()]
-            texts.append(
-                f"{name} {row['largest_change_by_displacement']:.2f} THz of {row['with_other_displacements']} compounds "
-                f"(false alarms: {', '.join(alarms)})"
-            )
+            n, largest = row["with_other_displacements"], row["largest_change_by_displacement"]
+            texts.append(f"{name} {largest:.2f} THz of {n} compounds (false alarms: {', '.join(alarms)})")
     if not texts:
         return ""
     return (

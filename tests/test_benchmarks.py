@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from pymatgen.core import Lattice, Structure
+from pymatgen.core import Composition
 from sklearn.model_selection import KFold
 
 from benchmarks import (
     conditional,
     dft_agreement,
     doping,
+    phonons,
     predictors,
     structure_energies,
     structure_reach,
@@ -37,6 +39,7 @@ from benchmarks.substitution_rankings import (
     states,
     training_pairs,
 )
+from benchmarks.tables import structures as of_structures
 from benchmarks.tables.markers import TABLES
 from benchmarks.tables.render import Table
 from benchmarks.training import work_a_formula
@@ -507,3 +510,34 @@ def test_judging_dopants() -> None:
     assert (row["found"], row["found_at_every_limit"]) == (False, False)
     assert row["oxygen_potential_of_equal_energies"] == pytest.approx(-1.0)
     assert row["gap_at_worst_limit"] == pytest.approx(-0.5, abs=1e-3)
+def test_crystals_of_the_phonons_are_what_their_names_say() -> None:
+    for name, structure in {**phonons.STABLE, **phonons.UNSTABLE}.items():
+        assert structure.composition.reduced_formula == Composition(name.split()[0]).reduced_formula
+    groups = {name: phonons.space_group(structure) for name, structure in phonons.STABLE.items()}
+    assert groups["MgAl2O4"] == groups["Si"] == "Fd-3m"
+    assert (groups["Mg2SiO4"], groups["SiO2 (alpha-quartz)"], groups["ZnO"]) == ("Pnma", "P3_221", "P6_3mc")
+def test_tables_of_phonons_add_up() -> None:
+    row = {"dynamically_stable": True, "lowest_frequency": 1.0, "lowest_frequency_at": "0 0 1/2", "seconds": 2.0}
+    alarm = row | {"dynamically_stable": False, "lowest_frequency": -1.0, "followed": None, "seconds_following": 3.0}
+    down = {"space_group": "R-3c", "gain_mev": 0.4, **row}
+    rows = {
+        "MgO": row | {"lowest_by_displacement": {"0.01": 0.75, "0.05": -0.5}}, "NaCl": alarm,
+        "SrTiO3 (cubic)": alarm | {"followed": down}, "W (fcc)": row, "Si": {"reason": "no forces", "seconds": 1.0},
+    }  # fmt: skip
+    summary = phonons.summary(rows)
+    assert (summary["stable"], summary["false_alarms"], summary["without_verdict"]) == (3, ["NaCl"], ["Si"])
+    assert (summary["unstable"], summary["detected"]) == (2, ["SrTiO3 (cubic)"])
+    assert summary["followed_lower"] == summary["followed_to_stable"] == ["SrTiO3 (cubic)"]
+    assert summary["false_alarms_by_displacement"] == {"0.01": [], "0.05": ["MgO"]}
+    assert summary["largest_change_by_displacement"] == 1.5
+    assert summary["seconds"] == 2 + 5 + 5 + 2 + 1
+    content = {"potentials": {"chgnet": {"compounds": rows, "summary": summary}}}
+    stable = {line["title"]: line["cells"] for line in of_structures.phonons_of_stable(content)}
+    unstable = {line["title"]: line["cells"] for line in of_structures.phonons_of_unstable(content)}
+    assert stable["MgO"] == "1.00 (0 0 1/2) | 2"
+    assert stable["NaCl"] == "**-1.00 (0 0 1/2)** | 5"  # wrong
+    assert (stable["Si"], stable["KBr"]) == ("no forces | 1.0", "- | -")
+    assert unstable["SrTiO3 (cubic)"] == "-1.00 (0 0 1/2), followed to R-3c, -0.4 meV/atom, 1.00 | 5"
+    assert unstable["W (fcc)"] == "**1.00 (0 0 1/2)** | 2"
+    assert "1 false alarms of 3 (NaCl), 1 of 2 instabilities detected" in of_structures.phonon_counts(content)
+    assert "1.50 THz of 1" in of_structures.phonon_spreads(content)

@@ -263,9 +263,12 @@ def phonon_spreads(content: Json) -> str:
     texts = []
     for name, potential in content["potentials"].items():
         row = potential["summary"]
-        alarms = ", ".join(f"{len(alarms)} at {length} Å" for length, alarms in
-                           row["false_alarms_by_displacement"].items())  # fmt: skip
-        texts.append(f"{name} {row['largest_change_by_displacement']:.2f} THz (false alarms: {alarms})")
+        if row["with_other_displacements"]:
+            alarms = [f"{len(names)} at {length} Å" for length, names in row["false_alarms_by_displacement"].items()]
+            n, largest = row["with_other_displacements"], row["largest_change_by_displacement"]
+            texts.append(f"{name} {largest:.2f} THz of {n} compounds (false alarms: {', '.join(alarms)})")
+    if not texts:
+        return ""
     return (
         f"Largest change of a lowest frequency by displacements of 0.01 and 0.05 Å instead of 0.03: {'; '.join(texts)}."
     )

@@ -126,6 +126,7 @@ class StructurePlan:
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
             "proposals": content["proposals"] | {"space_groups": list(self.proposals.space_groups)},
+            "phonons": self.phonons or None,  # as in plans of earlier versions, which say nothing of phonons
         }  # fmt: skip
 
     def in_words(self) -> str:

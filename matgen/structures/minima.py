@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matgen.errors import StructureError
+from matgen.errors import MatgenError, first_line
 from matgen.structures.folder import bare_atoms, structure_id
 from matgen.structures.phonon_cells import SYMMETRY_TOLERANCE, standard_primitive, wave_text
 from matgen.structures.phonons import Phonons, PhononSettings, SoftMode, phonons
@@ -113,33 +113,44 @@ def with_phonons(
     lowest = min(sound, key=lambda row: float(row[energy]))
     try:
         found = phonons(Structure.from_dict(lowest["structure"]), potential, settings)
-    except StructureError as error:
-        lowest |= _unknown(potential, str(error))
+        columns = _columns(found, potential, first, lowest)
+    except Exception as error:  # potentials and phonopy fail in ways of their own; the relaxed structure stays
+        lowest |= _unknown(potential, error)
         return rows
-    lowest |= {"relax_steps": lowest["relax_steps"] + found.steps} | _columns(found, potential, first, lowest)
+    lowest |= columns | {"relax_steps": lowest["relax_steps"] + found.steps}
     if found.stable:
         return rows
-    down = follow(found, potential, settings)
-    if down is None:
-        lowest["phonon_reason"] = "no lower structure found along its lowest mode"
+    try:
+        down = follow(found, potential, settings)
+        if down is None:
+            lowest["phonon_reason"] = "no lower structure found along its lowest mode"
+            return rows
+        followed = lowest | {
+            "structure_id": structure_id(rank, formula, len(rows) + 1), "origin": "followed",
+            "template": lowest["structure_id"], "prototype": "", "mapping": "", "template_score": None,
+            "max_force": down.max_force, "relax_steps": down.steps, "relaxed": down.converged,
+        } | _with_energies(down.structure, down.energy, first, None)  # fmt: skip
+    except Exception as error:
+        lowest["phonon_reason"] = f"its lowest mode could not be followed: {_why(error)}"
         return rows
-    followed = lowest | {
-        "structure_id": structure_id(rank, formula, len(rows) + 1), "origin": "followed",
-        "template": lowest["structure_id"], "prototype": "", "mapping": "", "template_score": None,
-        "max_force": down.max_force, "relax_steps": down.steps, "relaxed": down.converged,
-    } | _with_energies(down.structure, down.energy, first, None)  # fmt: skip
     try:
         again = phonons(down.structure, potential, settings)
-        followed |= {"relax_steps": down.steps + again.steps} | _columns(again, potential, first, followed)
-    except StructureError as error:
-        followed |= _unknown(potential, str(error))
+        columns = _columns(again, potential, first, followed)
+        followed |= columns | {"relax_steps": down.steps + again.steps}
+    except Exception as error:
+        followed |= _unknown(potential, error)
     return [*rows, followed]
 
 
-def _unknown(potential: Potential, reason: str) -> dict[str, Any]:
+def _why(error: Exception) -> str:
+    """What a row says of an error."""
+    return str(error) if isinstance(error, MatgenError) else f"{type(error).__name__}: {first_line(error)}"
+
+
+def _unknown(potential: Potential, error: Exception) -> dict[str, Any]:
     """The columns of phonons that could not be had."""
     return {f"lowest_frequency_{column_suffix(potential.name)}": float("nan"), "lowest_frequency_at": None,
-            "dynamically_stable": None, "phonon_reason": reason}  # fmt: skip
+            "dynamically_stable": None, "phonon_reason": _why(error)}  # fmt: skip
 
 
 def _columns(found: Phonons, potential: Potential, first: Potential | None, before: dict[str, Any]) -> dict[str, Any]:

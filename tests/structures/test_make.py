@@ -141,7 +141,7 @@ def test_above_phases_relaxed_by_the_same_potential(
 def test_phonons_of_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given, out = tmp_path / "some.csv", tmp_path / "out"
     table(["SrTiO3", "MgO", "NaCl"]).to_csv(given, index=False)
-    quick = ["--per-formula", "1", "--max-atoms", "10", "--workers", "1", "--quiet"]
+    quick = ["--per-formula", "1", "--max-atoms", "10", "--workers", "1", "--finish", "none", "--quiet"]
     assert main(["structure", str(given), *quick, "--phonons", "2", "--out", str(out)]) == 0
     assert main(["structure", str(given), *quick[:-1], "--phonons", "2", "--out", str(out), "--resume"]) == 0
     assert " of 2 with phonons" in capsys.readouterr().err
@@ -378,6 +378,12 @@ def test_options() -> None:
         StructurePlan(workers=0)
     with pytest.raises(OptionError, match="only_own_templates needs a folder"):
         StructurePlan(only_own_templates=True)
+    with pytest.raises(OptionError, match="phonons is -1, it must be 0"):
+        StructurePlan(phonons=-1)
+    with pytest.raises(OptionError, match="phonons need a potential"):
+        StructurePlan(potential=None, phonons=1)
+    assert StructurePlan().content()["phonons"] is None  # so that folders of earlier versions go on
+    assert StructurePlan(phonons=3).content()["phonons"] == 3
     with pytest.raises(OptionError, match="unknown potential 'vasp'"):
         StructurePlan(potential="vasp")
     with pytest.raises(OptionError, match="unknown source of templates 'icsd'"):

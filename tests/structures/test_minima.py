@@ -22,10 +22,10 @@ CLOSE_PACKED = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.3), ["Ar"], [[
 
 
 class Argon(CalculatorPotential):
-    """Lennard-Jones argon."""
+    """Lennard-Jones argon, bound as deeply as told, eV."""
 
-    def __init__(self) -> None:
-        calculator = LennardJones(sigma=3.4, epsilon=0.0104, rc=8.5, smooth=True)
+    def __init__(self, depth: float = 0.0104) -> None:
+        calculator = LennardJones(sigma=3.4, epsilon=depth, rc=8.5, smooth=True)
         super().__init__("argon", "1", calculator, symbols_of([18]))
 
 
@@ -79,6 +79,18 @@ def test_the_structure_that_follows_is_a_row_of_its_own() -> None:
     assert len(rows) == 4
 
 
+def test_what_was_finished_has_the_energies_of_both_potentials() -> None:
+    given = [row(CLOSE_PACKED, -0.9), row(SIMPLE_CUBIC, -0.05, 2, energy_finished=-0.04)]
+    shallow, saddle, followed = with_phonons(given, 7, "Ar", Argon(), Argon(0.02), settings=SETTINGS)
+    assert shallow == given[0]  # not finished, so that its energy does not compare
+    assert saddle["energy"] == pytest.approx(min(-0.05, saddle["energy_finished"] * 0.02 / 0.0104))
+    assert followed["energy_finished"] < saddle["energy_finished"]
+    assert followed["energy"] == pytest.approx(followed["energy_finished"] * 0.02 / 0.0104, rel=1e-3)
+    (alone,) = with_phonons([row(CLOSE_PACKED, -0.05)], 7, "Ar", Argon(), Argon(0.02), settings=SETTINGS)
+    assert alone["dynamically_stable"] is True  # where nothing was finished, by the first potential
+    assert "energy_finished" not in alone
+
+
 def test_a_minimum_has_no_row_beside_it() -> None:
     (found,) = with_phonons([row(CLOSE_PACKED, -0.05)], 7, "Ar", Argon(), settings=SETTINGS)
     assert found["dynamically_stable"] is True
@@ -90,10 +102,16 @@ def test_a_minimum_has_no_row_beside_it() -> None:
 
 
 class Unhelpful(Argon):
-    """Argon until it is asked about eight cells at once, the two ways along a mode; then what it says is no number."""
+    """Argon until asked about eight cells at once, both ways along a mode; then it fails, or says no number."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        super().__init__()
+        self.fails, self.lost = fails, False
 
     def evaluate(self, crystals: list[Atoms]) -> list[Evaluation]:
-        self.lost = getattr(self, "lost", False) or len(crystals) == 8
+        self.lost = self.lost or len(crystals) == 8
+        if self.lost and self.fails:
+            raise RuntimeError("no memory\nat all")
         found = super().evaluate(crystals)
         return [replace(one, forces=one.forces * np.nan) for one in found] if self.lost else found
 
@@ -106,6 +124,9 @@ def test_what_has_no_phonons_says_why() -> None:
     assert found["reason"] == ""  # the structure itself is there
     (found,) = with_phonons([row(SIMPLE_CUBIC, -0.05)], 7, "Ar", Unhelpful(), settings=SETTINGS)
     assert found["phonon_reason"] == "no lower structure found along its lowest mode"
+    assert found["dynamically_stable"] is False
+    (found,) = with_phonons([row(SIMPLE_CUBIC, -0.05)], 7, "Ar", Unhelpful(fails=True), settings=SETTINGS)
+    assert found["phonon_reason"] == "its lowest mode could not be followed: RuntimeError: no memory"
     assert found["dynamically_stable"] is False
     nothing = [{"structure_id": None, "reason": "no template", "structure": None}]
     assert with_phonons(nothing, 7, "Ar", Argon(), settings=SETTINGS) == nothing

@@ -235,7 +235,7 @@ def test_from_a_table_with_gpaw(matgen: Matgen, monkeypatch: pytest.MonkeyPatch)
     assert status == 0, said
     frame = results("out")
     assert frame.index.to_list() == ["LiF", "Li2F", "EuF3"]
-    assert -3.3 < frame.loc["LiF", "formation_energy_dft"] < -2.3
+    assert -4 < frame.loc["LiF", "formation_energy_dft"] < -2
     assert frame.loc["LiF", "energy_above_hull_dft"] < -1 < 0 < frame.loc["Li2F", "energy_above_hull_dft"]
     assert {"energy_above_hull_chgnet_uncorrected", "seconds_dft", "energy_above_hull"} <= set(frame)
     n = len(read_json("out/dft/manifest.json")["jobs"])

@@ -49,8 +49,8 @@ def test_columns_that_are_there_are_shown() -> None:
     frame = results(CANDIDATES, CALCULATIONS)
     heads, rows = candidate_rows(frame, ["chgnet"])
     assert heads == ["Formula", "Decomposes into", "State", "Magnetic order", "Hull: DFT", "Hull of labels: chgnet",
-                     "Hull of labels: predicted", "Formation: DFT", "Formation: chgnet", "Formation: predicted", "Atoms",
-                     "Time / min"]  # fmt: skip
+                     "Hull of labels: predicted", "Formation: DFT", "Formation: chgnet", "Formation: predicted",
+                     "Atoms", "Time / min"]  # fmt: skip
     assert rows[0] == ["A", "1.00 X", "done", "ferromagnetic", "0.050", "0.300", "0.100", "-1.500", "-1.250", "-1.000",
                        "-", "30.0"]  # fmt: skip
     without = results(CANDIDATES.drop(columns="energy_above_hull"), CALCULATIONS.drop(columns="magnetic_order"))

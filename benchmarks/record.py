@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,11 @@ def continued(name: str, results: Path = RESULTS, *, anew: bool = False, **setti
     if anew or not alike or content.get("machine", here)["gpu"] != here["gpu"]:
         content = {}
     return {**content, "commands": [*content.get("commands", []), command_line()], "machine": here, **settings}
+
+
+def kept(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a file holds, or else what is measured now and written there, so that a long run goes on."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, measure())
+    return read_json(path)

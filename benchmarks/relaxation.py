@@ -4,7 +4,11 @@ Both take FIRE, the same threshold of forces and the same weights; relaxed energ
 On one core each is one process of one thread; on all cores matgen is what `matgen structure` does (a process a core,
 without the start of the processes), chgnet one process that has all threads, or one process a core as well.
 
+With `--potential` of SevenNet's it measures instead what a step costs on one thread, in seconds of CPU: all structures
+evaluated as one batch by matgen, one by one by SevenNet's calculator for ASE, and as one batch by CHGNet.
+
 python -m benchmarks.relaxation [-n 8] [--rounds 3]
+python -m benchmarks.relaxation --potential 7net-l3i5 -n 10
 """
 
 from __future__ import annotations
@@ -28,8 +32,10 @@ from benchmarks.record import write_result
 from matgen.datasets import load_dataset
 from matgen.errors import StructureError
 from matgen.runtime.cores import available_cores
+from matgen.structures.folder import bare_atoms
 from matgen.structures.potentials.interface import Potential
-from matgen.structures.potentials.registry import load_potential
+from matgen.structures.potentials.registry import column_suffix, load_potential
+from matgen.structures.potentials.sevennet import WEIGHTS
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings, relax
 
@@ -109,13 +115,77 @@ def in_processes(pool: Any, name: str, given: Sequence[Structure], cores: int) -
     return [results for part in pool.map(_part, [(name, [one]) for one in given], chunksize=1) for results in part]
 
 
+def cpu_seconds(work: Callable[[], Any], rounds: int) -> tuple[float, Any]:
+    """The median over rounds, after one that is not counted: code is compiled in it."""
+    work()
+    taken = []
+    for _ in range(rounds):
+        began = time.process_time()
+        results = work()
+        taken.append(time.process_time() - began)
+    return statistics.median(taken), results
+
+
+def one_by_one(calculator: Any, crystals: Sequence[Any]) -> list[tuple[float, Any, Any]]:
+    """Energy, forces and stress of each by an ASE calculator."""
+    results = []
+    for atoms in crystals:
+        copy = atoms.copy()
+        copy.calc = calculator
+        results.append((copy.get_potential_energy(), copy.get_forces(), copy.get_stress(voigt=False)))
+    return results
+
+
+def steps_of_sevennet(name: str, given: Sequence[Structure], rounds: int) -> None:
+    """Seconds of CPU that one step of all structures takes, into `relaxation_<name>.json`."""
+    from sevenn.calculator import SevenNetCalculator
+
+    crystals = [bare_atoms(structure) for structure in given]
+    calculator = SevenNetCalculator(name, device="cpu", modal=WEIGHTS[name].fidelity)
+    potential = load_potential(name)
+    with limited(1):
+        batched, found = cpu_seconds(lambda: potential.evaluate(crystals), rounds)
+        alone, expected = cpu_seconds(lambda: one_by_one(calculator, crystals), rounds)
+        chgnet, _ = cpu_seconds(lambda: ours().evaluate(crystals), rounds)
+    differences = np.array([
+        (abs(f.energy - energy) / len(f.forces), np.abs(f.forces - forces).max(), np.abs(f.stress - stress).max())
+        for f, (energy, forces, stress) in zip(found, expected, strict=True)
+    ])  # fmt: skip
+    units = ("energy_ev_per_atom", "force_ev_per_angstrom", "stress_ev_per_angstrom3")
+    content = {
+        "potential": name,
+        "version": potential.version,
+        "structures": len(given),
+        "atoms": [len(structure) for structure in given],
+        "formulas": [structure.composition.reduced_formula for structure in given],
+        "rounds": rounds,
+        "threads": 1,
+        "cpu_seconds_per_step": {
+            "matgen, one batch": round(batched, 4),
+            "SevenNetCalculator, one by one": round(alone, 4),
+            "matgen's CHGNet, one batch": round(chgnet, 4),
+        },
+        "cpu_seconds_per_step_and_atom": round(batched / sum(len(structure) for structure in given), 5),
+        "ratio": round(alone / batched, 2),
+        "to_chgnet": round(batched / chgnet, 2),
+        "largest_difference": {
+            unit: float(f"{value:.2g}") for unit, value in zip(units, differences.max(axis=0), strict=True)
+        },
+    }
+    print(write_result(f"relaxation_{column_suffix(name)}", content), content)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--potential", default="chgnet", choices=["chgnet", *WEIGHTS])
     parser.add_argument("-n", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     given = structures(arguments.n, arguments.seed)
+    if arguments.potential != "chgnet":
+        steps_of_sevennet(arguments.potential, given, arguments.rounds)
+        return
     cores = available_cores()
     context = multiprocessing.get_context("spawn")
     with context.Pool(cores) as pool:

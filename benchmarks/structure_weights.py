@@ -9,19 +9,17 @@ on the same Wyckoff positions up to the choice of origin. Free coordinates are n
 from __future__ import annotations
 
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pymatgen.analysis.prototypes import canonicalize_element_wyckoffs
 from scipy.optimize import minimize
 
 from matgen.structures.assignment import ions_of
-from matgen.structures.reasons import REASONS, IonTables, TemplateFacts, Weights
+from matgen.structures.occupations import occupation
+from matgen.structures.reasons import REASONS, IonTables, TemplateFacts
 from matgen.structures.templates import Template, TemplateLibrary, ratio
 from matgen.structures.volume import composition_volume
 
@@ -29,24 +27,6 @@ MOST_ELEMENTS = 6
 """Beyond these `assign` does not try every permutation, so that its score is not linear in the weights."""
 PER_TEMPLATE = 2
 """Assignments of one template that `assign` keeps."""
-
-
-@lru_cache(maxsize=1_000_000)
-def _canonical(letters: str, space_group: str) -> str:
-    return canonicalize_element_wyckoffs(re.sub(r"(?<![0-9])([a-zA])", r"1\1", letters), space_group)
-
-
-def occupation(prototype: str, old: Sequence[str], mapping: dict[str, str]) -> str:
-    """Pearson symbol, space group and the Wyckoff letters of each new element, alphabetically.
-
-    Args:
-        prototype: AFLOW's label.
-        old: the elements that the label is of.
-        mapping: old to new element.
-    """
-    _, pearson, space_group, *letters = prototype.split("_")
-    of_new = {mapping[symbol]: part for symbol, part in zip(sorted(old), letters, strict=True)}
-    return f"{pearson}_{space_group}_{_canonical('_'.join(of_new[new] for new in sorted(of_new)), space_group)}"
 
 
 def own_occupation(template: Template) -> str:
@@ -66,7 +46,8 @@ class Candidates:
 
     Attributes:
         formulas: the compounds, `q` of them.
-        features: float64 `(n, r)`, whose product with the weights, in the order of `REASONS`, is the score.
+        features: float64 `(n, 2 r)`, whose product with the constant weights, in the order of `REASONS`, and the ionic
+            ones is the score.
         query: which compound, int64 `(n,)`, ascending.
         key: number of the occupation, int64 `(n,)`.
         right: whether the occupation is the compound's own, `(n,)`.
@@ -165,7 +146,7 @@ class Features:
         ways: list[tuple[int, ...]],
         share: np.ndarray,
     ) -> np.ndarray:
-        """Features of every way to put a compound's elements into templates, float64 `(templates * ways, r)`.
+        """Features of every way to put a compound's elements into templates, float64 `(templates * ways, 2 r)`.
 
         Args:
             formula: the compound.
@@ -179,7 +160,9 @@ class Features:
         compared = self.tables.reasons(old, new, share)
         facts = np.array([self.facts.of(template, without=formula) for template in others])[:, None, :]
         facts = np.broadcast_to(facts, (*compared.shape[:2], facts.shape[2]))
-        return np.concatenate([compared, facts], axis=2).reshape(-1, len(REASONS))
+        constant = np.concatenate([compared, facts], axis=2).reshape(-1, len(REASONS))
+        ionic = np.ptp(self.tables.new[self._numbers(formula, slots[formula])])
+        return np.concatenate([constant, ionic * constant], axis=1)
 
     def _numbers(self, formula: str, symbols: list[str]) -> np.ndarray:
         return np.array([self.number[self.of_formula[formula][symbol]] for symbol in symbols])
@@ -204,7 +187,7 @@ class Ranker:
             of_each = score[block]
             least = np.partition(of_each, -PER_TEMPLATE, axis=1)[:, -PER_TEMPLATE]
             score[block] = np.where(of_each < least[:, None], -np.inf, of_each)
-        best = np.maximum.reduceat(score[self._order], self._starts)
+        best = np.logaddexp.reduceat(score[self._order], self._starts)
         own = np.maximum.reduceat(np.where(self._right, best, -np.inf), self._first)[self._query]
         before = np.where(self._right, 0.0, (best > own) + 0.5 * (best == own))
         ranks = 1 + np.add.reduceat(before, self._first)
@@ -224,17 +207,19 @@ def recall(ranks: np.ndarray, at: Sequence[int] = (1, 5)) -> dict[str, Any]:
 class Likelihood:
     """Mean logarithm of the probability of the compounds' own occupations: a conditional logit model.
 
-    An occupation's utility is the score of its best assignment; features are divided by their standard deviations.
+    An occupation's utility is the logarithm of the sum of exponentials of its assignments' scores; features are divided
+    by their standard deviations.
 
     Args:
         asked: the compounds with their assignments.
         penalty: of the squared weights.
     """
 
-    def __init__(self, asked: Candidates, penalty: float = 1e-4) -> None:
+    def __init__(self, asked: Candidates, penalty: float = 1e-3) -> None:
         order = np.lexsort((asked.key, asked.query))
         query, key = asked.query[order], asked.key[order]
-        self.scale = asked.features.std(axis=0) + 1e-12
+        spread = asked.features.std(axis=0)
+        self.scale = np.where(spread > 1e-9, spread, 1.0)
         self._features = asked.features[order] / self.scale
         self._starts = np.flatnonzero(np.r_[True, (np.diff(query) != 0) | (np.diff(key) != 0)])
         self._group = np.repeat(np.arange(len(self._starts)), np.diff(np.r_[self._starts, len(query)]))
@@ -244,40 +229,40 @@ class Likelihood:
         self._penalty = penalty
 
     def loss(self, weights: np.ndarray) -> tuple[float, np.ndarray]:
-        """Minus the mean logarithm plus the penalty, and its gradient, `(r,)`."""
+        """Minus the mean logarithm plus the penalty, and its gradient, `(2 r,)`."""
         score = self._features @ weights
-        best = np.maximum.reduceat(score, self._starts)
-        rows = np.flatnonzero(score == best[self._group])
-        rows = rows[np.r_[True, np.diff(self._group[rows]) != 0]]  # one of each occupation
-        every, share = self._softmax(best)
-        own, own_share = self._softmax(np.where(self._right, best, -1e9))
+        utility = np.logaddexp.reduceat(score, self._starts)
+        of_one = np.exp(score - utility[self._group])
+        every, share = self._softmax(utility)
+        own, own_share = self._softmax(np.where(self._right, utility, -1e9))
         pull = (share - own_share) / len(self._first)
         loss = float((every - own).mean() + self._penalty * weights @ weights)
-        return loss, pull @ self._features[rows] + 2 * self._penalty * weights
+        return loss, (pull[self._group] * of_one) @ self._features + 2 * self._penalty * weights
 
-    def _softmax(self, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _softmax(self, utility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logarithm of the sum of exponentials of each compound, and shares of it."""
-        largest = np.maximum.reduceat(best, self._first)
-        shifted = np.exp(best - largest[self._query])
+        largest = np.maximum.reduceat(utility, self._first)
+        shifted = np.exp(utility - largest[self._query])
         total = np.add.reduceat(shifted, self._first)
         return largest + np.log(total), shifted / total[self._query]
 
 
-def fitted(asked: Candidates, reasons: Sequence[str] = REASONS) -> tuple[float, ...]:
-    """Weights of the largest likelihood, those of other reasons than some zero."""
+EARLIER = {"substitution": 2.0, "state": -0.3, "electronegativity": -2.0, "radius": -8.0, "members": 0.25}
+"""The weights of matgen 0.2, set by hand."""
+
+
+def fitted(asked: Candidates, reasons: Sequence[str] = REASONS, *, ionic: bool = True) -> np.ndarray:
+    """Weights of the largest likelihood, those of other reasons than some zero, `(2 r,)`."""
     likelihood = Likelihood(asked)
     free = np.array([name in reasons for name in REASONS], dtype=float)
+    free = np.r_[free, free * ionic]
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = likelihood.loss(weights * free)
         return value, gradient * free
 
-    found = minimize(loss, np.zeros(len(REASONS)), jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    return tuple((found.x * free / likelihood.scale).tolist())
-
-
-EARLIER = Weights(substitution=2, state=-0.3, electronegativity=-2, radius=-8, members=0.25)
-"""The weights of matgen 0.2, set by hand."""
+    found = minimize(loss, np.zeros(len(free)), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return np.asarray(found.x * free / likelihood.scale)
 
 
 def weights_result(library: TemplateLibrary, left_out: set[str], *, seed: int = 0) -> dict[str, Any]:
@@ -286,16 +271,22 @@ def weights_result(library: TemplateLibrary, left_out: set[str], *, seed: int = 
     fitted_on = np.random.default_rng(seed).permutation(len(asked.formulas)) % 2 == 0
     half = asked.of(fitted_on)
     fit, judge = Ranker(half), Ranker(asked.of(~fitted_on))
-    earlier = tuple(EARLIER.vector().tolist())
+    earlier = np.array([EARLIER.get(name, 0.0) for name in (*REASONS, *REASONS)]) * (
+        np.arange(2 * len(REASONS)) < len(REASONS)
+    )
     found = fitted(half)
-    simple = [name for name, weight in zip(REASONS, earlier, strict=True) if weight]
-    variants = {"fitted": found, "earlier": earlier, "the earlier reasons, fitted": fitted(half, simple)}
+    variants = {
+        "fitted": found,
+        "fitted, the same for all compounds": fitted(half, ionic=False),
+        "fitted, reasons of 0.2 alone": fitted(half, list(EARLIER), ionic=False),
+        "0.2": earlier,
+    }
     for name in ("substitution", "members"):
-        variants[f"{name} alone"] = tuple(float(name == other) for other in REASONS)
+        variants[f"{name} alone"] = np.array([float(place == REASONS.index(name)) for place in range(2 * len(REASONS))])
     rows = {}
     for name, weights in variants.items():
         rows[name] = {
-            "weights": _rounded(weights),
+            "weights": named_weights(weights),
             "fitted_half": recall(fit.ranks(weights), (1, 3, 5)),
             "judged_half": recall(judge.ranks(weights), (1, 3, 5)),
         }
@@ -305,14 +296,19 @@ def weights_result(library: TemplateLibrary, left_out: set[str], *, seed: int = 
         "seed": seed,
         "assignments": len(asked.query),
         "left_out_of_both": len(left_out),
-        "weights": _rounded(fitted(asked)),
+        "weights": named_weights(fitted(asked)),
         "variants": rows,
-        "fitted_over_earlier_at_5": {
+        "fitted_over_0.2_at_5": {
             "value": round(float(gained.mean()), 4),
             "standard_error": round(float(gained.std(ddof=1) / np.sqrt(len(gained))), 4),
         },
     }
 
 
-def _rounded(weights: Sequence[float]) -> dict[str, float]:
-    return {name: float(f"{weight:.3g}") for name, weight in zip(REASONS, weights, strict=True)}
+def named_weights(weights: np.ndarray) -> dict[str, dict[str, float]]:
+    """The constant and the ionic weights by name, three digits of each."""
+    parts = {"constant": weights[: len(REASONS)], "ionic": weights[len(REASONS) :]}
+    return {
+        part: {name: float(f"{value:.3g}") for name, value in zip(REASONS, values.tolist(), strict=True)}
+        for part, values in parts.items()
+    }

@@ -10,9 +10,11 @@ A compound that is asked for has all of its own structures left out, so that its
 from __future__ import annotations
 
 import argparse
+import time
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,21 +24,25 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from benchmarks.known_structures import Known, known_structures
-from benchmarks.record import write_result
+from benchmarks.record import command_line, kept, read_result, write_result
 from benchmarks.relaxed_structures import relaxed_result
-from benchmarks.structure_weights import occupation, own_occupation, weights_result
+from benchmarks.structure_reach import reach, refound_without_templates
+from benchmarks.structure_weights import own_occupation, weights_result
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.errors import StructureError
+from matgen.io.files import write_json
 from matgen.models.locate import find_checkpoint
 from matgen.sampling import Sampler
 from matgen.structures import volume
 from matgen.structures.assignment import Assignment
+from matgen.structures.occupations import occupation
 from matgen.structures.propose import MATCHER, Proposal, ProposalSettings, Proposer
 from matgen.structures.templates import Template, TemplateLibrary, bundled_templates, ratio
 
 MAX_ATOMS = 40
 AT = (1, 3, 5)
+SCORE_WEIGHTS = Path(__file__).parent.parent / "matgen" / "structures" / "score_weights.json"
 
 
 def library_counts(library: TemplateLibrary) -> dict[str, int]:
@@ -136,7 +142,7 @@ def refound(entry: Known, library: TemplateLibrary) -> dict[str, Any]:
 
 
 def occupation_of(assignment: Assignment) -> str:
-    """`structure_weights.occupation` of an assignment."""
+    """`matgen.structures.occupations.occupation` of an assignment."""
     return occupation(assignment.template.prototype, list(assignment.template.counts), assignment.mapping)
 
 
@@ -246,24 +252,70 @@ def volumes(library: TemplateLibrary, n: int, seed: int = 0) -> dict[str, Any]:
     }
 
 
+PARTS = ("coverage", "volumes", "refound", "reach")
+
+
+def refound_result(named: Sequence[Known], library: TemplateLibrary, options: argparse.Namespace) -> dict[str, Any]:
+    """`refound` of all; raises SystemExit when the time is over."""
+    rows = []
+    for entry in named:
+        _in_time(options)
+        rows.append(kept(options.rows / "refound" / f"{entry.formula}.json", partial(refound, entry, library)))
+        print(rows[-1], flush=True)
+    return {
+        "matcher": MATCHER | {"scale": True, "attempt_supercell": False, "primitive_cell": True},
+        "all": successes([row["rank"] for row in rows]),
+        "by_type": by_type(rows),
+        "compounds": rows,
+    }
+
+
+def reach_result(named: Sequence[Known], library: TemplateLibrary, options: argparse.Namespace) -> dict[str, Any]:
+    """`reach` and `refound_without_templates`; raises SystemExit when the time is over."""
+
+    def asked(name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        _in_time(options)
+        return kept(options.rows / "reach" / f"{name}.json", measure)
+
+    left_out = {entry.formula for entry in named}
+    return {
+        "by_number_of_elements": list(reach(library, options.reach, asked)),
+        "refound_without_templates": refound_without_templates(library, left_out, options.reach, asked),
+    }
+
+
+def _in_time(options: argparse.Namespace) -> None:
+    if time.monotonic() > options.end:
+        raise SystemExit(f"{options.minutes} minutes are over; the same command goes on from {options.rows}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--only", action="append", choices=PARTS, help="measure this part; others stay as they are")
+    made.add_argument("--weights", action="store_true", help="fit the weights of the reasons instead")
+    made.add_argument("--draws", type=int, default=2_000)
+    made.add_argument("--volumes", type=int, default=1_000, help="compounds whose volumes are compared")
+    made.add_argument("--reach", type=int, default=25, help="compositions of each number of elements")
+    made.add_argument("--relaxed", action="store_true", help="relax proposals of the named compounds instead")
+    made.add_argument("--potential", default="chgnet", help="that --relaxed relaxes by")
+    made.add_argument("--max-atoms", type=int, default=MAX_ATOMS, help="of a cell that --relaxed relaxes")
+    made.add_argument("--minutes", type=float, default=1e6, help="after which nothing else is begun")
+    made.add_argument("--rows", type=Path, default=Path(__file__).parent / "work" / "structures",
+                      help="folder that keeps what was measured, to go on from")  # fmt: skip
+    return made
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", action="store_true", help="fit the weights of the reasons instead")
-    parser.add_argument("--draws", type=int, default=2_000)
-    parser.add_argument("--volumes", type=int, default=1_000, help="compounds whose volumes are compared")
-    parser.add_argument("--relaxed", action="store_true", help="relax proposals of the named compounds instead")
-    parser.add_argument("--potential", default="chgnet", help="that --relaxed relaxes by")
-    parser.add_argument("--max-atoms", type=int, default=MAX_ATOMS, help="of a cell that --relaxed relaxes")
-    parser.add_argument("--minutes", type=float, default=1e9, help="after which --relaxed begins no other compound")
-    parser.add_argument("--rows", type=Path, default=Path(__file__).parent / "work" / "structures_relaxed",
-                        help="folder that keeps the relaxations")  # fmt: skip
-    options = parser.parse_args()
+    options = parser().parse_args()
+    options.end = time.monotonic() + 60 * options.minutes
     warnings.simplefilter("ignore")
     library = bundled_templates()
     named = known_structures()
     if options.weights:
-        left_out = {entry.formula for entry in named}
-        write_result("structures_weights", weights_result(library, left_out))
+        found = weights_result(library, {entry.formula for entry in named})
+        write_result("structures_weights", found)
+        write_json(SCORE_WEIGHTS, {"command": command_line(), **found["weights"]})
         return
     if options.relaxed:
         write_result(
@@ -272,23 +324,17 @@ def main() -> None:
                            minutes=options.minutes),
         )  # fmt: skip
         return
-    content: dict[str, Any] = {"library": library_counts(library), "max_atoms": MAX_ATOMS}
-    content["coverage"] = coverage(library, options.draws)
-    print(content, flush=True)
-    content["volumes"] = volumes(library, options.volumes)
-    print(content["volumes"], flush=True)
-    rows = []
-    for entry in named:
-        rows.append(refound(entry, library))
-        print(rows[-1], flush=True)
-    content["refound"] = {
-        "matcher": MATCHER | {"scale": True, "attempt_supercell": False, "primitive_cell": True},
-        "all": successes([row["rank"] for row in rows]),
-        "by_type": by_type(rows),
-        "compounds": rows,
+    measures: dict[str, Callable[[], dict[str, Any]]] = {
+        "coverage": lambda: coverage(library, options.draws),
+        "volumes": lambda: volumes(library, options.volumes),
+        "refound": lambda: refound_result(named, library, options),
+        "reach": lambda: reach_result(named, library, options),
     }
-    print(content["refound"]["all"], flush=True)
-    write_result("structures", content)
+    content = {name: part for name, part in read_result("structures").items() if options.only and name in PARTS}
+    content |= {"library": library_counts(library), "max_atoms": MAX_ATOMS}
+    for name in options.only or PARTS:
+        content[name] = measures[name]()
+        write_result("structures", content)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from matgen.validity import ValidityRules
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from matgen.structures.finish import Finish
+
 
 @dataclass(frozen=True)
 class DiscoveryPlan:
@@ -45,6 +47,7 @@ class DiscoveryPlan:
         structures: how many of the first candidates get relaxed structures and inputs for DFT.
         dft_format: of the inputs, as `matgen export` has them.
         workers: processes that relax.
+        finish: which of the relaxed structures a second potential relaxes further, None for none.
     """
 
     training: TrainingPlan = field(default_factory=TrainingPlan)
@@ -61,6 +64,7 @@ class DiscoveryPlan:
     structures: int = 0
     dft_format: str = "vasp"
     workers: int = 1
+    finish: Finish | None = None
 
 
 @dataclass(frozen=True)
@@ -206,8 +210,8 @@ class _Pipeline:
         from matgen.structures.make import StructurePlan, make_structures
 
         plan, folder = self.plan, self.out / "structures"
-        how = StructurePlan.quick(plan.seed, plan.workers)
-        with self._timed("structure", f"structures of the first {len(first)}, relaxed by CHGNet"):
+        how = StructurePlan.quick(plan.seed, plan.workers, plan.finish)
+        with self._timed("structure", f"structures of the first {len(first)}, {how.in_words()}"):
             try:
                 made = make_structures(first, "formula", folder, how, force=self.force, progress=self.progress)
                 judged = judge_structures(folder, np.ones(len(first), dtype=bool))  # what is ranked is novel

@@ -7,17 +7,23 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from pymatgen.core import Lattice, Structure
 from sklearn.model_selection import KFold
 
 from benchmarks import (
     conditional,
+    dft_agreement,
+    doping,
     predictors,
     structure_energies,
+    structure_reach,
     structure_weights,
     structures,
+    sun,
     uncertainty,
 )
 from benchmarks.as_released import WORDS, blocks
+from benchmarks.hull_variants import scores
 from benchmarks.known_structures import TYPES, known_structures
 from benchmarks.published import Row, ceiling, found_among, same
 from benchmarks.substitution import chance, ranks, recall
@@ -41,8 +47,10 @@ from matgen.datasets import load_dataset
 from matgen.fitting.examples import TokenTable
 from matgen.models import build_model
 from matgen.models.tokenizer import encode
+from matgen.structures.doping import read_dopings
+from matgen.structures.phase_energies import own_structures
 from matgen.structures.propose import ProposalSettings, Proposer
-from matgen.structures.reasons import Weights
+from matgen.structures.reasons import ScoreWeights, Weights
 from matgen.structures.templates import TemplateLibrary, bundled_templates
 from matgen.structures.volume import atomic_volumes
 
@@ -275,17 +283,21 @@ def test_occupations_do_not_depend_on_the_alphabet_or_the_origin() -> None:
 
 def test_scores_and_ranks_are_those_of_the_proposer() -> None:
     library = some_templates("SrTiO3", "KMgF3", "CaTiO3", "FeBiO3", "MgCO3", "NaNO3", "BaCeO3", "NaCl", "CsCl", "MgO")
-    weights = Weights(1.5, 6.0, 0.4, 1.0, 0.7)
+    generator = np.random.default_rng(0)
+    constant, ionic = generator.normal(size=(2, len(structure_weights.REASONS))).tolist()
+    weights = ScoreWeights(Weights(*constant), Weights(*ionic))
     asked = structure_weights.candidates(library, {"NaCl"})
     assert {"SrTiO3", "NaNO3", "MgO"} <= set(asked.formulas)
     assert "NaCl" not in asked.formulas
-    vector = [getattr(weights, name) for name in structure_weights.REASONS]
+    vector = [*constant, *ionic]
     scores, ranks = asked.features @ np.array(vector), structure_weights.Ranker(asked).ranks(vector)
     for row, formula in enumerate(asked.formulas):
         proposer = Proposer(ProposalSettings(weights=weights), library.without([formula]))
         own = [template for template in library.templates if template.formula == formula]
         assignments = proposer.assignments(formula, own[0].counts)
-        assert max(scores[asked.query == row]) == pytest.approx(assignments[0].score)
+        own_scores, keys = scores[asked.query == row], asked.key[asked.query == row]
+        pooled = [np.logaddexp.reduce(own_scores[keys == key]) for key in set(keys.tolist())]
+        assert max(pooled) == pytest.approx(assignments[0].score)
         occupied = [structures.occupation_of(assignment) for assignment in assignments]
         wanted = {structure_weights.own_occupation(template) for template in own}
         place = structures.place_of(wanted, occupied)
@@ -293,6 +305,26 @@ def test_scores_and_ranks_are_those_of_the_proposer() -> None:
         assert abs(ranks[row] - place) <= 0.5  # polymorphs of one compound have equal scores
     half = asked.of(np.arange(len(asked.formulas)) % 2 == 0)
     assert structure_weights.Ranker(half).ranks(vector).tolist() == ranks[::2].tolist()
+
+
+def test_the_gradient_of_the_likelihood_is_that_of_finite_differences() -> None:
+    library = some_templates("SrTiO3", "KMgF3", "CaTiO3", "FeBiO3", "MgCO3", "NaNO3", "BaCeO3")
+    likelihood = structure_weights.Likelihood(structure_weights.candidates(library, set()))
+    weights = np.random.default_rng(0).normal(size=2 * len(structure_weights.REASONS))
+    _, gradient = likelihood.loss(weights)
+    for place in range(len(weights)):
+        step = 1e-5 * np.eye(len(weights))[place]
+        ends = likelihood.loss(weights + step)[0] - likelihood.loss(weights - step)[0]
+        assert gradient[place] == pytest.approx(ends / 2e-5, abs=1e-6)
+
+
+def test_reach_counts_sane_structures_of_each_origin() -> None:
+    library = some_templates("CaTiO3", "NaCl")
+    asked = structure_reach.reached_by("Sr2FeMoO6", library)
+    assert asked == {"formula": "Sr2FeMoO6", "origins": ["ordered", "symmetric"]}
+    structure = Structure(Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.5, 0, 0]])
+    assert structure_reach.sane(structure)
+    assert not structure_reach.sane(Structure(Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.2, 0, 0]]))
 
 
 def test_coverage_leaves_out_the_compounds_own_structures() -> None:
@@ -367,26 +399,57 @@ def test_tables_of_structures_add_up() -> None:
                     "compounds": rows},
         "volumes": {"compounds_judged": 3, "estimates": {"bond lengths": {"median": 0.125}}},
     }  # fmt: skip
-    names = ("present", "found", "equal", "substitution alone", "members alone")
-    judged = {name: {"judged_half": {"n": 9, "at_5": {"value": 0.5}}} for name in names}
+    names = ("fitted", "fitted, the same for all compounds", "fitted, reasons of 0.2 alone", "0.2")
+    half = {"n": 9, "at_1": {"value": 0.25}, "at_5": {"value": 0.5}}
+    judged = {name: {"judged_half": half} for name in (*names, "substitution alone", "members alone")}
     lines = TABLES["structures_refound"].lines({"structures": content, "structures_weights": {"variants": judged}})
     assert "| spinel | 5 | 100.0 % | 100.0 % | 100.0 % |" in lines
     assert "| the other 2 types together | 2 | 0.0 % | 0.0 % | 0.0 % |" in lines
     assert lines[-5].endswith(": NaCl (7), CsCl (of no other compound).")
-    assert "50.0 % with all weights 1" in lines[-3]
+    assert "25.0 % and 50.0 % with substitutions alone" in lines[-3]
     assert "bond lengths 12.5 %" in lines[-1]
 
 
 def test_known_compounds_are_spread_over_the_anions() -> None:
     chosen = structure_energies.compounds()
     assert len(chosen) == structure_energies.N == len({formula for formula, *_ in chosen})
-    classes = Counter(anion for *_, anion, _ in chosen)
+    classes = Counter(anion for *_, anion in chosen)
     assert {"O", "S", "N", "F", "Cl", "Br", "I", "Se", "Te", "none"} <= set(classes)
     assert max(classes.values()) - min(classes.values()) <= 1
-    for formula, label, _, own in chosen[:20]:
-        assert np.isfinite(label) and 1 <= len(own) <= structure_energies.PER_FORMULA
-        assert all(structure.composition.reduced_formula == formula for structure in own)
+    assert all(np.isfinite(label) for _, label, _ in chosen)
+    own = own_structures(bundled_templates(), structure_energies.SETTINGS)
+    for formula, *_ in chosen[:20]:
+        assert all(structure.composition.reduced_formula == formula for _, structure in own[formula])
+    assert len(Counter(anion for *_, anion in chosen[:18])) == len(classes)  # the front is a fair sample
     assert structure_energies.errors(np.array([-0.1, 0.3, 0.4])) == {"n": 3, "bias": 0.2, "mae": 0.2667, "median": 0.3}
+
+
+def test_distances_to_hulls_are_scored() -> None:
+    true = np.array([-0.1, 0.0, 0.3, np.nan])
+    said = {"labels": np.array([0.03, -0.02, -0.1, 0.5])}
+    score = scores(true, said)["labels"]
+    assert (score["n"], score["stable"], score["unstable_said_stable"]) == (3, 2, 1)
+    assert [score[f"stable_within_{t}"] for t in (0.0, 0.02, 0.05, 0.1)] == [1, 1, 2, 2]
+    assert (score["bias"], score["mae"], score["median"]) == pytest.approx((-0.29 / 3, 0.55 / 3, 0.13), abs=1e-4)
+
+
+def test_shares_of_novel_compositions_by_one_and_by_both_potentials() -> None:
+    nan = float("nan")
+    above = {"a": np.array([-0.1, 0.05, 0.2, nan, -0.9]), "b": np.array([0.05, -0.2, 0.0, 0.0, 0.0])}
+    found = sun.within(above)
+    assert {name: (row["stable"]["count"], row["metastable"]["count"]) for name, row in found.items()} == {
+        "a": (1, 2), "b": (4, 5), "all": (0, 2)
+    }  # fmt: skip
+    assert found["b"]["metastable"]["interval"] == [0.5655, 1.0]  # Wilson's of 5 of 5
+
+
+def test_differences_to_dft() -> None:
+    rows = [
+        {"formula": "NaCl", "formation_energy_dft": -1.0} | dict.fromkeys(dft_agreement.POTENTIALS, -1.1),
+        {"formula": "MgO", "formation_energy_dft": -2.0} | dict.fromkeys(dft_agreement.POTENTIALS, -1.7),
+    ]
+    found = dft_agreement.differences(rows)["chgnet"]
+    assert found == {"n": 2, "bias": 0.1, "mae": 0.2, "median": 0.2, "largest": 0.3, "largest_of": "MgO"}
 
 
 def test_tables_of_relaxed_structures_add_up() -> None:
@@ -408,3 +471,29 @@ def test_tables_of_relaxed_structures_add_up() -> None:
     lines = TABLES["sun"].lines(found)
     assert lines[3] == "| stable, unique and novel | 2.0 % (0.8 to 5.0 %) | 5.0 % (2.7 to 9.0 %) |"
     assert "7 structures or compositions failed" in lines[-1]
+
+
+def test_cases_of_doping_are_doped_formulas() -> None:
+    variants = [variant for case in doping.CASES for variant in (case.right, case.wrong)]
+    names = ("formula", "host", "site", "dopant")
+    rows = pd.DataFrame([{name: getattr(variant, name) for name in names} for variant in variants])
+    read = read_dopings(rows, "formula")
+    assert [str(read[place].share) for place in range(1, len(variants) + 1)] == [variant.share for variant in variants]
+    assert [read[1].host, read[1].site, read[1].dopant] == ["SrTiO3", "Sr", "La"]
+
+
+def test_judging_dopants() -> None:
+    def energies(elements: float, least: float, n_vacancies: int = 0) -> dict[str, float]:
+        return {"dopant_formation_energy": elements, "dopant_formation_energy_min": least, "n_dopants": 2,
+                "n_vacancies": n_vacancies}  # fmt: skip
+
+    site = next(case for case in doping.CASES if case.question == "site" and case.right.host == "ZnO")
+    row = doping.judged(site, {site.right.name: energies(1.0, 0.5), site.wrong.name: energies(9.0, 0.7)})
+    assert row["gap"] == pytest.approx(0.2)
+    # the potential of zinc less that of oxygen is largest beside metallic zinc: twice the energy of ZnO an atom, 3.6 eV
+    assert 0 < 8.0 - row["gap_at_worst_limit"] < 4.0
+    vacancy = next(case for case in doping.CASES if case.question == "compensation")
+    row = doping.judged(vacancy, {vacancy.right.name: energies(2.0, 0.5, 1), vacancy.wrong.name: energies(1.5, 0.4)})
+    assert (row["found"], row["found_at_every_limit"]) == (False, False)
+    assert row["oxygen_potential_of_equal_energies"] == pytest.approx(-1.0)
+    assert row["gap_at_worst_limit"] == pytest.approx(-0.5, abs=1e-3)

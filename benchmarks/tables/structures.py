@@ -47,16 +47,20 @@ def missed(content: Json) -> str:
 
 def by_weights(content: Json) -> str:
     titles = {
-        "present": "the default weights",
-        "found": "weights optimized on the other half",
-        "equal": "all weights 1",
+        "fitted": "all reasons",
+        "fitted, the same for all compounds": "weights that do not depend on ionicity",
+        "fitted, reasons of 0.2 alone": "the five reasons of matgen 0.2",
+        "0.2": "these with the weights of matgen 0.2, set by hand",
         "substitution alone": "substitutions alone",
         "members alone": "the number of compounds of the prototype alone",
     }
-    judged = {
-        name: row["judged_half"]["at_5"]["value"] for name, row in content["structures_weights"]["variants"].items()
-    }
-    return ", ".join(f"{percent(judged[name])} with {title}" for name, title in titles.items())
+    variants = content["structures_weights"]["variants"]
+
+    def shares(name: str) -> str:
+        judged = variants[name]["judged_half"]
+        return f"{percent(judged['at_1']['value'])} and {percent(judged['at_5']['value'])}"
+
+    return "; ".join(f"{shares(name)} with {title}" for name, title in titles.items())
 
 
 def volume_errors(content: Json) -> str:
@@ -81,10 +85,48 @@ def atoms_in_cells(content: Json) -> str:
     return f"{min(content['atoms'])} to {max(content['atoms'])}"
 
 
+def steps_of_sevennet(content: Json) -> Iterator[Json]:
+    """What a step costs by each of SevenNet's networks."""
+    for row in content.values():
+        ours, theirs, chgnet = row["cpu_seconds_per_step"].values()
+        yield {"potential": row["potential"], "ours": ours, "theirs": theirs, "ratio": theirs / ours, "chgnet": chgnet}
+
+
+def atoms_of_sevennet(content: Json) -> str:
+    return atoms_in_cells(next(iter(content.values())))
+
+
+def largest_difference(content: Json) -> float:
+    """Between matgen's energies and those of SevenNet's own calculator, meV/atom."""
+    return 1000 * max(row["largest_difference"]["energy_ev_per_atom"] for row in content.values())
+
+
 def anions(content: Json) -> list[Json]:
     titles = {"none": "no anion (intermetallics)"}
     rows = [{**row, "title": titles.get(name, name)} for name, row in content["by_anion"].items()]
     return sorted(rows, key=lambda row: row["before"]["bias"])
+
+
+def dopants(content: Json) -> Iterator[Json]:
+    """What is known of dopants with the formation energies of both."""
+    for case in content["cases"]:
+        right, wrong = (content["variants"][case[name]]["dopant_formation_energy_min"] for name in ("right", "wrong"))
+        yield {"gap_at_worst_limit": None} | case | {"energy": right, "energy_of_wrong": wrong}
+
+
+def sites_at_every_limit(content: Json) -> str:
+    sites = [case for case in content["cases"] if case["question"] == "site"]
+    return f"{sum(case['found_at_every_limit'] for case in sites)} of {len(sites)}"
+
+
+def oxygen_potentials(content: Json) -> str:
+    cases = [case for case in content["cases"] if case["question"] == "compensation"]
+    return ", ".join(f"{case['oxygen_potential_of_equal_energies']:.2f} eV ({case['wrong']})" for case in cases)
+
+
+def atoms_of_dopants(content: Json) -> str:
+    sizes = [variant["n_atoms"] for variant in content["variants"].values()]
+    return f"{min(sizes)} to {max(sizes)}"
 
 
 def stable(content: Json) -> Iterator[Json]:
@@ -97,6 +139,73 @@ def stable(content: Json) -> Iterator[Json]:
 
     yield {"title": "stable by CHGNet", "stable": share("stable"), "metastable": share("metastable")}
     yield {"title": "stable, unique and novel", "stable": share("sun"), "metastable": share("msun")}
+
+
+def phonon_heads(content: Json) -> str:
+    return " | ".join(f"{name} | s" for name in content["potentials"])
+
+
+def phonon_gaps(content: Json) -> str:
+    return " | ".join(" | " for _ in content["potentials"])
+
+
+def phonons_of_stable(content: Json) -> Iterator[Json]:
+    """Lowest frequencies of known stable compounds by each potential."""
+    return _phonons(content, unstable=False)
+
+
+def phonons_of_unstable(content: Json) -> Iterator[Json]:
+    """Lowest frequencies of known unstable crystals, and where their lowest modes lead."""
+    return _phonons(content, unstable=True)
+
+
+def _phonons(content: Json, *, unstable: bool) -> Iterator[Json]:
+    from benchmarks.phonons import STABLE, UNSTABLE
+
+    for name in UNSTABLE if unstable else STABLE:
+        rows = [potential["compounds"].get(name) for potential in content["potentials"].values()]
+        yield {"title": name, "cells": " | ".join(_phonon_cells(row, unstable) for row in rows)}
+
+
+def _phonon_cells(row: Json | None, unstable: bool) -> str:
+    """The lowest frequency and the seconds of one compound by one potential; verdicts that are wrong are bold."""
+    if row is None or "reason" in row:
+        return "- | -" if row is None else f"{row['reason']} | {row['seconds']:.1f}"
+    text = f"{row['lowest_frequency']:.2f} ({row['lowest_frequency_at']})"
+    if row["dynamically_stable"] is unstable:
+        text = f"**{text}**"
+    if unstable and (down := row.get("followed")):
+        lower = f"{down['space_group']}, -{down['gain_mev']:.1f} meV/atom"
+        then = "" if "reason" in down else f", {down['lowest_frequency']:.2f}"
+        text += f", followed to {lower}{then}"
+    return f"{text} | {row['seconds'] + row.get('seconds_following', 0):.0f}"
+
+
+def phonon_counts(content: Json) -> str:
+    """False alarms and detections of each potential."""
+    texts = []
+    for name, potential in content["potentials"].items():
+        row = potential["summary"]
+        alarms = f" ({', '.join(row['false_alarms'])})" if row["false_alarms"] else ""
+        texts.append(
+            f"{name}: {len(row['false_alarms'])} false alarms of {row['stable']}{alarms}, {len(row['detected'])} of "
+            f"{row['unstable']} instabilities detected, {len(row['followed_lower'])} of these followed to a lower "
+            f"structure, {len(row['followed_to_stable'])} to a stable one."
+        )
+    return " ".join(texts)
+
+
+def phonon_spreads(content: Json) -> str:
+    """What other displacements change."""
+    texts = []
+    for name, potential in content["potentials"].items():
+        row = potential["summary"]
+        alarms = ", ".join(f"{len(alarms)} at {length} Å" for length, alarms in
+                           row["false_alarms_by_displacement"].items())  # fmt: skip
+        texts.append(f"{name} {row['largest_change_by_displacement']:.2f} THz (false alarms: {alarms})")
+    return (
+        f"Largest change of a lowest frequency by displacements of 0.01 and 0.05 Å instead of 0.03: {'; '.join(texts)}."
+    )
 
 
 def failed(content: Json) -> int:

@@ -109,14 +109,15 @@ class FormulaView:
     async def relax(self) -> None:
         """Show the lowest relaxed structure."""
         formula = self.formula
-        structure = await self.status.do(lambda progress: self.session.structure(formula, progress))
-        if structure is None:
+        relaxed = await self.status.do(lambda progress: self.session.structure(formula, progress))
+        if relaxed is None:
             return
+        structure, energies = relaxed
         if formula != self.formula:
             self.status.say(f"{formula} is relaxed, but not open any more")
             return
         self._wanted = self._shown = ""
-        self.status.say(f"{formula} relaxed by CHGNet: a hypothesis, to be checked by DFT")
+        self.status.say(f"{formula} relaxed ({energies}): a hypothesis, to be checked by DFT")
         text = structure.to(fmt="cif")
         self.below.clear()
         with self.below:

@@ -293,5 +293,5 @@ class Page:
         packed = await self.status.do(lambda progress: self.session.as_inputs(formulas, format, progress))
         if packed is not None:
             archive, made = packed
-            self.status.say(f"{format}: structures of {made} of {len(formulas)} compositions, relaxed by CHGNet")
+            self.status.say(f"{format}: structures of {made} of {len(formulas)} compositions, relaxed")
             ui.download(archive, f"basket-{format}.zip", "application/zip")

@@ -6,10 +6,10 @@ import dataclasses
 import functools
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -24,6 +24,10 @@ from matgen.sampling import Sampler, SampleRequest, Tinkered, sample_to_file, ti
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+
+
+_ABOVE = "energy_above_hull_"
+"""How the columns of potentials' energies above the hull begin."""
 
 
 class Cancelled(Exception):
@@ -177,19 +181,19 @@ class Session:
             Cancelled: `progress.cancel` was called.
             MatgenError: as `make_structures` raises.
         """
+        from matgen.structures.finish import Finish
         from matgen.structures.make import StructurePlan, make_structures
 
         folder = self.folder / "structures"
+        plan = StructurePlan.quick(finish=Finish.if_installed())
         table = pd.DataFrame({"formula": list(formulas)})
-        make_structures(
-            table, "formula", folder, StructurePlan.quick(), force=True, progress=progress.stage("Relaxing")
-        )
+        make_structures(table, "formula", folder, plan, force=True, progress=progress.stage("Relaxing"))
         return folder
 
-    def structure(self, formula: str, progress: CancellableProgress) -> Structure:
-        """The lowest relaxed structure of a formula; raises as `relax` does."""
-        folder = self.relax([formula], progress)
-        return jobs_of(folder)[0].structure
+    def structure(self, formula: str, progress: CancellableProgress) -> tuple[Structure, str]:
+        """The lowest relaxed structure of a formula and what potentials say of it; raises as `relax` does."""
+        job = jobs_of(self.relax([formula], progress))[0]
+        return job.structure, energies_in_words(job.provenance)
 
     def as_csv(self, rows: pd.DataFrame) -> bytes:
         """A basket as a table."""
@@ -207,3 +211,13 @@ class Session:
         folder = self.folder / format
         export(jobs, folder, format, force=True, progress=progress.stage("Writing"))
         return Path(shutil.make_archive(str(folder), "zip", folder)).read_bytes(), len(jobs)
+
+
+def energies_in_words(row: Mapping[str, Any]) -> str:
+    """What each potential says of a structure, from its row of `structures.parquet`."""
+    parts = [f"{row[name]:.3f} eV/atom by {name.removeprefix(_ABOVE).replace('_', '-')}"
+             for name in row if name.startswith(_ABOVE)]  # fmt: skip
+    if not parts:
+        return "no energy above the hull"
+    text = f"above the hull: {', '.join(parts)}"
+    return text + ("; the potentials disagree" if row.get("potentials_disagree") else "")

@@ -20,12 +20,17 @@ from matgen.cli.options import (
 )
 from matgen.cli.shared import INTERRUPTED, bars, common_options, say, verb
 from matgen.errors import OptionError
+from matgen.structures.potentials.registry import column_suffix
 
 if TYPE_CHECKING:
     from matgen.discovery import Discovery, DiscoveryPlan
+    from matgen.structures.finish import Finish
 
 _STRUCTURES = 8
 """Candidates that get structures by default: about a minute on two cores."""
+
+_FINISHED = 5
+"""Of these, how many a second potential relaxes further by default."""
 
 _TRAINING = ("architecture", "dataset", "notation", "preset", "max_minutes")
 """Options of which any one means that a model is to be trained."""
@@ -57,6 +62,13 @@ def add(verbs: Any) -> None:
         type=int,
         metavar="N",
         help=f"number of top candidates to give relaxed structures and DFT inputs (default: {_STRUCTURES}; 0: none)",
+    )
+    parser.add_argument(
+        "--finish-top",
+        type=int,
+        default=_FINISHED,
+        metavar="N",
+        help=f"number of them that a second potential relaxes further (default: {_FINISHED}; 0: none)",
     )
     parser.add_argument(
         "--dft-format",
@@ -144,6 +156,7 @@ def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
         structures=_structures(arguments),
         dft_format=arguments.dft_format,
         workers=available_cores(),
+        finish=_finish(arguments),
     )
 
 
@@ -160,7 +173,7 @@ def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
     else:
         print("  ranked by the predicted probability to be within 0.1 eV/atom of the hull, times novelty")
     if discovery.structures is not None:
-        _print_structures(discovery.structures)
+        _print_structures(discovery.structures, plan.finish)
     print(
         f"\nin {out}/: ranked.csv, candidates.csv, report/report.html, discovery.json"
         + ("" if plan.checkpoint else ", model/")
@@ -188,19 +201,47 @@ def _structures(arguments: argparse.Namespace) -> int:
     return _STRUCTURES
 
 
-def _print_structures(made: Any) -> None:
-    """The structures on the terminal, lowest above the hull first."""
+def _finish(arguments: argparse.Namespace) -> Finish | None:
+    """Which structures get a second potential; None where its package is missing."""
+    from matgen.discovery import missing_for_structures
+    from matgen.structures.finish import Finish
+
+    if arguments.finish_top < 0:
+        raise OptionError(f"--finish-top is {arguments.finish_top}, it must be 0 (none) or more")
+    if arguments.finish_top == 0 or missing_for_structures():
+        return None
+    finish = Finish.if_installed(top=arguments.finish_top)
+    if finish is None:
+        say(arguments, "no second potential: sevenn is missing, pip install 'matgen[structures]'")
+    return finish
+
+
+def _print_structures(made: Any, finish: Finish | None) -> None:
+    """The structures on the terminal, lowest above the hull first, those that were finished before the others."""
     import pandas as pd
 
     above = "energy_above_hull_chgnet"
-    print("\nrelaxed by CHGNet, eV/atom above the hull (predicted from the composition alone):")
-    for row in made.sort_values(above).to_dict("records"):
+    finished = None if finish is None else f"energy_above_hull_{column_suffix(finish.potential)}"
+    further = "" if finish is None else f", the first {finish.top} further by {finish.potential} (!: they disagree)"
+    print(f"\nrelaxed by chgnet{further}; eV/atom above the hull (predicted from the composition alone):")
+    for row in made.sort_values([*([] if finished is None else [finished]), above]).to_dict("records"):
         if isinstance(row["structure_id"], str):
             predicted = row.get("energy_above_hull")
             in_brackets = "" if predicted is None else f" ({predicted:.3f})"
             if pd.notna(row[above]):
-                print(f"  {row['formula']:<16} {row[above]:7.3f}{in_brackets}  {row['template']}")
+                second = "" if finished is None else f" {_of_second(row, finished)}"
+                print(f"  {row['formula']:<16} {row[above]:7.3f}{second}{in_brackets}  {row['template']}")
             else:
                 print(f"  {row['formula']:<16}       -  {row['energy_reason']}")
         else:
             print(f"  {row['formula']:<16}       -  {row['structure_reason']}")
+
+
+def _of_second(row: dict[str, Any], above: str) -> str:
+    """The second potential's energy above the hull, marked where it disagrees with the first."""
+    import pandas as pd
+
+    if pd.isna(row[above]):
+        return f"{'-':>7} "
+    disagree = row["potentials_disagree"]
+    return f"{row[above]:7.3f}" + ("!" if pd.notna(disagree) and disagree else " ")

@@ -104,7 +104,9 @@ def run(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     more = sum(job.order_of is not None for job in exported.jobs)
     if more:
-        say(arguments, f"note: {more:,} more with antiferromagnetic moments (<id>-afm), ranked by a rule, not by energy")
+        say(
+            arguments, f"note: {more:,} more with antiferromagnetic moments (<id>-afm), ranked by a rule, not by energy"
+        )
     for text, ids in _grouped(exported.remarks).items():
         say(arguments, f"note ({len(ids):,} calculations): {text}")
     for id, reason in exported.failed.items():

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matgen.cli.shared import bars, common_options, one_of, path, say, verb
 from matgen.errors import OptionError
-from matgen.structures.potentials.registry import POTENTIALS
+from matgen.structures.potentials.registry import FINISHING, POTENTIALS, column_suffix
+
+if TYPE_CHECKING:
+    from matgen.structures.finish import Finish
+    from matgen.structures.make import MadeStructures, StructurePlan
 
 
 def add(verbs: Any) -> None:
@@ -20,6 +24,7 @@ def add(verbs: Any) -> None:
         "propose crystal structures for compositions and relax them with a universal potential",
         "matgen structure ranked.csv --top 20 --out structures/",
         "matgen structure ranked.csv --top 20 --workers 4 --resume --out structures/",
+        "matgen structure tinker.csv --top 5 --compensate --out doped/",
     )
     parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file with formulas, best first")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
@@ -32,9 +37,8 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--max-atoms",
         type=int,
-        default=40,
         metavar="N",
-        help="largest number of atoms in a primitive cell (default: 40)",
+        help="largest number of atoms in a primitive cell (default: 40; in supercells of doped formulas: 60)",
     )
     parser.add_argument(
         "--templates", type=path, metavar="FOLDER", help="your CIF or POSCAR files, used as additional templates"
@@ -53,7 +57,14 @@ def add(verbs: Any) -> None:
     parser.add_argument("--proposals", type=path, metavar="FOLDER",
                         help="CIF, POSCAR or extxyz files of other programs (CrystaLLM, Chemeleon, MatterGen ...), "
                         "used for compositions of their reduced formula, beyond --per-formula")  # fmt: skip
+    doped = parser.add_argument_group("doped formulas, such as those of matgen tinker --dope")
+    doped.add_argument("--host", type=path, metavar="FILE", help="structure of the host (default: bundled or proposed)")
+    doped.add_argument("--compensate", action="store_true", help="add vacancies that compensate the dopants' charge")
     relaxation_options(parser)
+    finish_options(parser)
+    parser.add_argument("--hull", choices=("labels", "relaxed"), default="labels",
+                        help="relaxed: also the energy above a hull of phases that the potential itself relaxed, where "
+                        "their structures are known (default: labels, those of the Materials Project)")  # fmt: skip
     parser.add_argument("--phonons", type=int, default=0, metavar="N",
                         help="phonons of the lowest structure of the first N compositions; one that is unstable is "
                         "followed to a lower one (default: 0, none)")  # fmt: skip
@@ -80,11 +91,47 @@ def relaxation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
 
 
+def finish_options(parser: argparse.ArgumentParser) -> None:
+    """Which structures a second potential relaxes further."""
+    parser.add_argument("--finish", metavar="NAME",
+                        help="potential that relaxes the lowest structures further, or none "
+                        f"(default: {FINISHING} if sevenn is installed)")  # fmt: skip
+    parser.add_argument("--finish-lowest", type=int, metavar="N",
+                        help="structures per composition that it relaxes (default: 2)")  # fmt: skip
+    parser.add_argument("--finish-top", type=int, metavar="N",
+                        help="only those of the first N compositions (default: 0, all)")  # fmt: skip
+
+
+def _finish(arguments: argparse.Namespace, out: Path) -> Finish | None:
+    """As asked for, as in the run that is resumed, or by default where that is installed."""
+    from matgen.structures.finish import Finish
+    from matgen.structures.folder import read_plan
+    from matgen.structures.parts import plan_path
+
+    asked = (arguments.finish, arguments.finish_lowest, arguments.finish_top)
+    if arguments.resume and asked == (None, None, None) and plan_path(out).exists():
+        recorded = read_plan(plan_path(out).parent).get("finish")  # none in a folder of an earlier version
+        return None if recorded is None else Finish(**recorded)
+    lowest, top = 2 if asked[1] is None else asked[1], asked[2] or 0
+    if arguments.no_relax or arguments.finish == "none":
+        return None
+    if arguments.finish is not None:
+        return Finish(arguments.finish, lowest, top)
+    if arguments.potential == FINISHING:
+        return None  # it relaxes all
+    finish = Finish.if_installed(lowest, top)
+    if finish is None:
+        say(arguments, "no second potential relaxes the lowest structures further: sevenn is missing, "
+            "pip install 'matgen[structures]'")  # fmt: skip
+    return finish
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Make structures and say what came of it."""
     from matgen.datasets import read_formula_table
     from matgen.io.files import next_free
     from matgen.runtime.cores import available_cores
+    from matgen.structures.doping import DopingSettings
     from matgen.structures.make import StructurePlan, make_structures
     from matgen.structures.propose import ProposalSettings
     from matgen.structures.relax import RelaxSettings
@@ -100,7 +147,11 @@ def run(arguments: argparse.Namespace) -> None:
         raise OptionError("--phonons needs relaxed structures: drop --no-relax")
     if arguments.no_templates and arguments.symmetric == 0:
         raise OptionError("--no-templates and --symmetric 0 leave nothing to propose: drop one of them")
+    if arguments.no_relax and arguments.hull == "relaxed":
+        raise OptionError("--hull relaxed needs relaxed structures: drop --no-relax")
+    out = arguments.out or (Path("structures") if arguments.resume else next_free(Path("structures")))
     symmetric = arguments.per_formula if arguments.no_templates else arguments.symmetric
+    given = {} if arguments.max_atoms is None else {"max_atoms": arguments.max_atoms}
     plan = StructurePlan(
         ProposalSettings(
             arguments.per_formula,
@@ -110,6 +161,10 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.seed,
             space_groups=parse_space_groups(arguments.space_group),
             folder="" if arguments.proposals is None else str(arguments.proposals.resolve()),
+            symmetric=symmetric,
+            templates=not arguments.no_templates,
+            seed=arguments.seed,
+            **given,
         ),
         RelaxSettings(arguments.max_force, arguments.max_steps),
         None if arguments.no_relax else arguments.potential,
@@ -118,27 +173,30 @@ def run(arguments: argparse.Namespace) -> None:
         workers=arguments.workers or available_cores(),
         scheduler=arguments.scheduler,
         templates_from=tuple(arguments.templates_from),
+        finish=_finish(arguments, out),
+        relaxed_hull=arguments.hull == "relaxed",
         phonons=arguments.phonons,
+        doping=DopingSettings(compensate=arguments.compensate, host=arguments.host, **given),
     )
     frame, column = read_formula_table(arguments.candidates, arguments.column)
     if arguments.top:
         frame = frame.head(arguments.top)
-    out = arguments.out or (Path("structures") if arguments.resume else next_free(Path("structures")))
-    by = "not relaxed" if plan.potential is None else f"relaxed by {plan.potential}"
-    say(arguments, f"structures of {len(frame):,} compositions of {arguments.candidates}, {by}, into {out}/")
+    say(
+        arguments,
+        f"structures of {len(frame):,} compositions of {arguments.candidates}, {plan.in_words()}, into {out}/",
+    )
     made = make_structures(frame, column, out, plan, resume=arguments.resume, force=arguments.force,
                            progress=bars(arguments),
                            tell=lambda text: say(arguments, text))  # fmt: skip
-    say(arguments, in_words(made, plan.potential))
+    say(arguments, in_words(made, plan))
 
 
-def in_words(made: Any, potential: str | None) -> str:
+def in_words(made: MadeStructures, plan: StructurePlan) -> str:
     """What came of it, in a line."""
     have, sound = int(made.candidates["structure_id"].notna().sum()), int((made.frame["reason"] == "").sum())
     text = f"{sound:,} structures of {have:,} of {len(made.candidates):,} compositions"
-    if potential is not None:
-        above = made.candidates[f"energy_above_hull_{potential}"]
-        text += f"; at most 0.1 eV/atom above the hull: {int((above <= 0.1).sum()):,}"
+    if plan.potential is not None:
+        text += "; at most 0.1 eV/atom above the hull: " + _within(made, plan)
     if "dynamically_stable" in made.candidates:
         verdicts = made.candidates["dynamically_stable"].dropna().astype(bool)
         text += f"; dynamically stable: {int(verdicts.sum()):,} of {len(verdicts):,} with phonons"
@@ -147,3 +205,15 @@ def in_words(made: Any, potential: str | None) -> str:
         reason, count = next(iter(made.failures.items()))
         text += f"; {failed:,} failed (column reason), most often ({count:,}): {reason}"
     return text
+
+
+def _within(made: MadeStructures, plan: StructurePlan) -> str:
+    """How many compositions are within 0.1 eV/atom of the hull, by each potential."""
+    names = [plan.potential or "", *([] if plan.finish is None else [plan.finish.potential])]
+    within = [made.candidates[f"energy_above_hull_{column_suffix(name)}"] <= 0.1 for name in names]
+    if len(names) == 1:
+        return f"{int(within[0].sum()):,}"
+    each = ", ".join(f"{int(found.sum()):,} by {name}" for name, found in zip(names, within, strict=True))
+    text = f"{each}, {int((within[0] & within[1]).sum()):,} by both"
+    disagree = int(made.candidates["potentials_disagree"].sum())
+    return text + (f"; they disagree about {disagree:,} (column potentials_disagree)" if disagree else "")

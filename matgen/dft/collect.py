@@ -11,7 +11,7 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
 from matgen.dft.codes import CODES
-from matgen.dft.lowest_order import keep_lowest_orders
+from matgen.dft.lowest_order import lowest_orders
 from matgen.dft.settings import read_manifest
 from matgen.dft.status import is_claimed, ran_elsewhere, read_status, status_of_outputs
 from matgen.errors import DataError
@@ -20,7 +20,7 @@ from matgen.structures.energies import mp2020_correction
 
 
 def collect(folder: Path | str) -> pd.DataFrame:
-    """What came out of each calculation, and formation energies from elements calculated the same way.
+    """What came out of each structure's calculations, and formation energies from elements calculated the same way.
 
     Results of runs elsewhere, such as of the SLURM script, are read from their outputs.
 
@@ -28,14 +28,14 @@ def collect(folder: Path | str) -> pd.DataFrame:
         folder: that `matgen export` wrote.
 
     Returns:
-        A row for each calculation: `structure_id`, `formula`, `role`, `state` (`done`, `failed`, `waiting`), `reason`,
+        A row for each structure, of its lowest magnetic order (see `lowest_orders`, also for `magnetic_order` and
+        `energy_per_atom_dft_fm`, `_afm` ...): `structure_id`, `formula`, `role`, `state` (`done`, `failed`, `waiting`),
+        `reason`,
         `energy_per_atom_dft` (eV/atom), `formation_energy_dft` (eV/atom; NaN where an element is
         missing, `reason` says which),
         `energy_above_hull_dft` (eV/atom; of candidates exported with `--competing`, where every competing phase of
         their elements has an energy; NaN otherwise, `reason` says which lacks; candidates compete with each other too),
         `decomposition_dft` (the phases of that hull that it is set against, with their shares of the atoms),
-        `magnetic_order`, `order_of` and `lowest_order` (see `keep_lowest_orders`: of the magnetic orders of a structure
-        only the lowest has a formation energy),
         `hubbard_u` (eV; such energies cannot be set against elements),
         `max_force_dft` (eV/angstrom), `volume_per_atom_dft` (angstrom^3), `magnetic_moment_dft` (Bohr magnetons of the
         cell), `seconds_dft`, and what the structure's provenance says of energies; of a potential's formation energies
@@ -50,21 +50,22 @@ def collect(folder: Path | str) -> pd.DataFrame:
     if manifest["format"] not in CODES:
         raise DataError(f"{folder} holds {manifest['format']} files, nothing that a code has calculated")
     rows = [_row(folder / job["id"], job, manifest["format"]) for job in manifest["jobs"]]
+    rows = lowest_orders(rows, manifest["jobs"])
     elements = {row["formula_counts"][0][0]: row["energy_per_atom_dft"] for row in rows
                 if row["role"] == "element" and row["state"] == "done"}  # fmt: skip
     for row in rows:
         row["formation_energy_dft"] = _formation_energy(row, elements)
         del row["formula_counts"]
-    frame = keep_lowest_orders(pd.DataFrame(rows), manifest["jobs"])
-    types = [job.get("oxide_type") for job in manifest["jobs"]]  # of exports of 0.2, none
+    frame = pd.DataFrame(rows)
+    types = [job.get("oxide_type") for job in manifest["jobs"] if not job.get("order_of")]  # of exports of 0.2, none
     correction = mp2020_correction(CompositionBatch.from_formulas(frame["formula"]), types)
     for name in [str(name) for name in frame if str(name).startswith("formation_energy_")]:
         if name == "formation_energy_dft":
             continue
         frame[f"{name}_uncorrected"] = frame[name] - correction
     _add_energy_above_hull(frame, manifest)
-    first = ["structure_id", "formula", "role", "state", "reason", "magnetic_order", "energy_per_atom_dft",
-             "formation_energy_dft", "energy_above_hull_dft", "decomposition_dft"]  # fmt: skip
+    first = ["structure_id", "formula", "role", "state", "reason", "energy_per_atom_dft", "formation_energy_dft",
+             "energy_above_hull_dft", "decomposition_dft"]  # fmt: skip
     return frame[first + [name for name in frame if name not in first]]
 
 
@@ -118,8 +119,7 @@ def _add_energy_above_hull(frame: pd.DataFrame, manifest: dict[str, Any]) -> Non
             reason = "an earlier version exported this and did not say what phases lack: export again"
             frame.loc[rows, "reason"] = reason
         return
-    with_energy = set(competing["formula"][competing["formation_energy_dft"].notna()])  # in some magnetic order
-    without_energy = [formula for formula in competing["formula"] if formula not in with_energy]
+    without_energy = competing["formula"][competing["formation_energy_dft"].isna()]
     lacking = lacking | dict.fromkeys(without_energy, "it has no formation energy")
     lacking_phases = {name: CompositionBatch.from_formulas([name]) for name in lacking}
     every = CompositionBatch.from_formulas(frame["formula"])

@@ -14,7 +14,7 @@ DEFAULT_MOMENTS = "no moments are predicted: calculated from ferromagnetic ones,
 """Remark on a calculation that begins with default moments."""
 
 NET_SHARE = 0.05
-"""Share of the sum of moments below which a net moment is none: of sublattices alike but for the rest of the crystal."""
+"""Share of the sum of moments below which a net moment is none, as of sublattices that are not quite alike."""
 
 _WIDTHS = (0.5, 1.0, 2.0, float("inf"))
 """Bohr magnetons within which moments of an element count as like, the finest first."""

@@ -38,7 +38,7 @@ _BOND, _BOND_SPREAD = 3.6, 1.25
 """Angstrom, and times the shortest bond of an atom: up to there a nonmetal is bound to a magnetic atom."""
 
 _DIRECT, _RANGE, _DECAY = 0.1, 3.0, 0.5
-"""Direct coupling of the nearest magnetic atoms, as a share of that by a straight bridge; its range and decay, angstrom."""
+"""Direct coupling of the nearest magnetic atoms, as a share of a straight bridge's; its range and decay, angstrom."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,15 @@ def couplings(structure: Structure, sites: Sequence[int]) -> NDArray[np.float64]
     return strengths
 
 
-def _bonds_of_nonmetals(structure: Structure, place: dict[int, int]) -> dict[int, list[tuple[int, NDArray[np.float64]]]]:
+def _bonds_of_nonmetals(
+    structure: Structure, place: dict[int, int]
+) -> dict[int, list[tuple[int, NDArray[np.float64]]]]:
     """Nonmetal to the magnetic atoms bound to it: their numbers and the unit vectors towards them."""
     centers, points, images, distances = structure.get_neighbor_list(_BOND)
     nonmetal = np.array([not site.specie.is_metal and index not in place for index, site in enumerate(structure)])
     shortest: dict[int, float] = {}
-    links = [(int(c), int(p), image, float(d)) for c, p, image, d in zip(centers, points, images, distances, strict=True)
-             if int(c) in place and nonmetal[p]]  # fmt: skip
+    pairs = zip(centers.tolist(), points.tolist(), images, distances.tolist(), strict=True)
+    links = [(c, p, image, d) for c, p, image, d in pairs if c in place and nonmetal[p]]
     for center, _, _, distance in links:
         shortest[center] = min(distance, shortest.get(center, distance))
     bonds: dict[int, list[tuple[int, NDArray[np.float64]]]] = {}
@@ -139,7 +141,9 @@ def _bonds_of_nonmetals(structure: Structure, place: dict[int, int]) -> dict[int
 
 def _shortest(structure: Structure) -> float:
     """The shortest distance of two atoms, angstrom, images included."""
-    matrix = structure.distance_matrix + np.diag([min(structure.lattice.get_lll_reduced_lattice().abc)] * len(structure))
+    matrix = structure.distance_matrix + np.diag(
+        [min(structure.lattice.get_lll_reduced_lattice().abc)] * len(structure)
+    )
     return float(matrix.min())
 
 
@@ -152,8 +156,8 @@ def antiferromagnetic_orders(
     coupling of `couplings` satisfied, in the crystal's own cell and without a net moment unless another order is better
     by `HANDICAP`. Larger cells are enumerated for few magnetic atoms (`MOST_SITES_TO_DOUBLE`), since a cell with one of
     them has no other way; of their orders those are kept that come before all of the crystal's own cell. The rule knows
-    neither ferromagnetic superexchange nor orbitals that point at each other: of LaMnO3 it ranks the G-type order before
-    the A-type one, of Cr2O3 hematite's order before its own.
+    neither ferromagnetic superexchange nor orbitals that point at each other: of LaMnO3 it ranks the G-type order
+    before the A-type one, of Cr2O3 hematite's order before its own.
 
     Args:
         structure: the crystal.
@@ -205,7 +209,8 @@ def _orders_of_cell(sized: Structure, cell: NDArray[np.intp]) -> list[MagneticOr
 def with_magnetic_orders(jobs: Sequence[Job], n: int) -> tuple[list[Job], dict[str, list[str]]]:
     """Jobs with antiferromagnetic orders of theirs, each after the ferromagnetic job whose id it extends.
 
-    References of elements have the moments of their ground states, and moments that have signs already stay.
+    References of elements have the moments of their ground states, moments that have signs already stay, and what is
+    predicted to have none gets no order, though its calculation begins with default moments.
 
     Args:
         jobs: of which candidates and competing phases get orders.
@@ -219,9 +224,11 @@ def with_magnetic_orders(jobs: Sequence[Job], n: int) -> tuple[list[Job], dict[s
     remarks: dict[str, list[str]] = {}
     for job in jobs:
         every.append(job)
-        moments = None if n < 2 or job.role == "element" else job.initial_moments()[0]
-        if moments is None or job.magnetic_order != "ferromagnetic":
+        predicted_none = "magmom" in job.structure.site_properties and job.moments() is None
+        moments = job.initial_moments()[0]
+        if n < 2 or job.role == "element" or predicted_none or order_name(moments) != "ferromagnetic":
             continue
+        assert moments is not None
         magnetic = magnetic_sites(job.structure, moments)
         if len(magnetic) > MOST_SITES:
             remarks[job.id] = [f"more than {MOST_SITES} magnetic atoms: ferromagnetic only"]

@@ -104,7 +104,7 @@ def unchanged_by(patterns: NDArray[np.int8], permutations: NDArray[np.intp]) -> 
 
 
 def hermite_normal_forms(order: int) -> Iterator[NDArray[np.intp]]:
-    """A basis `(3, 3)`, in rows, of every sublattice of an index: upper triangular, as row-style Hermite normal form."""
+    """A basis `(3, 3)`, in rows, of every sublattice of an index, in Hermite normal form (upper triangular)."""
     for a in range(1, order + 1):
         for d in range(1, order + 1):
             if order % (a * d):

@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
-from matgen.structures.reasons import OF_PAIRS, OF_TEMPLATES, Ion, IonTables, Weights
+from matgen.structures.reasons import OF_PAIRS, OF_TEMPLATES, Ion, IonTables, ScoreWeights, fitted_weights
 from matgen.structures.templates import Template
 from matgen.validity import ValidityRules
 from matgen.validity.explaining import explain
@@ -86,7 +86,7 @@ def assign(
     template_ions: dict[str, Ion],
     *,
     facts: Sequence[float] | None = None,
-    weights: Weights | None = None,
+    weights: ScoreWeights | None = None,
     most: int = 2,
 ) -> list[Assignment]:
     """The best ways to put a composition's elements on a template's sites, best first.
@@ -100,13 +100,13 @@ def assign(
         weights: what counts how much.
         most: how many to return at most.
     """
-    vector = (weights or Weights()).vector()
     from_template = sorted(template.counts)
     into = sorted(counts)
     scale = sum(template.counts.values()) / sum(counts.values())
     share = np.array([template.counts[symbol] for symbol in from_template]) / template.n_atoms
     allowed = np.array([[abs(template.counts[a] - counts[b] * scale) < 1e-6 for b in into] for a in from_template])
     tables = IonTables.of([template_ions[symbol] for symbol in from_template], [ions[symbol] for symbol in into])
+    vector = (weights or fitted_weights()).vector(tables.new)
     of_pairs = tables.pairs @ vector[: len(OF_PAIRS)]
     ways = _ways(allowed, np.where(allowed, of_pairs, -1e6))
     reasons = tables.reasons(np.arange(len(from_template)), np.array(ways), share)

@@ -27,6 +27,8 @@ from matgen.validity.explaining import explain
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+    from matgen.structures.potentials.interface import Potential
+
 _PEROXIDES = {f"{metal}2O2" for metal in ("Li", "Na", "K", "Rb", "Cs")} | {
     f"{metal}O2" for metal in ("Be", "Mg", "Ca", "Sr", "Ba")
 }
@@ -254,3 +256,21 @@ def formation_energies(batch: CompositionBatch, energy: np.ndarray) -> np.ndarra
         of_element[ATOMIC_NUMBER[symbol]] = value
     counts = np.where(batch.elements > 0, batch.counts, 0)
     return np.asarray(energy - (of_element[batch.elements] * counts).sum(axis=1) / counts.sum(axis=1))
+
+
+def corrected_formation_energies(
+    batch: CompositionBatch, energy: np.ndarray, potential: Potential, oxide_types: Sequence[str | None] | None = None
+) -> np.ndarray:
+    """Formation energies with the corrections of 2020, which some potentials learned and others need added.
+
+    Args:
+        batch: `n` compositions.
+        energy: float64 `(n,)`, of the potential, eV/atom.
+        potential: says whether its energies carry the corrections.
+        oxide_types: as `mp2020_correction` takes them.
+
+    Returns:
+        float64 `(n,)`, eV/atom; NaN with an element whose energy is not known.
+    """
+    formation = formation_energies(batch, energy)
+    return formation if potential.corrected else formation + mp2020_correction(batch, oxide_types)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,15 @@ from matgen.errors import (
     OptionError,
     first_line,
     require_above_zero,
-    unknown_name,
 )
-from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
+from matgen.io.files import atomic_write, file_sha256, locked, refuse_to_overwrite, write_json
 from matgen.io.parquet import write_parquet
 from matgen.runtime.progress import Progress, ProgressFactory, silent
 from matgen.structures.assemble import MadeStructures, assemble, summary_of
 from matgen.structures.databases import require_source, templates_from
+from matgen.structures.doping import Doping, DopingSettings, Host, find_host, propose_doped, read_dopings, read_host
+from matgen.structures.energies import mp2020_phases
+from matgen.structures.finish import Finish, finished
 from matgen.structures.folder import (
     CANDIDATES,
     TEMPLATES,
@@ -33,11 +35,13 @@ from matgen.structures.folder import (
 )
 from matgen.structures.minima import with_phonons
 from matgen.structures.parts import PARTS, begin, finished_in, part_path, plan_path, publish, require_same, rows_of
+from matgen.structures.phase_energies import PhaseEnergies
 from matgen.structures.phonons import require_phonopy
-from matgen.structures.potentials.registry import POTENTIALS, shared_potential
-from matgen.structures.propose import ProposalSettings, Proposer
+from matgen.structures.potentials.registry import present_name, shared_potential
+from matgen.structures.propose import Proposal, ProposalSettings, Proposer
 from matgen.structures.proposed import digest_of_files, proposed_in
-from matgen.structures.relax import RelaxSettings, relax
+from matgen.structures.relax import Relaxed, RelaxSettings, relax
+from matgen.structures.relaxed_hull import RelaxedHull
 from matgen.structures.templates import (
     TemplateLibrary,
     bundled_templates,
@@ -46,6 +50,11 @@ from matgen.structures.templates import (
     templates_in,
 )
 from matgen.structures.workers import run_tasks
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from matgen.structures.potentials.interface import Potential
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,12 @@ class StructurePlan:
         scheduler: address of a Dask scheduler instead.
         templates_from: databases that more templates are fetched from before the work, each `materials-project` or an
             OPTIMADE address; they are kept in the output folder.
+        finish: which of the relaxed structures a second potential relaxes further, None for none.
+        relaxed_hull: whether distances to a hull of phases relaxed by the same potential are given beside those to the
+            hull of labels.
         phonons: of the first this many candidates, the lowest structure gets phonons, and is followed down where it is
             no minimum.
+        doping: how supercells of doped compositions are made (rows with the columns `host`, `site` and `dopant`).
     """
 
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
@@ -76,12 +89,15 @@ class StructurePlan:
     workers: int = 1
     scheduler: str | None = None
     templates_from: tuple[str, ...] = ()
+    finish: Finish | None = None
+    relaxed_hull: bool = False
     phonons: int = 0
+    doping: DopingSettings = field(default_factory=DopingSettings)
 
     @classmethod
-    def quick(cls, seed: int = 0, workers: int = 1) -> StructurePlan:
+    def quick(cls, seed: int = 0, workers: int = 1, finish: Finish | None = None) -> StructurePlan:
         """Three structures of each composition, of at most 24 atoms: seconds to a minute each."""
-        return cls(ProposalSettings(per_formula=3, max_atoms=24, seed=seed), workers=workers)
+        return cls(ProposalSettings(per_formula=3, max_atoms=24, seed=seed), workers=workers, finish=finish)
 
     def __post_init__(self) -> None:
         require_above_zero(self, "workers")
@@ -93,18 +109,38 @@ class StructurePlan:
             raise OptionError("phonons need a potential: structures that are not relaxed are no minima")
         for source in self.templates_from:
             require_source(source)
-        if self.potential is not None and self.potential not in POTENTIALS:
-            raise unknown_name("potential", self.potential, POTENTIALS)
+        if self.potential is not None:
+            object.__setattr__(self, "potential", present_name(self.potential))
+        elif self.finish is not None:
+            raise OptionError(f"{self.finish.potential} finishes what another potential relaxed: leave out the finish")
+        if self.finish is not None and self.finish.potential == self.potential:
+            raise OptionError(f"{self.potential} cannot finish its own structures: choose another potential, or none")
+        if self.relaxed_hull and self.potential is None:
+            raise OptionError("a hull of relaxed phases needs a potential")
 
     def content(self) -> dict[str, Any]:
         """What the result depends on, as JSON."""
         content = asdict(replace(self, workers=1, scheduler=None))
-        del content["workers"], content["scheduler"]
+        del content["workers"], content["scheduler"], content["doping"]  # without doped rows it changes nothing
         return content | {
             "templates": None if self.templates is None else str(self.templates.resolve()),
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
             "proposals": content["proposals"] | {"space_groups": list(self.proposals.space_groups)},
         }  # fmt: skip
+
+    def in_words(self) -> str:
+        """By which potentials structures are relaxed."""
+        if self.potential is None:
+            return "not relaxed"
+        if self.finish is None:
+            return f"relaxed by {self.potential}"
+        of = f" of the first {self.finish.top}" if self.finish.top else ""
+        return f"relaxed by {self.potential}, the lowest {self.finish.lowest}{of} further by {self.finish.potential}"
+
+    def potentials(self) -> list[Potential]:
+        """The potential that relaxes all, and the one that finishes, with their weights; empty where none relaxes."""
+        names = [self.potential, None if self.finish is None else self.finish.potential]
+        return [shared_potential(name) for name in names if name is not None]
 
 
 @locked("out")
@@ -156,12 +192,14 @@ def make_structures(
     content = plan.content() | {"formulas": formulas, "templates_digest": None if own is None else digest_of(own)}
     if plan.proposals.folder:
         content["proposals_digest"] = digest_of_files(plan.proposals.folder)
+    dopings = read_dopings(candidates, column)
+    content |= _doping_content(plan.doping, dopings)
     resume = resume and plan_path(out).exists()
     if resume:
         require_same(out, content)
     else:
         refuse_to_overwrite(out, force=force)
-    potential = None if plan.potential is None else shared_potential(plan.potential)
+    potentials = plan.potentials()
     if plan.phonons:
         require_phonopy()
     if not resume:
@@ -174,14 +212,31 @@ def make_structures(
     waiting = [rank for rank in range(1, len(formulas) + 1) if not part_path(out, rank).exists()]
     library = _library_key(plan, out, content["templates_digest"])
     with progress(len(formulas), "structure", "compositions", done=len(formulas) - len(waiting)) as count:
-        _make_parts(out, [(rank, reduced[rank - 1], plan, library) for rank in waiting], count)
+        _make_parts(out, [(rank, reduced[rank - 1], plan, library, dopings.get(rank)) for rank in waiting], count)
     rows = [row for rank in range(1, len(formulas) + 1) for row in rows_of(out, rank)]
-    made = assemble(candidates, rows, potential, out / PARTS)
+    hulls = _relaxed_hulls(plan, potentials, library, progress) if plan.relaxed_hull else {}
+    made = assemble(candidates, rows, potentials, out / PARTS, hulls)
     with atomic_write(out / PARTS / CANDIDATES) as temporary:
         write_parquet(made.candidates, temporary)
-    write_table(out / PARTS, made.frame, content | summary_of(made, potential))
+    write_table(out / PARTS, made.frame, content | summary_of(made, potentials))
     publish(out)
     return made
+
+
+def _relaxed_hulls(
+    plan: StructurePlan, potentials: Sequence[Potential], library: _LibraryKey, progress: ProgressFactory
+) -> dict[str, RelaxedHull]:
+    """Hulls of phases relaxed by each potential, from the structures that candidates are made of too.
+
+    The second potential goes on from the structures of the first, as with candidates.
+    """
+    start: TemplateLibrary | PhaseEnergies = _proposer(plan.proposals, library).library
+    hulls = {}
+    for potential in potentials:
+        start = PhaseEnergies(potential.name, start, workers=plan.workers, scheduler=plan.scheduler,
+                              progress=progress)  # fmt: skip
+        hulls[potential.name] = RelaxedHull(mp2020_phases(), start.formation, start.names)
+    return hulls
 
 
 def _make_parts(out: Path, tasks: Sequence[_Task], count: Progress) -> None:
@@ -238,31 +293,94 @@ def _proposer(settings: ProposalSettings, key: _LibraryKey) -> Proposer:
     return Proposer(settings, library.without(key.leave_out) if key.leave_out else library)
 
 
-_Task = tuple[int, str, StructurePlan, _LibraryKey]
-"""Rank and reduced formula of a composition, how its structures are made, and from which templates."""
+def _doping_content(settings: DopingSettings, dopings: dict[int, Doping]) -> dict[str, Any]:
+    """What the result depends on besides the plan where compositions are doped, as JSON; empty without such.
+
+    Raises:
+        DataError: the host's file is not usable.
+        OptionError: there are options for doped compositions alone and none is doped.
+    """
+    if not dopings:
+        if settings.host is not None or settings.compensate:
+            raise OptionError("host and compensate are for doped compositions, and the table has none: it needs the "
+                              "columns host, site and dopant, as matgen tinker --dope writes them")  # fmt: skip
+        return {}
+    content = asdict(settings) | {"rows": {str(rank): str(doping) for rank, doping in dopings.items()}}
+    if settings.host is not None:
+        read_host(settings.host, [doping.host for doping in dopings.values()])
+        content["host"] = {"file": str(settings.host.resolve()), "sha256": file_sha256(settings.host)}
+    return {"doping": content}
+
+
+@lru_cache(maxsize=8)
+def _host(formula: str, plan: StructurePlan, key: _LibraryKey, sha256: str | None) -> Host:
+    """The structure of a host, relaxed; kept by each worker. `sha256` is of the user's file."""
+    potential = None if plan.potential is None else shared_potential(plan.potential)
+    return find_host(formula, _proposer(plan.proposals, key), plan.doping, potential, plan.relaxation)
+
+
+def _proposals(formula: str, plan: StructurePlan, library: _LibraryKey, doping: Doping | None) -> Sequence[Proposal]:
+    """What a composition might look like: supercells of its host where it is doped."""
+    if doping is None:
+        return _proposer(plan.proposals, library).propose(formula)
+    file = plan.doping.host
+    host = _host(doping.host, plan, library, None if file is None else file_sha256(file))
+    return propose_doped(doping, host, plan.doping, plan.proposals.per_formula)
+
+
+_Task = tuple[int, str, StructurePlan, _LibraryKey, Doping | None]
+"""Rank and reduced formula of a composition, how its structures are made, from which templates, and how it is doped."""
 
 
 def _make_one(task: _Task) -> list[dict[str, Any]]:
     """The structures of one composition as rows; the work of one task."""
-    rank, formula, plan, library = task
-    proposals = _proposer(plan.proposals, library).propose(formula)
-    rows = []
-    relaxed: Sequence[Any] = [None] * len(proposals)
+    rank, formula, plan, library, doping = task
+    proposals = _proposals(formula, plan, library, doping)
+    rows = [proposal.provenance() | {"structure_id": structure_id(rank, formula, number), "reason": ""}
+            for number, proposal in enumerate(proposals, start=1)]  # fmt: skip
+    structures = [proposal.structure for proposal in proposals]
     if plan.potential is not None:
-        proposed = [proposal.structure for proposal in proposals]
-        relaxed = relax(proposed, shared_potential(plan.potential), plan.relaxation)
-    for number, (proposal, result) in enumerate(zip(proposals, relaxed, strict=True), start=1):
-        row = proposal.provenance() | {"structure_id": structure_id(rank, formula, number), "reason": ""}
-        structure = proposal.structure
-        if result is not None:
-            structure = result.structure
-            row |= {"energy": result.energy, "max_force": result.max_force, "relax_steps": result.steps,
-                    "relaxed": result.converged, "reason": result.reason}  # fmt: skip
+        structures = _relaxed(rows, proposals, plan, finish=plan.finish is not None and plan.finish.takes(rank))
+    for row, structure in zip(rows, structures, strict=True):
         row["structure"] = None if row["reason"] else structure.as_dict()
-        rows.append(row)
     if plan.potential is not None and rank <= plan.phonons:
-        rows = with_phonons(rows, rank, formula, shared_potential(plan.potential))
+        rows = with_phonons(rows, rank, formula, *_phonon_potentials(plan, rank))
     return rows
+
+
+def _relaxed(rows: list[dict[str, Any]], proposals: Sequence[Proposal], plan: StructurePlan, *,
+             finish: bool) -> list[Structure]:  # fmt: skip
+    """Relax the proposals of one composition, finish the lowest, and say so in their rows."""
+    assert plan.potential is not None
+    results = relax([proposal.structure for proposal in proposals], shared_potential(plan.potential), plan.relaxation)
+    structures = []
+    for row, result in zip(rows, results, strict=True):
+        row |= _in_columns(result) | {"energy": result.energy, "reason": result.reason}
+        structures.append(result.structure)
+    if finish:
+        assert plan.finish is not None
+        further = finished(results, plan.finish, plan.relaxation, shared_potential(plan.potential))
+        for place, (result, energy) in further.items():
+            row = rows[place]
+            row["finish_reason"] = result.reason
+            if not result.reason:  # else the first potential's geometry stays
+                row |= _in_columns(result, steps_before=row["relax_steps"])
+                row |= {"energy": energy, "energy_finished": result.energy}
+                structures[place] = result.structure
+    return structures
+
+
+def _in_columns(result: Relaxed, steps_before: int = 0) -> dict[str, Any]:
+    return {"max_force": result.max_force, "relax_steps": steps_before + result.steps, "relaxed": result.converged}
+
+
+def _phonon_potentials(plan: StructurePlan, rank: int) -> tuple[Potential, Potential | None]:
+    """What phonons of a composition are by: the potential that finished it and the first, or the first alone."""
+    assert plan.potential is not None
+    first = shared_potential(plan.potential)
+    if plan.finish is None or not plan.finish.takes(rank):
+        return first, None
+    return shared_potential(plan.finish.potential), first
 
 
 def _reason(error: Exception, formula: str) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 
 from matgen.errors import StructureError
 from matgen.structures.folder import bare_atoms, structure_id
+from matgen.structures.phonon_cells import SYMMETRY_TOLERANCE, standard_primitive, wave_text
 from matgen.structures.phonons import Phonons, PhononSettings, SoftMode, phonons
 from matgen.structures.potentials.interface import Potential
+from matgen.structures.potentials.registry import column_suffix
 from matgen.structures.propose import is_new
 from matgen.structures.relax import Relaxed, RelaxSettings, relax
-from matgen.structures.supercells import SYMMETRY_TOLERANCE, standard_primitive, wave_text
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -84,15 +85,18 @@ def with_phonons(
     rank: int,
     formula: str,
     potential: Potential,
+    first: Potential | None = None,
     settings: PhononSettings | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of a composition's structures, the lowest with its phonons; where it is unstable, also what lies below.
 
     Args:
-        rows: as in the parts of `matgen structure`, with `energy` by this potential.
+        rows: as in the parts of `matgen structure`, with `energy` by the potential that relaxed all structures and
+            `energy_finished` by one that finished some.
         rank: row of the composition among the candidates, from 1.
         formula: of the composition.
-        potential: what relaxed them.
+        potential: what relaxed the structures last.
+        first: what relaxed them before, None where `potential` is the only one.
         settings: of the phonons.
 
     Returns:
@@ -102,16 +106,17 @@ def with_phonons(
     from pymatgen.core import Structure
 
     rows = [dict(row) for row in rows]
-    sound = [row for row in rows if row["structure"]]
-    if not sound:
-        return rows
-    lowest = min(sound, key=lambda row: float(row["energy"]))
+    energy = "energy" if first is None else "energy_finished"
+    sound = [row for row in rows if row["structure"] and np.isfinite(row.get(energy, np.nan))]
+    if not sound:  # nothing was finished: what the first potential says is all there is
+        return rows if first is None else with_phonons(rows, rank, formula, first, None, settings)
+    lowest = min(sound, key=lambda row: float(row[energy]))
     try:
         found = phonons(Structure.from_dict(lowest["structure"]), potential, settings)
     except StructureError as error:
         lowest |= _unknown(potential, str(error))
         return rows
-    lowest |= _columns(found, potential) | {"relax_steps": lowest["relax_steps"] + found.steps}
+    lowest |= {"relax_steps": lowest["relax_steps"] + found.steps} | _columns(found, potential, first, lowest)
     if found.stable:
         return rows
     down = follow(found, potential, settings)
@@ -121,12 +126,11 @@ def with_phonons(
     followed = lowest | {
         "structure_id": structure_id(rank, formula, len(rows) + 1), "origin": "followed",
         "template": lowest["structure_id"], "prototype": "", "mapping": "", "template_score": None,
-        "structure": down.structure.as_dict(), "energy": down.energy, "max_force": down.max_force,
-        "relax_steps": down.steps, "relaxed": down.converged,
-    }  # fmt: skip
+        "max_force": down.max_force, "relax_steps": down.steps, "relaxed": down.converged,
+    } | _with_energies(down.structure, down.energy, first, None)  # fmt: skip
     try:
         again = phonons(down.structure, potential, settings)
-        followed |= _columns(again, potential) | {"relax_steps": down.steps + again.steps}
+        followed |= {"relax_steps": down.steps + again.steps} | _columns(again, potential, first, followed)
     except StructureError as error:
         followed |= _unknown(potential, str(error))
     return [*rows, followed]
@@ -134,19 +138,35 @@ def with_phonons(
 
 def _unknown(potential: Potential, reason: str) -> dict[str, Any]:
     """The columns of phonons that could not be had."""
-    return {f"lowest_frequency_{potential.name}": float("nan"), "lowest_frequency_at": None,
+    return {f"lowest_frequency_{column_suffix(potential.name)}": float("nan"), "lowest_frequency_at": None,
             "dynamically_stable": None, "phonon_reason": reason}  # fmt: skip
 
 
-def _columns(found: Phonons, potential: Potential) -> dict[str, Any]:
+def _columns(found: Phonons, potential: Potential, first: Potential | None, before: dict[str, Any]) -> dict[str, Any]:
     """What phonons say in the row of their structure."""
     return {
-        "structure": found.structure.as_dict(),
-        "energy": found.energy,
         "max_force": found.max_force,
         "relaxed": True,
-        f"lowest_frequency_{potential.name}": round(found.lowest_frequency, 4),
+        f"lowest_frequency_{column_suffix(potential.name)}": round(found.lowest_frequency, 4),
         "lowest_frequency_at": wave_text(found.lowest_frequency_at),
         "dynamically_stable": found.stable,
         "phonon_reason": "",
-    }
+    } | _with_energies(found.structure, found.energy, first, before["energy"])
+
+
+def _with_energies(structure: Structure, energy: float, first: Potential | None,
+                   before: float | None) -> dict[str, Any]:  # fmt: skip
+    """A structure and its energies, eV/atom: by the potential that relaxed it, and by the first if that is another.
+
+    The first's is the lower of that here and where it had left the structure itself, as it is for finished structures.
+    """
+    if first is None:
+        return {"structure": structure.as_dict(), "energy": energy}
+    (evaluation,) = first.evaluate([bare_atoms(structure)])
+    of_first = evaluation.energy / len(structure)
+    if evaluation.magnetic_moments is not None and "magmom" not in structure.site_properties:
+        structure = structure.copy(
+            site_properties={"magmom": [round(float(m), 4) for m in evaluation.magnetic_moments]}
+        )
+    of_first = of_first if before is None else min(before, of_first)
+    return {"structure": structure.as_dict(), "energy": of_first, "energy_finished": energy}

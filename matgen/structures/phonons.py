@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from matgen.errors import MissingDependencyError, OptionError, StructureError, first_line, require_above_zero
 from matgen.structures.folder import bare_atoms
+from matgen.structures.phonon_cells import fractions_of, smallest_cell_of, standard_primitive, supercell_vectors
 from matgen.structures.potentials.interface import Evaluation, Potential
 from matgen.structures.relax import RelaxSettings, relax
-from matgen.structures.supercells import fractions_of, smallest_cell_of, standard_primitive, supercell_vectors
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -9,16 +9,19 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
 from matgen.errors import OptionError, StructureError, require_above_zero
 from matgen.structures.assignment import Assignment, assign, ions_of
+from matgen.structures.occupations import occupation
 from matgen.structures.ordered import Merger, mergers, ordered_structures
 from matgen.structures.proposed import proposed_in
-from matgen.structures.reasons import Ion, TemplateFacts, Weights, family
+from matgen.structures.reasons import Ion, ScoreWeights, TemplateFacts, family, fitted_weights
 from matgen.structures.symmetric import symmetric_structures
 from matgen.structures.templates import Template, TemplateLibrary, bundled_templates
 from matgen.structures.volume import composition_volume, scaled
@@ -60,7 +63,7 @@ class ProposalSettings:
     symmetric: int = 2
     templates: bool = True
     seed: int = 0
-    weights: Weights = field(default_factory=Weights)
+    weights: ScoreWeights = field(default_factory=fitted_weights)
     ordered: int = 3
     space_groups: tuple[int, ...] = ()
     folder: str = ""
@@ -151,7 +154,11 @@ class Proposer:
         return proposals
 
     def assignments(self, formula: str, counts: dict[str, int]) -> list[Assignment]:
-        """Every template of the anonymous formula with its best assignments, best first."""
+        """Every template of the anonymous formula with its best assignments, best first.
+
+        The best assignment of those that put each element on the same Wyckoff positions has the score of them all: the
+        logarithm of the sum of their exponentials.
+        """
         matching = self._matching(counts)
         if self.settings.space_groups:
             matching = [template for template in matching if template.space_group in self.settings.space_groups]
@@ -159,7 +166,7 @@ class Proposer:
         assignments = [
             assignment for template in matching for assignment in self._assign(counts, self._ions[formula], template)
         ]
-        return sorted(assignments, key=lambda assignment: (-assignment.score, assignment.template.id))
+        return sorted(_pooled(assignments), key=lambda assignment: (-assignment.score, assignment.template.id))
 
     def _matching(self, counts: dict[str, int]) -> list[Template]:
         """Templates of an anonymous formula, whose ions are then known."""
@@ -258,6 +265,18 @@ def same_crystals(groups: Iterable[Any], ids: Iterable[Any], structures: Mapping
                 kept[group].append(id)
         matches.append(same)
     return matches
+
+
+def _pooled(assignments: Sequence[Assignment]) -> list[Assignment]:
+    """Assignments, the best of each occupation with the score of all of it."""
+    alike: dict[str, list[Assignment]] = defaultdict(list)
+    for one in sorted(assignments, key=lambda assignment: (-assignment.score, assignment.template.id)):
+        alike[occupation(one.template.prototype, list(one.template.counts), one.mapping)].append(one)
+    pooled = []
+    for first, *others in alike.values():
+        total = float(np.logaddexp.reduce([one.score for one in (first, *others)]))
+        pooled += [replace(first, score=total), *others]
+    return pooled
 
 
 def _spread(assignments: Sequence[Assignment]) -> list[Assignment]:

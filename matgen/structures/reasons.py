@@ -10,14 +10,16 @@ import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matgen.composition.elements import ATOMIC_NUMBER, ELECTRONEGATIVITY
+from matgen.io.files import read_json
 
 if TYPE_CHECKING:
     from matgen.structures.templates import Template, TemplateLibrary
@@ -31,12 +33,7 @@ SAME = 5.0
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each reason counts in the score of an assignment.
-
-    A conditional logit model: the score is the logarithm of the relative probability that an assignment to a template
-    is the compound's own structure. `python -m benchmarks.structures --weights` fits it to the bundled compounds other
-    than those that `benchmarks.structures` asks for, each without its own structures, and says how much better than
-    simpler ones it is on compounds that it was not fitted to.
+    """How much each reason counts.
 
     Attributes:
         substitution: of the mean data-mined weight of the substitutions.
@@ -62,35 +59,65 @@ class Weights:
         sites: of the logarithm of the number of its Wyckoff orbits.
     """
 
-    substitution: float = 0.214
-    unknown: float = 1.57
-    state: float = 0.127
-    described: float = -0.3
-    electronegativity: float = 0.234
-    group: float = 3.32
-    element: float = 1.01
-    period: float = -0.796
-    order: float = -0.402
-    least: float = 0.146
-    radius: float = 0.00061
-    radius_of_elements: float = -2.79
-    ionicity: float = -0.684
-    pattern: float = -0.0466
-    anion: float = 0.217
-    anion_group: float = -0.0139
-    anion_element: float = -0.244
-    members: float = 0.0982
-    family: float = 0.326
-    polymorphs: float = -0.753
-    compressed: float = -0.529
-    sites: float = -0.421
+    substitution: float = 0.0
+    unknown: float = 0.0
+    state: float = 0.0
+    described: float = 0.0
+    electronegativity: float = 0.0
+    group: float = 0.0
+    element: float = 0.0
+    period: float = 0.0
+    order: float = 0.0
+    least: float = 0.0
+    radius: float = 0.0
+    radius_of_elements: float = 0.0
+    ionicity: float = 0.0
+    pattern: float = 0.0
+    anion: float = 0.0
+    anion_group: float = 0.0
+    anion_element: float = 0.0
+    members: float = 0.0
+    family: float = 0.0
+    polymorphs: float = 0.0
+    compressed: float = 0.0
+    sites: float = 0.0
 
     def vector(self) -> NDArray[np.float64]:
         """The weights in the order of `REASONS`, `(r,)`."""
         return np.array(astuple(self))
 
 
-REASONS = tuple(field.name for field in fields(Weights))
+@dataclass(frozen=True)
+class ScoreWeights:
+    """Weights of the score of an assignment, which depend on how ionic the composition is.
+
+    A conditional logit model: the score is the logarithm of the relative probability that an assignment to a template
+    is the compound's own structure.
+
+    Attributes:
+        constant: weights of a compound without differences of electronegativity.
+        ionic: added to them for each unit of the range of its Pauling electronegativities.
+    """
+
+    constant: Weights
+    ionic: Weights = field(default_factory=Weights)
+
+    def vector(self, electronegativities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The weights for a composition in the order of `REASONS`, `(r,)`."""
+        return self.constant.vector() + float(np.ptp(electronegativities)) * self.ionic.vector()
+
+
+@lru_cache(maxsize=1)
+def fitted_weights() -> ScoreWeights:
+    """The weights that `python -m benchmarks.structures --weights` has fitted, as `score_weights.json` holds them.
+
+    To the bundled compounds other than those that `benchmarks.structures` asks for, each without its own structures.
+    """
+    content = read_json(Path(__file__).with_name("score_weights.json"))
+    return ScoreWeights(Weights(**content["constant"]), Weights(**content["ionic"]))
+
+
+REASONS = tuple(one.name for one in fields(Weights))
 OF_PAIRS = REASONS[:9]
 OF_WHOLES = REASONS[9:17]
 OF_TEMPLATES = REASONS[17:]

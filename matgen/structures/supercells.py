@@ -1,123 +1,174 @@
-"""Cells for phonons: the primitive cell with its symmetry, a supercell, the smallest cell that a wave fits in."""
+"""Supercells near to cubic, and the symmetry-distinct ways to place a few substitutions on their sites.
+
+An orbit is a set of placements that the operations of the supercell's space group turn into one another; each is stood
+for by its smallest member. Orbits of k substitutions are grown from those of k - 1 by one site at a time: whatever is
+left when a site is taken from a placement is equivalent to some orbit's representative, so none is missed. Going
+through all placements instead would be 10.5 million of them for 8 of 32 sites, where there are some thousand orbits.
+"""
 
 from __future__ import annotations
 
-import itertools
-import warnings
-from collections.abc import Iterator
-from math import gcd, lcm
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from matgen.errors import StructureError
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-SYMMETRY_TOLERANCE = 0.01
-"""Angstrom within which atoms are taken for symmetric, as in the column `space_group`."""
+MOST_ORBITS = 400
+"""Orbits that are grown on; of more, as many spread over all distances go on, and the enumeration is not complete."""
 
-_LARGEST_DENOMINATOR = 48  # of a wave vector's coordinates; supercells of hundreds of atoms stay far below
+_LIMIT = 2  # integers of a transformation that are tried around the ideal one, from -2 to 2
+
+Placement = tuple[tuple[int, ...], ...]
+"""Sites of each kind of substitution, ascending within a kind."""
 
 
-def standard_primitive(structure: Structure) -> Structure:
-    """The primitive cell as spglib sets it, its atoms and vectors put exactly where its space group has them.
+def supercell(structure: Structure, n_cells: int) -> Structure:
+    """The supercell of so many cells whose vectors are nearest to a cube's, found by ASE's search.
 
     Args:
-        structure: ordered; what site properties it has are lost. Returned as it is where spglib finds no symmetry.
+        structure: the cell.
+        n_cells: how many of it.
+
+    Raises:
+        StructureError: the search finds no supercell of that size.
     """
-    from pymatgen.core import Structure
+    rows = tuple(tuple(round(float(x), 4) for x in row) for row in structure.lattice.matrix)
+    return structure.make_supercell(np.array(_matrix(rows, n_cells)), in_place=False)
+
+
+@lru_cache(maxsize=256)
+def _matrix(rows: tuple[tuple[float, ...], ...], n_cells: int) -> tuple[tuple[int, ...], ...]:
+    """The transformation, `(3, 3)`, of positive determinant."""
+    from ase.build import find_optimal_cell_shape
+
+    if n_cells == 1:
+        return ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+    found = find_optimal_cell_shape(np.array(rows), n_cells, "sc", lower_limit=-_LIMIT, upper_limit=_LIMIT)
+    matrix = np.zeros((3, 3), dtype=int) if found is None else np.rint(np.asarray(found)).astype(int)
+    determinant = round(float(np.linalg.det(matrix)))
+    if abs(determinant) != n_cells:
+        raise StructureError(f"no supercell of {n_cells} cells was found")
+    return tuple(tuple(int(x) for x in row) for row in matrix * np.sign(determinant))
+
+
+def shortest_vector(structure: Structure) -> float:
+    """Distance of an atom to its nearest periodic image, angstrom."""
+    return float(min(structure.lattice.get_lll_reduced_lattice().abc))
+
+
+def site_permutations(structure: Structure, symprec: float = 0.01) -> NDArray[np.int64]:
+    """What each operation of the space group, translations within the cell among them, does to the sites.
+
+    Args:
+        structure: `n` atoms, as they stand in the cell.
+        symprec: distance within which positions are the same, angstrom.
+
+    Returns:
+        int64 `(g, n)`: operation `i` brings the atom of site `j` to site `[i, j]`.
+
+    Raises:
+        StructureError: spglib finds no symmetry.
+    """
     from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            primitive = SpacegroupAnalyzer(structure, symprec=SYMMETRY_TOLERANCE).get_primitive_standard_structure()
-    except Exception:  # spglib gives up on cells that are far from any symmetry
-        primitive = structure
-    return Structure(primitive.lattice, primitive.species, primitive.frac_coords)
+        dataset = SpacegroupAnalyzer(structure, symprec=symprec).get_symmetry_dataset()
+    except Exception as error:
+        raise StructureError("spglib finds no symmetry of the supercell") from error
+    places = structure.frac_coords
+    numbers = np.array([site.specie.Z for site in structure])
+    other = np.where(numbers[:, None] == numbers[None, :], 0.0, np.inf)  # (n, n): elements do not change places
+    permutations = []
+    for rotation, translation in zip(dataset.rotations, dataset.translations, strict=True):
+        apart = (places @ rotation.T + translation)[:, None, :] - places[None, :, :]  # (n, n, 3)
+        apart -= np.rint(apart)
+        permutations.append((np.linalg.norm(apart @ structure.lattice.matrix, axis=2) + other).argmin(axis=1))
+    found = np.unique(np.array(permutations, dtype=np.int64), axis=0)
+    return found[(np.sort(found, axis=1) == np.arange(len(places))).all(axis=1)]
 
 
-def conventional_vectors(structure: Structure) -> NDArray[np.int64]:
-    """The conventional cell's vectors in those of a primitive cell, rows of integers `(3, 3)`."""
-    import spglib
+@dataclass(frozen=True)
+class Arrangements:
+    """Symmetry-distinct placements.
 
-    cell = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = spglib.get_symmetry_dataset(cell, symprec=SYMMETRY_TOLERANCE)
-        # spglib: (a, b, c) = (a_standard, b_standard, c_standard) P, columns are vectors.
-        vectors = np.linalg.inv(np.asarray(dataset.transformation_matrix)).T
-    except Exception:
-        return np.eye(3, dtype=np.int64)
-    rounded = np.rint(vectors).astype(np.int64)
-    whole = np.abs(vectors - rounded).max() < 1e-3 and round(abs(np.linalg.det(rounded))) >= 1
-    return rounded if whole else np.eye(3, dtype=np.int64)
+    Attributes:
+        placements: the smallest of each orbit.
+        complete: whether these are all orbits.
+    """
+
+    placements: list[Placement]
+    complete: bool
 
 
-def supercell_vectors(structure: Structure, *, shortest: float, max_atoms: int) -> NDArray[np.int64]:
-    """Vectors of a supercell in those of a primitive cell, rows of integers `(3, 3)`.
-
-    Even multiples of the conventional cell, so that the centers of the zone's faces, where crystals of few atoms are
-    most often unstable, are among the waves that fit. Axes of equal length get equal multiples, so that the supercell
-    keeps the crystal's symmetry and few displacements are needed. Where there are more atoms than allowed, the longest
-    axes give way first, and the conventional cell before the primitive one.
+def arrangements(
+    permutations: NDArray[np.int64],
+    sites: Sequence[Sequence[int]],
+    counts: Sequence[int],
+    crowding: Callable[[Placement], float],
+) -> Arrangements:
+    """Symmetry-distinct ways to choose sites for kinds of substitutions; no site takes two.
 
     Args:
-        structure: a primitive cell.
-        shortest: angstrom, of a vector of the supercell at least.
-        max_atoms: of the supercell at most, unless the primitive cell itself has more.
+        permutations: `(g, n)`, as `site_permutations` gives them.
+        sites: of each kind, those that it may take; all of one element.
+        counts: substitutions of each kind.
+        crowding: of a placement, such as a sum of inverse distances: what the choice among too many is spread over.
     """
-    for base in (conventional_vectors(structure), np.eye(3, dtype=np.int64)):
-        atoms = len(structure) * round(abs(np.linalg.det(base)))
-        if atoms > max_atoms:
-            continue
-        lengths = np.linalg.norm(base @ structure.lattice.matrix, axis=1)  # angstrom
-        multiples = 2 * np.maximum(np.ceil(shortest / lengths / 2 - 1e-9), 1).astype(np.int64)
-        while atoms * multiples.prod() > max_atoms:
-            spans = np.where(multiples > 1, lengths * multiples, 0)
-            longest = spans > spans.max() - 0.05  # angstrom
-            multiples = np.where(longest, np.where(multiples > 2, multiples - 2, 1), multiples)
-        return np.diag(multiples) @ base
-    return np.eye(3, dtype=np.int64)
+    found: list[Placement] = [tuple(() for _ in counts)]
+    complete = True
+    for kind, count in enumerate(counts):
+        for _ in range(count):
+            grown = {
+                canonical(permutations, _with(placement, kind, site))
+                for placement in found
+                for site in sites[kind]
+                if not any(site in taken for taken in placement)
+            }
+            complete &= len(grown) <= MOST_ORBITS
+            found = spread(sorted(grown), MOST_ORBITS, crowding)
+    return Arrangements(found, complete)
 
 
-def fractions_of(wave: ArrayLike) -> tuple[tuple[int, int], ...]:
-    """Numerator and denominator of each coordinate `(3,)` of a wave vector that fits in some supercell."""
-    from fractions import Fraction
-
-    parts = [Fraction(float(x)).limit_denominator(_LARGEST_DENOMINATOR) for x in np.asarray(wave)]
-    return tuple((part.numerator, part.denominator) for part in parts)
-
-
-def wave_text(wave: ArrayLike) -> str:
-    """A wave vector as `1/2 1/2 0`."""
-    return " ".join(str(a) if b == 1 else f"{a}/{b}" for a, b in fractions_of(wave))
+def canonical(permutations: NDArray[np.int64], placement: Placement) -> Placement:
+    """The smallest placement that the operations make of one."""
+    images = [np.sort(permutations[:, list(taken)], axis=1) for taken in placement if taken]  # (g, count) each
+    best = _smallest_row(np.hstack(images)) if images else np.zeros(0, dtype=np.int64)
+    ends = np.cumsum([len(taken) for taken in placement])
+    return tuple(
+        tuple(best[end - len(taken) : end].tolist()) for taken, end in zip(placement, ends.tolist(), strict=True)
+    )
 
 
-def smallest_cell_of(wave: ArrayLike) -> NDArray[np.int64]:
-    """Vectors of a smallest supercell in which a wave of the primitive cell fits, rows of integers `(3, 3)`.
-
-    Not diagonal in general: of `lcm` of the denominators primitive cells (J. H. Lloyd-Williams and B. Monserrat, Phys.
-    Rev. B 92, 184301, 2015). Of those the one with the shortest rows.
-
-    Args:
-        wave: `(3,)`, in the reciprocal vectors of the primitive cell.
-    """
-    parts = fractions_of(wave)
-    cells = lcm(*(denominator for _, denominator in parts))
-    numerators = np.array([a * (cells // b) for a, b in parts])
-    best = np.diag([cells // gcd(int(n), cells) for n in numerators])
-    fits = [vectors for vectors in _hermite(cells) if not (vectors @ numerators % cells).any()]
-    return min(fits, key=lambda vectors: int((vectors**2).sum()), default=best)
+def degeneracy(permutations: NDArray[np.int64], placement: Placement) -> int:
+    """How many placements are equivalent to one: the size of its orbit."""
+    images = [np.sort(permutations[:, list(taken)], axis=1) for taken in placement if taken]
+    return len(np.unique(np.hstack(images), axis=0)) if images else 1
 
 
-def _hermite(cells: int) -> Iterator[NDArray[np.int64]]:
-    """All Hermite normal forms of a determinant: one for each sublattice."""
-    for a, b in itertools.product(range(1, cells + 1), repeat=2):
-        if cells % (a * b):
-            continue
-        c = cells // (a * b)
-        for x, y, z in itertools.product(range(b), range(c), range(c)):
-            yield np.array([[a, x, y], [0, b, z], [0, 0, c]])
+def spread(placements: Sequence[Placement], n: int, crowding: Callable[[Placement], float]) -> list[Placement]:
+    """At most `n` placements, evenly from the least to the most crowded, the least crowded first."""
+    ordered = sorted(placements, key=lambda placement: (round(crowding(placement), 6), placement))
+    if len(ordered) <= n:
+        return ordered
+    chosen = np.unique(np.rint(np.linspace(0, len(ordered) - 1, n)).astype(int))
+    return [ordered[place] for place in chosen]
+
+
+def _with(placement: Placement, kind: int, site: int) -> Placement:
+    return tuple(tuple(sorted((*taken, site))) if place == kind else taken for place, taken in enumerate(placement))
+
+
+def _smallest_row(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first of the rows in lexicographic order."""
+    for column in range(rows.shape[1]):
+        values = rows[:, column]
+        rows = rows[values == values.min()]
+    return rows[0]

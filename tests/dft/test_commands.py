@@ -11,6 +11,7 @@ import pytest
 from matgen.io.files import read_json
 
 from .conftest import CRYSTALS, rock_salt
+from .magnets import MAGNETS
 from .programs import NEEDS_GPAW, NEEDS_PW, StandIn
 
 Matgen = Callable[..., tuple[int, str]]
@@ -96,6 +97,8 @@ def test_bad_requests_of_export(structures, refused: Refused) -> None:
         ((folder, "--cutoff", "-1"), "cutoff is -1.0"),
         ((folder, "--cutoff", "nan"), "cutoff is nan"),
         ((folder, "--kpoint-density", "0"), "kpoint_density is 0.0"),
+        ((folder, "--magnetic-orders", "0"), "magnetic_orders is 0, it must be at least 1"),
+        ((folder, "--magnetic-orders", "2", "--format", "cif"), "cif files hold no moments: leave out"),
         ((folder, "--kpoint-density", "inf"), "must be finite"),
         ((folder, "--top", "0"), "top is 0"),
         ((folder, "--out", "taken"), "taken exists"),
@@ -137,6 +140,23 @@ def test_bad_requests_of_dft(structures, matgen: Matgen, refused: Refused, monke
     monkeypatch.setenv("PATH", "/nowhere")
     assert "gpaw is not installed: apt install gpaw gpaw-data" in refused(*run)
     assert files() == before and not Path("nowhere").exists()
+
+
+def test_magnetic_orders_from_export_to_collect(structures, matgen: Matgen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CRYSTALS, "NiO", MAGNETS["NiO"])
+    program = StandIn(Path("programs").absolute(), {"0001-NiO-1-afm": {"energy": -13.0}})
+    status, said = matgen("export", structures("NiO", "NaCl"), "--format", "gpaw", "--magnetic-orders", "3")
+    assert status == 0 and "note: 2 more with antiferromagnetic moments (<id>-afm), ranked by a rule" in said
+    assert "4 written, 0 left out" in said
+    assert matgen("dft", "run", "dft", "--engine", "gpaw", "--command", program.command)[0] == 0
+    assert sorted(program.called()) == ["0001-NiO-1", "0001-NiO-1-afm", "0001-NiO-1-afm2", "0002-NaCl-1"]
+    assert matgen("dft", "collect", "dft")[0] == 0
+    frame = pd.read_csv("dft/results.csv").set_index("structure_id")
+    assert frame["magnetic_order"].to_dict() == {"0001-NiO-1": "antiferromagnetic", "0002-NaCl-1": "nonmagnetic"}
+    assert frame.loc["0001-NiO-1", "energy_per_atom_dft"] == -13 / 4
+    assert frame.loc["0001-NiO-1", "energy_per_atom_dft_fm"] == -3
+    matgen("export", "structures", "--format", "gpaw", "--magnetic-orders", "1", "--out", "one")
+    assert [job["id"] for job in read_json("one/manifest.json")["jobs"]] == ["0001-NiO-1", "0002-NaCl-1"]
 
 
 @NEEDS_PW

@@ -178,9 +178,14 @@ def read_back(folder: Path, format: str) -> dict[tuple[str, ...], float]:
     if format == "espresso":  # ASE's reader takes one moment for all species of an element
         text = path.read_text()
         labels = [line.split()[0] for line in text.split("ATOMIC_SPECIES\n")[1].split("\n\n")[0].splitlines()]
-        starting = dict(zip(labels, map(float, re.findall(r"starting_magnetization\(\d+\) = (\S+)", text)), strict=True))
+        starting = dict(
+            zip(labels, map(float, re.findall(r"starting_magnetization\(\d+\) = (\S+)", text)), strict=True)
+        )
         atoms.set_initial_magnetic_moments(
-            [starting[line.split()[0]] for line in text.split("ATOMIC_POSITIONS angstrom\n")[1].split("\n")[: len(atoms)]]
+            [
+                starting[line.split()[0]]
+                for line in text.split("ATOMIC_POSITIONS angstrom\n")[1].split("\n")[: len(atoms)]
+            ]
         )
     return moments_at(list(atoms.symbols), atoms.get_scaled_positions(), atoms.get_initial_magnetic_moments())
 

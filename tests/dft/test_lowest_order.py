@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
@@ -15,8 +16,8 @@ from matgen.io.files import read_json, write_json
 from .magnets import MAGNETS
 from .test_collect import done, element
 
-ENERGIES = {"nio": -5.0, "nio-afm": -5.2, "nio-afm2": -5.1, "nio2": -5.0, "nio2-afm": -4.9, "competing-nio": -5.5, "competing-nio-afm": -5.4,
-            "element-Ni": -5.0, "element-O": -4.0}  # fmt: skip
+ENERGIES = {"nio": -5.0, "nio-afm": -5.2, "nio-afm2": -5.1, "nio2": -5.0, "nio2-afm": -4.9,
+            "competing-nio": -5.5, "competing-nio-afm": -5.4, "element-Ni": -5.0, "element-O": -4.0}  # fmt: skip
 
 
 @pytest.fixture
@@ -29,30 +30,37 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "dft"
 
 
-def test_the_lowest_order_has_the_formation_energy(folder: Path) -> None:
+def test_a_structure_has_the_energy_of_its_lowest_order(folder: Path) -> None:
     frame = collect(folder).set_index("structure_id")
-    orders = frame.loc[["nio", "nio-afm", "nio-afm2"]]
-    assert orders["magnetic_order"].to_list() == ["ferromagnetic", "antiferromagnetic", "antiferromagnetic"]
-    assert orders["energy_per_atom_dft"].to_list() == [-5.0, -5.2, -5.1]
-    assert set(orders["order_of"]) == {"nio"} and set(orders["lowest_order"]) == {"nio-afm"}
-    assert orders["formation_energy_dft"].notna().to_list() == [False, True, False]
-    assert frame.loc["nio-afm", "formation_energy_dft"] == pytest.approx(-5.2 + 4.5)
-    assert frame.loc["nio-afm", "energy_above_hull_dft"] == pytest.approx(-0.7)
-    assert orders["energy_above_hull_dft"].notna().to_list() == [False, True, False]
-    said = "another magnetic order is lower by 0.200 eV/atom: nio-afm (antiferromagnetic)"
-    assert orders["reason"].to_list()[:2] == [said, ""]
-    assert frame.loc["element-Ni", ["order_of", "lowest_order"]].to_list() == ["element-Ni", "element-Ni"]
+    assert list(frame.index) == ["nio", "element-Ni", "element-O"]
+    row = frame.loc["nio"]
+    assert (row["state"], row["reason"], row["magnetic_order"]) == ("done", "", "antiferromagnetic")
+    energies = [row[f"energy_per_atom_dft{end}"] for end in ("", "_fm", "_afm", "_afm2")]
+    assert energies == [-5.2, -5.0, -5.2, -5.1]
+    assert row["formation_energy_dft"] == row["energy_above_hull_dft"] == pytest.approx(-5.2 + 4.5)
+    assert row["seconds_dft"] == 3 * 7.0
+    assert np.isnan(frame.loc["element-Ni", "energy_per_atom_dft_fm"])  # it has no other order
 
 
 def test_of_orders_that_failed_the_others_count(folder: Path) -> None:
     write_json(folder / "nio-afm/status.json", {"state": "failed", "reason": "it did not converge"})
+    row = collect(folder).set_index("structure_id").loc["nio"]
+    assert (row["state"], row["reason"]) == ("done", "nio-afm: it did not converge")
+    assert (row["energy_per_atom_dft"], row["magnetic_order"]) == (-5.1, "antiferromagnetic")  # the second one
+    write_json(folder / "nio-afm2/status.json", {"state": "failed", "reason": "no room"})
+    row = collect(folder).set_index("structure_id").loc["nio"]
+    assert (row["energy_per_atom_dft"], row["magnetic_order"]) == (-5.0, "ferromagnetic")
+    write_json(folder / "nio/status.json", {"state": "failed", "reason": "no memory"})
+    row = collect(folder).set_index("structure_id").loc["nio"]
+    assert (row["state"], row["reason"]) == ("failed", "no memory") and np.isnan(row["formation_energy_dft"])
+
+
+def test_a_structure_waits_for_all_of_its_orders(folder: Path) -> None:
     (folder / "nio-afm2/status.json").unlink()
-    frame = collect(folder).set_index("structure_id")
-    assert set(frame.loc[frame["order_of"] == "nio", "lowest_order"]) == {"nio"}
-    assert frame.loc["nio", "formation_energy_dft"] == pytest.approx(-5.0 + 4.5) and frame.loc["nio", "reason"] == ""
-    assert frame.loc[["nio-afm", "nio-afm2"], "reason"].to_list() == ["it did not converge", "not run"]
-    (folder / "nio/status.json").unlink()
-    assert collect(folder)["lowest_order"].isna().sum() == 3
+    row = collect(folder).set_index("structure_id").loc["nio"]
+    assert (row["state"], row["reason"]) == ("waiting", "nio-afm2: not run")
+    assert np.isnan(row["energy_per_atom_dft"]) and np.isnan(row["formation_energy_dft"])
+    assert (row["energy_per_atom_dft_fm"], row["energy_per_atom_dft_afm"]) == (-5.0, -5.2)
 
 
 def test_a_competing_phase_counts_by_its_lowest_order(tmp_path: Path) -> None:
@@ -65,7 +73,7 @@ def test_a_competing_phase_counts_by_its_lowest_order(tmp_path: Path) -> None:
         structure = structures[job["id"].removesuffix("-afm")]
         done(tmp_path / "dft", Job(job["id"], structure, job["role"]), ENERGIES[job["id"]])
     frame = collect(tmp_path / "dft").set_index("structure_id")
-    assert frame.loc["competing-nio-afm", "lowest_order"] == "competing-nio"
+    assert frame.loc["competing-nio", "magnetic_order"] == "ferromagnetic"
     formation, of_nio = -5.0 + (5.0 + 2 * 4.0) / 3, -5.5 + 4.5
     assert frame.loc["nio2", "formation_energy_dft"] == pytest.approx(formation)
     assert frame.loc["nio2", "energy_above_hull_dft"] == pytest.approx(formation - of_nio * 2 / 3)
@@ -77,4 +85,4 @@ def test_exports_of_earlier_versions_have_one_order(folder: Path) -> None:
         del job["order_of"], job["magnetic_order"]
     write_json(folder / "manifest.json", {name: manifest[name] for name in ("format", "settings", "jobs")})
     frame = collect(folder)
-    assert frame["formation_energy_dft"].notna().all() and frame["magnetic_order"].isna().all()
+    assert len(frame) == 5 and frame["formation_energy_dft"].notna().all() and (frame["magnetic_order"] == "").all()

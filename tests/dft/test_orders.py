@@ -155,6 +155,14 @@ def test_without_predicted_moments_the_default_ones_are_signed() -> None:
     assert afm.moments() == [5.0, -5.0, 0.0, 0.0]
 
 
+def test_what_is_predicted_to_have_no_moments_has_no_orders() -> None:
+    structure = rock_salt("Fe", "S", 5.0)
+    structure.add_site_property("magmom", [0.02, 0.0])
+    job = Job("fes", structure, "candidate")
+    assert job.initial_moments()[0] == [5.0, 0.0]  # as the Materials Project's calculations begin
+    assert with_magnetic_orders([job], 2) == ([job], {})
+
+
 def test_too_many_magnetic_atoms() -> None:
     many = MAGNETS["NiO"].make_supercell((3, 3, 2), in_place=False)
     found, remarks = with_magnetic_orders([Job("nio", many, "candidate")], 2)

@@ -13,14 +13,14 @@ from matgen.structures.energies import mp2020_correction
 
 
 def test_energies_of_potentials_without_corrections_get_them_added() -> None:
-    frame = pd.DataFrame({"structure_id": ["a", "b", None], "formula": ["MgO", "NiAl", None],
+    frame = pd.DataFrame({"rank": [1, 2, 3], "structure_id": ["a", "b", None], "formula": ["MgO", "NiAl", None],
                           "energy": [-6.0, -4.9, np.nan]})  # fmt: skip
     structures = {
         "a": Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.2), ["Mg", "O"], [[0, 0, 0], [0.5] * 3]),
         "b": Structure(Lattice.cubic(2.9), ["Ni", "Al"], [[0, 0, 0], [0.5] * 3]),
     }
     plain, corrected = (
-        assemble._with_energies(frame, SimpleNamespace(name="p", corrected=corrected), structures)
+        assemble._with_energies(frame, [SimpleNamespace(name="p", corrected=corrected)], structures)
         for corrected in (False, True)
     )
     assert plain["energy_reason"].tolist() == ["", "", ""]

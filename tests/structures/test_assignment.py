@@ -8,17 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matgen.structures.assignment import (
-    SAME,
-    UNKNOWN_SUBSTITUTION,
     Assignment,
-    Ion,
-    Weights,
     _ways,
     assign,
     ions_of,
     radius,
-    substitution,
 )
+from matgen.structures.reasons import Ion, ScoreWeights, Weights
 from matgen.structures.templates import Template, bundled_templates
 
 TEMPLATES = {template.id: template for template in bundled_templates().templates}
@@ -72,26 +68,13 @@ def test_multiples_of_a_formula_are_the_same() -> None:
     assert len(assigned("BaZrO3", {"Ba": 1, "Zr": 1, "O": 3}, most=1)) == 1
 
 
-def test_common_prototypes_come_first() -> None:
-    (rare, *_), (common, *_) = (assigned("BaZrO3", {"Ba": 1, "Zr": 1, "O": 3}, n_members=n) for n in (1, 100))
-    assert common.score - rare.score == pytest.approx(Weights().members * np.log(100))
-    (flat, *_) = assigned("BaZrO3", {"Ba": 1, "Zr": 1, "O": 3}, n_members=100, weights=Weights(members=0))
-    assert flat.score == pytest.approx(rare.score)
-
-
-def test_substitutions_are_pymatgens() -> None:
-    from pymatgen.analysis.structure_prediction.substitution_probability import SubstitutionProbability
-
-    table = SubstitutionProbability()
-    calcium, strontium, oxygen = Ion("Ca", 2.0, 1.1), Ion("Sr", 2.0, 1.3), Ion("O", -2.0, 1.3)
-    for one, other in [(calcium, strontium), (calcium, oxygen), (strontium, Ion("Ba", 2.0, 1.5))]:
-        names = [
-            f"{ion.symbol}{abs(int(ion.state or 0))}{'+' if (ion.state or 0) > 0 else '-'}" for ion in (one, other)
-        ]
-        assert substitution(one, other) == substitution(other, one) == pytest.approx(table.get_lambda(*names))
-    assert substitution(calcium, strontium) > substitution(calcium, oxygen)
-    assert substitution(calcium, calcium) == SAME
-    assert substitution(calcium, Ion("Sr", None, 2.0)) == UNKNOWN_SUBSTITUTION
+def test_facts_of_the_template_count() -> None:
+    asked = ("BaZrO3", {"Ba": 1, "Zr": 1, "O": 3})
+    weights = ScoreWeights(Weights(members=0.5, substitution=1), Weights(members=0.1))
+    facts = (np.log(100), 0, 0, 0, 0)
+    (none, *_), (common, *_) = (assigned(*asked, facts=given, weights=weights) for given in (None, facts))
+    ionicity = 3.44 - 0.89  # of oxygen and barium
+    assert common.score - none.score == pytest.approx((0.5 + 0.1 * ionicity) * np.log(100))
 
 
 @given(st.integers(2, 7), st.data())

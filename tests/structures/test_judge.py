@@ -48,8 +48,12 @@ def test_shares_are_of_all_compositions(relaxed_folder: Path) -> None:
     assert content["counts"]["metastable"] >= 3 and content["counts"]["novel"] == 1 and content["counts"]["unique"] == 3
     assert content["protocol"]["matcher"] == {"ltol": 0.2, "stol": 0.3, "angle_tol": 5.0}
     assert sum(group["n"] for group in content["by_anion_class"].values()) == 4
-    assert content["by_anion_class"]["Cl"]["bias"] == hull_bias()["classes"]["Cl"]["bias"]
+    assert content["by_anion_class"]["Cl"]["bias"] == hull_bias("chgnet")["Cl"]["bias"]
     assert any("not a formula" in reason or "cannot" in reason for reason in content["failures"])
+
+
+def test_bias_is_known_of_measured_potentials_only() -> None:
+    assert hull_bias("chgnet")["O"]["n"] > 5 and hull_bias("orb") == {}
 
 
 def test_novel_as_a_crystal(relaxed_folder: Path, tmp_path: Path) -> None:

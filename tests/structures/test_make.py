@@ -21,7 +21,9 @@ from matgen.io.files import read_json
 from matgen.structures import make
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_phases
 from matgen.structures.folder import read_structures
+from matgen.structures.judge import judge_structures
 from matgen.structures.make import StructurePlan, make_structures
+from matgen.structures.phase_energies import PhaseEnergies
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.propose import ProposalSettings
 from matgen.structures.relax import RelaxSettings
@@ -109,6 +111,59 @@ def test_with_relaxation(relaxed: Path, chgnet: Potential) -> None:
     expected = [labels[formula] for formula in candidates["formula"]]
     assert candidates["formation_energy_chgnet"].tolist() == pytest.approx(expected, abs=0.06)
     assert all("magmom" in structures[id].site_properties for id in structures)
+
+
+def test_above_phases_relaxed_by_the_same_potential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chgnet: Potential
+) -> None:
+    """NaCl's own phase is relaxed from its bundled structure; YP has none and keeps its label."""
+    monkeypatch.setenv("MATGEN_CACHE", str(tmp_path / "cache"))
+    plan = StructurePlan(ProposalSettings(per_formula=1, max_atoms=4), relaxed_hull=True)
+    made = make_structures(table(["NaCl", "YP", "XeF2"]), "formula", tmp_path / "out", plan).candidates
+    assert made["energy_above_relaxed_hull_chgnet"].tolist()[:2] == pytest.approx(
+        [0.0, made["energy_above_hull_chgnet"][1]], abs=5e-3
+    )
+    assert made["energy_above_hull_chgnet"][0] > 0.02  # CHGNet's own error
+    assert made["decomposition_chgnet"].tolist()[:2] == ["1.00 NaCl", "1.00 YP"]
+    assert made["hull_phases_chgnet"].tolist()[:2] == [1, 1]
+    assert made["hull_phases_relaxed_chgnet"].tolist()[:2] == [1, 0]
+    assert np.isnan(made["energy_above_relaxed_hull_chgnet"][2]) and pd.isna(made["hull_phases_chgnet"][2])
+    assert "no compound of Xe" in made["energy_reason"][2]
+    again = make_structures(table(["NaCl", "YP", "XeF2"]), "formula", tmp_path / "out", plan, resume=True)
+    pd.testing.assert_frame_equal(again.candidates, made)
+    (energy,) = PhaseEnergies("chgnet", bundled_templates()).of(["NaCl"])
+    assert energy.energy == pytest.approx(made["energy_per_atom_chgnet"][0], abs=5e-3)
+    with pytest.raises(OptionError, match="needs a potential"):
+        StructurePlan(potential=None, relaxed_hull=True)
+
+
+@pytest.mark.slow
+def test_phonons_of_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given, out = tmp_path / "some.csv", tmp_path / "out"
+    table(["SrTiO3", "MgO", "NaCl"]).to_csv(given, index=False)
+    quick = ["--per-formula", "1", "--max-atoms", "10", "--workers", "1", "--quiet"]
+    assert main(["structure", str(given), *quick, "--phonons", "2", "--out", str(out)]) == 0
+    assert main(["structure", str(given), *quick[:-1], "--phonons", "2", "--out", str(out), "--resume"]) == 0
+    assert " of 2 with phonons" in capsys.readouterr().err
+    frame, structures = read_structures(out)
+    with_verdict = frame[frame["dynamically_stable"].notna()]
+    assert set(with_verdict["formula"]) == {"SrTiO3", "MgO"}  # not NaCl, the third
+    (oxide,) = with_verdict[with_verdict["formula"] == "MgO"].to_dict("records")
+    assert oxide["dynamically_stable"]
+    assert oxide["lowest_frequency_chgnet"] > 1
+    assert (oxide["phonon_reason"], oxide["space_group"]) == ("", 225)
+    followed, cubic = with_verdict[with_verdict["formula"] == "SrTiO3"].to_dict("records")  # lowest first
+    assert (cubic["space_group"], cubic["dynamically_stable"]) == (221, False)
+    assert cubic["lowest_frequency_at"] == "1/2 1/2 1/2"
+    assert (followed["origin"], followed["template"]) == ("followed", cubic["structure_id"])
+    assert followed["energy_per_atom_chgnet"] < cubic["energy_per_atom_chgnet"]
+    assert followed["energy_above_hull_chgnet"] < cubic["energy_above_hull_chgnet"]
+    assert len(structures[followed["structure_id"]]) == followed["n_atoms"] == 10
+    candidates = pd.read_parquet(out / "candidates.parquet")
+    assert candidates["structure_id"][0] == followed["structure_id"]
+    assert candidates["lowest_frequency_chgnet"].notna().tolist() == [True, True, False]
+    assert (out / "cif" / f"{followed['structure_id']}.cif").exists()
+    assert judge_structures(out, np.ones(3, bool)).frame["origin"].tolist()[0] == "followed"
 
 
 def test_duplicates_are_marked(tmp_path: Path) -> None:
@@ -407,6 +462,8 @@ def test_bad_requests(in_own_folder: Path, capsys: pytest.CaptureFixture[str], m
         ([*bare, "--templates-from", NOWHERE], "did not answer"),
         (["ranked.csv", "--potential", "vasp"], "unknown potential 'vasp'"),
         (["ranked.csv", "--max-force", "0"], "max_force is 0"),
+        (["ranked.csv", "--phonons", "-1"], "--phonons is -1"),
+        ([*bare, "--phonons", "1"], "--phonons needs relaxed structures: drop --no-relax"),
     ]:
         assert message in refused(capsys, *arguments)
     assert sorted(path.name for path in in_own_folder.iterdir()) == ["bad.csv", "empty.csv", "ranked.csv"]

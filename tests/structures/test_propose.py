@@ -54,6 +54,7 @@ def test_a_perovskite_of_calcium_titanates_kind() -> None:
         "prototype": "AB3C_cP5_221_a_c_b",
         "mapping": "Ca>Ba O>O Ti>Zr",
         "template_score": first.score,
+        "closing_probability": None,
     }
 
 
@@ -75,8 +76,9 @@ def test_every_proposal_has_the_composition_asked_for(proposer: Proposer, counts
         assert proposal.structure.composition.reduced_composition == wanted.reduced_composition
         assert proposal.structure.is_ordered
         assert len(proposal.structure) <= 40
+        if proposal.origin in ("template", "ordered"):
+            assert set("+".join(proposal.mapping.values()).split("+")) == set(counts)
         if proposal.origin == "template":
-            assert set(proposal.mapping.values()) == set(counts)
             template = next(t for t in bundled_templates().templates if t.id == proposal.template)
             assert Composition(template.formula).anonymized_formula == wanted.anonymized_formula
 
@@ -98,8 +100,9 @@ def test_settings_are_respected(proposer: Proposer) -> None:
     (alone,) = Proposer(ProposalSettings(per_formula=1, symmetric=1, templates=False)).propose("NaCl")
     assert (alone.origin, alone.prototype, alone.mapping, alone.score) == ("symmetric", "", {}, None)
     assert alone.template.startswith("space group ")
-    # random ones fill up to `symmetric`, and only where templates give fewer
-    mixed = Proposer(ProposalSettings(symmetric=3)).propose("Ba2YCu3O7")
+    assert alone.probability is not None and 0 < alone.probability <= 1
+    # ordered ones fill up to `ordered`, symmetric ones to `symmetric`, and only where templates give fewer
+    mixed = Proposer(ProposalSettings(symmetric=3, ordered=0)).propose("Ba2YCu3O7")
     assert [proposal.origin for proposal in mixed] == ["template", "symmetric", "symmetric"]
     assert "symmetric" not in {proposal.origin for proposal in Proposer(ProposalSettings(symmetric=2)).propose("NaCl")}
     assert len(Proposer(ProposalSettings(per_formula=1, symmetric=3, templates=False)).propose("NaCl")) == 1
@@ -107,11 +110,11 @@ def test_settings_are_respected(proposer: Proposer) -> None:
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same(proposer: Proposer) -> None:
-    seeded = ProposalSettings(symmetric=3, seed=1)
+    seeded = ProposalSettings(symmetric=3, seed=1, ordered=0)
     for formula in ("Ba2YCu3O7", "SrTiO3"):
         assert words(Proposer(seeded).propose(formula)) == words(Proposer(seeded).propose(formula))
     assert words(proposer.propose("TiSrO3")) == words(proposer.propose("SrTiO3"))
-    others = Proposer(ProposalSettings(symmetric=3, seed=2)).propose("Ba2YCu3O7")
+    others = Proposer(ProposalSettings(symmetric=3, seed=2, ordered=0)).propose("Ba2YCu3O7")
     assert words(others)[1:] != words(Proposer(seeded).propose("Ba2YCu3O7"))[1:]
 
 
@@ -135,12 +138,31 @@ def test_templates_of_a_user(tmp_path: Path) -> None:
         Proposer(ProposalSettings(symmetric=0), library).propose("SrTiO3")
 
 
+def test_elements_share_sites_where_no_template_has_as_many() -> None:
+    found = Proposer(ProposalSettings(symmetric=0)).propose("NaCaMgFeSi4O12")
+    assert [proposal.origin for proposal in found] == ["ordered"] * 3
+    assert any("+" in symbols for symbols in found[0].mapping.values())
+    assert [proposal.score for proposal in found] == sorted((p.score or 0 for p in found), reverse=True)
+    with pytest.raises(StructureError, match="no template of its anonymous formula"):
+        Proposer(ProposalSettings(symmetric=0, ordered=0)).propose("NaCaMgFeSi4O12")
+
+
+def test_chosen_space_groups() -> None:
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+    for formula in ("SrTiO3", "Sr2FeMoO6"):
+        for proposal in Proposer(ProposalSettings(space_groups=(221, 225))).propose(formula):
+            assert SpacegroupAnalyzer(proposal.structure).get_space_group_number() >= 195
+    with pytest.raises(StructureError, match="with at most 40 atoms in the space groups asked for$"):
+        Proposer(ProposalSettings(symmetric=0, ordered=0, space_groups=(230,))).propose("SrTiO3")
+
+
 def test_compositions_without_a_structure(proposer: Proposer) -> None:
     with pytest.raises(StructureError) as caught:
         proposer.propose("Na31Cl37O41")
     assert str(caught.value) == (
         "Na31Cl37O41: no template of its anonymous formula with at most 40 atoms, "
-        "and its 109 atoms are more than the 40 a random structure may have"
+        "and its 109 atoms are more than the 40 a primitive cell may have"
     )
     with pytest.raises(FormulaError, match="no element 'Xx'"):
         proposer.propose("Xx2O")
@@ -161,3 +183,7 @@ def test_options() -> None:
         ProposalSettings(max_atoms=0)
     with pytest.raises(OptionError, match="symmetric is -1, it must be 0 or more"):
         ProposalSettings(symmetric=-1)
+    with pytest.raises(OptionError, match="ordered is -1, it must be 0 or more"):
+        ProposalSettings(ordered=-1)
+    with pytest.raises(OptionError, match="'231' is no space group"):
+        ProposalSettings(space_groups=(231,))

@@ -8,18 +8,8 @@ from pymatgen.core import Composition
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from matgen.errors import StructureError
-from matgen.structures.symmetric import space_group_frequencies, symmetric_structures
+from matgen.structures.symmetric import ClosingsOfFormula, symmetric_structures
 from matgen.structures.volume import composition_volume
-
-
-def test_frequencies() -> None:
-    frequencies = space_group_frequencies()
-    assert frequencies.shape == (230,)
-    assert frequencies.sum() == pytest.approx(1)
-    assert (frequencies >= 0).all()
-    common = np.argsort(-frequencies)[:12] + 1
-    assert {14, 62, 225} <= set(common.tolist())  # P2_1/c, Pnma and Fm-3m are common everywhere
-
 
 SYSTEMS = ["triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic"]
 
@@ -44,7 +34,9 @@ HIGHER = {system: SYSTEMS[place:] for place, system in enumerate(SYSTEMS)} | {
 def test_compositions_and_volumes(counts: dict[str, int], seed: int) -> None:
     made = symmetric_structures(counts, 2, max_atoms=24, seed=seed)
     assert 1 <= len(made) <= 2
-    for structure, group in made:
+    for one in made:
+        structure, group = one.structure, int(one.closing.split()[2].rstrip(","))
+        assert 0 < one.probability <= 1
         assert structure.composition.reduced_composition == Composition(counts).reduced_composition
         assert len(structure) <= 24
         units = len(structure) / sum(counts.values())
@@ -56,7 +48,7 @@ def test_compositions_and_volumes(counts: dict[str, int], seed: int) -> None:
 def test_the_same_seed_gives_the_same() -> None:
     def made(seed: int, counts: dict[str, int]) -> list[dict]:
         np.random.seed(seed * 7 + 1)  # noqa: NPY002 (whatever the global generator holds)
-        return [structure.as_dict() for structure, _ in symmetric_structures(counts, 3, max_atoms=30, seed=seed)]
+        return [one.structure.as_dict() for one in symmetric_structures(counts, 3, max_atoms=30, seed=seed)]
 
     assert made(0, {"Na": 1, "Cl": 1}) == made(0, {"Na": 1, "Cl": 1})
     assert made(0, {"Na": 1, "Cl": 1}) != made(1, {"Na": 1, "Cl": 1})
@@ -64,5 +56,30 @@ def test_the_same_seed_gives_the_same() -> None:
 
 
 def test_too_many_atoms() -> None:
-    with pytest.raises(StructureError, match="its 41 atoms are more than the 40 a random structure may have"):
+    with pytest.raises(StructureError, match="its 41 atoms are more than the 40 a primitive cell may have"):
         symmetric_structures({"Na": 41}, 1, max_atoms=40)
+
+
+def test_chosen_space_groups() -> None:
+    made = symmetric_structures({"Na": 1, "Cl": 1}, 3, max_atoms=16, space_groups=(225, 221))
+    assert made
+    assert {one.closing.split(",")[0] for one in made} <= {"space group 225", "space group 221"}
+    with pytest.raises(StructureError, match="no space group asked for can hold its 7 atoms in at most 8"):
+        symmetric_structures({"Na": 3, "Cl": 4}, 1, max_atoms=8, space_groups=(230,))
+
+
+def test_probabilities_of_all_closings_sum_to_one() -> None:
+    closings = ClosingsOfFormula((1, 1), (0, 1), 2, (221, 225))
+    generator = np.random.default_rng(0)
+    drawn = {(placement, of_cell.group.number): p for of_cell, placement, p in
+             (closings.sample(generator) for _ in range(400))}  # fmt: skip
+    assert sum(drawn.values()) == pytest.approx(1)
+    assert len(drawn) == 4  # sodium on a or b of either group
+
+
+@pytest.mark.parametrize("formula", ["Sr2CaNdTiNbO9", "LiNaKRbCsFO2"])
+def test_five_to_seven_elements(formula: str) -> None:
+    counts = {symbol: int(n) for symbol, n in Composition(formula).as_dict().items()}
+    (one,) = symmetric_structures(counts, 1, max_atoms=40)
+    assert one.structure.composition.reduced_composition == Composition(formula).reduced_composition
+    assert one.structure.is_valid(tol=1.0)

@@ -124,7 +124,9 @@ def test_drawn_closings_hold_the_atoms(number: int, atoms: list[int], seed: int)
 
 
 def test_words() -> None:
-    assert in_words(space_group(62), ((("a", 1),), (("c", 1),), (("c", 1), ("d", 2)))) == "space group 62, 4a 4c 4c 8d 8d"
+    assert (
+        in_words(space_group(62), ((("a", 1),), (("c", 1),), (("c", 1), ("d", 2)))) == "space group 62, 4a 4c 4c 8d 8d"
+    )
 
 
 def test_numbers_and_ranges_of_space_groups() -> None:

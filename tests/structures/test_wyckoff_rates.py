@@ -19,12 +19,16 @@ def test_labels() -> None:
 def test_every_bundled_label_holds_the_atoms_of_its_cell() -> None:
     for template in bundled_templates().templates[::20]:
         positions = space_group(template.space_group).positions
-        counts = [sum(n * p.atoms for n, p in zip(row, positions, strict=False)) for row in orbits_of(template.prototype)]
+        counts = [
+            sum(n * p.atoms for n, p in zip(row, positions, strict=False)) for row in orbits_of(template.prototype)
+        ]
         assert counts == [template.counts[symbol] for symbol in sorted(template.counts)], template.id
 
 
 def test_formulas_of_the_statistics() -> None:
-    salts = [t for t in bundled_templates().templates if t.prototype == "AB_cF8_225_a_b" and t.formula in ("NaCl", "MgO")]
+    salts = [
+        t for t in bundled_templates().templates if t.prototype == "AB_cF8_225_a_b" and t.formula in ("NaCl", "MgO")
+    ]
     found = site_statistics_of(salts)
     assert found.groups[224] == pytest.approx((2 + 0.5) / (2 + 115))
     assert found.groups.sum() == pytest.approx(1)

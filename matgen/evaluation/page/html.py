@@ -131,6 +131,7 @@ def _structure_values(section: StructureSection) -> dict[str, Any]:
     return {
         "sentence": page_structures.sentence(section.content),
         "shares": page_structures.share_rows(section.content),
+        "potentials": page_structures.potential_rows(section.content),
         "anions": page_structures.anion_rows(section.content),
         "failures": page_structures.failure_rows(section.content),
         "heads": section.heads,

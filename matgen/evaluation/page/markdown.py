@@ -39,6 +39,7 @@ def markdown(content: Mapping[str, Any]) -> str:
             "## Structures",
             cell(structures.sentence(content["structures"])),
             table(structures.share_rows(content["structures"])),
+            *([table(by_potential)] if (by_potential := structures.potential_rows(content["structures"]))[1] else []),
             table(structures.anion_rows(content["structures"])),
         ]
     if len(content["references"]) > 1:

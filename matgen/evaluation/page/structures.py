@@ -58,14 +58,20 @@ class StructureSection:
     scenes: Mapping[str, Mapping[str, Any]]
 
     @property
-    def potential(self) -> str:
-        """Name of the potential that gave the energies."""
-        return str(self.content["protocol"]["potential"])
+    def potentials(self) -> list[str]:
+        """Name of the potential that relaxed all structures, and of the one that finished some, if any."""
+        protocol = self.content["protocol"]
+        finish = protocol.get("finish")
+        return [str(protocol["potential"]), *([] if finish is None else [str(finish["potential"])])]
 
     def shown(self) -> pd.DataFrame:
-        """The rows that have a view, lowest above the hull first."""
+        """The rows that have a view, lowest above the hull first, those that were finished before the others."""
         rows = self.frame[self.frame["structure_id"].isin(list(self.scenes))]
-        return rows.sort_values(f"energy_above_hull_{self.potential}", kind="stable").head(MOST_SHOWN)
+        return rows.sort_values(self._columns("energy_above_hull")[::-1], kind="stable").head(MOST_SHOWN)
+
+    def _columns(self, quantity: str) -> list[str]:
+        """Names of a quantity's columns, one for each potential."""
+        return [f"{quantity}_{name.replace('-', '_')}" for name in self.potentials]
 
     def data(self) -> Markup:
         """The views as JSON that may stand in a `<script>`."""
@@ -79,21 +85,22 @@ class StructureSection:
         ]
 
     def _words(self, row: Mapping[str, Any]) -> str:
-        made = f"template {row['template']}" if row["origin"] == "template" else f"random, {row['template']}"
+        origins = {"template": "template", "followed": "followed down from"}
+        made = f"{origins.get(row['origin'], 'random,')} {row['template']}"
         return (
             f"{row['formula']}, space group {_text(row['space_group'])}, {_text(row['n_atoms'])} atoms a cell; {made}"
         )
 
     def rows(self) -> list[list[str]]:
         """Cells of the table, in the order of `heads`; the first is on the button that shows the structure."""
-        above, formation = f"energy_above_hull_{self.potential}", f"formation_energy_{self.potential}"
         return [
             [
                 str(row["formula"]),
-                "yes" if row["msun"] else "no",
-                _energy(row[above]),
+                self._novel(row),
+                *(_energy(row[name]) for name in self._columns("energy_above_hull")),
                 _energy(row.get("energy_above_hull")),
-                _energy(row[formation]),
+                *(_energy(row[name]) for name in self._columns("formation_energy")),
+                *([_spread(row)] if len(self.potentials) == 2 else []),
                 _text(row["space_group"]),
                 _text(row["n_atoms"]),
                 str(row["template"]),
@@ -101,12 +108,23 @@ class StructureSection:
             for _, row in self._rows()
         ]
 
+    def _novel(self, row: Mapping[str, Any]) -> str:
+        """Whether it is metastable, unique and novel: by both potentials, where both were asked."""
+        by_both = row.get("msun_both")
+        if by_both is None or pd.isna(by_both):
+            return "yes" if row["msun"] else "no"
+        if bool(by_both) or not (row["msun"] or row[self._columns("msun")[1]]):
+            return "yes" if by_both else "no"
+        return f"by {self.potentials[0 if row['msun'] else 1]} only"
+
     @property
     def heads(self) -> list[str]:
         """Heads of the table."""
+        names = self.potentials
         return [
-            "Formula", "Metastable, unique, novel", f"Above the hull, {self.potential}", "The same, predicted",
-            f"Formation energy, {self.potential}", "Space group", "Atoms", "Made from",
+            "Formula", "Metastable, unique, novel", *(f"Above the hull, {name}" for name in names),
+            "The same, predicted", *(f"Formation energy, {name}" for name in names),
+            *(["Spread"] if len(names) == 2 else []), "Space group", "Atoms", "Made from",
         ]  # fmt: skip
 
 
@@ -119,6 +137,21 @@ def share_rows(content: Mapping[str, Any]) -> Table:
         count = content["counts"][name]
         rows.append([label.title, f"{count:,}", percent(ratio(count, n), 1), interval(wilson(count, n))])
     return ["Structures", "Compositions", f"Of {n:,}", "95 % interval"], rows
+
+
+def potential_rows(content: Mapping[str, Any]) -> Table:
+    """Verdicts by each potential and by both; no rows where one potential relaxed all there is."""
+    groups = content.get("by_potential", {})
+    head = ["Verdict", *(f"{name}, of {group['n']:,}" for name, group in groups.items())]
+    rows = [
+        [
+            SHARES[verdict].title,
+            *(f"{group['counts'][verdict]:,} ({percent(ratio(group['counts'][verdict], group['n']), 1)})"
+              for group in groups.values()),
+        ]
+        for verdict in SHARES if all(verdict in group["counts"] for group in groups.values())
+    ]  # fmt: skip
+    return head, rows if groups else []
 
 
 def anion_rows(content: Mapping[str, Any]) -> Table:
@@ -158,13 +191,33 @@ def sentence(content: Mapping[str, Any]) -> str:
     return (
         f"{content['with_structure']:,} of {content['n']:,} compositions have a structure. {counts['relaxed']:,} "
         f"relaxed to the end, the energies of the others are upper bounds. Energies are of {rules['potential']} "
-        f"{rules['potential_version'] or ''} against the hull of the Materials Project's labels of April 2019 with its "
-        f"corrections of 2020, a known composition's own label among them; a hull of today is lower in places. What "
-        f"lies more than {-rules['implausible']:g} eV/atom below it is taken for the potential's failure "
-        f"({counts['implausible']:,}). The same crystal: StructureMatcher, ltol {matcher['ltol']}, stol "
+        f"{rules['potential_version'] or ''}{_finish(content)} against the hull of the Materials Project's labels of "
+        f"April 2019 with its corrections of 2020, a known composition's own label among them; a hull of today is "
+        f"lower in places. What lies more than {-rules['implausible']:g} eV/atom below it is taken for the potential's "
+        f"failure ({counts['implausible']:,}). The same crystal: StructureMatcher, ltol {matcher['ltol']}, stol "
         f"{matcher['stol']}, angle {matcher['angle_tol']:g}; novel: by {rules['novel']}. A potential's energies are no "
         f"DFT: the table by anion says how far they are off for known compounds, many of which it was trained on."
     )
+
+
+def _finish(content: Mapping[str, Any]) -> str:
+    """What a second potential did, as a part of the sentence on energies."""
+    finish = content["protocol"].get("finish")
+    if finish is None:
+        return ""
+    agreement = content["agreement"]
+    of = f" of the first {finish['top']:,} compositions" if finish["top"] else " of each composition"
+    return (
+        f" and, of the lowest {finish['lowest']}{of}, which it relaxed further, of {finish['potential']} "
+        f"{finish['version'] or ''} (formation energies differ by more than {finish['disagree']:g} eV/atom for "
+        f"{agreement['disagree']:,} of {agreement['n']:,}; shares that name no potential are by the former)"
+    )
+
+
+def _spread(row: Mapping[str, Any]) -> str:
+    """How far two potentials differ, eV/atom."""
+    disagree = row["potentials_disagree"]
+    return _energy(row["potential_spread"]) + (", disagree" if not pd.isna(disagree) and disagree else "")
 
 
 def _energy(value: Any) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matgen.evaluation.page import comparison as page_compare
-from matgen.evaluation.page.structures import anion_rows, sentence, share_rows
+from matgen.evaluation.page.structures import anion_rows, potential_rows, sentence, share_rows
 from matgen.evaluation.page.tables import (
     distance,
     group_rows,
@@ -40,6 +40,11 @@ def summary(content: dict[str, Any]) -> RenderableType:
     if "structures" in content:
         parts += [
             _table("Structures", *share_rows(content["structures"])),
+            *(
+                [_table("By each potential, and by both", *by_potential)]
+                if (by_potential := potential_rows(content["structures"]))[1]
+                else []
+            ),
             _table("By anion, and how far the potential is off", *anion_rows(content["structures"])),
             Text(sentence(content["structures"])),
         ]

@@ -54,9 +54,10 @@ class Tinkered:
         frame: one row a variant, most probable first. `formula`; `probability`, a share of all variants; `log_prob`, in
             nats, of the canonical sequence, minus infinity where the model cannot write one of its length; `fill_1` ...
             the element of each blank (`deleted` where one is left out); under `dope` `undiluted`, the full replacement
-            that has the probability, and `in_domain`, False where the cell has more atoms than the model has learned
-            from; `original`, True for the compound itself; `charge_neutral`, `electronegativity_balanced`, `valid`,
-            `oxidation_states`, `reason` and `novel` of `formula`, as in an evaluation.
+            that has the probability, `in_domain`, False where the cell has more atoms than the model has learned
+            from, and `host`, `site` and `dopant`, by which `matgen structure` makes supercells of the host; `original`,
+            True for the compound itself; `charge_neutral`, `electronegativity_balanced`, `valid`, `oxidation_states`,
+            `reason` and `novel` of `formula`, as in an evaluation.
         positions: of each blank symbol to probability over all variants, most probable first, from `LEAST_LISTED` on.
             Blanks of equal atoms are in order of electronegativity, the least electronegative element first.
         summary: what is written beside the table.
@@ -100,6 +101,9 @@ def tinker(
     if request.share is not None:
         columns["undiluted"] = variants.batch.formulas()
         columns["in_domain"] = (shown.n_atoms <= longest_learned(sampler.checkpoint)) & np.isfinite(log_prob)
+        columns["host"] = str(read_formula(request.formula).formulas()[0])
+        columns["site"] = str(SYMBOLS[request.replaced[0]])
+        columns["dopant"] = SYMBOLS[variants.fills[:, 0]]
     columns["original"] = request.is_original(shown)
     columns |= _verdicts(shown)
     columns["novel"] = np.ones(len(shown), dtype=bool) if known is None else ~known.contains(shown.keys())

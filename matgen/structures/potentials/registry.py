@@ -199,6 +199,9 @@ its corrections of 2020, the others without, as Matbench Discovery takes them (J
 7, 836, 2025)."""
 
 
+FINISHING = "7net-l3i5"
+"""The potential that by default relaxes the lowest structures further, where its package is installed."""
+
 FORMER_NAMES = {"sevennet": "7net-0"}
 """What a potential was called in the release before, by which it is found for one more."""
 

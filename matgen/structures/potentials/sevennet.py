@@ -105,7 +105,7 @@ def _restricted(path: Path) -> dict[str, Any]:
     from numpy._core.multiarray import _reconstruct
 
     # The energies of isolated atoms are arrays of numpy, written when its modules still had their former names.
-    arrays = [(_reconstruct, "numpy.core.multiarray._reconstruct"), np.ndarray, np.dtype]
+    arrays: list[Any] = [(_reconstruct, "numpy.core.multiarray._reconstruct"), np.ndarray, np.dtype]
     types = [type(np.dtype(kind)) for kind in ("float32", "float64", "int64")]
     with torch.serialization.safe_globals([*arrays, *types]):
         return dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -132,8 +132,9 @@ class BatchedSevenNet:
         layers = dict(network.named_children())
         self.embedding = layers.pop("edge_embedding")
         # Energies are added up in float64 and differentiated here, so that the last two layers are left out.
+        kept = [layer for key, layer in layers.items() if key not in ("reduce_total_enegy", "force_output")]
         self.layers = [(layer, tables_of(layer.convolution) if hasattr(layer, "convolution") else None)
-                       for key, layer in layers.items() if key not in ("reduce_total_enegy", "force_output")]  # fmt: skip
+                       for layer in kept]  # fmt: skip
         fidelity = WEIGHTS[name].fidelity
         self.fidelity = None if fidelity is None else int(network.modal_map[fidelity])
 

@@ -11,7 +11,14 @@ import pytest
 
 from matgen.evaluation import evaluate
 from matgen.evaluation.metrics import wilson
-from matgen.evaluation.page.structures import StructureSection, anion_rows, failure_rows, share_rows
+from matgen.evaluation.page.structures import (
+    StructureSection,
+    anion_rows,
+    failure_rows,
+    potential_rows,
+    sentence,
+    share_rows,
+)
 from matgen.io.files import read_json
 from tests.evaluation.standin import Reference
 
@@ -48,6 +55,46 @@ def section() -> StructureSection:
                      "novel": "composition"},
     }  # fmt: skip
     return StructureSection(content, frame, {"0001-NaBr-1": scene, "0002-SrZrO3-1": scene})
+
+
+def section_of_two() -> StructureSection:
+    """The same where a second potential finished the first structure."""
+    one = section()
+    frame = one.frame.assign(
+        formation_energy_7net_l3i5=[-1.75, None, None], energy_above_hull_7net_l3i5=[0.2, None, None],
+        potential_spread=[0.15, None, None], potentials_disagree=pd.array([True, None, None], dtype="boolean"),
+        msun_7net_l3i5=pd.array([False, None, None], dtype="boolean"),
+        msun_both=pd.array([False, None, None], dtype="boolean"),
+    )  # fmt: skip
+    verdicts = {"implausible": 0, "stable": 0, "metastable": 1, "sun": 0, "msun": 1}
+    content = one.content | {
+        "by_potential": {"chgnet": {"n": 3, "counts": verdicts},
+                         "7net-l3i5": {"n": 1, "counts": verdicts | {"msun": 0}},
+                         "both": {"n": 1, "counts": verdicts | {"msun": 0}}},
+        "agreement": {"n": 1, "disagree": 1, "median_spread": 0.15},
+        "protocol": one.content["protocol"] | {"finish": {"potential": "7net-l3i5", "lowest": 2, "top": 1,
+                                                          "version": "0.13.0", "disagree": 0.1}},
+    }  # fmt: skip
+    return StructureSection(content, frame, one.scenes)
+
+
+def test_two_potentials_side_by_side(tmp_path: Path) -> None:
+    found = section_of_two()
+    rows = [dict(zip(found.heads, row, strict=True)) for row in found.rows()]
+    assert [row["Formula"] for row in rows] == ["NaBr", "SrZrO3"]  # what was finished comes first
+    assert rows[0]["Above the hull, 7net-l3i5"] == "0.200" and rows[0]["Spread"] == "0.150, disagree"
+    assert rows[0]["Metastable, unique, novel"] == "by chgnet only" and rows[1]["Metastable, unique, novel"] == "no"
+    assert rows[1]["Formation energy, 7net-l3i5"] == rows[1]["Spread"] == "-"
+    head, shares = potential_rows(found.content)
+    assert head == ["Verdict", "chgnet, of 3", "7net-l3i5, of 1", "both, of 1"]
+    assert ["Metastable, unique and novel", "1 (33.3 %)", "0 (0.0 %)", "0 (0.0 %)"] in shares
+    assert potential_rows(section().content)[1] == []
+    said = sentence(found.content)
+    assert "of the lowest 2 of the first 1 compositions, which it relaxed further, of 7net-l3i5 0.13.0" in said
+    assert "more than 0.1 eV/atom for 1 of 1" in said and "7net" not in sentence(section().content)
+    evaluate(["NaBr", "SrZrO3", "XeAu2"], Reference()).with_structures(found).write(tmp_path / "report")
+    for name in ("report.html", "report.md"):
+        assert "both, of 1" in (tmp_path / "report" / name).read_text()
 
 
 def test_shares_with_intervals() -> None:

@@ -110,6 +110,8 @@ def test_doping_ranks_by_the_full_replacement(sampler: Sampler) -> None:
     assert frame["log_prob"].to_numpy() == pytest.approx(sampler.log_prob(batch), abs=1e-3)
     assert (frame["valid"] == check(batch).valid).all()
     assert (frame["in_domain"] == frame["original"]).all()  # cells of 40 atoms, the model knows 30
+    assert frame["dopant"].tolist() == full["fill_1"].tolist()
+    assert set(zip(frame["host"], frame["site"], strict=True)) == {("SrTiO3", "Sr")}
     assert doped.summary["dope"] == "1/8"
     assert doped.summary["in_domain"] == 0
     halves = tinker(sampler, "SrTiO3", **options, dope=0.5)

@@ -155,10 +155,6 @@ def run(arguments: argparse.Namespace) -> None:
     plan = StructurePlan(
         ProposalSettings(
             arguments.per_formula,
-            arguments.max_atoms,
-            symmetric,
-            not arguments.no_templates,
-            arguments.seed,
             space_groups=parse_space_groups(arguments.space_group),
             folder="" if arguments.proposals is None else str(arguments.proposals.resolve()),
             symmetric=symmetric,

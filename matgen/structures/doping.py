@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from matgen.structures.charges import dopant_charge, doping_kind, vacancies_per_
 from matgen.structures.dopant_energies import formation_energy_by
 from matgen.structures.folder import without_moments
 from matgen.structures.potentials.interface import Potential
+from matgen.structures.potentials.registry import column_suffix
 from matgen.structures.propose import Proposal, Proposer
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.supercells import (
@@ -213,7 +214,7 @@ class DopedProposal(Proposal):
         details: more columns of it; see `docs/howto/tinker.md`.
     """
 
-    details: dict[str, Any]
+    details: dict[str, Any] = field(default_factory=dict)
 
     def provenance(self) -> dict[str, Any]:
         """All but the structure, as columns."""
@@ -255,7 +256,7 @@ def propose_doped(doping: Doping, host: Host, settings: DopingSettings, per_form
         "arrangements": len(found.placements) if found.complete else None,
     }  # fmt: skip
     if host.potential is not None:
-        common[f"host_formation_energy_{host.potential}"] = host.formation_energy
+        common[f"host_formation_energy_{column_suffix(host.potential)}"] = host.formation_energy
     proposals = []
     for placement in spread(found.placements, per_formula, crowding):
         doped = _substituted(structure, placement, doping.dopant)
@@ -263,7 +264,7 @@ def propose_doped(doping: Doping, host: Host, settings: DopingSettings, per_form
         details = common | {"degeneracy": degeneracy(permutations, placement),
                             "dopant_distance": round(crowding.closest(placement), 4)}  # fmt: skip
         proposals.append(DopedProposal(formula, doped, "doped", host.template, host.prototype,
-                                       {doping.site: doping.dopant}, None, details))  # fmt: skip
+                                       {doping.site: doping.dopant}, None, details=details))  # fmt: skip
     return proposals
 
 

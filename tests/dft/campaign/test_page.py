@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pandas as pd
 
 from matgen.dft.campaign.page import candidate_rows, html
@@ -13,10 +16,15 @@ from .test_results import CALCULATIONS, CANDIDATES
 HOSTILE = "<script>alert(1)</script>"
 
 
-def page(candidates: pd.DataFrame = CANDIDATES, calculations: pd.DataFrame = CALCULATIONS, **manifest: object) -> str:
+def page(
+    candidates: pd.DataFrame = CANDIDATES,
+    calculations: pd.DataFrame = CALCULATIONS,
+    lacking_phases: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     calculations = calculations.assign(formula="X", n_atoms=2)
     frame = results(candidates, calculations)
-    content = summary(frame, calculations, CampaignPlan("gpaw"), manifest, 1)
+    states = calculations["state"].value_counts().to_dict()
+    content = summary(frame, calculations, CampaignPlan("gpaw"), lacking_phases, states, 1)
     return html(content, frame, calculations, ["chgnet"])
 
 

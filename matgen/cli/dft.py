@@ -86,6 +86,12 @@ def _add_campaign(steps: Any) -> None:
         help="structures to relax for each composition; the lowest is calculated (default: 5)",
     )
     parser.add_argument("--potential", default="chgnet", metavar="NAME", help="that relaxes them (default: chgnet)")
+    parser.add_argument(
+        "--finish",
+        metavar="NAME",
+        help="potential that relaxes the lowest ones further, or none (default: that of `matgen structure`, if it is "
+        "installed)",
+    )
     parser.add_argument("--calculation", default="static", metavar="KIND", help="static or relax (default: static)")
     parser.add_argument(
         "--cutoff",
@@ -136,6 +142,16 @@ def _add_campaign(steps: Any) -> None:
     parser.set_defaults(run=campaign)
 
 
+def _finish(arguments: argparse.Namespace) -> str | None:
+    """The potential that relaxes structures further: as asked for, or by default where that is installed."""
+    from matgen.structures.finish import Finish
+
+    if arguments.finish is not None:
+        return None if arguments.finish == "none" else str(arguments.finish)
+    finish = Finish.if_installed()
+    return None if finish is None or finish.potential == arguments.potential else finish.potential
+
+
 def campaign(arguments: argparse.Namespace) -> int:
     """Carry a campaign on; 1 where a calculation failed or is still to be run."""
     from matgen.dft.campaign import CampaignPlan, run_campaign
@@ -151,7 +167,7 @@ def campaign(arguments: argparse.Namespace) -> int:
         magnetic_orders=arguments.magnetic_orders,
     )
     plan = CampaignPlan(arguments.engine, arguments.top, arguments.max_atoms, arguments.per_formula,
-                        arguments.potential, settings)  # fmt: skip
+                        arguments.potential, _finish(arguments), settings)  # fmt: skip
     running = RunSettings(arguments.command, arguments.hours_each, arguments.workers, again=arguments.retry_failed)
     if arguments.dry_run:
         for line in dry_run(arguments.candidates, arguments.out, plan, column=arguments.column):

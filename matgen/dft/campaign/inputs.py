@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from matgen.dft.references import element_jobs, elements_of
 from matgen.dft.settings import MANIFEST, Job
 from matgen.errors import StructureError
 from matgen.runtime.progress import ProgressFactory
+from matgen.structures.finish import Finish
 from matgen.structures.folder import safe_name
 from matgen.structures.make import StructurePlan, make_structures
 from matgen.structures.parts import PARTS, rows_of
@@ -28,13 +30,15 @@ STRUCTURES, COMPETING, CALCULATIONS = "structures", "competing", "dft"
 def structure_plan(plan: CampaignPlan, workers: int) -> StructurePlan:
     """How structures of candidates are made."""
     proposals = ProposalSettings(per_formula=plan.per_formula, max_atoms=plan.max_atoms)
-    return StructurePlan(proposals, potential=plan.potential, workers=workers)
+    finish = None if plan.finish is None else Finish(plan.finish)
+    return StructurePlan(proposals, potential=plan.potential, workers=workers, finish=finish)
 
 
-def competing_plan(plan: CampaignPlan, potential: str, workers: int) -> StructurePlan:
+def competing_plan(plan: CampaignPlan, potential: str, finish: Finish | None, workers: int) -> StructurePlan:
     """How structures of competing phases are made: from known crystals only, the best of three."""
     proposals = ProposalSettings(per_formula=3, max_atoms=2 * plan.max_atoms, symmetric=0)
-    return StructurePlan(proposals, potential=potential, workers=workers)
+    finish = None if finish is None else replace(finish, top=0)
+    return StructurePlan(proposals, potential=potential, workers=workers, finish=finish)
 
 
 def candidates_with_structures(
@@ -63,14 +67,14 @@ def candidates_with_structures(
 
 
 def competing_phases(
-    formulas: Sequence[str], plan: CampaignPlan, potential: str, out: Path, workers: int, progress: ProgressFactory
+    formulas: Sequence[str], source: Source, plan: CampaignPlan, out: Path, workers: int, progress: ProgressFactory
 ) -> tuple[list[Job], dict[str, str]]:
     """Competing phases as jobs, each in its lowest structure, and why others have none.
 
     Args:
         formulas: of the phases.
+        source: candidates, which are relaxed by the same potentials.
         plan: of the campaign.
-        potential: that relaxes them.
         out: folder of the campaign; the structures are kept in `COMPETING`.
         workers: processes that relax.
         progress: counts the phases.
@@ -79,8 +83,8 @@ def competing_phases(
         return [], {}
     folder, table = out / COMPETING, pd.DataFrame({"formula": list(formulas)})
     try:
-        made = make_structures(table, "formula", folder, competing_plan(plan, potential, workers), resume=True,
-                               progress=progress)  # fmt: skip
+        how = competing_plan(plan, *source.relaxation(plan), workers)
+        made = make_structures(table, "formula", folder, how, resume=True, progress=progress)
     except StructureError:  # none has a structure; the rows of each say why
         if not (folder / PARTS).exists():
             raise

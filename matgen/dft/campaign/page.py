@@ -37,7 +37,7 @@ def html(content: Mapping[str, Any], frame: pd.DataFrame, calculations: pd.DataF
         lead=_lead(content),
         cards=_cards(content),
         candidates=candidate_rows(told, potentials),
-        words=3 + ("magnetic_order" in told),
+        words=3 + has_magnetic_orders(told),
         left_out=_left_out_rows(frame),
         figures=[drawing for drawing in (_hull(told, potentials), _parity(told, potentials)) if drawing is not None],
         calculations=calculation_rows(calculations),
@@ -48,16 +48,17 @@ def html(content: Mapping[str, Any], frame: pd.DataFrame, calculations: pd.DataF
 
 def _headline(content: Mapping[str, Any]) -> str:
     n, of = content["stable"], content["with_energy_above_hull"]
+    if not of:
+        return f"None of {content['candidates']:,} candidates has an energy above the hull by DFT yet"
     return f"{n:,} of {of:,} candidates {'is' if n == 1 else 'are'} on or below the hull by DFT"
 
 
 def _lead(content: Mapping[str, Any]) -> str:
     calculations = content["calculations"]
-    text = (
-        f"{content['within_0.1']:,} of {content['with_energy_above_hull']:,} lie within 0.1 eV/atom of the hull of "
-        f"their competing phases, all calculated alike. {calculations['done']:,} of {sum(calculations.values()):,} "
-        f"calculations are done"
-    )
+    n = content["with_energy_above_hull"]
+    near = (f"{content['within_0.1']:,} of {n:,} lie within 0.1 eV/atom of the hull of their competing phases, all "
+            f"calculated alike. ") * bool(n)  # fmt: skip
+    text = f"{near}{calculations['done']:,} of {sum(calculations.values()):,} calculations are done"
     more = [f"{calculations[state]:,} {word}" for state, word in (("failed", "failed"), ("waiting", "still to be run"))
             if calculations[state]]  # fmt: skip
     return f"{text}{''.join(f', {part}' for part in more)}."
@@ -85,21 +86,24 @@ def _cards(content: Mapping[str, Any]) -> list[Card]:
 
 def _columns(frame: pd.DataFrame, potentials: Sequence[str]) -> list[tuple[str, str]]:
     """Head and column of each number of the candidate table that is there."""
-    columns = [("Above the hull, DFT", "energy_above_hull_dft")]
-    columns += [(f"The same, {name}", f"energy_above_hull_{name}_uncorrected") for name in potentials]
-    columns += [(f"Above the hull of labels, {name}", f"energy_above_hull_{name}") for name in potentials]
-    columns += [("Above the hull of labels, predicted", "energy_above_hull")]
-    columns += [("Formation energy, DFT", "formation_energy_dft")]
-    columns += [(f"Formation energy, {name}, uncorrected", f"formation_energy_{name}_uncorrected")
-                for name in potentials]  # fmt: skip
-    columns += [("Formation energy, predicted", "formation_energy")]
+    columns = [("Hull: DFT", "energy_above_hull_dft")]
+    columns += [(f"Hull: {name}", f"energy_above_hull_{name}_uncorrected") for name in potentials]
+    columns += [(f"Hull of labels: {name}", f"energy_above_hull_{name}") for name in potentials]
+    columns += [("Hull of labels: predicted", "energy_above_hull"), ("Formation: DFT", "formation_energy_dft")]
+    columns += [(f"Formation: {name}", f"formation_energy_{name}_uncorrected") for name in potentials]
+    columns += [("Formation: predicted", "formation_energy")]
     return [(head, name) for head, name in columns if name in frame]
+
+
+def has_magnetic_orders(frame: pd.DataFrame) -> bool:
+    """Whether a candidate is magnetic in the order that counts."""
+    return "magnetic_order" in frame and bool((~frame["magnetic_order"].fillna("").isin(["", "nonmagnetic"])).any())
 
 
 def candidate_rows(frame: pd.DataFrame, potentials: Sequence[str]) -> Table:
     """Candidate by candidate: words first, then numbers."""
     numbers = _columns(frame, potentials)
-    order = "magnetic_order" in frame
+    order = has_magnetic_orders(frame)
     heads = ["Formula", "Decomposes into", "State", *["Magnetic order"] * order, *(head for head, _ in numbers),
              "Atoms", "Time / min"]  # fmt: skip
     rows = []

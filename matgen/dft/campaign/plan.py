@@ -9,9 +9,9 @@ from typing import Any
 
 from matgen.dft.codes import code_named
 from matgen.dft.settings import DFTSettings
-from matgen.errors import DataError, OptionError, OutputError, require_above_zero, unknown_name
+from matgen.errors import DataError, OptionError, OutputError, require_above_zero
 from matgen.io.files import read_checksummed, refuse_to_overwrite, write_checksummed
-from matgen.structures.potentials.registry import POTENTIALS
+from matgen.structures.potentials.registry import present_name
 
 PLAN = "campaign.json"
 
@@ -29,6 +29,7 @@ class CampaignPlan:
         max_atoms: of a candidate's primitive cell at most; competing phases may have twice as many.
         per_formula: structures that are relaxed of each composition; the lowest is calculated.
         potential: by which they are relaxed, and the competing phases too.
+        finish: a second potential that relaxes the lowest ones further, None for none.
         settings: of the calculations.
     """
 
@@ -37,19 +38,22 @@ class CampaignPlan:
     max_atoms: int = 12
     per_formula: int = 5
     potential: str = "chgnet"
+    finish: str | None = None
     settings: DFTSettings = field(default_factory=DFTSettings)
 
     def __post_init__(self) -> None:
         code_named(self.engine)
         require_above_zero(self, "top", "max_atoms", "per_formula")
-        if self.potential not in POTENTIALS:
-            raise unknown_name("potential", self.potential, POTENTIALS)
+        for name in ("potential", *["finish"] * (self.finish is not None)):
+            object.__setattr__(self, name, present_name(getattr(self, name)))
         if self.settings.hubbard_u:
             raise OptionError("elements have no U, so a campaign with U would give no formation energies")
 
     def content(self) -> dict[str, Any]:
         """As JSON: the options by their names on the command line."""
-        own = {name: getattr(self, name) for name in ("engine", "top", "max_atoms", "per_formula", "potential")}
+        own = {name: getattr(self, name) for name in ("engine", "top", "max_atoms", "per_formula", "potential",
+                                                    "finish")}  # fmt: skip
+
         settings = self.settings.content()
         code_only = {"vasp": ["input_set"], "espresso": ["pseudopotentials"]}.get(self.engine, [])
         return own | {

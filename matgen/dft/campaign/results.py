@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -58,7 +59,7 @@ def results(candidates: pd.DataFrame, calculations: pd.DataFrame) -> pd.DataFram
     """
     taken = [name for name in _FROM_COLLECT if name in calculations]
     taken += [str(name) for name in calculations if str(name).endswith("_uncorrected")]
-    own = _lowest_orders(calculations[calculations["role"] == "candidate"])[taken].rename(columns=_RENAMED)
+    own = calculations[calculations["role"] == "candidate"].set_index("structure_id")[taken].rename(columns=_RENAMED)
     own = own[[name for name in own if name in _RENAMED.values() or name not in candidates]]
     frame = candidates.drop(columns=[name for name in own if name in candidates])
     frame = frame.join(own, on="structure_id") if "structure_id" in frame else frame.reindex(columns=[*frame, *own])
@@ -74,27 +75,13 @@ def results(candidates: pd.DataFrame, calculations: pd.DataFrame) -> pd.DataFram
     return frame[first + [name for name in frame if name not in first]]
 
 
-def _lowest_orders(calculations: pd.DataFrame) -> pd.DataFrame:
-    """Of each structure the calculation with the lowest magnetic order, by the structure's id, with the time of all.
-
-    While another order is still to be run, the structure is waiting.
-    """
-    if "order_of" not in calculations:
-        return calculations.set_index("structure_id")
-    first = calculations["structure_id"].eq(calculations["order_of"])
-    chosen = calculations["structure_id"].eq(calculations["lowest_order"])
-    chosen |= first & calculations["lowest_order"].fillna("").eq("")
-    lowest = calculations[chosen].set_index("order_of")
-    seconds = pd.to_numeric(calculations["seconds_dft"]).groupby(calculations["order_of"]).sum(min_count=1)
-    lowest["seconds_dft"] = seconds.reindex(lowest.index)
-    waiting = set(calculations.loc[calculations["state"] == "waiting", "order_of"])
-    pending = lowest.index.isin(list(waiting)) & lowest["state"].eq("done").to_numpy()
-    lowest.loc[pending, ["state", "reason"]] = ["waiting", "another magnetic order is still to be calculated"]
-    return lowest
-
-
 def summary(
-    frame: pd.DataFrame, calculations: pd.DataFrame, plan: CampaignPlan, manifest: Mapping[str, Any], cores: int | None
+    frame: pd.DataFrame,
+    calculations: pd.DataFrame,
+    plan: CampaignPlan,
+    lacking_phases: Mapping[str, str],
+    states: Mapping[str, int],
+    cores: int | None,
 ) -> dict[str, Any]:
     """Counts and settings, as `report.json` has them.
 
@@ -102,11 +89,11 @@ def summary(
         frame: as `results` gives it.
         calculations: as `collect` gives them.
         plan: of the campaign.
-        manifest: of its calculations.
+        lacking_phases: competing phases without a structure, with the reason.
+        states: how many calculations are `done`, `failed` and `waiting`, each magnetic order by itself.
         cores: that a calculation ran on, None where that is not known.
     """
     above = frame["energy_above_hull_dft"]
-    states = calculations["state"].value_counts().to_dict()
     hours = float(pd.to_numeric(calculations["seconds_dft"]).sum()) / 3600
     code = CODES[plan.engine]
     return {
@@ -119,11 +106,11 @@ def summary(
         "with_energy_above_hull": int(above.notna().sum()),
         "stable": int((above <= 0).sum()),
         "within_0.1": int((above <= METASTABLE).sum()),
-        "calculations": {state: int(states.get(state, 0)) for state in ("done", "failed", "waiting")},
+        "calculations": {state: states.get(state, 0) for state in ("done", "failed", "waiting")},
         "hours": round(hours, 3),
         "core_hours": None if cores is None else round(hours * cores, 3),
         "mean_absolute_difference": _differences(frame),
-        "lacking_phases": manifest.get("lacking_phases") or {},
+        "lacking_phases": dict(lacking_phases),
         "protocol": {"code": code.title, "functional": "PBE", **plan.content(),
                      "versions": {"matgen": version("matgen")}},
     }  # fmt: skip
@@ -159,7 +146,8 @@ def write_results(
     sizes = {job["id"]: job["n_atoms"] for job in manifest["jobs"]}
     calculations.insert(3, "n_atoms", calculations["structure_id"].map(sizes))
     frame = results(candidates, calculations)
-    content = summary(frame, calculations, plan, manifest, cores)
+    states = Counter(read_status(folder / job["id"])["state"] for job in manifest["jobs"])
+    content = summary(frame, calculations, plan, manifest.get("lacking_phases") or {}, states, cores)
     write_with_metadata(out / RESULTS, frame, content)
     with atomic_write(out / CALCULATIONS) as temporary:
         calculations.to_csv(temporary, index=False)

@@ -18,6 +18,7 @@ from matgen.errors import DataError
 from matgen.io.files import file_sha256
 from matgen.io.parquet import read_parquet
 from matgen.structures.energies import mp2020_phases
+from matgen.structures.finish import Finish
 from matgen.structures.folder import CANDIDATES, TABLE, is_structure_folder, read_plan, read_structures
 
 LEFT_OUT = "left_out"
@@ -47,9 +48,12 @@ class Source:
         content: dict[str, Any] = {"formulas": self.formulas}
         return content if self.folder is None else content | {"structures": file_sha256(self.folder / TABLE)}
 
-    def potential(self, plan: CampaignPlan) -> str:
-        """Name of the potential that relaxes competing phases: that of the candidates, where they were relaxed."""
-        return plan.potential if self.folder is None else str(read_plan(self.folder).get("potential") or plan.potential)
+    def relaxation(self, plan: CampaignPlan) -> tuple[str, Finish | None]:
+        """Potentials that relax competing phases: those of the candidates, where they were relaxed."""
+        made = {} if self.folder is None else read_plan(self.folder)
+        if made.get("potential"):
+            return str(made["potential"]), Finish(**made["finish"]) if made.get("finish") else None
+        return plan.potential, None if plan.finish is None else Finish(plan.finish)
 
 
 def read_source(path: Path, column: str | None, plan: CampaignPlan) -> Source:

@@ -175,8 +175,8 @@ class _Steps:
         elif self._made(inputs.STRUCTURES):
             self.tell("1/4 structures: there from an earlier call")
         else:
-            self.tell(f"1/4 structures: of {n:,} compositions, of at most {self.plan.max_atoms} atoms, relaxed by "
-                      f"{self.plan.potential}; seconds to minutes each")  # fmt: skip
+            how = inputs.structure_plan(self.plan, 1).in_words()
+            self.tell(f"1/4 structures: of {n:,} compositions, of at most {self.plan.max_atoms} atoms, {how}")
         frame = inputs.candidates_with_structures(
             self.source, self.plan, self.left_out, self.out, self.running.workers, self.progress, self.tell
         )
@@ -190,9 +190,8 @@ class _Steps:
         """Structures of competing phases, and inputs of everything."""
         made = " (structures there from an earlier call)" * self._made(inputs.COMPETING)
         self.tell(f"2/4 references and inputs: {len(competing):,} competing phases{made}")
-        potential = self.source.potential(self.plan)
         phases, lacking = inputs.competing_phases(
-            competing, self.plan, potential, self.out, self.running.workers, self.progress
+            competing, self.source, self.plan, self.out, self.running.workers, self.progress
         )
         jobs = inputs.candidate_jobs(self.source, candidates, self.out)
         exported = inputs.write_inputs(jobs, phases, lacking, self.plan, self.out, self.progress)
@@ -263,7 +262,7 @@ def _proposed(
     jobs, lacking = [], {}
     for role, formulas, how in (
         ("candidate", wanted, inputs.structure_plan(plan, 1)),
-        ("competing", phases, inputs.competing_plan(plan, plan.potential, 1)),
+        ("competing", phases, inputs.competing_plan(plan, plan.potential, None, 1)),
     ):
         proposer = Proposer(how.proposals)
         for number, formula in enumerate(formulas):

@@ -57,7 +57,10 @@ def test_the_table_of_candidates() -> None:
 
 
 def test_the_summary() -> None:
-    content = summary(results(CANDIDATES, CALCULATIONS), CALCULATIONS, CampaignPlan("gpaw"), {}, 2)
+    content = summary(
+        results(CANDIDATES, CALCULATIONS), CALCULATIONS, CampaignPlan("gpaw"), {}, {"done": 3, "failed": 1}, 2
+    )
+    assert content["calculations"] == {"done": 3, "failed": 1, "waiting": 0}
     counts = [content[name] for name in ("candidates", "left_out", "done", "failed", "waiting")]
     assert counts == [5, 2, 2, 1, 0]
     assert (content["with_formation_energy"], content["with_energy_above_hull"]) == (1, 1)
@@ -80,30 +83,3 @@ def test_how_long_it_takes_is_told_from_what_is_done(n_done: int, workers: int, 
         result = {"energy": -1.0, "max_force": 0.0, "volume": 9.0, "n_atoms": 1, "converged": True}
         write_json(tmp_path / f"job{i}" / "status.json", status | {"result": result})
     assert time_left(tmp_path, jobs, workers) == text
-
-
-@pytest.mark.parametrize("nothing", ["", None])
-def test_the_lowest_magnetic_order_counts(nothing: str | None) -> None:
-    """Of structure 1 the second order is lower; of 2 one order waits; of 3 nothing is done yet."""
-    orders = pd.DataFrame(
-        {
-            "structure_id": ["1", "1-afm", "2", "2-afm", "3", "3-afm"],
-            "order_of": ["1", "1", "2", "2", "3", "3"],
-            "lowest_order": ["1-afm", "1-afm", "2", "2", nothing, nothing],
-            "magnetic_order": ["ferromagnetic", "antiferromagnetic"] * 3,
-            "role": ["candidate"] * 6,
-            "state": ["done", "done", "done", "waiting", "waiting", "waiting"],
-            "reason": ["another is lower", "", "", "not run", "not run", "not run"],
-            "energy_above_hull_dft": [NAN, -0.1, 0.2, NAN, NAN, NAN],
-            "formation_energy_dft": [NAN, -1.0, -0.9, NAN, NAN, NAN],
-            "decomposition_dft": ["", "1.00 X", "1.00 X", "", "", ""],
-            "seconds_dft": [10.0, 20.0, 5.0, None, None, None],
-        }
-    )
-    frame = results(CANDIDATES, orders).set_index("formula")
-    assert frame.loc["A", "magnetic_order"] == "antiferromagnetic" and frame.loc["A", "energy_above_hull_dft"] == -0.1
-    assert frame["state_dft"].to_dict() == {"A": "done", "B": "waiting", "C": "waiting"} | dict.fromkeys(
-        "DE", "left out"
-    )
-    assert frame.loc["B", "reason_dft"] == "another magnetic order is still to be calculated"
-    assert frame.loc["A", "seconds_dft"] == 30.0 and pd.isna(frame.loc["C", "seconds_dft"])

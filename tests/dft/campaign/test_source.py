@@ -10,6 +10,7 @@ from matgen.dft.campaign.plan import CampaignPlan
 from matgen.dft.campaign.source import competing_formulas, left_out, read_source
 from matgen.errors import DataError, OptionError
 from matgen.structures.energies import mp2020_phases
+from matgen.structures.finish import Finish
 
 
 def test_rows_of_a_table(tmp_path: Path) -> None:
@@ -20,6 +21,7 @@ def test_rows_of_a_table(tmp_path: Path) -> None:
     assert source.frame["formula_input"].to_list() == ["x1", "x3", "x4"]
     assert source.frame["score"].to_list() == [1, 3, 4] and source.folder is None
     assert source.content() == {"formulas": source.formulas}
+    assert source.relaxation(CampaignPlan("gpaw", finish="7net-0")) == ("chgnet", Finish("7net-0"))
     assert list(left_out(source, CampaignPlan("gpaw"))) == ["nonsense!"]
     table.write_text("formula\n")
     with pytest.raises(DataError):
@@ -30,7 +32,7 @@ def test_compositions_of_a_folder(relaxed) -> None:
     source = read_source(relaxed("NaCl", "MgO", "Si"), None, CampaignPlan("gpaw", top=2, potential="chgnet"))
     assert source.formulas == ["NaCl", "MgO"] and source.frame["n_atoms"].to_list() == [2, 2]
     assert source.frame["mine"].to_list() == ["note NaCl", "note MgO"]
-    assert source.potential(CampaignPlan("gpaw", potential="mace")) == "chgnet"
+    assert source.relaxation(CampaignPlan("gpaw", potential="mace", finish="7net-0")) == ("chgnet", None)
     assert len(source.content()["structures"]) == 64
 
 

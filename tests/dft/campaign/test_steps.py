@@ -226,7 +226,7 @@ def test_a_competing_phase_without_a_structure(
 def test_from_a_table_with_gpaw(matgen: Matgen, monkeypatch: pytest.MonkeyPatch) -> None:
     """Structures, competing phases and elements of two compounds; lithium fluoride is known to be very stable."""
     Path("ranked.csv").write_text("composition,energy_above_hull\nLiF,-0.5\nEuF3,0.0\nFLi,-0.5\nLi2F,0.1\nBaO,0\n")
-    low = ("--cutoff", 250, "--kpoint-density", 0.6, "--max-atoms", 6, "--per-formula", 1)
+    low = ("--cutoff", 250, "--kpoint-density", 0.6, "--max-atoms", 6, "--per-formula", 1, "--finish", "none")
     line = ("dft", "campaign", "ranked.csv", "--top", 3, "--engine", "gpaw", *low, "--out", "out")
     status, said = matgen(*line, "--dry-run")
     assert status == 0 and "left out EuF3" in said and not Path("out").exists(), said
@@ -235,7 +235,7 @@ def test_from_a_table_with_gpaw(matgen: Matgen, monkeypatch: pytest.MonkeyPatch)
     assert status == 0, said
     frame = results("out")
     assert frame.index.to_list() == ["LiF", "Li2F", "EuF3"]
-    assert -3.3 < frame.loc["LiF", "formation_energy_dft"] < -2.3
+    assert -4 < frame.loc["LiF", "formation_energy_dft"] < -2
     assert frame.loc["LiF", "energy_above_hull_dft"] < -1 < 0 < frame.loc["Li2F", "energy_above_hull_dft"]
     assert {"energy_above_hull_chgnet_uncorrected", "seconds_dft", "energy_above_hull"} <= set(frame)
     n = len(read_json("out/dft/manifest.json")["jobs"])

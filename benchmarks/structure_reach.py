@@ -53,7 +53,7 @@ def reach(library: TemplateLibrary, n: int, asked: Asked, seed: int = 0) -> Iter
     held = np.array([ratio([int(c) for c in counts if c]) in ratios for counts in known.counts])
     formulas, n_elements = known.formulas(), known.n_elements
     generator = np.random.default_rng(seed)
-    for number in sorted(set(n_elements.tolist())):
+    for number in sorted(set(n_elements[n_elements > 1].tolist())):
         of_number = n_elements == number
         others = np.flatnonzero(of_number & ~held)
         drawn = generator.permutation(others)[:n]

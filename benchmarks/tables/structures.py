@@ -50,7 +50,7 @@ def by_weights(content: Json) -> str:
         "fitted": "all reasons",
         "fitted, the same for all compounds": "weights that do not depend on ionicity",
         "fitted, reasons of 0.2 alone": "the five reasons of matgen 0.2",
-        "0.2": "these with the weights of matgen 0.2, set by hand",
+        "0.2": "these five with their weights of 0.2, set by hand",
         "substitution alone": "substitutions alone",
         "members alone": "the number of compounds of the prototype alone",
     }

@@ -510,12 +510,16 @@ def test_judging_dopants() -> None:
     assert (row["found"], row["found_at_every_limit"]) == (False, False)
     assert row["oxygen_potential_of_equal_energies"] == pytest.approx(-1.0)
     assert row["gap_at_worst_limit"] == pytest.approx(-0.5, abs=1e-3)
+
+
 def test_crystals_of_the_phonons_are_what_their_names_say() -> None:
     for name, structure in {**phonons.STABLE, **phonons.UNSTABLE}.items():
         assert structure.composition.reduced_formula == Composition(name.split()[0]).reduced_formula
     groups = {name: phonons.space_group(structure) for name, structure in phonons.STABLE.items()}
     assert groups["MgAl2O4"] == groups["Si"] == "Fd-3m"
     assert (groups["Mg2SiO4"], groups["SiO2 (alpha-quartz)"], groups["ZnO"]) == ("Pnma", "P3_221", "P6_3mc")
+
+
 def test_tables_of_phonons_add_up() -> None:
     row = {"dynamically_stable": True, "lowest_frequency": 1.0, "lowest_frequency_at": "0 0 1/2", "seconds": 2.0}
     alarm = row | {"dynamically_stable": False, "lowest_frequency": -1.0, "followed": None, "seconds_following": 3.0}

@@ -7,8 +7,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from pymatgen.core import Lattice, Structure
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Lattice, Structure
 from sklearn.model_selection import KFold
 
 from benchmarks import (

@@ -85,7 +85,9 @@ def _add_campaign(steps: Any) -> None:
         metavar="N",
         help="structures to relax for each composition; the lowest is calculated (default: 5)",
     )
-    parser.add_argument("--potential", default="chgnet", metavar="NAME", help="that relaxes them (default: chgnet)")
+    parser.add_argument(
+        "--potential", default="chgnet", metavar="NAME", help="potential that relaxes the structures (default: chgnet)"
+    )
     parser.add_argument(
         "--finish",
         metavar="NAME",

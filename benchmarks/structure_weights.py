@@ -90,7 +90,10 @@ def candidates(library: TemplateLibrary, left_out: set[str], max_atoms: int = 40
     for counts, templates in sorted(by_ratio.items()):
         ways = ways_of(counts)
         own = {template.formula: template.counts for template in templates}
-        slots = {name: sorted(held, key=lambda symbol, held=held: (held[symbol], symbol)) for name, held in own.items()}
+        slots = {
+            name: [symbol for _, symbol in sorted((n, symbol) for symbol, n in held.items())]
+            for name, held in own.items()
+        }
         for formula in sorted(own.keys() - left_out):
             others = [template for template in templates if template.formula != formula]
             truth = {own_occupation(template) for template in templates if template.formula == formula}

@@ -24,7 +24,8 @@ from pymatgen.core import Composition
 from benchmarks.record import continued, write_result
 from matgen.structures.dopant_energies import COLUMNS, potential_limits
 from matgen.structures.doping import DopingSettings
-from matgen.structures.make import StructurePlan, make_structures
+from matgen.structures.make import make_structures
+from matgen.structures.plan import StructurePlan
 from matgen.structures.propose import ProposalSettings
 from matgen.structures.relax import RelaxSettings
 

@@ -22,7 +22,8 @@ from matgen.discovery import DiscoveryPlan, discover
 from matgen.models.locate import find_checkpoint
 from matgen.prediction.locate import ranking_predictor
 from matgen.structures.finish import Finish
-from matgen.structures.make import StructurePlan, make_structures
+from matgen.structures.make import make_structures
+from matgen.structures.plan import StructurePlan
 
 
 def first_compositions(n: int, folder: Path) -> pd.DataFrame:

@@ -207,7 +207,8 @@ class _Pipeline:
         from matgen.dft.export import export, jobs_of
         from matgen.structure_report import section
         from matgen.structures.judge import judge_structures
-        from matgen.structures.make import StructurePlan, make_structures
+        from matgen.structures.make import make_structures
+        from matgen.structures.plan import StructurePlan
 
         plan, folder = self.plan, self.out / "structures"
         how = StructurePlan.quick(plan.seed, plan.workers, plan.finish)

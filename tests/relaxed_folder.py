@@ -14,7 +14,8 @@ ROWS = ["NaCl", "KMgF3", "NaCl", "not a formula", "Li2KNaO2"]
 @pytest.fixture(scope="session")
 def relaxed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `matgen structure` makes of `ROWS`, two structures a composition."""
-    from matgen.structures.make import StructurePlan, make_structures
+    from matgen.structures.make import make_structures
+    from matgen.structures.plan import StructurePlan
     from matgen.structures.propose import ProposalSettings
     from matgen.structures.relax import RelaxSettings
 

@@ -182,7 +182,8 @@ class Session:
             MatgenError: as `make_structures` raises.
         """
         from matgen.structures.finish import Finish
-        from matgen.structures.make import StructurePlan, make_structures
+        from matgen.structures.make import make_structures
+        from matgen.structures.plan import StructurePlan
 
         folder = self.folder / "structures"
         plan = StructurePlan.quick(finish=Finish.if_installed())

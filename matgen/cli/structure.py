@@ -11,8 +11,9 @@ from matgen.errors import OptionError
 from matgen.structures.potentials.registry import FINISHING, POTENTIALS, column_suffix
 
 if TYPE_CHECKING:
+    from matgen.structures.assemble import MadeStructures
     from matgen.structures.finish import Finish
-    from matgen.structures.make import MadeStructures, StructurePlan
+    from matgen.structures.plan import StructurePlan
 
 
 def add(verbs: Any) -> None:
@@ -132,7 +133,8 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.io.files import next_free
     from matgen.runtime.cores import available_cores
     from matgen.structures.doping import DopingSettings
-    from matgen.structures.make import StructurePlan, make_structures
+    from matgen.structures.make import make_structures
+    from matgen.structures.plan import StructurePlan
     from matgen.structures.propose import ProposalSettings
     from matgen.structures.relax import RelaxSettings
     from matgen.structures.wyckoff import parse_space_groups

@@ -20,8 +20,8 @@ from matgen.dft.formats import (
     write_database,
     writer_of,
 )
+from matgen.dft.magnetic_orders import with_magnetic_orders
 from matgen.dft.magnetism import hubbard_u
-from matgen.dft.orders import with_magnetic_orders
 from matgen.dft.settings import MANIFEST, DFTSettings, Job, read_manifest, require_sound_ids
 from matgen.dft.status import is_claimed
 from matgen.errors import MatgenError, OptionError, OutputError, StructureError, first_line

@@ -173,7 +173,7 @@ def competing_jobs(formulas: Sequence[str], *, max_atoms: int = 24) -> tuple[lis
     products = phases.decompose(batch).product
     rows = np.unique(products[products >= 0])
     names = [] if not len(rows) else phases.batch[rows].formulas().tolist()
-    proposer = Proposer(ProposalSettings(per_formula=3, max_atoms=max_atoms, symmetric=0))
+    proposer = Proposer(ProposalSettings(per_formula=3, max_atoms=max_atoms, symmetric=0, ordered=0))
     potential = shared_potential("chgnet")
     jobs, lacking = [], {}
     for number, formula in enumerate(names, start=1):

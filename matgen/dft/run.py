@@ -17,7 +17,7 @@ from typing import Any
 
 from matgen.dft.codes import CODES, code_named
 from matgen.dft.interface import DFTCode
-from matgen.dft.order import run_order
+from matgen.dft.run_order import run_order
 from matgen.dft.settings import STATUS, STDERR, read_manifest
 from matgen.dft.status import claimed, ran_elsewhere, read_result, read_status, status_of_outputs
 from matgen.errors import (

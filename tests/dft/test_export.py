@@ -19,7 +19,7 @@ from pymatgen.io.vasp import Incar, Poscar
 
 from matgen.dft import espresso
 from matgen.dft.export import export, jobs_of
-from matgen.dft.orders import with_magnetic_orders
+from matgen.dft.magnetic_orders import with_magnetic_orders
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError, OutputError, StructureError
 from matgen.io.files import read_json

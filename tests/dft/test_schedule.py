@@ -11,7 +11,7 @@ import pytest
 from monty.json import MontyDecoder
 
 from matgen.dft.export import export
-from matgen.dft.orders import with_magnetic_orders
+from matgen.dft.magnetic_orders import with_magnetic_orders
 from matgen.dft.schedule import array_script, write_flow
 from matgen.dft.settings import DFTSettings, Job
 from matgen.errors import DataError, OptionError

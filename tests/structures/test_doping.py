@@ -22,7 +22,8 @@ from matgen.structures.doping import (
 from matgen.structures.energies import element_energies
 from matgen.structures.finish import Finish
 from matgen.structures.folder import read_structures
-from matgen.structures.make import StructurePlan, make_structures
+from matgen.structures.make import make_structures
+from matgen.structures.plan import StructurePlan
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.propose import ProposalSettings, Proposer
 from matgen.structures.relax import RelaxSettings

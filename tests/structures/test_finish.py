@@ -16,7 +16,8 @@ from matgen.structures.energies import formation_energies, hull_energies, mp2020
 from matgen.structures.finish import Finish, agreement, finished
 from matgen.structures.folder import read_structures
 from matgen.structures.judge import VERDICTS, judge_structures
-from matgen.structures.make import StructurePlan, make_structures
+from matgen.structures.make import make_structures
+from matgen.structures.plan import StructurePlan
 from matgen.structures.potentials.interface import Evaluation, Potential
 from matgen.structures.potentials.registry import shared_potential
 from matgen.structures.propose import ProposalSettings

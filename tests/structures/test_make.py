@@ -22,8 +22,9 @@ from matgen.structures import make
 from matgen.structures.energies import formation_energies, hull_energies, mp2020_phases
 from matgen.structures.folder import read_structures
 from matgen.structures.judge import judge_structures
-from matgen.structures.make import StructurePlan, make_structures
+from matgen.structures.make import make_structures
 from matgen.structures.phase_energies import PhaseEnergies
+from matgen.structures.plan import StructurePlan
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.propose import ProposalSettings
 from matgen.structures.relax import RelaxSettings

@@ -19,8 +19,9 @@ from matgen.errors import StructureError
 from matgen.runtime.progress import ProgressFactory
 from matgen.structures.finish import Finish
 from matgen.structures.folder import safe_name
-from matgen.structures.make import StructurePlan, make_structures
+from matgen.structures.make import make_structures
 from matgen.structures.parts import PARTS, rows_of
+from matgen.structures.plan import StructurePlan
 from matgen.structures.propose import ProposalSettings
 
 STRUCTURES, COMPETING, CALCULATIONS = "structures", "competing", "dft"

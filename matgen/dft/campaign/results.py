@@ -16,7 +16,7 @@ from matgen.dft.campaign.plan import CampaignPlan
 from matgen.dft.campaign.source import LEFT_OUT
 from matgen.dft.codes import CODES
 from matgen.dft.collect import collect
-from matgen.dft.order import cost
+from matgen.dft.run_order import cost
 from matgen.dft.settings import read_manifest
 from matgen.dft.status import read_status
 from matgen.io.files import atomic_write, write_json, write_text

@@ -16,10 +16,10 @@ from matgen.dft.campaign.results import time_left, write_results
 from matgen.dft.campaign.source import LEFT_OUT, Source, competing_formulas, left_out, read_source
 from matgen.dft.codes import CODES
 from matgen.dft.export import Exported, jobs_of
-from matgen.dft.order import needs
-from matgen.dft.orders import with_magnetic_orders
+from matgen.dft.magnetic_orders import with_magnetic_orders
 from matgen.dft.references import element_jobs, elements_of
 from matgen.dft.run import RunSettings, RunSummary, command_of, run_folder
+from matgen.dft.run_order import needs
 from matgen.dft.settings import Job, read_manifest
 from matgen.dft.status import read_status
 from matgen.errors import OptionError, StructureError

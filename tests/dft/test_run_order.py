@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matgen.dft.order import needs, run_order
+from matgen.dft.run_order import needs, run_order
 
 
 def job(id: str, formula: str, role: str, n_atoms: int = 2) -> dict[str, Any]:

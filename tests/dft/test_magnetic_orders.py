@@ -8,8 +8,7 @@ import spglib
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
-from matgen.dft.magnetism import order_name
-from matgen.dft.orders import (
+from matgen.dft.magnetic_orders import (
     MOST_ORDERS,
     MOST_SITES,
     MagneticOrder,
@@ -18,6 +17,7 @@ from matgen.dft.orders import (
     magnetic_sites,
     with_magnetic_orders,
 )
+from matgen.dft.magnetism import order_name
 from matgen.dft.settings import Job
 
 from .conftest import CRYSTALS, rock_salt

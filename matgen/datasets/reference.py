@@ -15,6 +15,7 @@ from matgen.datasets.load import Dataset, find_row, load_dataset
 from matgen.datasets.splits import SPLITS, codes_of_parts, part_codes, split_keys
 from matgen.datasets.tables import iterate_formula_table, shards_of
 from matgen.errors import DataError, OptionError, unknown_name
+from matgen.runtime.unreadable import Unreadable, report_unreadable, unreadable_allowed
 
 SAMPLE_SIZE = 500_000
 """Compositions in the sample of a reference."""
@@ -32,7 +33,7 @@ def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
     """Open a set of known compositions: a dataset's name, or a file or folder of formulas of any size.
 
     Names and tables of less than a million rows are loaded at once, larger files and folders chunk by chunk each time
-    they are gone through. Formulas that cannot be read are left out.
+    they are gone through. Formulas that cannot be read are left out with a warning (`MatgenWarning`).
 
     Args:
         name_or_path: what to open.
@@ -40,8 +41,8 @@ def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
 
     Raises:
         OptionError: an unknown name or split, or an empty name.
-        DataError: a missing, damaged or empty table, no formula column, or no formula that can be read. Of a large
-            table, some of this is found only while going through it.
+        DataError: a missing, damaged or empty table, no formula column, or more than a fifth of the formulas cannot be
+            read (see `matgen.runtime.unreadable`). Of a large table, some of this is found only while going through it.
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
@@ -52,7 +53,9 @@ def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
         return Reference.of_dataset(load_dataset(name_or_path, split=split))
     path = Path(name_or_path)
     next(iterate_formula_table(path, rows_per_chunk=1000, formula_only=True))
-    return Reference(str(name_or_path), lambda: _read_batches(path, split))
+    reference = Reference(str(name_or_path), lambda: _read_batches(path, split, reference, allowed))
+    allowed = unreadable_allowed()
+    return reference
 
 
 def ahead(items: Iterator[_T]) -> Iterator[_T]:
@@ -77,18 +80,23 @@ class Reference:
 
     Attributes:
         name: as it was asked for.
+        unreadable: how many rows could not be read, None where all could; of a streamed one known once it was gone
+            through.
     """
 
     def __init__(self, name: str, read: Callable[[], Iterator[tuple[CompositionBatch, np.ndarray]]]) -> None:
         """Wrap a function that begins to read the compositions, repeated or not, with the codes of their parts."""
         self.name = name
+        self.unreadable: Unreadable | None = None
         self._read = read
         self._sample: CompositionBatch | None = None
 
     @classmethod
     def of_dataset(cls, dataset: Dataset) -> Reference:
         """The compositions of a dataset in memory, under its own split."""
-        return cls(dataset.name, lambda: iter([(dataset.batch, codes_of_parts(dataset.split))]))
+        reference = cls(dataset.name, lambda: iter([(dataset.batch, codes_of_parts(dataset.split))]))
+        reference.unreadable = dataset.unreadable
+        return reference
 
     def __repr__(self) -> str:
         return f"Reference({self.name!r})"
@@ -166,8 +174,13 @@ class _Sample:
         return CompositionBatch.concatenate(self._parts)
 
 
-def _read_batches(path: Path, split: str) -> Iterator[tuple[CompositionBatch, np.ndarray]]:
-    """The compositions of a large table, parsed chunk by chunk, with the codes of their parts."""
+def _read_batches(
+    path: Path, split: str, reference: Reference, allowed: bool
+) -> Iterator[tuple[CompositionBatch, np.ndarray]]:
+    """The compositions of a large table, parsed chunk by chunk, with the codes of their parts.
+
+    The first time all have been gone through, `reference.unreadable` is set.
+    """
     read, n_bad, example = 0, 0, None
     for frame, name in ahead(iterate_formula_table(path, formula_only=True)):
         parsed = parse_formulas(frame[name])
@@ -179,6 +192,8 @@ def _read_batches(path: Path, split: str) -> Iterator[tuple[CompositionBatch, np
             yield parsed.batch, part_codes(split_keys(parsed.batch, split))
     if not read:
         raise DataError(f"none of the {n_bad:,} formulas in {path} can be read; {example}")
+    if reference.unreadable is None:
+        reference.unreadable = report_unreadable(reference.name, n_bad, read + n_bad, example, allowed=allowed)
 
 
 def _is_large(path: Path) -> bool:

@@ -15,6 +15,7 @@ from matgen.evaluation.metrics import ratio
 from matgen.evaluation.passes import Findings
 from matgen.evaluation.protocol import Protocol
 from matgen.io.versions import versions
+from matgen.runtime.unreadable import Unreadable
 from matgen.validity import state_table
 
 _MOST_TEXT = 200
@@ -69,6 +70,14 @@ def report_content(
         ],
         "protocol": _protocol(findings, names, named, split, seed, source),
     }
+
+
+def add_unreadable(content: dict[str, Any], unreadable: list[Unreadable | None]) -> None:
+    """Say in a report's content, wherever it says what novel means, which rows of the references could not be read."""
+    for entry, one in zip(content["references"], unreadable, strict=True):
+        entry["unreadable"] = one.n if one else 0
+        if one:
+            content["protocol"]["novel_means"] += f"; {one}"
 
 
 def _protocol(

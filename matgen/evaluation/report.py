@@ -15,7 +15,7 @@ from matgen.datasets import Dataset
 from matgen.datasets.storage import read_table
 from matgen.errors import OptionError, OutputError
 from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes, TableWriter, plain, without_ours
-from matgen.evaluation.content import report_content
+from matgen.evaluation.content import add_unreadable, report_content
 from matgen.evaluation.known import Known, open_references
 from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits
@@ -259,6 +259,7 @@ def evaluate(
         keeper.close()
         names = [one.name for one in known.references]
         content = report_content(findings, names, (name, named), split, seed, table.source)
+        add_unreadable(content, [one.unreadable for one in known.references])
         return content, keeper, keeper.ranked(known)
 
     if out is None:

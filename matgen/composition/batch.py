@@ -12,6 +12,7 @@ from matgen.composition.elements import FORMULA_RANK, IS_METAL, ORDER_RANK, PYMA
 from matgen.composition.kernels import arrow_strings, kernel_for
 from matgen.composition.parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain
 from matgen.errors import DataError, FormulaError
+from matgen.runtime.unreadable import report_remarks
 
 _POLYANION_MAX_DIFFERENCE = 1.65
 """Pymatgen brackets the last two elements of a formula when their electronegativities differ by less than this."""
@@ -382,7 +383,7 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
 
 
 def parse_some(formulas: Iterable[str]) -> ParsedFormulas:
-    """`parse_formulas`, of a column of which at least one formula must be read.
+    """`parse_formulas`, of a column of which at least one formula must be read; remarks are warnings.
 
     Raises:
         DataError: none can be read.
@@ -391,6 +392,8 @@ def parse_some(formulas: Iterable[str]) -> ParsedFormulas:
     if not len(parsed.batch):
         example = f"; {parsed.bad[0]}" if parsed.bad else ""
         raise DataError(f"none of the {len(parsed.bad):,} formulas can be read{example}")
+    if parsed.remarks:
+        report_remarks(len(parsed.remarks), parsed.remarks[0])
     return parsed
 
 

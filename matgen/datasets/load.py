@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from matgen.datasets.storage import checksum_ok, read_metadata, read_table, tabl
 from matgen.datasets.tables import read_formula_table
 from matgen.datasets.where import numeric_column, where_mask
 from matgen.errors import DataError, MatgenError, OptionError, unknown_name
-from matgen.runtime.unreadable import Unreadable, report_unreadable
+from matgen.runtime.unreadable import Unreadable, report_remarks, report_unreadable
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,9 @@ def load_dataset(
     bad = [BadFormula(int(kept[one.row]), one.formula, one.reason) for one in parsed.bad]
     if not len(parsed.batch):
         raise DataError(f"none of the {len(bad):,} formulas in {name} can be read; {bad[0]}")
+    if parsed.remarks:
+        first = parsed.remarks[0]
+        report_remarks(len(parsed.remarks), replace(first, row=int(kept[first.row])), name)
     unreadable = report_unreadable(name, len(bad), len(kept), bad[0] if bad else None)
     batch, kept = parsed.batch, kept[parsed.rows]
 

@@ -64,6 +64,7 @@ def report_content(
         "references": _references(findings, names),
         "intervals": metrics.intervals(count),
         "counts": {**count, "bad": tally.bad, "recovery": recovery, "recovery_valid": recovery_valid},
+        "remarks": findings.remarks,
         "bad": [
             {"row": bad.row, "formula": bad.formula[:_MOST_TEXT], "reason": bad.reason[:_MOST_TEXT]}
             for bad in tally.bad_listed

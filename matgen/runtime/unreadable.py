@@ -1,4 +1,4 @@
-"""Rows of a reference, dataset or hull table whose formulas cannot be read: said, and past a share of them an error.
+"""Rows whose formulas cannot be read, or only with a remark: said, and past a share of a known table an error.
 
 What is missing from a reference makes known compositions novel, and from a hull unstable ones stable, so that rows are
 not left out in silence.
@@ -54,6 +54,20 @@ def allowing_unreadable(allowed: bool = True) -> Iterator[None]:
 def unreadable_allowed() -> bool:
     """Whether tables with any share of unreadable rows are taken."""
     return _ALLOWED.get()
+
+
+def report_remarks(n: int, first: Any, name: str = "") -> None:
+    """Warn (`MatgenWarning`) of formulas that were read, though they could have been meant otherwise.
+
+    Args:
+        n: how many there are.
+        first: the first of them, as a message shows it.
+        name: of the table.
+    """
+    if n:
+        where = f" of {name}" if name else ""
+        formulas = "1 formula" if n == 1 else f"{n:,} formulas"
+        warnings.warn(f"{formulas}{where} read with a remark, the first: {first}", MatgenWarning, stacklevel=3)
 
 
 def report_unreadable(name: str, n: int, of: int, first: Any, *, allowed: bool | None = None) -> Unreadable | None:

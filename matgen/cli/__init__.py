@@ -31,6 +31,7 @@ from matgen.cli import (
     train,
     tune,
 )
+from matgen.cli.encodings import write_in_any_encoding
 from matgen.cli.shared import INTERRUPTED, Parser
 from matgen.errors import MatgenError, MatgenWarning
 from matgen.runtime.cores import limit_threads
@@ -62,6 +63,7 @@ VERBS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 2 on bad input (one line says why), 130 after Ctrl-C."""
+    write_in_any_encoding()
     arguments = _parser().parse_args(argv)
     limit_threads()
     try:

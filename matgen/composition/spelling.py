@@ -31,6 +31,7 @@ _PLAIN_SIGNS = str.maketrans(
 _MULTIPLIER = r"(?:[1-9][0-9]?(?:\.[0-9]+)?|0\.[0-9]+|[1-9]/[1-9])?"
 _WATER = re.compile(rf"\s*\.\s*(?P<amount>{_MULTIPLIER})\s*(?P<water>\(?(?:H2O|D2O|NH3)\)?)\s*(?=$|[{DOT}.])")
 _IN_MULTIPLIER = re.compile(rf"{DOT}[0-9]*$")
+_AFTER_MULTIPLIER = re.compile(rf"({DOT}[0-9./]+)\s+(?=[A-Z(])")
 _POINT = re.compile(r"[0-9]*\.[0-9]")
 _JOINING = re.compile(r"\s+\.\s+|\s*\.\s*(?=[A-Z(])")
 _MULTIPLIED = re.compile(r"\s*\.\s*(?=[1-9][0-9]?[A-Z(])")
@@ -81,7 +82,7 @@ def _without_isotopes(text: str, remarks: list[str]) -> str:
 
 def _with_dots(text: str, remarks: list[str]) -> str:
     """The text with one sign for all dots between parts; a point stays where it is a decimal one."""
-    text = _DOTS.sub(DOT, text)
+    text = _AFTER_MULTIPLIER.sub(r"\1", _DOTS.sub(DOT, text))
     if "." not in text:
         return text
     waters = [match for match in _WATER.finditer(text) if not _IN_MULTIPLIER.search(text, 0, match.start())]

@@ -215,9 +215,9 @@ def evaluate(
     that are in memory anyway, and for files of up to a million rows, whose judged table is kept).
 
     Args:
-        candidates: a table, a file or a folder of files as `read_formula_table` reads them, or formulas. Columns with
-            the names of `labels.COLUMNS` are replaced by what is found now, so that a `candidates.parquet` of an
-            earlier report can be evaluated again.
+        candidates: a table, a file or a folder of files as `read_formula_table` reads them, or formulas. The columns of
+            an earlier evaluation (all of `labels.COLUMNS`) are made anew; columns of the user's with such names are
+            kept with the suffix `_input`.
         reference: a dataset's name or file, or a loaded dataset, or several of these. `novel` means in none of them;
             `recovery`, the baselines and the distributions refer to the first.
         rules: how validity is judged; by default SMACT's ICSD24 states, alloys tested like the rest.

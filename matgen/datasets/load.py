@@ -132,7 +132,7 @@ def load_dataset(
     bad = [BadFormula(int(kept[one.row]), one.formula, one.reason) for one in parsed.bad]
     if not len(parsed.batch):
         raise DataError(f"none of the {len(bad):,} formulas in {name} can be read; {bad[0]}")
-    if parsed.remarks:
+    if parsed.remarks and row is None:  # the NaN of the bundled table is sodium nitride
         first = parsed.remarks[0]
         report_remarks(len(parsed.remarks), replace(first, row=int(kept[first.row])), name)
     unreadable = report_unreadable(name, len(bad), len(kept), bad[0] if bad else None)

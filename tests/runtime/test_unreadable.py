@@ -48,6 +48,11 @@ def test_every_reader_says_so(read, streamed: bool, tmp_path: Path, monkeypatch:
         read(_table(tmp_path, 20))
 
 
+@pytest.mark.filterwarnings("error")
+def test_bundled_tables_have_nothing_to_say() -> None:
+    assert "NaN" in load_dataset("hybrid").batch.formulas()
+
+
 def test_the_share_is_of_all_rows() -> None:
     assert report_unreadable("a", 0, 10, None) is None
     with pytest.warns(MatgenWarning):

@@ -76,9 +76,9 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     plain = np.ones(n, dtype=bool)
     plain[np.searchsorted(ends, np.flatnonzero(odd))] = False
     plain[previous[ends] == _NEWLINE] = False  # an empty row
-    plain[_doubtful(text, kind, ends)] = False
 
     start = np.flatnonzero(kind == _UPPER)
+    plain[_doubtful(text, kind, start, ends)] = False
     row = np.searchsorted(ends, start)
     two_letters = kind[start + 1] == _LOWER
     second = np.where(two_letters, text[start + 1].astype(np.int64) - ord("a") + 1, 0)
@@ -99,18 +99,19 @@ def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np
     return np.searchsorted(ends, zero[kind[zero - 1] != _DIGIT])
 
 
-def _doubtful(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Plain rows of which the exact reader has something to say, bool `(n,)`: `NaN`, `H20`, `Fe203`, `K2Cr207`."""
+def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `K2Cr207`."""
     begins = np.concatenate(([0], ends[:-1] + 1))
-    length = ends - begins
-    last, second, third = (np.maximum(ends - back, 0) for back in (1, 2, 3))
-    digits = (kind[last] == _DIGIT) & (kind[second] == _DIGIT)
-    symbols = np.add.reduceat(kind == _UPPER, begins) if len(begins) else length
-    one_element = digits & (symbols == 1)
-    zero_inside = digits & (length > 3) & (text[second] == ord("0")) & (kind[third] == _DIGIT)
-    missing = (length == 3) & (text[third] == ord("N")) & (text[second] == ord("a")) & (text[last] == ord("N"))
-    doubtful: np.ndarray = one_element | zero_inside | missing
-    return doubtful
+    # Few rows end in two digits, and few have three letters.
+    long = np.flatnonzero(ends - begins > 2)
+    many = long[(kind[ends[long] - 1] == _DIGIT) & (kind[ends[long] - 2] == _DIGIT)]
+    end, begin = ends[many], begins[many]
+    one_element = np.searchsorted(start, end) - np.searchsorted(start, begin) == 1
+    zero_inside = (end - begin > 3) & (text[end - 2] == ord("0")) & (kind[end - 3] == _DIGIT)
+    short = np.flatnonzero(ends - begins == 3)
+    letters = [text[begins[short] + place] for place in range(3)]
+    missing = (letters[0] == ord("N")) & (letters[1] == ord("a")) & (letters[2] == ord("N"))
+    return np.concatenate([many[one_element | zero_inside], short[missing]])
 
 
 def _read_counts(text: np.ndarray, kind: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

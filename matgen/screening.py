@@ -29,6 +29,7 @@ from matgen.datasets import read_formula_table
 from matgen.datasets.where import conditions_mask, parse_where
 from matgen.errors import OptionError, unknown_name
 from matgen.io.outputs import TableResult, process_table
+from matgen.io.own_columns import add_own_columns
 
 FAMILIES = ("chemical_system", "anonymous_formula")
 """What makes compositions a family: the same elements, or the same counts whatever the elements."""
@@ -51,7 +52,8 @@ class Screened(TableResult):
     """What is left of a table.
 
     Attributes:
-        frame: the rows that are left, in order, with the columns of `COLUMNS` and of `FAMILIES`.
+        frame: the rows that are left, in order, with the columns of `COLUMNS` and of `FAMILIES`, under names with
+            `_matgen` where the input has its own.
         bad: formulas that cannot be read; such rows are left out.
         summary: `rows`, `unreadable`, `fail` (condition to the rows that do not satisfy it), `beyond_family`, `kept`.
     """
@@ -70,7 +72,8 @@ def screen(
     Args:
         frame: rows, those to look at first first.
         column: of formulas.
-        where: such as `cost < 100 and toxic = 0 and energy_above_hull < 0.1`; see `matgen.datasets.where`.
+        where: such as `cost < 100 and toxic = 0 and energy_above_hull < 0.1`; see `matgen.datasets.where`. Of a column
+            that the input has too, the input's is meant, and `cost_matgen` is the added one.
         max_per_system: most rows of one family.
         family: one of `FAMILIES`.
 
@@ -84,13 +87,13 @@ def screen(
         raise OptionError(f"max_per_system is {max_per_system}, it must be at least 1")
     conditions = [] if where is None else parse_where(where)
     parsed = parse_some(frame[column])
-    rows = _with_columns(frame.iloc[parsed.rows].reset_index(drop=True), parsed.batch)
+    rows, renamed = _with_columns(frame.iloc[parsed.rows].reset_index(drop=True), parsed.batch)
     holds = {f"{c.column} {c.operator} {c.number:g}": conditions_mask(rows, [c]) for c in conditions}
     kept = np.logical_and.reduce(list(holds.values())) if holds else np.ones(len(rows), dtype=bool)
     left = rows[kept]
     fulfilling = len(left)
     if max_per_system is not None:
-        left = left[left.groupby(family, sort=False).cumcount() < max_per_system]
+        left = left[left.groupby(renamed.get(family, family), sort=False).cumcount() < max_per_system]
     summary = {
         "rows": len(frame),
         "unreadable": len(parsed.bad),
@@ -101,11 +104,11 @@ def screen(
     return Screened(left.reset_index(drop=True), parsed.bad, summary)
 
 
-def _with_columns(rows: pd.DataFrame, batch: CompositionBatch) -> pd.DataFrame:
-    """The rows with ours behind theirs; those of an earlier screening are made anew."""
+def _with_columns(rows: pd.DataFrame, batch: CompositionBatch) -> tuple[pd.DataFrame, dict[str, str]]:
+    """`add_own_columns` of what is known of the compositions."""
     families = {"chemical_system": batch.chemical_systems(), "anonymous_formula": batch.anonymous_formulas()}
     ours = pd.concat([supply(batch), pd.DataFrame(families)], axis=1)
-    return pd.concat([rows.drop(columns=[name for name in ours if name in rows]), ours], axis=1)
+    return add_own_columns(rows, ours)
 
 
 def screen_file(

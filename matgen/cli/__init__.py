@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from matgen import __version__
@@ -28,9 +31,11 @@ from matgen.cli import (
     train,
     tune,
 )
+from matgen.cli.encodings import write_in_any_encoding
 from matgen.cli.shared import INTERRUPTED, Parser
-from matgen.errors import MatgenError
+from matgen.errors import MatgenError, MatgenWarning
 from matgen.runtime.cores import limit_threads
+from matgen.runtime.unreadable import allowing_unreadable
 
 VERBS = (
     discover,
@@ -58,10 +63,12 @@ VERBS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 2 on bad input (one line says why), 130 after Ctrl-C."""
+    write_in_any_encoding()
     arguments = _parser().parse_args(argv)
     limit_threads()
     try:
-        return int(arguments.run(arguments) or 0)
+        with _warnings_in_one_line(arguments), allowing_unreadable(getattr(arguments, "allow_unreadable", False)):
+            return int(arguments.run(arguments) or 0)
     except MatgenError as error:
         return _complain(arguments, str(error))
     except ImportError as error:
@@ -79,6 +86,23 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(arguments, f"{error.strerror or error}{where}")
     except MemoryError:
         return _complain(arguments, "out of memory: take a smaller --batch-size, or fewer rows at once")
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line(arguments: argparse.Namespace) -> Iterator[None]:
+    """Print matgen's own warnings as one line each, and none where the user wants silence."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **options: Any) -> None:
+            if not issubclass(category, MatgenWarning):
+                usual(message, category, *rest, **options)
+            elif not getattr(arguments, "quiet", False):
+                print(f"matgen {arguments.verb}: {message}", file=sys.stderr, flush=True)
+
+        warnings.showwarning = show
+        warnings.simplefilter("always", MatgenWarning)
+        yield
 
 
 class _Completion(argparse.Action):

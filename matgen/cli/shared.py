@@ -67,6 +67,11 @@ def common_options(parser: argparse.ArgumentParser, *, out: str, seed: bool = Tr
         parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     parser.add_argument("--force", action="store_true", help="replace an earlier result")
+    parser.add_argument(
+        "--allow-unreadable",
+        action="store_true",
+        help="take references, datasets and hull tables of which more than a fifth of the rows cannot be read",
+    )
 
 
 def path(text: str) -> Path:

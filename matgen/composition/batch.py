@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from matgen.composition.elements import FORMULA_RANK, IS_METAL, ORDER_RANK, PYMA
 from matgen.composition.kernels import arrow_strings, kernel_for
 from matgen.composition.parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain
 from matgen.errors import DataError, FormulaError
+from matgen.runtime.unreadable import report_remarks
 
 _POLYANION_MAX_DIFFERENCE = 1.65
 """Pymatgen brackets the last two elements of a formula when their electronegativities differ by less than this."""
@@ -50,8 +51,24 @@ class BadFormula:
     reason: str
 
     def __str__(self) -> str:
-        shown = self.formula if len(self.formula) <= 40 else self.formula[:37] + "..."
-        return f"row {self.row + 1}: {shown!r}: {self.reason}"
+        return _row_and_text(self.row, self.formula, self.reason)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A row that was read, though its text could have been meant otherwise: its 0-based position, the text, and how."""
+
+    row: int
+    formula: str
+    remark: str
+
+    def __str__(self) -> str:
+        return _row_and_text(self.row, self.formula, self.remark)
+
+
+def _row_and_text(row: int, formula: str, said: str) -> str:
+    shown = formula if len(formula) <= 40 else formula[:37] + "..."
+    return f"row {row + 1}: {shown!r}: {said}"
 
 
 @dataclass(frozen=True)
@@ -62,11 +79,13 @@ class ParsedFormulas:
         batch: the `m` compositions that were read, in the order of the input.
         rows: int64 `(m,)`, the 0-based row of each in the input.
         bad: the other rows, in order, with reasons.
+        remarks: rows that were read with a remark, in order.
     """
 
     batch: CompositionBatch
     rows: np.ndarray
     bad: list[BadFormula]
+    remarks: list[Remark] = field(default_factory=list)
 
 
 class CompositionBatch:
@@ -87,7 +106,7 @@ class CompositionBatch:
 
     @classmethod
     def from_formulas(cls, formulas: Iterable[str]) -> CompositionBatch:
-        """Parse formulas, all of which must be readable (`parse_formulas` lets bad rows pass).
+        """Parse formulas, all of which must be readable (`parse_formulas` lets bad rows pass); a text is one formula.
 
         Raises:
             FormulaError: naming the first bad row and how many there are.
@@ -324,13 +343,15 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
     """Parse formulas; rows that cannot be read are reported and the rest go on.
 
     Anything that pymatgen's `Composition` reads is read: nested brackets, decimals (as exact ratios), blanks; hydrate
-    dots and subscript digits besides. Deuterium and tritium count as hydrogen, as in pymatgen.
+    dots, fractions and subscript digits besides. Deuterium and tritium count as hydrogen, as in pymatgen.
 
     Args:
-        formulas: any iterable of text (list, pandas Series, numpy array, pyarrow array). Entries that are not text are
-            bad rows. Large columns are read fastest as Arrow strings (a pyarrow array or a Series that holds one),
-            since no Python text is made of them.
+        formulas: any iterable of text (list, pandas Series, numpy array, pyarrow array), or one formula as a text.
+            Entries that are not text are bad rows. Large columns are read fastest as Arrow strings (a pyarrow array or
+            a Series that holds one), since no Python text is made of them.
     """
+    if isinstance(formulas, str):  # not its letters
+        formulas = [formulas]
     # Arrow strings are read from their own bytes; other text is turned into them where that pays.
     chunks = arrow_strings(formulas)
     if chunks is None:
@@ -353,11 +374,16 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
             for one, start in zip(parsed, starts, strict=True)
             for bad in one.bad
         ],
+        [
+            Remark(said.row + start, said.formula, said.remark)
+            for one, start in zip(parsed, starts, strict=True)
+            for said in one.remarks
+        ],
     )
 
 
 def parse_some(formulas: Iterable[str]) -> ParsedFormulas:
-    """`parse_formulas`, of a column of which at least one formula must be read.
+    """`parse_formulas`, of a column of which at least one formula must be read; remarks are warnings.
 
     Raises:
         DataError: none can be read.
@@ -366,6 +392,8 @@ def parse_some(formulas: Iterable[str]) -> ParsedFormulas:
     if not len(parsed.batch):
         example = f"; {parsed.bad[0]}" if parsed.bad else ""
         raise DataError(f"none of the {len(parsed.bad):,} formulas can be read{example}")
+    if parsed.remarks:
+        report_remarks(len(parsed.remarks), parsed.remarks[0])
     return parsed
 
 
@@ -397,7 +425,7 @@ def _parse_texts(texts: list[str]) -> ParsedFormulas:
     # What is not plain, or plain and out of range, is read one by one: slow, exact, and with a reason if it is bad.
     plain[_rows_out_of_range(row, count, plain)] = False
     left = [i for i in np.flatnonzero(~plain).tolist() if i not in reasons]
-    exact_row, exact_number, exact_count = _read_exactly(left, texts.__getitem__, reasons)
+    exact_row, exact_number, exact_count, remarks = _read_exactly(left, texts.__getitem__, reasons)
     keep = plain[row]
     good = np.ones(len(texts), dtype=bool)  # (n,): rows that were read, by either reader
     good[list(reasons)] = False
@@ -410,7 +438,7 @@ def _parse_texts(texts: list[str]) -> ParsedFormulas:
         np.concatenate([count[keep], exact_count]),
     )
     bad = [BadFormula(i, str(texts[i]), reasons[i]) for i in sorted(reasons)]
-    return ParsedFormulas(batch, np.flatnonzero(good), bad)
+    return ParsedFormulas(batch, np.flatnonzero(good), bad, remarks)
 
 
 def _parse_arrow(chunk: Any) -> ParsedFormulas:
@@ -441,7 +469,7 @@ def _parse_arrow(chunk: Any) -> ParsedFormulas:
     def text_of(i: int) -> str:
         return data[offsets[i] : offsets[i + 1]].tobytes().decode("utf-8", errors="replace")
 
-    exact_row, exact_number, exact_count = _read_exactly(left, text_of, reasons)
+    exact_row, exact_number, exact_count, remarks = _read_exactly(left, text_of, reasons)
     # The exactly read rows as a small batch, whose rows are then put where they belong.
     rows, place = np.unique(exact_row, return_inverse=True)
     others = CompositionBatch.from_tokens(len(rows), place.reshape(-1), exact_number, exact_count)
@@ -453,21 +481,27 @@ def _parse_arrow(chunk: Any) -> ParsedFormulas:
     good[list(reasons)] = False
     batch = CompositionBatch(elements, counts)
     bad = [BadFormula(i, "None" if reasons[i] == "missing" else text_of(i), reasons[i]) for i in sorted(reasons)]
-    return ParsedFormulas(batch[good] if bad else batch, np.flatnonzero(good), bad)
+    return ParsedFormulas(batch[good] if bad else batch, np.flatnonzero(good), bad, remarks)
 
 
 def _read_exactly(
     rows: list[int], text_of: Callable[[int], str], reasons: dict[int, str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Remark]]:
     """Row, atomic number and count, int64 `(tokens,)` each, of rows read one by one; why not goes into `reasons`."""
     tokens: list[tuple[int, int, int]] = []
+    remarks = []
     for i in rows:
+        text = text_of(i)
         try:
-            tokens.extend((i, z, amount) for z, amount in parse_exact(text_of(i)).items())
+            reading = parse_exact(text)
         except FormulaError as error:
             reasons[i] = str(error)
+            continue
+        tokens.extend((i, z, amount) for z, amount in reading.counts.items())
+        if reading.remark:
+            remarks.append(Remark(i, text, reading.remark))
     triples = np.array(tokens, dtype=np.int64).reshape(-1, 3)
-    return triples[:, 0], triples[:, 1], triples[:, 2]
+    return triples[:, 0], triples[:, 1], triples[:, 2], remarks
 
 
 def _to_width(array: np.ndarray, k: int) -> np.ndarray:

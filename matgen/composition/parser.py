@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
 from matgen.composition.elements import ATOMIC_NUMBER
+from matgen.composition.rounding import as_fraction
+from matgen.composition.spelling import DOT, TWO_COLUMNS, ZERO_FOR_O, prepared
 from matgen.errors import FormulaError
 
 MAX_COUNT = 2**31 - 1
@@ -35,8 +39,12 @@ _BYTE_CLASS[ord("(")] = _OPEN
 _BYTE_CLASS[ord(")")] = _CLOSE
 
 SYMBOL_TABLE = np.zeros(26 * 27, dtype=np.uint8)
-"""Capital and lower-case letter, or none, to atomic number, 27 a capital, the first of them for "no second letter"."""
+"""Capital and lower-case letter, or none, to atomic number, 27 a capital, the first of them for "no second letter".
+
+Without D and T, of which the exact reader remarks that they are read as hydrogen."""
 for _symbol, _z in ATOMIC_NUMBER.items():
+    if _symbol in ("D", "T"):
+        continue
     _second = ord(_symbol[1]) - ord("a") + 1 if len(_symbol) == 2 else 0
     SYMBOL_TABLE[(ord(_symbol[0]) - ord("A")) * 27 + _second] = _z
 
@@ -70,16 +78,40 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     plain[previous[ends] == _NEWLINE] = False  # an empty row
 
     start = np.flatnonzero(kind == _UPPER)
+    plain[_doubtful(text, kind, start, ends)] = False
     row = np.searchsorted(ends, start)
     two_letters = kind[start + 1] == _LOWER
     second = np.where(two_letters, text[start + 1].astype(np.int64) - ord("a") + 1, 0)
     atomic_number = SYMBOL_TABLE[(text[start].astype(np.int64) - ord("A")) * 27 + second]
     count, too_long = _read_counts(text, kind, start + 1 + two_letters)
-    plain[row[too_long | (atomic_number == 0)]] = False
+    plain[row[too_long | (atomic_number == 0) | (count == 0)]] = False
+    plain[_leads_with_zero(text, kind, ends)] = False
     count = count * _bracket_factors(text, kind, ends, start, row, plain)
 
     keep = plain[row]
     return row[keep], atomic_number[keep].astype(np.int64), count[keep], plain
+
+
+def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Rows with a number that begins with a zero, int64."""
+    zero = np.flatnonzero(text == ord("0"))
+    zero = zero[zero > 0]
+    return np.searchsorted(ends, zero[kind[zero - 1] != _DIGIT])
+
+
+def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `K2Cr207`."""
+    begins = np.concatenate(([0], ends[:-1] + 1))
+    # Few rows end in two digits, and few have three letters.
+    long = np.flatnonzero(ends - begins > 2)
+    many = long[(kind[ends[long] - 1] == _DIGIT) & (kind[ends[long] - 2] == _DIGIT)]
+    end, begin = ends[many], begins[many]
+    one_element = np.searchsorted(start, end) - np.searchsorted(start, begin) == 1
+    zero_inside = (end - begin > 3) & (text[end - 2] == ord("0")) & (kind[end - 3] == _DIGIT)
+    short = np.flatnonzero(ends - begins == 3)
+    letters = [text[begins[short] + place] for place in range(3)]
+    missing = (letters[0] == ord("N")) & (letters[1] == ord("a")) & (letters[2] == ord("N"))
+    return np.concatenate([many[one_element | zero_inside], short[missing]])
 
 
 def _read_counts(text: np.ndarray, kind: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +141,7 @@ def _bracket_factors(
     # One level deep: within a row opening and closing brackets take turns, opening first and closing last.
     loose = (first & closes) | (last & ~closes) | (~first & (closes == np.roll(closes, 1)))
     factor, too_long = _read_counts(text, kind, bracket + 1)
-    plain[bracket_row[loose | (closes & too_long)]] = False
+    plain[bracket_row[loose | (closes & (too_long | (factor == 0)))]] = False
     following = np.searchsorted(bracket, start)
     known = following < len(bracket)
     following[~known] = 0
@@ -117,47 +149,89 @@ def _bracket_factors(
     return np.where(inside, factor[following], 1)
 
 
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸⁹[]{}", "01234567890123456789()()", "@\u200b\ufeff")
-_HYDRATE_DOTS = re.compile("[·•∙⋅・*]")
-_SPLIT_NUMBER = re.compile(r"[\d.]\s+[\d.]")
-_TOKEN = re.compile(r"(?P<symbol>[A-Z][a-z]*)|(?P<open>\()|(?P<close>\))|(?P<number>\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)")
+_TOKEN = re.compile(
+    r"(?P<symbol>[A-Z][a-z]*)|(?P<open>\()|(?P<close>\))|(?P<number>\d{1,2}/\d{1,2}|\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
+)
+_PLACEHOLDERS = ("A", "E", "G", "J", "L", "M", "Q", "R", "X", "Z", "Ln", "RE", "Me", "An")
+"""Letters that stand for any element of a kind, none of which is a symbol."""
 
 
-def parse_exact(text: str) -> dict[int, int]:
-    """Read one formula of any form that pymatgen reads, and hydrate dots (`CuSO4·5H2O`) and subscripts besides.
+class Reading(NamedTuple):
+    """One formula: atomic number to count in smallest whole numbers, and remarks on how it was read, "" as a rule."""
 
-    Amounts are exact rational numbers: `Li0.5CoO2` is LiCo2O4, `Fe0.333` is Fe. An ASCII dot is a decimal point, as in
-    pymatgen.
+    counts: dict[int, int]
+    remark: str
+
+
+def parse_exact(text: str) -> Reading:
+    """Read one formula of any form that pymatgen reads, and dots (`CuSO4·5H2O`), subscripts and fractions besides.
+
+    Amounts are exact rational numbers: `Li0.5CoO2` is LiCo2O4, `Fe0.333` is Fe; decimals that are rounded fractions
+    are taken for these (`Fe0.6667O` is Fe2O3). A point before water or ammonia is a dot, any other point before a digit
+    a decimal one, as in pymatgen.
 
     Args:
         text: the formula.
 
     Returns:
-        Atomic number to count, in smallest whole numbers, without zeros.
+        The counts, without zeros, and what is to be said of the reading.
 
     Raises:
-        FormulaError: the text is not a formula; the message says why, without repeating the whole text.
+        FormulaError: the text is not a formula, or has two readings; the message says why, without repeating the whole
+            text.
     """
     if len(text) > _MAX_TEXT:
         raise FormulaError(f"formula of {len(text)} characters, at most {_MAX_TEXT} are read")
-    if _SPLIT_NUMBER.search(text):
-        raise FormulaError("blank inside a number")
-    parts = _HYDRATE_DOTS.split("".join(text.translate(_SUBSCRIPTS).split()))
+    parts, remarks = prepared(text)
     if parts == [""]:
         raise FormulaError("empty formula")
+    counts, rounded = _counts_of(parts)
+    if rounded:
+        remarks.append("rounded fractions: " + ", ".join(f"{text[:12]} as {value}" for text, value in rounded.items()))
+    if zero := re.search(r"([A-Z][a-z]?|\))0(?![0-9.e])", DOT.join(parts)):
+        remarks.append(f"no atom of {zero[1]}: {ZERO_FOR_O}" if zero[1] != ")" else f"brackets times 0: {ZERO_FOR_O}")
+    for symbol in ("D", "T"):
+        if any(re.search(f"{symbol}(?![a-z])", part) for part in parts):
+            remarks.append(f"{symbol} is read as hydrogen")
+    return Reading(counts, "; ".join(remarks))
+
+
+def _counts_of(parts: list[str]) -> tuple[dict[int, int], dict[str, Fraction]]:
+    """The counts, and the decimals that were taken for fractions where that makes a difference."""
+    rounded: dict[str, Fraction] = {}
+
+    def number(digits: str) -> Fraction:
+        fraction = as_fraction(digits)
+        if fraction is None:
+            return _number(digits)
+        rounded[digits] = fraction
+        return fraction
+
+    simple = _counts(parts, number) if any("." in part for part in parts) else {}
+    try:
+        counts = _counts(parts, _number)
+    except FormulaError:
+        if not rounded:  # the digits as written may need more atoms than can be counted
+            raise
+        return simple, rounded
+    return (simple, rounded) if rounded and simple != counts else (counts, {})
+
+
+def _counts(parts: list[str], number: Callable[[str], Fraction]) -> dict[int, int]:
+    """The smallest whole numbers of the sum of all parts; `number` reads an amount."""
     amounts: dict[int, Fraction] = {}
     for part in parts:
-        for z, amount in _parse_part(part, multiplier_allowed=len(parts) > 1).items():
+        for z, amount in _parse_part(part, number, multiplier_allowed=len(parts) > 1).items():
             amounts[z] = amounts.get(z, Fraction(0)) + amount
     return _whole_numbers({z: amount for z, amount in amounts.items() if amount})
 
 
-def _parse_part(part: str, *, multiplier_allowed: bool) -> dict[int, Fraction]:
-    """One side of a hydrate dot: an optional multiplier, then symbols and brackets with their numbers."""
+def _parse_part(part: str, number: Callable[[str], Fraction], *, multiplier_allowed: bool) -> dict[int, Fraction]:
+    """One side of a dot: an optional multiplier, then symbols and brackets with their numbers."""
     stack: list[dict[int, Fraction]] = [{}]
     position, factor = 0, Fraction(1)
     if multiplier_allowed and (match := _TOKEN.match(part)) and match["number"]:
-        factor, position = _number(match["number"]), match.end()
+        factor, position = number(match["number"]), match.end()
     while position < len(part):
         match = _TOKEN.match(part, position)
         if match is None or match["number"]:
@@ -179,7 +253,7 @@ def _parse_part(part: str, *, multiplier_allowed: bool) -> dict[int, Fraction]:
         amount = Fraction(1)
         following = _TOKEN.match(part, position)
         if following and following["number"]:
-            amount, position = _number(following["number"]), following.end()
+            amount, position = number(following["number"]), following.end()
         for z, inner in group.items():
             stack[-1][z] = stack[-1].get(z, Fraction(0)) + inner * amount
     if len(stack) > 1:
@@ -195,12 +269,17 @@ def _unreadable(part: str, position: int) -> str:
         return "negative amount"
     if character in "+-":
         return f"{character!r}: charges and ranges are not part of a composition"
+    if character in ",;|":
+        return f"unexpected {character!r}: {TWO_COLUMNS}"
+    if character == "0":
+        return f"unexpected '0': {ZERO_FOR_O}"
     return f"unexpected {character!r}"
 
 
 def _atomic_number(symbol: str) -> int:
     if symbol not in ATOMIC_NUMBER:
-        raise FormulaError(f"no element {symbol[:12]!r}")
+        hint = ", a placeholder? write an element" if symbol in _PLACEHOLDERS else ""
+        raise FormulaError(f"no element {symbol[:12]!r}{hint}")
     return ATOMIC_NUMBER[symbol]
 
 
@@ -209,12 +288,18 @@ def _number(text: str) -> Fraction:
     # Checked before the number is made: 1e999999999 as an exact fraction would fill the memory.
     if len(text) > _MAX_NUMBER_LENGTH or (exponent and abs(int(exponent)) > _MAX_EXPONENT):
         raise FormulaError(f"number out of range: {text[:12]}...")
+    if text[:1] == "0" and text[1:2].isdigit():
+        raise FormulaError(f"leading zero in {text[:12]!r}: {ZERO_FOR_O}")
+    numerator, slash, denominator = text.partition("/")
+    # `Fe2O3/2TiO2` is a mixture: only parts of an atom are fractions.
+    if slash and not 0 < int(numerator) < int(denominator):
+        raise FormulaError(f"{text}: a fraction of an atom is below 1, and mixtures are written one substance a row")
     return Fraction(text)
 
 
 def _whole_numbers(amounts: dict[int, Fraction]) -> dict[int, int]:
     if not amounts:
-        raise FormulaError("all amounts are zero")
+        raise FormulaError(f"all amounts are zero: {ZERO_FOR_O}")
     denominator = math.lcm(*(amount.denominator for amount in amounts.values()))
     counts = {z: int(amount * denominator) for z, amount in amounts.items()}
     divisor = math.gcd(*counts.values())

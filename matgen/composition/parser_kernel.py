@@ -20,11 +20,22 @@ _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
 
 
 @_jit
-def _number(data, position, end):
-    """A whole number at a position: `(number, position after it)`; 1 where there is none, -1 where it is too long."""
+def _digit(byte):
     # 48 to 57 are the digits.
-    if position >= end or data[position] < 48 or data[position] > 57:
+    return 48 <= byte <= 57
+
+
+@_jit
+def _number(data, position, end):
+    """A whole number at a position: `(number, position after it)`; 1 where there is none, -1 where it is too long.
+
+    Leading zeros, which may stand for the letter O, give -1 too.
+    """
+    if position >= end or not _digit(data[position]):
         return np.int64(1), position
+    if data[position] == 48:
+        leads = position + 1 < end and _digit(data[position + 1])
+        return np.int64(-1 if leads else 0), position + 1
     begin, number = position, np.int64(0)
     while position < end and 48 <= data[position] <= 57:
         if position - begin == _MAX_DIGITS:
@@ -38,6 +49,11 @@ def _number(data, position, end):
 def _tokens(data, position, end, symbol_table, elements, amounts, limit):
     """Symbols and amounts of one formula in the order of the text; returns how many, or -1 where it is not plain."""
     n, opened = 0, -1  # `opened`: how many symbols there were before the bracket that is open
+    # K2Cr207, and NaN: the exact reader has something to say of them. 48 is the zero, N, a and N are 78, 97 and 78.
+    if end - position > 3 and data[end - 2] == 48 and _digit(data[end - 1]) and _digit(data[end - 3]):
+        return -1
+    if end - position == 3 and data[position] == 78 and data[position + 1] == 97 and data[position + 2] == 78:
+        return -1
     while position < end:
         byte = np.int64(data[position])
         position += 1
@@ -50,7 +66,7 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             element = symbol_table[(byte - 65) * 27 + second]
             amount, position = _number(data, position, end)
             # Anything that is no plain formula is left to the exact reader, which also says what is wrong with it.
-            if element == 0 or amount < 0 or n == len(elements):
+            if element == 0 or amount <= 0 or n == len(elements):
                 return -1
             elements[n], amounts[n] = element, amount
             n += 1
@@ -60,7 +76,7 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
         # An empty bracket does too.
         elif byte == 41 and opened >= 0 and n > opened:
             factor, position = _number(data, position, end)
-            if factor < 0:
+            if factor <= 0:
                 return -1
             for i in range(opened, n):
                 amounts[i] *= factor  # at most 10^18
@@ -69,6 +85,9 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             opened = -1
         else:
             return -1
+    # Ten atoms and more of one element alone (`H20`) may have a zero for the letter O.
+    if n == 1 and end > 1 and _digit(data[end - 1]) and _digit(data[end - 2]):
+        return -1
     return n if opened < 0 else -1
 
 

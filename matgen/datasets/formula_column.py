@@ -18,6 +18,13 @@ FORMULA_COLUMNS = (
     "chemical_formula",
     "full_formula",
     "unit_cell_formula",
+    "chemical_formula_reduced",
+    "chemical_formula_sum",
+    "sumformula",
+    "sum_formula",
+    "structuredformula",
+    "structured_formula",
+    "compound",
 )
 """Names under which a formula column is recognized, whatever their case, in order of preference."""
 

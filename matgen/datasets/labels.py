@@ -14,6 +14,7 @@ from matgen.datasets.tables import read_formula_table
 from matgen.datasets.where import numeric_column
 from matgen.errors import DataError, unknown_name
 from matgen.hull import CompetingPhases
+from matgen.runtime.unreadable import report_unreadable
 
 SOURCES = {"oqmd": "formation_energy_oqmd", "mp": "formation_energy_mp_min"}
 """Name of a source to the column of the bundled table with its formation energies."""
@@ -52,7 +53,8 @@ def phases_of_table(name_or_path: Path | str, column: str = "formation_energy") 
         column: with the energies.
 
     Raises:
-        DataError: the table is missing, has no formulas, or none with an energy.
+        DataError: the table is missing, has no formulas, more than a fifth that cannot be read (see
+            `matgen.runtime.unreadable`), or none with an energy.
         OptionError: no such column, or one that holds text.
     """
     name = str(name_or_path)
@@ -63,6 +65,7 @@ def phases_of_table(name_or_path: Path | str, column: str = "formation_energy") 
         frame, formulas = read_formula_table(name_or_path, None)
     energy = numeric_column(frame, column).astype(np.float64)
     parsed = parse_some(frame[formulas])
+    report_unreadable(name, len(parsed.bad), len(frame), parsed.bad[0] if parsed.bad else None)
     phases = CompetingPhases(
         parsed.batch, energy[parsed.rows], name, _labeled_elements(parsed.batch, energy[parsed.rows])
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from matgen.datasets.storage import checksum_ok, read_metadata, read_table, tabl
 from matgen.datasets.tables import read_formula_table
 from matgen.datasets.where import numeric_column, where_mask
 from matgen.errors import DataError, MatgenError, OptionError, unknown_name
+from matgen.runtime.unreadable import Unreadable, report_remarks, report_unreadable
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Dataset:
         split: `train`, `valid` or `test` of each, object `(n,)`.
         sha256: hash of the set of compositions, see `KeySet.sha256`.
         bad: rows of the source that could not be read, with reasons.
+        unreadable: how many of how many these are; None where there is none.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Dataset:
     split: np.ndarray
     sha256: str
     bad: list[BadFormula]
+    unreadable: Unreadable | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -88,8 +91,9 @@ def load_dataset(
 ) -> Dataset:
     """Load a dataset of the catalog, `matminer:NAME`, or a user's table.
 
-    Conditions pick rows first; then, of each composition, the first row that is left stays. A name of the catalog
-    goes before a file of the same name (write `./hybrid` for the file).
+    Rows that cannot be read are left out with a warning (`MatgenWarning`). Conditions pick rows first; then, of each
+    composition, the first row that is left stays. A name of the catalog goes before a file of the same name (write
+    `./hybrid` for the file).
 
     Args:
         name_or_path: a name, or the path of a CSV, Parquet, JSON lines or text file or of a folder of them.
@@ -102,7 +106,8 @@ def load_dataset(
 
     Raises:
         OptionError: an unknown name, split or column in a condition.
-        DataError: a missing, damaged, empty or unbuilt table, no formula column, all rows bad, or no row left.
+        DataError: a missing, damaged, empty or unbuilt table, no formula column, more than a fifth of the rows bad
+            (see `matgen.runtime.unreadable`), or no row left.
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
@@ -127,6 +132,10 @@ def load_dataset(
     bad = [BadFormula(int(kept[one.row]), one.formula, one.reason) for one in parsed.bad]
     if not len(parsed.batch):
         raise DataError(f"none of the {len(bad):,} formulas in {name} can be read; {bad[0]}")
+    if parsed.remarks and row is None:  # the NaN of the bundled table is sodium nitride
+        first = parsed.remarks[0]
+        report_remarks(len(parsed.remarks), replace(first, row=int(kept[first.row])), name)
+    unreadable = report_unreadable(name, len(bad), len(kept), bad[0] if bad else None)
     batch, kept = parsed.batch, kept[parsed.rows]
 
     if published_filter is None:
@@ -149,6 +158,7 @@ def load_dataset(
         split=split_batch(batch, split),
         sha256=KeySet(keys[distinct]).sha256(),
         bad=bad,
+        unreadable=unreadable,
     )
 
 

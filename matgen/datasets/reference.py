@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 
-from matgen.composition.batch import BadFormula, CompositionBatch, parse_formulas, sort_keys
+from matgen.composition.batch import BadFormula, CompositionBatch, parse_formulas, parse_some, sort_keys
 from matgen.datasets.formats import is_parquet
+from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.load import Dataset, find_row, load_dataset
 from matgen.datasets.splits import SPLITS, codes_of_parts, part_codes, split_keys
 from matgen.datasets.tables import iterate_formula_table, shards_of
 from matgen.errors import DataError, OptionError, unknown_name
+from matgen.runtime.unreadable import Unreadable, report_remarks, report_unreadable, unreadable_allowed
 
 SAMPLE_SIZE = 500_000
 """Compositions in the sample of a reference."""
@@ -32,7 +36,7 @@ def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
     """Open a set of known compositions: a dataset's name, or a file or folder of formulas of any size.
 
     Names and tables of less than a million rows are loaded at once, larger files and folders chunk by chunk each time
-    they are gone through. Formulas that cannot be read are left out.
+    they are gone through. Formulas that cannot be read are left out with a warning (`MatgenWarning`).
 
     Args:
         name_or_path: what to open.
@@ -40,8 +44,8 @@ def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
 
     Raises:
         OptionError: an unknown name or split, or an empty name.
-        DataError: a missing, damaged or empty table, no formula column, or no formula that can be read. Of a large
-            table, some of this is found only while going through it.
+        DataError: a missing, damaged or empty table, no formula column, or more than a fifth of the formulas cannot be
+            read (see `matgen.runtime.unreadable`). Of a large table, some of this is found only while going through it.
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
@@ -52,7 +56,9 @@ def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
         return Reference.of_dataset(load_dataset(name_or_path, split=split))
     path = Path(name_or_path)
     next(iterate_formula_table(path, rows_per_chunk=1000, formula_only=True))
-    return Reference(str(name_or_path), lambda: _read_batches(path, split))
+    reference = Reference(str(name_or_path), lambda: _read_batches(path, split, reference, allowed))
+    allowed = unreadable_allowed()
+    return reference
 
 
 def ahead(items: Iterator[_T]) -> Iterator[_T]:
@@ -77,18 +83,40 @@ class Reference:
 
     Attributes:
         name: as it was asked for.
+        unreadable: how many rows could not be read, None where all could; of a streamed one known once it was gone
+            through.
+        gone_through: whether all of a streamed one has been read once.
     """
 
     def __init__(self, name: str, read: Callable[[], Iterator[tuple[CompositionBatch, np.ndarray]]]) -> None:
         """Wrap a function that begins to read the compositions, repeated or not, with the codes of their parts."""
         self.name = name
+        self.unreadable: Unreadable | None = None
+        self.gone_through = False
         self._read = read
         self._sample: CompositionBatch | None = None
 
     @classmethod
     def of_dataset(cls, dataset: Dataset) -> Reference:
         """The compositions of a dataset in memory, under its own split."""
-        return cls(dataset.name, lambda: iter([(dataset.batch, codes_of_parts(dataset.split))]))
+        reference = cls(dataset.name, lambda: iter([(dataset.batch, codes_of_parts(dataset.split))]))
+        reference.unreadable = getattr(dataset, "unreadable", None)  # of anything like a dataset
+        return reference
+
+    @classmethod
+    def of_frame(cls, frame: pd.DataFrame, name: str = "the reference table", split: str = "split") -> Reference:
+        """The formulas of a table in memory, whose column is found by its name.
+
+        Raises:
+            DataError: no formula column, no formula that can be read, or more than a fifth that cannot.
+        """
+        column = find_formula_column(frame.columns, None, name)
+        parsed = parse_some(frame[column])
+        reference = cls(name, lambda: iter([(parsed.batch, part_codes(split_keys(parsed.batch, split)))]))
+        reference.unreadable = report_unreadable(
+            name, len(parsed.bad), len(frame), parsed.bad[0] if parsed.bad else None
+        )
+        return reference
 
     def __repr__(self) -> str:
         return f"Reference({self.name!r})"
@@ -166,19 +194,32 @@ class _Sample:
         return CompositionBatch.concatenate(self._parts)
 
 
-def _read_batches(path: Path, split: str) -> Iterator[tuple[CompositionBatch, np.ndarray]]:
-    """The compositions of a large table, parsed chunk by chunk, with the codes of their parts."""
+def _read_batches(
+    path: Path, split: str, reference: Reference, allowed: bool
+) -> Iterator[tuple[CompositionBatch, np.ndarray]]:
+    """The compositions of a large table, parsed chunk by chunk, with the codes of their parts.
+
+    The first time all have been gone through, `reference.unreadable` is set.
+    """
     read, n_bad, example = 0, 0, None
+    n_remarks, first_remark = 0, None
     for frame, name in ahead(iterate_formula_table(path, formula_only=True)):
         parsed = parse_formulas(frame[name])
         if parsed.bad and example is None:
             one = parsed.bad[0]
             example = BadFormula(int(frame.index[one.row]), one.formula, one.reason)
+        n_remarks += len(parsed.remarks)
+        if parsed.remarks and first_remark is None:
+            first_remark = replace(parsed.remarks[0], row=int(frame.index[parsed.remarks[0].row]))
         read, n_bad = read + len(parsed.batch), n_bad + len(parsed.bad)
         if len(parsed.batch):
             yield parsed.batch, part_codes(split_keys(parsed.batch, split))
     if not read:
         raise DataError(f"none of the {n_bad:,} formulas in {path} can be read; {example}")
+    if not reference.gone_through:
+        reference.gone_through = True
+        report_remarks(n_remarks, first_remark, reference.name)
+        reference.unreadable = report_unreadable(reference.name, n_bad, read + n_bad, example, allowed=allowed)
 
 
 def _is_large(path: Path) -> bool:

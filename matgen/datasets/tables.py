@@ -14,6 +14,7 @@ import pandas as pd
 from matgen.datasets.formats import FORMATS, Chunks, format_of
 from matgen.datasets.text_files import not_utf8
 from matgen.errors import DataError, first_line
+from matgen.io.own_columns import note_own_columns
 
 
 def read_formula_table(path: Path | str, column: str | None = None) -> tuple[pd.DataFrame, str]:
@@ -37,6 +38,7 @@ def read_formula_table(path: Path | str, column: str | None = None) -> tuple[pd.
     chunks = list(_chunks(Path(path), column, None, False))
     name = chunks[0][1]
     if len(chunks) == 1:
+        note_own_columns(chunks[0][0], Path(path))
         return chunks[0][0], name
     return pd.concat([frame for frame, _ in chunks], ignore_index=True), name
 

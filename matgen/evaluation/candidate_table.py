@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import pyarrow.parquet as pq
 
 from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.tables import iterate_formula_table
-from matgen.errors import DataError
+from matgen.errors import DataError, MatgenWarning
 from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits
 from matgen.io.parquet import CHECKED_WRITING
+
+KEPT = "_input"
+"""Behind the name of an input's column that has the name of one of `labels.COLUMNS`."""
 
 
 class CandidateTable:
@@ -41,6 +45,7 @@ class CandidateTable:
         self._frame = pd.DataFrame()
         self._column = column
         self._rows_per_chunk = rows_per_chunk
+        self._told = False
         if isinstance(candidates, pd.DataFrame):
             self.source = "the table"
             self._frame = candidates
@@ -75,7 +80,23 @@ class CandidateTable:
             if "formula" in frame:
                 raise DataError(f"{self.source}: column {column!r} would be replaced; rename it, or evaluate 'formula'")
             frame, column = frame.rename(columns={column: "formula"}), "formula"
-        return frame, column
+        return self._with_theirs_kept(frame), column
+
+    def _with_theirs_kept(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The frame with columns of the user's that have names of ours under other names, so that they are not lost."""
+        taken = [name for name in COLUMNS if name in frame]
+        # Only a table of an earlier evaluation has all of them.
+        if not taken or len(taken) == len(COLUMNS):
+            return frame
+        names = {name: f"{name}{KEPT}" for name in taken}
+        if not self._told:
+            self._told = True
+            warnings.warn(
+                f"{self.source} has its own columns {', '.join(names)}: they are kept as {', '.join(names.values())}",
+                MatgenWarning,
+                stacklevel=4,
+            )
+        return frame.rename(columns=names)
 
 
 def without_ours(frame: pd.DataFrame) -> pd.DataFrame:

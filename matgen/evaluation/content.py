@@ -15,6 +15,7 @@ from matgen.evaluation.metrics import ratio
 from matgen.evaluation.passes import Findings
 from matgen.evaluation.protocol import Protocol
 from matgen.io.versions import versions
+from matgen.runtime.unreadable import Unreadable
 from matgen.validity import state_table
 
 _MOST_TEXT = 200
@@ -63,12 +64,21 @@ def report_content(
         "references": _references(findings, names),
         "intervals": metrics.intervals(count),
         "counts": {**count, "bad": tally.bad, "recovery": recovery, "recovery_valid": recovery_valid},
+        "remarks": findings.remarks,
         "bad": [
             {"row": bad.row, "formula": bad.formula[:_MOST_TEXT], "reason": bad.reason[:_MOST_TEXT]}
             for bad in tally.bad_listed
         ],
         "protocol": _protocol(findings, names, named, split, seed, source),
     }
+
+
+def add_unreadable(content: dict[str, Any], unreadable: list[Unreadable | None]) -> None:
+    """Say in a report's content, wherever it says what novel means, which rows of the references could not be read."""
+    for entry, one in zip(content["references"], unreadable, strict=True):
+        entry["unreadable"] = one.n if one else 0
+        if one:
+            content["protocol"]["novel_means"] += f"; {one}"
 
 
 def _protocol(

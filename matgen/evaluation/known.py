@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from matgen.composition.keys import KeySet
 from matgen.datasets import Dataset
@@ -20,18 +21,16 @@ from matgen.evaluation.tally import cell_codes
 
 
 def open_references(
-    reference: Dataset | Path | str | Sequence[Dataset | Path | str], split: str = "split"
+    reference: Dataset | pd.DataFrame | Path | str | Sequence[Dataset | pd.DataFrame | Path | str], split: str = "split"
 ) -> list[Reference]:
-    """Open one reference or several; a loaded dataset keeps its own split.
+    """Open one reference or several; a loaded dataset keeps its own split, a table in memory needs a formula column.
 
     Raises:
         OptionError: none at all, an unknown name, or one that is named twice.
         DataError: a reference that cannot be read or has no formulas.
     """
     several: list[Any] = list(reference) if isinstance(reference, list | tuple) else [reference]
-    opened = [
-        open_reference(one, split) if isinstance(one, str | Path) else Reference.of_dataset(one) for one in several
-    ]
+    opened = [_open(one, split) for one in several]
     names = [one.name for one in opened]
     if not names:
         raise OptionError("no reference: name a dataset or a file")
@@ -39,6 +38,16 @@ def open_references(
         twice = next(name for name in names if names.count(name) > 1)
         raise OptionError(f"the reference {twice} is named twice")
     return opened
+
+
+def _open(one: Any, split: str) -> Reference:
+    if isinstance(one, str | Path):
+        return open_reference(one, split)
+    if isinstance(one, pd.DataFrame):
+        return Reference.of_frame(one, split=split)
+    if hasattr(one, "batch") and hasattr(one, "split"):
+        return Reference.of_dataset(one)
+    raise DataError(f"a reference is a name, a path, a Dataset or a DataFrame with formulas, not {type(one).__name__}")
 
 
 class Known:

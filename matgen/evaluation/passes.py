@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from matgen.evaluation.systems import SystemCounts, SystemSketch
 from matgen.evaluation.tally import Tally, add_to_census
 from matgen.evaluation.widths import by_width
 from matgen.runtime.progress import ProgressFactory, part_of, silent
+from matgen.runtime.unreadable import report_remarks
 from matgen.validity import ValidityRules, explain
 
 Sink = Callable[[pd.DataFrame], None]
@@ -46,6 +47,7 @@ class Findings:
         systems: the entry `chemical_systems` of a report.
         longest_run: rows in a row that repeat consecutive rows of the first reference.
         baselines: fractions of each random baseline.
+        remarks: `rows` that were read with a remark, and the `first` of them as a message shows it.
     """
 
     tally: Tally
@@ -55,6 +57,7 @@ class Findings:
     systems: dict[str, Any]
     longest_run: int
     baselines: dict[str, dict[str, float]]
+    remarks: dict[str, Any]
 
 
 def evaluate_in_passes(
@@ -122,6 +125,7 @@ def evaluate_in_passes(
             _systems_entry(systems, tally, known, sizes[known.references[0].name].size),
             longest_run.rows or int(recovered_any),
             baselines,
+            first_look.remarks,
         )
 
 
@@ -195,12 +199,13 @@ def _chunks(table: CandidateTable) -> Iterator[_Chunk]:
 
 @dataclass(frozen=True)
 class _FirstLook:
-    """What the first pass says of the candidates: rows, rows that were read, their columns, their systems."""
+    """What the first pass says of the candidates: rows, rows that were read, their columns, systems and remarks."""
 
     n: int
     parsed: int
     types: ColumnTypes
     sketch: SystemSketch
+    remarks: dict[str, Any]
 
     @classmethod
     def of(
@@ -213,6 +218,7 @@ class _FirstLook:
         needs_file: bool,
     ) -> _FirstLook:
         n, n_parsed, types, sketch = 0, 0, ColumnTypes(), SystemSketch()
+        n_remarks, first_remark = 0, None
         first_bad = None
         reading = silent if table.held else progress
         with reading(None, "reading", "formulas") as count:
@@ -225,6 +231,10 @@ class _FirstLook:
                 systems.add_candidates(rows[first], system_keys[first])
                 types.add(without_ours(chunk.frame))
                 n, n_parsed = n + len(chunk.frame), n_parsed + len(batch)
+                n_remarks += len(chunk.parsed.remarks)
+                if chunk.parsed.remarks and first_remark is None:
+                    one = chunk.parsed.remarks[0]
+                    first_remark = str(replace(one, row=one.row + chunk.start))
                 first_bad = first_bad or next(iter(chunk.parsed.bad), None)
                 count.update(len(chunk.frame))
                 if needs_file and n > limits.rows_held and not table.held:
@@ -235,7 +245,8 @@ class _FirstLook:
             raise DataError(f"{table.source}: no rows to evaluate")
         if not n_parsed:
             raise DataError(f"{table.source}: none of the {n} formulas can be read; {first_bad}")
-        return cls(n, n_parsed, types, sketch)
+        report_remarks(n_remarks, first_remark, table.source)
+        return cls(n, n_parsed, types, sketch, {"rows": n_remarks, "first": first_remark})
 
 
 class _Answers:

@@ -15,7 +15,7 @@ from matgen.datasets import Dataset
 from matgen.datasets.storage import read_table
 from matgen.errors import OptionError, OutputError
 from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes, TableWriter, plain, without_ours
-from matgen.evaluation.content import report_content
+from matgen.evaluation.content import add_unreadable, report_content
 from matgen.evaluation.known import Known, open_references
 from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits
@@ -215,9 +215,9 @@ def evaluate(
     that are in memory anyway, and for files of up to a million rows, whose judged table is kept).
 
     Args:
-        candidates: a table, a file or a folder of files as `read_formula_table` reads them, or formulas. Columns with
-            the names of `labels.COLUMNS` are replaced by what is found now, so that a `candidates.parquet` of an
-            earlier report can be evaluated again.
+        candidates: a table, a file or a folder of files as `read_formula_table` reads them, or formulas. The columns of
+            an earlier evaluation (all of `labels.COLUMNS`) are made anew; columns of the user's with such names are
+            kept with the suffix `_input`.
         reference: a dataset's name or file, or a loaded dataset, or several of these. `novel` means in none of them;
             `recovery`, the baselines and the distributions refer to the first.
         rules: how validity is judged; by default SMACT's ICSD24 states, alloys tested like the rest.
@@ -259,6 +259,7 @@ def evaluate(
         keeper.close()
         names = [one.name for one in known.references]
         content = report_content(findings, names, (name, named), split, seed, table.source)
+        add_unreadable(content, [one.unreadable for one in known.references])
         return content, keeper, keeper.ranked(known)
 
     if out is None:

@@ -45,9 +45,9 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a text file whole."""
+    """Write a text file whole, in UTF-8; bytes of a file name that are not UTF-8 are written as `\\udce9`."""
     with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path | str, content: Any) -> None:

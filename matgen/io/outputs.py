@@ -12,6 +12,7 @@ import pandas as pd
 
 from matgen.errors import OptionError, OutputError
 from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
+from matgen.io.own_columns import columns_of_metadata
 from matgen.io.parquet import write_parquet
 
 SUFFIXES = (".csv", ".parquet")
@@ -55,7 +56,7 @@ def process_table(
         out: CSV or Parquet file.
         read: gives the input and the name of its formula column; called once the output is claimed.
         work: what is done with them.
-        metadata: what `<out>.json` holds besides the name of the column and the summary.
+        metadata: what `<out>.json` holds besides the names of the formula column and of matgen's, and the summary.
         force: replace an earlier file.
 
     Raises:
@@ -65,7 +66,8 @@ def process_table(
     claim(out, force=force)
     frame, column = read()
     result = work(frame, column)
-    write_with_metadata(out, result.frame, {"column": column, **(metadata or {}), **result.summary})
+    own = columns_of_metadata(result.frame)
+    write_with_metadata(out, result.frame, {"column": column, **own, **(metadata or {}), **result.summary})
     return result
 
 

@@ -15,6 +15,7 @@ from matgen.datasets import read_formula_table
 from matgen.datasets.labels import SOURCES, labeled_phases
 from matgen.hull import CompetingPhases
 from matgen.io.outputs import TableResult, process_table
+from matgen.io.own_columns import add_own_columns
 from matgen.prediction.stability import stability
 from matgen.runtime.progress import ProgressFactory, part_of, silent
 
@@ -30,7 +31,8 @@ class Predicted(TableResult):
 
     Attributes:
         frame: the input's rows in order, with the columns of `Predictor.predict` and, of formation energies, those of
-            `stability` (columns of these names in the input are replaced); empty where a formula could not be read.
+            `stability` (with `_matgen` where the input has columns of these names); empty where a formula could not be
+            read.
         bad: rows that could not be read, with reasons.
         summary: numbers of rows predicted and of those outside of what was learned from.
     """
@@ -86,9 +88,9 @@ def predict_table(
     if "energy_above_hull" in predicted:
         summary["on_or_below_hull"] = int((predicted["energy_above_hull"] <= 0).sum())
     predicted.index = pd.Index(parsed.rows)
-    kept = frame.reset_index(drop=True).drop(columns=[name for name in predicted if name in frame])
     whole = predicted.reindex(np.arange(len(frame)))
-    return Predicted(pd.concat([kept, whole], axis=1), parsed.bad, summary)
+    joined, _ = add_own_columns(frame.reset_index(drop=True), whole)
+    return Predicted(joined, parsed.bad, summary)
 
 
 def predict_file(

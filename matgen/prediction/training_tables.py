@@ -19,6 +19,7 @@ from matgen.datasets.labels import OUTLIER_ENERGY
 from matgen.datasets.splits import split_batch
 from matgen.datasets.tables import read_formula_table
 from matgen.errors import DataError, OptionError, unknown_name
+from matgen.runtime.unreadable import report_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +129,8 @@ def table_property(path: Path | str, target: str, column: str | None = None, spl
         split: `split` or `split_chemsys`.
 
     Raises:
-        DataError: no such column, text in it, fewer than 20 usable rows, or the same value in all.
+        DataError: no such column, text in it, more than a fifth of the formulas that cannot be read, fewer than 20
+            usable rows, or the same value in all.
         OptionError: unknown split.
     """
     frame, formula_column = read_formula_table(path, column)
@@ -138,6 +140,7 @@ def table_property(path: Path | str, target: str, column: str | None = None, spl
         raise OptionError(f"{target} is the column of formulas, not a property")
     values = _numbers(frame[target], path, target)
     parsed = parse_formulas(frame[formula_column].astype(str))
+    report_unreadable(str(path), len(parsed.bad), len(frame), parsed.bad[0] if parsed.bad else None)
     value = values[parsed.rows]
     known = np.isfinite(value)
     batch, value = parsed.batch[np.flatnonzero(known)], value[known]

@@ -23,7 +23,12 @@ def known_compositions(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict
 def _read_compositions(names: tuple[str, ...]) -> tuple[KeySet, list[dict[str, Any]]]:
     datasets = [load_dataset(name) for name in names]
     keys = KeySet(np.concatenate([dataset.batch.keys() for dataset in datasets]))
-    return keys, [{"name": one.name, "sha256": one.sha256, "size": len(one)} for one in datasets]
+    references: list[dict[str, Any]] = []
+    for one in datasets:
+        references.append({"name": one.name, "sha256": one.sha256, "size": len(one)})
+        if one.unreadable:
+            references[-1]["unreadable"] = str(one.unreadable)
+    return keys, references
 
 
 _bundled_compositions = functools.lru_cache(maxsize=2)(_read_compositions)  # bundled files do not change

@@ -129,10 +129,11 @@ def state_table(rules: ValidityRules) -> StateTable:
 
 
 def read_states(path: Path | str) -> dict[str, list[int]]:
-    """Read a table of oxidation states in SMACT's format; where an element occurs again, its last line counts.
+    """Read a table of oxidation states in SMACT's format.
 
     Raises:
-        DataError: not readable, or a line with an unknown element or something that is not a small integer.
+        DataError: not readable, a line with an unknown element or something that is not a small integer, or two lines
+            of one element with other states.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -146,9 +147,15 @@ def read_states(path: Path | str) -> dict[str, list[int]]:
         if symbol not in SYMBOLS[1:]:
             raise DataError(f"{path}, line {number}: {symbol!r} is not an element (a line is like: Fe 2 3)")
         try:
-            table[symbol] = [int(state) for state in states]
+            read = [int(state) for state in states]
         except ValueError as error:
             raise DataError(f"{path}, line {number}: states of {symbol} must be integers, like: Fe 2 3") from error
+        if symbol in table and set(table[symbol]) != set(read):
+            raise DataError(
+                f"{path}, line {number}: {symbol} has a line with other states above: write all states of an element "
+                "in one line"
+            )
+        table[symbol] = read
         if any(abs(state) > MAX_STATE for state in table[symbol]):
             raise DataError(f"{path}, line {number}: a state of {symbol} is beyond {MAX_STATE}")
     if not any(table.values()):

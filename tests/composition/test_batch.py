@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 
@@ -95,6 +95,7 @@ def test_written_as_pymatgen_writes() -> None:
 @settings(max_examples=200, deadline=None)
 @given(AMOUNTS)
 def test_one_composition(amounts: dict[str, int]) -> None:
+    assume(len(amounts) > 1 or max(amounts.values()) < 10)  # H20 may be meant as H2O
     batch = CompositionBatch.from_formulas([text(amounts)])
     reduced = Composition(amounts).get_integer_formula_and_factor()[0]
     found = dict(zip(SYMBOLS[batch.elements[0]], batch.counts[0].tolist(), strict=True))
@@ -110,6 +111,7 @@ def test_one_composition(amounts: dict[str, int]) -> None:
 def test_key_of_any_order_multiple_and_padding(
     amounts: dict[str, int], multiple: int, rng: random.Random, padding: int
 ) -> None:
+    assume(len(amounts) > 1 or max(amounts.values()) * multiple < 10)  # H20 may be meant as H2O
     shuffled = list(amounts.items())
     rng.shuffle(shuffled)
     one = CompositionBatch.from_formulas([text(amounts)])

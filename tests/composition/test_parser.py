@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from functools import reduce
 from math import gcd, lcm
@@ -49,6 +50,9 @@ def test_same_ratios_as_pymatgen(formula: str) -> None:
     parsed = parse_formulas([formula])
     # Products of decimals may need more atoms than int32 holds: that is refused, not rounded.
     assume(not (parsed.bad and parsed.bad[0].reason.startswith(f"more than {MAX_COUNT} atoms")))
+    # What chemists and pymatgen read differently (a point before H2O) is in test_spelling.
+    assume(not any("decimal point or dot" in bad.reason or "zero for the letter O" in bad.reason for bad in parsed.bad))
+    assume(not any("fractions" in said.remark or "hydrate" in said.remark for said in parsed.remarks))
     assert not parsed.bad, parsed.bad
     elements, counts = parsed.batch.elements[0], parsed.batch.counts[0]
     found = {SYMBOLS[z]: count / counts.sum() for z, count in zip(elements, counts, strict=True) if z}
@@ -60,8 +64,9 @@ def test_same_ratios_as_pymatgen(formula: str) -> None:
 @given(st.lists(st.tuples(SYMBOL, st.integers(1, 40)), min_size=1, max_size=8))
 def test_exactly_pymatgens_whole_numbers(parts: list[tuple[str, int]]) -> None:
     formula = "".join(f"{symbol}{count}" for symbol, count in parts)
+    assume(not re.fullmatch("[A-Z][a-z]?[0-9]{2,}|.*[0-9]0[0-9]", formula))  # the exact reader has remarks on them
     expected = ratios({Element(e.symbol).Z: Fraction(int(a)) for e, a in Composition(formula).items()})
-    assert parse_exact(formula) == expected
+    assert parse_exact(formula).counts == expected
     row, atomic_number, count, plain = parse_plain([formula, "x", formula])
     assert plain.tolist() == [True, False, True]
     for wanted in (0, 2):
@@ -77,7 +82,7 @@ def test_the_two_readers_agree_on_any_text(text: str) -> None:
     """A batch says of a row what the exact reader says of it, whatever the text and the rows beside it."""
     parsed = parse_formulas(["NaCl", text, "KBr"])
     try:
-        expected = parse_exact(text)
+        expected = parse_exact(text).counts
     except FormulaError as error:
         assert [bad.reason for bad in parsed.bad] == [str(error)]
         assert parsed.rows.tolist() == [0, 2]
@@ -115,7 +120,7 @@ def test_the_two_readers_agree_on_any_text(text: str) -> None:
     ],
 )
 def test_readings(text: str, expected: dict[str, int]) -> None:
-    assert parse_exact(text) == {ATOMIC_NUMBER[symbol]: count for symbol, count in expected.items()}
+    assert parse_exact(text).counts == {ATOMIC_NUMBER[symbol]: count for symbol, count in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +149,7 @@ def test_readings(text: str, expected: dict[str, int]) -> None:
         ("Fé2", "unexpected"),
         ("水", "unexpected"),
         ("Fe2147483648O", "more than 2147483647 atoms"),
-        ("Fe0.0000001O1000", "more than 2147483647 atoms"),
+        ("Fe0.00000013O1000", "more than 2147483647 atoms"),
         ("<script>", "unexpected '<'"),
     ],
 )
@@ -157,8 +162,11 @@ def test_refusals(text: str, reason: str) -> None:
 
 def test_plain_reader_leaves_long_numbers_to_the_exact_one() -> None:
     *_, plain = parse_plain(["Fe999999999", "Fe9999999999", "Fe0000000001O"])
+    assert plain.tolist() == [False, False, False]
+    *_, plain = parse_plain(["Fe999999999O", "Fe9999999999O", "Fe0000000001O"])
     assert plain.tolist() == [True, False, False]
-    assert parse_exact("Fe0000000001O") == {26: 1, 8: 1}
+    with pytest.raises(FormulaError, match="zero for the letter O"):
+        parse_exact("Fe0000000001O")
 
 
 def test_no_rows() -> None:
@@ -175,7 +183,7 @@ def test_no_rows() -> None:
 def test_one_level_of_brackets_is_read_alike_by_both_readers(text: str) -> None:
     parsed = parse_formulas(["NaCl", text, "K(HF2)"])
     try:
-        expected = parse_exact(text)
+        expected = parse_exact(text).counts
     except FormulaError as error:
         assert [bad.reason for bad in parsed.bad] == [str(error)]
     else:

@@ -117,3 +117,17 @@ def test_references_are_checked(tmp_path: Path) -> None:
     assert content["references"][0]["novel"] == pytest.approx(2 / 3)
     assert str(tmp_path / "mine.csv") in content["protocol"]["novel_means"]
     assert "stand-in" in content["protocol"]["novel_means"]
+
+
+def test_columns_of_the_user_are_kept(tmp_path: Path) -> None:
+    from matgen.errors import MatgenWarning
+    from matgen.evaluation import evaluate
+    from matgen.evaluation.labels import COLUMNS
+
+    (tmp_path / "a.csv").write_text("formula,valid,reason\nNaCl,maybe,mine\nNaCl2,no,\n")
+    (tmp_path / "known.txt").write_text("MgO\nNaF\nKCl\n")
+    with pytest.warns(MatgenWarning, match="valid, reason: they are kept as valid_input, reason_input"):
+        frame = evaluate(tmp_path / "a.csv", tmp_path / "known.txt", baselines=False, out=tmp_path / "r").frame
+    assert frame["valid_input"].tolist() == ["maybe", "no"] and frame["valid"].tolist() == [True, False]
+    again = evaluate(tmp_path / "r" / "candidates.parquet", tmp_path / "known.txt", baselines=False).frame
+    assert again.columns.tolist() == frame.columns.tolist() == ["formula", "valid_input", "reason_input", *COLUMNS]

@@ -104,3 +104,12 @@ def test_a_bad_users_table_is_named(tmp_path: Path, content: str | bytes, messag
 def test_rules_that_make_no_sense(settings: dict, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         ValidityRules(**settings)
+
+
+def test_two_lines_of_one_element_must_agree(tmp_path: Path) -> None:
+    table = tmp_path / "states.txt"
+    table.write_text("Fe 2 3\nO -2\nFe 3 2\n")
+    assert state_table(ValidityRules(str(table))).of("Fe") == [2, 3]
+    table.write_text("Fe 2\nO -2\nFe 3\n")
+    with pytest.raises(DataError, match="line 3: Fe has a line with other states above"):
+        state_table(ValidityRules(str(table)))

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from matgen.composition.batch import CompositionBatch
+from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.composition.elements import SYMBOLS
 from matgen.composition.keys import KeySet
 from matgen.datasets import load_dataset
+from matgen.errors import FormulaError
 from matgen.validity import Explanation, ValidityRules, explain, state_table
 
 _SHOWN = ("formation_energy_oqmd", "formation_energy_mp_min", "energy_above_hull_mp")
@@ -19,25 +20,32 @@ _SHOWN = ("formation_energy_oqmd", "formation_energy_mp_min", "energy_above_hull
 
 
 def check_in_words(formulas: Sequence[str], rules: ValidityRules | None = None) -> list[str]:
-    """A paragraph of plain text on each formula.
+    """A paragraph of plain text on each formula, of one that cannot be read why.
 
     Args:
         formulas: at least one.
         rules: how validity is judged.
 
     Raises:
-        FormulaError: a formula cannot be read.
+        FormulaError: none of the formulas can be read.
         DataError: the rules name a table that cannot be read.
     """
     rules = rules or ValidityRules()
-    batch = CompositionBatch.from_formulas(formulas)
+    parsed = parse_formulas(formulas)
+    if not len(parsed.batch):
+        raise FormulaError("; ".join(map(str, parsed.bad)))
+    batch = parsed.batch
     explanation = explain(batch, rules)
     mixed = explain(batch, replace(rules, mixed_valence=True))
     known = _known(batch)
-    return [
-        "\n".join(_paragraph(formulas[i], str(name), i, explanation, mixed, known[i]))
-        for i, name in enumerate(batch.formulas())
-    ]
+    paragraphs = {bad.row: f"{bad.formula}\n  cannot be read: {bad.reason}" for bad in parsed.bad}
+    remarks = {one.row: one.remark for one in parsed.remarks}
+    for i, (row, name) in enumerate(zip(parsed.rows.tolist(), batch.formulas(), strict=True)):
+        lines = _paragraph(formulas[row], str(name), i, explanation, mixed, known[i])
+        if row in remarks:
+            lines.insert(1, f"  remark: {remarks[row]}")
+        paragraphs[row] = "\n".join(lines)
+    return [paragraphs[row] for row in range(len(formulas))]
 
 
 def _paragraph(

@@ -6,11 +6,12 @@ Every function raises an `OptionError` of one line that names the option, what w
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 
 from matgen.composition.elements import ATOMIC_NUMBER, SYMBOLS
 from matgen.composition.groups import ELEMENT_GROUPS, group_named
-from matgen.errors import OptionError
+from matgen.errors import MatgenWarning, OptionError
 
 Range = tuple[int, int | None]
 """A least number and a largest one, None where there is no largest."""
@@ -18,8 +19,11 @@ Range = tuple[int, int | None]
 Slot = tuple[int, int]
 """An atomic number, 0 where the element is open, and its atoms."""
 
-OPEN_LETTERS = frozenset("AEGJLMQRXZ")
-"""Capital letters that are no element's symbol (D and T are hydrogen's isotopes) and so name an open element."""
+OPEN_LETTERS = frozenset("AEGJLMQRTXZ")
+"""Capital letters that are no element's symbol and so name an open element (T of transition metals, not tritium)."""
+
+_TAKEN_FOR_OPEN = {"Y": "XZ", "C": "A"}
+"""Elements whose letter is a site in formulas like X2YZ or ABC3, and open letters beside which it likely is one."""
 
 _SYMBOLS = frozenset(SYMBOLS[1:].tolist())
 _SLOT = re.compile(r"(\?|[A-Z](?:'+|[a-z]?))([0-9]{0,6})\s*")
@@ -103,9 +107,10 @@ def read_stoichiometry(text: str) -> tuple[Slot, ...]:
     """The slots of a stoichiometry, in the order they are written.
 
     Each slot is an element or an open place, with its atoms; blanks between slots are optional: `Sr ? O3`,
-    `A2 B O4`, `LaMO3`. Open are `?`, the letters that are no element's symbol (A E G J L M Q R X Z), and letters with
+    `A2 B O4`, `LaMO3`. Open are `?`, the letters that are no element's symbol (A E G J L M Q R T X Z), and letters with
     primes (`B'`). `B` is boron unless `A` is there too: then the two are the sites of ABO3 and open (`?2 B O4` is an
-    open element with boron). Slots hold different elements: an open one never takes an element that another slot has.
+    open element with boron). Other letters of sites are elements (`Y` of `X2 Y Z`), and a `MatgenWarning` says so.
+    Slots hold different elements: an open one never takes an element that another slot has.
     """
     text = text.strip()
     pairs = _SLOT.findall(text)
@@ -122,6 +127,13 @@ def read_stoichiometry(text: str) -> tuple[Slot, ...]:
         if name == "?" or name in OPEN_LETTERS or name.endswith("'") or (name == "B" and "A" in names):
             slots.append((0, atoms))
         elif name in _SYMBOLS:
+            if any(letter in names for letter in _TAKEN_FOR_OPEN.get(name, "")):
+                element = "yttrium" if name == "Y" else "carbon"
+                warnings.warn(
+                    f"stoichiometry {text!r}: {name} is {element}; write ? for an open place",
+                    MatgenWarning,
+                    stacklevel=2,
+                )
             slots.append((ATOMIC_NUMBER[name], atoms))
         else:
             raise OptionError(f"stoichiometry {text!r}: unknown element {name!r} (write ? for an open one)")

@@ -233,3 +233,19 @@ def test_groups_hold_what_their_sources_say():
     assert metals == set(ELEMENT_GROUPS["metals"]) == set(range(1, 119)) - set(ELEMENT_GROUPS["nonmetals"])
     for name in ("alkali_metals", "alkaline_earth_metals", "transition_metals", "precious_metals"):
         assert {z for z in ELEMENT_GROUPS[name] if z <= 103} <= metals
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("X2 Y Z", "Y is yttrium"), ("A B C3", "C is carbon"), ("XYZ", "Y is yttrium")]
+)
+def test_letters_of_sites_that_are_elements_are_said(text: str, said: str) -> None:
+    from matgen.errors import MatgenWarning
+
+    with pytest.warns(MatgenWarning, match=rf"{said}; write \? for an open place"):
+        Constraints.from_options(stoichiometry=text)
+
+
+@pytest.mark.parametrize("letter", ["R", "M", "A", "X", "T"])
+def test_placeholders_are_open_in_all_forms(letter: str) -> None:
+    for text in (f"{letter}2 O3", f"{letter}2O3"):
+        assert Constraints.from_options(stoichiometry=text).stoichiometry == ((0, 2), (8, 3))

@@ -1,0 +1,73 @@
+"""Every verb writes under any encoding, and file names may hold any bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matgen.cli import VERBS, main
+
+ENCODINGS = ["utf-8", "cp1252", "ascii", "latin-1", "cp437"]
+
+
+def run(encoding: str, *words: str) -> tuple[int, str]:
+    """Exit status and all output of a verb whose standard streams are of one encoding, strict as Python opens them."""
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding=encoding, write_through=True)
+    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        try:
+            status = main(list(words))
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return status, written.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("module", VERBS, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_the_help_of_every_verb(module, encoding: str) -> None:
+    status, written = run(encoding, module.__name__.rpartition(".")[2], "--help")
+    assert status == 0 and "usage" in written
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_signs_that_an_encoding_lacks(encoding: str) -> None:
+    status, written = run(encoding, "check", "CuSO₄·5H₂O", "水")
+    assert status == 2
+    assert ("CuSO₄·5H₂O" if encoding == "utf-8" else "CuSO4") in written
+    assert "cannot be read" in written
+
+
+EVALUATE = ["evaluate", "--no-baselines", "--reference", "hybrid-strict"]
+
+
+@pytest.mark.parametrize(("verb", "encoding"), [*((["screen"], one) for one in ENCODINGS), (EVALUATE, "ascii")])
+def test_tables_with_strange_names(verb: list[str], encoding: str, tmp_path: Path) -> None:
+    table = tmp_path / "caf\udce9₂·.csv"  # a name in Latin-1
+    try:
+        table.write_text("formula,name·₂\nNaCl,ä₂\nCuSO₄·5H₂O,水\n", encoding="utf-8")
+    except (OSError, UnicodeError):
+        pytest.skip("the file system takes no such name")
+    out = tmp_path / ("r" if verb[0] == "evaluate" else "r.csv")
+    status, written = run(encoding, verb[0], str(table), *verb[1:], "--out", str(out))
+    assert status == 0, written
+    assert run(encoding, verb[0], str(tmp_path / "no\udce9₂.csv"), "--out", str(tmp_path / "x.csv"))[0] == 2
+    if verb[0] == "evaluate":
+        assert "caf" in json.loads((out / "report.json").read_text(encoding="utf-8"))["protocol"]["source"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_in_a_process_of_its_own(encoding: str) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "matgen", "data", "list"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C"},
+        check=False,
+    )
+    assert found.returncode == 0 and b"hybrid" in found.stdout, found.stderr

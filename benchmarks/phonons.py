@@ -27,7 +27,7 @@ from matgen.structures.minima import follow
 from matgen.structures.phonons import Phonons, PhononSettings, phonons
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.potentials.registry import shared_potential
-from matgen.structures.supercells import wave_text
+from matgen.structures.phonon_cells import wave_text
 
 Sites = dict[str, list[list[float]]]
 HALF, QUARTER = [0.5] * 3, [0.25] * 3

@@ -24,10 +24,10 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 from benchmarks.record import RESULTS, continued, write_result
 from matgen.errors import StructureError
 from matgen.structures.minima import follow
+from matgen.structures.phonon_cells import wave_text
 from matgen.structures.phonons import Phonons, PhononSettings, phonons
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.potentials.registry import shared_potential
-from matgen.structures.phonon_cells import wave_text
 
 Sites = dict[str, list[list[float]]]
 HALF, QUARTER = [0.5] * 3, [0.25] * 3

@@ -57,8 +57,8 @@ def _add_campaign(steps: Any) -> None:
     parser: Parser = steps.add_parser(
         "campaign",
         help="structures, references, calculations and a report of the first candidates of a table",
-        description="Structures, references, calculations and a report of the first candidates of a table. Said again "
-        "with the same options, it goes on where it stopped.",
+        description="Structures, references, calculations and a report of the first candidates of a table. Run again "
+        "with the same options, it resumes.",
         epilog="example: matgen dft campaign ranked.csv --top 20 --engine gpaw --out campaign/\n"
         "         matgen dft campaign structures/ --engine espresso --pseudopotentials SSSP/ --workers 4 --hours 12",
         formatter_class=argparse.RawDescriptionHelpFormatter,

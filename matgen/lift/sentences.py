@@ -24,6 +24,9 @@ from matgen.errors import DataError, OptionError, unknown_name
 from matgen.lift.columns import Column
 
 TEMPLATES = ("named", "x1", "shuffled")
+_NO_FRACTIONS = " ()"
+"""What follows a text that is no formula but looks like one with its fractions."""
+
 FORMULAS_AS = ("text", "fractions", "both")
 END_OF_PROMPT, END_OF_COMPLETION = "###", "@@@"
 MISSING = "missing"
@@ -187,6 +190,8 @@ class Sentences:
             fractions = element_fractions(text)
             if fractions is not None:
                 text = fractions if self.formulas_as == "fractions" else f"{text} ({fractions})"
+            elif _formula_of(text, self.formulas_as) != text:
+                text += _NO_FRACTIONS  # else it would be read back as a formula with its fractions
         return _bare_or_quoted(text, following)
 
     def read(self, column: Column, text: str, at: int, following: str) -> tuple[Any, int]:
@@ -247,6 +252,8 @@ def _formula_of(text_of_value: str, formulas_as: str) -> str:
         text, _, fractions = text_of_value.rpartition(" (")
         if text and fractions.endswith(")") and element_fractions(text) == fractions[:-1]:
             return text
+        if text_of_value.endswith(_NO_FRACTIONS):
+            return text_of_value.removesuffix(_NO_FRACTIONS)
         return text_of_value  # what could not be read as a formula was written as it stood
     parts = text_of_value.split(" ")
     if len(parts) % 2 == 0 and all(part.replace(".", "", 1).isdigit() for part in parts[1::2]):

@@ -22,8 +22,9 @@ from matgen.datasets import (
 from matgen.datasets.catalog import DEFAULT_DATASET
 from matgen.datasets.labels import SOURCES, labeled_phases, without_outliers
 from matgen.datasets.storage import checksum_ok, read_metadata, read_table
-from matgen.errors import DataError, OptionError
+from matgen.errors import DataError, MatgenWarning, OptionError
 from matgen.io.files import read_json
+from matgen.runtime.unreadable import allowing_unreadable
 
 COUNTS = {
     "hybrid": 396_972,
@@ -161,6 +162,13 @@ def test_splits_and_parts() -> None:
 def test_users_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("formula,gap\nFe2O3,2.0\nxyz,1\nNaCl,5\nFe4O6,3\n,7\nAr,9\n")
+    with pytest.raises(DataError, match=r"2 of 6 rows of .*mine.csv could not be read, the first: row 2: 'xyz'"):
+        load_dataset(path)
+    with allowing_unreadable(), pytest.warns(MatgenWarning, match="2 of 6 rows"):
+        check_users_file(path)
+
+
+def check_users_file(path: Path) -> None:
     dataset = load_dataset(path)
     assert dataset.batch.formulas().tolist() == ["Fe2O3", "NaCl", "Ar"]
     assert dataset.frame["gap"].tolist() == [2.0, 5.0, 9.0]
@@ -170,7 +178,7 @@ def test_users_file(tmp_path: Path) -> None:
     chosen = load_dataset(path, where="gap > 2 and gap < 8")
     assert chosen.frame["gap"].tolist() == [5.0, 3.0]
     assert [bad.row for bad in chosen.bad] == [4]
-    text = tmp_path / "mine.txt"
+    text = path.with_suffix(".txt")
     text.write_text("NaCl\nO3Fe2\nAr")
     assert load_dataset(text).sha256 == dataset.sha256
 

@@ -15,8 +15,9 @@ from benchmarks.hull import by_pymatgen
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.datasets.labels import SOURCES, labeled_phases, phases_of_table
-from matgen.errors import DataError, OptionError
+from matgen.errors import DataError, MatgenWarning, OptionError
 from matgen.hull import CompetingPhases
+from matgen.runtime.unreadable import allowing_unreadable
 
 
 @pytest.mark.slow
@@ -190,7 +191,10 @@ def test_bundled_labels_know_no_radium_compounds() -> None:
 def test_formation_energies_of_a_table(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("formula,formation_energy\nNaCl,-2.0\nNa2Cl2,-2.1\nKCl,\nnonsense,1\n")
-    phases = phases_of_table(path)
+    with pytest.raises(DataError, match="1 of 4 rows of .* could not be read"):
+        phases_of_table(path)
+    with allowing_unreadable(), pytest.warns(MatgenWarning, match="1 of 4 rows"):
+        phases = phases_of_table(path)
     assert phases.batch.formulas().tolist() == ["NaCl"]
     assert phases.energy.tolist() == [-2.1]  # the lowest of the same composition
     assert phases.source == str(path)

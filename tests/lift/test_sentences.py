@@ -115,7 +115,11 @@ def test_formulas_as_text_fractions_or_both():
     assert both.parse(both.prompt(row)) == row
 
 
-@given(st.sampled_from(["Fe2O3", "SrTiO3", "CuSO4·5H2O", "Li0.5CoO2", "Xx", "", "Fe2O3 (Fe 0.4000 O 0.6000)", "a (b)"]))
+@given(
+    st.sampled_from(
+        ["Fe2O3", "SrTiO3", "CuSO4·5H2O", "Li0.5CoO2", "Xx", "", "Fe2O3 (Fe 0.4000 O 0.6000)", "a (b)", "a ()"]
+    )
+)
 def test_formulas_with_their_fractions_read_back(formula):
     sentences = Sentences((Column("formula", "formula"),), LABEL, formulas_as="both")
     assert sentences.parse(sentences.prompt({"formula": formula})) == {"formula": formula}

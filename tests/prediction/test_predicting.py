@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from pymatgen.entries.computed_entries import ComputedEntry
 from matgen.cli import main
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets.labels import labeled_phases
-from matgen.errors import OptionError
+from matgen.errors import MatgenWarning, OptionError
 from matgen.hull import CompetingPhases
 from matgen.io.files import read_json
 from matgen.prediction import Predictor
@@ -21,8 +22,17 @@ from matgen.prediction.stability import stability
 FORMULAS = ["NaCl", "no formula", "SrTiO3", "LiFeO2", "UCl4"]
 
 
+def test_own_columns_are_not_replaced(of_oqmd: Predictor) -> None:
+    frame = pd.DataFrame({"formula": ["NaCl", "SrTiO3"], "formation_energy": "old"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MatgenWarning)
+        found = predict_table(of_oqmd, frame, "formula").frame
+    assert found["formation_energy"].tolist() == ["old", "old"]
+    assert found["formation_energy_matgen"].between(-10, 1).all()
+
+
 def test_energies_are_placed_on_the_hull_of_their_own_source(of_oqmd: Predictor) -> None:
-    frame = pd.DataFrame({"formula": FORMULAS, "kept": range(5), "formation_energy": "old"})
+    frame = pd.DataFrame({"formula": FORMULAS, "kept": range(5)})
     found = predict_table(of_oqmd, frame, "formula")
     assert found.frame["kept"].tolist() == list(range(5))
     assert len(found.bad) == 1

@@ -188,7 +188,7 @@ def test_what_cannot_be_done_is_recorded(tmp_path: Path) -> None:
     assert candidates["structure_id"].notna().tolist() == [False, True, False, False, True]
     too_many = (
         "no template of its anonymous formula with at most 10 atoms, "
-        "and its 109 atoms are more than the 10 a random structure may have"
+        "and its 109 atoms are more than the 10 a primitive cell may have"
     )
     assert candidates["structure_reason"].tolist() == [
         "the formula cannot be read: no element 'Xx'",

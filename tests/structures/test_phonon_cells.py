@@ -63,8 +63,9 @@ def test_supercells_are_long_enough_or_as_large_as_allowed(
     assert cells >= 1
     assert cells * atoms <= most
     spans = np.linalg.norm(vectors @ structure.lattice.matrix, axis=1)
-    base = np.linalg.norm(conventional_vectors(structure) @ structure.lattice.matrix, axis=1)
-    wanted = np.prod(2 * np.maximum(np.ceil(8.0 / base / 2 - 1e-9), 1))
+    conventional = conventional_vectors(structure)
+    base = np.linalg.norm(conventional @ structure.lattice.matrix, axis=1)
+    wanted = np.prod(2 * np.maximum(np.ceil(8.0 / base / 2 - 1e-9), 1)) * round(abs(np.linalg.det(conventional)))
     if wanted * atoms <= most:
         assert (spans >= 8.0 - 1e-6).all()
 

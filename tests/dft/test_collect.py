@@ -237,7 +237,7 @@ def test_a_formation_energy_by_gpaw(tmp_path: Path) -> None:
     elements, lacking = element_jobs(["Al", "Ni"])
     assert not lacking
     jobs = [Job("0001-AlNi-1", structure, "candidate"), *elements]
-    export(jobs, tmp_path / "dft", "gpaw", DFTSettings(cutoff=300, kpoint_density=2.0))
+    export(jobs, tmp_path / "dft", "gpaw", DFTSettings(cutoff=300, kpoint_density=2.0, magnetic_orders=1))
     summary = run_folder(tmp_path / "dft", "gpaw")
     assert summary.failed == {}
     frame = collect(tmp_path / "dft").set_index("structure_id")

@@ -131,7 +131,7 @@ def plot(potentials: dict[str, dict[str, Any]]) -> None:
     classes = sorted({row["anion"] for row in rows}, key=lambda name: -sum(row["anion"] == name for row in rows))
     colors = ("#0b62a8", "#c8500a", "#3a8f4d")
     with drawing(RESULTS / "structure_energies.png", "anion (known compounds); bars are means",
-                 "potential minus label (corrected to MP2020) / eV/atom") as axis:  # fmt: skip
+                 "potential minus label (MP2020) / eV/atom") as axis:  # fmt: skip
         width = 0.72 / len(potentials)
         for number, (name, content) in enumerate(potentials.items()):
             shift = (number - (len(potentials) - 1) / 2) * width

@@ -50,10 +50,29 @@ class System:
             formation energy, eV/atom; the products, int64 `(q,)`, as in `product`; their shares of the atoms, float64
             `(q,)`.
         """
-        from scipy.optimize import linprog
+        energy, share, _ = solve(self.energies, self.columns, x)
+        taking_part = share > NEGLIGIBLE
+        return energy, self.product[taking_part], share[taking_part]
 
-        solved = linprog(self.energies, A_eq=self.columns, b_eq=x, bounds=(0, None), method="highs-ds")
-        if solved.x is None:  # pragma: no cover - elements alone are always a solution
-            raise DataError(f"no mixture of phases found: {solved.message}")
-        taking_part = solved.x > NEGLIGIBLE
-        return float(solved.fun), self.product[taking_part], solved.x[taking_part]
+
+def solve(energies: np.ndarray, columns: np.ndarray, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """The best mixture of phases at one composition.
+
+    Args:
+        energies: formation energies of the phases, float64 `(p,)`, eV/atom.
+        columns: their fractions of atoms, float64 `(k, p)`.
+        x: those of the composition, float64 `(k,)`.
+
+    Returns:
+        formation energy of the mixture, eV/atom; the phases' shares of the atoms, float64 `(p,)`; how far above the
+        mixture's plane they lie, float64 `(p,)`, eV/atom.
+
+    Raises:
+        DataError: there is no mixture, as without the elements among the phases.
+    """
+    from scipy.optimize import linprog
+
+    solved = linprog(energies, A_eq=columns, b_eq=x, bounds=(0, None), method="highs-ds")
+    if solved.x is None:  # pragma: no cover - elements alone are always a solution
+        raise DataError(f"no mixture of phases found: {solved.message}")
+    return float(solved.fun), solved.x, energies - solved.eqlin.marginals @ columns

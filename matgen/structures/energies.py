@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matgen.composition.batch import CompositionBatch, sort_keys
+from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
-from matgen.composition.keys import find_keys
 from matgen.datasets.labels import labeled_phases
 from matgen.hull import CompetingPhases
 from matgen.validity import ValidityRules
@@ -204,10 +203,8 @@ def hull_energies(batch: CompositionBatch) -> np.ndarray:
         compound is labeled (see `missing_energies`).
     """
     phases = mp2020_phases()
-    keys = phases.batch.keys()
-    order, _ = sort_keys(keys)
-    place = find_keys(keys[order], batch.keys())
-    own = np.where(place >= 0, phases.energy[order[place]], np.inf)
+    row = phases.rows_of(batch)
+    own = np.where(row >= 0, phases.energy[row], np.inf)
     return np.minimum(phases.decompose(batch).energy, own)
 
 

@@ -20,9 +20,8 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS, SYMBOLS
-from matgen.errors import DataError
 from matgen.hull import CompetingPhases, Decomposition
-from matgen.hull.linear_program import System
+from matgen.hull.linear_program import NEGLIGIBLE, System, solve
 
 WINDOW = 0.05
 """eV/atom above the plane of the best mixture, within which phases are relaxed."""
@@ -88,7 +87,7 @@ class RelaxedHull:
         lacking = self.phases.lacking(batch)
         places = self._places(batch, [i for i in range(len(batch)) if i not in lacking], own)
         while True:
-            solved = [place.solve(self.energy) for place in places]
+            solved = [solve(self.energy[place.product], place.columns, place.x) for place in places]
             near = [place.product[above <= self.window] for place, (_, _, above) in zip(places, solved, strict=True)]
             rows = np.unique(np.concatenate(near)) if near else np.zeros(0, dtype=np.int64)
             rows = rows[self._waiting[rows]]
@@ -99,7 +98,7 @@ class RelaxedHull:
         count, relaxed = np.zeros(len(batch), dtype=np.int64), np.zeros(len(batch), dtype=np.int64)
         owners, products, fractions = [], [], []
         for place, (lowest, share, _) in zip(places, solved, strict=True):
-            taken = np.flatnonzero(share > _NEGLIGIBLE)
+            taken = np.flatnonzero(share > NEGLIGIBLE)
             taken = taken[np.argsort(-share[taken], kind="stable")]
             energy[place.row] = lowest
             count[place.row], relaxed[place.row] = len(taken), self.relaxed[place.product[taken]].sum()
@@ -144,10 +143,6 @@ class RelaxedHull:
         self._waiting[rows] = False
 
 
-_NEGLIGIBLE = 1e-9
-"""Fractions of atoms below which a phase takes no part in a mixture."""
-
-
 @dataclass(frozen=True)
 class _Place:
     """A composition and the phases of its elements, as a linear program.
@@ -163,16 +158,6 @@ class _Place:
     x: np.ndarray
     columns: np.ndarray
     product: np.ndarray
-
-    def solve(self, energy: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Energy of the best mixture, the phases' fractions, how far above the mixture's plane they lie, eV/atom."""
-        from scipy.optimize import linprog
-
-        energies = energy[self.product]
-        solved = linprog(energies, A_eq=self.columns, b_eq=self.x, bounds=(0, None), method="highs-ds")
-        if solved.x is None:  # pragma: no cover - elements alone are always a solution
-            raise DataError(f"no mixture of phases found: {solved.message}")
-        return float(solved.fun), solved.x, energies - solved.eqlin.marginals @ self.columns
 
 
 def with_relaxed_hull(frame: pd.DataFrame, suffix: str, hull: RelaxedHull) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.export import calculation_options
 from matgen.cli.shared import INTERRUPTED, Parser, bars, common_options, one_of, path, say
 from matgen.dft.codes import CODES
 
@@ -94,20 +95,7 @@ def _add_campaign(steps: Any) -> None:
         help="potential that relaxes the lowest ones further, or none (default: that of `matgen structure`, if it is "
         "installed)",
     )
-    parser.add_argument("--calculation", default="static", metavar="KIND", help="static or relax (default: static)")
-    parser.add_argument(
-        "--cutoff",
-        type=float,
-        metavar="EV",
-        help="plane-wave cutoff (default: that of the code or of the pseudopotentials)",
-    )
-    parser.add_argument(
-        "--kpoint-density",
-        type=float,
-        default=5.0,
-        metavar="D",
-        help="k-points per inverse angstrom (default: 5; VASP input sets have their own)",
-    )
+    calculation_options(parser)
     parser.add_argument(
         "--magnetic-orders",
         type=int,
@@ -115,12 +103,6 @@ def _add_campaign(steps: Any) -> None:
         metavar="N",
         help="calculations of each structure with magnetic atoms: the ferromagnetic one, and antiferromagnetic ones "
         "(default: 2; 1 is ferromagnetic only)",
-    )
-    parser.add_argument(
-        "--pseudopotentials",
-        type=path,
-        metavar="FOLDER",
-        help="folder of UPF files for Quantum ESPRESSO, such as SSSP or PseudoDojo (default: $ESPRESSO_PSEUDO)",
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="calculations at once (default: 1)")
     parser.add_argument(

@@ -37,15 +37,7 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--competing", action="store_true", help="also export the phases that the candidates could decompose into"
     )
-    parser.add_argument("--calculation", default="static", metavar="KIND", help="static or relax (default: static)")
-    parser.add_argument(
-        "--cutoff",
-        type=float,
-        metavar="EV",
-        help="plane-wave cutoff (default: that of the code or of the pseudopotentials)",
-    )
-    parser.add_argument("--kpoint-density", type=float, default=5.0, metavar="D",
-                        help="k-points per inverse angstrom (default: 5; VASP input sets have their own)")  # fmt: skip
+    calculation_options(parser)
     parser.add_argument(
         "--hubbard-u", action="store_true", help="GPAW and Quantum ESPRESSO: apply U as in the VASP input sets"
     )
@@ -58,12 +50,6 @@ def add(verbs: Any) -> None:
     )
     parser.add_argument("--input-set", default="mp", metavar="NAME", help="VASP input set: mp or matpes (default: mp)")
     parser.add_argument(
-        "--pseudopotentials",
-        type=path,
-        metavar="FOLDER",
-        help="folder of UPF files for Quantum ESPRESSO, such as SSSP or PseudoDojo (default: $ESPRESSO_PSEUDO)",
-    )
-    parser.add_argument(
         "--scheduler-template",
         type=path,
         metavar="FILE",
@@ -71,6 +57,25 @@ def add(verbs: Any) -> None:
     )
     parser.add_argument("--flow", action="store_true", help="also write an atomate2 flow as JSON (VASP)")
     common_options(parser, out="dft", seed=False)
+
+
+def calculation_options(parser: argparse.ArgumentParser) -> None:
+    """How structures are calculated, whether or not the inputs are run at once."""
+    parser.add_argument("--calculation", default="static", metavar="KIND", help="static or relax (default: static)")
+    parser.add_argument(
+        "--cutoff",
+        type=float,
+        metavar="EV",
+        help="plane-wave cutoff (default: that of the code or of the pseudopotentials)",
+    )
+    parser.add_argument("--kpoint-density", type=float, default=5.0, metavar="D",
+                        help="k-points per inverse angstrom (default: 5; VASP input sets have their own)")  # fmt: skip
+    parser.add_argument(
+        "--pseudopotentials",
+        type=path,
+        metavar="FOLDER",
+        help="folder of UPF files for Quantum ESPRESSO, such as SSSP or PseudoDojo (default: $ESPRESSO_PSEUDO)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -95,3 +95,42 @@ def coverage(content: Json) -> Iterator[Json]:
     for what, row in content["left_out"].items():
         title = "unseen chemical systems" if what == "systems" else f"compositions with the unseen element {what}"
         yield {**row["strange"], "title": title}
+
+
+JUDGES = {
+    "by_spread": "spread",
+    "own_labels_alone": "trees, labels of the source alone",
+    "anonymous_formulas_left_out": "trees, anonymous formulas left out",
+    "chemical_systems_left_out": "trees, chemical systems left out",
+}
+ORIGINS = {
+    "held_out": "held-out compositions of the source",
+    "other_source": "compositions that only the other database holds",
+    "drawn": "drawn compositions, relaxed by CHGNet",
+}
+
+
+def shifted(content: Json) -> Iterator[Json]:
+    """Each predictor's compositions by origin, and by what judges them; then its test part."""
+    for source, judged in content["sources"].items():
+        for origin, words in ORIGINS.items():
+            for key, by in JUDGES.items():
+                if origin in judged[key]:
+                    yield _shifted(f"`{source}`: {words}", by, judged[key][origin])
+        test = content["test"][source]
+        yield _shifted(f"`{source}`: test part", "spread", test["by_spread"])
+        yield _shifted(f"`{source}`: test part", "trees, as bundled", test["by_trees"])
+
+
+def _shifted(title: str, by: str, row: Json) -> Json:
+    limits = [value for value in row.values() if isinstance(value, dict)]
+    said = limits[-1]
+    return {
+        "title": title, "by": by, "said": said,
+        "briers": " / ".join(f"{one['brier']:.3f}" for one in limits),
+        "of_share": " / ".join(f"{one['brier_of_share']:.3f}" for one in limits),
+        "sure": " / ".join("-" if said[key] is None else percent(said[key]) for key in ("sure", "true_of_sure")),
+        "flagged": " / ".join(
+            "-" if row[key] is None else percent(row[key]) for key in ("flagged_of_off", "flagged_of_others")
+        ),
+    }  # fmt: skip

@@ -37,6 +37,7 @@ def predictor_card(metadata: dict[str, Any]) -> str:
             (f"the same, always saying the median{of}", f"{metrics['mae_of_the_median']:.4f}"),
             ("truth inside intervals of", coverage),
         ]
+    rows += _stability(metadata.get("stability", {}))
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"""# {metadata["property"]}{of} from composition, source {metadata["source"]}
 
@@ -51,3 +52,27 @@ def predictor_card(metadata: dict[str, Any]) -> str:
 A composition has many structures; what is predicted is the label that the source gives it (of the most stable structure
 that the source knows). Outside of what was learned from (`in_domain` False) the spread is a guess too.
 """
+
+
+_ORIGINS = {
+    "held_out": "held-out compositions of the source",
+    "other_source": "compositions that only the other database holds",
+    "drawn": "drawn compositions, relaxed by CHGNet",
+}
+
+
+def _stability(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Rows on what the probabilities of stability are worth, measured on chemical systems that their trees lack."""
+    rows = []
+    for origin, measured in figures.items():
+        limits = [limit for limit, value in measured.items() if isinstance(value, dict)]
+        briers = ", ".join(
+            f"{measured[limit]['brier']:.3f} ({measured[limit]['brier_of_share']:.3f})" for limit in limits
+        )
+        rows.append((f"Brier score at {', '.join(limits)} eV/atom (always the share), {_ORIGINS[origin]}", briers))
+        if measured["flagged_of_off"] is not None:
+            flagged = f"{100 * measured['flagged_of_off']:.0f} % / {100 * measured['flagged_of_others']:.0f} %"
+            rows.append(
+                (f"out of domain, of those off by more than 0.3 eV/atom / of the others, {_ORIGINS[origin]}", flagged)
+            )
+    return rows

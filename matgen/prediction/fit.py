@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from matgen.prediction.measure import measured
 from matgen.prediction.network import CompositionNetwork, NetworkSize
 from matgen.prediction.predictor import MEMBERS, Member, Predictor, largest_shares
 from matgen.prediction.stability import calibrate_selection
+from matgen.prediction.stability_fit import fit_stability, stability_figures, stability_rows
 from matgen.prediction.trees import fit_trees
 from matgen.prediction.uncertainty import Calibration
 from matgen.runtime.progress import ProgressFactory, silent
@@ -209,7 +211,7 @@ def calibrate(predictor: Predictor, data: PropertyData) -> None:
     """Calibrate a predictor's spreads on the half of the validation part that nothing was learned from.
 
     Also says how much its members usually disagree, and, of formation energies of a bundled source, how wrong
-    distances to the hull are by what was predicted.
+    distances to the hull are by what was predicted and, with LightGBM, by what a composition is (`stability_fit`).
     """
     batch, target = data.of("valid")
     unseen = _unseen(len(batch))
@@ -226,6 +228,10 @@ def calibrate(predictor: Predictor, data: PropertyData) -> None:
         chosen = np.flatnonzero(unseen)[:_OF_HULL]
         phases = labeled_phases(data.source)
         predictor.selection = calibrate_selection(predictor, batch[chosen], target[chosen], phases)
+        if find_spec("lightgbm") is not None:
+            rows = stability_rows(data.source, batch, target)
+            predictor.stability, said = fit_stability(predictor, rows)
+            predictor.metadata["stability"] = stability_figures(said, predictor.stability.most_off)
 
 
 def _unseen(held_out: int) -> np.ndarray:

@@ -73,7 +73,8 @@ def predict_table(
             batch: CompositionBatch = parsed.batch[start : start + _CHUNK]
             part = predictor.predict(batch)
             if phases is not None:
-                part = pd.concat([part, stability(batch, part, predictor, phases, progress=part_of(count))], axis=1)
+                placed = stability(batch, part, predictor, phases, progress=part_of(count))
+                part = pd.concat([part.drop(columns="in_domain"), placed], axis=1)
             else:
                 count.update(len(batch))
             parts.append(part)

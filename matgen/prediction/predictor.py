@@ -19,6 +19,7 @@ from matgen.io.folders import read_description, verify_files, write_description
 from matgen.io.versions import versions
 from matgen.io.weights import load_arrays, save_arrays
 from matgen.prediction.selection import SelectionCalibration
+from matgen.prediction.stability_model import StabilityModel
 from matgen.prediction.trees import TreesMember
 from matgen.prediction.uncertainty import Calibration, combined
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matgen.composition.batch import CompositionBatch
 
 METADATA = "predictor.json"
+_STABILITY = "stability.safetensors"
 FEWEST_OF_AN_ELEMENT = 10
 """Training compositions that hold an element, below which it counts as unknown."""
 
@@ -89,6 +91,8 @@ class Predictor:
         calibration: of the spreads, or of the odds.
         folder: where it was read from; None for one that was not saved.
         selection: of distances to the hull, for what was chosen by them; None where it was not calibrated for that.
+        stability: of formation energies of a bundled source, what their distance to the hull is worth on compositions
+            of any origin; None where it was not fitted.
     """
 
     members: list[Member]
@@ -96,6 +100,7 @@ class Predictor:
     calibration: Calibration
     folder: Path | None = None
     selection: SelectionCalibration | None = None
+    stability: StabilityModel | None = None
 
     @property
     def name(self) -> str:
@@ -203,6 +208,9 @@ class Predictor:
                 {name: values.astype(np.float32) for name, values in scores.items()},
                 folder / "calibration.safetensors",
             )
+            (folder / _STABILITY).unlink(missing_ok=True)
+            if self.stability is not None:
+                save_arrays(self.stability.arrays(), folder / _STABILITY)
         except (OSError, SafetensorError) as error:
             raise OutputError(f"cannot write the predictor {folder}: {error}") from error
         if card:
@@ -237,7 +245,10 @@ class Predictor:
             scores = {name: array.astype(np.float64) for name, array in arrays.items()}
             calibration = Calibration(scores["scores"], float(metadata["temperature"]))
             selection = SelectionCalibration(scores["selection"]) if "selection" in scores else None
-            return cls(members, metadata, calibration, folder, selection)
+            stability = None
+            if (folder / _STABILITY).is_file():
+                stability = StabilityModel.from_arrays(metadata["source"], load_arrays(folder / _STABILITY))
+            return cls(members, metadata, calibration, folder, selection, stability)
         except (ImportError, MissingDependencyError):
             raise
         except DataError as error:

@@ -10,14 +10,12 @@ import pandas as pd
 from matgen.errors import OptionError
 from matgen.hull import CompetingPhases
 from matgen.prediction.selection import SelectionCalibration
+from matgen.prediction.stability_model import LIMITS, Said
 from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
     from matgen.composition.batch import CompositionBatch
     from matgen.prediction.predictor import Predictor
-
-LIMITS = (0.0, 0.05, 0.1)
-"""Distances above the hull, eV/atom, of for which the probability of lying at or below is given."""
 
 
 def calibrate_selection(
@@ -61,9 +59,11 @@ def stability(
     Returns:
         Columns `energy_above_hull` (eV/atom, below zero where a composition would change the hull),
         `energy_above_hull_std` (that of the prediction: the competitors' labels are taken as they are),
-        `probability_hull_0`, `probability_hull_0.05`, `probability_hull_0.1` (corrected for selection where the
-        predictor was calibrated for that, see `selection`), and `decomposition`. Where `phases` do not know an element
-        of a composition, the numbers are NaN and `decomposition` says which.
+        `probability_hull_0`, `probability_hull_0.05`, `probability_hull_0.1` (by the predictor's
+        `stability_model`; where it has none, from its spread, corrected for selection if it was calibrated for that,
+        see `selection`), `decomposition`, and `in_domain`: that of the prediction, and not where the model finds it
+        likely that the distance is far off. Where `phases` do not know an element of a composition, the numbers are NaN
+        and `decomposition` says which.
 
     Raises:
         OptionError: labels of different sources would meet.
@@ -76,11 +76,22 @@ def stability(
     known = np.isfinite(decomposition.energy)
     spread = np.where(known, energy["formation_energy_std"].to_numpy(), np.nan)
     columns: dict[str, np.ndarray | list[str]] = {"energy_above_hull": mean, "energy_above_hull_std": spread}
-    for limit in LIMITS:
+    uncertain = np.flatnonzero(known & (spread > 0))
+    chances = np.full((len(batch), len(LIMITS)), np.nan)
+    elements = known & (spread == 0)
+    chances[elements] = mean[elements, None] <= np.array(LIMITS)
+    in_domain = energy["in_domain"].to_numpy(dtype=bool)
+    if predictor.stability is None:
         calibration = predictor.calibration if predictor.selection is None else predictor.selection
-        chance = np.full(len(batch), np.nan)
-        uncertain = known & (spread > 0)
-        chance[uncertain] = calibration.probability_below(mean[uncertain], spread[uncertain], limit)
-        chance[known & (spread == 0)] = mean[known & (spread == 0)] <= limit  # elements
-        columns[probability_column(limit)] = chance
-    return pd.DataFrame(columns | {"decomposition": phases.in_words(decomposition, len(batch))})
+        for column, limit in enumerate(LIMITS):
+            chances[uncertain, column] = calibration.probability_below(mean[uncertain], spread[uncertain], limit)
+    elif len(uncertain):
+        columns_said = ["formation_energy", "formation_energy_std"]
+        said = Said(*energy[columns_said].to_numpy(np.float64)[uncertain].T, decomposition.energy[uncertain])
+        features = predictor.stability.features(batch[uncertain], said)
+        chances[uncertain] = predictor.stability.probabilities(features)
+        off = predictor.stability.probability_off(features) > predictor.stability.most_off
+        in_domain[uncertain] &= ~off
+    columns |= {probability_column(limit): chances[:, column] for column, limit in enumerate(LIMITS)}
+    columns |= {"decomposition": phases.in_words(decomposition, len(batch)), "in_domain": in_domain}
+    return pd.DataFrame(columns)

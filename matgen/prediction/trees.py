@@ -71,7 +71,7 @@ class TreesMember:
             MissingDependencyError: lightgbm is not installed.
             OSError, lightgbm.basic.LightGBMError: a file is missing or damaged.
         """
-        lightgbm = _lightgbm()
+        lightgbm = load_lightgbm()
         constant = content["log_scale"]
         mean = lightgbm.Booster(model_str=Path(f"{stem}.txt").read_text(encoding="utf-8"))
         if constant is not None:
@@ -99,7 +99,7 @@ def fit_trees(
     Raises:
         MissingDependencyError: lightgbm is not installed.
     """
-    lightgbm = _lightgbm()
+    lightgbm = load_lightgbm()
     names = feature_names()
     small = len(train[0]) < 5_000
     parameters = {
@@ -134,7 +134,12 @@ def fit_trees(
     return TreesMember(mean, scale)
 
 
-def _lightgbm() -> Any:
+def load_lightgbm() -> Any:
+    """LightGBM.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
     try:
         import lightgbm
     except (ImportError, OSError) as error:  # OSError: its OpenMP library is missing

@@ -86,8 +86,9 @@ def stability(
         for column, limit in enumerate(LIMITS):
             chances[uncertain, column] = calibration.probability_below(mean[uncertain], spread[uncertain], limit)
     elif len(uncertain):
-        columns_said = ["formation_energy", "formation_energy_std"]
-        said = Said(*energy[columns_said].to_numpy(np.float64)[uncertain].T, decomposition.energy[uncertain])
+        said = Said(
+            energy["formation_energy"].to_numpy()[uncertain], spread[uncertain], decomposition.energy[uncertain]
+        )
         features = predictor.stability.features(batch[uncertain], said)
         chances[uncertain] = predictor.stability.probabilities(features)
         off = predictor.stability.probability_off(features) > predictor.stability.most_off

@@ -80,7 +80,7 @@ def stability(
     chances = np.full((len(batch), len(LIMITS)), np.nan)
     elements = known & (spread == 0)
     chances[elements] = mean[elements, None] <= np.array(LIMITS)
-    in_domain = energy["in_domain"].to_numpy(dtype=bool)
+    in_domain = energy["in_domain"].to_numpy(dtype=bool, copy=True)
     if predictor.stability is None:
         calibration = predictor.calibration if predictor.selection is None else predictor.selection
         for column, limit in enumerate(LIMITS):

@@ -299,6 +299,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--reach", type=int, default=25, help="compositions of each number of elements")
     made.add_argument("--relaxed", action="store_true", help="relax proposals of the named compounds instead")
     made.add_argument("--potential", default="chgnet", help="that --relaxed relaxes by")
+    made.add_argument("--finish", default="none", help="potential that relaxes the lowest two of --relaxed further")
     made.add_argument("--max-atoms", type=int, default=MAX_ATOMS, help="of a cell that --relaxed relaxes")
     made.add_argument("--minutes", type=float, default=1e6, help="after which nothing else is begun")
     made.add_argument("--rows", type=Path, default=Path(__file__).parent / "work" / "structures",
@@ -320,8 +321,8 @@ def main() -> None:
     if options.relaxed:
         write_result(
             "structures_relaxed",
-            relaxed_result(named, library, options.rows, potential=options.potential, max_atoms=options.max_atoms,
-                           minutes=options.minutes),
+            relaxed_result(named, library, options.rows, potential=options.potential, finish=options.finish,
+                           max_atoms=options.max_atoms, minutes=options.minutes),
         )  # fmt: skip
         return
     measures: dict[str, Callable[[], dict[str, Any]]] = {

@@ -49,7 +49,7 @@ def main() -> None:
         matgen("sample", "-n", N, "--seed", 0, "--out", drawn)
     if not (structures / CANDIDATES).exists():
         matgen("structure", drawn, "--top", 0, "--per-formula", PER_FORMULA, "--max-atoms", MOST_ATOMS, "--max-steps",
-               MAX_STEPS, "--out", structures, "--resume")  # fmt: skip
+               MAX_STEPS, "--finish", "none", "--out", structures, "--resume")  # fmt: skip
     matgen("evaluate", structures, "--no-baselines", "--out", folder / "report", "--force", "--quiet")
     content = read_json(folder / "report" / "report.json")
     frame = pd.read_parquet(folder / "report" / "structures.parquet")

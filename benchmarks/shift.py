@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, command_line, read_result, write_result
 from benchmarks.shift_models import MODELS, FitOptions, Say, StabilityModel, checked
 from benchmarks.shift_sets import ABOVE, NEAR, SHIFTS, Asked, asked_of_bundled, drawn, made, relaxed, task
@@ -44,11 +45,13 @@ from matgen.prediction.stability import LIMITS, probability_column
 from matgen.prediction.uncertainty import CONFIDENCES
 
 NAME = "shift"
+PLOTTED = ("random", "anonymous", "pairs", "near-hull", "oqmd-to-mp", "oqmd-test", "mp-only")
+"""Splits in the plot of reliability."""
 COLUMNS = tuple(probability_column(limit) for limit in LIMITS)
 OPENED = {
     "oqmd-test": "OQMD's official test part",
-    "mp-only": "only in the Materials Project",
-    "oqmd-only": "only in OQMD",
+    "mp-only": "only in the Materials Project, learned from OQMD",
+    "oqmd-only": "only in OQMD, learned from the Materials Project",
 }
 """What the bundled predictors are asked: of OQMD for the first two, of the Materials Project for the last."""
 NAMES = (*SHIFTS, *OPENED, "made", "relaxed")
@@ -319,7 +322,23 @@ def main() -> None:
         row = {**facts, "command": command_line(), **run()}
         print(key, summary(row), flush=True)
         rows = read_result(NAME, options.results).get("rows", {})  # another process may have written meanwhile
-        write_result(NAME, {"rows": in_order(rows | {key: row})}, options.results)
+        rows = in_order(rows | {key: row})
+        write_result(NAME, {"rows": rows}, options.results)
+        plot(rows, options.results)
+
+
+def plot(rows: Json, folder: Path) -> None:
+    """Reliability of the probability to be at most 0.05 eV/atom above the hull, by split and model."""
+    with drawing(folder / "shift_reliability.png", "probability said", "share that is so") as axes:
+        axes.plot([0, 1], [0, 1], color="gray", linewidth=0.8)
+        for row in rows.values():
+            if row["split"] in PLOTTED:
+                steps = row["limits"]["0.05"]["reliability"]
+                title = f"{row['split']} {row['model']}" + ("" if "formulas" in row else " (bundled)")
+                axes.plot(
+                    *zip(*((step["said"], step["share"]) for step in steps), strict=True), marker="o", label=title
+                )
+        axes.legend(fontsize=6)
 
 
 def in_order(rows: Json) -> Json:

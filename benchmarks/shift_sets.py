@@ -118,8 +118,18 @@ SHIFTS: dict[str, Shift] = {
         for symbol in LEFT_OUT_ELEMENTS
     },
     "near-hull": Shift(f"the random ones, nothing within {NEAR} eV/atom of the hull learned", _near_hull),
-    "oqmd-to-mp": Shift("only in the Materials Project", partial(_across, learns="oqmd", tested_by="mp"), "oqmd", "mp"),
-    "mp-to-oqmd": Shift("only in OQMD", partial(_across, learns="mp", tested_by="oqmd"), "mp", "oqmd"),
+    "oqmd-to-mp": Shift(
+        "only in the Materials Project, learned from OQMD",
+        partial(_across, learns="oqmd", tested_by="mp"),
+        "oqmd",
+        "mp",
+    ),
+    "mp-to-oqmd": Shift(
+        "only in OQMD, learned from the Materials Project",
+        partial(_across, learns="mp", tested_by="oqmd"),
+        "mp",
+        "oqmd",
+    ),
 }
 """Splits by name. The families of the anonymous ones are many or few by chance, hence two draws of them."""
 

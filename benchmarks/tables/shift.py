@@ -138,8 +138,9 @@ def relaxed(content: Json) -> Iterator[Json]:
 
 
 def _order(order: Json) -> Json:
-    return {"n": order["n"]} | {
-        name: _number(order[name]) + (f" ({low:.2f} to {high:.2f})" if (ends := order[f"{name}_interval"]) else "")
-        for name in ("auc", "spearman")
-        for low, high in [order[f"{name}_interval"] or (0, 0)]
-    }
+    return {"n": order["n"], **{name: _with_interval(order, name) for name in ("auc", "spearman")}}
+
+
+def _with_interval(order: Json, name: str) -> str:
+    ends = order[f"{name}_interval"]
+    return _number(order[name]) + (f" ({ends[0]:.2f} to {ends[1]:.2f})" if ends else "")

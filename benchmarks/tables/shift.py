@@ -69,7 +69,7 @@ def fits(content: Json) -> str:
         + ", validated by held-out families" * alike
         for minutes, members, width, alike in sorted(found)
     ]
-    return f"Fitted for each split: {'; '.join(each)}." if each else ""
+    return f" Fitted for each split: {'; '.join(each)}." if each else ""
 
 
 def most(content: Json) -> int:

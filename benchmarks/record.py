@@ -42,9 +42,9 @@ def command_line() -> str:
     return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
 
 
-def write_result(name: str, content: dict[str, Any]) -> Path:
+def write_result(name: str, content: dict[str, Any], results: Path = RESULTS) -> Path:
     """Write `results/<name>.json` with the command and the machine beside the figures."""
-    path = RESULTS / f"{name}.json"
+    path = results / f"{name}.json"
     write_json(path, {"command": command_line(), "machine": machine(), **content})
     return path
 

@@ -3,7 +3,7 @@
 from matgen.datasets.builders import BUILDERS, build
 from matgen.datasets.catalog import CATALOG, DEFAULT_DATASET, CatalogueRow, catalog_row
 from matgen.datasets.load import Dataset, describe, load_dataset, load_task, passes_published_filter
-from matgen.datasets.splits import PARTS, SPLITS, assign_splits, split_batch
+from matgen.datasets.splits import PARTS, SHIFTED_SPLITS, SPLITS, assign_splits, shifted_parts, split_batch
 from matgen.datasets.storage import built_folder, data_folder
 from matgen.datasets.tables import read_formula_table
 
@@ -12,6 +12,7 @@ __all__ = [
     "CATALOG",
     "DEFAULT_DATASET",
     "PARTS",
+    "SHIFTED_SPLITS",
     "SPLITS",
     "CatalogueRow",
     "Dataset",
@@ -25,5 +26,6 @@ __all__ = [
     "load_task",
     "passes_published_filter",
     "read_formula_table",
+    "shifted_parts",
     "split_batch",
 ]

@@ -66,6 +66,8 @@ class FitPlan:
         init: what to go on from: for networks a predictor (folder or bundled name), for language models a checkpoint
             (by default the bundled one).
         settings: of the training of each; their `max_minutes` is that of one member.
+        stability: whether trees learn what predicted distances to the hull are worth (`stability_fit`; some minutes),
+            of formation energies of a bundled source and with LightGBM.
     """
 
     kind: str = "network"
@@ -73,6 +75,7 @@ class FitPlan:
     members: int = 3
     init: str | None = None
     settings: FitSettings = _SETTINGS["network"]
+    stability: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in MEMBERS:
@@ -172,7 +175,7 @@ def fit_predictor(
         trained.append(fitted[1])
     metadata = _metadata(data, plan, center, scale) | {"training": trained, "parameters": members[0].parameters}
     predictor = Predictor(members, metadata, Calibration(np.zeros(0)), out)
-    calibrate(predictor, data)
+    calibrate(predictor, data, stability=plan.stability)
     metadata["metrics"] = measured(predictor, *data.of("test"))
     predictor.save(out, predictor_card(metadata))
     return predictor
@@ -207,7 +210,7 @@ def _largest_usual_share(batch: CompositionBatch) -> float:
     return float(np.quantile(shares, 0.999, method="higher")) if len(shares) else 1.0
 
 
-def calibrate(predictor: Predictor, data: PropertyData) -> None:
+def calibrate(predictor: Predictor, data: PropertyData, *, stability: bool = True) -> None:
     """Calibrate a predictor's spreads on the half of the validation part that nothing was learned from.
 
     Also says how much its members usually disagree, and, of formation energies of a bundled source, how wrong
@@ -228,7 +231,7 @@ def calibrate(predictor: Predictor, data: PropertyData) -> None:
         chosen = np.flatnonzero(unseen)[:_OF_HULL]
         phases = labeled_phases(data.source)
         predictor.selection = calibrate_selection(predictor, batch[chosen], target[chosen], phases)
-        if find_spec("lightgbm") is not None:
+        if stability and find_spec("lightgbm") is not None:
             rows = stability_rows(data.source, batch, target)
             predictor.stability, said = fit_stability(predictor, rows)
             predictor.metadata["stability"] = stability_figures(said, predictor.stability.most_off)

@@ -28,7 +28,7 @@ import torch
 
 from benchmarks.plots import drawing
 from benchmarks.record import RESULTS, command_line, read_result, write_result
-from benchmarks.shift_models import MODELS, Asked, FitOptions, Say, checked
+from benchmarks.shift_models import MODELS, FitOptions, Model, Say, checked
 from benchmarks.shift_sets import ABOVE, NEAR, SHIFTS, Asked, asked_of_bundled, drawn, made, relaxed, task
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets.labels import labeled_phases
@@ -219,7 +219,7 @@ def order_with_intervals(predicted: np.ndarray, distance: np.ndarray) -> Json:
     }
 
 
-def row_of(name: str, model: Asked, options: argparse.Namespace) -> tuple[Json, Callable[[], Json]] | None:
+def row_of(name: str, model: Model, options: argparse.Namespace) -> tuple[Json, Callable[[], Json]] | None:
     """The settings of a row and what measures it; None where the model has no such row, or there is no table for it."""
     settings: Json = {"rows": options.rows, "most": options.most}
     if name in SHIFTS:
@@ -243,7 +243,7 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def of_opened(name: str, model: Asked, options: argparse.Namespace) -> Json:
+def of_opened(name: str, model: Model, options: argparse.Namespace) -> Json:
     """What is measured of a bundled model."""
     assert model.open is not None
     source = _source_of(name)
@@ -259,7 +259,7 @@ def asked_and_judged(say: Say, asked: Asked) -> Json:
     return judged(said_of(say, asked.batch, asked.source), asked)
 
 
-def of_split(name: str, model: Asked, options: argparse.Namespace) -> Json:
+def of_split(name: str, model: Model, options: argparse.Namespace) -> Json:
     """A model fitted to the training part of a split and asked about its test part."""
     assert model.fit is not None
     shift = SHIFTS[name]

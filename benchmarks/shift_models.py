@@ -54,7 +54,7 @@ class FitOptions:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Model:
     """A row of the tables.
 
     Attributes:
@@ -116,8 +116,8 @@ def _hash_of_bundled(source: str) -> str:
     return hashlib.sha256((_bundled(source) / METADATA).read_bytes()).hexdigest()[:16]
 
 
-MODELS: dict[str, Asked] = {
-    "predictor": Asked(
+MODELS: dict[str, Model] = {
+    "predictor": Model(
         "formation energy on the hull",
         fit_networks,
         lambda source: say_of_predictor(Predictor.load(_bundled(source))),

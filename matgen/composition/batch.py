@@ -8,35 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from matgen.composition.elements import FORMULA_RANK, IS_METAL, ORDER_RANK, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
+from matgen.composition.elements import IS_METAL, ORDER_RANK
 from matgen.composition.kernels import arrow_strings, kernel_for
 from matgen.composition.parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain
+from matgen.composition.writing import anonymous_formulas, chemical_systems, reduced_formulas
 from matgen.errors import DataError, FormulaError
 from matgen.runtime.unreadable import report_remarks
-
-_POLYANION_MAX_DIFFERENCE = 1.65
-"""Pymatgen brackets the last two elements of a formula when their electronegativities differ by less than this."""
-
-_UNREDUCED = {
-    "LiO": "Li2O2",
-    "NaO": "Na2O2",
-    "KO": "K2O2",
-    "HO": "H2O2",
-    "CsO": "Cs2O2",
-    "RbO": "Rb2O2",
-    "O": "O2",
-    "N": "N2",
-    "F": "F2",
-    "Cl": "Cl2",
-    "H": "H2",
-}
-"""Formulas that pymatgen's `reduced_formula` (`Composition.special_formulas`) writes unreduced."""
-
-_SYMBOL_BYTES = np.frombuffer("".join(f"{symbol:\0<2}" for symbol in SYMBOLS).encode(), dtype=np.uint8).reshape(-1, 2)
-"""Each symbol's bytes, zero padded, uint8 `(119, 2)`."""
-
-_WRITTEN_AT_ONCE = 65_536
-"""Formulas that compiled code writes at once."""
 
 _SEEDS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
 """Of the two lanes of a key."""
@@ -250,93 +227,18 @@ class CompositionBatch:
 
     def formulas(self) -> np.ndarray:
         """Each composition as pymatgen's `reduced_formula` writes it, object array of str `(n,)`."""
-        # None where there are too few rows for numba to pay.
-        kernel = kernel_for(len(self), "sequence_kernel")
-        text = self._written() if kernel is None else self._written_by(kernel)
-        # All of `_UNREDUCED` have at most two elements, one atom of each.
-        small = np.flatnonzero((self.counts <= 1).all(axis=1) & (self.n_elements <= 2))
-        text[small] = [_UNREDUCED.get(formula, formula) for formula in text[small]]
-        return text
-
-    def _written(self) -> np.ndarray:
-        """`formulas` before what pymatgen writes unreduced."""
-        # (n, k): slots in the order of writing, which differs from that of `elements`; padding goes last.
-        by_rank = np.argsort(np.where(self.elements > 0, FORMULA_RANK[self.elements], 255), axis=1, kind="stable")
-        elements = np.take_along_axis(self.elements, by_rank, axis=1).astype(np.int64)
-        counts = np.take_along_axis(self.counts, by_rank, axis=1).astype(np.int64)
-        text = _join(_tokens(elements, counts))
-        self._bracket_polyanions(text, elements, counts)
-        return text
-
-    def _written_by(self, kernel: Any) -> np.ndarray:
-        """`_written`, by compiled code and Arrow, which makes strings quickest."""
-        import pyarrow as pa
-
-        n, k = self.elements.shape
-        parts = []
-        # In pieces, since room is kept for the longest text that any formula of this width could have.
-        for start in range(0, n, _WRITTEN_AT_ONCE):
-            part = self[start : start + _WRITTEN_AT_ONCE]
-            data = np.empty(len(part) * (k + 1) * kernel.MOST_BYTES, dtype=np.uint8)
-            offsets = np.empty(len(part) + 1, dtype=np.int32)
-            kernel.write_formulas(
-                part.elements, part.counts, FORMULA_RANK, _SYMBOL_BYTES, PYMATGEN_ELECTRONEGATIVITY,
-                _POLYANION_MAX_DIFFERENCE, data, offsets,
-            )  # fmt: skip
-            # Arrow's layout of a string column: no validity bits, where each text begins, and all text.
-            buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-            column = pa.Array.from_buffers(pa.string(), len(part), buffers)
-            parts.append(column.to_numpy(zero_copy_only=False))
-        return np.concatenate(parts)
-
-    @staticmethod
-    def _bracket_polyanions(text: np.ndarray, elements: np.ndarray, counts: np.ndarray) -> None:
-        """Rewrite in place the formulas whose last two elements share a divisor: Li Fe P4 O16 style to Fe(PO4)4."""
-        # `elements` and `counts` int64 `(n, k)`, in the order of writing.
-        n_elements = np.count_nonzero(elements, axis=1)
-        rows = np.flatnonzero(n_elements >= 3)
-        last = n_elements[rows] - 1  # slot of the most electronegative element
-        chi_gap = (
-            PYMATGEN_ELECTRONEGATIVITY[elements[rows, last]] - PYMATGEN_ELECTRONEGATIVITY[elements[rows, last - 1]]
-        )
-        divisor = np.gcd(counts[rows, last], counts[rows, last - 1])  # PO4 in Fe(PO4)4: gcd(4, 16) = 4
-        chosen = (chi_gap < _POLYANION_MAX_DIFFERENCE) & (divisor > 1)  # a missing electronegativity compares False
-        rows, last, divisor = rows[chosen], last[chosen], divisor[chosen]
-        if not len(rows):
-            return
-        # (r, 2): the two slots that go into the bracket; the others stay before it.
-        pair = np.stack([last - 1, last], axis=1)
-        pair_elements = np.take_along_axis(elements[rows], pair, axis=1)
-        pair_counts = np.take_along_axis(counts[rows], pair, axis=1) // divisor[:, None]
-        head_elements = elements[rows].copy()
-        np.put_along_axis(head_elements, pair, 0, axis=1)
-        head = _join(_tokens(head_elements, counts[rows]))
-        group = _join(_tokens(pair_elements, pair_counts))
-        text[rows] = head + "(" + group + ")" + divisor.astype(str).astype(object)
+        return reduced_formulas(self.elements, self.counts)
 
     def anonymous_formulas(self) -> np.ndarray:
         """Anonymous formulas as pymatgen's `anonymized_formula`, object `(n,)`: counts ascending, A, B, C ... (ABC3).
 
         From the 27th element on the letters are A2-like pairs (`AA`, `AB` ...), where pymatgen stops.
         """
-        # Padding becomes the largest number, so that it stays on the right.
-        counts = np.sort(np.where(self.counts > 0, self.counts.astype(np.int64), np.iinfo(np.int64).max), axis=1)
-        present = counts < np.iinfo(np.int64).max
-        k = counts.shape[1]
-        letters = np.array([_letters(slot) for slot in range(k)], dtype=object)
-        numbers = np.where(present & (counts > 1), _numerals(counts), "")  # a single atom has no number
-        return _join(np.where(present, letters[None, :], "") + numbers)
+        return anonymous_formulas(self.counts)
 
     def chemical_systems(self) -> np.ndarray:
         """Chemical systems as the field writes them, symbols in alphabetical order (`Fe-Li-O-P`), object `(n,)`."""
-        # (119,): atomic number to place in the alphabet of symbols.
-        alphabetical = np.zeros(len(SYMBOLS), dtype=np.int64)
-        alphabetical[1 + np.argsort(SYMBOLS[1:].astype(str))] = np.arange(len(SYMBOLS) - 1)
-        rank = np.where(self.elements > 0, alphabetical[self.elements], 255)
-        elements = np.take_along_axis(self.elements, np.argsort(rank, axis=1, kind="stable"), axis=1)
-        symbols = SYMBOLS[elements]
-        symbols[:, 1:] = np.where(elements[:, 1:] > 0, "-" + symbols[:, 1:], "")
-        return _join(symbols)
+        return chemical_systems(self.elements)
 
 
 def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
@@ -567,28 +469,3 @@ def _splitmix64(x: np.ndarray) -> np.ndarray:
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-def _numerals(counts: np.ndarray) -> np.ndarray:
-    """Counts as text, object array of the same shape; each distinct number is written once."""
-    distinct, inverse = np.unique(counts, return_inverse=True)
-    return distinct.astype(str).astype(object)[inverse.reshape(counts.shape)]
-
-
-def _tokens(elements: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Symbol and count of each slot (`O3`, `Ti`), object `(n, k)`, empty text in padding."""
-    numbers = np.where((elements > 0) & (counts > 1), _numerals(counts), "")
-    return SYMBOLS[elements] + numbers
-
-
-def _join(parts: np.ndarray) -> np.ndarray:
-    """Concatenate text along the second axis: object `(n, k)` to object `(n,)`."""
-    # Object arrays: adding them joins the texts row by row.
-    text = parts[:, 0].copy()
-    for slot in range(1, parts.shape[1]):
-        text = text + parts[:, slot]
-    return text
-
-
-def _letters(slot: int) -> str:
-    return chr(65 + slot) if slot < 26 else _letters(slot // 26 - 1) + chr(65 + slot % 26)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from matgen.composition.elements import IS_METAL, ORDER_RANK
 from matgen.composition.kernels import arrow_strings, kernel_for
-from matgen.composition.parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain
+from matgen.composition.objects import amounts_of, is_one_composition, shown
+from matgen.composition.parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain, read_amounts
 from matgen.composition.writing import anonymous_formulas, chemical_systems, reduced_formulas
 from matgen.errors import DataError, FormulaError
 from matgen.runtime.unreadable import report_remarks
+
+NOTE = "formula_note"
+"""The column of what people write beside a composition in its cell: phases, labels, dopants, charges."""
 
 _SEEDS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
 """Of the two lanes of a key."""
@@ -33,11 +38,19 @@ class BadFormula:
 
 @dataclass(frozen=True)
 class Remark:
-    """A row that was read, though its text could have been meant otherwise: its 0-based position, the text, and how."""
+    """A row that was read with a remark, since its text could have been meant otherwise or says more.
+
+    Attributes:
+        row: 0-based position in the input.
+        formula: the text.
+        remark: how it was read.
+        note: what stands beside the composition, such as `quartz` or `2-`, "" as a rule.
+    """
 
     row: int
     formula: str
     remark: str
+    note: str = ""
 
     def __str__(self) -> str:
         return _row_and_text(self.row, self.formula, self.remark)
@@ -64,6 +77,16 @@ class ParsedFormulas:
     bad: list[BadFormula]
     remarks: list[Remark] = field(default_factory=list)
 
+    def note_column(self) -> dict[str, np.ndarray]:
+        """`{"formula_note": notes}`, object `(m,)` with "" where there is none; empty where no row has a note.
+
+        As a dict, so that a stage adds it to its own columns: `columns | parsed.note_column()`.
+        """
+        notes = {one.row: one.note for one in self.remarks if one.note}
+        if not notes:
+            return {}
+        return {NOTE: np.array([notes.get(row, "") for row in self.rows.tolist()], dtype=object)}
+
 
 class CompositionBatch:
     """`n` reduced compositions of at most `k` elements each.
@@ -82,12 +105,17 @@ class CompositionBatch:
         self.counts = counts
 
     @classmethod
-    def from_formulas(cls, formulas: Iterable[str]) -> CompositionBatch:
-        """Parse formulas, all of which must be readable (`parse_formulas` lets bad rows pass); a text is one formula.
+    def from_formulas(cls, formulas: Any) -> CompositionBatch:
+        """Read formulas or compositions, all of which must be readable (`parse_formulas` lets bad rows pass).
+
+        Args:
+            formulas: as for `parse_formulas`; a batch is returned as it is.
 
         Raises:
             FormulaError: naming the first bad row and how many there are.
         """
+        if isinstance(formulas, CompositionBatch):
+            return formulas
         parsed = parse_formulas(formulas)
         if parsed.bad:
             more = f" (and {len(parsed.bad) - 1} more)" if len(parsed.bad) > 1 else ""
@@ -241,18 +269,24 @@ class CompositionBatch:
         return chemical_systems(self.elements)
 
 
-def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
+def parse_formulas(formulas: Any) -> ParsedFormulas:
     """Parse formulas; rows that cannot be read are reported and the rest go on.
 
     Anything that pymatgen's `Composition` reads is read: nested brackets, decimals (as exact ratios), blanks; hydrate
     dots, fractions and subscript digits besides. Deuterium and tritium count as hydrogen, as in pymatgen.
 
     Args:
-        formulas: any iterable of text (list, pandas Series, numpy array, pyarrow array), or one formula as a text.
-            Entries that are not text are bad rows. Large columns are read fastest as Arrow strings (a pyarrow array or
-            a Series that holds one), since no Python text is made of them.
+        formulas: any iterable of formulas (list, pandas Series, numpy array, pyarrow array), or one formula. A formula
+            is a text, a dict of symbols and amounts, or an object with a composition: pymatgen's `Composition`,
+            `Structure` and `ComputedEntry`, ASE's `Atoms`. Other entries are bad rows. Large columns are read fastest
+            as Arrow strings (a pyarrow array or a Series that holds one), since no Python text is made of them.
+
+    Raises:
+        FormulaError: a whole table instead of one of its columns.
     """
-    if isinstance(formulas, str):  # not its letters
+    if hasattr(formulas, "columns") and hasattr(formulas, "shape"):
+        raise FormulaError("a table instead of formulas: give one of its columns, such as table['formula']")
+    if is_one_composition(formulas):  # not its letters, elements or atoms
         formulas = [formulas]
     # Arrow strings are read from their own bytes; other text is turned into them where that pays.
     chunks = arrow_strings(formulas)
@@ -277,14 +311,14 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
             for bad in one.bad
         ],
         [
-            Remark(said.row + start, said.formula, said.remark)
+            replace(said, row=said.row + start)
             for one, start in zip(parsed, starts, strict=True)
             for said in one.remarks
         ],
     )
 
 
-def parse_some(formulas: Iterable[str]) -> ParsedFormulas:
+def parse_some(formulas: Any) -> ParsedFormulas:
     """`parse_formulas`, of a column of which at least one formula must be read; remarks are warnings.
 
     Raises:
@@ -314,10 +348,12 @@ def _texts_as_arrow(texts: list[str]) -> list[Any] | None:
 def _parse_texts(texts: list[str]) -> ParsedFormulas:
     """Parse a list, whatever its entries, by numpy alone."""
     reasons: dict[int, str] = {}
+    objects: dict[int, dict[str, Any]] = {}
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            reasons[i] = "missing" if _is_missing(text) else f"not text but {type(text).__name__}"
-    rows = ["" if i in reasons else text for i, text in enumerate(texts)] if reasons else texts
+            _sort_out(i, text, objects, reasons)
+    odd = reasons.keys() | objects.keys()
+    rows = ["" if i in odd else text for i, text in enumerate(texts)] if odd else texts
     # `parse_plain` reads one ASCII text with a formula a line; rows that would break it are emptied, and so not plain.
     joined = "".join(rows)
     if not joined.isascii() or "\n" in joined:
@@ -327,7 +363,7 @@ def _parse_texts(texts: list[str]) -> ParsedFormulas:
     # What is not plain, or plain and out of range, is read one by one: slow, exact, and with a reason if it is bad.
     plain[_rows_out_of_range(row, count, plain)] = False
     left = [i for i in np.flatnonzero(~plain).tolist() if i not in reasons]
-    exact_row, exact_number, exact_count, remarks = _read_exactly(left, texts.__getitem__, reasons)
+    exact_row, exact_number, exact_count, remarks = _read_exactly(left, texts.__getitem__, reasons, objects)
     keep = plain[row]
     good = np.ones(len(texts), dtype=bool)  # (n,): rows that were read, by either reader
     good[list(reasons)] = False
@@ -339,7 +375,7 @@ def _parse_texts(texts: list[str]) -> ParsedFormulas:
         np.concatenate([atomic_number[keep], exact_number]),
         np.concatenate([count[keep], exact_count]),
     )
-    bad = [BadFormula(i, str(texts[i]), reasons[i]) for i in sorted(reasons)]
+    bad = [BadFormula(i, shown(texts[i]), reasons[i]) for i in sorted(reasons)]
     return ParsedFormulas(batch, np.flatnonzero(good), bad, remarks)
 
 
@@ -386,8 +422,24 @@ def _parse_arrow(chunk: Any) -> ParsedFormulas:
     return ParsedFormulas(batch[good] if bad else batch, np.flatnonzero(good), bad, remarks)
 
 
+def _sort_out(i: int, entry: Any, objects: dict[int, dict[str, Any]], reasons: dict[int, str]) -> None:
+    """Put the amounts of an entry that is no text into `objects`, or why it has none into `reasons`."""
+    try:
+        amounts = amounts_of(entry)
+    except FormulaError as error:
+        reasons[i] = str(error)
+        return
+    if amounts is not None:
+        objects[i] = amounts
+    else:
+        reasons[i] = "missing" if _is_missing(entry) else f"not text but {type(entry).__name__}"
+
+
 def _read_exactly(
-    rows: list[int], text_of: Callable[[int], str], reasons: dict[int, str]
+    rows: list[int],
+    text_of: Callable[[int], Any],
+    reasons: dict[int, str],
+    objects: Mapping[int, dict[str, Any]] = MappingProxyType({}),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Remark]]:
     """Row, atomic number and count, int64 `(tokens,)` each, of rows read one by one; why not goes into `reasons`."""
     tokens: list[tuple[int, int, int]] = []
@@ -395,13 +447,13 @@ def _read_exactly(
     for i in rows:
         text = text_of(i)
         try:
-            reading = parse_exact(text)
+            reading = read_amounts(objects[i]) if i in objects else parse_exact(text)
         except FormulaError as error:
             reasons[i] = str(error)
             continue
         tokens.extend((i, z, amount) for z, amount in reading.counts.items())
         if reading.remark:
-            remarks.append(Remark(i, text, reading.remark))
+            remarks.append(Remark(i, shown(text), reading.remark, reading.note))
     triples = np.array(tokens, dtype=np.int64).reshape(-1, 3)
     return triples[:, 0], triples[:, 1], triples[:, 2], remarks
 

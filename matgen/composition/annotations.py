@@ -260,7 +260,12 @@ def _mixture(text: str, remarks: list[str]) -> str:
 
 def _check_variables(text: str) -> None:
     match = _VARIABLE.search(text)
-    if match is None or text[max(match.start() - 1, 0) : match.end()] in ATOMIC_NUMBER:
+    if match is None:
+        return
+    before = re.search(r"[A-Z][a-z]?\Z", text[: match.start()])
+    if before and before[0] not in ATOMIC_NUMBER:  # `Xx2`
+        return
+    if before and before[0] + match[0] in ATOMIC_NUMBER:  # `Dy`
         return
     found = (one[0].strip() for one in _EXPRESSION.finditer(text) if one.start() <= match.start() < one.end())
     expression = next(found, match[0])

@@ -318,6 +318,19 @@ def parse_formulas(formulas: Any) -> ParsedFormulas:
     )
 
 
+def as_texts(formulas: Any) -> list[Any]:
+    """Formulas as a list of text, for tables: dicts and objects become reduced formulas, all else stays as it is.
+
+    Raises:
+        FormulaError: naming the first dict or object whose composition cannot be read.
+    """
+    entries = [formulas] if is_one_composition(formulas) else list(formulas)
+    rows = [i for i, entry in enumerate(entries) if not isinstance(entry, str) and amounts_of(entry) is not None]
+    for i, formula in zip(rows, CompositionBatch.from_formulas([entries[i] for i in rows]).formulas(), strict=True):
+        entries[i] = str(formula)
+    return entries
+
+
 def parse_some(formulas: Any) -> ParsedFormulas:
     """`parse_formulas`, of a column of which at least one formula must be read; remarks are warnings.
 

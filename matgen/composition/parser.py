@@ -222,6 +222,8 @@ def read_amounts(amounts: Mapping[str, Any]) -> Reading:
     Raises:
         FormulaError: an amount is no number, negative or out of range, or all of them are zero.
     """
+    if not amounts:
+        raise FormulaError("empty composition")
     exact: dict[int, Fraction] = {}
     rounded = []
     for symbol, amount in amounts.items():

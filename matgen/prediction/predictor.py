@@ -113,14 +113,20 @@ class Predictor:
         """Whether the property is one that a composition has or has not."""
         return self.metadata["task"] == "classification"
 
-    def predict(self, batch: CompositionBatch) -> pd.DataFrame:
+    def predict(self, batch: CompositionBatch | Any) -> pd.DataFrame:
         """Predictions for `n` compositions.
+
+        Args:
+            batch: the compositions, or formulas as `CompositionBatch.from_formulas` takes them.
 
         Returns:
             Of a number: columns `<property>` and `<property>_std` (in the property's unit), `<property>_low` and
             `<property>_high` (a conformal interval of 95 %). Of what is or is not: `<property>`, bool, and
             `<property>_probability`. Then `<property>_source`, and `in_domain` (see `in_domain`).
         """
+        from matgen.composition.batch import CompositionBatch
+
+        batch = CompositionBatch.from_formulas(batch)
         mean, spread, disagreement = self.spread(batch)
         name = self.name
         if name == "formation_energy":

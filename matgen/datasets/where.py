@@ -35,7 +35,7 @@ _COMPARISON = re.compile(
     | (?P<word>[^\W\d][\w.-]*))\s*""",
     re.VERBOSE,
 )
-_JOINED = re.compile(r"\s+(and|or|not)\s+|^\s*not\s+", re.IGNORECASE)
+_JOINED = re.compile(r"(?:^|\s)\s*(?:and|or|not)\s", re.IGNORECASE)
 _JOINT = re.compile(r"\s*\b(and|or)\b\s+|\s*(&&?|\|\|?)\s*", re.IGNORECASE)
 _MISSING = {"nan", "none", "null", "na"}
 _MOST_NESTED = 20
@@ -154,7 +154,8 @@ class _Reader:
 
     def error(self, why: str = "") -> OptionError:
         """Of what begins where the reader stands."""
-        part = _JOINT.split(self.text[self.position :].strip() or self.text.strip())[0]
+        rest = self.text[self.position :].strip() or self.text.strip()
+        part = rest[: match.start()] if (match := _JOINT.search(rest)) and match.start() else rest
         return OptionError(f"cannot read the condition {part!r}: {why or _FORM}")
 
 

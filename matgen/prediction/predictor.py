@@ -6,12 +6,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
 
+from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
 from matgen.errors import CheckpointError, DataError, MissingDependencyError, OutputError, first_line
 from matgen.io.files import write_text
@@ -21,9 +22,6 @@ from matgen.io.weights import load_arrays, save_arrays
 from matgen.prediction.selection import SelectionCalibration
 from matgen.prediction.trees import TreesMember
 from matgen.prediction.uncertainty import Calibration, combined
-
-if TYPE_CHECKING:
-    from matgen.composition.batch import CompositionBatch
 
 METADATA = "predictor.json"
 FEWEST_OF_AN_ELEMENT = 10
@@ -124,8 +122,6 @@ class Predictor:
             `<property>_high` (a conformal interval of 95 %). Of what is or is not: `<property>`, bool, and
             `<property>_probability`. Then `<property>_source`, and `in_domain` (see `in_domain`).
         """
-        from matgen.composition.batch import CompositionBatch
-
         batch = CompositionBatch.from_formulas(batch)
         mean, spread, disagreement = self.spread(batch)
         name = self.name

@@ -28,6 +28,7 @@ _PHASES = (
     "gaseous", "molten", "metastable",
 )  # fmt: skip
 _TWO_WORDS = [r"zinc[- ]blende", r"rock[- ]salt", r"thin[- ]film", r"single[- ]crystal", r"inverse[- ]spinel"]
+_MOST_TAKEN = 6
 _WORD = "(?i:" + "|".join(sorted([*_PHASES, *_TWO_WORDS], key=len, reverse=True)) + ")"
 _STATES = {"s", "l", "g", "c", "aq", "cr", "am", "sol", "ads"}
 _CONDITIONS = {"HT", "LT", "RT", "HP", "LP"}
@@ -54,14 +55,14 @@ _PER_CENT = re.compile(r"\(?\s*\d+(?:\.\d+)?\s*(?:(?:at|mol|wt)\.?\s*)?%\s*\)?")
 _ION = re.compile(r"(?<=[a-zA-Z])(?:\^?\(?\d?\+\d?\)?|\((?:I{1,3}|IV|VI{0,2}|V)\))")
 
 _MARKED_CHARGE = re.compile(
-    r"""(?: \s*\^\s*\(?\s*(?P<n>\d*)\s*(?P<sign>\++|-+)\)?  # SO4^2-
-    | \s*\((?P<n2>\d*)\s*(?P<sign2>\++|-+)\)  # SO4(2-)
+    r"""(?: \s*\^\s*\(?\s*(?P<n>\d{0,2})\s*(?P<sign>\+{1,4}|-{1,4})\)?  # SO4^2-
+    | \s*\((?P<n2>\d{0,2})\s*(?P<sign2>\+{1,4}|-{1,4})\)  # SO4(2-)
     | \s+(?P<n3>\d?)(?P<sign3>[+-])  # SO4 2-
     | \s*\^?\(?(?P<sign4>[+-])(?P<n4>[1-8])\)?  # Ca+2
     )\s*""",
     re.VERBOSE,
 )
-_CHARGE = re.compile(r"(?P<digits>\d*)(?P<sign>\++|-+)\s*")
+_CHARGE = re.compile(r"(?<![\d+-])(?P<digits>\d{0,3})(?P<sign>\+{1,4}|-{1,4})\s*\Z")
 
 _ALLOY = re.compile(r"([A-Z][a-z]?)(?:\s*-\s*\d+(?:\.\d+)?\s*[A-Z][a-z]?)+(?:\s*\(?\s*wt\.?\s*%\s*\)?)?")
 _NOT_ALLOYED = {"O", "F", "Cl", "Br", "I", "He", "Ne", "Ar", "Kr", "Xe", "Rn"}
@@ -141,7 +142,7 @@ def _are_dopants(side: str) -> bool:
 
 def _without_phase(text: str, taken: list[str]) -> str:
     """The text without names of phases, states, facets and labels before and behind the formula."""
-    while (match := _PREFIX.match(text)) is not None:
+    while len(taken) < _MOST_TAKEN and (match := _PREFIX.match(text)) is not None:
         taken.append(match[1].strip(" -_\t"))
         text = text[match.end() :]
     label = text.find("_")
@@ -150,7 +151,7 @@ def _without_phase(text: str, taken: list[str]) -> str:
             raise FormulaError(f"two formulas or a label? {match[1][:20]!r} after the underscore: put it in a column")
         taken.append(match[1].strip())
         text = text[:label]
-    while (end := _last_annotation(text, taken)) is not None:
+    while len(taken) < _MOST_TAKEN and (end := _last_annotation(text, taken)) is not None:
         text = text[:end]
     return text
 
@@ -207,7 +208,7 @@ def _without_charge(text: str, taken: list[str], remarks: list[str]) -> str:
             sign = next(match[name] for name in ("sign", "sign2", "sign3", "sign4") if match[name])
             return _ion(text[: match.start()], number, sign, taken, remarks)
     last = _CHARGE.search(text)
-    if last is None or last.end() != len(text) or not last.start():
+    if last is None or not last.start():
         return text
     count, number = _count_and_charge(text[: last.start()], last["digits"], last["sign"])
     return _ion(text[: last.start()] + count, number, last["sign"], taken, remarks)
@@ -230,7 +231,7 @@ def _count_and_charge(before: str, digits: str, sign: str) -> tuple[str, str]:
     whole_bracket = before.startswith("[") and before.endswith("]") and before.count("[") == 1
     if not digits or len(set(elements)) < 2 or whole_bracket:
         return "", digits
-    if len(sign) > 1:
+    if len(sign) > 1 or before.endswith("."):
         return digits, ""
     readings = (digits, ""), (digits[:-1], digits[-1])
     if len(digits) == 1:
@@ -253,7 +254,7 @@ def _mixture(text: str, remarks: list[str]) -> str:
     parts = _BETWEEN_SHARES.split(text.strip())
     shares = [match[0].strip() if (match := _SHARE.match(part)) else "0" for part in parts]
     if sum(map(Fraction, shares)) != 1:
-        raise FormulaError(f"shares {' + '.join(shares)} are not 1 in all: write the mixture as one formula")
+        raise FormulaError(f"shares {' + '.join(shares[:5])[:40]} are not 1 in all: write the mixture as one formula")
     remarks.append("read as a mixture in molar shares")
     return "·".join(re.sub(r"^([\d.]+)\s+", r"\1", part) for part in parts)
 

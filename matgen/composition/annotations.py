@@ -76,7 +76,11 @@ _SHARE = re.compile(r"0?\.\d+\s*(?=[A-Z(\[])")
 _BETWEEN_SHARES = re.compile(r"\s*[-+]\s*(?=0?\.\d+\s*[A-Z(\[])")
 
 _ORDINARY = re.compile(r"(?:[A-Z](?:[a-w]|y)?|[\d.)\]}₀-₉]|·(?!n)|[(\[{](?=[A-Z(\[{])|\s+(?=[A-Z\d·.]|$))*")
-"""Formulas without anything to take off, which need not be looked at further."""
+
+
+def is_ordinary(text: str) -> bool:
+    """Whether there is nothing but symbols, numbers, brackets and dots, so that nothing can be taken off."""
+    return _ORDINARY.fullmatch(text) is not None
 
 
 def without_annotations(text: str, notes: list[str], remarks: list[str]) -> str:
@@ -90,8 +94,6 @@ def without_annotations(text: str, notes: list[str], remarks: list[str]) -> str:
     Raises:
         FormulaError: what stands there changes the composition, or has two readings.
     """
-    if _ORDINARY.fullmatch(text):
-        return text
     text = " ".join(text.split())
     _check_alloy(text)
     text = _host(text, notes, remarks)

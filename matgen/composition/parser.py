@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from matgen.composition.annotations import without_annotations
+from matgen.composition.annotations import is_ordinary, without_annotations
 from matgen.composition.elements import ATOMIC_NUMBER
 from matgen.composition.markup import without_markup
 from matgen.composition.objects import written_mapping
@@ -195,11 +195,13 @@ def parse_exact(text: str) -> Reading:
     """
     if len(text) > _MAX_TEXT:
         raise FormulaError(f"formula of {len(text)} characters, at most {_MAX_TEXT} are read")
-    if (mapping := written_mapping(text)) is not None:
-        return read_amounts(mapping)
     notes: list[str] = []
     annotated: list[str] = []
-    parts, remarks = prepared(without_annotations(without_markup(text), notes, annotated))
+    if not is_ordinary(text):
+        if (mapping := written_mapping(text)) is not None:
+            return read_amounts(mapping)
+        text = without_annotations(without_markup(text), notes, annotated)
+    parts, remarks = prepared(text)
     remarks = annotated + remarks
     if parts == [""]:
         raise FormulaError("empty formula")

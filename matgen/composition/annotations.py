@@ -30,13 +30,14 @@ _PHASES = (
 _TWO_WORDS = [r"zinc[- ]blende", r"rock[- ]salt", r"thin[- ]film", r"single[- ]crystal", r"inverse[- ]spinel"]
 _MOST_TAKEN = 6
 _WORD = "(?i:" + "|".join(sorted([*_PHASES, *_TWO_WORDS], key=len, reverse=True)) + ")"
+_GREEK_NAMES = "|".join([*GREEK, *map(str.capitalize, GREEK)])
 _STATES = {"s", "l", "g", "c", "aq", "cr", "am", "sol", "ads"}
 _CONDITIONS = {"HT", "LT", "RT", "HP", "LP"}
 """High, low and room temperature, high and low pressure; tritium is not written so."""
 _LETTER = "[αβγδεζηθικλμνξοπρστυφχψωϵϑϕµ]"
 _POLYTYPE = r"[1-9][0-9]?(?:[HRTCM]|Td)['′]*"
 _PREFIX = re.compile(
-    rf"\s*((?:{_LETTER}['′″*]*[0-9₀-₉]?\s*-?\s*|(?i:{'|'.join(GREEK)})['′]*[-\s_]+|[a-w]-|(?:wz|zb|rs|ht|lt|hp|am|nc)-"
+    rf"\s*((?:{_LETTER}['′″*]*[0-9₀-₉]?\s*-?\s*|(?:{_GREEK_NAMES})['′]*[-\s_]+|[a-w]-|(?:wz|zb|rs|ht|lt|hp|am|nc)-"
     rf"|{_POLYTYPE}-|{_WORD}[-\s_]+))(?=[A-Z(\[])"
 )
 _LABEL = re.compile(r"\s*_+\s*([^\s_][^_]*(?:_.*)?)", re.DOTALL)
@@ -57,12 +58,12 @@ _ION = re.compile(r"(?<=[a-zA-Z])(?:\^?\(?\d?\+\d?\)?|\((?:I{1,3}|IV|VI{0,2}|V)\
 _MARKED_CHARGE = re.compile(
     r"""(?: \s*\^\s*\(?\s*(?P<n>\d{0,2})\s*(?P<sign>\+{1,4}|-{1,4})\)?  # SO4^2-
     | \s*\((?P<n2>\d{0,2})\s*(?P<sign2>\+{1,4}|-{1,4})\)  # SO4(2-)
-    | \s+(?P<n3>\d?)(?P<sign3>[+-])  # SO4 2-
-    | \s*\^?\(?(?P<sign4>[+-])(?P<n4>[1-8])\)?  # Ca+2
+    | \s+(?P<n3>[1-8])(?P<sign3>[+-])  # SO4 2-, but `GaN -` and `GaN -2` are two columns
+    | (?<!\s)\^?\(?(?P<sign4>[+-])(?P<n4>[1-8])\)?  # Ca+2
     )\s*""",
     re.VERBOSE,
 )
-_CHARGE = re.compile(r"(?<![\d+-])(?P<digits>\d{0,3})(?P<sign>\+{1,4}|-{1,4})\s*\Z")
+_CHARGE = re.compile(r"(?<![\d\s+-])(?P<digits>\d{0,3})(?P<sign>\+{1,4}|-{1,4})\s*\Z")
 
 _ALLOY = re.compile(r"([A-Z][a-z]?)(?:\s*-\s*\d+(?:\.\d+)?\s*[A-Z][a-z]?)+(?:\s*\(?\s*wt\.?\s*%\s*\)?)?")
 _NOT_ALLOYED = {"O", "F", "Cl", "Br", "I", "He", "Ne", "Ar", "Kr", "Xe", "Rn"}
@@ -128,9 +129,9 @@ def _host(text: str, taken: list[str], remarks: list[str]) -> str:
     lists = [_are_dopants(side) for side in sides]
     if len(sides) != 2 or not any(lists):
         raise FormulaError("':' joins two substances: write the formula of one")
-    if all(lists):
-        raise FormulaError(f"a host and a dopant, or a ratio? write {sides[0][:12]} alone, or an amount for each")
     host, dopants = sides if lists[1] else sides[::-1]
+    if all(lists) or len(set(_SYMBOL.findall(host))) < 2:
+        raise FormulaError(f"a host and a dopant, or a ratio? write {sides[0][:12]} alone, or an amount for each")
     taken.append(f":{dopants}")
     remarks.append(f"read as the host, dopant {dopants} left out")
     return host
@@ -145,17 +146,27 @@ def _are_dopants(side: str) -> bool:
 def _without_phase(text: str, taken: list[str]) -> str:
     """The text without names of phases, states, facets and labels before and behind the formula."""
     while len(taken) < _MOST_TAKEN and (match := _PREFIX.match(text)) is not None:
+        if _reads_as_formula(match[1].strip(" -_")):  # `GaS` is no gas
+            break
         taken.append(match[1].strip(" -_\t"))
         text = text[match.end() :]
     label = text.find("_")
     if label > 0 and (match := _LABEL.fullmatch(text, label)) is not None:
-        if _reads_as_formula(match[1]):
-            raise FormulaError(f"two formulas or a label? {match[1][:20]!r} after the underscore: put it in a column")
+        if not _is_label(match[1].strip()):
+            raise FormulaError(f"a label, or part of the formula? {match[1][:20]!r} after the underscore: leave it out")
         taken.append(match[1].strip())
         text = text[:label]
     while len(taken) < _MOST_TAKEN and (end := _last_annotation(text, taken)) is not None:
         text = text[:end]
     return text
+
+
+def _is_label(text: str) -> bool:
+    """Whether what follows an underscore is no part of the formula, as `xCoO2` and `Cl` may be."""
+    if re.match(r"[a-zα-ω]?(?:[^a-zα-ω]|$)", text) is None:
+        return True
+    known = (_SPACE_GROUP, _IDENTIFIER, re.compile(_POLYTYPE), re.compile(r"\d+\s*(?:K|nm|GPa)?"))
+    return text in _CONDITIONS or (any(one.fullmatch(text) for one in known) and not _reads_as_formula(text))
 
 
 def _last_annotation(text: str, taken: list[str]) -> int | None:
@@ -164,7 +175,7 @@ def _last_annotation(text: str, taken: list[str]) -> int | None:
         if match.end() == len(text) and match.start() > 0 and _is_annotation(match[2], apart=bool(match[1])):
             taken.append(match[2])
             return match.start()
-    if (match := _LAST_WORD.search(text)) and match.start() > 0:
+    if (match := _LAST_WORD.search(text)) and match.start() > 0 and not _reads_as_formula(match[1]):
         taken.append(match[1])
         return match.start()
     if (match := _LAST_POLYTYPE.search(text)) is None:
@@ -237,12 +248,14 @@ def _count_and_charge(before: str, digits: str, sign: str) -> tuple[str, str]:
         return digits, ""
     readings = (digits, ""), (digits[:-1], digits[-1])
     if len(digits) == 1:
-        oxo = sign == "+" and before.endswith("O") and len(elements) == 2  # VO^2+ and VO2^+ both exist
-        if not oxo:
+        # VO^2+ and VO2^+ both exist, and so do AlOH^2+ and Al(OH)2^+.
+        oxo = len(elements) == 2 and before.endswith("O")
+        if sign == "-" or not (oxo or before.endswith("(OH)")):
             return readings[0]
     # 42 atoms of O are unlikely, 14 of H are not.
     elif digits[-1] in "1234" and (
-        (len(digits) == 2 and digits[0] != "1" and elements[-1] not in "CH") or (len(digits) == 3 and digits[-1] != "1")
+        (len(digits) == 2 and digits[0] != "1" and (elements[-1] not in "CH" or before.endswith(")")))
+        or (len(digits) == 3 and digits[-1] != "1")
     ):
         return readings[1]
     written = " or ".join(f"{before[-20:]}{count}^{number}{sign}" for count, number in readings)

@@ -92,7 +92,7 @@ def _without_subscripts(text: str) -> str:
     """`Fe_2O_3` without the underscores; one behind a digit (`Fe2O3_1`) is left, since it begins a label."""
     places = [match.start() for match in _SUBSCRIPT.finditer(text)]
     numbers = [place for place in places if place and (text[place - 1].isalpha() or text[place - 1] in ")]")]
-    lone = re.fullmatch(r"([^_]*)_(\d+)\s*", text)
+    lone = re.fullmatch(r"([^_]*)_(\d+(?:\.\d+)?)\s*", text)
     if lone and numbers and lone[2] != "1":
         raise FormulaError(f"a subscript or a label? write {lone[1]}{lone[2]} or {lone[1]}")
     for place in reversed(numbers):

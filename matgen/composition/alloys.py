@@ -52,14 +52,20 @@ def from_weight_percent(alloy: str | Mapping[str, float]) -> Alloy:
     Raises:
         FormulaError: no such alloy, an unknown element or one named twice, or shares that are not 100 in all.
     """
-    text = alloy if isinstance(alloy, str) else "-".join(f"{weight:g}{symbol}" for symbol, weight in alloy.items())
-    weights = _weights_of(text) if isinstance(alloy, str) else {k: Fraction(str(float(v))) for k, v in alloy.items()}
+    if isinstance(alloy, str):
+        text, weights = alloy, _weights_of(alloy)
+    else:
+        try:
+            weights = {str(symbol): Fraction(str(float(weight))) for symbol, weight in alloy.items()}
+        except ValueError:
+            raise FormulaError(f"{str(alloy)[:40]}: weight per cent must be numbers") from None
+        text = "-".join(f"{float(weight):g}{symbol}" for symbol, weight in weights.items())
     for symbol, weight in weights.items():
         if symbol not in ATOMIC_NUMBER:
             raise FormulaError(f"{text[:40]!r}: no element {symbol[:12]!r}")
         if weight <= 0:
             raise FormulaError(f"{text[:40]!r}: {float(weight):g} weight per cent of {symbol}")
-    total = sum(weights.values())
+    total = sum(weights.values(), Fraction(0))
     if abs(total - 100) > Fraction(1, 2):
         raise FormulaError(f"{text[:40]!r}: {float(total):g} weight per cent in all, not 100")
     moles = {symbol: float(weight) / ATOMIC_MASS[ATOMIC_NUMBER[symbol]] for symbol, weight in weights.items()}

@@ -175,21 +175,25 @@ def _last_annotation(text: str, taken: list[str]) -> int | None:
         if match.end() == len(text) and match.start() > 0 and _is_annotation(match[2], apart=bool(match[1])):
             taken.append(match[2])
             return match.start()
-    if (match := _LAST_WORD.search(text)) and match.start() > 0 and not _reads_as_formula(match[1]):
-        taken.append(match[1])
-        return match.start()
-    if (match := _LAST_POLYTYPE.search(text)) is None:
+    word = _LAST_WORD.search(text)
+    if word is not None and word.start() > 0 and not _reads_as_formula(word[1]):
+        taken.append(word[1])
+        return word.start()
+    polytype = _LAST_POLYTYPE.search(text)
+    if polytype is None:
         return None
-    before = set(_SYMBOL.findall(text[: match.start()]))
+    before = set(_SYMBOL.findall(text[: polytype.start()]))
     if len(before) < 2 or "H" in before:  # `NH4-2H` may have lost hydrogen
         return None
-    taken.append(match[1])
-    return match.start()
+    taken.append(polytype[1])
+    return polytype.start()
 
 
 def _is_annotation(content: str, *, apart: bool) -> bool:
     """Whether what stands in the last brackets is no part of the formula; `apart` if a blank is before them."""
-    if _FACET.fullmatch(content) or content in _STATES or re.fullmatch(f"{_WORD}|{_LETTER}", content):
+    if _FACET.fullmatch(content) or content in _STATES:
+        return True
+    if re.fullmatch(f"{_WORD}|{_LETTER}", content) and not _reads_as_formula(content):  # `GaS` is no gas
         return True
     if "=" in content or not re.search("[A-Za-zα-ω]", content):
         return False

@@ -191,6 +191,8 @@ def test_forms_of_alloys(text: str) -> None:
         ("50Fe-10Ni", "60 weight per cent in all"),
         ("Fe-0.0001C", "leave it out"),
         ({"Fe": 50.0}, "50 weight per cent in all"),
+        ({"Fe": "much"}, "must be numbers"),
+        ({"Fe": float("nan")}, "must be numbers"),
         ("", "cannot read the alloy"),
     ],
 )

@@ -33,6 +33,7 @@ READ: list[tuple[str, str, str, str]] = [  # text, reduced formula, part of the 
     ("Fe2O3_R-3c", "Fe2O3", "left out", "R-3c"),
     ("MoS2_2H", "MoS2", "2H left out", "2H"),
     ("Ag GaS", "GaAgS", "", ""),
+    ("Cu(GaS)", "GaCuS", "", ""),
     ("PI Cl3", "PICl3", "", ""),
     ("Na (Al Si3 O8)", "NaAlSi3O8", "", ""),
     ("Ca3 (PO4)2", "Ca3(PO4)2", "", ""),

@@ -22,6 +22,7 @@ _PUBLIC = {
     "ValidityRules": "matgen.validity",
     "check": "matgen.validity",
     "explain": "matgen.validity",
+    "from_weight_percent": "matgen.composition.alloys",
     "load_checkpoint": "matgen.models",
     "parse_formulas": "matgen.composition.batch",
     "sample_to_file": "matgen.sampling",

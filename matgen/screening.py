@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from matgen.composition.batch import CompositionBatch, parse_some
+from matgen.composition.batch import CompositionBatch, ParsedFormulas, parse_some
 from matgen.composition.elements import (
     ATOMIC_MASS,
     CRUSTAL_ABUNDANCE,
@@ -87,8 +87,8 @@ def screen(
         raise OptionError(f"max_per_system is {max_per_system}, it must be at least 1")
     conditions = [] if where is None else parse_where(where)
     parsed = parse_some(frame[column])
-    rows, renamed = _with_columns(frame.iloc[parsed.rows].reset_index(drop=True), parsed.batch)
-    holds = {f"{c.column} {c.operator} {c.number:g}": conditions_mask(rows, [c]) for c in conditions}
+    rows, renamed = _with_columns(frame.iloc[parsed.rows].reset_index(drop=True), parsed)
+    holds = {str(condition): conditions_mask(rows, [condition]) for condition in conditions}
     kept = np.logical_and.reduce(list(holds.values())) if holds else np.ones(len(rows), dtype=bool)
     left = rows[kept]
     fulfilling = len(left)
@@ -104,10 +104,11 @@ def screen(
     return Screened(left.reset_index(drop=True), parsed.bad, summary)
 
 
-def _with_columns(rows: pd.DataFrame, batch: CompositionBatch) -> tuple[pd.DataFrame, dict[str, str]]:
-    """`add_own_columns` of what is known of the compositions."""
+def _with_columns(rows: pd.DataFrame, parsed: ParsedFormulas) -> tuple[pd.DataFrame, dict[str, str]]:
+    """`add_own_columns` of what is known of the compositions, and what the formulas say besides."""
+    batch = parsed.batch
     families = {"chemical_system": batch.chemical_systems(), "anonymous_formula": batch.anonymous_formulas()}
-    ours = pd.concat([supply(batch), pd.DataFrame(families)], axis=1)
+    ours = pd.concat([supply(batch), pd.DataFrame(families | parsed.note_column())], axis=1)
     return add_own_columns(rows, ours)
 
 

@@ -81,3 +81,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "exists" in capsys.readouterr().err
     assert main(["screen", str(tmp_path / "a.csv"), "--where", "color < 1", "--out", str(tmp_path / "c.csv")]) == 2
     assert not (tmp_path / "c.csv").exists()
+
+
+def test_text_or_and_notes() -> None:
+    frame = pd.DataFrame({"formula": ["NaCl", "SiO2 (quartz)", "CdTe", "KF"], "Source": ["exp", "calc", "exp", "calc"]})
+    found = screen(frame, "formula", where='source == "exp" and toxic == false or Formula == KF')
+    assert found.frame["formula"].tolist() == ["NaCl", "KF"]
+    assert found.frame["formula_note"].tolist() == ["", ""]
+    assert found.summary["fail"] == {'(source == "exp" and toxic == false) or Formula == "KF"': 2}
+    kept = screen(frame, "formula", where="source == calc").frame
+    assert kept["formula_note"].tolist() == ["quartz", ""]
+    assert "formula_note" not in screen(frame.iloc[[0]], "formula").frame

@@ -13,7 +13,7 @@ from matgen.app.periodic_table import FORBIDDEN, REQUIRED, ElementChoice
 from matgen.app.session import Session
 from matgen.app.status import Status
 from matgen.app.widgets import button, in_words, records, region
-from matgen.datasets.where import parse_where
+from matgen.datasets.where import Joined, parse_where
 from matgen.errors import MatgenError
 from matgen.evaluation.ranking import PROBABILITY
 from matgen.sampling import Constraints, Decoding, SampleRequest
@@ -177,7 +177,8 @@ class Page:
         """
         written = self.properties.value
         if written:
-            parse_where(written)  # before it is joined to another, so that an error quotes what was written
+            # Before it is joined to another, so that an error quotes what was written.
+            written = f"({written})" if any(isinstance(one, Joined) for one in parse_where(written)) else written
         if not self.near.value:
             return written
         near = self.near.number("near hull", float)

@@ -26,7 +26,7 @@ def add(verbs: Any) -> None:
         metavar="CONDITION",
         help="condition on columns of the file and on these, which are added: cost (US dollars per kilogram), "
         "crustal_abundance (mg/kg, of the least abundant element), hhi_production, hhi_reserve (0 to 10,000), toxic, "
-        "radioactive (0 or 1)",
+        "radioactive (0 or 1); such as 'cost < 50 and (source == \"exp\" or toxic == false)'",
     )
     parser.add_argument(
         "--max-per-system", type=int, metavar="N", help="most rows of one family, see --family (default: all)"

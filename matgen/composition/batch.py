@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from matgen.composition.elements import FORMULA_RANK, IS_METAL, ORDER_RANK, PYMATGEN_ELECTRONEGATIVITY, SYMBOLS
+from matgen.composition.elements import IS_METAL, ORDER_RANK
 from matgen.composition.kernels import arrow_strings, kernel_for
-from matgen.composition.parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain
+from matgen.composition.objects import amounts_of, is_one_composition, shown
+from matgen.composition.parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain, read_amounts
+from matgen.composition.writing import anonymous_formulas, chemical_systems, reduced_formulas
 from matgen.errors import DataError, FormulaError
 from matgen.runtime.unreadable import report_remarks
 
-_POLYANION_MAX_DIFFERENCE = 1.65
-"""Pymatgen brackets the last two elements of a formula when their electronegativities differ by less than this."""
-
-_UNREDUCED = {
-    "LiO": "Li2O2",
-    "NaO": "Na2O2",
-    "KO": "K2O2",
-    "HO": "H2O2",
-    "CsO": "Cs2O2",
-    "RbO": "Rb2O2",
-    "O": "O2",
-    "N": "N2",
-    "F": "F2",
-    "Cl": "Cl2",
-    "H": "H2",
-}
-"""Formulas that pymatgen's `reduced_formula` (`Composition.special_formulas`) writes unreduced."""
-
-_SYMBOL_BYTES = np.frombuffer("".join(f"{symbol:\0<2}" for symbol in SYMBOLS).encode(), dtype=np.uint8).reshape(-1, 2)
-"""Each symbol's bytes, zero padded, uint8 `(119, 2)`."""
-
-_WRITTEN_AT_ONCE = 65_536
-"""Formulas that compiled code writes at once."""
+NOTE = "formula_note"
+"""The column of what people write beside a composition in its cell: phases, labels, dopants, charges."""
 
 _SEEDS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
 """Of the two lanes of a key."""
@@ -56,11 +38,19 @@ class BadFormula:
 
 @dataclass(frozen=True)
 class Remark:
-    """A row that was read, though its text could have been meant otherwise: its 0-based position, the text, and how."""
+    """A row that was read with a remark, since its text could have been meant otherwise or says more.
+
+    Attributes:
+        row: 0-based position in the input.
+        formula: the text.
+        remark: how it was read.
+        note: what stands beside the composition, such as `quartz` or `2-`, "" as a rule.
+    """
 
     row: int
     formula: str
     remark: str
+    note: str = ""
 
     def __str__(self) -> str:
         return _row_and_text(self.row, self.formula, self.remark)
@@ -87,6 +77,16 @@ class ParsedFormulas:
     bad: list[BadFormula]
     remarks: list[Remark] = field(default_factory=list)
 
+    def note_column(self) -> dict[str, np.ndarray]:
+        """`{"formula_note": notes}`, object `(m,)` with "" where there is none; empty where no row has a note.
+
+        As a dict, so that a stage adds it to its own columns: `columns | parsed.note_column()`.
+        """
+        notes = {one.row: one.note for one in self.remarks if one.note}
+        if not notes:
+            return {}
+        return {NOTE: np.array([notes.get(row, "") for row in self.rows.tolist()], dtype=object)}
+
 
 class CompositionBatch:
     """`n` reduced compositions of at most `k` elements each.
@@ -105,12 +105,17 @@ class CompositionBatch:
         self.counts = counts
 
     @classmethod
-    def from_formulas(cls, formulas: Iterable[str]) -> CompositionBatch:
-        """Parse formulas, all of which must be readable (`parse_formulas` lets bad rows pass); a text is one formula.
+    def from_formulas(cls, formulas: Any) -> CompositionBatch:
+        """Read formulas or compositions, all of which must be readable (`parse_formulas` lets bad rows pass).
+
+        Args:
+            formulas: as for `parse_formulas`; a batch is returned as it is.
 
         Raises:
             FormulaError: naming the first bad row and how many there are.
         """
+        if isinstance(formulas, CompositionBatch):
+            return formulas
         parsed = parse_formulas(formulas)
         if parsed.bad:
             more = f" (and {len(parsed.bad) - 1} more)" if len(parsed.bad) > 1 else ""
@@ -250,107 +255,38 @@ class CompositionBatch:
 
     def formulas(self) -> np.ndarray:
         """Each composition as pymatgen's `reduced_formula` writes it, object array of str `(n,)`."""
-        # None where there are too few rows for numba to pay.
-        kernel = kernel_for(len(self), "sequence_kernel")
-        text = self._written() if kernel is None else self._written_by(kernel)
-        # All of `_UNREDUCED` have at most two elements, one atom of each.
-        small = np.flatnonzero((self.counts <= 1).all(axis=1) & (self.n_elements <= 2))
-        text[small] = [_UNREDUCED.get(formula, formula) for formula in text[small]]
-        return text
-
-    def _written(self) -> np.ndarray:
-        """`formulas` before what pymatgen writes unreduced."""
-        # (n, k): slots in the order of writing, which differs from that of `elements`; padding goes last.
-        by_rank = np.argsort(np.where(self.elements > 0, FORMULA_RANK[self.elements], 255), axis=1, kind="stable")
-        elements = np.take_along_axis(self.elements, by_rank, axis=1).astype(np.int64)
-        counts = np.take_along_axis(self.counts, by_rank, axis=1).astype(np.int64)
-        text = _join(_tokens(elements, counts))
-        self._bracket_polyanions(text, elements, counts)
-        return text
-
-    def _written_by(self, kernel: Any) -> np.ndarray:
-        """`_written`, by compiled code and Arrow, which makes strings quickest."""
-        import pyarrow as pa
-
-        n, k = self.elements.shape
-        parts = []
-        # In pieces, since room is kept for the longest text that any formula of this width could have.
-        for start in range(0, n, _WRITTEN_AT_ONCE):
-            part = self[start : start + _WRITTEN_AT_ONCE]
-            data = np.empty(len(part) * (k + 1) * kernel.MOST_BYTES, dtype=np.uint8)
-            offsets = np.empty(len(part) + 1, dtype=np.int32)
-            kernel.write_formulas(
-                part.elements, part.counts, FORMULA_RANK, _SYMBOL_BYTES, PYMATGEN_ELECTRONEGATIVITY,
-                _POLYANION_MAX_DIFFERENCE, data, offsets,
-            )  # fmt: skip
-            # Arrow's layout of a string column: no validity bits, where each text begins, and all text.
-            buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-            column = pa.Array.from_buffers(pa.string(), len(part), buffers)
-            parts.append(column.to_numpy(zero_copy_only=False))
-        return np.concatenate(parts)
-
-    @staticmethod
-    def _bracket_polyanions(text: np.ndarray, elements: np.ndarray, counts: np.ndarray) -> None:
-        """Rewrite in place the formulas whose last two elements share a divisor: Li Fe P4 O16 style to Fe(PO4)4."""
-        # `elements` and `counts` int64 `(n, k)`, in the order of writing.
-        n_elements = np.count_nonzero(elements, axis=1)
-        rows = np.flatnonzero(n_elements >= 3)
-        last = n_elements[rows] - 1  # slot of the most electronegative element
-        chi_gap = (
-            PYMATGEN_ELECTRONEGATIVITY[elements[rows, last]] - PYMATGEN_ELECTRONEGATIVITY[elements[rows, last - 1]]
-        )
-        divisor = np.gcd(counts[rows, last], counts[rows, last - 1])  # PO4 in Fe(PO4)4: gcd(4, 16) = 4
-        chosen = (chi_gap < _POLYANION_MAX_DIFFERENCE) & (divisor > 1)  # a missing electronegativity compares False
-        rows, last, divisor = rows[chosen], last[chosen], divisor[chosen]
-        if not len(rows):
-            return
-        # (r, 2): the two slots that go into the bracket; the others stay before it.
-        pair = np.stack([last - 1, last], axis=1)
-        pair_elements = np.take_along_axis(elements[rows], pair, axis=1)
-        pair_counts = np.take_along_axis(counts[rows], pair, axis=1) // divisor[:, None]
-        head_elements = elements[rows].copy()
-        np.put_along_axis(head_elements, pair, 0, axis=1)
-        head = _join(_tokens(head_elements, counts[rows]))
-        group = _join(_tokens(pair_elements, pair_counts))
-        text[rows] = head + "(" + group + ")" + divisor.astype(str).astype(object)
+        return reduced_formulas(self.elements, self.counts)
 
     def anonymous_formulas(self) -> np.ndarray:
         """Anonymous formulas as pymatgen's `anonymized_formula`, object `(n,)`: counts ascending, A, B, C ... (ABC3).
 
         From the 27th element on the letters are A2-like pairs (`AA`, `AB` ...), where pymatgen stops.
         """
-        # Padding becomes the largest number, so that it stays on the right.
-        counts = np.sort(np.where(self.counts > 0, self.counts.astype(np.int64), np.iinfo(np.int64).max), axis=1)
-        present = counts < np.iinfo(np.int64).max
-        k = counts.shape[1]
-        letters = np.array([_letters(slot) for slot in range(k)], dtype=object)
-        numbers = np.where(present & (counts > 1), _numerals(counts), "")  # a single atom has no number
-        return _join(np.where(present, letters[None, :], "") + numbers)
+        return anonymous_formulas(self.counts)
 
     def chemical_systems(self) -> np.ndarray:
         """Chemical systems as the field writes them, symbols in alphabetical order (`Fe-Li-O-P`), object `(n,)`."""
-        # (119,): atomic number to place in the alphabet of symbols.
-        alphabetical = np.zeros(len(SYMBOLS), dtype=np.int64)
-        alphabetical[1 + np.argsort(SYMBOLS[1:].astype(str))] = np.arange(len(SYMBOLS) - 1)
-        rank = np.where(self.elements > 0, alphabetical[self.elements], 255)
-        elements = np.take_along_axis(self.elements, np.argsort(rank, axis=1, kind="stable"), axis=1)
-        symbols = SYMBOLS[elements]
-        symbols[:, 1:] = np.where(elements[:, 1:] > 0, "-" + symbols[:, 1:], "")
-        return _join(symbols)
+        return chemical_systems(self.elements)
 
 
-def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
+def parse_formulas(formulas: Any) -> ParsedFormulas:
     """Parse formulas; rows that cannot be read are reported and the rest go on.
 
     Anything that pymatgen's `Composition` reads is read: nested brackets, decimals (as exact ratios), blanks; hydrate
     dots, fractions and subscript digits besides. Deuterium and tritium count as hydrogen, as in pymatgen.
 
     Args:
-        formulas: any iterable of text (list, pandas Series, numpy array, pyarrow array), or one formula as a text.
-            Entries that are not text are bad rows. Large columns are read fastest as Arrow strings (a pyarrow array or
-            a Series that holds one), since no Python text is made of them.
+        formulas: any iterable of formulas (list, pandas Series, numpy array, pyarrow array), or one formula. A formula
+            is a text, a dict of symbols and amounts, or an object with a composition: pymatgen's `Composition`,
+            `Structure` and `ComputedEntry`, ASE's `Atoms`. Other entries are bad rows. Large columns are read fastest
+            as Arrow strings (a pyarrow array or a Series that holds one), since no Python text is made of them.
+
+    Raises:
+        FormulaError: a whole table instead of one of its columns.
     """
-    if isinstance(formulas, str):  # not its letters
+    if hasattr(formulas, "columns") and hasattr(formulas, "shape"):
+        raise FormulaError("a table instead of formulas: give one of its columns, such as table['formula']")
+    if is_one_composition(formulas):  # not its letters, elements or atoms
         formulas = [formulas]
     # Arrow strings are read from their own bytes; other text is turned into them where that pays.
     chunks = arrow_strings(formulas)
@@ -375,14 +311,27 @@ def parse_formulas(formulas: Iterable[str]) -> ParsedFormulas:
             for bad in one.bad
         ],
         [
-            Remark(said.row + start, said.formula, said.remark)
+            replace(said, row=said.row + start)
             for one, start in zip(parsed, starts, strict=True)
             for said in one.remarks
         ],
     )
 
 
-def parse_some(formulas: Iterable[str]) -> ParsedFormulas:
+def as_texts(formulas: Any) -> list[Any]:
+    """Formulas as a list of text, for tables: dicts and objects become reduced formulas, all else stays as it is.
+
+    Raises:
+        FormulaError: naming the first dict or object whose composition cannot be read.
+    """
+    entries = [formulas] if is_one_composition(formulas) else list(formulas)
+    rows = [i for i, entry in enumerate(entries) if not isinstance(entry, str) and amounts_of(entry) is not None]
+    for i, formula in zip(rows, CompositionBatch.from_formulas([entries[i] for i in rows]).formulas(), strict=True):
+        entries[i] = str(formula)
+    return entries
+
+
+def parse_some(formulas: Any) -> ParsedFormulas:
     """`parse_formulas`, of a column of which at least one formula must be read; remarks are warnings.
 
     Raises:
@@ -412,10 +361,12 @@ def _texts_as_arrow(texts: list[str]) -> list[Any] | None:
 def _parse_texts(texts: list[str]) -> ParsedFormulas:
     """Parse a list, whatever its entries, by numpy alone."""
     reasons: dict[int, str] = {}
+    objects: dict[int, dict[str, Any]] = {}
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            reasons[i] = "missing" if _is_missing(text) else f"not text but {type(text).__name__}"
-    rows = ["" if i in reasons else text for i, text in enumerate(texts)] if reasons else texts
+            _sort_out(i, text, objects, reasons)
+    odd = reasons.keys() | objects.keys()
+    rows = ["" if i in odd else text for i, text in enumerate(texts)] if odd else texts
     # `parse_plain` reads one ASCII text with a formula a line; rows that would break it are emptied, and so not plain.
     joined = "".join(rows)
     if not joined.isascii() or "\n" in joined:
@@ -425,7 +376,7 @@ def _parse_texts(texts: list[str]) -> ParsedFormulas:
     # What is not plain, or plain and out of range, is read one by one: slow, exact, and with a reason if it is bad.
     plain[_rows_out_of_range(row, count, plain)] = False
     left = [i for i in np.flatnonzero(~plain).tolist() if i not in reasons]
-    exact_row, exact_number, exact_count, remarks = _read_exactly(left, texts.__getitem__, reasons)
+    exact_row, exact_number, exact_count, remarks = _read_exactly(left, texts.__getitem__, reasons, objects)
     keep = plain[row]
     good = np.ones(len(texts), dtype=bool)  # (n,): rows that were read, by either reader
     good[list(reasons)] = False
@@ -437,7 +388,7 @@ def _parse_texts(texts: list[str]) -> ParsedFormulas:
         np.concatenate([atomic_number[keep], exact_number]),
         np.concatenate([count[keep], exact_count]),
     )
-    bad = [BadFormula(i, str(texts[i]), reasons[i]) for i in sorted(reasons)]
+    bad = [BadFormula(i, shown(texts[i]), reasons[i]) for i in sorted(reasons)]
     return ParsedFormulas(batch, np.flatnonzero(good), bad, remarks)
 
 
@@ -484,8 +435,24 @@ def _parse_arrow(chunk: Any) -> ParsedFormulas:
     return ParsedFormulas(batch[good] if bad else batch, np.flatnonzero(good), bad, remarks)
 
 
+def _sort_out(i: int, entry: Any, objects: dict[int, dict[str, Any]], reasons: dict[int, str]) -> None:
+    """Put the amounts of an entry that is no text into `objects`, or why it has none into `reasons`."""
+    try:
+        amounts = amounts_of(entry)
+    except FormulaError as error:
+        reasons[i] = str(error)
+        return
+    if amounts is not None:
+        objects[i] = amounts
+    else:
+        reasons[i] = "missing" if _is_missing(entry) else f"not text but {type(entry).__name__}"
+
+
 def _read_exactly(
-    rows: list[int], text_of: Callable[[int], str], reasons: dict[int, str]
+    rows: list[int],
+    text_of: Callable[[int], Any],
+    reasons: dict[int, str],
+    objects: Mapping[int, dict[str, Any]] = MappingProxyType({}),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Remark]]:
     """Row, atomic number and count, int64 `(tokens,)` each, of rows read one by one; why not goes into `reasons`."""
     tokens: list[tuple[int, int, int]] = []
@@ -493,13 +460,13 @@ def _read_exactly(
     for i in rows:
         text = text_of(i)
         try:
-            reading = parse_exact(text)
+            reading = read_amounts(objects[i]) if i in objects else parse_exact(text)
         except FormulaError as error:
             reasons[i] = str(error)
             continue
         tokens.extend((i, z, amount) for z, amount in reading.counts.items())
         if reading.remark:
-            remarks.append(Remark(i, text, reading.remark))
+            remarks.append(Remark(i, shown(text), reading.remark, reading.note))
     triples = np.array(tokens, dtype=np.int64).reshape(-1, 3)
     return triples[:, 0], triples[:, 1], triples[:, 2], remarks
 
@@ -567,28 +534,3 @@ def _splitmix64(x: np.ndarray) -> np.ndarray:
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-def _numerals(counts: np.ndarray) -> np.ndarray:
-    """Counts as text, object array of the same shape; each distinct number is written once."""
-    distinct, inverse = np.unique(counts, return_inverse=True)
-    return distinct.astype(str).astype(object)[inverse.reshape(counts.shape)]
-
-
-def _tokens(elements: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Symbol and count of each slot (`O3`, `Ti`), object `(n, k)`, empty text in padding."""
-    numbers = np.where((elements > 0) & (counts > 1), _numerals(counts), "")
-    return SYMBOLS[elements] + numbers
-
-
-def _join(parts: np.ndarray) -> np.ndarray:
-    """Concatenate text along the second axis: object `(n, k)` to object `(n,)`."""
-    # Object arrays: adding them joins the texts row by row.
-    text = parts[:, 0].copy()
-    for slot in range(1, parts.shape[1]):
-        text = text + parts[:, slot]
-    return text
-
-
-def _letters(slot: int) -> str:
-    return chr(65 + slot) if slot < 26 else _letters(slot // 26 - 1) + chr(65 + slot % 26)

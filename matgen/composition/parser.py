@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from matgen.composition.annotations import is_ordinary, without_annotations
 from matgen.composition.elements import ATOMIC_NUMBER
+from matgen.composition.markup import without_markup
+from matgen.composition.objects import written_mapping
 from matgen.composition.rounding import as_fraction
 from matgen.composition.spelling import DOT, TWO_COLUMNS, ZERO_FOR_O, prepared
 from matgen.errors import FormulaError
@@ -28,6 +31,8 @@ _MAX_TEXT = 10_000
 _MAX_DEPTH = 32
 _MAX_NUMBER_LENGTH = 32
 _MAX_EXPONENT = 9
+_FLOAT_DIGITS = 14
+"""Digits of a number, point included, from which on it is taken for a float's text."""
 
 _OTHER, _UPPER, _LOWER, _DIGIT, _NEWLINE, _OPEN, _CLOSE = range(7)
 _BYTE_CLASS = np.zeros(256, dtype=np.uint8)
@@ -157,18 +162,26 @@ _PLACEHOLDERS = ("A", "E", "G", "J", "L", "M", "Q", "R", "X", "Z", "Ln", "RE", "
 
 
 class Reading(NamedTuple):
-    """One formula: atomic number to count in smallest whole numbers, and remarks on how it was read, "" as a rule."""
+    """One formula: what was read, and what is to be said of it.
+
+    Attributes:
+        counts: atomic number to count in smallest whole numbers.
+        remark: how it was read, "" as a rule.
+        note: what stands beside the composition, such as `quartz` or `2-`, "" as a rule.
+    """
 
     counts: dict[int, int]
     remark: str
+    note: str = ""
 
 
 def parse_exact(text: str) -> Reading:
     """Read one formula of any form that pymatgen reads, and dots (`CuSO4·5H2O`), subscripts and fractions besides.
 
-    Amounts are exact rational numbers: `Li0.5CoO2` is LiCo2O4, `Fe0.333` is Fe; decimals that are rounded fractions
-    are taken for these (`Fe0.6667O` is Fe2O3). A point before water or ammonia is a dot, any other point before a digit
-    a decimal one, as in pymatgen.
+    HTML, LaTeX and dicts in text are read as what they stand for; phases, labels, dopants and charges are taken off
+    with a remark (see `annotations`). Amounts are exact rational numbers: `Li0.5CoO2` is LiCo2O4, `Fe0.333` is Fe;
+    decimals that are rounded fractions are taken for these (`Fe0.6667O` is Fe2O3). A point before water or ammonia is a
+    dot, any other point before a digit a decimal one, as in pymatgen.
 
     Args:
         text: the formula.
@@ -182,7 +195,14 @@ def parse_exact(text: str) -> Reading:
     """
     if len(text) > _MAX_TEXT:
         raise FormulaError(f"formula of {len(text)} characters, at most {_MAX_TEXT} are read")
+    notes: list[str] = []
+    annotated: list[str] = []
+    if not is_ordinary(text):
+        if (mapping := written_mapping(text)) is not None:
+            return read_amounts(mapping)
+        text = without_annotations(without_markup(text), notes, annotated)
     parts, remarks = prepared(text)
+    remarks = annotated + remarks
     if parts == [""]:
         raise FormulaError("empty formula")
     counts, rounded = _counts_of(parts)
@@ -193,7 +213,51 @@ def parse_exact(text: str) -> Reading:
     for symbol in ("D", "T"):
         if any(re.search(f"{symbol}(?![a-z])", part) for part in parts):
             remarks.append(f"{symbol} is read as hydrogen")
-    return Reading(counts, "; ".join(remarks))
+    return Reading(counts, "; ".join(remarks), "; ".join(notes))
+
+
+def read_amounts(amounts: Mapping[str, Any]) -> Reading:
+    """Read a composition that is given as symbols and amounts, such as `{"Fe": 2, "O": 3}`.
+
+    Floats that are rounded fractions are taken for these, as in `parse_exact`.
+
+    Raises:
+        FormulaError: an amount is no number, negative or out of range, or all of them are zero.
+    """
+    if not amounts:
+        raise FormulaError("empty composition")
+    exact: dict[int, Fraction] = {}
+    rounded = []
+    for symbol, amount in amounts.items():
+        if isinstance(amount, Fraction):
+            number = amount
+        else:
+            digits = _digits(symbol, amount)
+            fraction = as_fraction(digits)
+            number = _number(digits) if fraction is None else fraction
+            # The noise of a float is nothing to speak of.
+            if fraction is not None and len(digits) < _FLOAT_DIGITS:
+                rounded.append(f"{digits[:12]} as {fraction}")
+        if number < 0:
+            raise FormulaError(f"negative amount of {symbol}")
+        z = _atomic_number(symbol)
+        exact[z] = exact.get(z, Fraction(0)) + number
+    remarks = [f"rounded fractions: {', '.join(rounded)}"] if rounded else []
+    remarks += [f"{symbol} is read as hydrogen" for symbol in ("D", "T") if symbol in amounts]
+    return Reading(_whole_numbers({z: amount for z, amount in exact.items() if amount}), "; ".join(remarks))
+
+
+def _digits(symbol: str, amount: Any) -> str:
+    """An amount as text that `_number` reads."""
+    try:
+        value = float(amount)
+    except (TypeError, ValueError):
+        raise FormulaError(f"the amount of {symbol}, {str(amount)[:12]!r}, is no number") from None
+    if not math.isfinite(value):
+        raise FormulaError(f"the amount of {symbol} is {value}")
+    if value < 0:
+        raise FormulaError(f"negative amount of {symbol}")
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _counts_of(parts: list[str]) -> tuple[dict[int, int], dict[str, Fraction]]:
@@ -265,20 +329,37 @@ def _parse_part(part: str, number: Callable[[str], Fraction], *, multiplier_allo
 
 def _unreadable(part: str, position: int) -> str:
     character = part[position]
+    if character in "+-" and (difference := re.match(r"[\d.]+[+-][\d.]+", part[_digits_begin(part, position) :])):
+        return f"{difference[0]!r} is no number: write its value"
     if character == "-" and part[position + 1 : position + 2].isdigit():
         return "negative amount"
     if character in "+-":
-        return f"{character!r}: charges and ranges are not part of a composition"
+        return f"{character!r} joins two substances, or is part of a charge or range: write one formula a row"
+    if character == "," and part.count("(", 0, position) > part.count(")", 0, position):
+        return "elements that share a site: write the amount of each, as (Mg0.9Fe0.1)2SiO4"
+    if character == "/":
+        return "'/' joins two substances: write the formula of one"
     if character in ",;|":
         return f"unexpected {character!r}: {TWO_COLUMNS}"
     if character == "0":
         return f"unexpected '0': {ZERO_FOR_O}"
+    if not position and character.isdigit():
+        return f"unexpected {character!r} in front: a multiple or a mass number is no part of a composition"
     return f"unexpected {character!r}"
+
+
+def _digits_begin(part: str, position: int) -> int:
+    """Where the number that ends at a position begins."""
+    while position and part[position - 1] in "0123456789.":
+        position -= 1
+    return position
 
 
 def _atomic_number(symbol: str) -> int:
     if symbol not in ATOMIC_NUMBER:
         hint = ", a placeholder? write an element" if symbol in _PLACEHOLDERS else ""
+        if symbol[:-1] in ATOMIC_NUMBER and symbol[-1] in "xyzn":
+            hint = f": is {symbol[-1]!r} an unknown amount? write a number"
         raise FormulaError(f"no element {symbol[:12]!r}{hint}")
     return ATOMIC_NUMBER[symbol]
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from matgen.composition.batch import as_texts
 from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.tables import iterate_formula_table
 from matgen.errors import DataError, MatgenWarning
@@ -50,11 +51,13 @@ class CandidateTable:
             self.source = "the table"
             self._frame = candidates
             self._column = find_formula_column(candidates.columns, column, self.source)
+            if candidates[self._column].dtype == object:  # pymatgen's and ASE's objects cannot be written to files
+                self._frame = candidates.assign(**{self._column: as_texts(candidates[self._column])})
         elif isinstance(candidates, str | Path):
             self.source, self._path = str(candidates), Path(candidates)
         else:
             self.source, self._column = "the list", "formula"
-            self._frame = pd.DataFrame({"formula": list(candidates)}, dtype=object)
+            self._frame = pd.DataFrame({"formula": as_texts(candidates)}, dtype=object)
         self.held = self._path is None
 
     def chunks(self) -> Iterator[tuple[pd.DataFrame, str]]:

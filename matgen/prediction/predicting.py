@@ -88,6 +88,7 @@ def predict_table(
     }
     if "energy_above_hull" in predicted:
         summary["on_or_below_hull"] = int((predicted["energy_above_hull"] <= 0).sum())
+    predicted = predicted.assign(**parsed.note_column())
     predicted.index = pd.Index(parsed.rows)
     whole = predicted.reindex(np.arange(len(frame)))
     joined, _ = add_own_columns(frame.reset_index(drop=True), whole)

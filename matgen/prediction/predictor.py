@@ -6,12 +6,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
 
+from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
 from matgen.errors import CheckpointError, DataError, MissingDependencyError, OutputError, first_line
 from matgen.io.files import write_text
@@ -22,9 +23,6 @@ from matgen.prediction.selection import SelectionCalibration
 from matgen.prediction.stability_model import StabilityModel
 from matgen.prediction.trees import TreesMember
 from matgen.prediction.uncertainty import Calibration, combined
-
-if TYPE_CHECKING:
-    from matgen.composition.batch import CompositionBatch
 
 METADATA = "predictor.json"
 _STABILITY = "stability.safetensors"
@@ -118,14 +116,18 @@ class Predictor:
         """Whether the property is one that a composition has or has not."""
         return self.metadata["task"] == "classification"
 
-    def predict(self, batch: CompositionBatch) -> pd.DataFrame:
+    def predict(self, batch: CompositionBatch | Any) -> pd.DataFrame:
         """Predictions for `n` compositions.
+
+        Args:
+            batch: the compositions, or formulas as `CompositionBatch.from_formulas` takes them.
 
         Returns:
             Of a number: columns `<property>` and `<property>_std` (in the property's unit), `<property>_low` and
             `<property>_high` (a conformal interval of 95 %). Of what is or is not: `<property>`, bool, and
             `<property>_probability`. Then `<property>_source`, and `in_domain` (see `in_domain`).
         """
+        batch = CompositionBatch.from_formulas(batch)
         mean, spread, disagreement = self.spread(batch)
         name = self.name
         if name == "formation_energy":

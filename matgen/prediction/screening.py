@@ -40,14 +40,14 @@ class Screen:
     def __init__(self, text: str, predictors: Sequence[Path] = (), source: str | None = None) -> None:
         self.text = text
         conditions = parse_where(text)
-        columns = [condition.column for condition in conditions]
-        self._of_hull = [one for one in conditions if one.column.startswith(_OF_HULL)]
-        self._others = [one for one in conditions if not one.column.startswith(_OF_HULL)]
+        columns = dict.fromkeys(column for condition in conditions for column in condition.columns)
+        self._of_hull = [one for one in conditions if any(map(_is_of_hull, one.columns))]
+        self._others = [one for one in conditions if one not in self._of_hull]
         named = {one.name: one for one in map(Predictor.load, predictors)}
         bundled = bundled_predictors()
         self.predictors: dict[str, Predictor] = {}
         for column in columns:
-            if column == "in_domain":
+            if column.lower() == "in_domain":
                 continue
             name = self._property(column, [*named, *(one.rpartition("-")[0] for one in bundled)])
             if name not in self.predictors:
@@ -64,10 +64,11 @@ class Screen:
 
     def _property(self, column: str, known: Sequence[str]) -> str:
         """The property that a column belongs to."""
-        if column.startswith(_OF_HULL):
+        if _is_of_hull(column):
             return _ENERGY
         for name in known:
-            if column in (name, f"{name}_std", f"{name}_low", f"{name}_high", f"{name}_probability"):
+            columns = (name, f"{name}_std", f"{name}_low", f"{name}_high", f"{name}_probability")
+            if column.lower() in [one.lower() for one in columns]:
                 return name
         names = ", ".join(dict.fromkeys(known)) or "none: make one with `matgen fit`"
         raise OptionError(f"no predictor writes a column {column}; there are predictors of {names}")
@@ -82,7 +83,8 @@ class Screen:
         if self.phases is not None and len(rows):  # the slow part, for what is left
             energy = predicted.iloc[rows].reset_index(drop=True)
             stabilities = stability(batch[rows], energy, self.predictors[_ENERGY], self.phases)
-            keep[rows] = conditions_mask(stabilities, self._of_hull)
+            # An `or` may join a distance to the hull with any other column.
+            keep[rows] = conditions_mask(pd.concat([energy, stabilities], axis=1), self._of_hull)
         return keep
 
     def predicted(self, batch: CompositionBatch) -> pd.DataFrame:
@@ -98,3 +100,7 @@ class Screen:
         """The condition and what it was judged by."""
         by = ", ".join(f"{one.name} of {one.metadata['source']}" for one in self.predictors.values())
         return f"{self.text} (predicted: {by})"
+
+
+def _is_of_hull(column: str) -> bool:
+    return column.lower().startswith(_OF_HULL)

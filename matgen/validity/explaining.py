@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -146,7 +147,7 @@ class Explanation:
 
 
 def explain(
-    batch: CompositionBatch,
+    batch: CompositionBatch | Any,
     rules: ValidityRules | None = None,
     *,
     workers: int | None = None,
@@ -155,14 +156,16 @@ def explain(
     """Judge every composition of a batch and find its witness, or what comes nearest to one.
 
     Args:
-        batch: `n` compositions.
+        batch: `n` compositions, or formulas as `CompositionBatch.from_formulas` takes them.
         rules: the settings, by default SMACT's default table without its alloy rule.
         workers: threads, by default the number of cores this process may use.
         progress: counts the compositions judged.
 
     Raises:
+        FormulaError: a formula cannot be read.
         DataError: the rules name a table that cannot be read.
     """
+    batch = CompositionBatch.from_formulas(batch)
     rules = rules or ValidityRules()
     table = state_table(rules)
     validity = check(batch, rules, workers=workers, progress=progress)

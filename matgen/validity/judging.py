@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Validity:
 
 
 def check(
-    batch: CompositionBatch,
+    batch: CompositionBatch | Any,
     rules: ValidityRules | None = None,
     *,
     workers: int | None = None,
@@ -55,14 +56,16 @@ def check(
     elements beyond lawrencium, which SMACT does not know, have no states.
 
     Args:
-        batch: `n` compositions.
+        batch: `n` compositions, or formulas as `CompositionBatch.from_formulas` takes them.
         rules: the settings, by default SMACT's default table without its alloy rule.
         workers: threads, by default the number of cores this process may use.
         progress: counts the compositions judged.
 
     Raises:
+        FormulaError: a formula cannot be read.
         DataError: the rules name a table that cannot be read.
     """
+    batch = CompositionBatch.from_formulas(batch)
     rules = rules or ValidityRules()
     verdicts = _verdicts(batch, state_table(rules), workers, progress)
     balanced = verdicts == exact.BALANCED

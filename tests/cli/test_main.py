@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
@@ -105,6 +106,32 @@ def test_train_sample_evaluate_as_typed(small_table: Path, capsys: pytest.Captur
 def test_bare_sample_takes_the_bundled_checkpoint() -> None:
     assert run("sample", "-n", "200", "--quiet") == 0
     assert len(pd.read_csv("candidates.csv")) == 200
+
+
+def test_check_answers_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("check", "NaCl", "Xx2", "SiO2 (quartz)") == 2
+    captured = capsys.readouterr()
+    for sentence in ("Na+ Cl-", "cannot be read: no element 'Xx'", "SiO2 (quartz) (reduced: SiO2)", "quartz left out"):
+        assert sentence in captured.out
+    assert captured.err == "matgen check: 1 of 3 formulas cannot be read, the first: row 2: 'Xx2': no element 'Xx'\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO("MgO\n\nα-Fe2O3\n"))
+    assert run("check", "-") == 0
+    said = capsys.readouterr().out
+    assert "MgO" in said and "α-Fe2O3 (reduced: Fe2O3)" in said
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert run("check", "-") == 2
+    assert "no formula on the standard input" in capsys.readouterr().err
+
+
+def test_check_converts_weight_per_cent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "Ti-6Al-4V") == 2
+    assert "weight per cent? convert it: matgen check --weight-percent Ti-6Al-4V" in capsys.readouterr().err
+    assert run("check", "--weight-percent", "Ti-6Al-4V", "--include-alloys") == 0
+    said = capsys.readouterr().out
+    assert "Ti-6Al-4V: Ti 86.20 Al 10.20 V 3.60 atomic per cent; formula Ti8620Al1020V360" in said
+    assert "metals alone, accepted without a test" in said
+    assert run("check", "--weight-percent", "Ti6Al4V") == 2
+    assert "cannot read the alloy" in capsys.readouterr().err
 
 
 def test_check_says_why(capsys: pytest.CaptureFixture[str]) -> None:

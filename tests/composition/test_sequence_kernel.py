@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matgen.composition import batch as composition
+from matgen.composition import writing
 from matgen.composition.batch import CompositionBatch
 from matgen.models import tokenizer
 from matgen.models.tokenizer import BOS, EOS, FIRST_ELEMENT, NOTATIONS, decode, encode, vocabulary
@@ -18,7 +18,7 @@ def without(monkeypatch):
     def call(function, *arguments):
         with monkeypatch.context() as patch:
             patch.setattr(tokenizer, "kernel_for", lambda *_: None)
-            patch.setattr(composition, "kernel_for", lambda *_: None)
+            patch.setattr(writing, "kernel_for", lambda *_: None)
             return function(*arguments)
 
     return call
@@ -69,8 +69,8 @@ def test_formulas_are_written_alike(without, monkeypatch) -> None:
     batch = CompositionBatch.from_arrays(elements, counts)
     known = CompositionBatch.from_formulas(["LiO", "O", "H2", "NaCl", "Ca3(PO4)2", "LiFe(PO4)4", "Al2(SO4)3", "HO"])
     for one in (batch, known):
-        monkeypatch.setattr(composition, "kernel_for", lambda n, name="": kernel if name else None)
-        monkeypatch.setattr(composition, "_WRITTEN_AT_ONCE", 1000)
+        monkeypatch.setattr(writing, "kernel_for", lambda n, name="": kernel if name else None)
+        monkeypatch.setattr(writing, "_WRITTEN_AT_ONCE", 1000)
         found = one.formulas()
         expected = without(one.formulas)
         assert found.tolist() == expected.tolist()

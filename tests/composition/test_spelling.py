@@ -70,7 +70,6 @@ REFUSED = [
     ("(OH)02", "zero for the letter O?"),
     ("Fe2O3/2TiO2", "a fraction of an atom is below 1"),
     ("Fe²O³", "superscript digits"),
-    ("Fe³⁺", "superscript digits"),
     ("O1½", "a fraction after a digit"),
     ("M2O3", "a placeholder?"),
 ]

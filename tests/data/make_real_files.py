@@ -54,12 +54,12 @@ FORMULAS: list[tuple[str, str | None, str]] = [
     ("La0.5Sr0.5CoO3.5H2O", None, "write La0.5Sr0.5CoO3·5H2O"),
     ("Al2O3.2SiO2", None, "write Al2O3·2SiO2"),
     ("Ca(NO3)2 4H2O", None, "write Ca(NO3)2·4H2O"),
-    ("Na+", None, "charges"),
-    ("SrTiO3-x", None, "charges and ranges"),
+    ("Na+", "Na", "charge + left out"),
+    ("SrTiO3-x", None, "'3-x' is an unknown amount"),
     ("M2O3", None, "a placeholder?"),
     ("Fe²O³", None, "superscript digits"),
     ("Fe2O3/2TiO2", None, "a fraction of an atom"),
-    ("SiO2 (quartz)", None, "unexpected"),
+    ("SiO2 (quartz)", "SiO2", "quartz left out"),
 ]
 
 # Name, content, the formulas that are read, and parts of the reasons of refused rows; or an error's words instead.

@@ -131,3 +131,16 @@ def test_columns_of_the_user_are_kept(tmp_path: Path) -> None:
     assert frame["valid_input"].tolist() == ["maybe", "no"] and frame["valid"].tolist() == [True, False]
     again = evaluate(tmp_path / "r" / "candidates.parquet", tmp_path / "known.txt", baselines=False).frame
     assert again.columns.tolist() == frame.columns.tolist() == ["formula", "valid_input", "reason_input", *COLUMNS]
+
+
+def test_objects_become_formulas() -> None:
+    from ase import Atoms
+    from pymatgen.core import Composition
+
+    entries = [Composition("Fe0.5O0.75"), "MgO", {"Na": 1, "Cl": 1}, None, Atoms("CO2")]
+    for candidates in (entries, pd.DataFrame({"formula": entries, "x": range(5)})):
+        ((frame, column),) = CandidateTable(candidates, None).chunks()
+        assert frame[column].tolist()[:3] == ["Fe2O3", "MgO", "NaCl"] and frame[column].tolist()[4] == "CO2"
+        assert pd.isna(frame[column].tolist()[3])
+    ((frame, column),) = CandidateTable(Composition("Fe2O3"), None).chunks()
+    assert frame[column].tolist() == ["Fe2O3"]

@@ -31,6 +31,16 @@ def test_what_is_kept_is_what_the_condition_says(of_oqmd: Predictor) -> None:
     assert both(batch).tolist() == expected.tolist()
 
 
+def test_or_and_any_case(of_oqmd: Predictor) -> None:
+    batch = CompositionBatch.from_formulas(FORMULAS)
+    said = of_oqmd.predict(FORMULAS)  # formulas are as good as a batch
+    hull = stability(batch, said, of_oqmd, labeled_phases("oqmd"))
+    low = float(said["formation_energy"].quantile(0.3))
+    screen = Screen(f"In_Domain == true and (Formation_Energy < {low} or energy_above_hull <= 0.05)", [of_oqmd.folder])
+    expected = said["in_domain"] & ((said["formation_energy"] < low) | (hull["energy_above_hull"] <= 0.05))
+    assert screen(batch).tolist() == expected.tolist()
+
+
 def test_drawing_goes_on_until_enough_are_accepted(of_oqmd: Predictor, tmp_path: Path) -> None:
     out = tmp_path / "kept.csv"
     command = ["sample", "-n", "40", "--screen", "formation_energy < -2", "--predictor", str(of_oqmd.folder)]

@@ -20,7 +20,7 @@ from matgen.runtime.unreadable import MOST_UNREADABLE, allowing_unreadable, repo
 
 def _table(folder: Path, bad: int, good: int = 40) -> Path:
     path = folder / "known.csv"
-    rows = [f"Na{n + 1}Cl{n + 2},{n / 10}" for n in range(good)] + ["SiO2 (quartz),1.5"] * bad
+    rows = [f"Na{n + 1}Cl{n + 2},{n / 10}" for n in range(good)] + ["Fe@SiO2,1.5"] * bad
     path.write_text("\n".join(["formula,formation_energy", *rows]) + "\n")
     return path
 
@@ -39,7 +39,7 @@ def test_every_reader_says_so(read, streamed: bool, tmp_path: Path, monkeypatch:
     if streamed:
         monkeypatch.setattr(module, "_LOADED_WHOLE_BYTES", 0)
     with pytest.warns(
-        MatgenWarning, match=r"2 of 42 rows of .*known.csv could not be read, the first: row 41: 'SiO2 \("
+        MatgenWarning, match=r"2 of 42 rows of .*known.csv could not be read, the first: row 41: 'Fe@SiO2'"
     ):
         read(_table(tmp_path, 2))
     with pytest.raises(DataError, match=r"20 of 60 rows .* add --allow-unreadable"):

@@ -12,7 +12,6 @@ from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.composition.elements import SYMBOLS
 from matgen.composition.keys import KeySet
 from matgen.datasets import load_dataset
-from matgen.errors import FormulaError
 from matgen.validity import Explanation, ValidityRules, explain, state_table
 
 _SHOWN = ("formation_energy_oqmd", "formation_energy_mp_min", "energy_above_hull_mp")
@@ -27,18 +26,17 @@ def check_in_words(formulas: Sequence[str], rules: ValidityRules | None = None) 
         rules: how validity is judged.
 
     Raises:
-        FormulaError: none of the formulas can be read.
         DataError: the rules name a table that cannot be read.
     """
     rules = rules or ValidityRules()
     parsed = parse_formulas(formulas)
+    paragraphs = {bad.row: f"{bad.formula}\n  cannot be read: {bad.reason}" for bad in parsed.bad}
     if not len(parsed.batch):
-        raise FormulaError("; ".join(map(str, parsed.bad)))
+        return [paragraphs[row] for row in range(len(formulas))]
     batch = parsed.batch
     explanation = explain(batch, rules)
     mixed = explain(batch, replace(rules, mixed_valence=True))
     known = _known(batch)
-    paragraphs = {bad.row: f"{bad.formula}\n  cannot be read: {bad.reason}" for bad in parsed.bad}
     remarks = {one.row: one.remark for one in parsed.remarks}
     for i, (row, name) in enumerate(zip(parsed.rows.tolist(), batch.formulas(), strict=True)):
         lines = _paragraph(formulas[row], str(name), i, explanation, mixed, known[i])

@@ -52,7 +52,7 @@ def calibrated_classes(log_odds: np.ndarray, truth: np.ndarray) -> Calibration:
 
 
 def class_columns(name: str, classes: Sequence[str], probabilities: np.ndarray) -> dict[str, np.ndarray]:
-    """The columns of a prediction: the most probable class (of equal ones the first), its probability, and those of all.
+    """The columns of a prediction: the most probable class (the first of equal ones), its probability, and all.
 
     Args:
         name: of the property.

@@ -1,13 +1,13 @@
 """Intervals from few rows, every one of which calibrates in turn: CV+.
 
 Rows are parted into folds, and member k learns from all folds but its own. Of a new composition, row i in fold k says
-that the truth is within its own error of what member k says, and the interval is between quantiles of what all rows say:
+that the truth is within its own error of what member k says, and the interval is between quantiles of all of them:
 
     [ q-(m_k(i)(x) - R_i s_k(i)(x)),  q+(m_k(i)(x) + R_i s_k(i)(x)) ],   R_i = |y_i - m_k(i)(x_i)| / s_k(i)(x_i)
 
 with q+ the ceil((1 - a)(n + 1))-th smallest of n. It holds the truth with the probability of `guarantee` at least, and
-about 1 - a as a rule (Barber, Candes, Ramdas and Tibshirani, "Predictive inference with the jackknife+", Ann. Stat. 49,
-486, 2021; the errors over a scale as in Papadopoulos et al., ECML 2002). With as many folds as rows it is the jackknife+.
+about 1 - a as a rule (Barber, Candes, Ramdas and Tibshirani, "Predictive inference with the jackknife+", Ann. Stat.
+49, 486, 2021; errors over a scale as in Papadopoulos et al., ECML 2002). As many folds as rows are the jackknife+.
 """
 
 from __future__ import annotations

@@ -175,8 +175,8 @@ def described(name: str, cells: pd.Series) -> Feature:
         if is_text.any():
             row = int(np.flatnonzero(is_text)[0])
             raise DataError(
-                f"column {name}: {str(cells.iloc[row])!r} in row {int(cells.index[row]) + 1} is not a number as most of its cells are "
-                "(clear such cells)"
+                f"column {name}: {str(cells.iloc[row])!r} in row {int(cells.index[row]) + 1} is not a number, as most "
+                "of its cells are (clear such cells)"
             )
         values = numbers[np.isfinite(numbers)]
         if np.ptp(values) == 0:

@@ -37,7 +37,7 @@ def measured(predictor: Predictor, batch: CompositionBatch, target: np.ndarray) 
 
 def _of_numbers(predictor: Predictor, batch: CompositionBatch, target: np.ndarray) -> dict[str, Any]:
     means, scales = predictor.outputs(batch)
-    mean, spread, _ = combined(means, scales)
+    mean, _, _ = combined(means, scales)
     held = {}
     for confidence in CONFIDENCES:
         low, high = predictor.intervals(means, scales, confidence).T
@@ -85,7 +85,7 @@ def measured_out_of_fold(
 
 
 def share_between(k: int, n: int) -> list[float]:
-    """Bounds of a share of which `k` of `n` were seen: Wilson's score interval of 95 % (J. Am. Stat. Assoc. 22, 209)."""
+    """Bounds of a share of which `k` of `n` were seen: Wilson's of 95 % (J. Am. Stat. Assoc. 22, 209, 1927)."""
     from scipy.stats import binomtest
 
     return [float(bound) for bound in binomtest(k, n).proportion_ci(0.95, method="wilson")]
@@ -122,7 +122,7 @@ def _of_probabilities(probabilities: np.ndarray, target: np.ndarray) -> dict[str
 
 
 def _area(probabilities: np.ndarray, truth: np.ndarray) -> float | None:
-    """Area under the ROC curve, of more than two classes the mean of each against the others; None where one is missing."""
+    """Area under the ROC curve, of several classes the mean of each against the others; None where one is missing."""
     from sklearn.metrics import roc_auc_score
 
     classes = probabilities.shape[1]

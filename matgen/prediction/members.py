@@ -115,10 +115,8 @@ def tasks_of(data: PropertyData, plan: FitPlan, folder: Path, *, resume: bool = 
     folds = int(data.fold.max()) + 1
     ahead = np.where(data.fold < 0, -1, (data.fold[None, :] - np.arange(folds)[:, None]) % folds)  # (folds, n)
     stops = 2 if (data.fold >= 0).sum() < _FEW and folds > 3 else 1
-    return [
-        task(member, np.flatnonzero(ahead[member] > stops), np.flatnonzero((0 < ahead[member]) & (ahead[member] <= stops)))
-        for member in range(folds)
-    ]  # fmt: skip
+    learn, stop = ahead > stops, (ahead > 0) & (ahead <= stops)
+    return [task(member, np.flatnonzero(learn[member]), np.flatnonzero(stop[member])) for member in range(folds)]
 
 
 def calibrates(held_out: int) -> np.ndarray:

@@ -201,7 +201,7 @@ class Predictor:
         return class_probabilities(self.calibration, log_odds).mean(axis=0)
 
     def intervals(self, means: np.ndarray, scales: np.ndarray, confidence: float) -> np.ndarray:
-        """Conformal bounds of a number, float64 `(n, 2)`, of what `outputs` says; infinite where too few rows calibrate.
+        """Conformal bounds of a number, float64 `(n, 2)`, of what `outputs` says; infinite where too few calibrate.
 
         They hold the mean too, and are not cut at the lowest value.
         """
@@ -228,9 +228,9 @@ class Predictor:
 
         They are not where an element occurs in fewer than `FEWEST_OF_AN_ELEMENT` training compositions (of small tables
         in fewer than one in fifty), where there is one element only, where a column beside the formula has a text that
-        was not learned from or a number far beyond the others, where one element has a larger share of the atoms than in all but one in a thousand training
-        compositions (or `LARGEST_SHARE`), or where members disagree more than on all but one in a hundred held-out
-        compositions.
+        was not learned from or a number far beyond the others, where one element has a larger share of the atoms than
+        in all but one in a thousand training compositions (or `LARGEST_SHARE`), or where members disagree more than on
+        all but one in a hundred held-out compositions.
         """
         fewest = self.metadata.get("fewest_of_an_element", FEWEST_OF_AN_ELEMENT)
         known = np.zeros(len(SYMBOLS), dtype=bool)
@@ -290,9 +290,8 @@ class Predictor:
         if not (folder / METADATA).is_file():
             several = sorted(path.parent.name for path in folder.glob(f"*/{METADATA}"))
             if several:
-                raise CheckpointError(
-                    f"{folder} holds predictors of several targets: name {folder / several[0]} or another of {', '.join(several)}"
-                )
+                names = ", ".join(str(folder / name) for name in several)
+                raise CheckpointError(f"{folder} holds predictors of several targets: name one of {names}")
             raise CheckpointError(f"{folder} has no {METADATA}: make a predictor with `matgen fit --out {folder}`")
         try:
             metadata = read_description(folder, METADATA)

@@ -21,36 +21,55 @@ CROSS_BELOW = 800
 TESTED_FROM = 100
 """Rows from which a part is set apart to test; a tenth of fewer would tell nothing."""
 FOLDS = 10
+_MOST_LINKED = 0.3
+"""Share of the rows up to which what compositions and groups link stays together as a whole."""
 _SMALLEST = 2
 """Rows that a part of a table has at least."""
 
 
-def units_of(batch: CompositionBatch, split: str, groups: Sequence[str | None] | None = None) -> np.ndarray:
-    """The unit of each row, int64 `(n,)` from 0: rows that share a composition or a group, at whatever remove.
+def units_of(batch: CompositionBatch, split: str, groups: Sequence[str | None] | None = None) -> tuple[np.ndarray, str]:
+    """The unit of each row: rows that share a composition or a group, at whatever remove.
+
+    Where compositions link most of the rows to one unit that the groups part, groups alone count.
 
     Args:
         batch: `n` compositions.
         split: `split` (by composition) or `split_chemsys` (by chemical system).
         groups: of each row; None is a group of its own.
 
+    Returns:
+        int64 `(n,)` from 0, and a remark where groups alone count, else "".
+
     Raises:
         OptionError: an unknown split.
     """
-    by_key = first_occurrence(split_keys(batch, split))
+    by_key = np.unique(first_occurrence(split_keys(batch, split)), return_inverse=True)[1]
     if groups is None:
-        return np.unique(by_key, return_inverse=True)[1]
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
+        return by_key, ""
     n = len(batch)
     number: dict[str, int] = {}
     # Rows without a group have one of their own, so that only their composition links them.
-    by_group = [n + i if group is None else number.setdefault(group, i) for i, group in enumerate(groups)]
-    _, by_group_number = np.unique(by_group, return_inverse=True)
-    edges = (np.ones(n), (by_key, n + by_group_number))
-    size = n + int(by_group_number.max(initial=0)) + 1
-    component = connected_components(coo_array(edges, shape=(size, size)), directed=False)[1]
-    return np.unique(component[by_key], return_inverse=True)[1]
+    numbers = [n + i if group is None else number.setdefault(group, i) for i, group in enumerate(groups)]
+    by_group = np.unique(numbers, return_inverse=True)[1]
+    linked = _linked(by_key, by_group)
+    if not n or max(np.bincount(linked)) <= max(_MOST_LINKED * n, *np.bincount(by_group)):
+        return linked, ""
+    what = "compositions" if split == "split" else "chemical systems"
+    pairs = np.unique(np.stack([by_key, by_group]), axis=1)
+    shared = int((np.bincount(pairs[0]) > 1).sum())
+    return by_group, f"{shared:,} {what} occur in several groups, and may be on both sides of the split"
+
+
+def _linked(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """What two partings of `n` rows link together, int64 `(n,)` from 0."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = int(first.max(initial=-1)) + 1
+    size = n + int(second.max(initial=-1)) + 1
+    edges = coo_array((np.ones(len(first)), (first, n + second)), shape=(size, size))
+    component = connected_components(edges, directed=False)[1]
+    return np.unique(component[first], return_inverse=True)[1]
 
 
 def parts_of(batch: CompositionBatch, units: np.ndarray, split: str, *, grouped: bool, test_only: bool) -> np.ndarray:

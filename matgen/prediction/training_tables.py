@@ -216,7 +216,8 @@ class _Rows:
         batch, unused = self._featured(frame, self.batch[known])
         unit = "rows" if isinstance(batch, FeaturedBatch) else "compositions"
         distinct = distinct_rows(batch, Target(values, target.task, target.classes), self.options.duplicates, unit)
-        units = self._units(frame, batch)[distinct.rows]
+        units, linked = self._units(frame, batch)
+        units = units[distinct.rows]
         batch, values = batch[distinct.rows], distinct.values
         if len(batch) < _FEWEST:
             what = "number" if target.classes is None else "class"
@@ -235,7 +236,7 @@ class _Rows:
         }
         return PropertyData(
             name, str(self.path), "", batch, values, part, {k: n for k, n in left_out.items() if n}, target.task,
-            None, classes, fold, tuple(filter(None, [distinct.remark, *unused])),
+            None, classes, fold, tuple(filter(None, [distinct.remark, linked, *unused])),
         )  # fmt: skip
 
     def _featured(self, frame: pd.DataFrame, batch: CompositionBatch) -> tuple[CompositionBatch, list[str]]:
@@ -250,7 +251,7 @@ class _Rows:
         remark = [f"ignored columns: {', '.join(shown)}"] if shown else []
         return with_features(batch, frame, schema, where=str(self.path)), remark
 
-    def _units(self, frame: pd.DataFrame, batch: CompositionBatch) -> np.ndarray:
+    def _units(self, frame: pd.DataFrame, batch: CompositionBatch) -> tuple[np.ndarray, str]:
         group = self.options.group
         return units_of(batch, self.options.split, as_texts(frame[group]) if group else None)
 

@@ -1,8 +1,8 @@
 """Members of a predictor that are boosted trees on Magpie features, by LightGBM: the baseline that anyone trusts.
 
 Columns beside the formula are further features, texts as categories that LightGBM parts itself (Fisher, JASA 53, 789,
-1958); missing cells go to whichever side fits. One booster says the mean (or the logarithm of the odds). A second says the logarithm of the error expected, learned
-from compositions that the first has not seen.
+1958); missing cells go to whichever side fits. One booster says the mean (or the logarithm of the odds). A second says
+the logarithm of the error expected, learned from compositions that the first has not seen.
 """
 
 from __future__ import annotations
@@ -142,23 +142,25 @@ def fit_trees(
 
 def _parameters(rows: int, classify: bool, classes: int) -> dict[str, Any]:
     """LightGBM's parameters for so many rows to learn from."""
-    small = rows < 5_000
     several = {"objective": "multiclass", "metric": "multi_logloss", "num_class": classes}
     two = {"objective": "binary", "metric": "binary_logloss"}
     of_task = {"objective": "regression", "metric": "l1"} if not classify else two if classes == 2 else several
-    return of_task | {
+    fixed = {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+    return of_task | fixed | usual_parameters(rows)
+
+
+def usual_parameters(rows: int) -> dict[str, Any]:
+    """LightGBM's parameters for so many rows to learn from, without those of the task."""
+    small = rows < 5_000
+    return {
         "learning_rate": 0.03 if small else 0.06,
         "num_leaves": 31 if small else 255,
         "min_data_in_leaf": 5 if small else 20,
         "feature_fraction": 0.5,
         "bagging_fraction": 0.8,
-        "bagging_freq": 1,
         # Of categories; the usual 100 rows of each would part none of a small table's.
         "min_data_per_group": 5 if small else 100,
         "cat_smooth": 2.0 if small else 10.0,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
     }
 
 

@@ -21,6 +21,8 @@ ALL = "all"
 MOST_CATEGORIES = 64
 """Different texts up to which a column is one of categories."""
 _WORDS = {"true": 1.0, "false": 0.0}
+_LARGEST = 1e30
+"""Numbers beyond which none is meant."""
 _WIDER = 0.1
 """Share of the range learned from by which a number may lie beyond it and count as of the same kind."""
 
@@ -206,12 +208,14 @@ def as_numbers(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Cells as numbers, true as 1; missing and blank cells, and text, as NaN.
 
     Returns:
-        float64 `(n,)`, and which cells are text or infinite, bool `(n,)`.
+        float64 `(n,)`, and which cells are text, infinite or beyond 1e30, bool `(n,)`.
     """
     if pd.api.types.is_bool_dtype(cells.dtype) or not pd.api.types.is_numeric_dtype(cells.dtype):
         cells = cells.astype(object).map(lambda cell: _WORDS.get(str(cell).strip().lower(), cell))
     values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    is_text = cells.notna().to_numpy() & ~np.isfinite(values) & (cells.astype(str).str.strip() != "").to_numpy()
+    is_text = (
+        cells.notna().to_numpy() & ~(np.abs(values) <= _LARGEST) & (cells.astype(str).str.strip() != "").to_numpy()
+    )
     return np.where(is_text, np.nan, values), is_text
 
 

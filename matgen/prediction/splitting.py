@@ -103,14 +103,15 @@ def parts_of(batch: CompositionBatch, units: np.ndarray, split: str, *, grouped:
     tenth = max(_SMALLEST, n // 10)
     order = np.random.default_rng(0).permutation(len(sizes))
     part_of_unit = np.full(len(sizes), "train", dtype=object)
-    for name in wanted:
-        filled = 0
+    for place, name in enumerate(wanted):
+        filled, free = 0, int((part_of_unit == "train").sum())
+        needed = len(wanted) - place  # units for the parts after this one and for training
         for unit in order:
             # A unit of a large share of the rows is learned from.
             if part_of_unit[unit] == "train" and filled + sizes[unit] <= 2 * tenth:
                 part_of_unit[unit] = name
-                filled += sizes[unit]
-            if filled >= tenth:
+                filled, free = filled + sizes[unit], free - 1
+            if filled >= tenth or free <= needed:
                 break
         if not filled:
             free = np.flatnonzero(part_of_unit == "train")

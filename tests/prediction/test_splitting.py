@@ -14,8 +14,8 @@ def draw(rng: np.random.Generator, rows: int, kinds: int) -> CompositionBatch:
 
 
 def test_units_are_what_compositions_and_groups_link(rng: np.random.Generator) -> None:
-    batch = draw(rng, 60, 55)
-    groups = [None if i % 5 == 0 else f"g{i}" for i in rng.integers(0, 40, 60)]
+    batch = draw(rng, 60, 120)
+    groups = [None if i % 5 == 0 else f"g{i}" for i in rng.integers(0, 120, 60)]
     units, remark = units_of(batch, "split", groups)
     graph = networkx.Graph()
     for row, (formula, group) in enumerate(zip(batch.formulas(), groups, strict=True)):

@@ -127,7 +127,7 @@ def _of_folds(metadata: dict[str, Any]) -> str:
     )
     if metadata["task"] == "classification":
         return f"""
-Each member has learned from all folds but its own; probabilities are calibrated by what each says of its own fold.{tuned}
+Each member has learned from all folds but its own; probabilities are calibrated by what each says of its own.{tuned}
 """
     least = 100 * guarantee(metadata["formulas"]["train"], metadata["folds"], 0.95)
     return f"""

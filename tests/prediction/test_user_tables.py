@@ -1,4 +1,4 @@
-"""From a user's table to predictions for another one: features, classes, groups, duplicates, few rows, several targets."""
+"""From a user's table to predictions for another one: features, classes, groups, duplicates, few rows."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def add(verbs: Any) -> None:
     )
     parser.add_argument(
         "--duplicates",
-        default="mean",
+        metavar="RULE",
         help="rows of one composition and the same features: mean or median of their numbers (of classes what more of "
         "them say), keep them all, or error (default: mean)",
     )
@@ -105,7 +105,7 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, or go on fitting."""
-    from matgen.io.files import next_free
+    from matgen.io.files import next_free, refuse_to_overwrite
     from matgen.prediction import bundled_property
     from matgen.prediction.training_tables import TableOptions, table_properties
     from matgen.runtime.processes import leave_cores_to_others
@@ -114,8 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
     _require_sense(arguments)
     if arguments.table is not None:
         options = TableOptions(
-            arguments.column, arguments.split or "split", arguments.features, arguments.group, arguments.duplicates,
-            arguments.folds,
+            arguments.column, arguments.split or "split", arguments.features, arguments.group,
+            arguments.duplicates or "mean", arguments.folds,
         )  # fmt: skip
         properties = table_properties(arguments.table, arguments.target, options)
         default = Path("models") / folder_name("-".join(arguments.target))
@@ -124,6 +124,8 @@ def run(arguments: argparse.Namespace) -> int:
         default = Path("models") / folder_name(f"{arguments.property}-{arguments.source}")
     out = arguments.out or (default if arguments.resume else next_free(default))
     folders = [out] if len(properties) == 1 else [out / folder_name(data.name) for data in properties]
+    if len(folders) > 1 and not arguments.resume:
+        refuse_to_overwrite(out, force=arguments.force)
     if len(set(folders)) < len(folders):
         raise OptionError("two targets would have the same folder: fit them one by one")
     for data, folder in zip(properties, folders, strict=True):
@@ -141,8 +143,10 @@ def _require_sense(arguments: argparse.Namespace) -> None:
         raise OptionError("name a --table and its --target, or a --property of the bundled table")
     if arguments.table is not None and arguments.target is None:
         raise OptionError("name the column to predict by --target")
-    if arguments.table is None and (arguments.features or arguments.group or arguments.folds is not None):
-        raise OptionError("--features, --group and --folds are of a --table, not of a --property")
+    of_table = ("features", "group", "duplicates", "folds", "column", "target")
+    named = [f"--{name}" for name in of_table if getattr(arguments, name) not in (None, [])]
+    if arguments.table is None and named:
+        raise OptionError(f"{', '.join(named)}: of a --table, not of a --property")
     if arguments.ensemble_size is not None and arguments.ensemble_size < 1:
         raise OptionError(f"--ensemble-size is {arguments.ensemble_size}, it must be above 0")
     of_trees = ("epochs", "layers", "width", "batch_size", "learning_rate", "max_minutes")

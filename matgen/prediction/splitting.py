@@ -114,8 +114,8 @@ def parts_of(batch: CompositionBatch, units: np.ndarray, split: str, *, grouped:
             if filled >= tenth or free <= needed:
                 break
         if not filled:
-            free = np.flatnonzero(part_of_unit == "train")
-            part_of_unit[free[np.argmin(sizes[free])]] = name
+            learned = np.flatnonzero(part_of_unit == "train")
+            part_of_unit[learned[np.argmin(sizes[learned])]] = name
     return part_of_unit[units]
 
 

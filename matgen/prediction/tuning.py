@@ -19,7 +19,7 @@ import numpy as np
 
 from matgen.errors import CheckpointError, OptionError
 from matgen.fitting.study import JOURNAL, journal_study, require_optuna
-from matgen.io.files import refuse_to_overwrite
+from matgen.io.files import locked, refuse_to_overwrite
 from matgen.prediction.members import MemberTask, error_of, fit_member, require_kind, tasks_of
 from matgen.prediction.plan import FitPlan
 from matgen.prediction.trees import usual_parameters
@@ -63,6 +63,7 @@ class Tuned:
         return {"trials": self.trials, "error_of_the_usual": self.first, "error": self.error, "best": self.best}
 
 
+@locked("out")
 def tune_plan(
     data: PropertyData,
     plan: FitPlan,

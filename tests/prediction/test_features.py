@@ -33,7 +33,7 @@ def test_what_columns_are() -> None:
     assert left_out == {
         "doi": f"40 different texts in 40 rows are no categories (at most {MOST_CATEGORIES}, each in several rows)"
     }
-    assert str(named["temperature"]) == "temperature (number, 300 to 600, missing in 2 %)"
+    assert str(named["temperature"]) == "temperature (number, 300 to 600, missing in 3 %)"
     assert str(named["method"]) == "method (category: cold, hot, spark)"
     for one in features:
         assert Feature.from_json(one.as_json()) == one

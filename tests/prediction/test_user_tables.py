@@ -209,7 +209,7 @@ def test_the_command_line(table: Path, tmp_path: Path, capsys: pytest.CaptureFix
             [*predict[:3], str(tmp_path / "x.csv"), "--model", str(out)],
             f"name one of {out / 'hardness'}, {out / 'state'}",
         ),
-        (["fit", "--property", "band_gap", "--features", "all"], "--features, --group and --folds are of a --table"),
+        (["fit", "--property", "band_gap", "--features", "all"], "--features: of a --table, not of a --property"),
         ([*fit[:-1], str(tmp_path / "x"), "--target", "hardness", "hardness"], "--target names a column twice"),
         ([*fit[:-1], str(tmp_path / "x"), "--target", "hardness", "--features", "pressure"], "no column 'pressure'"),
     ]:

@@ -16,6 +16,8 @@ _PUBLIC = {
     "load_dataset": "matgen.datasets",
     "Decoding": "matgen.sampling",
     "MatgenError": "matgen.errors",
+    "PropertyClassifier": "matgen.prediction",
+    "PropertyRegressor": "matgen.prediction",
     "SampleRequest": "matgen.sampling",
     "Sampler": "matgen.sampling",
     "TrainingPlan": "matgen.training",

@@ -11,7 +11,8 @@ from matgen.cli.shared import INTERRUPTED, bars, common_options, folder_name, pa
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
-    from matgen.prediction import Predictor, PropertyData
+    from matgen.prediction import FitPlan, Predictor, PropertyData
+    from matgen.prediction.tuning import Tuned
 
 
 def add(verbs: Any) -> None:
@@ -20,13 +21,37 @@ def add(verbs: Any) -> None:
         verbs,
         "fit",
         run,
-        "train a predictor of a property from compositions",
+        "train a predictor of a property from compositions and, if wanted, further columns",
         "matgen fit --table my.csv --target Tc --out models/tc",
+        "matgen fit --table alloys.csv --target hardness --features temperature method --group paper --kind trees",
         "matgen fit --property band_gap --kind trees --out models/gap",
     )
     parser.add_argument("--table", type=path, metavar="FILE", help="CSV, Parquet or JSON lines with formulas")
-    parser.add_argument("--target", metavar="NAME", help="column of the table to predict")
+    parser.add_argument(
+        "--target",
+        nargs="+",
+        metavar="NAME",
+        help="column of the table to predict: numbers, true and false, or names of classes; of several each gets a "
+        "predictor in a folder of its own, <out>/<target>",
+    )
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
+    parser.add_argument(
+        "--features",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="columns to learn from beside the formula (text as categories, cells may be empty), or all; tables to "
+        "predict for need them too (default: none)",
+    )
+    parser.add_argument(
+        "--group", metavar="NAME", help="column whose rows of one value stay together in the split, such as a paper"
+    )
+    parser.add_argument(
+        "--duplicates",
+        metavar="RULE",
+        help="rows of one composition and the same features: mean or median of their numbers (of classes what more of "
+        "them say), keep them all, or error (default: mean)",
+    )
     parser.add_argument(
         "--property", help="formation_energy, band_gap or is_metal of the bundled table, instead of a table"
     )
@@ -44,80 +69,204 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--ensemble-size",
         type=int,
-        default=3,
-        help="number of ensemble members, whose disagreement is part of the uncertainty (default: 3)",
+        help="number of ensemble members, whose disagreement is part of the uncertainty (default: 3; with folds one "
+        "each)",
     )
     parser.rename("--members", "--ensemble-size")
+    parser.add_argument(
+        "--folds",
+        type=int,
+        metavar="K",
+        help="calibrate intervals on every row in turn (cross-conformal, CV+), with one member for each of K folds; "
+        "0: on a part that is set apart (default: 10 if the table has fewer than 800 rows, else 0)",
+    )
     parser.add_argument(
         "--max-minutes", type=float, metavar="M", help="time budget in minutes for all members together"
     )
     parser.add_argument(
         "--epochs", type=float, help="passes over the data for each member (default: 100; language_model: 20)"
     )
-    parser.add_argument("--layers", type=int, default=3, help="layers of each network (default: 3)")
-    parser.add_argument("--width", type=int, default=128, help="width of each network (default: 128)")
+    parser.add_argument("--layers", type=int, help="layers of each network (default: 3)")
+    parser.add_argument("--width", type=int, help="width of each network (default: 128)")
     parser.add_argument(
         "--batch-size", type=int, help="compositions per step (default: 16 to 256, by the size of the table)"
     )
     parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: 2e-3; language_model: 5e-4)")
+    parser.add_argument(
+        "--tune", action="store_true", help="search the settings of networks or trees first, by Optuna (resumable)"
+    )
+    parser.add_argument("--trials", type=int, metavar="N", help="trials of --tune (default: 20)")
+    parser.add_argument(
+        "--tune-minutes", type=float, metavar="M", help="begin no trial of --tune after these minutes (default: 10)"
+    )
     parser.add_argument("--resume", action="store_true", help="resume the interrupted fit in --out")
     common_options(parser, out="models/<target>")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, or go on fitting."""
-    from matgen.io.files import next_free
-    from matgen.prediction import FitPlan, NetworkSize, bundled_property, fit_predictor, table_property
-    from matgen.prediction.fit import default_fit_settings
+    from matgen.io.files import next_free, refuse_to_overwrite
+    from matgen.prediction import bundled_property
+    from matgen.prediction.training_tables import TableOptions, table_properties
     from matgen.runtime.processes import leave_cores_to_others
 
     leave_cores_to_others()
-    if (arguments.table is None) == (arguments.property is None):
-        raise OptionError("name a --table and its --target, or a --property of the bundled table")
-    if arguments.ensemble_size < 1:
-        raise OptionError(f"--ensemble-size is {arguments.ensemble_size}, it must be above 0")
+    _require_sense(arguments)
     if arguments.table is not None:
-        if arguments.target is None:
-            raise OptionError("name the column to predict by --target")
-        data = table_property(arguments.table, arguments.target, arguments.column, arguments.split or "split")
+        options = TableOptions(
+            arguments.column, arguments.split or "split", arguments.features, arguments.group,
+            arguments.duplicates or "mean", arguments.folds,
+        )  # fmt: skip
+        properties = table_properties(arguments.table, arguments.target, options)
+        default = Path("models") / folder_name("-".join(arguments.target))
     else:
-        data = bundled_property(arguments.property, arguments.source, arguments.split or "official")
-    minutes = None if arguments.max_minutes is None else arguments.max_minutes / arguments.ensemble_size
-    learned = int((data.part == "train").sum())
-    settings = default_fit_settings(
-        arguments.kind,
-        learned,
-        learning_rate=arguments.learning_rate,
-        batch_size=arguments.batch_size,
-        epochs=arguments.epochs,
-        max_minutes=minutes,
-        seed=arguments.seed,
-    )
-    size = NetworkSize(arguments.layers, width=arguments.width, feed_forward=2 * arguments.width)
-    plan = FitPlan(arguments.kind, size, arguments.ensemble_size, arguments.init, settings)
-    default = Path("models") / folder_name(arguments.target or f"{data.name}-{data.source}")
+        properties = [bundled_property(arguments.property, arguments.source, arguments.split or "official")]
+        default = Path("models") / folder_name(f"{arguments.property}-{arguments.source}")
     out = arguments.out or (default if arguments.resume else next_free(default))
-    say(arguments, f"{data.name}: {learned:,} compositions to learn from, {plan.members} members, into {out}")
-    for reason, count in data.left_out.items():
-        say(arguments, f"note: {count:,} {reason}")
-
-    progress = bars(arguments, loss_unit=data.unit or data.name)
-    predictor = fit_predictor(data, plan, out, resume=arguments.resume, force=arguments.force, progress=progress)
-    if predictor is None:
-        print(f"interrupted; resume with the same command and --resume --out {out}", file=sys.stderr)
-        return INTERRUPTED
-    say(arguments, f"test: {_in_words(data, predictor)}. Next: matgen predict candidates.csv --model {out}")
+    folders = [out] if len(properties) == 1 else [out / folder_name(data.name) for data in properties]
+    if len(folders) > 1 and not arguments.resume:
+        refuse_to_overwrite(out, force=arguments.force)
+    if len(set(folders)) < len(folders):
+        raise OptionError("two targets would have the same folder: fit them one by one")
+    for data, folder in zip(properties, folders, strict=True):
+        if arguments.resume and len(folders) > 1 and (folder / "predictor.json").is_file():
+            say(arguments, f"{data.name}: complete in {folder}")
+        elif not _fit(arguments, data, folder):
+            print(f"interrupted; resume with the same command and --resume --out {out}", file=sys.stderr)
+            return INTERRUPTED
     return 0
 
 
+def _require_sense(arguments: argparse.Namespace) -> None:
+    """Raise an `OptionError` where options are missing or contradict each other; say which ones are not used."""
+    if (arguments.table is None) == (arguments.property is None):
+        raise OptionError("name a --table and its --target, or a --property of the bundled table")
+    if arguments.table is not None and arguments.target is None:
+        raise OptionError("name the column to predict by --target")
+    of_table = ("features", "group", "duplicates", "folds", "column", "target")
+    named = [f"--{name}" for name in of_table if getattr(arguments, name) not in (None, [])]
+    if arguments.table is None and named:
+        raise OptionError(f"{', '.join(named)}: of a --table, not of a --property")
+    if arguments.ensemble_size is not None and arguments.ensemble_size < 1:
+        raise OptionError(f"--ensemble-size is {arguments.ensemble_size}, it must be above 0")
+    of_trees = ("epochs", "layers", "width", "batch_size", "learning_rate", "max_minutes")
+    of_kind = {"trees": of_trees, "language_model": ("layers", "width")}.get(arguments.kind, ())
+    unused = [name for name in of_kind if getattr(arguments, name) is not None]
+    unused += [name for name in ("trials", "tune_minutes") if not arguments.tune and getattr(arguments, name)]
+    if unused:
+        shown = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        what = f"{arguments.kind} without --tune" if {"trials", "tune_minutes"} & set(unused) else arguments.kind
+        say(arguments, f"note: {shown} {'is' if len(unused) == 1 else 'are'} not used by {what}")
+
+
+def _fit(arguments: argparse.Namespace, data: PropertyData, out: Path) -> bool:
+    """Fit one predictor; False where the user interrupted."""
+    from matgen.prediction import fit_predictor
+
+    plan = _plan(arguments, data)
+    learned = int((data.part == "train").sum())
+    members = plan.members if data.fold is None else int(data.fold.max()) + 1
+    what = "rows" if data.features else "compositions"
+    how = f"{members} members" if data.fold is None else f"{members} folds that calibrate in turn, a member each"
+    say(arguments, f"{data.name}{_of_classes(data)}: {learned:,} {what} to learn from, {how}, into {out}")
+    if data.features:
+        say(arguments, f"features beside the formula: {', '.join(map(str, data.features))}")
+    for reason, count in data.left_out.items():
+        say(arguments, f"note: {count:,} {reason}")
+    for remark in data.remarks:
+        say(arguments, f"note: {remark}")
+    if data.fold is not None and arguments.ensemble_size is not None:
+        say(arguments, "note: --ensemble-size is not used where there is a member for each fold (--folds)")
+
+    force, tuning = arguments.force, None
+    if arguments.tune:
+        tuned = _tuned(arguments, data, plan, out)
+        if tuned is None:
+            return False
+        plan, tuning, force = tuned.plan, tuned.as_json(), True  # what is there is the search
+    progress = bars(arguments, loss_unit=data.unit or data.name)
+    predictor = fit_predictor(data, plan, out, resume=arguments.resume, force=force, tuning=tuning, progress=progress)
+    if predictor is None:
+        return False
+    also = "".join(f", with {', '.join(one.name for one in data.features)} as columns" for _ in data.features[:1])
+    say(arguments, f"{_in_words(data, predictor)}. Next: matgen predict candidates.csv --model {out}{also}")
+    return True
+
+
+def _plan(arguments: argparse.Namespace, data: PropertyData) -> FitPlan:
+    from matgen.prediction import FitPlan, NetworkSize
+    from matgen.prediction.plan import default_fit_settings
+
+    members = 3 if arguments.ensemble_size is None else arguments.ensemble_size
+    shared = members if data.fold is None else int(data.fold.max()) + 1
+    shared *= len(arguments.target or ["the property"])
+    settings = default_fit_settings(
+        arguments.kind,
+        int((data.part == "train").sum()),
+        learning_rate=arguments.learning_rate,
+        batch_size=arguments.batch_size,
+        epochs=arguments.epochs,
+        max_minutes=None if arguments.max_minutes is None else arguments.max_minutes / shared,
+        seed=arguments.seed,
+    )
+    width = 128 if arguments.width is None else arguments.width
+    size = NetworkSize(3 if arguments.layers is None else arguments.layers, width=width, feed_forward=2 * width)
+    return FitPlan(arguments.kind, size, members, arguments.init, settings)
+
+
+def _tuned(arguments: argparse.Namespace, data: PropertyData, plan: FitPlan, out: Path) -> Tuned | None:
+    """The plan with the settings that a search has found; None where the user interrupted it."""
+    from matgen.prediction.tuning import tune_plan
+
+    trials = 20 if arguments.trials is None else arguments.trials
+    minutes = 10.0 if arguments.tune_minutes is None else arguments.tune_minutes
+    say(arguments, f"tune: up to {trials} trials, none begun after {minutes:g} minutes")
+    unit = f" {data.unit}" if data.unit else ""
+
+    def report(number: int, error: float, chosen: dict[str, Any]) -> None:
+        shown = ", ".join(f"{name} {value:.3g}" for name, value in chosen.items())
+        say(arguments, f"trial {number + 1:>3}  {error:.4f}{unit}  {shown}")
+
+    tuned = tune_plan(
+        data, plan, out, trials=trials, minutes=minutes, resume=arguments.resume, force=arguments.force,
+        on_trial=report,
+    )  # fmt: skip
+    if tuned.interrupted:
+        return None
+    usual = f"the usual settings: {tuned.first:.4f}{unit}"
+    say(arguments, f"best of {tuned.trials} trials: {tuned.error:.4f}{unit} ({usual})")
+    return tuned
+
+
+def _of_classes(data: PropertyData) -> str:
+    return "" if data.classes is None else f" ({', '.join(data.classes)})"
+
+
 def _in_words(data: PropertyData, predictor: Predictor) -> str:
-    """How well the test part is predicted."""
+    """How well the test part is predicted, or what was not learned from in each fold."""
     metrics = predictor.metadata["metrics"]
-    if predictor.classifies:
+    tested, crossed = "n" in metrics, metrics.get("cross_validation")
+    parts = []
+    if crossed:
+        parts.append(f"cross-validation: {_errors(data, crossed)}")
+    if tested:
+        parts.append(f"test: {_errors(data, metrics)}")
+    if tested and not predictor.classifies:
+        from matgen.prediction.card import held_in_words
+
+        parts[-1] += f", intervals of 95 % hold {held_in_words(metrics, '0.95')}"
+    elif crossed and not predictor.classifies:
+        from matgen.prediction.cross_conformal import guarantee
+
+        least = 100 * guarantee(crossed["n"], predictor.metadata["folds"], 0.95)
+        parts.append(f"intervals of 95 % by CV+ hold at least {least:.0f} % (untested: no row is set apart of so few)")
+    return "; ".join(parts)
+
+
+def _errors(data: PropertyData, metrics: dict[str, Any]) -> str:
+    if data.task == "classification":
         area = f", area under the ROC curve {metrics['roc_auc']:.4f}" if metrics["roc_auc"] is not None else ""
         majority = f"the majority alone: {100 * metrics['accuracy_of_the_majority']:.1f} %"
         return f"{100 * metrics['accuracy']:.1f} % right ({majority}){area}"
     unit = f" {data.unit}" if data.unit else ""
-    alone = f"the median alone: {metrics['mae_of_the_median']:.4f}"
-    held = 100 * metrics["coverage"]["0.95"]
-    return f"mean absolute error {metrics['mae']:.4f}{unit} ({alone}), intervals of 95 % hold {held:.1f} %"
+    return f"mean absolute error {metrics['mae']:.4f}{unit} (the median alone: {metrics['mae_of_the_median']:.4f})"

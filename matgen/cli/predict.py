@@ -26,7 +26,13 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--source", help="database whose labels the predictor was trained on: oqmd or mp (default: oqmd if bundled)"
     )
-    parser.add_argument("--model", metavar="FOLDER", help="a predictor of `matgen fit` instead of a bundled one")
+    parser.add_argument(
+        "--model",
+        "--predictor",
+        metavar="FOLDER",
+        help="a predictor of `matgen fit` instead of a bundled one; columns that it learned from beside the formula "
+        "are found in the table by name",
+    )
     parser.add_argument(
         "--entries",
         metavar="FILE",

@@ -9,8 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matgen.prediction.fit import FitPlan, fit_predictor, measured
+    from matgen.prediction.estimators import PropertyClassifier, PropertyRegressor
+    from matgen.prediction.fit import fit_predictor
+    from matgen.prediction.measure import measured
     from matgen.prediction.network import NetworkSize
+    from matgen.prediction.plan import FitPlan
     from matgen.prediction.predictor import Predictor
     from matgen.prediction.training_tables import PropertyData, bundled_property, table_property
 
@@ -18,7 +21,9 @@ __all__ = [
     "FitPlan",
     "NetworkSize",
     "Predictor",
+    "PropertyClassifier",
     "PropertyData",
+    "PropertyRegressor",
     "bundled_property",
     "fit_predictor",
     "measured",
@@ -26,13 +31,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FitPlan": "fit",
+    "FitPlan": "plan",
     "NetworkSize": "network",
     "Predictor": "predictor",
+    "PropertyClassifier": "estimators",
     "PropertyData": "training_tables",
+    "PropertyRegressor": "estimators",
     "bundled_property": "training_tables",
     "fit_predictor": "fit",
-    "measured": "fit",
+    "measured": "measure",
     "table_property": "training_tables",
 }
 

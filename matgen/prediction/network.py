@@ -84,12 +84,13 @@ class CompositionNetwork(nn.Module):
         for parameter in self.out[2].parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, elements: Tensor, fractions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, elements: Tensor, fractions: Tensor, further: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Predict.
 
         Args:
             elements: int64 `(B, K)`, atomic numbers, 0 for none.
             fractions: float32 `(B, K)`, atomic fractions that sum to 1, 0 for none.
+            further: float32 `(B, W)`, what else is known of each composition; it is added to the token of each element.
 
         Returns:
             Mean and logarithm of the scale, float32 `(B,)` each, in standardised units.
@@ -97,6 +98,8 @@ class CompositionNetwork(nn.Module):
         present = elements > 0
         log_fraction = fractions.clamp(min=1e-6).log()
         x = self.element(elements) + self.amount(_encoded(fractions, log_fraction))
+        if further is not None:
+            x = x + further.unsqueeze(1)
         # Nothing attends to what is not there.
         absent = torch.zeros_like(fractions).masked_fill(~present, -1e4)
         for layer in self.layers:

@@ -62,6 +62,7 @@ def predict_table(
         OptionError: `phases` are of another source.
     """
     parsed = parse_some(frame[column])
+    batches = predictor.with_features(parsed.batch, frame.iloc[parsed.rows])
     source = predictor.metadata["source"]
     if not hull:
         phases = None
@@ -70,7 +71,7 @@ def predict_table(
     parts = []
     with progress(len(parsed.batch), "predict", "formulas") as count:
         for start in range(0, len(parsed.batch), _CHUNK):
-            batch: CompositionBatch = parsed.batch[start : start + _CHUNK]
+            batch: CompositionBatch = batches[start : start + _CHUNK]
             part = predictor.predict(batch)
             if phases is not None:
                 placed = stability(batch, part, predictor, phases, progress=part_of(count))

@@ -6,23 +6,28 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
 
-from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
 from matgen.errors import CheckpointError, DataError, MissingDependencyError, OutputError, first_line
 from matgen.io.files import write_text
 from matgen.io.folders import read_description, verify_files, write_description
 from matgen.io.versions import versions
 from matgen.io.weights import load_arrays, save_arrays
+from matgen.prediction.classes import class_columns, class_probabilities
+from matgen.prediction.cross_conformal import CrossCalibration
+from matgen.prediction.features import Feature, FeaturedBatch, require_features, with_features
 from matgen.prediction.selection import SelectionCalibration
 from matgen.prediction.stability_model import StabilityModel
 from matgen.prediction.trees import TreesMember
 from matgen.prediction.uncertainty import Calibration, combined
+
+if TYPE_CHECKING:
+    from matgen.composition.batch import CompositionBatch
 
 METADATA = "predictor.json"
 _STABILITY = "stability.safetensors"
@@ -48,7 +53,10 @@ class Member(Protocol):
         """Numbers that it has learned."""
 
     def outputs(self, batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (or logarithm of the odds) and logarithm of the scale, float32 `(n,)` each, standardised."""
+        """Mean (or logarithm of the odds) and logarithm of the scale, float32 `(n,)` each, standardised.
+
+        Of more than two classes the first is float32 `(n, classes)`.
+        """
 
     def description(self) -> dict[str, Any]:
         """What is needed to open it, besides its files; JSON."""
@@ -58,10 +66,12 @@ class Member(Protocol):
 
 
 def _network(stem: Path, content: dict[str, Any]) -> Member:
+    from matgen.prediction.featured_network import FeaturedNetwork
     from matgen.prediction.learned import TorchMember
     from matgen.prediction.network import CompositionNetwork
 
-    return TorchMember.load(stem, CompositionNetwork.from_description(content))
+    network = FeaturedNetwork if "features" in content else CompositionNetwork
+    return TorchMember.load(stem, network.from_description(content))
 
 
 def _language_model(stem: Path, content: dict[str, Any]) -> Member:
@@ -113,31 +123,53 @@ class Predictor:
 
     @property
     def classifies(self) -> bool:
-        """Whether the property is one that a composition has or has not."""
+        """Whether the property is one that a composition has or has not, or one of several classes."""
         return self.metadata["task"] == "classification"
 
-    def predict(self, batch: CompositionBatch | Any) -> pd.DataFrame:
-        """Predictions for `n` compositions.
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes, None where they are true and false."""
+        classes = self.metadata.get("classes")
+        return None if classes is None else tuple(classes)
+
+    def with_features(self, batch: CompositionBatch, frame: pd.DataFrame) -> CompositionBatch:
+        """Compositions with the columns that the predictor needs beside the formula, found by name.
 
         Args:
-            batch: the compositions, or formulas as `CompositionBatch.from_formulas` takes them.
+            batch: `n` compositions.
+            frame: the `n` rows that they are of.
+
+        Raises:
+            DataError: columns are missing, or a cell of a column of numbers is text.
+        """
+        return with_features(batch, frame, [Feature.from_json(one) for one in self.metadata.get("features", ())])
+
+    def predict(self, batch: CompositionBatch) -> pd.DataFrame:
+        """Predictions for `n` compositions.
 
         Returns:
             Of a number: columns `<property>` and `<property>_std` (in the property's unit), `<property>_low` and
             `<property>_high` (a conformal interval of 95 %). Of what is or is not: `<property>`, bool, and
-            `<property>_probability`. Then `<property>_source`, and `in_domain` (see `in_domain`).
+            `<property>_probability`. Of named classes: `<property>`, the most probable one, `<property>_probability`
+            of it, and `<property>_probability_<class>` of each. Then `<property>_source`, and `in_domain` (see
+            `in_domain`).
+
+        Raises:
+            OptionError: the predictor needs columns beside the formula, and the batch has none.
         """
-        batch = CompositionBatch.from_formulas(batch)
-        mean, spread, disagreement = self.spread(batch)
+        outputs = self.outputs(batch)
+        mean, spread, disagreement = self._spread_of(*outputs)
         name = self.name
         if name == "formation_energy":
             # Formation energies refer to the elements, whose own is 0 by definition and not by any model.
             compound = batch.n_elements > 1
             mean, spread = np.where(compound, mean, 0.0), np.where(compound, spread, 0.0)
-        if self.classifies:
+        if self.classes is not None:
+            columns = class_columns(name, self.classes, self.probabilities(outputs[0]))
+        elif self.classifies:
             columns = {name: mean > 0.5, f"{name}_probability": mean}
         else:
-            low, high = self.calibration.intervals(mean, spread, 0.95).T
+            low, high = self.intervals(*outputs, 0.95).T
             low, high = np.where(spread > 0, low, mean), np.where(spread > 0, high, mean)
             columns = {
                 name: mean,
@@ -152,21 +184,45 @@ class Predictor:
         """Mean, spread and disagreement of the members, float64 `(n,)` each, in the property's unit.
 
         Of what is or is not: the calibrated probability, the standard deviation that it implies, and the disagreement
-        of the members' probabilities.
+        of the members' probabilities. Of more than two classes: those of the most probable one.
         """
-        means, scales = self.outputs(batch)
+        return self._spread_of(*self.outputs(batch))
+
+    def _spread_of(self, means: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if self.classifies:
-            probabilities = self.calibration.probability(means)
+            probabilities = class_probabilities(self.calibration, means)
+            if means.ndim == 2:
+                probabilities = probabilities[..., 1]
+            else:
+                likeliest = probabilities.mean(axis=0).argmax(axis=-1)
+                probabilities = np.take_along_axis(probabilities, likeliest[None, :, None], axis=-1)[..., 0]
             mean = probabilities.mean(axis=0)
             return mean, np.sqrt(mean * (1 - mean)), probabilities.std(axis=0)
         mean, spread, disagreement = combined(means, scales)
         return np.maximum(mean, self.lowest), spread, disagreement
 
+    def probabilities(self, log_odds: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities of each class, float64 `(n, classes)`, of what `outputs` says first."""
+        return class_probabilities(self.calibration, log_odds).mean(axis=0)
+
+    def intervals(self, means: np.ndarray, scales: np.ndarray, confidence: float) -> np.ndarray:
+        """Conformal bounds of a number, float64 `(n, 2)`, of what `outputs` says; infinite where too few calibrate.
+
+        They hold the mean too, and are not cut at the lowest value.
+        """
+        mean, spread, _ = self._spread_of(means, scales)
+        if not isinstance(self.calibration, CrossCalibration):
+            return self.calibration.intervals(mean, spread, confidence)
+        low, high = self.calibration.intervals_of_members(means, scales, confidence).T
+        return np.stack([np.minimum(low, mean), np.maximum(high, mean)], axis=1)
+
     def outputs(self, batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray]:
         """Mean and scale that each member says, float64 `(members, n)` each, in the property's unit.
 
-        Of what is or is not: the logarithm of the odds, as it was learned.
+        Of what is or is not: the logarithm of the odds, as it was learned; of more than two classes `(members, n,
+        classes)`.
         """
+        require_features(self.name, self.metadata.get("features", ()), batch)
         outputs = [member.outputs(batch) for member in self.members]
         means, log_scales = (np.stack(parts).astype(np.float64) for parts in zip(*outputs, strict=True))
         center, scale = self.metadata["center"], self.metadata["scale"]
@@ -175,19 +231,22 @@ class Predictor:
     def in_domain(self, batch: CompositionBatch, disagreement: np.ndarray) -> np.ndarray:
         """Whether compositions are of the kind that was learned from, bool `(n,)`.
 
-        They are not where an element occurs in fewer than `FEWEST_OF_AN_ELEMENT` training compositions, where there is
-        one element only, where one element has a larger share of the atoms than in all but one in a thousand training
-        compositions (or `LARGEST_SHARE`), or where members disagree more than on all but one in a hundred held-out
-        compositions.
+        They are not where an element occurs in fewer than `FEWEST_OF_AN_ELEMENT` training compositions (of small tables
+        in fewer than one in fifty), where there is one element only, where a column beside the formula has a text that
+        was not learned from or a number far beyond the others, where one element has a larger share of the atoms than
+        in all but one in a thousand training compositions (or `LARGEST_SHARE`), or where members disagree more than on
+        all but one in a hundred held-out compositions.
         """
+        fewest = self.metadata.get("fewest_of_an_element", FEWEST_OF_AN_ELEMENT)
         known = np.zeros(len(SYMBOLS), dtype=bool)
         known[0] = True
         for z, symbol in enumerate(SYMBOLS):
-            known[z] |= self.metadata["elements"].get(symbol, 0) >= FEWEST_OF_AN_ELEMENT
+            known[z] |= self.metadata["elements"].get(symbol, 0) >= fewest
         largest = self.metadata["largest_usual_disagreement"]
         usual = disagreement <= (np.inf if largest is None else largest)
         balanced = largest_shares(batch) <= self.metadata.get("largest_usual_share", LARGEST_SHARE)
-        return known[batch.elements].all(axis=1) & (batch.n_elements > 1) & usual & balanced
+        strange = batch.strange if isinstance(batch, FeaturedBatch) else np.zeros(len(batch), dtype=bool)
+        return known[batch.elements].all(axis=1) & (batch.n_elements > 1) & usual & balanced & ~strange
 
     def save(self, folder: Path | str, card: str = "") -> None:
         """Write the predictor, `predictor.json` last, so that a folder with it is complete.
@@ -204,6 +263,8 @@ class Predictor:
             for i, member in enumerate(self.members):
                 member.save(folder / f"member-{i}")
             scores = {"scores": self.calibration.scores}
+            if isinstance(self.calibration, CrossCalibration) and self.calibration.fold is not None:
+                scores["fold"] = self.calibration.fold
             if self.selection is not None:
                 scores["selection"] = self.selection.scores
             save_arrays(
@@ -235,6 +296,10 @@ class Predictor:
         """
         folder = Path(folder)
         if not (folder / METADATA).is_file():
+            several = sorted(path.parent.name for path in folder.glob(f"*/{METADATA}"))
+            if several:
+                names = ", ".join(str(folder / name) for name in several)
+                raise CheckpointError(f"{folder} holds predictors of several targets: name one of {names}")
             raise CheckpointError(f"{folder} has no {METADATA}: make a predictor with `matgen fit --out {folder}`")
         try:
             metadata = read_description(folder, METADATA)
@@ -245,7 +310,10 @@ class Predictor:
             ]
             arrays = load_arrays(folder / "calibration.safetensors")
             scores = {name: array.astype(np.float64) for name, array in arrays.items()}
-            calibration = Calibration(scores["scores"], float(metadata["temperature"]))
+            temperature = float(metadata["temperature"])
+            calibration = Calibration(scores["scores"], temperature)
+            if "fold" in scores:
+                calibration = CrossCalibration(scores["scores"], temperature, scores["fold"].astype(np.int64))
             selection = SelectionCalibration(scores["selection"]) if "selection" in scores else None
             stability = None
             if (folder / _STABILITY).is_file():

@@ -1,24 +1,30 @@
-"""What a predictor learns from: compositions with a property, in three parts that do not overlap.
+"""What a predictor learns from: compositions with a property, in parts that do not overlap.
 
 Bundled properties keep the official parts of their source where it has them (OQMD_Formation_Enthalpy, and the band gaps
-of the same rows); other tables are split by composition. Labels of OQMD and the Materials Project are never mixed.
+of the same rows); other tables are split by composition, by chemical system or by the user's groups, and of few rows
+every one takes its turn to calibrate. Labels of OQMD and the Materials Project are never mixed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from matgen.composition.batch import CompositionBatch, first_occurrence, parse_formulas
+from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.datasets import load_dataset
 from matgen.datasets.labels import OUTLIER_ENERGY
 from matgen.datasets.splits import split_batch
 from matgen.datasets.tables import read_formula_table
 from matgen.errors import DataError, OptionError, unknown_name
+from matgen.prediction.duplicates import distinct_rows
+from matgen.prediction.features import Feature, FeaturedBatch, as_texts, chosen_features, with_features
+from matgen.prediction.splitting import CROSS_BELOW, FOLDS, folds_of, parts_of, units_of
+from matgen.prediction.targets import Target, read_target
 from matgen.runtime.unreadable import report_unreadable
 
 if TYPE_CHECKING:
@@ -49,12 +55,16 @@ class PropertyData:
         name: of the property.
         source: whose labels they are: `oqmd`, `mp` or a file.
         unit: of the property, empty where it is not known.
-        batch: `n` distinct compositions.
-        target: float64 `(n,)`.
+        batch: `n` compositions, distinct unless duplicates are kept; a `FeaturedBatch` where there are features.
+        target: float64 `(n,)`; of classes their places.
         part: `train`, `valid` or `test` of each, object `(n,)`.
         left_out: reasons and numbers of rows that are not there.
-        task: `regression`, or `classification` of what is (1) or is not (0).
+        task: `regression`, or `classification` of what is (1) or is not (0), or is of one of the `classes`.
         lowest: what the property cannot be below, None where it can be anything.
+        classes: names of the classes; None where they are true and false, and of numbers.
+        fold: int64 `(n,)`, of the rows to learn from the fold that each calibrates in, -1 in the test part; None where
+            the part `valid` stops and calibrates.
+        remarks: what else is to be known of the table, a line each.
     """
 
     name: str
@@ -66,6 +76,14 @@ class PropertyData:
     left_out: Mapping[str, int]
     task: str = "regression"
     lowest: float | None = None
+    classes: tuple[str, ...] | None = None
+    fold: np.ndarray | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The columns beside the formula."""
+        return self.batch.schema if isinstance(self.batch, FeaturedBatch) else ()
 
     def of(self, part: str) -> tuple[CompositionBatch, np.ndarray]:
         """Compositions and targets of one part."""
@@ -117,78 +135,143 @@ def bundled_property(name: str, source: str, split: str = "official") -> Propert
     )
 
 
-def table_property(path: Path | str, target: str, column: str | None = None, split: str = "split") -> PropertyData:
-    """A column of a user's table: numbers, or true and false (or 0 and 1).
+@dataclass(frozen=True)
+class TableOptions:
+    """How a user's table is read.
 
-    Of a composition that occurs again the mean counts, or what more of its rows say.
+    Attributes:
+        column: name of the formula column, by default recognized by its name.
+        split: what stays together: `split` (rows of one composition) or `split_chemsys` (of one chemical system).
+        features: columns to learn from beside the formula, or `all` alone.
+        group: a column whose rows of one value stay together in the split too.
+        duplicates: what is done with rows of one composition and the same features, one of `duplicates.RULES`.
+        folds: that calibrate in turn; 0 for none, None for 10 where the table has fewer than 800 rows.
+    """
+
+    column: str | None = None
+    split: str = "split"
+    features: Sequence[str] = ()
+    group: str | None = None
+    duplicates: str = "mean"
+    folds: int | None = None
+
+
+def table_property(
+    path: Path | str, target: str, column: str | None = None, split: str = "split", **options: Any
+) -> PropertyData:
+    """A column of a user's table: numbers, true and false (or 0 and 1), or names of classes.
 
     Args:
         path: a table as `read_formula_table` reads it.
         target: name of its column.
         column: name of the formula column, by default recognized by its name.
         split: `split` or `split_chemsys`.
+        **options: further attributes of `TableOptions`.
 
     Raises:
-        DataError: no such column, text in it, more than a fifth of the formulas that cannot be read, fewer than 20
-            usable rows, or the same value in all.
-        OptionError: unknown split.
+        DataError: no such column, text among numbers, more than a fifth of the formulas that cannot be read, fewer than
+            20 usable rows, the same value in all, or columns that cannot be features.
+        OptionError: unknown split or rule, or a column named for two purposes.
     """
-    frame, formula_column = read_formula_table(path, column)
-    if target not in frame.columns:
-        raise DataError(f"{path} has no column {target!r}; it has {', '.join(map(str, frame.columns))}")
-    if target == formula_column:
-        raise OptionError(f"{target} is the column of formulas, not a property")
-    values = _numbers(frame[target], path, target)
+    return table_properties(path, [target], TableOptions(column, split, **options))[0]
+
+
+def table_properties(path: Path | str, targets: Sequence[str], options: TableOptions) -> list[PropertyData]:
+    """Several columns of one table, each as `table_property`; a row may lack some of them."""
+    if len(set(targets)) < len(targets):
+        raise OptionError("--target names a column twice")
+    frame, formula_column = read_formula_table(path, options.column)
+    for name in [*targets, *([options.group] if options.group else [])]:
+        if name not in frame.columns:
+            raise DataError(f"{path} has no column {name!r}; it has {', '.join(map(str, frame.columns))}")
+        if name == formula_column:
+            raise OptionError(f"{name} is the column of formulas, not a property")
+    if options.group in targets:
+        raise OptionError(f"{options.group} is a target and cannot be the --group too")
+    read = {name: read_target(frame[name], path, name) for name in targets}
     parsed = parse_formulas(frame[formula_column].astype(str))
     report_unreadable(str(path), len(parsed.bad), len(frame), parsed.bad[0] if parsed.bad else None)
-    value = values[parsed.rows]
-    known = np.isfinite(value)
-    batch, value = parsed.batch[np.flatnonzero(known)], value[known]
-    first = first_occurrence(batch.keys())
-    rows, group = np.unique(first, return_inverse=True)
-    mean = np.bincount(group, value) / np.maximum(np.bincount(group), 1)
-    classify = bool(np.isin(value, (0.0, 1.0)).all())
-    if classify:
-        mean = (mean >= 0.5).astype(np.float64)
-    batch = batch[rows]
-    if len(batch) < _FEWEST:
-        raise DataError(
-            f"{path} has {len(batch)} compositions with a number in {target}, at least {_FEWEST} are needed"
-        )
-    if np.ptp(mean) == 0:
-        raise DataError(f"{target} is {mean[0]:g} in every row of {path}: there is nothing to learn")
-    part = split_batch(batch, split)
-    _refill_small_parts(part)
-    left_out = {
-        "formulas that cannot be read": len(parsed.bad),
-        "rows without a target": int((~known).sum()),
-        "compositions that occur again (their mean counts)": int(known.sum()) - len(batch),
-    }
-    task = "classification" if classify else "regression"
-    return PropertyData(target, str(path), "", batch, mean, part, {k: n for k, n in left_out.items() if n}, task)
+    taken = [formula_column, *targets, *([options.group] if options.group else [])]
+    rows = _Rows(path, frame.iloc[parsed.rows], parsed.batch, len(parsed.bad), taken, options)
+    return [rows.property(name, Target(one.values[parsed.rows], one.task, one.classes)) for name, one in read.items()]
 
 
-def _numbers(column: pd.Series, path: Path | str, name: str) -> np.ndarray:
-    """A column as numbers, true as 1; empty cells are missing, other text is an error."""
-    words = {"true": 1.0, "false": 0.0}
-    column = column.map(lambda cell: words.get(str(cell).strip().lower(), cell))
-    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-    text = column.notna() & ~np.isfinite(values) & (column.astype(str).str.strip() != "")
-    if text.any():
-        row = int(np.flatnonzero(text)[0])
-        raise DataError(
-            f"{path}, row {row + 1}: {column.iloc[row]!r} in {name} is not a number (nor in {int(text.sum()) - 1} more "
-            "rows): clear such cells or give another --target"
-        )
-    return values
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a table whose formulas can be read, and how they are to be used."""
+
+    path: Path | str
+    frame: pd.DataFrame
+    batch: CompositionBatch
+    unreadable: int
+    taken: Sequence[str]
+    options: TableOptions
+
+    def property(self, name: str, target: Target) -> PropertyData:
+        """One target of the rows."""
+        known = np.flatnonzero(np.isfinite(target.values))
+        if not len(known):
+            raise DataError(f"{self.path} has no value in {name} in a row whose formula can be read")
+        frame, values = self.frame.iloc[known], target.values[known]
+        batch, unused = self._featured(frame, self.batch[known])
+        unit = "rows" if isinstance(batch, FeaturedBatch) else "compositions"
+        distinct = distinct_rows(batch, Target(values, target.task, target.classes), self.options.duplicates, unit)
+        units, linked = self._units(frame, batch)
+        units = units[distinct.rows]
+        batch, values = batch[distinct.rows], distinct.values
+        if len(batch) < _FEWEST:
+            what = "number" if target.classes is None else "class"
+            raise DataError(
+                f"{self.path} has {len(batch)} {unit} with a {what} in {name}, at least {_FEWEST} are needed"
+            )
+        classes, values = _used_classes(target.classes, values)
+        if np.ptp(values) == 0:
+            same = classes[0] if classes else f"{values[0]:g}"
+            raise DataError(f"{name} is {same} in every row of {self.path}: there is nothing to learn")
+        part, fold = self._parts(batch, units)
+        left_out = {
+            "formulas that cannot be read": self.unreadable,
+            "rows without a target": len(target.values) - len(known),
+            **distinct.left_out,
+        }
+        return PropertyData(
+            name, str(self.path), "", batch, values, part, {k: n for k, n in left_out.items() if n}, target.task,
+            None, classes, fold, tuple(filter(None, [distinct.remark, linked, *unused])),
+        )  # fmt: skip
+
+    def _featured(self, frame: pd.DataFrame, batch: CompositionBatch) -> tuple[CompositionBatch, list[str]]:
+        """The rows with their features, and in a line what columns are ignored."""
+        schema: list[Feature] = []
+        reasons: dict[str, str] = {}
+        if self.options.features:
+            schema, reasons = chosen_features(frame, self.options.features, self.taken)
+        names = {*self.taken, *(one.name for one in schema)}
+        ignored = [str(name) for name in frame.columns if name not in names]
+        shown = [f"{name} ({reasons[name]})" if name in reasons else name for name in ignored]
+        remark = [f"ignored columns: {', '.join(shown)}"] if shown else []
+        return with_features(batch, frame, schema, where=str(self.path)), remark
+
+    def _units(self, frame: pd.DataFrame, batch: CompositionBatch) -> tuple[np.ndarray, str]:
+        group = self.options.group
+        return units_of(batch, self.options.split, as_texts(frame[group]) if group else None)
+
+    def _parts(self, batch: CompositionBatch, units: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        folds = self.options.folds
+        if folds is None:
+            folds = FOLDS if len(batch) < CROSS_BELOW else 0
+        grouped = self.options.group is not None
+        part = parts_of(batch, units, self.options.split, grouped=grouped, test_only=folds > 0)
+        if not folds:
+            return part, None
+        fold = np.full(len(batch), -1)
+        learned = np.flatnonzero(part != "test")
+        fold[learned] = folds_of(units[learned], folds)
+        return part, fold
 
 
-def _refill_small_parts(part: np.ndarray) -> None:
-    """Of a small table take a tenth each to validate and to test, so that neither part is empty."""
-    n = len(part)
-    if n >= 2_000:
-        return
-    order = np.random.default_rng(0).permutation(n)
-    tenth = max(2, n // 10)
-    part[:] = "train"
-    part[order[:tenth]], part[order[tenth : 2 * tenth]] = "valid", "test"
+def _used_classes(classes: tuple[str, ...] | None, values: np.ndarray) -> tuple[tuple[str, ...] | None, np.ndarray]:
+    """Without classes that no row is left of."""
+    if classes is None:
+        return None, values
+    used, places = np.unique(values.astype(np.int64), return_inverse=True)
+    return tuple(classes[i] for i in used), places.astype(np.float64)

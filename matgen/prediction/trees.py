@@ -1,11 +1,14 @@
 """Members of a predictor that are boosted trees on Magpie features, by LightGBM: the baseline that anyone trusts.
 
-One booster says the mean (or the logarithm of the odds). A second says the logarithm of the error expected, learned
-from compositions that the first has not seen.
+Columns beside the formula are further features, texts as categories that LightGBM parts itself (Fisher, JASA 53, 789,
+1958); missing cells go to whichever side fits. One booster says the mean (or the logarithm of the odds). A second says
+the logarithm of the error expected, learned from compositions that the first has not seen.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +17,7 @@ import numpy as np
 
 from matgen.errors import MissingDependencyError
 from matgen.io.files import write_text
+from matgen.prediction.features import FeaturedBatch
 from matgen.prediction.magpie import feature_names, magpie_features
 
 if TYPE_CHECKING:
@@ -42,10 +46,14 @@ class TreesMember:
         return sum(tree["num_leaves"] for tree in self.mean.dump_model()["tree_info"])
 
     def outputs(self, batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (or logarithm of the odds) and logarithm of the scale, float32 `(n,)` each, standardised."""
+        """Mean (or logarithm of the odds) and logarithm of the scale, float32 `(n,)` each, standardised.
+
+        Of more than two classes the first is float32 `(n, classes)`.
+        """
+        classes = self.mean.num_model_per_iteration()
         if not len(batch):
-            return np.zeros(0, np.float32), np.zeros(0, np.float32)
-        features = magpie_features(batch)
+            return np.zeros((0, classes)[: min(classes, 2)], np.float32), np.zeros(0, np.float32)
+        features = tree_features(batch)
         mean = self.mean.predict(features, raw_score=True)
         if isinstance(self.log_scale, float):
             log_scale = np.full(len(batch), self.log_scale)
@@ -79,12 +87,20 @@ class TreesMember:
         return cls(mean, lightgbm.Booster(model_str=Path(f"{stem}-scale.txt").read_text(encoding="utf-8")))
 
 
+def tree_features(batch: CompositionBatch) -> np.ndarray:
+    """What trees learn from: Magpie features, and behind them the columns beside the formula, float `(n, 132 + f)`."""
+    features = magpie_features(batch)
+    return np.hstack([features, batch.features]) if isinstance(batch, FeaturedBatch) else features
+
+
 def fit_trees(
     train: tuple[CompositionBatch, np.ndarray],
     unseen: tuple[CompositionBatch, np.ndarray],
     *,
     classify: bool,
     seed: int,
+    classes: int = 2,
+    options: Mapping[str, Any] | None = None,
     rounds: int = _ROUNDS,
 ) -> TreesMember:
     """Fit a member.
@@ -92,36 +108,25 @@ def fit_trees(
     Args:
         train: `n` compositions and standardised targets.
         unseen: others, which say when to stop and what errors to expect.
-        classify: whether targets are 0 and 1.
+        classify: whether targets are places of classes, 0 and 1 or more.
         seed: of the rows and features that each tree sees.
-        rounds: trees at most.
+        classes: how many there are.
+        options: LightGBM's parameters in place of the usual ones.
+        rounds: trees at most, of each class.
 
     Raises:
         MissingDependencyError: lightgbm is not installed.
     """
     lightgbm = load_lightgbm()
-    names = feature_names()
-    small = len(train[0]) < 5_000
-    parameters = {
-        "objective": "binary" if classify else "regression",
-        "metric": "binary_logloss" if classify else "l1",
-        "learning_rate": 0.03 if small else 0.06,
-        "num_leaves": 31 if small else 255,
-        "min_data_in_leaf": 5 if small else 20,
-        "feature_fraction": 0.5,
-        "bagging_fraction": 0.8,
-        "bagging_freq": 1,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
-    data = lightgbm.Dataset(magpie_features(train[0]), train[1], feature_name=names)
-    features = magpie_features(unseen[0])
+    parameters = _parameters(len(train[0]), classify, classes) | dict(options or {}) | {"seed": seed}
+    features = tree_features(unseen[0])
+    data = _dataset(lightgbm, tree_features(train[0]), train)
     check = lightgbm.Dataset(features, unseen[1], reference=data)
-    mean = lightgbm.train(
-        parameters, data, rounds, valid_sets=[check], callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)]
-    )
+    with warnings.catch_warnings():  # that options name the number of trees: it is meant so
+        warnings.simplefilter("ignore", UserWarning)
+        mean = lightgbm.train(
+            parameters, data, rounds, valid_sets=[check], callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)]
+        )
     if classify:
         return TreesMember(mean, 0.0)
     error = np.abs(mean.predict(features) - unseen[1])
@@ -129,9 +134,45 @@ def fit_trees(
     log_error = np.log(error + floor)
     if len(error) < _ENOUGH:
         return TreesMember(mean, float(np.log(error.mean() + floor)))
-    scale_parameters = parameters | {"objective": "regression", "metric": "l2", "num_leaves": 15, "learning_rate": 0.05}
-    scale = lightgbm.train(scale_parameters, lightgbm.Dataset(features, log_error, feature_name=names), 150)
+    usual = _parameters(len(train[0]), False, 2) | {"seed": seed}
+    scale_parameters = usual | {"objective": "regression", "metric": "l2", "num_leaves": 15, "learning_rate": 0.05}
+    scale = lightgbm.train(scale_parameters, _dataset(lightgbm, features, (unseen[0], log_error)), 150)
     return TreesMember(mean, scale)
+
+
+def _parameters(rows: int, classify: bool, classes: int) -> dict[str, Any]:
+    """LightGBM's parameters for so many rows to learn from."""
+    several = {"objective": "multiclass", "metric": "multi_logloss", "num_class": classes}
+    two = {"objective": "binary", "metric": "binary_logloss"}
+    of_task = {"objective": "regression", "metric": "l1"} if not classify else two if classes == 2 else several
+    fixed = {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+    return of_task | fixed | usual_parameters(rows)
+
+
+def usual_parameters(rows: int) -> dict[str, Any]:
+    """LightGBM's parameters for so many rows to learn from, without those of the task."""
+    small = rows < 5_000
+    return {
+        "learning_rate": 0.03 if small else 0.06,
+        "num_leaves": 31 if small else 255,
+        "min_data_in_leaf": 5 if small else 20,
+        "feature_fraction": 0.5,
+        "bagging_fraction": 0.8,
+        # Of categories; the usual 100 rows of each would part none of a small table's.
+        "min_data_per_group": 5 if small else 100,
+        "cat_smooth": 2.0 if small else 10.0,
+    }
+
+
+def _dataset(lightgbm: Any, features: np.ndarray, rows: tuple[CompositionBatch, np.ndarray]) -> Any:
+    """Features and targets as LightGBM takes them."""
+    batch, target = rows
+    names = feature_names()
+    schema = batch.schema if isinstance(batch, FeaturedBatch) else ()
+    categories = [len(names) + j for j, one in enumerate(schema) if one.type == "category"]
+    # LightGBM takes no quotes and brackets in names.
+    names += [f"column {j + 1}" for j in range(len(schema))]
+    return lightgbm.Dataset(features, target, feature_name=names, categorical_feature=categories or "auto")
 
 
 def load_lightgbm() -> Any:

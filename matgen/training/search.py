@@ -18,7 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.errors import CheckpointError, MissingDependencyError, OptionError
+from matgen.errors import CheckpointError, OptionError
+from matgen.fitting.study import JOURNAL, journal_study, require_optuna
 from matgen.io.files import atomic_write, read_checksummed, refuse_to_overwrite, write_checksummed
 from matgen.models.presets import Preset, find_preset, write_preset
 from matgen.models.registry import architecture
@@ -30,8 +31,8 @@ from matgen.training.run import train_model
 if TYPE_CHECKING:
     import optuna
 
-PLAN, JOURNAL, TRIALS, PRESET = "search.json", "journal.jsonl", "trials.csv", "preset.json"
-"""Files of a search in its folder."""
+PLAN, TRIALS, PRESET = "search.json", "trials.csv", "preset.json"
+"""Files of a search in its folder, beside the journal."""
 
 _SETTINGS = ("learning_rate", "weight_decay", "batch_size")
 
@@ -172,30 +173,18 @@ class _Report(SilentProgress):
 
 
 def _study(plan: SearchPlan, out: Path, *, resume: bool, force: bool, trials_before_pruning: int) -> optuna.Study:
-    try:
-        import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-    except ImportError as error:
-        raise MissingDependencyError("searching needs optuna: pip install 'matgen[tune]'") from error
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    require_optuna()
     training = plan.training
     if not resume:
         refuse_to_overwrite(out, force=force)
         for name in (JOURNAL, f"{JOURNAL}.lock", TRIALS, PRESET):
             (out / name).unlink(missing_ok=True)
         write_checksummed(out / PLAN, dataclasses.asdict(plan))
-    storage = JournalStorage(JournalFileBackend(str(out / JOURNAL)))
-    study = optuna.create_study(
-        storage=storage,
-        study_name="matgen",
+    study = journal_study(
+        out,
+        seed=training.settings.seed,
         # Every trial gets two validations before it is compared.
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=trials_before_pruning, n_warmup_steps=2),
-        load_if_exists=True,
-    )
-    # Every process and every resumption proposes other trials.
-    study.sampler = optuna.samplers.TPESampler(
-        seed=training.settings.seed + 1_000 * len(study.trials), multivariate=True, n_startup_trials=8
+        pruner=lambda pruners: pruners.MedianPruner(n_startup_trials=trials_before_pruning, n_warmup_steps=2),
     )
     if not study.trials:
         study.enqueue_trial(_as_parameters(plan.first, plan.space()))

@@ -16,7 +16,7 @@ from matgen.composition.keys import KeySet
 from matgen.errors import DataError, OptionError
 from matgen.evaluation import baselines as random_baselines
 from matgen.evaluation import metrics, neighbors
-from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes, without_ours
+from matgen.evaluation.candidate_table import CandidateTable, without_ours
 from matgen.evaluation.distributions import Census
 from matgen.evaluation.known import Known
 from matgen.evaluation.labels import BASELINES
@@ -27,6 +27,7 @@ from matgen.evaluation.protocol import Protocol
 from matgen.evaluation.systems import SystemCounts, SystemSketch
 from matgen.evaluation.tally import Tally, add_to_census
 from matgen.evaluation.widths import by_width
+from matgen.io.chunks import ColumnTypes
 from matgen.runtime.progress import ProgressFactory, part_of, silent
 from matgen.runtime.unreadable import report_remarks
 from matgen.validity import ValidityRules, explain

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from matgen.datasets import Dataset
 from matgen.datasets.storage import read_table
 from matgen.errors import OptionError, OutputError
-from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes, TableWriter, plain, without_ours
+from matgen.evaluation.candidate_table import CandidateTable, TableWriter, without_ours
 from matgen.evaluation.content import add_unreadable, report_content
 from matgen.evaluation.known import Known, open_references
 from matgen.evaluation.labels import COLUMNS
@@ -24,6 +24,7 @@ from matgen.evaluation.page.structures import StructureSection
 from matgen.evaluation.passes import Sink, evaluate_in_passes
 from matgen.evaluation.protocol import protocol_of
 from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
+from matgen.io.chunks import ColumnTypes, plain
 from matgen.io.files import atomic_write, atomic_write_files, locked, write_json, write_text
 from matgen.io.parquet import CHECKED_READING, write_parquet
 from matgen.runtime.progress import ProgressFactory, silent

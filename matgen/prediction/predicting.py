@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, parse_some
-from matgen.datasets import read_formula_table
 from matgen.datasets.labels import SOURCES, labeled_phases
 from matgen.hull import CompetingPhases
-from matgen.io.outputs import TableResult, process_table
+from matgen.io.outputs import TableResult
 from matgen.io.own_columns import add_own_columns
 from matgen.prediction.stability import stability
 from matgen.runtime.progress import ProgressFactory, part_of, silent
@@ -22,7 +19,7 @@ from matgen.runtime.progress import ProgressFactory, part_of, silent
 if TYPE_CHECKING:
     from matgen.prediction.predictor import Predictor
 
-_CHUNK = 8_192
+ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True)
@@ -62,58 +59,56 @@ def predict_table(
         OptionError: `phases` are of another source.
     """
     parsed = parse_some(frame[column])
-    source = predictor.metadata["source"]
-    if not hull:
-        phases = None
-    elif phases is None and predictor.name == "formation_energy" and source in SOURCES:
-        phases = labeled_phases(source)
+    phases = competing(predictor, phases, hull)
     parts = []
     with progress(len(parsed.batch), "predict", "formulas") as count:
-        for start in range(0, len(parsed.batch), _CHUNK):
-            batch: CompositionBatch = parsed.batch[start : start + _CHUNK]
-            part = predictor.predict(batch)
-            if phases is not None:
-                part = pd.concat([part, stability(batch, part, predictor, phases, progress=part_of(count))], axis=1)
-            else:
-                count.update(len(batch))
-            parts.append(part)
+        for start in range(0, len(parsed.batch), ROWS_AT_ONCE):
+            parts.append(predict_batch(predictor, parsed.batch[start : start + ROWS_AT_ONCE], phases, part_of(count)))
     predicted = pd.concat(parts, ignore_index=True)
-    summary = {
-        "property": predictor.name,
-        "source": source,
-        "hull": phases.source if phases is not None else None,
-        "formulas": len(predicted),
-        "out_of_domain": int((~predicted["in_domain"]).sum()),
-    }
-    if "energy_above_hull" in predicted:
-        summary["on_or_below_hull"] = int((predicted["energy_above_hull"] <= 0).sum())
+    summary = said_of(predictor, phases) | counted(predicted)
     predicted.index = pd.Index(parsed.rows)
     whole = predicted.reindex(np.arange(len(frame)))
     joined, _ = add_own_columns(frame.reset_index(drop=True), whole)
     return Predicted(joined, parsed.bad, summary)
 
 
-def predict_file(
-    predictor: Predictor,
-    candidates: Path | str,
-    out: Path | str,
-    *,
-    column: str | None = None,
-    phases: CompetingPhases | None = None,
-    hull: bool = True,
-    force: bool = False,
-    progress: ProgressFactory = silent,
-) -> Predicted:
-    """Predict for a file into a CSV or Parquet file with all its columns; the summary goes to `<out>.json`.
+def competing(predictor: Predictor, phases: CompetingPhases | None, hull: bool) -> CompetingPhases | None:
+    """What competes with predictions: the phases given, or the bundled labels of the source; None for no hull."""
+    if not hull:
+        return None
+    source = predictor.metadata["source"]
+    if phases is None and predictor.name == "formation_energy" and source in SOURCES:
+        return labeled_phases(source)
+    return phases
 
-    Raises:
-        DataError: the input cannot be read, or none of its formulas can.
-        OptionError: `out` ends otherwise than in `.csv` or `.parquet`.
-        OutputError: `out` exists and `force` is off, or cannot be written.
-    """
-    return process_table(
-        Path(out),
-        partial(read_formula_table, candidates, column),
-        partial(predict_table, predictor, phases=phases, hull=hull, progress=progress),
-        force=force,
-    )
+
+def predict_batch(
+    predictor: Predictor,
+    batch: CompositionBatch,
+    phases: CompetingPhases | None,
+    progress: ProgressFactory = silent,
+) -> pd.DataFrame:
+    """The columns of `Predictor.predict` for `n` compositions and, where phases compete, those of `stability`."""
+    predicted = predictor.predict(batch)
+    if phases is None:
+        with progress(len(batch), "predict", "formulas") as count:
+            count.update(len(batch))
+        return predicted
+    return pd.concat([predicted, stability(batch, predicted, predictor, phases, progress=progress)], axis=1)
+
+
+def said_of(predictor: Predictor, phases: CompetingPhases | None) -> dict[str, str | None]:
+    """What a summary says of the predictor."""
+    return {
+        "property": predictor.name,
+        "source": predictor.metadata["source"],
+        "hull": None if phases is None else phases.source,
+    }
+
+
+def counted(predicted: pd.DataFrame) -> dict[str, int]:
+    """The numbers of a summary."""
+    numbers = {"formulas": len(predicted), "out_of_domain": int((~predicted["in_domain"]).sum())}
+    if "energy_above_hull" in predicted:
+        numbers["on_or_below_hull"] = int((predicted["energy_above_hull"] <= 0).sum())
+    return numbers

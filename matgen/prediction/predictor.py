@@ -160,8 +160,13 @@ class Predictor:
 
         Of what is or is not: the logarithm of the odds, as it was learned.
         """
-        outputs = [member.outputs(batch) for member in self.members]
-        means, log_scales = (np.stack(parts).astype(np.float64) for parts in zip(*outputs, strict=True))
+        if self.metadata["kind"] == "network":
+            from matgen.prediction.ensemble import outputs_together
+
+            outputs = outputs_together([member.network for member in self.members], batch)  # type: ignore[attr-defined]
+        else:
+            outputs = tuple(zip(*(member.outputs(batch) for member in self.members), strict=True))  # type: ignore[assignment]
+        means, log_scales = (np.asarray(part, dtype=np.float64) for part in outputs)
         center, scale = self.metadata["center"], self.metadata["scale"]
         return center + scale * means, scale * np.exp(log_scales)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from matgen.errors import DataError, OptionError
-from matgen.structures.workers import run_tasks
+from matgen.runtime.workers import run_tasks
 
 NOWHERE = "tcp://127.0.0.1:9"
 

@@ -209,6 +209,7 @@ def evaluate(
     force: bool = False,
     progress: ProgressFactory = silent,
     limits: Limits = Limits(),  # noqa: B008, frozen
+    scheduler: str | None = None,
 ) -> Report:
     """Judge candidate formulas against references and against chance.
 
@@ -231,9 +232,11 @@ def evaluate(
         force: replace a report that is there.
         progress: counts the stages.
         limits: how many rows are held and looked at.
+        scheduler: address of a running Dask scheduler whose workers judge chunks of rows, instead of this process.
 
     Raises:
-        DataError: no rows, no formula column, or no row that can be read; a reference without formulas.
+        DataError: no rows, no formula column, or no row that can be read; a reference without formulas; a scheduler
+            that does not answer.
         OptionError: a negative seed, an unknown protocol or split, an unknown reference or one named twice, or a large
             file and no `out`.
         OutputError: `out` holds a report and `force` is off, or cannot be written.
@@ -256,6 +259,7 @@ def evaluate(
             limits=limits,
             progress=progress,
             needs_file=stage is None,
+            scheduler=scheduler,
         )
         keeper.close()
         names = [one.name for one in known.references]

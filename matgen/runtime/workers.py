@@ -86,8 +86,8 @@ def stream_tasks(
     if scheduler is not None:
         yield from _stream_by_dask(work, tasks, scheduler, torch)
         return
-    first = list(islice(tasks, 2))
-    if threads == 1 or len(first) < 2:
+    first = [] if threads == 1 else list(islice(tasks, 2))
+    if len(first) < 2:
         for task in chain(first, tasks):
             yield task, work(task)
         return

@@ -46,6 +46,11 @@ class PartsFolder:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def remove_if_empty(self) -> None:
+        """Delete the folder of a run that failed before its first part, since nothing of it can be resumed."""
+        if not any(self.folder.glob("part-*")):
+            self.remove()
+
     def holds(self, number: int) -> bool:
         """True where a part was written."""
         return self.path(number).is_file()

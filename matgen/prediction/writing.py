@@ -105,7 +105,11 @@ def predict_file(
     claim(out, force=force)
     run = _Run(predictor, Path(candidates), PartsFolder(Path(f"{out}.parts")), column, entries, hull, rows_per_part)
     run.start(resume=resume, force=force)
-    run.predict(scheduler, progress)
+    try:
+        run.predict(scheduler, progress)
+    except MatgenError:
+        run.parts.remove_if_empty()
+        raise
     result = run.join(out)
     run.parts.remove()
     return result

@@ -64,7 +64,7 @@ def test_parts_give_the_bytes_of_the_whole(
     # As the table in memory, and the user's columns as they were.
     expected = predict_table(of_oqmd, table, "formula")
     assert {**found.summary} == expected.summary
-    back = pd.read_csv(whole) if suffix == ".csv" else pd.read_parquet(whole)
+    back = pd.read_csv(whole, float_precision="round_trip") if suffix == ".csv" else pd.read_parquet(whole)
     assert back.columns.tolist() == expected.frame.columns.tolist()
     assert back["formula"].tolist() == table["formula"].tolist()
     assert back["late"].tolist()[-1] == "here" and back["late"].isna().sum() == N - 1
@@ -148,11 +148,12 @@ def test_a_damaged_input_leaves_nothing(of_oqmd: Predictor, table: pd.DataFrame,
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
 
 
-def test_a_scheduler_needs_a_folder_and_answers(of_oqmd: Predictor, table: pd.DataFrame, tmp_path: Path) -> None:
+def test_workers_of_a_scheduler_need_a_folder(of_oqmd: Predictor, table: pd.DataFrame, tmp_path: Path) -> None:
     candidates = written(table, tmp_path / "in.csv")
     unsaved = Predictor(of_oqmd.members, of_oqmd.metadata, of_oqmd.calibration)
     with pytest.raises(OptionError, match="save it first"):
         predict_file(unsaved, candidates, tmp_path / "out.csv", scheduler="tcp://127.0.0.1:9")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
 @pytest.mark.slow

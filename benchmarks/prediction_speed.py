@@ -1,4 +1,4 @@
-"""Seconds and peak memory of `matgen predict` with distances to the hull, and what evaluating members together is worth.
+"""Seconds and peak memory of `matgen predict` with hulls, and what evaluating members together is worth.
 
 Compositions are drawn by the bundled model. Each size is predicted by the command as a user types it, in a process of
 its own, imports and files included; figures are medians of `--rounds`. In the same run the network of the bundled

@@ -285,8 +285,8 @@ def test_workers_of_a_scheduler_judge_the_same(tmp_path: Path) -> None:
     (tmp_path / "known.txt").write_text("NaCl\nTiO2\nSrTiO3\nLiFePO4\n")
     frame = pd.DataFrame({"formula": ["NaCl", "KCl", "?", "TiO2", "KCl", "CaTiO3", "NaBr", "Sr2Ti2O6", "LiCoPO4"] * 3})
     frame.to_parquet(tmp_path / "in.parquet")
-    options = {"baselines": False, "limits": Limits(rows_per_chunk=5)}
-    here = evaluate(tmp_path / "in.parquet", tmp_path / "known.txt", **options)
+    files, options = (tmp_path / "in.parquet", tmp_path / "known.txt"), {"limits": Limits(rows_per_chunk=5)}
+    here = evaluate(*files, baselines=False, **options)
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         there = evaluate(
             tmp_path / "in.parquet", tmp_path / "known.txt", scheduler=cluster.scheduler_address, **options

@@ -10,6 +10,7 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, parse_some
 from matgen.datasets.labels import SOURCES, labeled_phases
+from matgen.errors import OptionError
 from matgen.hull import CompetingPhases
 from matgen.io.outputs import TableResult
 from matgen.io.own_columns import add_own_columns
@@ -56,7 +57,7 @@ def predict_table(
 
     Raises:
         DataError: no formula can be read.
-        OptionError: `phases` are of another source.
+        OptionError: `phases` are of another source, or given for what is no formation energy.
     """
     parsed = parse_some(frame[column])
     phases = competing(predictor, phases, hull)
@@ -73,13 +74,19 @@ def predict_table(
 
 
 def competing(predictor: Predictor, phases: CompetingPhases | None, hull: bool) -> CompetingPhases | None:
-    """What competes with predictions: the phases given, or the bundled labels of the source; None for no hull."""
+    """What competes with predictions: the phases given, or the bundled labels of the source; None for no hull.
+
+    Raises:
+        OptionError: phases are given, and what is predicted is no formation energy.
+    """
     if not hull:
         return None
+    if predictor.name != "formation_energy":
+        if phases is not None:
+            raise OptionError(f"phases compete with formation energies, not with {predictor.name}: leave them out")
+        return None
     source = predictor.metadata["source"]
-    if phases is None and predictor.name == "formation_energy" and source in SOURCES:
-        return labeled_phases(source)
-    return phases
+    return labeled_phases(source) if phases is None and source in SOURCES else phases
 
 
 def predict_batch(

@@ -163,10 +163,12 @@ class Predictor:
         if self.metadata["kind"] == "network":
             from matgen.prediction.ensemble import outputs_together
 
-            outputs = outputs_together([member.network for member in self.members], batch)  # type: ignore[attr-defined]
+            networks = [member.network for member in self.members]  # type: ignore[attr-defined]
+            means, log_scales = outputs_together(networks, batch)
         else:
-            outputs = tuple(zip(*(member.outputs(batch) for member in self.members), strict=True))  # type: ignore[assignment]
-        means, log_scales = (np.asarray(part, dtype=np.float64) for part in outputs)
+            outputs = [member.outputs(batch) for member in self.members]
+            means, log_scales = (np.stack(parts) for parts in zip(*outputs, strict=True))
+        means, log_scales = means.astype(np.float64), log_scales.astype(np.float64)
         center, scale = self.metadata["center"], self.metadata["scale"]
         return center + scale * means, scale * np.exp(log_scales)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_bytes_do_not_depend_on_the_chunks(tmp_path_factory, monkeypatch, cuts: 
     monkeypatch.setattr(chunks, "_ROW_GROUP", 8)
     frame = pd.concat([FRAME.drop(columns="mixed")] * 4, ignore_index=True)
     bounds = [0, *sorted(cuts), len(frame)]
-    pieces = [frame.iloc[a:b].reset_index(drop=True) for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [frame.iloc[a:b].reset_index(drop=True) for a, b in itertools.pairwise(bounds)]
     whole = joined([frame], tmp_path_factory.mktemp("whole"), suffix).read_bytes()
     assert joined(pieces, tmp_path_factory.mktemp("pieces"), suffix).read_bytes() == whole
 

@@ -32,6 +32,14 @@ _FEWEST_TOKENS = 16
 """Below so many rows a matrix product may add in another order: the last of a block is then repeated."""
 
 
+def stackable(members: Sequence[Any]) -> list[CompositionNetwork] | None:
+    """The networks of a predictor's members, None where they are of another kind than can be stacked."""
+    networks = [getattr(member, "network", None) for member in members]
+    plain = [one for one in networks if type(one) is CompositionNetwork and one.out[2].out_features == 2]
+    alike = len(plain) == len(networks) and len({one.size for one in plain}) == 1
+    return plain if alike and all(one.element.weight.device.type == "cpu" for one in plain) else None
+
+
 def outputs_together(networks: Sequence[CompositionNetwork], batch: CompositionBatch) -> tuple[np.ndarray, np.ndarray]:
     """What networks of one size say of `n` compositions, each distinct one evaluated once.
 

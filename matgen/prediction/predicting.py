@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from matgen.composition.batch import CompositionBatch, parse_some
+from matgen.composition.batch import BadFormula, CompositionBatch, Remark, parse_formulas
 from matgen.datasets.labels import SOURCES, labeled_phases
-from matgen.errors import OptionError
+from matgen.errors import DataError, OptionError
 from matgen.hull import CompetingPhases
 from matgen.io.outputs import TableResult
 from matgen.io.own_columns import add_own_columns
 from matgen.prediction.stability import stability
-from matgen.runtime.progress import ProgressFactory, part_of, silent
+from matgen.runtime.progress import ProgressFactory, silent
+from matgen.runtime.unreadable import report_remarks
 
 if TYPE_CHECKING:
     from matgen.prediction.predictor import Predictor
 
 ROWS_AT_ONCE = 16_384
+"""Rows that are read, predicted and written as one part."""
 
 
 @dataclass(frozen=True)
@@ -53,24 +55,79 @@ def predict_table(
         column: the column of formulas.
         phases: what competes with predicted formation energies; by default the bundled labels of the same source.
         hull: whether distances to the hull are wanted, of predicted formation energies.
-        progress: counts the formulas.
+        progress: counts the rows.
 
     Raises:
         DataError: no formula can be read.
         OptionError: `phases` are of another source, or given for what is no formation energy.
     """
-    parsed = parse_some(frame[column])
     phases = competing(predictor, phases, hull)
     parts = []
-    with progress(len(parsed.batch), "predict", "formulas") as count:
-        for start in range(0, len(parsed.batch), ROWS_AT_ONCE):
-            parts.append(predict_batch(predictor, parsed.batch[start : start + ROWS_AT_ONCE], phases, part_of(count)))
-    predicted = pd.concat(parts, ignore_index=True)
+    with progress(len(frame), "predict", "formulas") as count:
+        for start in range(0, max(len(frame), 1), ROWS_AT_ONCE):
+            parts.append(predict_part(predictor, phases, frame.iloc[start : start + ROWS_AT_ONCE], column, start))
+            count.update(parts[-1].n)
+    bad, remarks = ([one for part in parts for one in getattr(part, name)] for name in ("bad", "remarks"))
+    predicted = pd.concat([part.columns for part in parts if len(part.columns)] or [parts[0].columns])
+    if predicted.empty:
+        raise none_readable(len(bad), bad[0] if bad else None)
+    if remarks:
+        report_remarks(len(remarks), remarks[0])
     summary = said_of(predictor, phases) | counted(predicted)
-    predicted.index = pd.Index(parsed.rows)
-    whole = predicted.reindex(np.arange(len(frame)))
-    joined, _ = add_own_columns(frame.reset_index(drop=True), whole)
-    return Predicted(joined, parsed.bad, summary)
+    joined, _ = add_own_columns(frame.reset_index(drop=True), predicted.reindex(np.arange(len(frame))))
+    return Predicted(joined, bad, summary)
+
+
+@dataclass(frozen=True)
+class PredictedPart:
+    """What was predicted for rows of a table.
+
+    Attributes:
+        columns: `m` rows, those of formulas that could be read, by their row in the table; with all columns even where
+            none could.
+        n: rows, read or not.
+        bad: rows that could not be read, with reasons.
+        remarks: rows that were read with a remark.
+    """
+
+    columns: pd.DataFrame
+    n: int
+    bad: list[BadFormula]
+    remarks: list[Remark]
+
+
+def predict_part(
+    predictor: Predictor, phases: CompetingPhases | None, frame: pd.DataFrame, column: str, start: int = 0
+) -> PredictedPart:
+    """Predict for consecutive rows of a table, of which any number can be read.
+
+    Args:
+        predictor: what predicts.
+        phases: what competes, as `competing` says.
+        frame: the rows.
+        column: the column of formulas.
+        start: the number of the first row in the table.
+
+    Returns:
+        The columns of `Predictor.predict` and, where phases compete, those of `stability`.
+    """
+    parsed = parse_formulas(frame[column])
+    n = len(parsed.batch)
+    batch = parsed.batch if n else CompositionBatch.from_formulas(["NaCl"])  # for the names of its columns
+    predicted = predictor.predict(batch)
+    if phases is not None:
+        predicted = pd.concat([predicted, stability(batch, predicted, predictor, phases)], axis=1)
+    return PredictedPart(
+        predicted.iloc[:n].set_axis(pd.Index(parsed.rows + start)),
+        len(frame),
+        [replace(one, row=one.row + start) for one in parsed.bad],
+        [replace(one, row=one.row + start) for one in parsed.remarks],
+    )
+
+
+def none_readable(n: int, first: BadFormula | str | None, where: str = "") -> DataError:
+    """The error of a table of which no formula can be read."""
+    return DataError(f"{where}none of the {n:,} formulas can be read" + (f"; {first}" if first else ""))
 
 
 def competing(predictor: Predictor, phases: CompetingPhases | None, hull: bool) -> CompetingPhases | None:
@@ -87,21 +144,6 @@ def competing(predictor: Predictor, phases: CompetingPhases | None, hull: bool) 
         return None
     source = predictor.metadata["source"]
     return labeled_phases(source) if phases is None and source in SOURCES else phases
-
-
-def predict_batch(
-    predictor: Predictor,
-    batch: CompositionBatch,
-    phases: CompetingPhases | None,
-    progress: ProgressFactory = silent,
-) -> pd.DataFrame:
-    """The columns of `Predictor.predict` for `n` compositions and, where phases compete, those of `stability`."""
-    predicted = predictor.predict(batch)
-    if phases is None:
-        with progress(len(batch), "predict", "formulas") as count:
-            count.update(len(batch))
-        return predicted
-    return pd.concat([predicted, stability(batch, predicted, predictor, phases, progress=progress)], axis=1)
 
 
 def said_of(predictor: Predictor, phases: CompetingPhases | None) -> dict[str, str | None]:

@@ -160,10 +160,12 @@ class Predictor:
 
         Of what is or is not: the logarithm of the odds, as it was learned.
         """
+        networks = None
         if self.metadata["kind"] == "network":
-            from matgen.prediction.ensemble import outputs_together
+            from matgen.prediction.ensemble import outputs_together, stackable
 
-            networks = [member.network for member in self.members]  # type: ignore[attr-defined]
+            networks = stackable(self.members)
+        if networks is not None:
             means, log_scales = outputs_together(networks, batch)
         else:
             outputs = [member.outputs(batch) for member in self.members]

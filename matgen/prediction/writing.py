@@ -11,17 +11,15 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from matgen.composition.batch import CompositionBatch, ParsedFormulas, parse_formulas
 from matgen.datasets.formats import is_parquet
 from matgen.datasets.labels import phases_of_table
 from matgen.datasets.tables import iterate_formula_table, shards_of
@@ -33,7 +31,15 @@ from matgen.io.outputs import claim
 from matgen.io.own_columns import add_own_columns, columns_of_metadata, note_own_columns
 from matgen.io.parquet import CHECKED_WRITING
 from matgen.io.parts import PartsFolder
-from matgen.prediction.predicting import ROWS_AT_ONCE, competing, counted, predict_batch, said_of
+from matgen.prediction.predicting import (
+    ROWS_AT_ONCE,
+    PredictedPart,
+    competing,
+    counted,
+    none_readable,
+    predict_part,
+    said_of,
+)
 from matgen.prediction.predictor import METADATA, Predictor
 from matgen.runtime.cores import available_cores
 from matgen.runtime.progress import ProgressFactory, silent
@@ -125,28 +131,17 @@ def open_phases(entries: str) -> CompetingPhases:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """What was predicted for the rows of a part.
+class _Task:
+    """A part to predict: its number, its first row, and the columns that are needed of it."""
 
-    Attributes:
-        columns: `m` rows, those of formulas that could be read; with all columns even where none could.
-        rows: int64 `(m,)`, their rows in the part.
-        bad: those that could not be read.
-        remarks: those read with a remark.
-    """
-
-    columns: pd.DataFrame
-    rows: np.ndarray
-    bad: list[Any]
-    remarks: list[Any]
+    number: int
+    start: int
+    frame: pd.DataFrame
+    column: str
 
 
-def _predict_part(predictor: Predictor, phases: CompetingPhases | None, task: tuple[int, pd.Series]) -> _Part:
-    parsed: ParsedFormulas = parse_formulas(task[1])
-    some = parsed.batch if len(parsed.batch) else CompositionBatch.from_formulas(["NaCl"])  # for its columns' names
-    return _Part(
-        predict_batch(predictor, some, phases).iloc[: len(parsed.batch)], parsed.rows, parsed.bad, parsed.remarks
-    )
+def _predict_here(predictor: Predictor, phases: CompetingPhases | None, task: _Task) -> PredictedPart:
+    return predict_part(predictor, phases, task.frame, task.column, task.start)
 
 
 @dataclass(frozen=True)
@@ -167,9 +162,9 @@ def _opened(setup: _Setup) -> tuple[Predictor, CompetingPhases | None]:
     return predictor, competing(predictor, phases, setup.hull)
 
 
-def _predict_elsewhere(setup: _Setup, task: tuple[int, pd.Series]) -> _Part:
-    """`_predict_part` on a worker of a scheduler."""
-    return _predict_part(*_opened(setup), task)
+def _predict_elsewhere(setup: _Setup, task: _Task) -> PredictedPart:
+    """`_predict_here` on a worker of a scheduler."""
+    return _predict_here(*_opened(setup), task)
 
 
 class _Run:
@@ -221,9 +216,9 @@ class _Run:
 
     def predict(self, scheduler: str | None, progress: ProgressFactory) -> None:
         """Predict the parts that are missing."""
-        work: Callable[[tuple[int, pd.Series]], _Part]
+        work: Callable[[_Task], PredictedPart]
         if scheduler is None:
-            work = partial(_predict_part, self.predictor, self.phases)
+            work = partial(_predict_here, self.predictor, self.phases)
         else:
             if self.predictor.folder is None:
                 raise OptionError("workers of a scheduler open a predictor by its folder: save it first")
@@ -237,12 +232,12 @@ class _Run:
         with progress(_n_rows(self.candidates), "predict", "formulas") as count:
             tasks = self._missing(count.update)
             for task, part in stream_tasks(work, tasks, threads=threads, scheduler=scheduler, torch=kind != "trees"):
-                frame = self._frames.pop(task[0])
-                self._write(task[0], frame, part)
+                frame = self._frames.pop(task.number)
+                self._write(task.number, frame, part)
                 count.update(len(frame))
 
-    def _missing(self, skip: Callable[[int], None]) -> Iterator[tuple[int, pd.Series]]:
-        """Numbers and formulas of the parts that were not written; those that were are counted by `skip`."""
+    def _missing(self, skip: Callable[[int], None]) -> Iterator[_Task]:
+        """The parts that were not written; those that were are counted by `skip`."""
         chunks = iterate_formula_table(self.candidates, self.column, rows_per_chunk=self.rows_per_part)
         try:
             for number, (frame, column) in enumerate(chunks):
@@ -254,17 +249,18 @@ class _Run:
                     twice = frame.columns[frame.columns.duplicated()][0]
                     raise DataError(f"{self.candidates}: two columns are called {twice!r}")
                 self._frames[number] = frame
-                yield number, frame[column]
+                needed = frame if self.predictor.metadata.get("features") else frame[[column]]
+                yield _Task(number, int(frame.index[0]), needed, column)
         except MatgenError:  # of the input: nothing can go on from here
             self.parts.remove()
             raise
 
-    def _write(self, number: int, frame: pd.DataFrame, part: _Part) -> None:
+    def _write(self, number: int, frame: pd.DataFrame, part: PredictedPart) -> None:
         """Write a part: the input's columns, behind them those predicted, and what is to be known of it."""
-        start, theirs = int(frame.index[0]), frame.reset_index(drop=True)
+        theirs = frame.copy(deep=False)
         if self.candidates.is_file():
             note_own_columns(theirs, self.candidates)
-        ours = part.columns.set_axis(pd.Index(part.rows)).reindex(np.arange(len(theirs)))
+        ours = part.columns.reindex(theirs.index)
         with warnings.catch_warnings():
             if self._told:  # of the first part is enough
                 warnings.simplefilter("ignore", MatgenWarning)
@@ -274,9 +270,9 @@ class _Run:
         notes = {
             **counted(part.columns),
             "bad": len(part.bad),
-            "first_bad": str(replace(part.bad[0], row=part.bad[0].row + start)) if part.bad else "",
+            "first_bad": str(part.bad[0]) if part.bad else "",
             "remarks": len(part.remarks),
-            "first_remark": str(replace(part.remarks[0], row=part.remarks[0].row + start)) if part.remarks else "",
+            "first_remark": str(part.remarks[0]) if part.remarks else "",
             "columns": columns_of_metadata(joined)["columns"],
         }
         table = _arrow(joined, kinds).replace_schema_metadata({_NOTES: json.dumps(notes)})
@@ -301,7 +297,7 @@ class _Run:
         n_bad, n_remarks = totals.pop("bad"), totals.pop("remarks")
         if not totals["formulas"]:
             self.parts.remove()
-            raise DataError(f"{self.candidates}: none of the {n_bad:,} formulas can be read; {first['bad']}")
+            raise none_readable(n_bad, first["bad"], f"{self.candidates}: ")
         report_remarks(n_remarks, first["remark"], str(self.candidates))
         with atomic_write(out) as temporary:
             join_chunks(paths, types.schema(), temporary, parquet=out.suffix == ".parquet")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from matgen.composition.batch import CompositionBatch
 from matgen.prediction import Predictor, ensemble
-from matgen.prediction.ensemble import StackedNetworks, outputs_together
-from matgen.prediction.learned import network_outputs
+from matgen.prediction.ensemble import StackedNetworks, outputs_together, stackable
+from matgen.prediction.learned import TorchMember, network_outputs
 from matgen.prediction.locate import bundled_predictors
 from matgen.prediction.network import CompositionNetwork, NetworkSize
 
@@ -97,6 +97,17 @@ def test_the_same_composition_is_evaluated_once(networks, monkeypatch: pytest.Mo
     mean, _ = outputs_together(networks, CompositionBatch.from_formulas(["NaCl", "KBr", "Na2Cl2", "NaCl"]))
     assert seen == [2]
     assert (mean[:, [0, 0]] == mean[:, 2:]).all() and (mean[:, 0] != mean[:, 1]).all()
+
+
+def test_what_cannot_be_stacked(networks) -> None:
+    class Other(CompositionNetwork):
+        pass
+
+    plain, smaller = networks[0], CompositionNetwork(NetworkSize(1, 2, 32, 64))
+    assert stackable([TorchMember(one) for one in networks]) == networks
+    assert stackable([TorchMember(plain), TorchMember(smaller)]) is None
+    assert stackable([TorchMember(Other(SIZE))]) is None
+    assert stackable([object()]) is None
 
 
 def test_no_composition(networks) -> None:

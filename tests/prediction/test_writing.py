@@ -79,16 +79,16 @@ def test_an_interrupted_run_is_resumed(
 ) -> None:
     candidates, whole, out = written(table, tmp_path / "in.csv"), tmp_path / "whole.csv", tmp_path / "out.csv"
     predict_file(of_oqmd, candidates, whole, rows_per_part=7)
-    work, done = writing._predict_part, []
+    work, done = writing._predict_here, []
 
     def fail_at_the_fourth(predictor, phases, task):
-        if task[0] == 3:
+        if task.number == 3:
             raise KeyboardInterrupt
-        done.append(task[0])
+        done.append(task.number)
         return work(predictor, phases, task)
 
     monkeypatch.setattr(writing, "available_cores", lambda: 1)
-    monkeypatch.setattr(writing, "_predict_part", fail_at_the_fourth)
+    monkeypatch.setattr(writing, "_predict_here", fail_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
         predict_file(of_oqmd, candidates, out, rows_per_part=7)
     assert not out.exists() and len(list((tmp_path / "out.csv.parts").glob("part-*"))) == 3
@@ -96,7 +96,7 @@ def test_an_interrupted_run_is_resumed(
         predict_file(of_oqmd, candidates, out, rows_per_part=7)
     with pytest.raises(OutputError, match="holds parts of another request"):
         predict_file(of_oqmd, candidates, out, rows_per_part=7, hull=False, resume=True)
-    monkeypatch.setattr(writing, "_predict_part", lambda *task: done.append(task[2][0]) or work(*task))
+    monkeypatch.setattr(writing, "_predict_here", lambda *task: done.append(task[2].number) or work(*task))
     predict_file(of_oqmd, candidates, out, rows_per_part=7, resume=True)
     assert done == [0, 1, 2, 3, 4, 5, 6, 7, 8]  # each once
     assert out.read_bytes() == whole.read_bytes()

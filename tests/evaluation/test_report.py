@@ -288,8 +288,6 @@ def test_workers_of_a_scheduler_judge_the_same(tmp_path: Path) -> None:
     files, options = (tmp_path / "in.parquet", tmp_path / "known.txt"), {"limits": Limits(rows_per_chunk=5)}
     here = evaluate(*files, baselines=False, **options)
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
-        there = evaluate(
-            tmp_path / "in.parquet", tmp_path / "known.txt", scheduler=cluster.scheduler_address, **options
-        )
+        there = evaluate(*files, baselines=False, scheduler=cluster.scheduler_address, **options)
     assert there.content == here.content
     pd.testing.assert_frame_equal(there.frame, here.frame)

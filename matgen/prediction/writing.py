@@ -23,13 +23,13 @@ import pyarrow.parquet as pq
 from matgen.datasets.formats import is_parquet
 from matgen.datasets.labels import phases_of_table
 from matgen.datasets.tables import iterate_formula_table, shards_of
-from matgen.errors import DataError, MatgenError, MatgenWarning, OptionError
+from matgen.errors import DataError, MatgenError, OptionError
 from matgen.hull import CompetingPhases
 from matgen.io.chunks import ColumnTypes, as_table, join_chunks
 from matgen.io.files import atomic_write, file_sha256, locked, write_json
 from matgen.io.outputs import claim
-from matgen.io.own_columns import add_own_columns, columns_of_metadata, note_own_columns
-from matgen.io.parquet import CHECKED_WRITING
+from matgen.io.own_columns import columns_of_metadata, note_own_columns, put_own_columns, report_renamed
+from matgen.io.parquet import CHECKED_READING, CHECKED_WRITING
 from matgen.io.parts import PartsFolder
 from matgen.prediction.predicting import (
     ROWS_AT_ONCE,
@@ -184,7 +184,6 @@ class _Run:
         self.column, self.entries, self.hull, self.rows_per_part = column, entries, hull, rows_per_part
         self._numbers = 0
         self._frames: dict[int, pd.DataFrame] = {}
-        self._told = False
 
     def start(self, *, resume: bool, force: bool) -> None:
         """Read as much as says that there is something to do, and claim the folder of the parts."""
@@ -229,7 +228,8 @@ class _Run:
             work = partial(_predict_elsewhere, _Setup(folder, sha256, entries, self._entries_sha256(), self.hull))
         kind = self.predictor.metadata["kind"]
         threads = available_cores() if kind in _IN_THREADS else 1
-        with progress(_n_rows(self.candidates), "predict", "formulas") as count:
+        # Threads that ignore warnings for a while leave one another's filters behind: those of now are restored.
+        with warnings.catch_warnings(), progress(_n_rows(self.candidates), "predict", "formulas") as count:
             tasks = self._missing(count.update)
             for task, part in stream_tasks(work, tasks, threads=threads, scheduler=scheduler, torch=kind != "trees"):
                 frame = self._frames.pop(task.number)
@@ -261,11 +261,7 @@ class _Run:
         if self.candidates.is_file():
             note_own_columns(theirs, self.candidates)
         ours = part.columns.reindex(theirs.index)
-        with warnings.catch_warnings():
-            if self._told:  # of the first part is enough
-                warnings.simplefilter("ignore", MatgenWarning)
-            joined, renamed = add_own_columns(theirs, ours)
-        self._told = True
+        joined, renamed = put_own_columns(theirs, ours)
         kinds = {renamed.get(str(name), str(name)): values.dtype for name, values in part.columns.items()}
         notes = {
             **counted(part.columns),
@@ -274,6 +270,7 @@ class _Run:
             "remarks": len(part.remarks),
             "first_remark": str(part.remarks[0]) if part.remarks else "",
             "columns": columns_of_metadata(joined)["columns"],
+            "renamed": renamed,
         }
         table = _arrow(joined, kinds).replace_schema_metadata({_NOTES: json.dumps(notes)})
         with atomic_write(self.parts.path(number)) as temporary:
@@ -286,11 +283,12 @@ class _Run:
             DataError: no formula could be read.
         """
         paths = [self.parts.path(number) for number in range(self._numbers)]
+        renamed = {old: new for path in paths for old, new in _notes(path)["renamed"].items()}
         types, totals, columns, first = ColumnTypes(), Counter[str](), dict[str, None](), {"bad": "", "remark": ""}
         for path in paths:
-            schema = pq.read_schema(path)
-            types.add_schema(schema.remove_metadata())
-            notes: Mapping[str, Any] = json.loads(schema.metadata[_NOTES])
+            _rename(path, renamed)
+            types.add_schema(pq.read_schema(path).remove_metadata())
+            notes = _notes(path)
             totals.update({name: value for name, value in notes.items() if isinstance(value, int)})
             columns.update(dict.fromkeys(notes["columns"]))
             first = {name: text or notes[f"first_{name}"] for name, text in first.items()}
@@ -299,6 +297,7 @@ class _Run:
             self.parts.remove()
             raise none_readable(n_bad, first["bad"], f"{self.candidates}: ")
         report_remarks(n_remarks, first["remark"], str(self.candidates))
+        report_renamed(renamed)
         with atomic_write(out) as temporary:
             join_chunks(paths, types.schema(), temporary, parquet=out.suffix == ".parquet")
         summary = said_of(self.predictor, self.phases) | dict(totals)
@@ -317,6 +316,28 @@ def _arrow(frame: pd.DataFrame, ours: Mapping[str, Any]) -> pa.Table:
             field = field.with_type({"f": pa.float64(), "b": pa.bool_(), "i": pa.int64()}.get(kind.kind, pa.string()))
         fields.append(field)
     return as_table(frame, pa.schema(fields))
+
+
+def _notes(path: Path) -> dict[str, Any]:
+    """What is to be known of a part."""
+    notes: dict[str, Any] = json.loads(pq.read_schema(path).metadata[_NOTES])
+    return notes
+
+
+def _rename(path: Path, renamed: Mapping[str, str]) -> None:
+    """Give matgen's columns the names that they have in other parts, of a folder whose tables have other columns."""
+    notes = _notes(path)
+    missing = {old: new for old, new in renamed.items() if old not in notes["renamed"]}
+    if not missing:
+        return
+    table = pq.read_table(path, **CHECKED_READING)
+    columns = [missing.get(name, name) for name in notes["columns"]]
+    notes |= {"renamed": dict(renamed), "columns": columns}
+    table = table.rename_columns([missing.get(name, name) for name in table.schema.names])
+    with atomic_write(path) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata({_NOTES: json.dumps(notes)}), temporary, compression="zstd", **CHECKED_WRITING
+        )
 
 
 def _n_rows(path: Path) -> int | None:

@@ -126,6 +126,20 @@ def test_columns_of_the_user_and_of_an_earlier_run(of_oqmd: Predictor, table: pd
     assert again.read_bytes() == out.read_bytes()  # matgen's own are made anew
 
 
+def test_a_column_that_one_table_of_a_folder_has(of_oqmd: Predictor, tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    pd.DataFrame({"formula": ["KBr"]}).to_csv(folder / "a.csv", index=False)
+    pd.DataFrame({"formula": ["NaCl"], "formation_energy": ["mine"]}).to_csv(folder / "b.csv", index=False)
+    with pytest.warns(MatgenWarning, match="formation_energy of its own"):
+        predict_file(of_oqmd, folder, tmp_path / "out.csv", hull=False)
+    back = pd.read_csv(tmp_path / "out.csv")
+    assert back["formation_energy"].fillna("-").tolist() == ["-", "mine"]
+    assert back["formation_energy_matgen"].notna().all()
+    columns = read_json(tmp_path / "out.csv.json")["columns"]
+    assert "formation_energy_matgen" in columns and "formation_energy" not in columns
+
+
 def test_parts_without_a_readable_formula(of_oqmd: Predictor, tmp_path: Path) -> None:
     candidates = tmp_path / "in.txt"
     candidates.write_text("?\n!\nNaCl\nKBr\n")

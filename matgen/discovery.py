@@ -16,7 +16,7 @@ from matgen.evaluation.ranking import chosen, ranked
 from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
 from matgen.models.checkpoint import read_metadata
 from matgen.prediction import Predictor
-from matgen.prediction.predicting import predict_file
+from matgen.prediction.writing import predict_file
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.sampling import Decoding, Sampler, SampleRequest, sample_to_file
 from matgen.training import TrainingPlan, train_model

@@ -17,8 +17,8 @@ from matgen.dft.export import export, jobs_of
 from matgen.evaluation import evaluate
 from matgen.evaluation.ranking import PROBABILITY
 from matgen.prediction import Predictor
-from matgen.prediction.predicting import predict_file
 from matgen.prediction.screening import Screen
+from matgen.prediction.writing import predict_file
 from matgen.runtime.progress import Progress, SilentProgress
 from matgen.sampling import Sampler, SampleRequest, Tinkered, sample_to_file, tinker
 

@@ -42,6 +42,9 @@ def add(verbs: Any) -> None:
         help="CIF or POSCAR files of known crystals: novelty of structures is reported too",
     )
     parser.add_argument("--no-baselines", action="store_true", help="skip the random baselines")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a running Dask scheduler whose workers judge, such as tcp://host:8786"
+    )
     common_options(parser, out="report")
 
 
@@ -77,9 +80,11 @@ def _evaluation(arguments: argparse.Namespace) -> Callable[..., Report]:
     if (arguments.candidates / "structures.parquet").is_file():
         from matgen.structure_report import evaluate_structures
 
+        if arguments.scheduler is not None:
+            raise OptionError("--scheduler goes with tables of compositions, not with a folder of structures")
         return partial(evaluate_structures, reference_structures=arguments.reference_structures)
     if arguments.reference_structures is not None:
         raise OptionError("--reference-structures goes with a folder that `matgen structure` wrote")
     from matgen.evaluation import evaluate
 
-    return evaluate
+    return partial(evaluate, scheduler=arguments.scheduler)

@@ -19,6 +19,7 @@ def add(verbs: Any) -> None:
         "predict a property of formulas, with its uncertainty",
         "matgen predict candidates.csv --property formation_energy --out predicted.csv",
         "matgen predict candidates.csv --model models/tc",
+        "matgen predict shards/ --out predicted.parquet --resume",
     )
     parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
@@ -40,27 +41,25 @@ def add(verbs: Any) -> None:
         "formation_energy, or materials-project (after `matgen data build materials-project`)",
     )
     parser.add_argument("--no-hull", dest="hull", action="store_false", help="do not compute the distance to the hull")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a running Dask scheduler whose workers predict, such as tcp://host:8786"
+    )
+    parser.add_argument("--resume", action="store_true", help="resume the interrupted run of the same request in --out")
     common_options(parser, out="predicted.csv", seed=False)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Predict for a file."""
-    from matgen.datasets.labels import phases_of_table
-    from matgen.hull import CompetingPhases
     from matgen.io.files import next_free
     from matgen.prediction import Predictor
     from matgen.prediction.locate import bundled_name, find_predictor
-    from matgen.prediction.predicting import predict_file
+    from matgen.prediction.writing import predict_file
 
     if arguments.model and (arguments.property or arguments.source):
         raise OptionError("--model says what is predicted: leave out --property and --source")
     folder = find_predictor(arguments.model or bundled_name(arguments.property or "formation_energy", arguments.source))
     predictor = Predictor.load(folder)
-    phases = None
-    if arguments.entries:
-        of_json = arguments.entries.endswith(".json")
-        phases = (CompetingPhases.from_entries if of_json else phases_of_table)(arguments.entries)
-    out = arguments.out or next_free(Path("predicted.csv"))
+    out = arguments.out or (Path("predicted.csv") if arguments.resume else next_free(Path("predicted.csv")))
     unit = f" in {predictor.metadata['unit']}" if predictor.metadata["unit"] else ""
     say(arguments, f"predicting {predictor.name}{unit} of {arguments.formulas} by {shown(folder)} into {out}")
     predicted = predict_file(
@@ -68,8 +67,10 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.formulas,
         out,
         column=arguments.column,
-        phases=phases,
+        entries=arguments.entries,
         hull=arguments.hull,
+        resume=arguments.resume,
+        scheduler=arguments.scheduler,
         force=arguments.force,
         progress=bars(arguments),
     )

@@ -30,7 +30,7 @@ from matgen.errors import (
 )
 from matgen.io.files import write_json
 from matgen.runtime.progress import ProgressFactory, silent
-from matgen.structures.workers import run_tasks
+from matgen.runtime.workers import run_tasks
 
 
 @dataclass(frozen=True)

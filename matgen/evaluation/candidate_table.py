@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +16,7 @@ from matgen.datasets.tables import iterate_formula_table
 from matgen.errors import DataError, MatgenWarning
 from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits
+from matgen.io.chunks import ColumnTypes, plain, stored_column
 from matgen.io.parquet import CHECKED_WRITING
 
 KEPT = "_input"
@@ -107,26 +107,6 @@ def without_ours(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.drop(columns=[name for name in COLUMNS if name in frame]).reset_index(drop=True)
 
 
-class ColumnTypes:
-    """Parquet types that hold a column in every chunk: columns of mixed types become text, as do empty ones."""
-
-    def __init__(self) -> None:
-        self._types: dict[str, pa.DataType] = {}
-
-    def add(self, frame: pd.DataFrame) -> None:
-        """Take in a chunk's columns."""
-        for place, name in enumerate(frame.columns):
-            arrow_type = _arrow_type(frame.iloc[:, place])
-            known = self._types.get(str(name), pa.null())
-            self._types[str(name)] = _common(known, arrow_type)
-
-    def schema(self) -> pa.Schema:
-        """The columns in order of their first appearance."""
-        return pa.schema(
-            [(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in self._types.items()]
-        )
-
-
 class TableWriter:
     """A Parquet file that grows by one row group a chunk.
 
@@ -145,7 +125,7 @@ class TableWriter:
         theirs = frame.drop(columns=list(COLUMNS))
         theirs.columns = pd.Index([str(name) for name in theirs.columns])
         stored = pd.concat(
-            [pd.DataFrame({field.name: _stored(theirs, field) for field in self._schema}, index=frame.index), ours],
+            [pd.DataFrame({one.name: stored_column(theirs, one) for one in self._schema}, index=frame.index), ours],
             axis=1,
         )
         types = ColumnTypes()
@@ -163,57 +143,3 @@ class TableWriter:
         """Finish the file."""
         if self._writer is not None:
             self._writer.close()
-
-
-def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its Arrow columns as pandas has them elsewhere, as reading a whole Parquet file gives them."""
-    arrow = {
-        name: pa.chunked_array(pa.array(column.array)).to_pandas()
-        for name, column in frame.items()
-        if isinstance(column.dtype, pd.ArrowDtype)
-    }
-    return frame.assign(**{str(name): values.set_axis(frame.index) for name, values in arrow.items()})
-
-
-def _arrow_type(column: pd.Series) -> pa.DataType:
-    """The type of one column of one chunk; null where it has no value."""
-    if isinstance(column.dtype, pd.ArrowDtype):
-        kind = column.dtype.pyarrow_dtype
-        text = pa.types.is_dictionary(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-        return pa.string() if text else kind
-    if pd.api.types.is_object_dtype(column.dtype) or pd.api.types.is_string_dtype(column.dtype):
-        return pa.null() if pd.api.types.infer_dtype(column, skipna=True) == "empty" else pa.string()
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return pa.string()
-    return pa.Array.from_pandas(column.iloc[:0]).type
-
-
-def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    if one == other or pa.types.is_null(other):
-        return one
-    if pa.types.is_null(one):
-        return other
-    kinds = {_kind(one), _kind(other)}
-    if kinds == {"integer"}:
-        return pa.int64()
-    return pa.float64() if kinds <= {"integer", "float"} else pa.string()
-
-
-def _kind(kind: pa.DataType) -> str:
-    if pa.types.is_integer(kind):
-        return "integer"
-    return "float" if pa.types.is_floating(kind) else str(kind)
-
-
-def _stored(frame: pd.DataFrame, field: pa.Field) -> Any:
-    """One column's values as Parquet takes them: those of a text column that are no text are written as text."""
-    if field.name not in frame:
-        return pd.Series(None, index=frame.index, dtype=object)
-    column = frame[field.name]
-    if not pa.types.is_string(field.type):
-        return column
-    if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_string(_arrow_type(column)):
-        return column
-    if pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty"):
-        return column
-    return column.astype(str).astype(object).where(column.notna(), None)

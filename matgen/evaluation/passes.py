@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from matgen.composition.keys import KeySet
 from matgen.errors import DataError, OptionError
 from matgen.evaluation import baselines as random_baselines
 from matgen.evaluation import metrics, neighbors
-from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes, without_ours
+from matgen.evaluation.candidate_table import CandidateTable, without_ours
 from matgen.evaluation.distributions import Census
 from matgen.evaluation.known import Known
 from matgen.evaluation.labels import BASELINES
@@ -27,8 +28,10 @@ from matgen.evaluation.protocol import Protocol
 from matgen.evaluation.systems import SystemCounts, SystemSketch
 from matgen.evaluation.tally import Tally, add_to_census
 from matgen.evaluation.widths import by_width
+from matgen.io.chunks import ColumnTypes
 from matgen.runtime.progress import ProgressFactory, part_of, silent
 from matgen.runtime.unreadable import report_remarks
+from matgen.runtime.workers import stream_tasks
 from matgen.validity import ValidityRules, explain
 
 Sink = Callable[[pd.DataFrame], None]
@@ -71,6 +74,7 @@ def evaluate_in_passes(
     limits: Limits = Limits(),  # noqa: B008, frozen
     progress: ProgressFactory = silent,
     needs_file: bool = False,
+    scheduler: str | None = None,
 ) -> Findings:
     """Go through the candidates twice.
 
@@ -85,6 +89,7 @@ def evaluate_in_passes(
         limits: how many rows are held and looked at.
         progress: counts rows read, candidates (an upper bound: repeated ones are judged once) and random formulas.
         needs_file: nothing is written, so that more than `limits.rows_held` rows of a file have nowhere to go.
+        scheduler: address of a running Dask scheduler whose workers judge.
 
     Raises:
         DataError: no rows, or none that can be read.
@@ -114,6 +119,7 @@ def evaluate_in_passes(
                 limits,
                 sink(first_look.n, first_look.types.schema()),
                 part_of(count),
+                scheduler,
             )
         baselines = {} if random is None else random.judge(answers, first_look.n, progress)
         recovered_any = bool(tally.recovered[0, 1:].sum())
@@ -139,25 +145,65 @@ def _judge_chunks(
     limits: Limits,
     take: Sink,
     progress: ProgressFactory,
+    scheduler: str | None,
 ) -> LongestRun:
-    """The second pass: judge every chunk, count it in `tally` and give its rows to `take`."""
+    """The second pass: judge every chunk, count it in `tally` and give its rows to `take`, all in order."""
     longest_run, pairs, limit = LongestRun(), PairKeys(), _Limit(limits.novel_examined)
     if known.keys is None:
         contains = _look_again(table, membership, known, longest_run, limits).contains
     else:
         contains = known.keys.contains
-    for chunk in _chunks(table):
-        rows = chunk.start + chunk.parsed.rows
-        first, part = answers.take(rows)
-        examined = limit.row(rows, first, part)
-        judged = metrics.judge(len(chunk.frame), chunk.parsed, first, part, rules, start=chunk.start,
-                               known=contains, examined=examined, progress=progress)  # fmt: skip
-        tally.add(judged, examined)
+    frames: dict[int, pd.DataFrame] = {}
+
+    def tasks() -> Iterator[_Task]:
+        for chunk in _chunks(table):
+            rows = chunk.start + chunk.parsed.rows
+            first, part = answers.take(rows)
+            frames[chunk.start] = chunk.frame
+            yield _Task(chunk.start, len(chunk.frame), chunk.parsed, first, part, limit.row(rows, first, part))
+
+    work = partial(_judge, contains, rules, silent if scheduler else progress)
+    for task, judged in _in_order(stream_tasks(work, tasks(), scheduler=scheduler, torch=False)):
+        frame = frames.pop(task.start)
+        if scheduler:
+            with progress(len(judged.explanation.batch), "judge", "formulas") as count:
+                count.update(len(judged.explanation.batch))
+        tally.add(judged, task.examined)
         if known.pairs is not None:
-            pair_rows, pair_keys = pairs.add(judged.rows, chunk.parsed.batch.keys())
+            pair_rows, pair_keys = pairs.add(judged.rows, task.parsed.batch.keys())
             longest_run.add(pair_rows[known.pairs.contains(pair_keys)])
-        take(pd.concat([without_ours(chunk.frame), judged.columns()], axis=1))
+        take(pd.concat([without_ours(frame), judged.columns()], axis=1))
     return longest_run
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A chunk to judge: its first row and their number, its formulas, and what `metrics.judge` wants besides."""
+
+    start: int
+    n: int
+    parsed: Any
+    first: np.ndarray
+    part: np.ndarray
+    examined: int
+
+
+def _judge(contains: metrics.Contains, rules: ValidityRules, progress: ProgressFactory, task: _Task) -> metrics.Judged:
+    """Judge a chunk, here or on a worker of a scheduler."""
+    return metrics.judge(task.n, task.parsed, task.first, task.part, rules, start=task.start, known=contains,
+                         examined=task.examined, progress=progress)  # fmt: skip
+
+
+def _in_order(judged: Iterator[tuple[_Task, metrics.Judged]]) -> Iterator[tuple[_Task, metrics.Judged]]:
+    """Chunks in the order of their rows, whichever was judged first."""
+    waiting: dict[int, tuple[_Task, metrics.Judged]] = {}
+    row = 0
+    for task, result in judged:
+        waiting[task.start] = task, result
+        while row in waiting:
+            following = waiting.pop(row)
+            row += following[0].n
+            yield following
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from matgen.datasets import Dataset
 from matgen.datasets.storage import read_table
 from matgen.errors import OptionError, OutputError
-from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes, TableWriter, plain, without_ours
+from matgen.evaluation.candidate_table import CandidateTable, TableWriter, without_ours
 from matgen.evaluation.content import add_unreadable, report_content
 from matgen.evaluation.known import Known, open_references
 from matgen.evaluation.labels import COLUMNS
@@ -24,6 +24,7 @@ from matgen.evaluation.page.structures import StructureSection
 from matgen.evaluation.passes import Sink, evaluate_in_passes
 from matgen.evaluation.protocol import protocol_of
 from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
+from matgen.io.chunks import ColumnTypes, plain
 from matgen.io.files import atomic_write, atomic_write_files, locked, write_json, write_text
 from matgen.io.parquet import CHECKED_READING, write_parquet
 from matgen.runtime.progress import ProgressFactory, silent
@@ -208,6 +209,7 @@ def evaluate(
     force: bool = False,
     progress: ProgressFactory = silent,
     limits: Limits = Limits(),  # noqa: B008, frozen
+    scheduler: str | None = None,
 ) -> Report:
     """Judge candidate formulas against references and against chance.
 
@@ -230,9 +232,11 @@ def evaluate(
         force: replace a report that is there.
         progress: counts the stages.
         limits: how many rows are held and looked at.
+        scheduler: address of a running Dask scheduler whose workers judge chunks of rows, instead of this process.
 
     Raises:
-        DataError: no rows, no formula column, or no row that can be read; a reference without formulas.
+        DataError: no rows, no formula column, or no row that can be read; a reference without formulas; a scheduler
+            that does not answer.
         OptionError: a negative seed, an unknown protocol or split, an unknown reference or one named twice, or a large
             file and no `out`.
         OutputError: `out` holds a report and `force` is off, or cannot be written.
@@ -255,6 +259,7 @@ def evaluate(
             limits=limits,
             progress=progress,
             needs_file=stage is None,
+            scheduler=scheduler,
         )
         keeper.close()
         names = [one.name for one in known.references]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,28 @@ def add_own_columns(theirs: pd.DataFrame, ours: pd.DataFrame) -> tuple[pd.DataFr
     Returns:
         The frame, and the names that columns of `ours` have in it where they differ.
     """
+    joined, names = put_own_columns(theirs, ours)
+    report_renamed(names)
+    return joined, names
+
+
+def report_renamed(names: Mapping[str, str]) -> None:
+    """Warn (`MatgenWarning`) of columns of matgen's that got another name, where there are any."""
+    if names:
+        warnings.warn(
+            f"the table has columns {', '.join(names)} of its own: matgen's are {', '.join(names.values())}",
+            MatgenWarning,
+            stacklevel=4,
+        )
+
+
+def put_own_columns(theirs: pd.DataFrame, ours: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """`add_own_columns` without a warning, for parts of a table."""
     earlier = theirs.attrs.get(_OWN, [])
     new = {str(name) for name in ours} | {f"{name}{SUFFIX}" for name in ours}
     remade = [name for name in theirs if name in new and (name in earlier or (earlier == [_ALL] and name in ours))]
     kept = theirs.drop(columns=remade)
     names = {str(name): f"{name}{SUFFIX}" for name in ours if name in kept}
-    if names:
-        warnings.warn(
-            f"the table has columns {', '.join(names)} of its own: matgen's are {', '.join(names.values())}",
-            MatgenWarning,
-            stacklevel=3,
-        )
     added = ours.rename(columns=names)
     joined = pd.concat([kept, added], axis=1)
     before: list[Any] = [name for name in earlier if name in kept]

@@ -53,6 +53,9 @@ class CompositionNetwork(nn.Module):
         size: of the network.
     """
 
+    LOG_SCALES = (-8.0, 4.0)
+    """Least and largest logarithm of a scale."""
+
     def __init__(self, size: NetworkSize) -> None:
         super().__init__()
         self.size = size
@@ -96,8 +99,8 @@ class CompositionNetwork(nn.Module):
             Mean and logarithm of the scale, float32 `(B,)` each, in standardised units.
         """
         present = elements > 0
-        log_fraction = fractions.clamp(min=1e-6).log()
-        x = self.element(elements) + self.amount(_encoded(fractions, log_fraction))
+        log_fraction = logarithms(fractions)
+        x = self.element(elements) + self.amount(encoded(fractions, log_fraction))
         if further is not None:
             x = x + further.unsqueeze(1)
         # Nothing attends to what is not there.
@@ -106,7 +109,7 @@ class CompositionNetwork(nn.Module):
             x = layer(x, log_fraction, absent)
         predicted = self.out(self.norm(x)).float()  # (B, K, 2)
         mean, log_scale = (fractions.unsqueeze(-1) * predicted).sum(1).unbind(-1)
-        return mean, log_scale.clamp(-8.0, 4.0)
+        return mean, log_scale.clamp(*self.LOG_SCALES)
 
 
 class _Layer(nn.Module):
@@ -133,7 +136,12 @@ class _Layer(nn.Module):
         return functional.dropout(x, self.dropout, self.training) if self.dropout else x
 
 
-def _encoded(fractions: Tensor, log_fraction: Tensor) -> Tensor:
+def logarithms(fractions: Tensor) -> Tensor:
+    """Logarithms of fractions, of those below a millionth that of a millionth; of the fractions' shape."""
+    return fractions.clamp(min=1e-6).log()
+
+
+def encoded(fractions: Tensor, log_fraction: Tensor) -> Tensor:
     """Sines and cosines of fractions and of their logarithms, float32 `(B, K, 4 * _FREQUENCIES)`."""
     steps = torch.arange(_FREQUENCIES, device=fractions.device, dtype=torch.float32)
     # From one wave over all fractions to one a hundredth; from one over six powers of e to ten a power.

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from matgen.composition.batch import CompositionBatch, parse_some
-from matgen.datasets import read_formula_table
+from matgen.composition.batch import BadFormula, CompositionBatch, Remark, parse_formulas
 from matgen.datasets.labels import SOURCES, labeled_phases
+from matgen.errors import DataError, OptionError
 from matgen.hull import CompetingPhases
-from matgen.io.outputs import TableResult, process_table
+from matgen.io.outputs import TableResult
 from matgen.io.own_columns import add_own_columns
 from matgen.prediction.stability import stability
-from matgen.runtime.progress import ProgressFactory, part_of, silent
+from matgen.runtime.progress import ProgressFactory, silent
+from matgen.runtime.unreadable import report_remarks
 
 if TYPE_CHECKING:
     from matgen.prediction.predictor import Predictor
 
-_CHUNK = 8_192
+ROWS_AT_ONCE = 16_384
+"""Rows that are read, predicted and written as one part."""
 
 
 @dataclass(frozen=True)
@@ -55,68 +55,113 @@ def predict_table(
         column: the column of formulas.
         phases: what competes with predicted formation energies; by default the bundled labels of the same source.
         hull: whether distances to the hull are wanted, of predicted formation energies.
-        progress: counts the formulas.
+        progress: counts the rows.
 
     Raises:
         DataError: no formula can be read.
-        OptionError: `phases` are of another source.
+        OptionError: `phases` are of another source, or given for what is no formation energy.
     """
-    parsed = parse_some(frame[column])
-    batches = predictor.with_features(parsed.batch, frame.iloc[parsed.rows])
-    source = predictor.metadata["source"]
-    if not hull:
-        phases = None
-    elif phases is None and predictor.name == "formation_energy" and source in SOURCES:
-        phases = labeled_phases(source)
+    phases = competing(predictor, phases, hull)
     parts = []
-    with progress(len(parsed.batch), "predict", "formulas") as count:
-        for start in range(0, len(parsed.batch), _CHUNK):
-            batch: CompositionBatch = batches[start : start + _CHUNK]
-            part = predictor.predict(batch)
-            if phases is not None:
-                placed = stability(batch, part, predictor, phases, progress=part_of(count))
-                part = pd.concat([part.drop(columns="in_domain"), placed], axis=1)
-            else:
-                count.update(len(batch))
-            parts.append(part)
-    predicted = pd.concat(parts, ignore_index=True)
-    summary = {
-        "property": predictor.name,
-        "source": source,
-        "hull": phases.source if phases is not None else None,
-        "formulas": len(predicted),
-        "out_of_domain": int((~predicted["in_domain"]).sum()),
-    }
-    if "energy_above_hull" in predicted:
-        summary["on_or_below_hull"] = int((predicted["energy_above_hull"] <= 0).sum())
-    predicted = predicted.assign(**parsed.note_column())
-    predicted.index = pd.Index(parsed.rows)
-    whole = predicted.reindex(np.arange(len(frame)))
-    joined, _ = add_own_columns(frame.reset_index(drop=True), whole)
-    return Predicted(joined, parsed.bad, summary)
+    with progress(len(frame), "predict", "formulas") as count:
+        for start in range(0, max(len(frame), 1), ROWS_AT_ONCE):
+            parts.append(predict_part(predictor, phases, frame.iloc[start : start + ROWS_AT_ONCE], column, start))
+            count.update(parts[-1].n)
+    bad, remarks = ([one for part in parts for one in getattr(part, name)] for name in ("bad", "remarks"))
+    predicted = pd.concat([part.columns for part in parts if len(part.columns)] or [parts[0].columns])
+    if predicted.empty:
+        raise none_readable(len(bad), bad[0] if bad else None)
+    if remarks:
+        report_remarks(len(remarks), remarks[0])
+    summary = said_of(predictor, phases) | counted(predicted)
+    joined, _ = add_own_columns(frame.reset_index(drop=True), predicted.reindex(np.arange(len(frame))))
+    return Predicted(joined, bad, summary)
 
 
-def predict_file(
-    predictor: Predictor,
-    candidates: Path | str,
-    out: Path | str,
-    *,
-    column: str | None = None,
-    phases: CompetingPhases | None = None,
-    hull: bool = True,
-    force: bool = False,
-    progress: ProgressFactory = silent,
-) -> Predicted:
-    """Predict for a file into a CSV or Parquet file with all its columns; the summary goes to `<out>.json`.
+@dataclass(frozen=True)
+class PredictedPart:
+    """What was predicted for rows of a table.
+
+    Attributes:
+        columns: `m` rows, those of formulas that could be read, by their row in the table; with all columns even where
+            none could.
+        n: rows, read or not.
+        bad: rows that could not be read, with reasons.
+        remarks: rows that were read with a remark.
+    """
+
+    columns: pd.DataFrame
+    n: int
+    bad: list[BadFormula]
+    remarks: list[Remark]
+
+
+def predict_part(
+    predictor: Predictor, phases: CompetingPhases | None, frame: pd.DataFrame, column: str, start: int = 0
+) -> PredictedPart:
+    """Predict for consecutive rows of a table, of which any number can be read.
+
+    Args:
+        predictor: what predicts.
+        phases: what competes, as `competing` says.
+        frame: the rows.
+        column: the column of formulas.
+        start: the number of the first row in the table.
+
+    Returns:
+        The columns of `Predictor.predict` and, where phases compete, those of `stability`.
+    """
+    parsed = parse_formulas(frame[column])
+    n = len(parsed.batch)
+    batch, rows = parsed.batch, frame.iloc[parsed.rows]
+    if not n:  # for the names of the columns
+        batch, rows = CompositionBatch.from_formulas(["NaCl"]), frame.head(0).reindex([0])
+    batch = predictor.with_features(batch, rows)
+    predicted = predictor.predict(batch)
+    if phases is not None:
+        placed = stability(batch, predicted, predictor, phases)
+        predicted = pd.concat([predicted.drop(columns="in_domain"), placed], axis=1)
+    return PredictedPart(
+        predicted.iloc[:n].set_axis(pd.Index(parsed.rows + start)),
+        len(frame),
+        [replace(one, row=one.row + start) for one in parsed.bad],
+        [replace(one, row=one.row + start) for one in parsed.remarks],
+    )
+
+
+def none_readable(n: int, first: BadFormula | str | None, where: str = "") -> DataError:
+    """The error of a table of which no formula can be read."""
+    return DataError(f"{where}none of the {n:,} formulas can be read" + (f"; {first}" if first else ""))
+
+
+def competing(predictor: Predictor, phases: CompetingPhases | None, hull: bool) -> CompetingPhases | None:
+    """What competes with predictions: the phases given, or the bundled labels of the source; None for no hull.
 
     Raises:
-        DataError: the input cannot be read, or none of its formulas can.
-        OptionError: `out` ends otherwise than in `.csv` or `.parquet`.
-        OutputError: `out` exists and `force` is off, or cannot be written.
+        OptionError: phases are given, and what is predicted is no formation energy.
     """
-    return process_table(
-        Path(out),
-        partial(read_formula_table, candidates, column),
-        partial(predict_table, predictor, phases=phases, hull=hull, progress=progress),
-        force=force,
-    )
+    if not hull:
+        return None
+    if predictor.name != "formation_energy":
+        if phases is not None:
+            raise OptionError(f"phases compete with formation energies, not with {predictor.name}: leave them out")
+        return None
+    source = predictor.metadata["source"]
+    return labeled_phases(source) if phases is None and source in SOURCES else phases
+
+
+def said_of(predictor: Predictor, phases: CompetingPhases | None) -> dict[str, str | None]:
+    """What a summary says of the predictor."""
+    return {
+        "property": predictor.name,
+        "source": predictor.metadata["source"],
+        "hull": None if phases is None else phases.source,
+    }
+
+
+def counted(predicted: pd.DataFrame) -> dict[str, int]:
+    """The numbers of a summary."""
+    numbers = {"formulas": len(predicted), "out_of_domain": int((~predicted["in_domain"]).sum())}
+    if "energy_above_hull" in predicted:
+        numbers["on_or_below_hull"] = int((predicted["energy_above_hull"] <= 0).sum())
+    return numbers

@@ -223,8 +223,17 @@ class Predictor:
         classes)`.
         """
         require_features(self.name, self.metadata.get("features", ()), batch)
-        outputs = [member.outputs(batch) for member in self.members]
-        means, log_scales = (np.stack(parts).astype(np.float64) for parts in zip(*outputs, strict=True))
+        networks = None
+        if self.metadata["kind"] == "network":
+            from matgen.prediction.ensemble import outputs_together, stackable
+
+            networks = stackable(self.members)
+        if networks is not None:
+            means, log_scales = outputs_together(networks, batch)
+        else:
+            outputs = [member.outputs(batch) for member in self.members]
+            means, log_scales = (np.stack(parts) for parts in zip(*outputs, strict=True))
+        means, log_scales = means.astype(np.float64), log_scales.astype(np.float64)
         center, scale = self.metadata["center"], self.metadata["scale"]
         return center + scale * means, scale * np.exp(log_scales)
 

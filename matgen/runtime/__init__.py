@@ -1,1 +1,1 @@
-"""The machine under a run: its cores, the processes of a launch, progress bars, compiled kernels."""
+"""The machine under a run: its cores, the processes of a launch, workers, progress bars, compiled kernels."""

@@ -18,6 +18,7 @@ from matgen.errors import (
 from matgen.io.files import atomic_write, file_sha256, locked, refuse_to_overwrite, write_json
 from matgen.io.parquet import write_parquet
 from matgen.runtime.progress import Progress, ProgressFactory, silent
+from matgen.runtime.workers import run_tasks
 from matgen.structures.assemble import MadeStructures, assemble, summary_of
 from matgen.structures.databases import templates_from
 from matgen.structures.doping import Doping, DopingSettings, read_dopings, read_host
@@ -39,7 +40,6 @@ from matgen.structures.templates import (
     ratio,
     templates_in,
 )
-from matgen.structures.workers import run_tasks
 
 if TYPE_CHECKING:
     from matgen.structures.potentials.interface import Potential

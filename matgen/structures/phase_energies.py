@@ -20,6 +20,7 @@ from matgen.datasets.sources import cache_folder
 from matgen.errors import DataError, OutputError, first_line, require_above_zero
 from matgen.io.files import read_checksummed, write_checksummed
 from matgen.runtime.progress import ProgressFactory, silent
+from matgen.runtime.workers import run_tasks
 from matgen.structures.energies import corrected_formation_energies, oxide_type
 from matgen.structures.folder import safe_name, without_moments
 from matgen.structures.potentials.interface import Potential
@@ -27,7 +28,6 @@ from matgen.structures.potentials.registry import shared_potential
 from matgen.structures.propose import is_new
 from matgen.structures.relax import Relaxed, RelaxSettings, relax
 from matgen.structures.templates import TemplateLibrary
-from matgen.structures.workers import run_tasks
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -13,9 +13,10 @@ import pytest
 from matgen.datasets import read_formula_table
 from matgen.errors import DataError, OptionError
 from matgen.evaluation import evaluate
-from matgen.evaluation.candidate_table import CandidateTable, ColumnTypes
+from matgen.evaluation.candidate_table import CandidateTable
 from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits
+from matgen.io.chunks import ColumnTypes
 from tests.frames import listed
 
 from .standin import Reference

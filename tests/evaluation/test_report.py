@@ -274,3 +274,20 @@ def test_bundled_reference(tmp_path: Path) -> None:
     assert content["protocol"]["reference_size"] > 390_000
     own = evaluate(rows, tmp_path / "known.txt", baselines=False).content
     assert own["novel"] == 2 / 3
+
+
+@pytest.mark.slow
+def test_workers_of_a_scheduler_judge_the_same(tmp_path: Path) -> None:
+    from dask.distributed import LocalCluster
+
+    from matgen.evaluation.limits import Limits
+
+    (tmp_path / "known.txt").write_text("NaCl\nTiO2\nSrTiO3\nLiFePO4\n")
+    frame = pd.DataFrame({"formula": ["NaCl", "KCl", "?", "TiO2", "KCl", "CaTiO3", "NaBr", "Sr2Ti2O6", "LiCoPO4"] * 3})
+    frame.to_parquet(tmp_path / "in.parquet")
+    files, options = (tmp_path / "in.parquet", tmp_path / "known.txt"), {"limits": Limits(rows_per_chunk=5)}
+    here = evaluate(*files, baselines=False, **options)
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
+        there = evaluate(*files, baselines=False, scheduler=cluster.scheduler_address, **options)
+    assert there.content == here.content
+    pd.testing.assert_frame_equal(there.frame, here.frame)

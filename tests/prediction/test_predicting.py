@@ -63,6 +63,13 @@ def test_sources_are_never_mixed(of_oqmd: Predictor) -> None:
         stability(batch, of_oqmd.predict(batch), of_oqmd, labeled_phases("mp"))
 
 
+def test_phases_compete_with_formation_energies_alone(predictor: Predictor) -> None:
+    frame = pd.DataFrame({"formula": ["NaCl"]})
+    with pytest.raises(OptionError, match="phases compete with formation energies, not with energy"):
+        predict_table(predictor, frame, "formula", phases=labeled_phases("oqmd"))
+    assert predict_table(predictor, frame, "formula").summary["hull"] is None
+
+
 def test_no_distance_where_an_element_has_no_entry(of_oqmd: Predictor, tmp_path: Path) -> None:
     path = tmp_path / "entries.json"
     mine = [ComputedEntry("Li", -1.9), ComputedEntry("O2", -9.8), ComputedEntry("Li2O", -14.3)]

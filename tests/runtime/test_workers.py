@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from matgen.errors import DataError, OptionError
-from matgen.structures.workers import run_tasks
+from matgen.runtime.workers import run_tasks, stream_tasks
 
 NOWHERE = "tcp://127.0.0.1:9"
 
@@ -118,3 +121,53 @@ def test_a_scheduler_that_runs_elsewhere() -> None:
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         found = done(double, [1, 2], scheduler=cluster.scheduler_address)
     assert found == {0: 2, 1: 4}
+
+
+def test_threads_share_tasks_that_are_made_one_by_one() -> None:
+    import torch
+
+    before, made, most = torch.get_num_threads(), [], 0
+    together = threading.Barrier(2, timeout=60)
+
+    def tasks() -> Iterator[int]:
+        for number in range(20):
+            made.append(number)
+            yield number
+
+    def work(number: int) -> tuple[int, int]:
+        if number < 2:
+            together.wait()  # the first two run side by side, or this raises
+        return 2 * number, torch.get_num_threads()
+
+    found = {}
+    for task, (result, threads) in stream_tasks(work, tasks(), threads=2):
+        found[task] = result
+        most = max(most, len(made) - len(found))
+        assert threads == 1
+    assert found == {number: 2 * number for number in range(20)}
+    assert most <= 3  # under way; the others are not made yet
+    assert torch.get_num_threads() == before
+
+
+def test_a_task_alone_and_a_single_thread_keep_to_this_one() -> None:
+    here = threading.get_ident()
+    for threads, tasks in ((4, [1]), (1, [1, 2, 3]), (4, [])):
+        found = list(stream_tasks(lambda number: (number, threading.get_ident()), tasks, threads=threads))
+        assert found == [(number, (number, here)) for number in tasks]
+
+
+def test_the_first_failure_of_a_stream_ends_it() -> None:
+    for threads in (1, 2):
+        with pytest.raises(ValueError, match="three"):
+            list(stream_tasks(double, itertools.count(), threads=threads))
+
+
+@pytest.mark.slow
+def test_a_stream_by_a_scheduler() -> None:
+    from dask.distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
+        found = dict(stream_tasks(double, [5, 6, 7, 8, 9], scheduler=cluster.scheduler_address))
+        assert found == {number: 2 * number for number in range(5, 10)}
+        with pytest.raises(ValueError, match="three"):
+            list(stream_tasks(double, itertools.count(), scheduler=cluster.scheduler_address))

@@ -15,6 +15,7 @@ from matgen.runtime.cores import available_cores
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.validity.commonness import Commonness, commonness
 from matgen.validity.judging import FEW, Validity, check, slices
+from matgen.validity.metallicity import INTERMETALLIC, metallicity_score
 from matgen.validity.rules import COMMON, StateTable, ValidityRules, electronegativity_text, state_table
 from matgen.validity.witness import MAX_SITES, Site, best_balanced, best_nearest
 
@@ -113,6 +114,16 @@ class Explanation:
         """Whether states that are common in the ICSD balance (`rules.COMMON`, whatever the table), bool `(n,)`."""
         rules = replace(COMMON, mixed_valence=self.rules.mixed_valence)
         return check(self.batch, rules).electronegativity_balanced
+
+    @cached_property
+    def metallicity_score(self) -> np.ndarray:
+        """SMACT's metallicity score, float64 `(n,)`; see `metallicity`."""
+        return metallicity_score(self.batch)
+
+    @property
+    def intermetallic(self) -> np.ndarray:
+        """Whether a composition counts as intermetallic, so that its oxidation states say little, bool `(n,)`."""
+        return np.asarray(self.metallicity_score >= INTERMETALLIC)
 
     @cached_property
     def reason(self) -> np.ndarray:

@@ -128,6 +128,27 @@ def metallicity_in_words(explanation: Explanation, i: int) -> str:
     return f"{score:.2f}: {words if explanation.intermetallic[i] else 'no intermetallic'}"
 
 
+def states_in_words(formula: str) -> list[tuple[str, bool]]:
+    """Lines on how common the oxidation states of one formula are, each with whether it is a warning.
+
+    Raises:
+        FormulaError: it cannot be read.
+    """
+    batch = CompositionBatch.from_formulas([formula])
+    if batch.n_elements[0] == 1:
+        return []
+    explanation, mixed = explain(batch), explain(batch, ValidityRules(mixed_valence=True))
+    rare = bool(explanation.commonness.rare[0])
+    lines = [
+        (f"Balanced by common states: {'yes' if explanation.balanced_common[0] else 'no'}", False),
+        (f"Oxidation state score: {_score_in_words(0, explanation, mixed)}", rare),
+        (f"Metallicity score: {metallicity_in_words(explanation, 0)}", bool(explanation.intermetallic[0])),
+    ]
+    if _needs_mixing(0, explanation, mixed):
+        lines.insert(0, (f"Passes with mixed valence: {mixed.oxidation_states[0] or 'yes'}", False))
+    return lines
+
+
 def _settings(rules: ValidityRules) -> str:
     parts = [rules.oxidation_states]
     if rules.oxidation_states == "icsd24":

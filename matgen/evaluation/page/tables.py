@@ -212,7 +212,7 @@ def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
 
 
 def rarest_state(row: Mapping[str, Any]) -> str:
-    """The rarest state of a candidate with its share of reports, such as `Pb+1, 0.06 %: rare`; `-` where it has none."""
+    """The rarest state of a candidate with its share of reports, such as `Pb+1, 0.06 %: rare`; `-` without one."""
     if not isinstance(row["rarest_state"], str):
         return "-"
     share = float(row["rarest_state_share"])

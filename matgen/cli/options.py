@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matgen.errors import OptionError, first_line
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from matgen.cli.shared import Parser
     from matgen.sampling import Constraints, Decoding, SampleRequest
     from matgen.validity import ValidityRules

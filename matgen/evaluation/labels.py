@@ -93,7 +93,7 @@ METRICS: dict[str, Label] = {
     "intermetallic": Label(
         "Intermetallic",
         "of all rows",
-        "SMACT's metallicity score is at least 0.7: oxidation states say little of it, whatever `valid` says",
+        "SMACT's metallicity score is at least 0.7: oxidation states say little of it, whatever valid says",
         "Metallic",
     ),
     "valid_unique_novel": Label(

@@ -15,8 +15,8 @@ from matgen.validity import COMMON, INTERMETALLIC, RARE, ValidityRules, check, e
 def test_rates_are_those_of_made_and_of_stable_compounds() -> None:
     found = known_rates(ValidityRules())
     frame = load_dataset("hybrid").frame
-    distance = np.fmin(frame["hull_distance_oqmd"], frame["hull_distance_mp"]).to_numpy(float)
-    stable = load_dataset("hybrid").batch[np.flatnonzero(distance <= STABLE)]
+    distance = np.fmin(frame["hull_distance_oqmd"].to_numpy(), frame["hull_distance_mp"].to_numpy())
+    stable = load_dataset("hybrid").batch[np.flatnonzero(distance <= np.float32(STABLE))]  # as the table stores it
     made = load_dataset("experimental")
     assert not made.frame["testing"].any()  # those are for testing alone
     for name, batch in (("made", made.batch), ("stable", stable)):

@@ -87,7 +87,7 @@ def test_a_ranking_shows_what_state_a_candidate_rests_on() -> None:
     frame = predicted(formula=["CsPbSe", "Ba7SrTi8O24", "Cs9Na7Br16", "Rb2O"])
     report = evaluate(frame, Reference(), baselines=False)
     order = report.ranked.set_index("formula")
-    assert (order.loc["CsPbSe", "rarest_state"], order.loc["Rb2O", "rarest_state"]) == ("Pb+1", "O-2")
+    assert order.loc["CsPbSe", "rarest_state"] == "Pb+1" and order.loc["Rb2O", "rarest_state"] in ("Rb+1", "O-2")
     head, rows = ranked_rows(report.ranked, 10)
     shown = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
     assert shown["CsPbSe"]["Rarest state"] == "Pb+1, 0.06 %: rare" and shown["CsPbSe"]["State score"] == "0.09"

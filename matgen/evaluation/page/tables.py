@@ -84,8 +84,11 @@ def known_rate_rows(content: Mapping[str, Any]) -> Table:
 def known_rates_note(content: Mapping[str, Any]) -> str:
     """What the rows of known compounds are, and what the rarer columns mean, in a few sentences."""
     sets = "; ".join(f"{label.title}: {label.meaning}" for label in KNOWN_RATES.values())
-    columns = "; ".join(f"{METRICS[name].head}: {METRICS[name].meaning}" for name in RATES[3:])
-    return f"{sets}. {columns}. {METRICS['rare_state'].head} is a share of balanced rows."
+    columns = "; ".join(
+        f"{METRICS[name].head} ({METRICS[name].title}, {METRICS[name].unit}): {METRICS[name].meaning}"
+        for name in RATES[3:]
+    )
+    return f"{sets}. {columns}."
 
 
 def group_rows(content: Mapping[str, Any]) -> Table:

@@ -43,6 +43,8 @@ def elements() -> str:
                 "electronegativity": chi,
                 "pymatgen_electronegativity": None if math.isnan(pymatgen_chi) else pymatgen_chi,
                 "metal": element.symbol in smact.metals,
+                "d_block": element.symbol in smact.d_block,
+                "valence_electrons": None if known is None else known.num_valence_modified,
                 "atomic_mass": float(element.atomic_mass),
                 "price": prices.get(element.symbol),
                 **{name: getattr(known, attribute, None) for name, attribute in SUPPLY.items()},

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from matgen.errors import MissingDependencyError, OptionError, StructureError
+from matgen.errors import DataError, MissingDependencyError, OptionError, StructureError
 from matgen.evaluation import Report, evaluate
 from matgen.evaluation.ranking import chosen, ranked
 from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
 from matgen.models.checkpoint import read_metadata
 from matgen.prediction import Predictor
+from matgen.prediction.screening import Screen
 from matgen.prediction.writing import predict_file
 from matgen.runtime.progress import ProgressFactory, silent
-from matgen.sampling import Decoding, Sampler, SampleRequest, sample_to_file
+from matgen.sampling import Constraints, Decoding, Sampler, SampleRequest, sample_to_file
 from matgen.training import TrainingPlan, train_model
 from matgen.validity import ValidityRules
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from matgen.structures.finish import Finish
+
+
+_STOPPED = {"budget": "the most that were asked for", "exhausted": "all that exist under the constraints"}
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,18 @@ class DiscoveryPlan:
         training: what to train, where no checkpoint is given.
         checkpoint: a checkpoint folder to take instead of training.
         predictor: of formation energies, by which candidates are ranked; None ranks by the model's probability.
-        n: compositions to draw.
+        n: compositions to draw; where not all are kept, those that are.
         reference: what `novel` is judged against, one or several.
         seed: of drawing and of the random baselines.
         decoding: how to draw.
+        constraints: what every composition must satisfy.
+        rejection: reject what breaks a constraint instead of masking tokens.
+        unique: each composition once.
+        novel_to: datasets or files whose compositions are not kept.
+        conditions: ranges of properties that a conditional model draws from; they need a `checkpoint`.
+        screen: a condition on predicted properties that every composition must meet, as `Screen` reads it; "" for none.
+            The ranking's predictor goes before the bundled ones.
+        most_draws: samples after which drawing stops, as `SampleRequest` has it.
         rules: how validity is judged, by default as `evaluate` has it.
         protocol: rules by name instead.
         split: of the reference: what counts as held out.
@@ -57,6 +69,13 @@ class DiscoveryPlan:
     reference: str | tuple[str, ...] = "hybrid"
     seed: int = 0
     decoding: Decoding = field(default_factory=Decoding)
+    constraints: Constraints | None = None
+    rejection: bool = False
+    unique: bool = False
+    novel_to: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    screen: str = ""
+    most_draws: int | None = None
     rules: ValidityRules | None = None
     protocol: str | None = None
     split: str = "split"
@@ -65,6 +84,25 @@ class DiscoveryPlan:
     dft_format: str = "vasp"
     workers: int = 1
     finish: Finish | None = None
+
+    def request(self, screen: str = "") -> SampleRequest:
+        """What to draw; `screen` is what a filter of predicted properties keeps, in words.
+
+        Raises:
+            OptionError: a number out of range.
+        """
+        return SampleRequest(
+            self.n,
+            self.seed,
+            self.decoding,
+            constraints=self.constraints,
+            rejection=self.rejection,
+            unique=self.unique,
+            novel_to=self.novel_to,
+            conditions=self.conditions,
+            screen=screen,
+            most_draws=self.most_draws,
+        )
 
 
 @dataclass(frozen=True)
@@ -110,8 +148,9 @@ def discover(
     Raises:
         MatgenError: as its stages raise; what was finished before stays in the folder.
     """
-    if plan.n < 1:
-        raise OptionError(f"n is {plan.n}, it must be at least 1")
+    plan.request()  # numbers out of range are refused before any work
+    if plan.conditions and plan.checkpoint is None:
+        raise OptionError("the model that is trained here takes no conditions: name a conditional checkpoint")
     if plan.structures and (missing := missing_for_structures()):
         raise MissingDependencyError(f"structures need {missing}: pip install 'matgen[structures]'")
     refuse_to_overwrite(out, force=force)
@@ -126,6 +165,8 @@ class _Pipeline:
     ) -> None:
         self.plan, self.out, self.force, self.say, self.progress = plan, out, force, say, progress
         self.seconds: dict[str, float] = {}
+        # Read now: a condition that no predictor can answer is refused before the training.
+        self.screen = Screen(plan.screen, [plan.predictor] if plan.predictor else []) if plan.screen else None
         self._stage = 0
         self._stages = 3 + (plan.predictor is not None) + (plan.structures > 0)
 
@@ -172,9 +213,14 @@ class _Pipeline:
         """The file of the candidates."""
         candidates = self.out / "candidates.csv"
         with self._timed("sample", f"drawing {self.plan.n:,} compositions"):
-            sampler = Sampler(checkpoint, device=self.plan.device)
-            request = SampleRequest(self.plan.n, seed=self.plan.seed, decoding=self.plan.decoding)
-            sample_to_file(sampler, request, candidates, force=self.force, progress=self.progress)
+            sampler = Sampler(checkpoint, device=self.plan.device, accept=self.screen)
+            request = self.plan.request(self.screen.describe() if self.screen else "")
+            written = sample_to_file(sampler, request, candidates, force=self.force, progress=self.progress)
+        rows, drawn = written["rows"], written["tally"]["drawn"]
+        if not rows:
+            raise DataError(f"none of {drawn:,} draws is kept: loosen the screen or the constraints, or draw more")
+        if rows < self.plan.n:
+            self.say(f"{rows:,} kept of {drawn:,} draws ({_STOPPED.get(written['stopped'], written['stopped'])})")
         return candidates
 
     def _predicted(self, candidates: Path, predictor: Path) -> Path:

@@ -5,10 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from matgen.composition.batch import CompositionBatch
+from matgen.composition.keys import KeySet
+from matgen.datasets import load_dataset
 from matgen.discovery import DiscoveryPlan, discover
-from matgen.errors import MissingDependencyError, OptionError, OutputError
+from matgen.errors import DataError, MissingDependencyError, OptionError, OutputError
 from matgen.io.files import read_json
 from matgen.prediction import Predictor
+from matgen.sampling import Constraints
 from matgen.structures.finish import Finish
 from matgen.training import TrainingPlan, default_settings
 
@@ -87,6 +91,36 @@ def test_structures_without_their_packages_are_refused_before_any_work(
     with pytest.raises(MissingDependencyError, match=r"chgnet: pip install 'matgen\[structures\]'"):
         discover(DiscoveryPlan(checkpoint=found.folder / "model", structures=1), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_it_can_be_aimed(found, of_oqmd: Predictor, tmp_path: Path) -> None:
+    constraints = Constraints.from_options(exclude="F", max_atoms="8")
+    plan = DiscoveryPlan(checkpoint=found.folder / "model", predictor=of_oqmd.folder, n=60, constraints=constraints,
+                         unique=True, novel_to=("hybrid-strict",), screen="formation_energy < 0.5")  # fmt: skip
+    said: list[str] = []
+    again = discover(plan, tmp_path / "out", say=said.append)
+    drawn = pd.read_csv(tmp_path / "out" / "candidates.csv", keep_default_na=False)["formula"]
+    batch = CompositionBatch.from_formulas(drawn)
+    assert 0 < len(drawn) <= 60 and drawn.is_unique
+    assert (batch.n_atoms <= 8).all() and not (batch.elements == 9).any()
+    assert not KeySet(load_dataset("hybrid-strict").batch.keys()).contains(batch.keys()).any()
+    predicted = pd.read_parquet(tmp_path / "out" / "predicted.parquet")
+    assert (predicted["formation_energy"] < 0.5).all()
+    settings = read_json(tmp_path / "out" / "candidates.csv.json")
+    assert settings["unique"] and "formation_energy < 0.5" in settings["screen"] and settings["constraints"]
+    assert again.report.content["n"] == len(drawn)
+    assert len(drawn) == 60 or any("kept of" in line for line in said)
+
+
+def test_aims_that_cannot_be_met_are_refused(found, tmp_path: Path) -> None:
+    model, out = found.folder / "model", tmp_path / "x"
+    with pytest.raises(OptionError, match="takes no conditions"):
+        discover(DiscoveryPlan(conditions=("band_gap=2..3",)), out)
+    with pytest.raises(OptionError, match="no predictor writes a column colour"):
+        discover(DiscoveryPlan(checkpoint=model, n=10, screen="colour > 1"), out)
+    assert not out.exists()
+    with pytest.raises(DataError, match="none of 20 draws is kept"):
+        discover(DiscoveryPlan(checkpoint=model, n=10, screen="formation_energy < -50", most_draws=20), out)
 
 
 def test_bad_requests(found, tmp_path: Path) -> None:

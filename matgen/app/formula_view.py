@@ -12,6 +12,7 @@ from matgen.app.structure_view import show_structure
 from matgen.app.widgets import button, in_words, records, region
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
+from matgen.evaluation.page.explanation import states_in_words
 
 if TYPE_CHECKING:
     from matgen.app.session import Session
@@ -50,6 +51,8 @@ class FormulaView:
             with ui.element("h2"):
                 ui.label(self.formula)
             ui.label(in_words(row))
+            for line, warns in states_in_words(self.formula):
+                ui.label(line).classes("error" if warns else "")
             with ui.row().classes("items-center q-my-sm"):
                 ui.label("What could take the place of")
                 for symbol in elements_of(self.formula):

@@ -217,7 +217,7 @@ class Page:
             ui.label(self.nothing)
             return
         predicted = [head for name, (head, _) in PREDICTED.items() if name in self.frame]
-        heads = ["formula", "valid", "novel", *predicted, "states or reason", "basket"]
+        heads = ["formula", "valid", "common states", "novel", *predicted, "states or reason", "basket"]
         with region("Table"), ui.element("table"):
             with ui.element("thead"), ui.element("tr"):
                 for head in heads:
@@ -233,7 +233,8 @@ class Page:
             button("Later", lambda: self._turn(ROWS))
         ui.label(
             "Energies in eV/atom, band gaps in eV, predicted; near hull: the probability to be at most 0.1 eV/atom "
-            "above the hull. Novel: not among the compositions of OQMD and the Materials Project that matgen knows."
+            "above the hull. Common states: balanced by those with at least 10 % of their element's reports. Novel: "
+            "not among the compositions of OQMD and the Materials Project that matgen knows."
         ).classes("text-caption")
 
     def _row(self, row: dict[str, Any]) -> None:
@@ -252,7 +253,7 @@ class Page:
     @staticmethod
     def _cells(row: dict[str, Any]) -> list[str]:
         predicted = [_shown(form, row[name]) for name, (_, form) in PREDICTED.items() if name in row]
-        return ["yes" if row["valid"] else "no", "yes" if row["novel"] else "no", *predicted]
+        return [*("yes" if row[name] else "no" for name in ("valid", "balanced_common", "novel")), *predicted]
 
     def _turn(self, by: int) -> None:
         if 0 <= self.first + by < len(self.frame):

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.cli.options import (
-    decoding_of,
+    condition_option,
+    constraint_options,
     decoding_options,
     default_preset,
     judging_options,
+    keeping_options,
     pick_device,
     reference_options,
     references_of,
+    request_of,
     rules_of,
     training_options,
 )
@@ -44,6 +47,7 @@ def add(verbs: Any) -> None:
         run,
         "run the whole pipeline: sample, predict, evaluate, rank, relax, export",
         "matgen discover -n 10000 --out discovery",
+        "matgen discover --contains Li-O --exclude toxic --screen 'band_gap > 2' --novel-to hybrid",
         "matgen discover --dataset mine.csv --max-minutes 10 --structures 20",
     )
     parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
@@ -82,6 +86,9 @@ def add(verbs: Any) -> None:
     # Training options have no default here: any of them that is given asks for training.
     parser.set_defaults(dataset=None)
     decoding_options(parser)
+    condition_option(parser)
+    constraint_options(parser)
+    keeping_options(parser)
     reference_options(parser)
     judging_options(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
@@ -129,6 +136,7 @@ def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
     from matgen.runtime.cores import available_cores
     from matgen.training.plan import TrainingPlan, default_settings
 
+    request = request_of(arguments, arguments.screen or "")
     given = [name for name in _TRAINING if getattr(arguments, name) is not None]
     if arguments.model and given:
         raise OptionError(f"--model takes a trained checkpoint: leave out --{given[0].replace('_', '-')}")
@@ -145,10 +153,17 @@ def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
         ),
         checkpoint=None if given else find_checkpoint(arguments.model),
         predictor=ranking_predictor(arguments.predictor),
-        n=arguments.n,
+        n=request.n,
         reference=references_of(arguments),
-        seed=arguments.seed,
-        decoding=decoding_of(arguments),
+        seed=request.seed,
+        decoding=request.decoding,
+        constraints=request.constraints,
+        rejection=request.rejection,
+        unique=request.unique,
+        novel_to=request.novel_to,
+        conditions=request.conditions,
+        screen=request.screen,
+        most_draws=request.most_draws,
         rules=rules_of(arguments),
         protocol=arguments.protocol,
         split=arguments.reference_split,
@@ -162,12 +177,16 @@ def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
 
 def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
     from matgen.evaluation.page.terminal import print_summary
+    from matgen.validity import RARE
 
     out = discovery.folder
     assert discovery.report is not None
     print_summary(discovery.report.content)
     print(f"\nthe first of {len(discovery.ranked):,} valid, novel compositions (ranked.csv):")
-    print("  " + ", ".join(discovery.ranked["formula"].head(12)))
+    first = discovery.ranked.head(12)
+    print("  " + ", ".join(_named(row) for row in first.to_dict("records")))
+    if (first["rarest_state_share"] < RARE).any():
+        print(f"  (!: needs an oxidation state with under {RARE:.0%} of its element's reports in the ICSD)")
     if plan.predictor is None:
         print("  ranked by the model's probability: like known compounds, not yet known to be stable")
     else:
@@ -181,8 +200,17 @@ def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
     )
     print(f"next: open {out}/report/report.html")
     model = plan.checkpoint or out / "model"
-    print(f"      matgen sample -n 100000 --model {model}     (more of the same)")
+    aimed = plan.constraints or plan.conditions or plan.screen or plan.novel_to
+    more = "with the same constraints: more of the same" if aimed else "more of the same"
+    print(f"      matgen sample -n 100000 --model {model}     ({more})")
     print("      matgen discover --dataset mine.csv            (with a model of your own compounds)")
+
+
+def _named(row: dict[str, Any]) -> str:
+    """A formula, with its rarest oxidation state where that is rare."""
+    from matgen.validity import RARE
+
+    return f"{row['formula']} ({row['rarest_state']}!)" if row["rarest_state_share"] < RARE else str(row["formula"])
 
 
 def _structures(arguments: argparse.Namespace) -> int:

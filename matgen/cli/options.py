@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matgen.errors import OptionError, first_line
 
 if TYPE_CHECKING:
     from matgen.cli.shared import Parser
-    from matgen.sampling import Constraints, Decoding
+    from matgen.sampling import Constraints, Decoding, SampleRequest
     from matgen.validity import ValidityRules
 
 
@@ -58,6 +58,62 @@ def decoding_of(arguments: argparse.Namespace) -> Decoding:
     from matgen.sampling import Decoding
 
     return Decoding(arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p)
+
+
+def condition_option(parser: argparse.ArgumentParser) -> None:
+    """What a conditional model is asked for."""
+    parser.add_argument(
+        "--condition",
+        nargs="+",
+        default=[],
+        metavar="band_gap=2..3",
+        help="ranges of properties that the model was trained with; =2.. and =..3 are open",
+    )
+
+
+def keeping_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Which samples become rows; returns the group, for options of one verb alone."""
+    group = parser.add_argument_group("which rows are kept (-n then counts those)")
+    group.add_argument("--unique", action="store_true", help="each composition only once")
+    group.add_argument(
+        "--novel-to", action="append", metavar="NAME", help="no composition of this dataset or file; may be repeated"
+    )
+    group.add_argument(
+        "--screen",
+        metavar="CONDITION",
+        help="condition on predicted properties, such as 'band_gap > 1.98 and energy_above_hull <= 0.05'",
+    )
+    group.add_argument("--max-draws", type=int, metavar="N", help="stop after this many draws (default: 100 per row)")
+    return group
+
+
+def request_of(arguments: argparse.Namespace, screen: str, **more: Any) -> SampleRequest:
+    """What to draw, as the options of decoding, constraints, conditions and kept rows say.
+
+    Args:
+        arguments: with the options of `decoding_options`, `constraint_options`, `condition_option` and
+            `keeping_options`, `n` and `seed`.
+        screen: what a filter of predicted properties keeps, in words; empty without one.
+        more: fields of the request that have options of their own.
+
+    Raises:
+        OptionError: a value out of range, or constraints that cannot be read or contradict each other.
+    """
+    from matgen.sampling import SampleRequest
+
+    return SampleRequest(
+        arguments.n,
+        arguments.seed,
+        decoding_of(arguments),
+        constraints=constraints_of(arguments),
+        rejection=arguments.rejection,
+        unique=arguments.unique,
+        novel_to=tuple(arguments.novel_to or ()),
+        conditions=tuple(arguments.condition),
+        screen=screen,
+        most_draws=arguments.max_draws,
+        **more,
+    )
 
 
 def constraint_options(parser: Parser) -> None:

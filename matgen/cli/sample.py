@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.cli.options import (
+    condition_option,
     constraint_options,
-    constraints_of,
-    decoding_of,
     decoding_options,
+    keeping_options,
     model_option,
     pick_device,
+    request_of,
 )
 from matgen.cli.shared import bars, common_options, path, say, shown, verb
 from matgen.errors import OptionError
@@ -45,27 +46,12 @@ def add(verbs: Any) -> None:
     model_option(parser)
     decoding_options(parser)
     parser.add_argument("--prompt", default="", metavar="'Li Fe'", help="tokens that every formula begins with")
-    parser.add_argument(
-        "--condition",
-        nargs="+",
-        default=[],
-        metavar="band_gap=2..3",
-        help="ranges of properties that the model was trained with; =2.. and =..3 are open",
-    )
+    condition_option(parser)
     parser.add_argument(
         "--trace", action="store_true", help="write the steps of each draw (blank language models only)"
     )
     constraint_options(parser)
-    group = parser.add_argument_group("which rows are kept (-n then counts those)")
-    group.add_argument("--unique", action="store_true", help="each composition only once")
-    group.add_argument(
-        "--novel-to", action="append", metavar="NAME", help="no composition of this dataset or file; may be repeated"
-    )
-    group.add_argument(
-        "--screen",
-        metavar="CONDITION",
-        help="condition on predicted properties, such as 'band_gap > 1.98 and energy_above_hull <= 0.05'",
-    )
+    group = keeping_options(parser)
     group.add_argument(
         "--predictor",
         action="append",
@@ -77,7 +63,6 @@ def add(verbs: Any) -> None:
         "--source",
         help="database whose labels the predictors were trained on: oqmd or mp (default: oqmd if there is one)",
     )
-    group.add_argument("--max-draws", type=int, metavar="N", help="stop after this many draws (default: 100 per row)")
     group.add_argument("--max-minutes", type=float, metavar="M", help="stop after this many minutes")
     parser.add_argument(
         "--top", type=int, metavar="N", help="list the N most probable compositions instead of sampling"
@@ -95,22 +80,13 @@ def add(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Draw candidates into a file."""
     from matgen.runtime.processes import Processes
-    from matgen.sampling import SampleRequest
 
     screen = _screen(arguments)
-    request = SampleRequest(
-        arguments.n,
-        arguments.seed,
-        decoding_of(arguments),
-        constraints=constraints_of(arguments),
-        rejection=arguments.rejection,
-        unique=arguments.unique,
-        novel_to=tuple(arguments.novel_to or ()),
+    request = request_of(
+        arguments,
+        screen.describe() if screen else "",
         prompt=arguments.prompt,
-        conditions=tuple(arguments.condition),
-        screen=screen.describe() if screen else "",
         trace=arguments.trace,
-        most_draws=arguments.max_draws,
         max_minutes=arguments.max_minutes,
         block_size=arguments.block_size,
     )

@@ -40,6 +40,11 @@ PYMATGEN_ELECTRONEGATIVITY: np.ndarray = _column("pymatgen_electronegativity")
 IS_METAL: np.ndarray = np.array([False, *(row["metal"] for row in _ROWS)], dtype=bool)
 """True for the elements of SMACT's list of metals, bool `(119,)`."""
 
+IS_D_BLOCK: np.ndarray = np.array([False, *(row["d_block"] for row in _ROWS)], dtype=bool)
+"""True for the elements of SMACT's list of d-block metals (scandium to zinc and below, lanthanum), bool `(119,)`."""
+
+VALENCE_ELECTRONS: np.ndarray = _column("valence_electrons")
+"""Valence electrons of an atom as SMACT counts them for metallic character, float64 `(119,)`, NaN where missing."""
 
 ATOMIC_MASS: np.ndarray = _column("atomic_mass")
 """Standard atomic mass, g/mol, as pymatgen has it (of an isotope where there is none), float64 `(119,)`."""

@@ -28,7 +28,7 @@ from matgen.runtime.progress import ProgressFactory, part_of, silent
 FEWEST, MOST = 1_000, 10_000
 """Random formulas of each baseline: as many as there are candidates, within these bounds."""
 
-COMPARED = ("charge_neutral", "electronegativity_balanced", "valid", "valid_unique_novel")
+COMPARED = ("charge_neutral", "electronegativity_balanced", "valid", "balanced_common", "valid_unique_novel")
 """Metrics that are compared with the baselines. Being unique or novel is easy for a random formula and says nothing."""
 
 _LAST_ELEMENT = 103

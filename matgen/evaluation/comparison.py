@@ -20,6 +20,7 @@ from typing import Any
 
 from matgen.errors import DataError, OptionError, OutputError
 from matgen.evaluation.labels import METRICS
+from matgen.evaluation.metrics import TRIALS
 from matgen.evaluation.page import comparison as page_compare
 from matgen.evaluation.page.svg import SERIES
 from matgen.evaluation.page.tables import PARTS
@@ -34,15 +35,15 @@ MOST = len(SERIES)
 SIGNIFICANCE = 0.05
 TEST = "two-proportion z-test, pooled variance, two-sided, 5 %, each report against the first"
 
+_SINCE_0_3 = ("balanced_common", "rare_state", "intermetallic")
+"""Metrics that older reports lack."""
+
 _NEEDED = (
     "n",
-    *METRICS,
+    *(name for name in METRICS if name not in _SINCE_0_3),
     *("intervals", "counts", "recovery", "baseline", "enrichment", "curves", "distributions", "protocol"),
     *("by_n_elements", "chemical_systems", "near_duplicates", "memorization", "references"),
 )
-_TRIALS = {name: "distinct" if name == "novel" else "n" for name in METRICS if name != "unique"}
-"""What each share is a share of, among a report's counts."""
-
 _OF_N = ("novel", "valid_unique_novel")
 """Shares that change with n and with the references, so that a difference is no surprise unless these are equal."""
 
@@ -194,13 +195,15 @@ def _content(names: Sequence[str], paths: Sequence[Path], reports: Sequence[dict
 def _metric(name: str, reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A fraction in every report, each tested against that of the first where the two may be compared."""
     tests: list[dict[str, Any] | None] = [None] * len(reports)
-    if name in _TRIALS:
-        first, *others = [(report["counts"][name], report["counts"][_TRIALS[name]]) for report in reports]
+    if name in TRIALS:
+        first, *others = [(report["counts"].get(name), report["counts"][TRIALS[name]]) for report in reports]
         for i, share in enumerate(others, 1):
+            if first[0] is None or share[0] is None:
+                continue
             if name not in _OF_N or _alike(reports[i], reports[0]):
                 tests[i] = two_proportions(*share, *first)
     return {
-        "values": [report[name] for report in reports],
+        "values": [report.get(name) for report in reports],
         "intervals": [report["intervals"].get(name) for report in reports],
         "baseline": [report["baseline"].get(name) for report in reports],
         "tests": tests,

@@ -9,6 +9,7 @@ from matgen.datasets.storage import read_metadata, table_path
 from matgen.evaluation import baselines as random_baselines
 from matgen.evaluation import metrics
 from matgen.evaluation.distributions import compare
+from matgen.evaluation.known_rates import known_rates
 from matgen.evaluation.labels import novelty_in_words
 from matgen.evaluation.memorization import memorization
 from matgen.evaluation.metrics import ratio
@@ -54,6 +55,7 @@ def report_content(
         "baseline": strongest,
         "enrichment": random_baselines.enrichment(fractions, strongest),
         "baselines": findings.baselines,
+        "known_rates": known_rates(named[1].rules),
         "groups": tally.groups(),
         "by_n_elements": tally.by_n_elements(first.parts),
         "curves": tally.curves(recovery),

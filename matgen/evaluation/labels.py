@@ -40,6 +40,11 @@ COLUMNS: dict[str, Label] = {
         "balanced", "yes or no", "a neutral assignment in which every cation is less electronegative than every anion"
     ),
     "valid": Label("valid", "yes or no", "balanced, or an alloy where the alloy rule is on"),
+    "balanced_common": Label(
+        "common states",
+        "yes or no",
+        "balanced by states with at least 10 % of their element's reports in the ICSD (SMACT's commonality medium)",
+    ),
     "novel": Label("novel", "yes or no", "the composition is in none of the references"),
     "near_duplicate_of": Label(
         "near duplicate of",
@@ -49,6 +54,21 @@ COLUMNS: dict[str, Label] = {
     "judged": Label("judged", "yes or no", "validity was decided (the charges were not too large to add up)"),
     "oxidation_states": Label(
         "oxidation states", "text", "an assignment that is neutral, and balanced where there is one"
+    ),
+    "oxidation_state_score": Label(
+        "state score",
+        "0 to 1",
+        "how common the states of the best balanced assignment are: geometric mean over the elements of the reports of "
+        "a state in the ICSD over those of the element's commonest state",
+    ),
+    "rarest_state": Label(
+        "rarest state", "text", "the state of that assignment with the smallest share of its element's reports"
+    ),
+    "rarest_state_share": Label("its share", "of the element's reports", "that share, of the reports in the ICSD"),
+    "metallicity_score": Label(
+        "metallicity",
+        "0 to 1",
+        "SMACT's metallicity score; from 0.7 on an intermetallic, of which oxidation states say little",
     ),
     "reason": Label("reason", "text", "why a row was not read, not judged or not balanced"),
 }
@@ -63,6 +83,19 @@ METRICS: dict[str, Label] = {
         "Electronegativity balanced", "of all rows", COLUMNS["electronegativity_balanced"].meaning, "Balanced"
     ),
     "valid": Label("Valid", "of all rows", COLUMNS["valid"].meaning),
+    "balanced_common": Label("Balanced by common states", "of all rows", COLUMNS["balanced_common"].meaning, "Common"),
+    "rare_state": Label(
+        "Needs a rare state",
+        "of balanced rows",
+        "the best balanced assignment has a state with less than 1 % of its element's reports in the ICSD",
+        "Rare state",
+    ),
+    "intermetallic": Label(
+        "Intermetallic",
+        "of all rows",
+        "SMACT's metallicity score is at least 0.7: oxidation states say little of it, whatever valid says",
+        "Metallic",
+    ),
     "valid_unique_novel": Label(
         "Valid, unique and novel",
         "of all rows",
@@ -77,6 +110,16 @@ GROUPS: dict[str, Label] = {
     "all_metal": Label("All metal", "rows", "compositions of metals alone"),
 }
 """Groups reported apart. A group's fractions are over its own rows; every row in a group is parsed."""
+
+KNOWN_RATES: dict[str, Label] = {
+    "made": Label("Made compounds", "rows", "compositions that have been made (the bundled dataset `experimental`)"),
+    "stable": Label(
+        "Stable compounds",
+        "rows",
+        "compositions of `hybrid` at most 0.05 eV/atom above the hull, in OQMD or the Materials Project",
+    ),
+}
+"""Known compounds that are judged by the same rules, to compare candidates with."""
 
 BASELINES: dict[str, Label] = {
     "uniform": Label(

@@ -24,12 +24,15 @@ from matgen.validity import Explanation, Validity, ValidityRules, explain
 Contains = Callable[[np.ndarray], np.ndarray]
 """Which keys, uint64 `(m, 2)`, are known, bool `(m,)`: `KeySet.contains`."""
 
-_TRIALS = {
+TRIALS = {
     "parsed": "n",
     "novel": "distinct",
     "charge_neutral": "n",
     "electronegativity_balanced": "n",
     "valid": "n",
+    "balanced_common": "n",
+    "rare_state": "electronegativity_balanced",
+    "intermetallic": "n",
     "valid_unique_novel": "n",
 }
 """Fractions that get a binomial interval, and what they are a share of. `unique` is none of them: it falls with n."""
@@ -94,22 +97,29 @@ class Judged:
         rows, validity = self.rows - self.start, self.validity
         duplicate_of = pd.array(np.zeros(self.n, dtype=np.int64), dtype="Int64")
         duplicate_of[:] = pd.NA
+        explanation, place = self.explanation, self.place
+        common = explanation.commonness
         repeated = ~self.is_first
         duplicate_of[rows[repeated]] = self.first[repeated]
-        reason = _spread(self.n, rows, self.explanation.reason[self.place])
+        reason = _spread(self.n, rows, explanation.reason[place])
         reason[[bad.row for bad in self.bad]] = [bad.reason for bad in self.bad]
         values = {
             "parsed": _spread(self.n, rows, np.ones(len(rows), dtype=bool)),
-            "reduced_formula": _spread(self.n, rows, formulas(self.explanation.batch)[self.place]),
+            "reduced_formula": _spread(self.n, rows, formulas(explanation.batch)[place]),
             "duplicate_of": duplicate_of,
             "all_metal": _spread(self.n, rows, self.batch.all_metal),
             "charge_neutral": _spread(self.n, rows, validity.charge_neutral),
             "electronegativity_balanced": _spread(self.n, rows, validity.electronegativity_balanced),
             "valid": _spread(self.n, rows, validity.valid),
+            "balanced_common": _spread(self.n, rows, explanation.balanced_common[place]),
             "novel": _spread(self.n, rows, self.novel),
             "near_duplicate_of": _spread(self.n, rows, self.near),
             "judged": _spread(self.n, rows, validity.judged),
-            "oxidation_states": _spread(self.n, rows, self.explanation.oxidation_states[self.place]),
+            "oxidation_states": _spread(self.n, rows, explanation.oxidation_states[place]),
+            "oxidation_state_score": _spread(self.n, rows, common.score[place]),
+            "rarest_state": _spread(self.n, rows, common.rarest_state[place]),
+            "rarest_state_share": _spread(self.n, rows, common.rarest_state_share[place]),
+            "metallicity_score": _spread(self.n, rows, explanation.metallicity_score[place]),
             "reason": reason,
         }
         return pd.DataFrame({name: values[name] for name in COLUMNS})
@@ -171,7 +181,7 @@ def judge_alone(
 
 def fractions(count: dict[str, int]) -> dict[str, float]:
     """The fractions of `labels.METRICS` from `Tally.count`, each 0 to 1; 0 where there is nothing to be a share of."""
-    share = {name: ratio(count[name], count[of]) for name, of in _TRIALS.items()}
+    share = {name: ratio(count[name], count[of]) for name, of in TRIALS.items()}
     return {
         "parsed": share["parsed"],
         "unique": ratio(count["distinct"], count["parsed"]),
@@ -184,7 +194,7 @@ def intervals(count: dict[str, int]) -> dict[str, list[float]]:
 
     Rows are taken as independent draws. For `valid_unique_novel` that is an approximation, good while repeats are few.
     """
-    return {name: list(wilson(count[name], count[of])) for name, of in _TRIALS.items()}
+    return {name: list(wilson(count[name], count[of])) for name, of in TRIALS.items()}
 
 
 def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -215,7 +225,8 @@ def formulas(batch: CompositionBatch) -> np.ndarray:
 
 
 def _spread(n: int, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values of the parsed rows among all `n` rows; the others are False, or None where values are text."""
-    full = np.full(n, None, dtype=object) if values.dtype == object else np.zeros(n, dtype=values.dtype)
+    """Values of the parsed rows among all `n` rows; the others are False, NaN or, where values are text, None."""
+    missing = {"O": None, "f": np.nan}.get(values.dtype.kind, False)
+    full = np.full(n, missing, dtype=values.dtype)
     full[rows] = values
     return full

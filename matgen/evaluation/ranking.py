@@ -30,6 +30,12 @@ _LEADING = (
     "formation_energy_source",
     "decomposition",
     "in_domain",
+    "oxidation_states",
+    "oxidation_state_score",
+    "rarest_state",
+    "rarest_state_share",
+    "balanced_common",
+    "metallicity_score",
     "log_prob",
     "all_metal",
 )

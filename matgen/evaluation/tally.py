@@ -34,6 +34,9 @@ _FIELDS = (
     "charge_neutral",
     "electronegativity_balanced",
     "valid",
+    "balanced_common",
+    "rare_state",
+    "intermetallic",
     "valid_unique_novel",
     "unjudged",
 )
@@ -62,7 +65,7 @@ class Tally:
     Attributes:
         n_rows: all candidates there will be.
         parsed: rows that were read.
-        cells: int64 `(120, 2, 8)`, counts of `_FIELDS` by number of elements and by being made of metals alone.
+        cells: int64 `(120, 2, 11)`, counts of `_FIELDS` by number of elements and by being made of metals alone.
         recovered: int64 `(r, 256)`, distinct compositions found in each reference, by part code.
         recovered_valid: likewise, of the first reference, the valid ones; int64 `(256,)`.
         not_in: int64 `(r,)`, distinct compositions that are not in each reference.
@@ -106,6 +109,7 @@ class Tally:
             examined: the row up to whose first occurrences near-duplicates were looked for; None for none at all.
         """
         validity, first, novel = judged.validity, judged.is_first, judged.novel
+        explanation, distinct = judged.explanation, judged.place
         new = first & novel
         values = {
             "n": np.ones(len(first), dtype=bool),
@@ -114,6 +118,9 @@ class Tally:
             "charge_neutral": validity.charge_neutral,
             "electronegativity_balanced": validity.electronegativity_balanced,
             "valid": validity.valid,
+            "balanced_common": explanation.balanced_common[distinct],
+            "rare_state": explanation.commonness.rare[distinct],
+            "intermetallic": explanation.intermetallic[distinct],
             "valid_unique_novel": new & validity.valid,
             "unjudged": ~validity.judged,
         }

@@ -14,8 +14,10 @@ from matgen.composition.elements import ELECTRONEGATIVITY, SYMBOLS
 from matgen.runtime.compiled import load_kernel
 from matgen.runtime.cores import available_cores
 from matgen.runtime.progress import ProgressFactory, silent
+from matgen.validity.commonness import Commonness, commonness
 from matgen.validity.judging import FEW, Validity, check, slices
-from matgen.validity.rules import StateTable, ValidityRules, electronegativity_text, state_table
+from matgen.validity.metallicity import INTERMETALLIC, metallicity_score
+from matgen.validity.rules import COMMON, StateTable, ValidityRules, electronegativity_text, state_table
 from matgen.validity.witness import MAX_SITES, Site, best_balanced, best_nearest
 
 _CHUNK = 20_000
@@ -89,6 +91,40 @@ class Explanation:
         texts = self.assignments.copy()
         texts[~self.validity.charge_neutral] = None
         return texts
+
+    @cached_property
+    def commonness(self) -> Commonness:
+        """How common the states of the balanced witnesses are.
+
+        The witness is the assignment with the best score: per element, the share of reports that it is chosen by and
+        the ratio to the commonest state differ by a constant factor.
+        """
+        ions, single = self.ions, self.batch.n_elements == 1
+        balanced = self.validity.electronegativity_balanced
+        return commonness(
+            len(self.batch),
+            (ions.row, ions.element, ions.state, ions.count),
+            balanced & self.explained & ~single,
+            single,
+            ~self.validity.judged | (balanced & ~self.explained),
+            state_table(self.rules),
+        )
+
+    @cached_property
+    def balanced_common(self) -> np.ndarray:
+        """Whether states that are common in the ICSD balance (`rules.COMMON`, whatever the table), bool `(n,)`."""
+        rules = replace(COMMON, mixed_valence=self.rules.mixed_valence)
+        return check(self.batch, rules).electronegativity_balanced
+
+    @cached_property
+    def metallicity_score(self) -> np.ndarray:
+        """SMACT's metallicity score, float64 `(n,)`; see `metallicity`."""
+        return metallicity_score(self.batch)
+
+    @property
+    def intermetallic(self) -> np.ndarray:
+        """Whether a composition counts as intermetallic, so that its oxidation states say little, bool `(n,)`."""
+        return np.asarray(self.metallicity_score >= INTERMETALLIC)
 
     @cached_property
     def reason(self) -> np.ndarray:

@@ -89,6 +89,10 @@ class ValidityRules:
             raise OptionError(f"commonality {self.commonality}: 0 to 100 per cent")
 
 
+COMMON = ValidityRules(commonality="medium")
+"""The rules of `balanced_common`: only states with at least 10 % of their element's reports, SMACT's "medium"."""
+
+
 @dataclass(frozen=True)
 class StateTable:
     """The states that each element may take, as arrays indexed by atomic number.

@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from matgen.cli import main
-from matgen.cli.discover import _print_structures
+from matgen.cli import _parser, main
+from matgen.cli.discover import _plan, _print_structures
+from matgen.cli.options import request_of
 from matgen.structures.finish import Finish
 
 
@@ -38,6 +39,27 @@ def test_both_potentials_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> 
     _print_structures(made(), None)
     lines = capsys.readouterr().out.splitlines()[1:]
     assert lines[0].startswith("relaxed by chgnet; eV/atom") and lines[1].split()[:3] == ["MgO", "0.001", "(0.030)"]
+
+
+def test_every_option_that_says_what_sample_keeps_goes_with_discover() -> None:
+    parser = _parser()
+    options = [
+        *("--contains", "Li-O", "--exclude", "toxic", "--num-elements", "3..4", "--max-atoms", "12", "--valid"),
+        *("--count", "O:2..6", "--rejection", "--unique", "--novel-to", "hybrid", "--novel-to", "mp-pure"),
+        *("--screen", "band_gap > 2", "--max-draws", "500", "--condition", "band_gap=2..3", "-n", "40", "--seed", "5"),
+    ]
+    sample, discover = (parser.parse_args([name, *options]) for name in ("sample", "discover"))
+    asked = request_of(sample, "band_gap > 2")
+    assert request_of(discover, "band_gap > 2") == asked
+    plan = _plan(discover)
+    assert plan.request(plan.screen) == asked
+    assert asked.constraints is not None and asked.novel_to == ("hybrid", "mp-pure") and asked.most_draws == 500
+
+
+def test_aims_that_contradict_each_other_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["discover", "--chemsys", "Li-O", "--exclude", "O", "--out", str(tmp_path / "out")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_bad_number_of_structures_to_finish(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,7 @@ def test_check_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     for sentence in (
         "no: the nearest, 3Fe3+ 4O2-, has charge +1",
-        "balanced with --mixed-valence: Fe2+ 2Fe3+ 4O2-",
+        "oxidation state score       0 (no balanced assignment); with mixed valence 0.92; rarest is Fe+2, 26 % of",
         "known: in OQMD and the Materials Project; formation_energy_oqmd -1.644 eV/atom",
         "CuZn (reduced: ZnCu)",
         "metals alone: valid with --include-alloys",
@@ -147,6 +147,18 @@ def test_check_says_why(capsys: pytest.CaptureFixture[str]) -> None:
         "a single element, nothing to balance",
         "no: no oxidation states for Og in icsd24",
         "not in the bundled snapshots",
+    ):
+        assert sentence in said
+    assert said.splitlines()[0] == "Fe3O4: passes with mixed valence (--mixed-valence), Fe2+ 2Fe3+ 4O2-"
+    assert run("check", "CsPbSe", "Co2MnSi", "NaCl") == 0
+    said = capsys.readouterr().out
+    for sentence in (
+        "balanced by common states   no",
+        "oxidation state score       0.09; rarest is Pb+1, 0.06 % of its element's reports in the ICSD: RARE, doubtful",
+        "metallicity score           0.49: no intermetallic",
+        "metallicity score           0.78: an intermetallic: oxidation states say little of it",
+        "balanced by common states   yes",
+        "1.00; rarest is Cl-1, 90 % of its element's reports in the ICSD\n",
     ):
         assert sentence in said
     Path("mine.txt").write_text("Cu 1 -1\nZn 1\n")

@@ -32,6 +32,11 @@ def test_values_are_smacts(z: int) -> None:
     chi = smact.Element(SYMBOLS[z]).pauling_eneg
     assert (math.isnan(ELECTRONEGATIVITY[z]) and chi is None) or ELECTRONEGATIVITY[z] == chi
     assert IS_METAL[z] == (SYMBOLS[z] in smact.metals)
+    assert chemistry.IS_D_BLOCK[z] == (SYMBOLS[z] in smact.d_block)
+    electrons = smact.Element(SYMBOLS[z]).num_valence_modified
+    assert (math.isnan(chemistry.VALENCE_ELECTRONS[z]) and electrons is None) or (
+        chemistry.VALENCE_ELECTRONS[z] == electrons
+    )
 
 
 def test_values_are_pymatgens() -> None:

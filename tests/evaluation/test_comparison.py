@@ -156,6 +156,20 @@ def test_an_older_report_is_refused(runs: Path, tmp_path: Path) -> None:
         read_report(tmp_path / "report.json")
 
 
+def test_a_report_without_the_newer_metrics_is_compared_in_the_others(runs: Path, tmp_path: Path) -> None:
+    content = json.loads((runs / "good" / "report.json").read_text())
+    for name in ("balanced_common", "rare_state", "intermetallic"):
+        for entries in (content, content["counts"], content["intervals"], content["baseline"]):
+            entries.pop(name, None)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "report.json").write_text(json.dumps(content))
+    found = compare([tmp_path / "old", runs / "bad"], out=tmp_path / "out")
+    common = found.content["metrics"]["balanced_common"]
+    assert common["values"][0] is None and common["values"][1] is not None and common["tests"] == [None, None]
+    assert found.content["metrics"]["valid"]["tests"][1] is not None
+    assert "Balanced by common states" in (tmp_path / "out" / "compare.html").read_text()
+
+
 def test_too_few_too_many_and_twice(runs: Path) -> None:
     with pytest.raises(OptionError, match="1 reports to compare: 2 to 8"):
         compare([runs / "good"])

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition, Element
 from smact import metals
-from smact.screening import smact_validity
+from smact.metallicity import metallicity_score
+from smact.screening import ICSD24FilterConfig, smact_validity
 
 from matgen.composition.batch import parse_formulas
 from matgen.composition.keys import KeySet
@@ -52,8 +53,12 @@ def oracle(rows: list[str], known: list[str]) -> dict[str, list]:
     seen: dict[Composition, int] = {}
     values: dict[str, list] = {
         name: []
-        for name in ("parsed", "formula", "duplicate_of", "all_metal", "neutral", "balanced", "novel", "composition")
+        for name in (
+            *("parsed", "formula", "duplicate_of", "all_metal", "neutral", "balanced", "novel", "composition"),
+            *("common", "metallicity"),
+        )
     }
+    medium = ICSD24FilterConfig(commonality="medium")
     for i, text in enumerate(rows):
         good = text not in BAD
         composition = Composition(text).reduced_composition if good else None
@@ -69,6 +74,12 @@ def oracle(rows: list[str], known: list[str]) -> dict[str, list]:
                 values[name].append(
                     bool(composition) and smact_validity(composition, use_pauling_test=pauling, include_alloys=False)
                 )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values["common"].append(
+                bool(composition) and smact_validity(composition, icsd_filter=medium, include_alloys=False)
+            )
+            values["metallicity"].append(metallicity_score(composition) if composition else np.nan)
         if composition:
             seen.setdefault(composition, i)
     return values
@@ -98,6 +109,14 @@ def test_rows_match_a_plain_loop(judged: Report) -> None:
     assert frame["electronegativity_balanced"].tolist() == expected["balanced"]
     assert frame["valid"].tolist() == expected["balanced"]
     assert frame["novel"].tolist() == expected["novel"]
+    assert frame["balanced_common"].tolist() == expected["common"]
+    assert frame["metallicity_score"].tolist() == pytest.approx(expected["metallicity"], abs=1e-9, nan_ok=True)
+    # A score for every row that was read, above 0 for every balanced one, and the state that is to blame for it.
+    assert frame["oxidation_state_score"].notna().tolist() == expected["parsed"]
+    assert (frame["oxidation_state_score"] > 0).tolist() == expected["balanced"]
+    several = [bool(c) and len(c) > 1 for c in expected["composition"]]
+    named = [a and b for a, b in zip(several, expected["balanced"], strict=True)]
+    assert frame["rarest_state"].notna().tolist() == frame["rarest_state_share"].notna().tolist() == named
     # A reason for every row that was not read or not balanced, a witness for every neutral one.
     assert frame["reason"].isna().tolist() == expected["balanced"]
     assert frame["oxidation_states"].notna().tolist() == expected["neutral"]
@@ -120,6 +139,9 @@ def test_fractions_match_a_plain_loop(judged: Report) -> None:
             "charge_neutral": sum(expected["neutral"]) / n,
             "electronegativity_balanced": sum(expected["balanced"]) / n,
             "valid": sum(expected["balanced"]) / n,
+            "balanced_common": sum(expected["common"]) / n,
+            "rare_state": (judged.frame["rarest_state_share"] < 0.01).sum() / sum(expected["balanced"]),
+            "intermetallic": sum(score >= 0.7 for score in expected["metallicity"]) / n,
             "valid_unique_novel": len(valid & novel) / n,
         }
     )

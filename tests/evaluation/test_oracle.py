@@ -16,7 +16,7 @@ from pymatgen.core import Composition, Element
 from scipy.spatial.distance import jensenshannon
 
 from matgen.composition.batch import CompositionBatch
-from matgen.evaluation import Report, evaluate, passes
+from matgen.evaluation import Report, evaluate, metrics, passes
 from matgen.evaluation.labels import COLUMNS, DISTRIBUTIONS
 from matgen.evaluation.limits import Limits
 from matgen.evaluation.membership import Membership
@@ -114,6 +114,9 @@ class Brute:
             "valid": sum(self.valid(i) for i in rows),
             "valid_unique_novel": sum(self.new[i] and self.novel[i] and self.valid(i) for i in rows),
             "charge_neutral": sum(bool(self.explained[self.compositions[i]].validity.charge_neutral[0]) for i in rows),
+            "balanced_common": sum(bool(self.explained[self.compositions[i]].balanced_common[0]) for i in rows),
+            "rare_state": sum(bool(self.explained[self.compositions[i]].commonness.rare[0]) for i in rows),
+            "intermetallic": sum(bool(self.explained[self.compositions[i]].intermetallic[0]) for i in rows),
         }
 
     def recovery(self, part: str, rows: list[int], number: int = 0, n_elements: int | None = None) -> float | None:
@@ -169,6 +172,9 @@ def test_by_number_of_elements(content: dict[str, Any], brute: Brute) -> None:
             "charge_neutral": count["charge_neutral"] / len(rows),
             "electronegativity_balanced": count["valid"] / len(rows),
             "valid": count["valid"] / len(rows),
+            "balanced_common": count["balanced_common"] / len(rows),
+            "rare_state": metrics.ratio(count["rare_state"], count["valid"]),
+            "intermetallic": count["intermetallic"] / len(rows),
             "valid_unique_novel": count["valid_unique_novel"] / len(rows),
             "recovery": {part: brute.recovery(part, rows, n_elements=int(name)) for part in ("train", "test")},
         }

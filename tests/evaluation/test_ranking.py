@@ -10,7 +10,10 @@ from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.evaluation import evaluate
 from matgen.evaluation.limits import Limits
+from matgen.evaluation.page.tables import ranked_rows
 from matgen.evaluation.ranking import chosen, ranked
+
+from .standin import Reference
 
 KNOWN = CompositionBatch.from_formulas(["NaCl", "SrTiO3"])
 
@@ -78,6 +81,17 @@ def test_the_page_ranks_what_was_predicted(tmp_path: Path) -> None:
     again = report.write(tmp_path / "again")
     assert (tmp_path / "again" / "report.html").read_text() == page
     assert again.ranked is report.ranked
+
+
+def test_a_ranking_shows_what_state_a_candidate_rests_on() -> None:
+    frame = predicted(formula=["CsPbSe", "Ba7SrTi8O24", "Cs9Na7Br16", "Rb2O"])
+    report = evaluate(frame, Reference(), baselines=False)
+    order = report.ranked.set_index("formula")
+    assert order.loc["CsPbSe", "rarest_state"] == "Pb+1" and order.loc["Rb2O", "rarest_state"] in ("Rb+1", "O-2")
+    head, rows = ranked_rows(report.ranked, 10)
+    shown = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert shown["CsPbSe"]["Rarest state"] == "Pb+1, 0.06 %: rare" and shown["CsPbSe"]["State score"] == "0.09"
+    assert "rare" not in shown["Rb2O"]["Rarest state"]
 
 
 def test_a_ranking_can_be_ranked_again() -> None:

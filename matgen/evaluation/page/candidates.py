@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from matgen.evaluation.labels import COLUMNS
+from matgen.evaluation.labels import COLUMNS, METRICS
+from matgen.validity import RARE
 
 MOST_ROWS = 20_000
 """Candidates embedded in the page; the first rows of the table."""
@@ -28,14 +29,29 @@ _MOST_INPUT_COLUMNS = 12
 _MOST_TEXT = 200
 
 _FORMULAS = ("reduced_formula", "near_duplicate_of")
-_FLAGS = ("valid", "novel", "charge_neutral", "electronegativity_balanced", "all_metal", "parsed", "judged")
+_FLAGS = (
+    "valid",
+    "balanced_common",
+    "novel",
+    "charge_neutral",
+    "electronegativity_balanced",
+    "all_metal",
+    "parsed",
+    "judged",
+)
+_NUMBERS = ("oxidation_state_score", "rarest_state_share", "metallicity_score")
 _LEADING = (
     "reduced_formula",
     "valid",
+    "balanced_common",
     "novel",
     "charge_neutral",
     "electronegativity_balanced",
     "oxidation_states",
+    "rarest_state",
+    "rarest_state_share",
+    "oxidation_state_score",
+    "metallicity_score",
     "reason",
     "near_duplicate_of",
     "duplicate_of",
@@ -54,8 +70,9 @@ class Column:
         name: in the table.
         title: in the head.
         meaning: one sentence, for the pointer.
-        kind: `flag` (yes or no), `number`, `row` (a row's number, from 1), `formula`, `ions` or `text`.
+        kind: `flag` (yes or no), `number`, `row` (a row's number, from 1), `formula`, `ions`, `state` or `text`.
         values: of the rows on the page: str, float, int, bool or None.
+        marked: of a `state`, rows whose value stands out; empty for other kinds.
     """
 
     name: str
@@ -63,6 +80,7 @@ class Column:
     meaning: str
     kind: str
     values: list[Any]
+    marked: list[bool] = field(default_factory=list)
 
     @property
     def style(self) -> str:
@@ -102,6 +120,7 @@ class Candidates:
                     "style": column.style,
                     "values": _bits(column.values) if column.kind == "flag" else column.values,
                 }
+                | ({"marked": _bits(list(column.marked))} if column.marked else {})
                 for column in self.columns
             ],
         }
@@ -110,7 +129,10 @@ class Candidates:
     def first_rows(self) -> list[list[Markup]]:
         """The rows that are there without the script, as HTML cells."""
         shown = min(PAGE_ROWS, self.n)
-        return [[_cell(column.kind, column.values[i]) for column in self.columns] for i in range(shown)]
+        return [
+            [_cell(column.kind, column.values[i], any(column.marked[i : i + 1])) for column in self.columns]
+            for i in range(shown)
+        ]
 
 
 def candidates(frame: pd.DataFrame, total: int) -> Candidates:
@@ -132,12 +154,14 @@ def candidates(frame: pd.DataFrame, total: int) -> Candidates:
     for name in _LEADING:
         if name not in frame:
             continue
-        column = _ours(name, frame[name])
+        column = _ours(name, frame)
         if name == "reduced_formula" and column.values == written:
             # The input writes formulas as we do: one column, shown as a formula.
             columns[0] = Column("formula", "formula", columns[0].meaning, "formula", column.values)
         elif not _says_nothing(column):
             columns.append(column)
+        if name == "rarest_state":
+            columns += [_rare_state(frame)] if any(column.marked) else []
         if name == "novel" and "duplicate_of" in frame and "parsed" in frame:
             columns.append(_first_of_its_kind(frame))
     columns += [_input(str(name), frame[name]) for name in others[:_MOST_INPUT_COLUMNS]]
@@ -152,15 +176,29 @@ def embedded_json(data: Any) -> Markup:
     return Markup(re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
-def _ours(name: str, values: pd.Series) -> Column:
-    label = COLUMNS[name]
+def _ours(name: str, frame: pd.DataFrame) -> Column:
+    label, values = COLUMNS[name], frame[name]
     if name in _FLAGS:
         return Column(name, label.title, label.meaning, "flag", _flags(values))
     if name == "duplicate_of":
         rows = [None if pd.isna(value) else int(value) + 1 for value in values]
         return Column(name, "duplicate of row", f"{label.meaning}, rows numbered from 1", "row", rows)
+    if name in _NUMBERS:
+        return Column(name, label.title, label.meaning, "number", [_number(value) for value in values.tolist()])
+    if name == "rarest_state":
+        return Column(name, label.title, label.meaning, "state", _texts(values), _is_rare(frame))
     kind = "formula" if name in _FORMULAS else "ions" if name == "oxidation_states" else "text"
     return Column(name, label.title, label.meaning, kind, _texts(values))
+
+
+def _is_rare(frame: pd.DataFrame) -> list[bool]:
+    rare: list[bool] = (frame["rarest_state_share"] < RARE).tolist()
+    return rare
+
+
+def _rare_state(frame: pd.DataFrame) -> Column:
+    """A column to filter by, where there are rare states at all."""
+    return Column("rare_state", "rare state", METRICS["rare_state"].meaning, "flag", _is_rare(frame))
 
 
 def _first_of_its_kind(frame: pd.DataFrame) -> Column:
@@ -213,7 +251,7 @@ def _bits(values: list[bool | None]) -> str:
     return "".join("-" if value is None else "1" if value else "0" for value in values)
 
 
-def _cell(kind: str, value: Any) -> Markup:
+def _cell(kind: str, value: Any, marked: bool = False) -> Markup:
     """A value as the page's script would show it; the script's `show` does the same."""
     if value is None:
         return Markup("")
@@ -223,6 +261,8 @@ def _cell(kind: str, value: Any) -> Markup:
         return escape(f"{value:,}" if kind == "row" else repr(value))
     if kind == "formula":
         return Markup(re.sub(r"(\d+)", r"<sub>\1</sub>", str(escape(value)))) if _plain(value) else escape(value)
+    if kind == "state" and marked:
+        return Markup('<strong class="rare">{}</strong>').format(value)
     if kind == "ions":
         return Markup(" ").join(_ion(word) for word in value.split(" "))
     return escape(value)

@@ -171,16 +171,12 @@ def _setting_name(name: str) -> str:
 
 def _intervals(content: Mapping[str, Any]) -> page_figures.Drawing:
     title = "Metrics with 95 % intervals"
-    rows = [METRICS[name].title for name in METRICS]
-    series = [
-        Series(name, [100 * m["values"][i] for m in content["metrics"].values()])
-        for i, name in enumerate(names(content))
-    ]
+    # A report of an older version lacks some.
+    shown = {name: m for name, m in content["metrics"].items() if None not in m["values"]}
+    rows = [METRICS[name].title for name in shown]
+    series = [Series(name, [100 * m["values"][i] for m in shown.values()]) for i, name in enumerate(names(content))]
     bounds = [
-        [
-            None if m["intervals"][i] is None else tuple(100 * b for b in m["intervals"][i])
-            for m in content["metrics"].values()
-        ]
+        [None if m["intervals"][i] is None else tuple(100 * b for b in m["intervals"][i]) for m in shown.values()]
         for i in range(len(series))
     ]
     return page_figures.Drawing(title, Markup(figures.dots(title, rows, series, bounds, "share / %")))

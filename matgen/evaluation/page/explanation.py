@@ -12,7 +12,8 @@ from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.composition.elements import SYMBOLS
 from matgen.composition.keys import KeySet
 from matgen.datasets import load_dataset
-from matgen.validity import Explanation, ValidityRules, explain, state_table
+from matgen.validity import RARE, Explanation, ValidityRules, explain, state_table
+from matgen.validity.commonness import share_text
 
 _SHOWN = ("formation_energy_oqmd", "formation_energy_mp_min", "energy_above_hull_mp")
 """Columns of the bundled table shown for a known composition, all in eV/atom."""
@@ -51,7 +52,7 @@ def _paragraph(
 ) -> list[str]:
     rules, validity = explanation.rules, explanation.validity
     single = explanation.batch.n_elements[i] == 1
-    lines = [written if written == reduced else f"{written} (reduced: {reduced})"]
+    lines = [_first_line(written if written == reduced else f"{written} (reduced: {reduced})", i, explanation, mixed)]
 
     def verdict(name: str, holds: bool, why: str = "") -> None:
         lines.append(f"  {name:<28}{'yes' if holds else 'no'}{': ' + why if why else ''}")
@@ -69,25 +70,81 @@ def _paragraph(
     untested = validity.valid[i] and not validity.electronegativity_balanced[i]
     verdict("valid", validity.valid[i], "metals alone, accepted without a test" if untested else "")
     if not single:
+        verdict("balanced by common states", explanation.balanced_common[i])
+        lines.append(f"  {'oxidation state score':<28}{_score_in_words(i, explanation, mixed)}")
+        lines.append(f"  {'metallicity score':<28}{metallicity_in_words(explanation, i)}")
         lines.append(f"  states tried ({_settings(rules)})")
         table = state_table(rules)
         for z in explanation.batch.elements[i][explanation.batch.elements[i] > 0]:
             symbol = str(SYMBOLS[z])
             lines.append(f"    {symbol:<3}{' '.join(f'{s:+d}' if s else '0' for s in table.of(symbol)) or 'none'}")
-    lines += _hints(i, explanation, mixed)
+    alloy = explanation.batch.all_metal[i] and not rules.include_alloys
+    if alloy and not validity.electronegativity_balanced[i]:
+        lines.append("  metals alone: valid with --include-alloys, as SMACT has it by default")
     lines.append(f"  {known}")
     return lines
 
 
-def _hints(i: int, explanation: Explanation, mixed: Explanation) -> list[str]:
-    """What another rule would say."""
-    hints = []
-    if not explanation.validity.electronegativity_balanced[i]:
-        if not explanation.rules.mixed_valence and mixed.validity.electronegativity_balanced[i]:
-            hints.append(f"  balanced with --mixed-valence: {mixed.oxidation_states[i] or 'yes'}")
-        if explanation.batch.all_metal[i] and not explanation.rules.include_alloys:
-            hints.append("  metals alone: valid with --include-alloys, as SMACT has it by default")
-    return hints
+def _first_line(name: str, i: int, explanation: Explanation, mixed: Explanation) -> str:
+    """The formula, and that it passes with mixed valence where it passes in no other way."""
+    if not _needs_mixing(i, explanation, mixed):
+        return name
+    states = mixed.oxidation_states[i]
+    return f"{name}: passes with mixed valence (--mixed-valence){f', {states}' if states else ''}"
+
+
+def _needs_mixing(i: int, explanation: Explanation, mixed: Explanation) -> bool:
+    balanced = explanation.validity.electronegativity_balanced[i]
+    return bool(mixed.validity.electronegativity_balanced[i] and not balanced)
+
+
+def _score_in_words(i: int, explanation: Explanation, mixed: Explanation) -> str:
+    if _needs_mixing(i, explanation, mixed):
+        return f"{commonness_in_words(explanation, i)}; with mixed valence {commonness_in_words(mixed, i)}"
+    return commonness_in_words(explanation, i)
+
+
+def commonness_in_words(explanation: Explanation, i: int) -> str:
+    """How common the states of one composition's best balanced assignment are, and which is the rarest."""
+    common = explanation.commonness
+    score = common.score[i]
+    if np.isnan(score):
+        return "unknown: too many atoms to find an assignment"
+    if common.rarest_state[i] is None:
+        return f"{score:.0f}" if explanation.batch.n_elements[i] == 1 else "0 (no balanced assignment)"
+    share = float(common.rarest_state_share[i])
+    words = f"{score:.2f}; rarest is {common.rarest_state[i]}, {share_text(share)} of its element's reports in the ICSD"
+    return f"{words}: RARE, doubtful" if share < RARE else words
+
+
+def metallicity_in_words(explanation: Explanation, i: int) -> str:
+    """SMACT's metallicity score of one composition, and what it means for its oxidation states."""
+    score = explanation.metallicity_score[i]
+    if np.isnan(score):
+        return "unknown to SMACT"
+    words = "an intermetallic: oxidation states say little of it"
+    return f"{score:.2f}: {words if explanation.intermetallic[i] else 'no intermetallic'}"
+
+
+def states_in_words(formula: str) -> list[tuple[str, bool]]:
+    """Lines on how common the oxidation states of one formula are, each with whether it is a warning.
+
+    Raises:
+        FormulaError: it cannot be read.
+    """
+    batch = CompositionBatch.from_formulas([formula])
+    if batch.n_elements[0] == 1:
+        return []
+    explanation, mixed = explain(batch), explain(batch, ValidityRules(mixed_valence=True))
+    rare = bool(explanation.commonness.rare[0])
+    lines = [
+        (f"Balanced by common states: {'yes' if explanation.balanced_common[0] else 'no'}", False),
+        (f"Oxidation state score: {_score_in_words(0, explanation, mixed)}", rare),
+        (f"Metallicity score: {metallicity_in_words(explanation, 0)}", bool(explanation.intermetallic[0])),
+    ]
+    if _needs_mixing(0, explanation, mixed):
+        lines.insert(0, (f"Passes with mixed valence: {mixed.oxidation_states[0] or 'yes'}", False))
+    return lines
 
 
 def _settings(rules: ValidityRules) -> str:

@@ -18,7 +18,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from matgen.evaluation.labels import METRICS
+from matgen.evaluation.labels import KNOWN_RATES, METRICS
 from matgen.evaluation.metrics import wilson
 from matgen.evaluation.page import figures as page_figures
 from matgen.evaluation.page import structures as page_structures
@@ -32,7 +32,15 @@ __all__ = ["Card", "html", "markdown", "render"]
 _SYSTEMS = 15
 _RANKED = 50
 _CRYSTAL_SCRIPTS = ("3Dmol-min.js", "crystals.js")
-_CARDS = ("valid_unique_novel", "valid", "electronegativity_balanced", "charge_neutral", "unique", "novel")
+_CARDS = (
+    "valid_unique_novel",
+    "valid",
+    "balanced_common",
+    "electronegativity_balanced",
+    "charge_neutral",
+    "unique",
+    "novel",
+)
 
 
 @dataclass(frozen=True)
@@ -95,10 +103,12 @@ def html(
             "recovery": page_tables.recovery_rows(content),
             "references": page_tables.reference_rows(content),
             "baselines": page_tables.baseline_rows(content),
+            "known_rates": page_tables.known_rate_rows(content),
             "systems": page_tables.system_rows(content, 0, _SYSTEMS),
             "more_systems": page_tables.system_rows(content, _SYSTEMS),
             "bad": page_tables.bad_rows(content),
         },
+        known_rates_note=page_tables.known_rates_note(content),
         baseline_notes=page_tables.baseline_notes(content),
         near_duplicates=page_tables.near_duplicate_sentence(content),
         memorization=page_tables.memorization_sentence(content),
@@ -172,6 +182,12 @@ def _metric_cards(content: Mapping[str, Any]) -> list[Card]:
             details.append(f"best random {_headline_percent(baseline)} %")
         if times:
             details.append(f"enrichment {times:.1f} times")
+        known = {which: rates.get(name) for which, rates in content["known_rates"].items()}
+        details += [
+            f"{KNOWN_RATES[which].title.lower()} {_headline_percent(rate)} %"
+            for which, rate in known.items()
+            if rate is not None
+        ]
         cards.append(
             Card(
                 label.title,

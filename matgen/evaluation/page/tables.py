@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from matgen.evaluation.labels import BASELINES, DISTRIBUTIONS, GROUPS, METRICS, Label
+from matgen.evaluation.known_rates import RATES
+from matgen.evaluation.labels import BASELINES, DISTRIBUTIONS, GROUPS, KNOWN_RATES, METRICS, Label
 from matgen.evaluation.ranking import PROBABILITY
+from matgen.validity.commonness import RARE, share_text
 
 Rows = list[list[str]]
 Table = tuple[list[str], Rows]
@@ -22,7 +24,7 @@ PARTS: dict[str, Label] = {
 }
 """Parts of a reference whose compositions may be recovered."""
 
-_UNPARSED = [name for name in METRICS if name != "parsed"]
+_GROUPED = [name for name in METRICS if name not in ("parsed", "rare_state", "intermetallic")]
 _BAD_SHOWN = 20
 _CURVE_ROWS = 15
 
@@ -68,13 +70,34 @@ def metric_rows(content: Mapping[str, Any], *, units: bool = True) -> Table:
     return ["Metric", "Value", "95 % interval", "Best random", "Enrichment"], rows
 
 
+def known_rate_rows(content: Mapping[str, Any]) -> Table:
+    """What compounds that are known to exist reach under the same rules, beside the candidates."""
+    sets = {"Candidates": content, **{label.title: content["known_rates"][one] for one, label in KNOWN_RATES.items()}}
+    rows = []
+    for ending, group in (("", None), (", not all metal", "ionic")):
+        for title, values in sets.items():
+            shares = values if group is None else values["groups"][group]
+            rows.append([f"{title}{ending}", f"{shares['n']:,}", *(percent(shares[rate], 1) for rate in RATES)])
+    return ["By the same rules", "Rows", *(METRICS[rate].head for rate in RATES)], rows
+
+
+def known_rates_note(content: Mapping[str, Any]) -> str:
+    """What the rows of known compounds are, and what the rarer columns mean, in a few sentences."""
+    sets = "; ".join(f"{label.title}: {label.meaning}" for label in KNOWN_RATES.values())
+    columns = "; ".join(
+        f"{METRICS[name].head} ({METRICS[name].title}, {METRICS[name].unit}): {METRICS[name].meaning}"
+        for name in RATES[3:]
+    )
+    return f"{sets}. {columns}."
+
+
 def group_rows(content: Mapping[str, Any]) -> Table:
     """Ionic and all-metal compositions apart."""
     rows = [
-        [GROUPS[name].title, f"{group['n']:,}", *(percent(group[metric], 1) for metric in _UNPARSED)]
+        [GROUPS[name].title, f"{group['n']:,}", *(percent(group[metric], 1) for metric in _GROUPED)]
         for name, group in content["groups"].items()
     ]
-    return ["Group", "Rows", *(METRICS[metric].head for metric in _UNPARSED)], rows
+    return ["Group", "Rows", *(METRICS[metric].head for metric in _GROUPED)], rows
 
 
 def n_elements_rows(content: Mapping[str, Any]) -> Table:
@@ -83,22 +106,22 @@ def n_elements_rows(content: Mapping[str, Any]) -> Table:
         [
             name,
             f"{group['n']:,}",
-            *(percent(group[metric], 1) for metric in _UNPARSED),
+            *(percent(group[metric], 1) for metric in _GROUPED),
             *(percent(group["recovery"].get(part)) for part in PARTS),
         ]
         for name, group in content["by_n_elements"].items()
     ]
-    heads = [METRICS[metric].head for metric in _UNPARSED]
+    heads = [METRICS[metric].head for metric in _GROUPED]
     return ["Elements", "Rows", *heads, *(part.title for part in PARTS.values())], rows
 
 
 def baseline_rows(content: Mapping[str, Any]) -> Table:
     """Random baselines; no rows where they were left out."""
     rows = [
-        [BASELINES[name].title, f"{values['n']:,}", *(percent(values[metric], 1) for metric in _UNPARSED)]
+        [BASELINES[name].title, f"{values['n']:,}", *(percent(values[metric], 1) for metric in _GROUPED)]
         for name, values in content["baselines"].items()
     ]
-    return ["Random formulas", "Rows", *(METRICS[metric].head for metric in _UNPARSED)], rows
+    return ["Random formulas", "Rows", *(METRICS[metric].head for metric in _GROUPED)], rows
 
 
 def baseline_notes(content: Mapping[str, Any]) -> list[str]:
@@ -166,8 +189,8 @@ def system_rows(content: Mapping[str, Any], first: int = 0, last: int | None = N
 def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
     """The first of the ranking."""
     head = [
-        "Formula", "Nearest known", "Decomposes into", "Rank", "Score", "Within 0.1 eV/atom", "Novelty",
-        "Above the hull / eV/atom", "In domain",
+        "Formula", "Nearest known", "Decomposes into", "Rarest state", "Rank", "Score", "Within 0.1 eV/atom", "Novelty",
+        "Above the hull / eV/atom", "State score", "In domain",
     ]  # fmt: skip
     rows = []
     for row in [] if ranked is None else ranked.head(most).to_dict("records"):
@@ -178,15 +201,25 @@ def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
                 str(row["formula"]),
                 str(row["nearest_known"] or "-"),
                 str(row["decomposition"]),
+                rarest_state(row),
                 str(row["rank"]),
                 f"{row['score']:.3f}" if known else "-",
                 percent(row[PROBABILITY], 1) if known else "-",
                 f"{row['novelty']:.2f}",
                 spread if known else "-",
+                f"{row['oxidation_state_score']:.2f}",
                 "yes" if row["in_domain"] else "no",
             ]
         )
     return head, rows
+
+
+def rarest_state(row: Mapping[str, Any]) -> str:
+    """The rarest state of a candidate with its share of reports, such as `Pb+1, 0.06 %: rare`; `-` without one."""
+    if not isinstance(row["rarest_state"], str):
+        return "-"
+    share = float(row["rarest_state_share"])
+    return f"{row['rarest_state']}, {share_text(share)}{': rare' if share < RARE else ''}"
 
 
 def curve_rows(content: Mapping[str, Any]) -> Table:

@@ -13,6 +13,8 @@ from matgen.evaluation.page.structures import anion_rows, potential_rows, senten
 from matgen.evaluation.page.tables import (
     distance,
     group_rows,
+    known_rate_rows,
+    known_rates_note,
     memorization_verdict,
     metric_rows,
     near_duplicate_sentence,
@@ -28,11 +30,13 @@ def summary(content: dict[str, Any]) -> RenderableType:
     title = f"{content['n']:,} candidates against {protocol['reference']} ({protocol['reference_size']:,} compositions)"
     parts: list[RenderableType] = [
         _table(title, *metric_rows(content, units=False)),
+        _table("Beside compounds that exist", *known_rate_rows(content)),
         _table("Not all metal, and all metal", *group_rows(content)),
         _table("Recovery", *recovery_rows(content)),
         Text(f"oxidation states: {rules}{', mixed valence' if protocol['mixed_valence'] else ''}"),
         Text("parsed, neutral, balanced, valid: of all rows; unique: of parsed rows; novel: of distinct compositions"),
         Text("all three: distinct compositions that are valid and novel, of all rows"),
+        Text(known_rates_note(content)),
         Text(protocol["novel_means"]),
         Text(near_duplicate_sentence(content)),
         Text(f"{memorization_verdict(content)} {_elements_in_words(content)}"),

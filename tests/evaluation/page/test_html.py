@@ -136,6 +136,24 @@ def test_rows_of_the_data_are_those_of_the_frame(report) -> None:
     assert frame["formula"][first] == "O3SrTi"
 
 
+def test_rare_states_stand_out_and_can_be_filtered() -> None:
+    result = evaluate(["CsPbSe", "NaCl", "Fe", "NaCl2"], Reference(), baselines=False)
+    shown = candidates(result.frame, 4)
+    columns = {column["name"]: column for column in json.loads(str(shown.json()))["columns"]}
+    assert columns["rarest_state"]["values"] == ["Pb+1", "Cl-1", None, None]
+    assert columns["rarest_state"]["marked"] == columns["rare_state"]["values"] == "1000"
+    assert columns["balanced_common"]["values"] == "0110"
+    place = [column.name for column in shown.columns].index("rarest_state")
+    assert [str(row[place]) for row in shown.first_rows()] == [
+        '<strong class="rare">Pb+1</strong>', "Cl-1", "", "",
+    ]  # fmt: skip
+    page, text = pages.html(result.content, result.frame), pages.markdown(result.content)
+    assert "Beside compounds that exist" in page and "Beside compounds that exist" in text
+    assert "made compounds" in page and "Stable compounds, not all metal" in text
+    without = candidates(evaluate(["NaCl"], Reference(), baselines=False).frame, 1)
+    assert "rare_state" not in [column.name for column in without.columns]
+
+
 def test_only_the_first_rows_are_embedded() -> None:
     frame = pd.DataFrame({"formula": ["NaCl"] * (MOST_ROWS + 5), "valid": True, "reason": None})
     shown = candidates(frame, 123_456)

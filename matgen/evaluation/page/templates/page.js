@@ -20,7 +20,7 @@
   const count = (number) => number.toLocaleString("en-US");
 
   // All text of a row, once as it is and once in small letters. The lines keep one column from running into the next.
-  const words = columns.filter((column) => ["text", "formula", "ions"].includes(column.kind));
+  const words = columns.filter((column) => ["text", "formula", "ions", "state"].includes(column.kind));
   const texts = all.map((row) => words.map((column) => column.values[row] || "").join("\n"));
   const small = texts.map((text) => text.toLowerCase());
 
@@ -37,11 +37,16 @@
   }
 
   // Every text goes in as a text node: nothing of the input is ever read as HTML.
-  function show(cell, column, found) {
+  function show(cell, column, row) {
+    const found = value(column, row);
     if (found === null || found === undefined) return;
     if (column.kind === "flag") {
       const mark = raised("span", found ? "yes" : "no");
       mark.className = found ? "yes" : "no";
+      cell.append(mark);
+    } else if (column.kind === "state" && column.marked && column.marked[row] === "1") {
+      const mark = raised("strong", found);
+      mark.className = "rare";
       cell.append(mark);
     } else if (column.kind === "row") {
       cell.append(count(found));
@@ -74,7 +79,7 @@
       for (const column of columns) {
         const cell = document.createElement("td");
         cell.className = column.style;
-        show(cell, column, value(column, row));
+        show(cell, column, row);
         line.append(cell);
       }
       lines.append(line);

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from matgen.datasets.formats import format_of, is_parquet, separator_of
+from matgen.datasets.formats import format_of, is_parquet, expected_separator
 from matgen.datasets.tables import no_rows, reading
 from matgen.errors import DataError
 from matgen.io.parquet import read_parquet
@@ -25,7 +25,7 @@ def read_any_table(path: Path | str) -> pd.DataFrame:
         format_of(path)  # refuses what is no table at all
         if is_parquet(path):
             frame = read_parquet(path)
-        elif separator := separator_of(path):
+        elif separator := expected_separator(path):
             frame = pd.read_csv(path, sep=separator, skipinitialspace=True, float_precision="round_trip")
         else:
             raise DataError(f"{path}: a table is a CSV or Parquet file")

@@ -24,6 +24,7 @@ class CleanCopy:
         surplus: numbers of rows with more fields than the header that were left out, from 0, and how many they have;
             only of tables without formulas.
         rows: how many there were.
+        width: columns of the header.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,6 +32,7 @@ class CleanCopy:
         self.guesses: list[str] = []
         self.surplus: list[tuple[int, int]] = []
         self.rows = 0
+        self.width = 0
 
 
 @contextlib.contextmanager
@@ -54,6 +56,7 @@ def clean_copy(
         copy = CleanCopy(Path(folder) / "table.csv")
         iterator = iter(rows)
         header = [str(name).strip() for name in next(iterator, [])]
+        copy.width = len(header)
         formula_at = header.index(find_formula_column(header, column, source)) if formulas else -1
         marks = [ColumnMarks() for _ in header]
         raw = Path(folder) / "raw.csv"
@@ -116,10 +119,3 @@ def _plain(cell: Any) -> Any:
 
 def _date(cell: Any) -> str:
     return cell.isoformat() if isinstance(cell, datetime.date | datetime.time) else str(cell)
-
-
-def surplus_example(copy: CleanCopy, width: int) -> str:
-    """The first row that was left out, as messages show it."""
-    number, fields = copy.surplus[0]
-    return f"row {number + 1}: {fields} fields, the header has {width}"
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,21 +113,16 @@ def dialect_of(path: Path, separator: str, column: str | None, *, older: bool = 
 
 
 def any_dialect_of(path: Path, separator: str, *, older: bool = False) -> Dialect:
-    """How a file holds a table of any content, by the rows that have most often as many fields.
+    """How a file holds a table of any content: the header is the first of the rows that have most fields.
 
-    The header is the first of them, and the separator the one that gives most such rows, by the sniffer of Python's
-    csv where the expected one gives one column only.
+    The separator is the one by which the most rows have as many fields, more than one; where semicolons, tabs or bars
+    do as well as commas, these are decimal ones.
 
     Raises:
         DataError: it is not text.
     """
     encoding, skipped, lines = _beginning(path, older)
-    chosen = skipped[1] if skipped else separator
-    if not skipped and all(len(row) < 2 for row in _rows_of(lines, separator)):
-        try:
-            chosen = csv.Sniffer().sniff("\n".join(lines), "".join(NAMES)).delimiter
-        except csv.Error:  # one column
-            chosen = separator
+    chosen = skipped[1] if skipped else _most_even(lines, separator)
     widths = [sum(1 for cell in row if cell.strip()) for row in _rows_of(lines, chosen)]
     widest = max(widths, default=0)
     header = next((number for number, width in enumerate(widths) if width == widest), 0)
@@ -134,6 +130,16 @@ def any_dialect_of(path: Path, separator: str, *, older: bool = False) -> Dialec
         header = 0
     plain = encoding == UTF8 and chosen == separator and not header and not skipped and not _is_marked(lines, chosen)
     return Dialect(chosen, encoding, int(bool(skipped)), header, plain)
+
+
+def _most_even(lines: list[str], expected: str) -> str:
+    best, most = expected, 0.0
+    for separator in ("\t", ";", "|", ","):
+        widths = Counter(len(row) for row in _rows_of(lines, separator))
+        share = max((n for width, n in widths.items() if width > 1), default=0) / max(1, widths.total())
+        if share > most:
+            best, most = separator, share
+    return best
 
 
 def _beginning(path: Path, older: bool) -> tuple[str, tuple[str, str] | None, list[str]]:

@@ -55,7 +55,7 @@ def format_of(path: Path) -> Format:
     Raises:
         DataError: no kind of table has this suffix.
     """
-    suffix = _suffix(path)
+    suffix = suffix_of(path)
     for one in FORMATS:
         if suffix in one.suffixes:
             return one
@@ -64,10 +64,11 @@ def format_of(path: Path) -> Format:
 
 def is_parquet(path: Path) -> bool:
     """Whether a file is a Parquet table by its suffix."""
-    return _suffix(path) in PARQUET.suffixes
+    return suffix_of(path) in PARQUET.suffixes
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
+    """The suffix that says of what kind a file is, in lower case: the one before that of a compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in OPENERS:
         suffixes.pop()
@@ -76,7 +77,7 @@ def _suffix(path: Path) -> str:
 
 def expected_separator(path: Path) -> str:
     """What separates the columns of a text file, as its suffix lets expect."""
-    return "," if _suffix(path) == ".csv" else "\t"
+    return "," if suffix_of(path) == ".csv" else "\t"
 
 
 def _csv_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:

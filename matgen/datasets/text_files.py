@@ -126,7 +126,10 @@ def _guessed(sample: bytes) -> str | None:
     if any(_WESTERN in match.could_be_from_charset and match.chaos <= _LIKELY for match in matches):
         return _WESTERN
     best = matches.best()
-    return None if best is None else best.encoding
+    if best is not None:
+        return best.encoding
+    # Signs such as those of units look like chaos to it.
+    return None if any(byte < 32 and byte not in b"\t\r\n" for byte in sample) else _WESTERN
 
 
 def older_guess(encoding: str) -> str:

@@ -247,7 +247,7 @@ TABLES: list[tuple[str, bytes, str, list[float] | None, list[str]]] = [
     ("latin1.csv", b"formula,name,gap\nNaCl,caf\xe9,8.5\nMgO,,7.8\n", "gap", [8.5, 7.8], ["read as cp1252"]),
     (
         "chinese.csv",
-        "formula,名称,gap\nNaCl,氯化钠,8.5\nMgO,氧化镁,7.8\n".encode("gb18030"),
+        "formula,化合物的名称,gap\nNaCl,氯化钠是一种盐,8.5\nMgO,氧化镁在这里是粉末,7.8\n".encode("gb18030"),
         "gap",
         [8.5, 7.8],
         ["read as gb18030"],

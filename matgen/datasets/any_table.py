@@ -63,7 +63,10 @@ def _read(path: Path) -> pd.DataFrame:
 def _from_text(path: Path, dialect: Dialect) -> pd.DataFrame:
     if dialect.plain:
         try:
-            return pd.read_csv(path, sep=dialect.separator, **_AS_WRITTEN)
+            frame = pd.read_csv(path, sep=dialect.separator, **_AS_WRITTEN)
+            # pandas takes the first fields for labels where rows have one more than the header: so in all, as R writes?
+            if isinstance(frame.index, pd.RangeIndex) or frame.iloc[:, -1].notna().all():
+                return frame
         except UnicodeDecodeError:
             dialect = replace(dialect, encoding=older_encoding(path))
         except pd.errors.ParserError:  # a row has too many fields, or pandas gives up for another reason

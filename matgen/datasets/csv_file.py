@@ -93,7 +93,9 @@ class CsvFile:
 
     def _has_blank_row(self, frame: pd.DataFrame) -> bool:
         without_formula = frame[self.name].to_numpy() == ""
-        return bool(without_formula.any() and frame.loc[without_formula].drop(columns=self.name).isna().all(axis=1).any())
+        return bool(
+            without_formula.any() and frame.loc[without_formula].drop(columns=self.name).isna().all(axis=1).any()
+        )
 
 
 class _OneMoreColumn:

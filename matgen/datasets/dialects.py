@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matgen.datasets.formula_column import has_formula_column
 from matgen.datasets.text_files import HEAD, UTF8, encoding_of, head_of, older_encoding, older_guess, open_text
@@ -23,10 +24,14 @@ _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 _GROUP = r"['’ \u00a0\u202f]"
 _MARKED = {
-    ",": re.compile(rf'(?:^|,)\s*(?:"\s*[-+]?\d[\d.]*(?:,|{_GROUP})\d[^"]*"|[-+]?\d{{1,3}}(?:{_GROUP}\d{{3}})+(?![^.,]))'),
+    ",": re.compile(
+        rf'(?:^|,)\s*(?:"\s*[-+]?\d[\d.]*(?:,|{_GROUP})\d[^"]*"|[-+]?\d{{1,3}}(?:{_GROUP}\d{{3}})+(?![^.,]))'
+    ),
     "\t": re.compile(rf"\d(?:,|{_GROUP})\d"),
 }
 """What may be a number with a decimal comma or separators of thousands, by the separator of columns."""
+
+_NUMBER = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")
 
 _MAY_BE_MARKED = re.compile(rf'["\t]|{_GROUP}')
 """What every line that is `_MARKED` holds."""
@@ -123,13 +128,21 @@ def any_dialect_of(path: Path, separator: str, *, older: bool = False) -> Dialec
     """
     encoding, skipped, lines = _beginning(path, older)
     chosen = skipped[1] if skipped else _most_even(lines, separator)
-    widths = [sum(1 for cell in row if cell.strip()) for row in _rows_of(lines, chosen)]
-    widest = max(widths, default=0)
-    header = next((number for number, width in enumerate(widths) if width == widest), 0)
-    if header and max(widths[:header]) >= widest / 2:  # more than a title: a header with a gap, say
-        header = 0
+    header = header_below_titles(list(_rows_of(lines, chosen)))
     plain = encoding == UTF8 and chosen == separator and not header and not skipped and not _is_marked(lines, chosen)
     return Dialect(chosen, encoding, int(bool(skipped)), header, plain)
+
+
+def header_below_titles(rows: Sequence[Sequence[Any]]) -> int:
+    """The place of the header in a table of any content: below rows of which only the first cell is filled."""
+    for place, row in enumerate(rows):
+        filled = [str(cell).strip() for cell in row if str(cell).strip()]
+        if len(filled) > 1:
+            # What has numbers below a single word is a row below a header with a gap.
+            return place if place and not any(_NUMBER.fullmatch(cell) for cell in filled) else 0
+        if not row or not str(row[0]).strip():
+            return 0
+    return 0
 
 
 def _most_even(lines: list[str], expected: str) -> str:

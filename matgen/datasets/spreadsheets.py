@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from matgen.datasets.dialects import header_below_titles
 from matgen.datasets.formula_column import has_formula_column
 from matgen.errors import DataError, first_line
 
@@ -25,7 +26,7 @@ def sheet_rows(path: Path, column: str | None, *, formulas: bool = True) -> tupl
         path: Excel or OpenDocument file.
         column: name of the formula column, by default recognized by its name.
         formulas: whether there is a formula column; otherwise it is the first sheet that is not empty, and its header
-            the first of the rows with most cells.
+            is below titles.
 
     Returns:
         Rows whose cells are texts, numbers, dates, and empty texts; and the remarks.
@@ -63,11 +64,10 @@ def _sheets(path: Path) -> dict[str, list[list[Any]]]:
 
 def _header(rows: list[list[Any]], column: str | None, formulas: bool) -> int | None:
     """The place of the header: the first row with a formula column and more cells than each row above."""
-    widths = [sum(1 for cell in row if str(cell).strip()) for row in rows[:_MOST_TITLES]]
+    filled = [place for place, row in enumerate(rows[:_MOST_TITLES]) if any(str(cell).strip() for cell in row)]
     if not formulas:
-        widest = max(widths, default=0)
-        header = next((place for place, width in enumerate(widths) if width == widest > 0), None)
-        return 0 if header and max(widths[:header]) >= widest / 2 else header
+        return filled[header_below_titles([rows[place] for place in filled])] if filled else None
+    widths = [sum(1 for cell in row if str(cell).strip()) for row in rows[:_MOST_TITLES]]
     most = 0
     for place, (row, width) in enumerate(zip(rows, widths, strict=False)):
         if has_formula_column(row, column) and width > most:

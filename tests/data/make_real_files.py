@@ -88,7 +88,9 @@ def _xlsx(rows: list[list[Any]]) -> bytes:
     for number, row in enumerate(rows, 1):
         cells = ""
         for letter, cell in zip("ABC", row, strict=False):
-            kind, value = (' t="inlineStr"', f"<is><t>{cell}</t></is>") if isinstance(cell, str) else ("", f"<v>{cell}</v>")
+            kind, value = (
+                (' t="inlineStr"', f"<is><t>{cell}</t></is>") if isinstance(cell, str) else ("", f"<v>{cell}</v>")
+            )
             cells += f'<c r="{letter}{number}"{kind}>{value}</c>'
         sheet += f'<row r="{number}">{cells}</row>'
     return _zip(
@@ -171,7 +173,12 @@ FILES: list[tuple[str, bytes, list[str] | None, list[str]]] = [
     ("damaged.xlsx", b"PK", None, ["as a spreadsheet"]),
     ("binary.csv", b"formula,name\nNaCl,\xff\x00\x81\n", None, ["not text in UTF-8"]),
     ("old_word.doc", b"\xd0\xcf\x11\xe0", None, ["unknown kind of file '.doc'"]),
-    ("two.zip", _zip({"a.csv": b"formula\nNaCl\n", "b.csv": b"formula\nMgO\n"}), None, ["holds 2 files (a.csv, b.csv)"]),
+    (
+        "two.zip",
+        _zip({"a.csv": b"formula\nNaCl\n", "b.csv": b"formula\nMgO\n"}),
+        None,
+        ["holds 2 files (a.csv, b.csv)"],
+    ),
     ("damaged.zip", b"PK", None, ["not a zip file"]),
     ("damaged.feather", b"ARROW1", None, ["cannot read"]),
     ("values.json", b'[["NaCl", 8.5], ["MgO", 7.8]]', None, ["has no formula column (its columns: 0, 1)"]),
@@ -212,7 +219,13 @@ TABLES: list[tuple[str, bytes, str, list[float] | None, list[str]]] = [
         ["'1,234' in price as 1234"],
     ),
     ("blanks.csv", "formula,price\nNaCl,1 234.5\nMgO,12\u202f000\n".encode(), "price", [1234.5, 12e3], ["thousands"]),
-    ("apostrophes.csv", b"formula;price\nNaCl;1'234.5\nMgO;12'000\n", "price", [1234.5, 12e3], ["thousands separators"]),
+    (
+        "apostrophes.csv",
+        b"formula;price\nNaCl;1'234.5\nMgO;12'000\n",
+        "price",
+        [1234.5, 12e3],
+        ["thousands separators"],
+    ),
     (
         "decimal_or_thousands.csv",
         b"formula;price\nNaCl;1,234\nMgO;12,000\n",
@@ -262,10 +275,28 @@ TABLES: list[tuple[str, bytes, str, list[float] | None, list[str]]] = [
     ("utf16.csv", "formula,gap\nNaCl,8.5\nMgO,7.8\n".encode("utf-16-le"), "gap", [8.5, 7.8], ["text in UTF-16-LE"]),
     ("utf16_be.csv", "formula,gap\nNaCl,8.5\nMgO,7.8\n".encode("utf-16-be"), "gap", [8.5, 7.8], ["text in UTF-16-BE"]),
     ("header.txt", b"formula;gap\nNaCl;8.5\nMgO;7.8\n", "gap", [8.5, 7.8], ["separated by semicolons"]),
-    ("excel.xlsx", _xlsx([["Table 1"], [], ["formula", "gap"], ["NaCl", 8.5], [], ["MgO", 7.8]]), "gap", [8.5, 7.8], ["header"]),
-    ("text_numbers.xlsx", _xlsx([["Formula", "gap"], ["NaCl", "8,5"], ["MgO", 7.8]]), "gap", [8.5, 7.8], ["decimal commas"]),
+    (
+        "excel.xlsx",
+        _xlsx([["Table 1"], [], ["formula", "gap"], ["NaCl", 8.5], [], ["MgO", 7.8]]),
+        "gap",
+        [8.5, 7.8],
+        ["header"],
+    ),
+    (
+        "text_numbers.xlsx",
+        _xlsx([["Formula", "gap"], ["NaCl", "8,5"], ["MgO", 7.8]]),
+        "gap",
+        [8.5, 7.8],
+        ["decimal commas"],
+    ),
     ("openoffice.ods", _ods([["formula", "gap"], ["NaCl", 8.5], ["MgO", 7.8]]), "gap", [8.5, 7.8], ["spreadsheet"]),
-    ("packed.zip", _zip({"__MACOSX/._a.csv": b"x", "a/gaps.csv": b"formula,gap\nNaCl,8.5\nMgO,7.8\n"}), "gap", [8.5, 7.8], []),
+    (
+        "packed.zip",
+        _zip({"__MACOSX/._a.csv": b"x", "a/gaps.csv": b"formula,gap\nNaCl,8.5\nMgO,7.8\n"}),
+        "gap",
+        [8.5, 7.8],
+        [],
+    ),
     ("frame.feather", _feather(_FRAME), "gap", [8.5, 7.8], ["read as: Feather"]),
     ("index.parquet", _parquet(_FRAME.set_index("formula")), "gap", [8.5, 7.8], ["read as: Parquet"]),
     *[

@@ -58,9 +58,9 @@ def _of_dictionary(content: dict[str, Any], column: str | None) -> Any:
 
 def _split(names: list[Any], labels: Any, rows: list[Any], column: str | None) -> list[dict[str, Any]]:
     records = [dict(zip(map(str, names), row, strict=False)) for row in rows if isinstance(row, list)]
-    if isinstance(labels, list) and len(labels) == len(records) and not has_formula_column(names, column):
-        if _are_formulas(labels):
-            return [{"formula": label, **record} for label, record in zip(labels, records, strict=True)]
+    labeled = isinstance(labels, list) and len(labels) == len(records) and not has_formula_column(names, column)
+    if labeled and _are_formulas(labels):
+        return [{"formula": label, **record} for label, record in zip(labels, records, strict=True)]
     return records
 
 

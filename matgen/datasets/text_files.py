@@ -1,4 +1,4 @@
-"""Text files, compressed or not: UTF-8 as a rule, UTF-16 and older encodings where a program such as Excel wrote them."""
+"""Text files, compressed or not: UTF-8 as a rule, UTF-16 and older encodings as Excel writes them."""
 
 from __future__ import annotations
 
@@ -93,8 +93,9 @@ def older_encoding(path: Path) -> str:
     Raises:
         DataError: it is no text in any of the encodings that Excel and its kin write, or partly UTF-8.
     """
-    sample, place, start = [], None, 0
-    unicode = False
+    sample: list[bytes] = []
+    place: int | None = None
+    start, unicode = 0, False
     with _opener(path)(path, "rb") as handle:
         for line in handle:
             content = line.removeprefix(codecs.BOM_UTF8) if not start else line

@@ -11,7 +11,7 @@ from pathlib import Path
 from matgen.errors import MatgenWarning
 
 _COLLECTED: ContextVar[dict[str, list[str]] | None] = ContextVar("collected", default=None)
-_TOLD: set[tuple[str | int, ...]] = set()
+_TOLD: set[tuple[object, ...]] = set()
 _NAMES: dict[str, str] = {}
 
 

@@ -26,8 +26,8 @@ def formation_energies_of(path: Path | str) -> tuple[CompositionBatch, np.ndarra
     Entries that cannot be read are left out with a warning (`MatgenWarning`).
 
     Raises:
-        DataError: the file is not such a list or more than a fifth of it cannot be read, an element has no entry of its own, or energies of functionals meet
-            that cannot be compared.
+        DataError: the file is not such a list, or more than a fifth of it cannot be read; an element has no entry of
+            its own, or energies of functionals meet that cannot be compared.
     """
     from pymatgen.entries.computed_entries import ComputedEntry
 

@@ -26,7 +26,7 @@ from matgen.runtime.unreadable import report_unreadable
 
 
 def read_any_table(path: Path | str) -> pd.DataFrame:
-    """A table as it stands, rows numbered from 0: the kinds of files of `read_formula_table`, but for lists of formulas.
+    """A table as it stands, rows numbered from 0, from any kind of file that `read_formula_table` takes.
 
     Blank rows are left out. Rows that cannot be read are left out with a warning (`MatgenWarning`).
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from matgen.evaluation import Report, evaluate
+from matgen.evaluation.candidate_table import judged_as_ours
 from matgen.evaluation.page.structures import StructureSection
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.structures.judge import JudgedStructures, judge_structures, relaxed_candidates
@@ -44,7 +45,7 @@ def evaluate_structures(
     candidates, _ = relaxed_candidates(folder)
     crystals = None if reference_structures is None else templates_in(reference_structures)[0]
     report = evaluate(candidates, reference, out=out, force=force, progress=progress, **options)
-    novel = report.frame["novel"].to_numpy(dtype=bool)
+    novel = judged_as_ours(report.frame)["novel"].to_numpy(dtype=bool)
     judged = judge_structures(folder, novel, reference_structures=crystals)
     return report.with_structures(section(judged, candidates))
 

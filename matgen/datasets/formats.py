@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,10 +12,16 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from matgen.datasets.clean_copy import CleanCopy, clean_copy
 from matgen.datasets.column_types import ChunkTypes
 from matgen.datasets.csv_file import CsvFile
-from matgen.datasets.formula_column import find_formula_column
-from matgen.datasets.text_files import OPENERS, text_blocks
+from matgen.datasets.dialects import Dialect, any_dialect_of, dialect_of, encoding_name
+from matgen.datasets.formula_column import find_formula_column, has_formula_column
+from matgen.datasets.json_tables import entries_of
+from matgen.datasets.spreadsheets import SUFFIXES as SPREADSHEETS
+from matgen.datasets.spreadsheets import sheet_rows
+from matgen.datasets.text_files import OPENERS, encoding_of, head_of, older_encoding, text_blocks
+from matgen.datasets.understood import understood
 from matgen.errors import DataError
 from matgen.io.parquet import CHECKED_READING, check_names, read_parquet
 
@@ -49,7 +55,7 @@ def format_of(path: Path) -> Format:
     Raises:
         DataError: no kind of table has this suffix.
     """
-    suffix = _suffix(path)
+    suffix = suffix_of(path)
     for one in FORMATS:
         if suffix in one.suffixes:
             return one
@@ -58,33 +64,80 @@ def format_of(path: Path) -> Format:
 
 def is_parquet(path: Path) -> bool:
     """Whether a file is a Parquet table by its suffix."""
-    return _suffix(path) in PARQUET.suffixes
+    return suffix_of(path) in PARQUET.suffixes
 
 
-def separator_of(path: Path) -> str | None:
-    """What separates the fields of a CSV file; None where the suffix is of another format."""
-    return {".csv": ",", ".tsv": "\t"}.get(_suffix(path))
-
-
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
+    """The suffix that says of what kind a file is, in lower case: the one before that of a compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in OPENERS:
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
 
 
+def expected_separator(path: Path) -> str:
+    """What separates the columns of a text file, as its suffix lets expect."""
+    return "," if suffix_of(path) == ".csv" else "\t"
+
+
 def _csv_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
-    file = CsvFile(path, column, separator_of(path) or ",")
+    separator = expected_separator(path)
+    dialect = dialect_of(path, separator, column)
+    if dialect is None:
+        dialect = any_dialect_of(path, separator)
+        find_formula_column(next(dialect.rows(path), []), column, path)  # raises, and shows the columns
+    yield from _chunks_in_dialect(path, dialect, column, rows, formula_only)
+
+
+def _chunks_in_dialect(
+    path: Path, dialect: Dialect, column: str | None, rows: int | None, formula_only: bool
+) -> Chunks:
+    done = 0
+    if dialect.plain:
+        understood(path, dialect.kind)
+        try:
+            plain = CsvFile(path, column, dialect.separator)
+            for frame in plain.chunks(rows, formula_only):
+                yield frame, plain.name
+                done += len(frame)
+            return
+        except UnicodeDecodeError:
+            dialect = replace(dialect, encoding=older_encoding(path))
+        except pd.errors.ParserError:  # a row has too many fields or is blank, or pandas gives up for another reason
+            pass
+    with clean_copy(dialect.rows(path), path, column, dialect.separator) as copy:
+        understood(path, dialect.kind, [*dialect.guesses, *copy.guesses])
+        yield from _rest_of_copy(copy, path, column, rows, formula_only, done)
+
+
+def _rest_of_copy(
+    copy: CleanCopy, path: Path, column: str | None, rows: int | None, formula_only: bool, done: int
+) -> Chunks:
+    """The chunks of a clean copy, without the first `done` rows."""
+    if not copy.rows:
+        raise no_rows(path)
+    file = CsvFile(copy.path, column, ",")
+    start = 0
     for frame in file.chunks(rows, formula_only):
-        yield frame, file.name
+        if start + len(frame) > done:
+            yield frame.iloc[max(0, done - start) :].copy(), file.name
+        start += len(frame)
+
+
+def _spreadsheet_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
+    sheet, told = sheet_rows(path, column)
+    with clean_copy(sheet, path, column) as copy:
+        understood(path, "spreadsheet", [*told, *copy.guesses])
+        yield from _rest_of_copy(copy, path, column, rows, formula_only, 0)
 
 
 def _parquet_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    understood(path, "Parquet")
     if rows is None:
-        frame = read_parquet(path)
+        frame = with_formulas_of_index(read_parquet(path), column)
         name = find_formula_column(frame.columns, column, path)
         yield frame[[name]] if formula_only else frame, name
         return
@@ -92,14 +145,38 @@ def _parquet_chunks(path: Path, column: str | None, rows: int | None, formula_on
     # A buffer, so that a row group of any size is read piece by piece; without it a column is read whole first.
     with pq.ParquetFile(path, buffer_size=2**20, **CHECKED_READING) as file:
         # As pandas sees it: columns that were a frame's index are not among them.
-        name = find_formula_column(file.schema_arrow.empty_table().to_pandas().columns, column, path)
+        empty = with_formulas_of_index(file.schema_arrow.empty_table().to_pandas(), column)
+        name = find_formula_column(empty.columns, column, path)
         columns = [name] if formula_only else None
         for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=not formula_only):
             # Arrow's types: no Python text is made of formulas, and integers with gaps stay integers in every chunk.
-            yield pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype), name
+            frame = pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype)
+            yield with_formulas_of_index(frame, column), name
+
+
+def _feather_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
+    from pyarrow import feather
+
+    understood(path, "Feather")
+    table = feather.read_table(path)
+    frame = with_formulas_of_index(table.slice(0, 0).to_pandas(), column)
+    name = find_formula_column(frame.columns, column, path)
+    for start in range(0, len(table), rows or max(1, len(table))):
+        frame = table.slice(start, rows).to_pandas(types_mapper=pd.ArrowDtype if rows else None)
+        frame = with_formulas_of_index(frame, column)
+        yield frame[[name]] if formula_only else frame, name
+
+
+def with_formulas_of_index(frame: pd.DataFrame, column: str | None) -> pd.DataFrame:
+    """A frame whose index is a column where that is the one of formulas, by its name."""
+    if has_formula_column(frame.columns, column) or not has_formula_column(filter(None, frame.index.names), column):
+        return frame
+    return frame.reset_index()
 
 
 def _json_lines_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
+    understood(path, "JSON lines")
+
     def entries() -> Iterator[Any]:
         for block in text_blocks(path):
             yield from (_json_or_text(line) for line in block.split("\n") if line.strip())
@@ -133,10 +210,18 @@ def _json_lines_chunks(path: Path, column: str | None, rows: int | None, formula
 
 
 def _json_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
-    entries = json.loads("".join(text_blocks(path)))
-    if isinstance(entries, dict):
-        entries = [entries]
-    if not isinstance(entries, list):
+    text = "".join(text_blocks(path))
+    try:
+        content = json.loads(text)
+    except ValueError:
+        if not _begins_with_a_line_of_json(text):
+            raise
+        del text
+        yield from _json_lines_chunks(path, column, rows, formula_only)
+        return
+    understood(path, "JSON")
+    entries = entries_of(content, column)
+    if entries is None:
         raise DataError(f"{path} holds no list of rows")
     names = _columns(entries)
     if not any(isinstance(entry, dict) for entry in entries) and all(isinstance(entry, str) for entry in entries):
@@ -148,8 +233,18 @@ def _json_chunks(path: Path, column: str | None, rows: int | None, formula_only:
         yield chunk[[name]] if formula_only else chunk.copy(), name
 
 
+def _begins_with_a_line_of_json(text: str) -> bool:
+    first, _, rest = text.lstrip().partition("\n")
+    return bool(rest.strip()) and isinstance(_json_or_text(first), dict)
+
+
 def _text_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
+    dialect = dialect_of(path, expected_separator(path), column)
+    if dialect is not None:  # what Excel saves as text
+        yield from _chunks_in_dialect(path, dialect, column, rows, formula_only)
+        return
     name = find_formula_column(["formula"], column, path)
+    understood(path, f"text in {encoding_name(encoding_of(head_of(path)))}, one formula a line")
     lines = (line.strip() for block in text_blocks(path) for line in block.splitlines())
     for formulas in _blocks(filter(None, lines), rows):
         yield pd.DataFrame({name: formulas}, dtype=object), name
@@ -157,11 +252,13 @@ def _text_chunks(path: Path, column: str | None, rows: int | None, formula_only:
 
 PARQUET = Format((".parquet", ".pq"), _parquet_chunks)
 FORMATS = (
-    Format((".csv", ".tsv"), _csv_chunks),
+    Format((".csv", ".tsv", ".tab"), _csv_chunks),
     PARQUET,
     Format((".jsonl", ".ndjson"), _json_lines_chunks),
     Format((".json",), _json_chunks, in_folders=False),
     Format((".txt", ""), _text_chunks, in_folders=False),
+    Format(SPREADSHEETS, _spreadsheet_chunks, in_folders=False),
+    Format((".feather",), _feather_chunks, in_folders=False),
 )
 TABLE_SUFFIXES = tuple(suffix for one in FORMATS for suffix in one.suffixes if suffix)
 
@@ -172,6 +269,11 @@ def _json_or_text(line: str) -> Any:
         return json.loads(line)
     except (ValueError, RecursionError):
         return line
+
+
+def no_rows(path: Path) -> DataError:
+    """The error of a table without rows."""
+    return DataError(f"{path} has no rows: it needs at least one row")
 
 
 def _columns(entries: list[Any]) -> list[str]:

@@ -29,6 +29,12 @@ FORMULA_COLUMNS = (
 """Names under which a formula column is recognized, whatever their case, in order of preference."""
 
 
+def has_formula_column(names: Iterable[Any], column: str | None) -> bool:
+    """Whether one of some names is that of a formula column: the named one, or one of `FORMULA_COLUMNS`."""
+    wanted = FORMULA_COLUMNS if column is None else (_folded(column),)
+    return any(_folded(str(name)) in wanted for name in names)
+
+
 def find_formula_column(columns: Iterable[Any], column: str | None, where: Path | str) -> str:
     """The formula column among those of a table: the named one, or one of `FORMULA_COLUMNS`.
 

@@ -14,6 +14,7 @@ from matgen.datasets.tables import read_formula_table
 from matgen.datasets.where import numeric_column
 from matgen.errors import DataError, unknown_name
 from matgen.hull import CompetingPhases
+from matgen.runtime.reference_column import reference_column
 from matgen.runtime.unreadable import report_unreadable
 
 SOURCES = {"oqmd": "formation_energy_oqmd", "mp": "formation_energy_mp_min"}
@@ -62,7 +63,7 @@ def phases_of_table(name_or_path: Path | str, column: str = "formation_energy") 
         frame = load_task(name)
         formulas = find_formula_column(frame.columns, None, name)
     else:
-        frame, formulas = read_formula_table(name_or_path, None)
+        frame, formulas = read_formula_table(name_or_path, reference_column())
     energy = numeric_column(frame, column).astype(np.float64)
     parsed = parse_some(frame[formulas])
     report_unreadable(name, len(parsed.bad), len(frame), parsed.bad[0] if parsed.bad else None)

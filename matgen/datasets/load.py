@@ -21,12 +21,14 @@ from matgen.datasets.catalog import (
 )
 from matgen.datasets.formats import TABLE_SUFFIXES
 from matgen.datasets.formula_column import find_formula_column
+from matgen.datasets.opening import is_standard_input
 from matgen.datasets.sources import matminer_dataset
 from matgen.datasets.splits import PARTS, SPLITS, split_batch
 from matgen.datasets.storage import checksum_ok, read_metadata, read_table, table_path
 from matgen.datasets.tables import read_formula_table
 from matgen.datasets.where import numeric_column, where_mask
 from matgen.errors import DataError, MatgenError, OptionError, unknown_name
+from matgen.runtime.reference_column import reference_column
 from matgen.runtime.unreadable import Unreadable, report_remarks, report_unreadable
 
 
@@ -43,6 +45,7 @@ class Dataset:
         sha256: hash of the set of compositions, see `KeySet.sha256`.
         bad: rows of the source that could not be read, with reasons.
         unreadable: how many of how many these are; None where there is none.
+        rows: of the source, readable or not, that meet the conditions.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Dataset:
     sha256: str
     bad: list[BadFormula]
     unreadable: Unreadable | None = None
+    rows: int = 0
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -121,7 +125,7 @@ def load_dataset(
         frame = matminer_dataset(name.partition(":")[2])
         formula_column = find_formula_column(frame.columns, column, name)
     else:
-        frame, formula_column = read_formula_table(name_or_path, column)
+        frame, formula_column = read_formula_table(name_or_path, column or reference_column())
     if where is not None:
         kept = np.flatnonzero(where_mask(frame, where, row.aliases if row else None))
     else:
@@ -136,6 +140,7 @@ def load_dataset(
         first = parsed.remarks[0]
         report_remarks(len(parsed.remarks), replace(first, row=int(kept[first.row])), name)
     unreadable = report_unreadable(name, len(bad), len(kept), bad[0] if bad else None)
+    n_rows = len(kept)
     batch, kept = parsed.batch, kept[parsed.rows]
 
     if published_filter is None:
@@ -159,6 +164,7 @@ def load_dataset(
         sha256=KeySet(keys[distinct]).sha256(),
         bad=bad,
         unreadable=unreadable,
+        rows=n_rows,
     )
 
 
@@ -180,18 +186,25 @@ def passes_published_filter(batch: CompositionBatch) -> np.ndarray:
     )
 
 
-def describe(name: str) -> dict[str, Any]:
-    """What `matgen data info NAME` shows of a dataset of the catalog.
+def describe(name: str, column: str | None = None) -> dict[str, Any]:
+    """What `matgen data info NAME` shows of a dataset of the catalog, or of a user's table.
 
     Keys: `name`, `description`, `sources`, `license`, `filter`, `bundled`, `path`, `built`; and where the table is
     there `rows`, `compositions`, `splits` and `splits_chemsys` (part to number), `columns` (name to number of values),
-    `sha256` (of the set of compositions), `checksum_ok` (None where no checksum is stated), `metadata`.
+    `sha256` (of the set of compositions), `checksum_ok` (None where no checksum is stated), `metadata`. Of a user's
+    table: `name`, `formula_column`, `unreadable` where some rows are, and `rows` to `sha256` as above.
+
+    Args:
+        name: of a dataset, or the path of a table.
+        column: the formula column of a user's table, found by its name if not given.
 
     Raises:
         OptionError: an unknown name.
-        DataError: the table is damaged.
+        DataError: the table is damaged, or as `load_dataset`.
     """
-    row = catalog_row(name)
+    row = find_row(name)
+    if row is None:
+        return _describe_table(name, column)
     path = table_path(row)
     facts: dict[str, Any] = {
         "name": row.name,
@@ -209,13 +222,27 @@ def describe(name: str) -> dict[str, Any]:
     dataset = load_dataset(row.name)
     return facts | {
         "rows": int(_selected(table, row).sum()),
+        **_describe_content(dataset),
+        "checksum_ok": checksum_ok(table, row.file),
+        "metadata": read_metadata(path),
+    }
+
+
+def _describe_table(name: str, column: str | None) -> dict[str, Any]:
+    dataset = load_dataset(name, column=column)
+    facts: dict[str, Any] = {"name": name, "formula_column": dataset.formula_column, "rows": dataset.rows}
+    if dataset.unreadable:
+        facts["unreadable"] = str(dataset.unreadable)
+    return facts | _describe_content(dataset)
+
+
+def _describe_content(dataset: Dataset) -> dict[str, Any]:
+    return {
         "compositions": len(dataset),
         "splits": _counts(dataset.split),
         "splits_chemsys": _counts(split_batch(dataset.batch, "split_chemsys")),
         "columns": {str(column): int(dataset.frame[column].notna().sum()) for column in dataset.frame.columns},
         "sha256": dataset.sha256,
-        "checksum_ok": checksum_ok(table, row.file),
-        "metadata": read_metadata(path),
     }
 
 
@@ -227,7 +254,9 @@ def find_row(name_or_path: str | Path) -> CatalogueRow | None:
     try:
         return catalog_row(name)
     except MatgenError:
-        looks_like_path = "/" in name or "\\" in name or name.lower().endswith(TABLE_SUFFIXES)
+        looks_like_path = (
+            is_standard_input(name) or "/" in name or "\\" in name or name.lower().endswith((*TABLE_SUFFIXES, ".zip"))
+        )
         if looks_like_path or Path(name).exists():
             return None
         raise

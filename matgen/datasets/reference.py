@@ -18,6 +18,7 @@ from matgen.datasets.load import Dataset, find_row, load_dataset
 from matgen.datasets.splits import SPLITS, codes_of_parts, part_codes, split_keys
 from matgen.datasets.tables import iterate_formula_table, shards_of
 from matgen.errors import DataError, OptionError, unknown_name
+from matgen.runtime.reference_column import reference_column
 from matgen.runtime.unreadable import Unreadable, report_remarks, report_unreadable, unreadable_allowed
 
 SAMPLE_SIZE = 500_000
@@ -54,9 +55,9 @@ def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
     named = find_row(name_or_path) is not None or str(name_or_path).startswith("matminer:")
     if named or not _is_large(Path(name_or_path)):
         return Reference.of_dataset(load_dataset(name_or_path, split=split))
-    path = Path(name_or_path)
-    next(iterate_formula_table(path, rows_per_chunk=1000, formula_only=True))
-    reference = Reference(str(name_or_path), lambda: _read_batches(path, split, reference, allowed))
+    path, column = Path(name_or_path), reference_column()
+    next(iterate_formula_table(path, column, rows_per_chunk=1000, formula_only=True))
+    reference = Reference(str(name_or_path), lambda: _read_batches(path, column, split, reference, allowed))
     allowed = unreadable_allowed()
     return reference
 
@@ -195,7 +196,7 @@ class _Sample:
 
 
 def _read_batches(
-    path: Path, split: str, reference: Reference, allowed: bool
+    path: Path, column: str | None, split: str, reference: Reference, allowed: bool
 ) -> Iterator[tuple[CompositionBatch, np.ndarray]]:
     """The compositions of a large table, parsed chunk by chunk, with the codes of their parts.
 
@@ -203,7 +204,7 @@ def _read_batches(
     """
     read, n_bad, example = 0, 0, None
     n_remarks, first_remark = 0, None
-    for frame, name in ahead(iterate_formula_table(path, formula_only=True)):
+    for frame, name in ahead(iterate_formula_table(path, column, formula_only=True)):
         parsed = parse_formulas(frame[name])
         if parsed.bad and example is None:
             one = parsed.bad[0]

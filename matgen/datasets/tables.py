@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from matgen.datasets.formats import FORMATS, Chunks, format_of
+from matgen.datasets.formats import FORMATS, Chunks, format_of, no_rows
+from matgen.datasets.opening import opened
 from matgen.datasets.text_files import not_utf8
 from matgen.errors import DataError, first_line
 from matgen.io.own_columns import note_own_columns
@@ -20,13 +21,16 @@ from matgen.io.own_columns import note_own_columns
 def read_formula_table(path: Path | str, column: str | None = None) -> tuple[pd.DataFrame, str]:
     """Read a table and find its formula column. Rows stay as they are, readable formulas or not.
 
-    CSV (or tab-separated values) and JSON lines may be compressed. In plain text each line that is not blank is a
-    formula, in a column `formula`. Of a folder, all tables of known suffixes are read, in order of their names.
-    A CSV row with too many fields, and a line that is not JSON, become rows whose formula is the whole line, so that
-    they are reported as bad and the others go on. Nothing is unpickled.
+    CSV, tab-separated values, spreadsheets, Parquet, Feather, JSON and JSON lines; text may be compressed, and a ZIP
+    archive may hold one table. Semicolons, titles above the header, decimal commas, separators of thousands, UTF-16 and
+    older encodings are recognized, and a `MatgenWarning` says what was guessed. In plain text each line that is not
+    blank is a formula, in a column `formula`, unless a header with a formula column comes first. Of a folder, all
+    tables of known suffixes are read, in order of their names. Rows of CSV and spreadsheets that are blank are left
+    out. A CSV row with too many fields, and a line that is not JSON, become rows whose formula is the whole line, so
+    that they are reported as bad and the others go on. Nothing is unpickled.
 
     Args:
-        path: file or folder.
+        path: file or folder, or `-` for standard input.
         column: name of the formula column; by default the first of `FORMULA_COLUMNS` that is there.
 
     Returns:
@@ -73,9 +77,9 @@ def _chunks(path: Path, column: str | None, rows: int | None, formula_only: bool
     """The chunks of a file or of the files in a folder, at least one; with `rows=None` each file is one chunk."""
     first_name, start = None, 0
     for shard in shards_of(path) if path.is_dir() else [path]:
-        with reading(shard):
+        with opened(shard) as file, reading(file):
             shard_start = start
-            for frame, name in format_of(shard).chunks(shard, column, rows, formula_only):
+            for frame, name in format_of(file).chunks(file, column, rows, formula_only):
                 if not len(frame):
                     continue
                 first_name = first_name or name
@@ -86,7 +90,7 @@ def _chunks(path: Path, column: str | None, rows: int | None, formula_only: bool
                 start += len(frame)
                 yield frame, name
             if start == shard_start:
-                raise no_rows(shard)
+                raise no_rows(file)
 
 
 @contextlib.contextmanager
@@ -113,11 +117,6 @@ def reading(path: Path) -> Iterator[None]:
         zlib.error,
     ) as error:  # pandas' and pyarrow's parser errors are ValueErrors
         raise DataError(f"cannot read {path}: {first_line(error)}") from error
-
-
-def no_rows(path: Path) -> DataError:
-    """The error of a table without rows."""
-    return DataError(f"{path} has no rows: it needs at least one row")
 
 
 def shards_of(folder: Path) -> list[Path]:

@@ -17,10 +17,11 @@ from matgen.errors import DataError, MatgenWarning
 from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits
 from matgen.io.chunks import ColumnTypes, plain, stored_column
+from matgen.io.own_columns import SUFFIX
 from matgen.io.parquet import CHECKED_WRITING
 
-KEPT = "_input"
-"""Behind the name of an input's column that has the name of one of `labels.COLUMNS`."""
+_THEIRS = "\0"
+"""Before the name of an input's column that has the name of one of `labels.COLUMNS`, while that one is made."""
 
 
 class CandidateTable:
@@ -87,19 +88,46 @@ class CandidateTable:
 
     def _with_theirs_kept(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame with columns of the user's that have names of ours under other names, so that they are not lost."""
+        frame = judged_as_ours(frame)
         taken = [name for name in COLUMNS if name in frame]
         # Only a table of an earlier evaluation has all of them.
         if not taken or len(taken) == len(COLUMNS):
             return frame
-        names = {name: f"{name}{KEPT}" for name in taken}
+        ours = [f"{name}{SUFFIX}" for name in taken]
+        if replaced := [name for name in ours if name in frame]:
+            raise DataError(f"{self.source}: column {replaced[0]!r} would be replaced; rename it")
         if not self._told:
             self._told = True
             warnings.warn(
-                f"{self.source} has its own columns {', '.join(names)}: they are kept as {', '.join(names.values())}",
+                f"{self.source} has columns {', '.join(taken)} of its own: matgen's are {', '.join(ours)}",
                 MatgenWarning,
                 stacklevel=4,
             )
-        return frame.rename(columns=names)
+        return frame.rename(columns={name: f"{_THEIRS}{name}" for name in taken})
+
+
+def judged_as_ours(frame: pd.DataFrame) -> pd.DataFrame:
+    """A judged table as it was written, with the columns of `labels.COLUMNS` under these names.
+
+    Columns of the user's that have such names get others. A table that was not judged stays as it is.
+    """
+    apart = [name for name in COLUMNS if f"{name}{SUFFIX}" in frame and name in frame]
+    if not apart or any(name not in frame for name in COLUMNS if name not in apart):
+        return frame
+    names = {name: f"{_THEIRS}{name}" for name in apart}
+    return frame.rename(columns=names | {f"{name}{SUFFIX}": name for name in apart})
+
+
+def judged_as_written(frame: pd.DataFrame) -> pd.DataFrame:
+    """A judged table with the user's columns under their own names, and ours with `SUFFIX` where they have these."""
+    apart = [name for name in COLUMNS if f"{_THEIRS}{name}" in frame]
+    names = {name: f"{name}{SUFFIX}" for name in apart}
+    return frame.rename(columns=names | {f"{_THEIRS}{name}": name for name in apart})
+
+
+def name_of_theirs(name: str) -> str:
+    """What the user calls a column of the input."""
+    return name.removeprefix(_THEIRS)
 
 
 def without_ours(frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,6 +159,8 @@ class TableWriter:
         types = ColumnTypes()
         types.add(ours.iloc[:0])
         schema = pa.schema([*self._schema, *(types.schema().field(name) for name in COLUMNS)])
+        stored = judged_as_written(stored)
+        schema = pa.schema([pa.field(name, kind) for name, kind in zip(stored.columns, schema.types, strict=True)])
         table = pa.Table.from_pandas(stored, schema=schema, preserve_index=False, safe=False)
         if self._writer is None:
             # What pandas notes of types, so that it reads `duplicate_of` as integers again.

@@ -14,7 +14,13 @@ import pyarrow.parquet as pq
 from matgen.datasets import Dataset
 from matgen.datasets.storage import read_table
 from matgen.errors import OptionError, OutputError
-from matgen.evaluation.candidate_table import CandidateTable, TableWriter, without_ours
+from matgen.evaluation.candidate_table import (
+    CandidateTable,
+    TableWriter,
+    judged_as_ours,
+    judged_as_written,
+    without_ours,
+)
 from matgen.evaluation.content import add_unreadable, report_content
 from matgen.evaluation.known import Known, open_references
 from matgen.evaluation.labels import COLUMNS
@@ -94,7 +100,7 @@ class Report:
         """
         folder, frame = Path(out), self.frame
         with _staged(folder, force=force) as stage:
-            types = ColumnTypes()
+            types, frame = ColumnTypes(), judged_as_ours(frame)
             types.add(without_ours(frame))
             with _writing(folder):
                 writer = TableWriter(stage / "candidates.parquet", types.schema())
@@ -103,7 +109,7 @@ class Report:
             _write_pages(stage, self.content, frame, self.ranked, self.structures)
         if self.structures is not None:
             _write_structures(folder, self.structures)
-        return Report(self.content, frame, folder, self.ranked, self.structures)
+        return Report(self.content, self.frame, folder, self.ranked, self.structures)
 
     def with_structures(self, section: StructureSection) -> Report:
         """The report with crystal structures; where it lies in a folder, its page and numbers there are written anew.
@@ -122,10 +128,10 @@ class Report:
     def _page_frame(self) -> pd.DataFrame:
         """The rows that the page shows."""
         if self._frame is not None:
-            return self._frame
+            return judged_as_ours(self._frame)
         assert self.folder is not None
         batches = pq.ParquetFile(self.folder / "candidates.parquet", **CHECKED_READING).iter_batches(_PAGE_ROWS)
-        return plain(next(batches).to_pandas())
+        return judged_as_ours(plain(next(batches).to_pandas()))
 
 
 class _Keeper:
@@ -218,8 +224,8 @@ def evaluate(
 
     Args:
         candidates: a table, a file or a folder of files as `read_formula_table` reads them, or formulas. The columns of
-            an earlier evaluation (all of `labels.COLUMNS`) are made anew; columns of the user's with such names are
-            kept with the suffix `_input`.
+            an earlier evaluation (all of `labels.COLUMNS`) are made anew; where the user has columns with such names,
+            matgen's get the suffix `_matgen`, and a `MatgenWarning` says so.
         reference: a dataset's name or file, or a loaded dataset, or several of these. `novel` means in none of them;
             `recovery`, the baselines and the distributions refer to the first.
         rules: how validity is judged; by default SMACT's ICSD24 states, alloys tested like the rest.
@@ -269,7 +275,7 @@ def evaluate(
 
     if out is None:
         content, keeper, order = run(None)
-        return Report(content, keeper.frame, ranked=order)
+        return Report(content, judged_as_written(keeper.frame), ranked=order)
     # The folder is claimed before the work, so that an unwritable one costs no time.
     with _staged(Path(out), force=force) as stage:
         content, keeper, order = run(stage)
@@ -277,7 +283,7 @@ def evaluate(
             with atomic_write(stage / RANKED) as temporary:
                 order.to_csv(temporary, index=False, float_format="%.6f")
         _write_pages(stage, content, keeper.frame, order)
-    return Report(content, keeper.frame if keeper.complete else None, Path(out), order)
+    return Report(content, judged_as_written(keeper.frame) if keeper.complete else None, Path(out), order)
 
 
 def _write_structures(folder: Path, section: StructureSection) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from matgen.composition.batch import CompositionBatch
-from matgen.errors import DataError
+from matgen.errors import DataError, first_line
 from matgen.io.files import read_json
+from matgen.runtime.unreadable import report_unreadable
 
 
 def formation_energies_of(path: Path | str) -> tuple[CompositionBatch, np.ndarray]:
@@ -22,17 +23,29 @@ def formation_energies_of(path: Path | str) -> tuple[CompositionBatch, np.ndarra
     Returns:
         `n` compositions, and float64 `(n,)`.
 
+    Entries that cannot be read are left out with a warning (`MatgenWarning`).
+
     Raises:
-        DataError: the file is not such a list, an element has no entry of its own, or energies of functionals meet
-            that cannot be compared.
+        DataError: the file is not such a list, or more than a fifth of it cannot be read; an element has no entry of
+            its own, or energies of functionals meet that cannot be compared.
     """
     from pymatgen.entries.computed_entries import ComputedEntry
 
     content = read_json(path)
-    try:
-        entries = [ComputedEntry.from_dict(entry) for entry in content]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} is not a JSON list of pymatgen ComputedEntry: {error}") from error
+    if not isinstance(content, list):
+        raise DataError(f"{path} is not a JSON list of pymatgen ComputedEntry")
+    entries, bad = [], []
+    for number, entry in enumerate(content, 1):
+        try:
+            entries.append(ComputedEntry.from_dict(entry))
+            if not np.isfinite(entries[-1].energy):
+                raise ValueError(f"its energy is {entries.pop().energy}")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else first_line(error)
+            bad.append(f"entry {number}: {reason}")
+    if not entries:
+        raise DataError(f"{path} is not a JSON list of pymatgen ComputedEntry: {(bad or ['it is empty'])[0]}")
+    report_unreadable(str(path), len(bad), len(content), bad[0] if bad else None)
     _require_comparable(entries, path)
     lowest: dict[str, float] = {}
     for entry in entries:

@@ -1,38 +1,14 @@
-"""Tables as files, and what is wrong with single rows of them."""
+"""What is wrong with single rows of tables."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from matgen.datasets.formats import format_of, is_parquet, separator_of
-from matgen.datasets.tables import no_rows, reading
-from matgen.errors import DataError
-from matgen.io.parquet import read_parquet
+from matgen.datasets.any_table import read_any_table
 from matgen.lift.columns import Column, as_texts
 
-
-def read_any_table(path: Path | str) -> pd.DataFrame:
-    """A CSV (tab-separated, compressed) or Parquet file as it stands, rows numbered from 0.
-
-    Raises:
-        DataError: no such file, another kind of file, unreadable, or without rows.
-    """
-    path = Path(path)
-    with reading(path):
-        format_of(path)  # refuses what is no table at all
-        if is_parquet(path):
-            frame = read_parquet(path)
-        elif separator := separator_of(path):
-            frame = pd.read_csv(path, sep=separator, skipinitialspace=True, float_precision="round_trip")
-        else:
-            raise DataError(f"{path}: a table is a CSV or Parquet file")
-        if frame.empty:
-            raise no_rows(path)
-    frame.columns = [str(name).strip() for name in frame.columns]
-    return frame.reset_index(drop=True)
+__all__ = ["read_any_table", "unreadable_rows"]
 
 
 def unreadable_rows(frame: pd.DataFrame, columns: tuple[Column, ...]) -> dict[int, str]:

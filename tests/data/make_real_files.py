@@ -7,9 +7,13 @@ formula.
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 FOLDER = Path(__file__).parent / "real_files"
 
@@ -62,6 +66,85 @@ FORMULAS: list[tuple[str, str | None, str]] = [
     ("SiO2 (quartz)", "SiO2", "quartz left out"),
 ]
 
+_FRAME = pd.DataFrame({"formula": ["NaCl", "MgO"], "gap": [8.5, 7.8]})
+
+
+def _zip(files: dict[str, bytes | str]) -> bytes:
+    """A ZIP archive that is the same in every release of Python: its files are not compressed."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return packed.getvalue()
+
+
+def _xlsx(rows: list[list[Any]]) -> bytes:
+    """The least that Excel opens: one sheet, texts in the cells themselves."""
+    office = "http://schemas.openxmlformats.org"
+    relation = f"{office}/officeDocument/2006/relationships"
+    main = f"{office}/spreadsheetml/2006/main"
+    content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    sheet = ""
+    for number, row in enumerate(rows, 1):
+        cells = ""
+        for letter, cell in zip("ABC", row, strict=False):
+            kind, value = (
+                (' t="inlineStr"', f"<is><t>{cell}</t></is>") if isinstance(cell, str) else ("", f"<v>{cell}</v>")
+            )
+            cells += f'<c r="{letter}{number}"{kind}>{value}</c>'
+        sheet += f'<row r="{number}">{cells}</row>'
+    return _zip(
+        {
+            "[Content_Types].xml": f'<Types xmlns="{office}/package/2006/content-types">'
+            '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            f'<Override PartName="/xl/workbook.xml" ContentType="{content_type}.sheet.main+xml"/>'
+            f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{content_type}.worksheet+xml"/></Types>',
+            "_rels/.rels": f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="rId1" '
+            f'Type="{relation}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+            "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{relation}"><sheets>'
+            '<sheet name="gaps" sheetId="1" r:id="rId1"/></sheets></workbook>',
+            "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship '
+            f'Id="rId1" Type="{relation}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+            "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{sheet}</sheetData></worksheet>',
+        }
+    )
+
+
+def _ods(rows: list[list[Any]]) -> bytes:
+    """The least that OpenOffice opens."""
+    name = "urn:oasis:names:tc:opendocument:xmlns"
+    table = ""
+    for row in rows:
+        cells = ""
+        for cell in row:
+            kind = "string" if isinstance(cell, str) else f'float" office:value="{cell}'
+            cells += f'<table:table-cell office:value-type="{kind}"><text:p>{cell}</text:p></table:table-cell>'
+        table += f"<table:table-row>{cells}</table:table-row>"
+    return _zip(
+        {
+            "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+            "META-INF/manifest.xml": f'<manifest:manifest xmlns:manifest="{name}:manifest:1.0"><manifest:file-entry '
+            'manifest:full-path="/" manifest:media-type="application/vnd.oasis.opendocument.spreadsheet"/>'
+            "</manifest:manifest>",
+            "content.xml": f'<office:document-content xmlns:office="{name}:office:1.0" xmlns:table="{name}:table:1.0" '
+            f'xmlns:text="{name}:text:1.0"><office:body><office:spreadsheet><table:table table:name="gaps">{table}'
+            "</table:table></office:spreadsheet></office:body></office:document-content>",
+        }
+    )
+
+
+def _feather(frame: pd.DataFrame) -> bytes:
+    packed = io.BytesIO()
+    frame.to_feather(packed)
+    return packed.getvalue()
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    packed = io.BytesIO()
+    frame.to_parquet(packed)
+    return packed.getvalue()
+
+
 # Name, content, the formulas that are read, and parts of the reasons of refused rows; or an error's words instead.
 FILES: list[tuple[str, bytes, list[str] | None, list[str]]] = [
     ("plain.csv", b"formula,gap\nNaCl,8.5\nMgO,7.8\n", ["NaCl", "MgO"], []),
@@ -87,8 +170,153 @@ FILES: list[tuple[str, bytes, list[str] | None, list[str]]] = [
     ("header_only.csv", b"formula\n", None, ["has no rows"]),
     ("no_formulas.csv", b"x,y\n1,2\n", None, ["has no formula column (its columns: x, y)"]),
     ("not_packed.csv.gz", b"formula\nNaCl\n", None, ["cannot read"]),
-    ("latin1.csv", b"formula,name\nNaCl,caf\xe9\n", None, ["not text in UTF-8"]),
-    ("workbook.xlsx", b"PK", None, ["unknown kind of file '.xlsx'"]),
+    ("damaged.xlsx", b"PK", None, ["as a spreadsheet"]),
+    ("binary.csv", b"formula,name\nNaCl,\xff\x00\x81\n", None, ["not text in UTF-8"]),
+    ("old_word.doc", b"\xd0\xcf\x11\xe0", None, ["unknown kind of file '.doc'"]),
+    (
+        "two.zip",
+        _zip({"a.csv": b"formula\nNaCl\n", "b.csv": b"formula\nMgO\n"}),
+        None,
+        ["holds 2 files (a.csv, b.csv)"],
+    ),
+    ("damaged.zip", b"PK", None, ["not a zip file"]),
+    ("damaged.feather", b"ARROW1", None, ["cannot read"]),
+    ("values.json", b'[["NaCl", 8.5], ["MgO", 7.8]]', None, ["has no formula column (its columns: 0, 1)"]),
+    ("no_names.csv", b"NaCl;8,5\nMgO;7,8\n", None, ["has no formula column (its columns: NaCl, 8,5)"]),
+]
+
+_GERMAN = "Formel;Compound;gap;price\n1;NaCl;8,5;1.234,50\n2;MgO;7,8;12,00\n"
+
+# Name, content, the values of the column of numbers (None for text), and what `matgen data check` says of the file.
+# All hold NaCl and MgO, in this order.
+TABLES: list[tuple[str, bytes, str, list[float] | None, list[str]]] = [
+    ("semicolons.csv", b"formula;gap\nNaCl;8.5\nMgO;7.8\n", "gap", [8.5, 7.8], ["separated by semicolons"]),
+    ("bars.csv", b"formula|gap\nNaCl|8.5\nMgO|7.8\n", "gap", [8.5, 7.8], ["separated by bars"]),
+    ("tabs.csv", b"formula\tgap\nNaCl\t8.5\nMgO\t7.8\n", "gap", [8.5, 7.8], ["separated by tabs"]),
+    ("sep.csv", b"sep=;\r\nformula;gap\r\nNaCl;8.5\r\nMgO;7.8\r\n", "gap", [8.5, 7.8], ["separated by semicolons"]),
+    ("german.csv", _GERMAN.encode(), "gap", [8.5, 7.8], ["guessed: decimal commas in gap, price"]),
+    ("german_price.csv", _GERMAN.encode(), "price", [1234.5, 12.0], ["guessed: thousands separators in price"]),
+    (
+        "german_tabs.txt",
+        b"formula\tgap\nNaCl\t8,5\nMgO\t7,8\n",
+        "gap",
+        [8.5, 7.8],
+        ["separated by tabs", "decimal commas in gap"],
+    ),
+    ("quoted_commas.csv", b'formula,gap\nNaCl,"8,5"\nMgO,"7,8"\n', "gap", [8.5, 7.8], ["decimal commas in gap"]),
+    (
+        "thousands.csv",
+        b'formula,price\nNaCl,"1,234,567.5"\nMgO,"12,000"\n',
+        "price",
+        [1234567.5, 12000.0],
+        ["thousands separators in price"],
+    ),
+    (
+        "thousands_only.csv",
+        b'formula,price\nNaCl,"1,234"\nMgO,"12,000"\n',
+        "price",
+        [1234.0, 12000.0],
+        ["'1,234' in price as 1234"],
+    ),
+    ("blanks.csv", "formula,price\nNaCl,1 234.5\nMgO,12\u202f000\n".encode(), "price", [1234.5, 12e3], ["thousands"]),
+    (
+        "apostrophes.csv",
+        b"formula;price\nNaCl;1'234.5\nMgO;12'000\n",
+        "price",
+        [1234.5, 12e3],
+        ["thousands separators"],
+    ),
+    (
+        "decimal_or_thousands.csv",
+        b"formula;price\nNaCl;1,234\nMgO;12,000\n",
+        "price",
+        None,
+        ["'1,234' in price left as text: decimal comma, or thousands?"],
+    ),
+    (
+        "as_the_others.csv",
+        b"formula;gap;price\nNaCl;8,5;1.234\nMgO;7,8;12.000\n",
+        "price",
+        [1234.0, 12000.0],
+        ["'1.234' in price as 1234"],
+    ),
+    ("points.csv", b"formula;gap\nNaCl;8.512\nMgO;7.812\n", "gap", [8.512, 7.812], ["separated by semicolons"]),
+    (
+        "title.csv",
+        b"# gaps of oxides, measured\n\nTable 1;;\nformula;gap;\nNaCl;8.5;\nMgO;7.8;\n;;\n",
+        "gap",
+        [8.5, 7.8],
+        ["header in row 3, the 2 rows above it left out"],
+    ),
+    ("title_commas.csv", b"Measured gaps\nformula,gap\nNaCl,8.5\nMgO,7.8\n", "gap", [8.5, 7.8], ["header in row 2"]),
+    ("blank_rows.csv", b"formula,gap\nNaCl,8.5\n,\n,\nMgO,7.8\n,\n", "gap", [8.5, 7.8], ["rows: 2"]),
+    (
+        "western.csv",
+        "formula;gap;Einheit\nNaCl;8,5;µm\nMgO;7,8;°C\n".encode("cp1252"),
+        "gap",
+        [8.5, 7.8],
+        ["not in Unicode, read as cp1252"],
+    ),
+    ("latin1.csv", b"formula,name,gap\nNaCl,caf\xe9,8.5\nMgO,,7.8\n", "gap", [8.5, 7.8], ["read as cp1252"]),
+    (
+        "chinese.csv",
+        "formula,化合物的名称,gap\nNaCl,氯化钠是一种盐,8.5\nMgO,氧化镁在这里是粉末,7.8\n".encode("gb18030"),
+        "gap",
+        [8.5, 7.8],
+        ["read as gb18030"],
+    ),
+    (
+        "unicode_text.txt",
+        "formula\tgap\r\nNaCl\t8,5\r\nMgO\t7,8\r\n".encode("utf-16"),
+        "gap",
+        [8.5, 7.8],
+        ["text in UTF-16, columns separated by tabs"],
+    ),
+    ("utf16.csv", "formula,gap\nNaCl,8.5\nMgO,7.8\n".encode("utf-16-le"), "gap", [8.5, 7.8], ["text in UTF-16-LE"]),
+    ("utf16_be.csv", "formula,gap\nNaCl,8.5\nMgO,7.8\n".encode("utf-16-be"), "gap", [8.5, 7.8], ["text in UTF-16-BE"]),
+    ("header.txt", b"formula;gap\nNaCl;8.5\nMgO;7.8\n", "gap", [8.5, 7.8], ["separated by semicolons"]),
+    (
+        "excel.xlsx",
+        _xlsx([["Table 1"], [], ["formula", "gap"], ["NaCl", 8.5], [], ["MgO", 7.8]]),
+        "gap",
+        [8.5, 7.8],
+        ["header"],
+    ),
+    (
+        "text_numbers.xlsx",
+        _xlsx([["Formula", "gap"], ["NaCl", "8,5"], ["MgO", 7.8]]),
+        "gap",
+        [8.5, 7.8],
+        ["decimal commas"],
+    ),
+    ("openoffice.ods", _ods([["formula", "gap"], ["NaCl", 8.5], ["MgO", 7.8]]), "gap", [8.5, 7.8], ["spreadsheet"]),
+    (
+        "packed.zip",
+        _zip({"__MACOSX/._a.csv": b"x", "a/gaps.csv": b"formula,gap\nNaCl,8.5\nMgO,7.8\n"}),
+        "gap",
+        [8.5, 7.8],
+        [],
+    ),
+    ("frame.feather", _feather(_FRAME), "gap", [8.5, 7.8], ["read as: Feather"]),
+    ("index.parquet", _parquet(_FRAME.set_index("formula")), "gap", [8.5, 7.8], ["read as: Parquet"]),
+    *[
+        (f"{orient}.json", (_FRAME.to_json(orient=orient) or "").encode(), "gap", [8.5, 7.8], ["read as: JSON"])
+        for orient in ("records", "columns", "index", "split", "table")
+    ],
+    ("index_labels.json", _FRAME.set_index("formula").to_json(orient="index").encode(), "gap", [8.5, 7.8], []),
+    ("split_labels.json", _FRAME.set_index("formula").to_json(orient="split").encode(), "gap", [8.5, 7.8], []),
+    ("series.json", _FRAME.set_index("formula")["gap"].to_json().encode(), "value", [8.5, 7.8], []),
+    ("lists.json", json.dumps(_FRAME.to_dict(orient="list")).encode(), "gap", [8.5, 7.8], []),
+    ("data.json", json.dumps({"data": _FRAME.to_dict(orient="records")}).encode(), "gap", [8.5, 7.8], []),
+    (
+        "optimade.json",
+        b'{"data": [{"id": "1", "attributes": {"chemical_formula_reduced": "NaCl", "gap": 8.5}}, '
+        b'{"id": "2", "attributes": {"chemical_formula_reduced": "MgO", "gap": 7.8}}], "meta": {}}',
+        "gap",
+        [8.5, 7.8],
+        [],
+    ),
+    ("lines_in.json", _FRAME.to_json(orient="records", lines=True).encode(), "gap", [8.5, 7.8], ["JSON lines"]),
 ]
 
 
@@ -99,6 +327,9 @@ def write(folder: Path) -> None:
     for name, content, read, says in FILES:
         (folder / name).write_bytes(content)
         expected.append({"file": name, "read": read, "says": says})
+    for name, content, column, values, told in TABLES:
+        (folder / name).write_bytes(content)
+        expected.append({"table": name, "column": column, "values": values, "told": told})
     text = json.dumps(expected, indent=1, ensure_ascii=False) + "\n"
     (folder / "expected.json").write_text(text, encoding="utf-8")
 

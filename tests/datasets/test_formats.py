@@ -73,6 +73,7 @@ def _tables(draw) -> list[dict]:
 def test_csv_in_chunks(rows, rows_per_chunk, suffix) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"a{suffix}"
+        rows = [*rows, {"formula": "MgO"}]  # blank rows are left out, and one must be left
         frame = pd.DataFrame.from_records(rows).astype(object)
         frame.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
         assert_as_whole(path, rows_per_chunk=rows_per_chunk)
@@ -154,10 +155,10 @@ def test_parquet_keeps_arrow_types(tmp_path: Path) -> None:
         ("a.csv", b""),
         ("a.csv", b"formula\n"),
         ("a.csv", b"x,y\n1,2\n"),
-        ("a.csv", b"formula\n\xff\xfeNa\n"),
+        ("a.csv", b"formula\n\xff\xfe\0Na\n"),
         ("a.csv", b'id,formula\n1,"Na\n'),
         ("a.txt", b"\n \n"),
-        ("a.txt", b"\xff\n"),
+        ("a.txt", b"\xff\0\x81\n"),
         ("a.jsonl", b'{"x": 1}\n'),
         ("a.jsonl", b"\n"),
         ("a.json", b"{"),

@@ -24,6 +24,6 @@ def test_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, ma
     blocks = list(text_blocks(path))
     assert "".join(blocks) == text
     assert all(block.endswith("\n") for block in blocks[:-1])
-    path.write_bytes(pack(mark + b"NaCl\nMgO\n\xff\n"))
+    path.write_bytes(pack(mark + b"NaCl\nMgO\n\xff\0\n"))
     with pytest.raises(DataError, match=rf"not text in UTF-8 \(byte {9 + len(mark)}\)"):
         list(text_blocks(path))

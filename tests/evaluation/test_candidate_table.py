@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -127,11 +128,24 @@ def test_columns_of_the_user_are_kept(tmp_path: Path) -> None:
 
     (tmp_path / "a.csv").write_text("formula,valid,reason\nNaCl,maybe,mine\nNaCl2,no,\n")
     (tmp_path / "known.txt").write_text("MgO\nNaF\nKCl\n")
-    with pytest.warns(MatgenWarning, match="valid, reason: they are kept as valid_input, reason_input"):
-        frame = evaluate(tmp_path / "a.csv", tmp_path / "known.txt", baselines=False, out=tmp_path / "r").frame
-    assert frame["valid_input"].tolist() == ["maybe", "no"] and frame["valid"].tolist() == [True, False]
-    again = evaluate(tmp_path / "r" / "candidates.parquet", tmp_path / "known.txt", baselines=False).frame
-    assert again.columns.tolist() == frame.columns.tolist() == ["formula", "valid_input", "reason_input", *COLUMNS]
+    with pytest.warns(MatgenWarning, match="valid, reason of its own: matgen's are valid_matgen, reason_matgen"):
+        report = evaluate(tmp_path / "a.csv", tmp_path / "known.txt", baselines=False, out=tmp_path / "r")
+    ours = [f"{name}_matgen" if name in ("valid", "reason") else name for name in COLUMNS]
+    stored = pd.read_parquet(tmp_path / "r" / "candidates.parquet")
+    written = report.write(tmp_path / "w").frame
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MatgenWarning)
+        again = evaluate(tmp_path / "r" / "candidates.parquet", tmp_path / "known.txt", baselines=False).frame
+    for frame in (report.frame, stored, written, pd.read_parquet(tmp_path / "w" / "candidates.parquet"), again):
+        assert frame.columns.tolist() == ["formula", "valid", "reason", *ours]
+        assert frame["valid"].tolist() == ["maybe", "no"] and frame["valid_matgen"].tolist() == [True, False]
+        assert frame["reason"].tolist()[0] == "mine" and "neutral" in frame["reason_matgen"].tolist()[1]
+    for folder in ("r", "w"):
+        page = (tmp_path / folder / "report.html").read_text(encoding="utf-8")
+        assert "valid (input)" in page and "maybe" in page and "\0" not in page
+    (tmp_path / "b.csv").write_text("formula,valid,valid_matgen\nNaCl,maybe,mine\n")
+    with pytest.raises(DataError, match="column 'valid_matgen' would be replaced"):
+        evaluate(tmp_path / "b.csv", tmp_path / "known.txt", baselines=False)
 
 
 def test_objects_become_formulas() -> None:

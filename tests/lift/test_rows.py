@@ -1,5 +1,7 @@
 """Rows that are made, moved or found: augmentation, pretext tasks, retrieval, reading of files."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matgen.errors import DataError, OptionError
+from matgen.errors import DataError, MatgenWarning, OptionError
 from matgen.lift.augment import augmented, corrupted_labels, shuffled_labels, with_outliers
 from matgen.lift.codec import Codec
 from matgen.lift.columns import Column, describe, typed
@@ -134,12 +136,12 @@ def test_tables_are_read_and_bad_ones_named(tmp_path):
     FRAME.to_csv(tmp_path / "t.csv", index=False)
     FRAME.to_parquet(tmp_path / "t.parquet")
     assert read_any_table(tmp_path / "t.csv").equals(read_any_table(tmp_path / "t.parquet"))
-    (tmp_path / "t.txt").write_text("x\n1\n")
+    (tmp_path / "t.doc").write_text("x\n1\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "head.csv").write_text("a,b\n")
     (tmp_path / "odd.parquet").write_text("no")
     for name, message in {
-        "t.txt": "CSV or Parquet",
+        "t.doc": "unknown kind of file",
         "empty.csv": "is empty",
         "head.csv": "no rows|at least one",
         "odd.parquet": "cannot read",
@@ -147,6 +149,34 @@ def test_tables_are_read_and_bad_ones_named(tmp_path):
     }.items():
         with pytest.raises(DataError, match=message):
             read_any_table(tmp_path / name)
+
+
+def test_tables_as_other_programs_write_them(tmp_path):
+    expected = pd.DataFrame({"x": [1.5, 2.5, 1234.5], "kind": ["a", "b", "a"]})
+    text = "Messung 1;\n\nx;kind\n1,5;a\n2,5;b\n;\n1.234,5;a\n"
+    for name, content in {
+        "a.csv": text.encode(),
+        "b.csv": b"sep=;\n" + text.partition("\n\n")[2].encode(),
+        "c.txt": text.replace(";", "\t").encode("utf-16"),
+        "d.json": expected.to_json(orient="split").encode(),
+        "e.jsonl": expected.to_json(orient="records", lines=True).encode(),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MatgenWarning)
+            pd.testing.assert_frame_equal(read_any_table(tmp_path / name), expected)
+    expected.to_feather(tmp_path / "f.feather")
+    pd.testing.assert_frame_equal(read_any_table(tmp_path / "f.feather"), expected)
+
+
+def test_rows_with_too_many_fields_are_counted(tmp_path):
+    rows = "".join(f"{i},a\n" for i in range(10))
+    (tmp_path / "t.csv").write_text(f"x,kind\n{rows}1,2,3\n")
+    with pytest.warns(MatgenWarning, match="1 of 11 rows of .*t.csv could not be read, the first: row 11: 3 fields, 2"):
+        assert len(read_any_table(tmp_path / "t.csv")) == 10
+    (tmp_path / "t.csv").write_text("x,kind\n1,2,3\n1,2\n")
+    with pytest.raises(DataError, match="1 of 2 rows .* could not be read"):
+        read_any_table(tmp_path / "t.csv")
 
 
 def test_rows_that_cannot_be_read_are_told_apart():

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
+from matgen.evaluation.candidate_table import name_of_theirs
 from matgen.evaluation.labels import COLUMNS, METRICS
 from matgen.validity import RARE
 
@@ -164,8 +165,8 @@ def candidates(frame: pd.DataFrame, total: int) -> Candidates:
             columns += [_rare_state(frame)] if any(column.marked) else []
         if name == "novel" and "duplicate_of" in frame and "parsed" in frame:
             columns.append(_first_of_its_kind(frame))
-    columns += [_input(str(name), frame[name]) for name in others[:_MOST_INPUT_COLUMNS]]
-    return Candidates(columns, len(frame), total, [str(name) for name in others[_MOST_INPUT_COLUMNS:]])
+    columns += [_input(_shown(str(name)), frame[name]) for name in others[:_MOST_INPUT_COLUMNS]]
+    return Candidates(columns, len(frame), total, [_shown(str(name)) for name in others[_MOST_INPUT_COLUMNS:]])
 
 
 def embedded_json(data: Any) -> Markup:
@@ -214,6 +215,12 @@ def _input(name: str, values: pd.Series) -> Column:
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
         return Column(name, name, meaning, "number", [_number(value) for value in values.tolist()])
     return Column(name, name, meaning, "text", _texts(values))
+
+
+def _shown(name: str) -> str:
+    """The name of a column of the input; one that is called like one of ours is told apart."""
+    theirs = name_of_theirs(name)
+    return name if theirs == name else f"{theirs} (input)"
 
 
 def _says_nothing(column: Column) -> bool:

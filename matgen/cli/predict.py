@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,20 @@ def add(verbs: Any) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="resume the interrupted run of the same request in --out")
     common_options(parser, out="predicted.csv", seed=False)
+    # Figures are read only where the help is shown.
+    parser.format_help = partial(_help_with_figures, parser.format_help)
+
+
+def _help_with_figures(help_without: Callable[[], str]) -> str:
+    """The help, and what the probabilities of the bundled predictors are worth by their own descriptions."""
+    from matgen.io.files import read_json
+    from matgen.prediction.card import probabilities_in_words
+    from matgen.prediction.locate import bundled_predictors
+    from matgen.prediction.predictor import METADATA
+
+    described = {name: read_json(folder / METADATA) for name, folder in bundled_predictors().items()}
+    lines = [line for name, metadata in described.items() for line in probabilities_in_words(name, metadata)]
+    return help_without() + "".join(f"\n{line}" for line in lines) + "\n" * bool(lines)
 
 
 def run(arguments: argparse.Namespace) -> None:

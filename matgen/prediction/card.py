@@ -147,6 +147,24 @@ _ORIGINS = {
     "other_source": "compositions that only the other database holds",
     "drawn": "drawn compositions, relaxed by CHGNet",
 }
+"""Where compositions come from that probabilities of stability are judged on (`stability_fit`), in words."""
+
+
+def probabilities_in_words(name: str, metadata: dict[str, Any]) -> list[str]:
+    """Lines on what a predictor's probabilities of stability are worth; none where that was not measured.
+
+    Args:
+        name: of the predictor.
+        metadata: the content of its `predictor.json`.
+    """
+    figures = metadata.get("stability", {})
+    if not figures:
+        return []
+    lines = [f"Brier score of probability_hull_0.1 of {name} (in brackets: always saying the true share):"]
+    for origin, measured in figures.items():
+        one = measured["0.1"]
+        lines.append(f"  {one['brier']:.3f} ({one['brier_of_share']:.3f})  {_ORIGINS[origin]}")
+    return lines
 
 
 def _of_stability(figures: dict[str, Any]) -> list[tuple[str, str]]:

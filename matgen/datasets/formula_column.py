@@ -52,7 +52,7 @@ def find_formula_column(columns: Iterable[Any], column: str | None, where: Path 
     for known in FORMULA_COLUMNS:
         if known in by_folded_name:
             return by_folded_name[known]
-    raise DataError(f"{where} has no formula column (its columns: {shown}): name the one that holds formulas")
+    raise DataError(f"{where} has no formula column (its columns: {shown}): name it by --column, or --reference-column")
 
 
 def _folded(name: str) -> str:

@@ -21,9 +21,11 @@ from matgen.datasets import (
 )
 from matgen.datasets.catalog import DEFAULT_DATASET
 from matgen.datasets.labels import SOURCES, labeled_phases, without_outliers
+from matgen.datasets.reference import open_reference
 from matgen.datasets.storage import checksum_ok, read_metadata, read_table
 from matgen.errors import DataError, MatgenWarning, OptionError
 from matgen.io.files import read_json
+from matgen.runtime.reference_column import naming_reference_column
 from matgen.runtime.unreadable import allowing_unreadable
 
 COUNTS = {
@@ -248,3 +250,21 @@ def test_catalog() -> None:
 def test_reference_membership(hybrid: Dataset) -> None:
     known = CompositionBatch.from_formulas(["SrTiO3", "O6Sr2Ti2", "SrTi97O3"])
     assert KeySet(hybrid.batch.keys()).contains(known.keys()).tolist() == [True, True, False]
+
+
+def test_a_formula_column_of_references_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("formula;stuff\nMgO;NaCl\n")
+    assert load_dataset(tmp_path / "mine.csv").batch.formulas().tolist() == ["MgO"]
+    with naming_reference_column("stuff"):
+        assert load_dataset(tmp_path / "mine.csv").batch.formulas().tolist() == ["NaCl"]
+        reference = open_reference(tmp_path / "mine.csv")
+    assert [batch.formulas().tolist() for batch, _ in reference.batches()] == [["NaCl"]]
+
+
+def test_a_users_table_is_described(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("formula,gap\nNaCl,1\nNaCl,2\nMgO,\nKCl,3\nKBr,1\nXx,1\n")
+    with pytest.warns(MatgenWarning, match="1 of 6 rows"):
+        facts = describe(str(tmp_path / "mine.csv"))
+    assert (facts["rows"], facts["compositions"], facts["formula_column"]) == (6, 4, "formula")
+    assert facts["columns"] == {"formula": 4, "gap": 3} and sum(facts["splits"].values()) == 4
+    assert facts["unreadable"].startswith("1 of 6 rows")

@@ -120,6 +120,13 @@ def test_entries_of_a_user(tmp_path: Path) -> None:
     path.write_text(json.dumps([entries[0].as_dict(), entries[3].as_dict()], default=str))
     with pytest.raises(DataError, match="has no entry of the element O: add one"):
         CompetingPhases.from_entries(path)
+    some = [one.as_dict() for one in entries]
+    path.write_text(json.dumps([*some, {"energy": 1.0}], default=str))
+    with pytest.warns(MatgenWarning, match="1 of 6 rows of .* could not be read, the first: entry 6: no 'composition'"):
+        assert CompetingPhases.from_entries(path).batch.formulas().tolist() == ["Li2O"]
+    path.write_text(json.dumps([*some, 1, 2], default=str))
+    with pytest.raises(DataError, match="2 of 7 rows"):
+        CompetingPhases.from_entries(path)
     path.write_text("[1, 2]")
     with pytest.raises(DataError, match="not a JSON list of pymatgen ComputedEntry"):
         CompetingPhases.from_entries(path)

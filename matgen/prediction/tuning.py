@@ -167,8 +167,8 @@ def _proposed(trial: optuna.Trial, plan: FitPlan) -> dict[str, Any]:
 def _usual(data: PropertyData, plan: FitPlan) -> dict[str, Any]:
     """The plan's own settings, as the first trial."""
     if plan.kind == "trees":
-        usual = usual_parameters(int((data.part == "train").sum()))
-        return {name: usual.get(name, plan.trees.get(name, 1e-3)) for name in _OF_TREES}
+        known = usual_parameters(int((data.part == "train").sum()))
+        return {name: known.get(name, plan.trees.get(name, 1e-3)) for name in _OF_TREES}
     usual: dict[str, Any] = {
         "learning_rate": plan.settings.learning_rate,
         "weight_decay": plan.settings.weight_decay,

@@ -206,7 +206,7 @@ def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
     print("      matgen discover --dataset mine.csv            (with a model of your own compounds)")
 
 
-def _named(row: dict[str, Any]) -> str:
+def _named(row: dict[Any, Any]) -> str:
     """A formula, with its rarest oxidation state where that is rare."""
     from matgen.validity import RARE
 

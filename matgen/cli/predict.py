@@ -49,7 +49,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("--resume", action="store_true", help="resume the interrupted run of the same request in --out")
     common_options(parser, out="predicted.csv", seed=False)
     # Figures are read only where the help is shown.
-    parser.format_help = partial(_help_with_figures, parser.format_help)
+    parser.format_help = partial(_help_with_figures, parser.format_help)  # type: ignore[method-assign]
 
 
 def _help_with_figures(help_without: Callable[[], str]) -> str:

@@ -115,7 +115,7 @@ def tasks_of(data: PropertyData, plan: FitPlan, folder: Path, *, resume: bool = 
     folds = int(data.fold.max()) + 1
     ahead = np.where(data.fold < 0, -1, (data.fold[None, :] - np.arange(folds)[:, None]) % folds)  # (folds, n)
     stops = 2 if (data.fold >= 0).sum() < _FEW and folds > 3 else 1
-    learns, halts = ahead > stops, (ahead > 0) & (ahead <= stops)
+    learns, halts = ahead > stops, (ahead > 0) & (ahead <= stops)  # (folds, n) each
     return [task(member, np.flatnonzero(learns[member]), np.flatnonzero(halts[member])) for member in range(folds)]
 
 

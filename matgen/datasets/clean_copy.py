@@ -79,10 +79,10 @@ def clean_copy(
         decimals, copy.guesses = decimal_marks(marks, header, separator == ",")
         decimals = ["" if place == formula_at else mark for place, mark in enumerate(decimals)]
         kept = [place for place, any_cell in enumerate(filled) if any_cell]
-        with raw.open(encoding="utf-8", newline="") as cells_as_read, copy.path.open("w", encoding="utf-8", newline="") as out:
+        with raw.open(encoding="utf-8", newline="") as given, copy.path.open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out)
             writer.writerow([header[place] for place in kept])
-            for row in csv.reader(cells_as_read):
+            for row in csv.reader(given):
                 cells = [cell[1:] if cell[:1] == "\0" else number_text(cell, decimals[i]) for i, cell in enumerate(row)]
                 writer.writerow([cells[place] for place in kept])
         raw.unlink()

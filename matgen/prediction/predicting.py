@@ -109,7 +109,8 @@ def predict_part(
         start: the number of the first row in the table.
 
     Returns:
-        The columns of `Predictor.predict` and, where phases compete, those of `stability`.
+        The columns of `Predictor.predict` and, where phases compete, those of `stability`; and `formula_note` where
+        more stands beside a formula.
     """
     parsed = parse_formulas(frame[column])
     n = len(parsed.batch)
@@ -121,12 +122,18 @@ def predict_part(
     if phases is not None:
         placed = stability(batch, predicted, predictor, phases)
         predicted = pd.concat([predicted.drop(columns="in_domain"), placed], axis=1)
+    predicted = predicted.iloc[:n].assign(**{name: _or_none(notes) for name, notes in parsed.note_column().items()})
     return PredictedPart(
-        predicted.iloc[:n].set_axis(pd.Index(parsed.rows + start)),
+        predicted.set_axis(pd.Index(parsed.rows + start)),
         len(frame),
         [replace(one, row=one.row + start) for one in parsed.bad],
         [replace(one, row=one.row + start) for one in parsed.remarks],
     )
+
+
+def _or_none(notes: np.ndarray) -> np.ndarray:
+    """Notes with None where there is none, as in a part of a table where no formula has one."""
+    return np.where(notes == "", None, notes)
 
 
 def none_readable(n: int, first: BadFormula | str | None, where: str = "") -> DataError:

@@ -30,6 +30,7 @@ def table() -> pd.DataFrame:
         for _ in range(N)
     ]
     formulas[7], formulas[40], formulas[41] = "no formula", formulas[0], "NaCl2x"
+    formulas[50] = "TiO2_rutile"  # only its part has notes
     return pd.DataFrame(
         {
             "formula": formulas,
@@ -67,6 +68,7 @@ def test_parts_give_the_bytes_of_the_whole(
     back = pd.read_csv(whole, float_precision="round_trip") if suffix == ".csv" else pd.read_parquet(whole)
     assert back.columns.tolist() == expected.frame.columns.tolist()
     assert back["formula"].tolist() == table["formula"].tolist()
+    assert back["formula_note"].notna().tolist() == [i == 50 for i in range(N)]
     assert back["late"].tolist()[-1] == "here" and back["late"].isna().sum() == N - 1
     assert back["flag"].isna().sum() == 1 and back["flag"].dropna().astype(bool).sum() == table["flag"].sum()
     for name in ("number", "formation_energy", "energy_above_hull", "probability_hull_0.05"):

@@ -122,7 +122,7 @@ def test_entries_of_a_user(tmp_path: Path) -> None:
         CompetingPhases.from_entries(path)
     some = [one.as_dict() for one in entries]
     path.write_text(json.dumps([*some, {"energy": 1.0}], default=str))
-    with pytest.warns(MatgenWarning, match="1 of 6 rows of .* could not be read, the first: entry 6: no 'composition'"):
+    with pytest.warns(MatgenWarning, match="1 of 6 rows of .* could not be read, the first: entry 6: no 'correction'"):
         assert CompetingPhases.from_entries(path).batch.formulas().tolist() == ["Li2O"]
     path.write_text(json.dumps([*some, 1, 2], default=str))
     with pytest.raises(DataError, match="2 of 7 rows"):

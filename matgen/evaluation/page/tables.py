@@ -214,7 +214,7 @@ def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
     return head, rows
 
 
-def rarest_state(row: Mapping[str, Any]) -> str:
+def rarest_state(row: Mapping[Any, Any]) -> str:
     """The rarest state of a candidate with its share of reports, such as `Pb+1, 0.06 %: rare`; `-` without one."""
     if not isinstance(row["rarest_state"], str):
         return "-"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,7 +207,7 @@ def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
     print("      matgen discover --dataset mine.csv            (with a model of your own compounds)")
 
 
-def _named(row: dict[Any, Any]) -> str:
+def _named(row: Mapping[Any, Any]) -> str:
     """A formula, with its rarest oxidation state where that is rare."""
     from matgen.validity import RARE
 

@@ -133,7 +133,7 @@ def predict_part(
 
 def _or_none(notes: np.ndarray) -> np.ndarray:
     """Notes with None where there is none, as in a part of a table where no formula has one."""
-    return np.where(notes == "", None, notes)
+    return np.array([note or None for note in notes], dtype=object)
 
 
 def none_readable(n: int, first: BadFormula | str | None, where: str = "") -> DataError:

@@ -5,7 +5,7 @@ No other potential has a part in them: what judges candidates must not have taug
 by::
 
     matgen sample -n 800 --novel-to hybrid --seed 1 --out runs/draws.csv
-    matgen structure runs/draws.csv --top 0 --per-formula 3 --max-atoms 20 --max-steps 150 --max-force 0.1 \
+    matgen structure runs/draws.csv --top 93 --per-formula 3 --max-atoms 20 --max-steps 150 --max-force 0.1 \
         --finish none --out runs/draws
     python data/build_relaxed_draws.py runs/draws
 """

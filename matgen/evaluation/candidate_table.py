@@ -14,7 +14,7 @@ from matgen.composition.batch import as_texts
 from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.tables import iterate_formula_table
 from matgen.errors import DataError, MatgenWarning
-from matgen.evaluation.labels import COLUMNS
+from matgen.evaluation.labels import COLUMNS, NEWER
 from matgen.evaluation.limits import Limits
 from matgen.io.chunks import ColumnTypes, plain, stored_column
 from matgen.io.own_columns import SUFFIX
@@ -90,8 +90,8 @@ class CandidateTable:
         """The frame with columns of the user's that have names of ours under other names, so that they are not lost."""
         frame = judged_as_ours(frame)
         taken = [name for name in COLUMNS if name in frame]
-        # Only a table of an earlier evaluation has all of them.
-        if not taken or len(taken) == len(COLUMNS):
+        # Only a table of an earlier evaluation has all of them, or all that 0.2 wrote.
+        if not taken or set(taken) >= set(COLUMNS) - NEWER:
             return frame
         ours = [f"{name}{SUFFIX}" for name in taken]
         if replaced := [name for name in ours if name in frame]:

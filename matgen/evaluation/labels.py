@@ -74,6 +74,9 @@ COLUMNS: dict[str, Label] = {
 }
 """Columns that an evaluation adds to a candidate table, in this order."""
 
+NEWER = {"balanced_common", "oxidation_state_score", "rarest_state", "rarest_state_share", "metallicity_score"}
+"""Those that tables evaluated by matgen 0.2 lack."""
+
 METRICS: dict[str, Label] = {
     "parsed": Label("Parsed", "of all rows", "rows whose formula can be read"),
     "unique": Label("Unique", "of parsed rows", "distinct compositions over parsed rows"),

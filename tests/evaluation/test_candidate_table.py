@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from matgen.datasets import read_formula_table
-from matgen.errors import DataError, OptionError
+from matgen.errors import DataError, MatgenWarning, OptionError
 from matgen.evaluation import evaluate
 from matgen.evaluation.candidate_table import CandidateTable
-from matgen.evaluation.labels import COLUMNS
+from matgen.evaluation.labels import COLUMNS, NEWER
 from matgen.evaluation.limits import Limits
 from matgen.io.chunks import ColumnTypes
 from tests.frames import listed
@@ -122,10 +122,6 @@ def test_references_are_checked(tmp_path: Path) -> None:
 
 
 def test_columns_of_the_user_are_kept(tmp_path: Path) -> None:
-    from matgen.errors import MatgenWarning
-    from matgen.evaluation import evaluate
-    from matgen.evaluation.labels import COLUMNS
-
     (tmp_path / "a.csv").write_text("formula,valid,reason\nNaCl,maybe,mine\nNaCl2,no,\n")
     (tmp_path / "known.txt").write_text("MgO\nNaF\nKCl\n")
     with pytest.warns(MatgenWarning, match="valid, reason of its own: matgen's are valid_matgen, reason_matgen"):
@@ -146,6 +142,17 @@ def test_columns_of_the_user_are_kept(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("formula,valid,valid_matgen\nNaCl,maybe,mine\n")
     with pytest.raises(DataError, match="column 'valid_matgen' would be replaced"):
         evaluate(tmp_path / "b.csv", tmp_path / "known.txt", baselines=False)
+
+
+def test_a_table_judged_by_an_earlier_version_is_judged_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("formula\nNaCl\nNaCl2\n")
+    (tmp_path / "known.txt").write_text("MgO\n")
+    now = evaluate(tmp_path / "a.csv", tmp_path / "known.txt", baselines=False).frame
+    now.drop(columns=list(NEWER)).assign(valid=False).to_parquet(tmp_path / "earlier.parquet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MatgenWarning)
+        again = evaluate(tmp_path / "earlier.parquet", tmp_path / "known.txt", baselines=False).frame
+    pd.testing.assert_frame_equal(again, now)
 
 
 def test_objects_become_formulas() -> None:

@@ -1,9 +1,9 @@
 """Predictors on official splits: matbench's five folds, OQMD's own parts, CritExam's decomposition energies.
 
 python -m benchmarks.predictors --tasks mp_e_form mp_gap --minutes 4
-python -m benchmarks.predictors --tasks expt_gap expt_is_metal --column-types network trees language_model
+python -m benchmarks.predictors --tasks expt_gap expt_is_metal --kinds network trees language_model
 python -m benchmarks.predictors --tasks expt_gap --init band_gap-mp --ensemble-size 3
-python -m benchmarks.predictors --tasks oqmd --column-types trees
+python -m benchmarks.predictors --tasks oqmd --kinds trees
 python -m benchmarks.predictors --tasks critexam_ed --minutes 4
 
 Resumable: what is in the JSON with the same settings is not fitted again. Folds are those of matbench: `KFold(5,
@@ -66,7 +66,7 @@ def data_of(task: str, fold: int) -> PropertyData:
 
 def fit_fold(task: str, fold: int, options: argparse.Namespace, kind: str) -> dict[str, Any]:
     data = data_of(task, fold)
-    minutes = None if options.minutes is None else options.minutes / options.members
+    minutes = None if options.minutes is None else options.minutes / options.ensemble_size
     learned = int((data.part == "train").sum())
     settings = default_fit_settings(
         kind,
@@ -77,7 +77,7 @@ def fit_fold(task: str, fold: int, options: argparse.Namespace, kind: str) -> di
     )
     init = options.init if kind != "trees" else None
     plan = FitPlan(
-        kind, NetworkSize(width=options.width, feed_forward=2 * options.width), options.members, init, settings
+        kind, NetworkSize(width=options.width, feed_forward=2 * options.width), options.ensemble_size, init, settings
     )
     folder = options.work / f"{label(kind, options)}-{task}-{fold}".replace(" ", "_")
     began = time.monotonic()
@@ -91,7 +91,7 @@ def fit_fold(task: str, fold: int, options: argparse.Namespace, kind: str) -> di
         "fold": fold,
         "kind": kind,
         "init": init,
-        "members": options.members,
+        "members": options.ensemble_size,
         "minutes": options.minutes,
         "parameters": results.metadata["parameters"],
         "formulas": results.metadata["formulas"],
@@ -130,7 +130,7 @@ def earlier() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=["oqmd", "mp_e_form", "mp_gap", "expt_gap", "expt_is_metal"])
-    parser.add_argument("--column-types", nargs="+", default=["network"])
+    parser.add_argument("--kinds", nargs="+", default=["network"])
     parser.add_argument("--folds", type=int, nargs="+")
     parser.add_argument("--init", help="predictor or checkpoint to go on from")
     parser.add_argument("--ensemble-size", type=int, default=1)
@@ -149,7 +149,7 @@ def main() -> None:
         return
     for task, kind in itertools.product(options.tasks, options.kinds):
         for fold in folds_of(task) if options.folds is None else options.folds:
-            key = f"{task} {label(kind, options)} x{options.members} {fold}"
+            key = f"{task} {label(kind, options)} x{options.ensemble_size} {fold}"
             if key in earlier()["rows"] and earlier()["rows"][key]["minutes"] == options.minutes:
                 continue
             results = fit_fold(task, fold, options, kind)

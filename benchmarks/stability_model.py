@@ -31,6 +31,7 @@ from matgen.prediction.stability_fit import (
     cross_fit,
     most_off,
     said_of,
+    shifted_by_other_folds,
     stability_figures,
     stability_rows,
 )
@@ -53,7 +54,7 @@ def of_source(source: str) -> dict[str, Any]:
     rows = stability_rows(source, *bundled_property("formation_energy", source).of("valid"))
     said = said_of(predictor, rows.batch, labeled_phases(source).decompose(rows.batch).energy)
     features = stability_features(rows.batch, said, source)
-    by_system = cross_fit(features, said, rows, rows.folds())
+    by_system = shifted_by_other_folds(cross_fit(features, said, rows, rows.folds()))
     anonymous = (anonymous_keys(rows.batch) % np.uint64(FOLDS)).astype(np.int64)
     own_labels = np.where(rows.origin == "held_out", -1, 0)
     return {

@@ -10,6 +10,8 @@ from functools import lru_cache
 import numpy as np
 
 from matgen.composition.batch import CompositionBatch
+from matgen.composition.keys import KeySet
+from matgen.datasets import load_dataset
 from matgen.datasets.labels import labeled_phases
 from matgen.hull import CompetingPhases
 
@@ -41,6 +43,12 @@ def labeled_families(source: str) -> Families:
         OptionError: an unknown source.
     """
     return Families(labeled_phases(source))
+
+
+@lru_cache(maxsize=1)
+def bundled_compositions() -> KeySet:
+    """All compositions of the bundled table; what is not among them is novel to both databases."""
+    return KeySet(load_dataset("hybrid").batch.keys())
 
 
 def anonymous_keys(batch: CompositionBatch) -> np.ndarray:

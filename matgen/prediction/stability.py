@@ -90,7 +90,7 @@ def stability(
             energy["formation_energy"].to_numpy()[uncertain], spread[uncertain], decomposition.energy[uncertain]
         )
         features = predictor.stability.features(batch[uncertain], said)
-        chances[uncertain] = predictor.stability.probabilities(features)
+        chances[uncertain] = predictor.stability.probabilities(batch[uncertain], features)
         off = predictor.stability.probability_off(features) > predictor.stability.most_off
         in_domain[uncertain] &= ~off
     columns |= {probability_column(limit): chances[:, column] for column, limit in enumerate(LIMITS)}

@@ -13,12 +13,13 @@ that have seen no composition of its systems.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 
 from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.datasets import data_folder, load_dataset
@@ -50,6 +51,8 @@ _PARAMETERS = {
     "bagging_fraction": 0.7, "bagging_freq": 1, "use_missing": False, "deterministic": True, "force_row_wise": True,
     "verbosity": -1,
 }  # fmt: skip
+_FEWEST_DRAWN = 30
+"""Drawn compositions that a shift of their odds needs."""
 _FLAGGED = 0.10
 """Share of the compositions of other origins, predicted within `OFF`, that may be called out of domain."""
 
@@ -164,8 +167,10 @@ def fit_stability(predictor: Predictor, rows: StabilityRows) -> tuple[StabilityM
     said = said_of(predictor, rows.batch, labeled_phases(source).decompose(rows.batch).energy)
     features = stability_features(rows.batch, said, source)
     cross_fitted = cross_fit(features, said, rows, rows.folds())
+    shift = novel_shift(cross_fitted, np.ones(len(rows.batch), dtype=bool))
+    cross_fitted = shifted_by_other_folds(cross_fitted)
     *below, off = (_fitted(features, target, rows.weights()) for target in _targets(said, rows))
-    return StabilityModel(source, tuple(below), off, most_off(cross_fitted)), cross_fitted
+    return StabilityModel(source, tuple(below), off, most_off(cross_fitted), shift), cross_fitted
 
 
 def cross_fit(features: np.ndarray, said: Said, rows: StabilityRows, folds: np.ndarray) -> CrossFitted:
@@ -186,6 +191,36 @@ def cross_fit(features: np.ndarray, said: Said, rows: StabilityRows, folds: np.n
             crossed[unseen, column] = expit(forest.sums(features[unseen]))
     probability = np.maximum.accumulate(crossed[:, : len(LIMITS)], axis=1)
     return CrossFitted(rows, said.distance, probability, crossed[:, -1])
+
+
+def novel_shift(said: CrossFitted, chosen: np.ndarray) -> np.ndarray:
+    """What has to be added to the logarithm of the odds of drawn compositions, float64 `(3,)`.
+
+    With it the mean probability is the share that is found, of both one half more than counted, as by Jeffreys' prior.
+
+    Args:
+        said: of `n` compositions; the drawn ones count.
+        chosen: bool `(n,)`, which of these may be looked at. 0 where there are fewer than `_FEWEST_DRAWN`.
+    """
+    rows = np.flatnonzero(chosen & (said.rows.origin == "drawn"))
+    if len(rows) < _FEWEST_DRAWN:
+        return np.zeros(len(LIMITS))
+    odds = logit(np.clip(said.probability[rows], 1e-9, 1 - 1e-9))
+    shares = [((said.rows.distance[rows] <= limit).sum() + 0.5) / (len(rows) + 1) for limit in LIMITS]
+    return np.array([
+        brentq(lambda shift, column=column, share=share: expit(odds[:, column] + shift).mean() - share, -30.0, 30.0)
+        for column, share in enumerate(shares)
+    ])  # fmt: skip
+
+
+def shifted_by_other_folds(said: CrossFitted) -> CrossFitted:
+    """The same with the drawn compositions' odds shifted, those of each fold by what the others find."""
+    probability, folds = said.probability.copy(), said.rows.folds()
+    for fold in range(FOLDS):
+        rows = np.flatnonzero((folds == fold) & (said.rows.origin == "drawn"))
+        odds = logit(np.clip(probability[rows], 1e-9, 1 - 1e-9)) + novel_shift(said, folds != fold)
+        probability[rows] = np.maximum.accumulate(expit(odds), axis=1)
+    return replace(said, probability=probability)
 
 
 def _targets(said: Said, rows: StabilityRows) -> list[np.ndarray]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from matgen.prediction.families import labeled_families
+from matgen.prediction.families import bundled_compositions, labeled_families
 from matgen.prediction.forest import Forest
 from matgen.prediction.magpie import feature_names, magpie_features
 from matgen.validity import ValidityRules, check
@@ -92,21 +92,31 @@ class StabilityModel:
         below: for each of `LIMITS` the logarithm of the odds of lying at or below it.
         off: the logarithm of the odds that the predicted distance is wrong by more than `OFF`.
         most_off: probability of that above which a composition is out of the predictor's domain.
+        novel_shift: float64 `(3,)`, what is added to the logarithm of the odds of compositions that neither database
+            holds. Databases hold what somebody had a reason to calculate; a candidate like them in all that the trees
+            look at is still less likely to be stable.
     """
 
     source: str
     below: tuple[Forest, ...]
     off: Forest
     most_off: float
+    novel_shift: np.ndarray
 
     def features(self, batch: CompositionBatch, said: Said) -> np.ndarray:
         """`stability_features` of its source."""
         return stability_features(batch, said, self.source)
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Of lying at most each of `LIMITS` above the hull, float64 `(n, 3)`, rising from left to right."""
+    def probabilities(self, batch: CompositionBatch, features: np.ndarray) -> np.ndarray:
+        """Of lying at most each of `LIMITS` above the hull, float64 `(n, 3)`, rising from left to right.
+
+        Args:
+            batch: `n` compositions.
+            features: of them.
+        """
         odds = np.stack([forest.sums(features) for forest in self.below], axis=1)
-        return np.maximum.accumulate(expit(odds), axis=1)
+        novel = ~bundled_compositions().contains(batch.keys())
+        return np.maximum.accumulate(expit(odds + novel[:, None] * self.novel_shift), axis=1)
 
     def probability_off(self, features: np.ndarray) -> np.ndarray:
         """That the predicted distance is wrong by more than `OFF` eV/atom, float64 `(n,)`."""
@@ -117,7 +127,7 @@ class StabilityModel:
         arrays = self.off.arrays("off")
         for limit, forest in zip(LIMITS, self.below, strict=True):
             arrays |= forest.arrays(f"below_{limit:g}")
-        return arrays | {"most_off": np.array([self.most_off])}
+        return arrays | {"most_off": np.array([self.most_off]), "novel_shift": self.novel_shift}
 
     @classmethod
     def from_arrays(cls, source: str, arrays: dict[str, np.ndarray]) -> StabilityModel:
@@ -127,4 +137,5 @@ class StabilityModel:
             KeyError: one of them is missing.
         """
         below = tuple(Forest.from_arrays(f"below_{limit:g}", arrays) for limit in LIMITS)
-        return cls(source, below, Forest.from_arrays("off", arrays), float(arrays["most_off"][0]))
+        off = Forest.from_arrays("off", arrays)
+        return cls(source, below, off, float(arrays["most_off"][0]), arrays["novel_shift"])

@@ -1,5 +1,7 @@
 """Probabilities of stability learned where predictions fail; scikit-learn is the oracle of the figures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
@@ -15,7 +17,9 @@ from matgen.prediction.stability_fit import (
     CrossFitted,
     StabilityRows,
     fit_stability,
+    novel_shift,
     relaxed_draws,
+    shifted_by_other_folds,
     stability_figures,
     stability_rows,
 )
@@ -116,10 +120,10 @@ def test_probabilities_rise_with_the_limit_and_come_back_from_arrays(
     whole = stability_fit.said_of(predictor, batch, labeled_phases(SOURCE).decompose(batch).energy)
     features = model.features(batch, whole)
     assert np.isfinite(features).all()
-    probability = model.probabilities(features)
+    probability = model.probabilities(batch, features)
     assert (np.diff(probability, axis=1) >= 0).all() and (probability > 0).all() and (probability < 1).all()
     again = StabilityModel.from_arrays(SOURCE, model.arrays())
-    assert np.array_equal(again.probabilities(features), probability)
+    assert np.array_equal(again.probabilities(batch, features), probability)
     assert again.most_off == model.most_off and OFF == 0.3
 
 
@@ -134,3 +138,20 @@ def test_a_predictor_keeps_it(predictor: Predictor, fitted: tuple[StabilityModel
     with_model.stability = None
     with_model.save(tmp_path / "saved")
     assert Predictor.load(tmp_path / "saved").stability is None
+
+
+def test_novel_compositions_are_shifted_to_what_is_found(rows: StabilityRows) -> None:
+    drawn, distance = relaxed_draws()
+    rng = np.random.default_rng(0)
+    origin = np.full(len(drawn), "drawn", dtype=object)
+    odds = rng.normal(2.0, 1.0, (len(drawn), 1)) + np.array([[0.0, 0.5, 1.0]])
+    said = CrossFitted(StabilityRows(drawn, distance, origin), distance, 1 / (1 + np.exp(-odds)), np.zeros(len(drawn)))
+    shift = novel_shift(said, np.ones(len(drawn), dtype=bool))
+    for column, limit in enumerate(LIMITS):
+        mean = (1 / (1 + np.exp(-odds[:, column] - shift[column]))).mean()
+        assert mean == pytest.approx(((distance <= limit).sum() + 0.5) / (len(drawn) + 1), abs=1e-6)
+    again = shifted_by_other_folds(said)
+    assert again.probability.mean(axis=0) == pytest.approx([(distance <= limit).mean() for limit in LIMITS], abs=0.1)
+    nothing = replace(said, rows=replace(said.rows, origin=np.full(len(drawn), "held_out", dtype=object)))
+    assert novel_shift(nothing, np.ones(len(drawn), dtype=bool)).tolist() == [0, 0, 0]
+    assert np.array_equal(shifted_by_other_folds(nothing).probability, said.probability)

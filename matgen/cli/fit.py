@@ -56,7 +56,12 @@ def add(verbs: Any) -> None:
         "--property", help="formation_energy, band_gap or is_metal of the bundled table, instead of a table"
     )
     parser.add_argument("--source", default="oqmd", help="database of the labels: oqmd or mp (default: oqmd)")
-    parser.add_argument("--split", help="split or split_chemsys (default: the official one of OQMD, else split)")
+    parser.add_argument(
+        "--split",
+        help="what is held out: split (compositions), split_chemsys (chemical systems), split_anonymous (anonymous "
+        "formulas), split_pair (pairs of elements) or split_without_Se (an element) (default: OQMD's official one, "
+        "else split)",
+    )
     parser.add_argument(
         "--kind",
         default="network",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from matgen.composition.batch import CompositionBatch, first_occurrence
-from matgen.datasets.splits import split_batch, split_keys
+from matgen.datasets.splits import PARTS, split_batch, split_keys
 from matgen.errors import DataError, OptionError
 
 BY_HASH_FROM = 2_000
@@ -139,3 +139,22 @@ def folds_of(units: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
         fold_of_unit[unit] = smallest
         filled[smallest] += sizes[unit]
     return fold_of_unit[place]
+
+
+def families_held_out(batch: CompositionBatch, split: str) -> np.ndarray:
+    """`train`, `valid` or `test` of each row where whole families are held out, object `(n,)`; "" of what is in none.
+
+    Args:
+        batch: `n` compositions.
+        split: one of `matgen.datasets.splits.SHIFTED_SPLITS`.
+
+    Raises:
+        OptionError: an unknown split.
+        DataError: a part would have fewer than two rows.
+    """
+    part = split_batch(batch, split)
+    counted = {name: int((part == name).sum()) for name in PARTS}
+    if min(counted.values()) < _SMALLEST:
+        shown = ", ".join(f"{n:,} {name}" for name, n in counted.items())
+        raise DataError(f"--split {split} leaves too few rows of this table in a part ({shown}): take split_chemsys")
+    return part

@@ -18,12 +18,12 @@ import pandas as pd
 from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.datasets import load_dataset
 from matgen.datasets.labels import OUTLIER_ENERGY
-from matgen.datasets.splits import split_batch
+from matgen.datasets.splits import SPLITS, split_batch
 from matgen.datasets.tables import read_formula_table
 from matgen.errors import DataError, OptionError, unknown_name
 from matgen.prediction.duplicates import distinct_rows
 from matgen.prediction.features import Feature, FeaturedBatch, as_texts, chosen_features, with_features
-from matgen.prediction.splitting import CROSS_BELOW, FOLDS, folds_of, parts_of, units_of
+from matgen.prediction.splitting import CROSS_BELOW, FOLDS, families_held_out, folds_of, parts_of, units_of
 from matgen.prediction.targets import Target, read_target
 from matgen.runtime.unreadable import report_unreadable
 
@@ -97,8 +97,8 @@ def bundled_property(name: str, source: str, split: str = "official") -> Propert
     Args:
         name: `formation_energy`, `band_gap` or `is_metal`.
         source: `oqmd` or `mp`.
-        split: `official` (OQMD's own parts, its outliers kept in the test part; by composition for `mp`), `split` or
-            `split_chemsys`.
+        split: `official` (OQMD's own parts, its outliers kept in the test part; by composition for `mp`), or one of
+            `matgen.datasets.splits`.
 
     Raises:
         OptionError: an unknown property, source or split.
@@ -106,8 +106,6 @@ def bundled_property(name: str, source: str, split: str = "official") -> Propert
     if (name, source) not in PROPERTIES:
         known = [f"{name} of {source}" for name, source in PROPERTIES]
         raise unknown_name("property", f"{name} of {source}", known)
-    if split not in ("official", "split", "split_chemsys"):
-        raise unknown_name("split", split, ("official", "split", "split_chemsys"))
     dataset = load_dataset("hybrid")
     target = dataset.frame[PROPERTIES[name, source]].to_numpy(np.float64)
     official = split == "official" and source == "oqmd"
@@ -141,7 +139,8 @@ class TableOptions:
 
     Attributes:
         column: name of the formula column, by default recognized by its name.
-        split: what stays together: `split` (rows of one composition) or `split_chemsys` (of one chemical system).
+        split: what stays together: `split` (rows of one composition) or `split_chemsys` (of one chemical system); or
+            one of `matgen.datasets.splits.SHIFTED_SPLITS`, which hold whole families out.
         features: columns to learn from beside the formula, or `all` alone.
         group: a column whose rows of one value stay together in the split too.
         duplicates: what is done with rows of one composition and the same features, one of `duplicates.RULES`.
@@ -253,10 +252,16 @@ class _Rows:
 
     def _units(self, frame: pd.DataFrame, batch: CompositionBatch) -> tuple[np.ndarray, str]:
         group = self.options.group
-        return units_of(batch, self.options.split, as_texts(frame[group]) if group else None)
+        # Shifted splits hold out whole families; what is one row elsewhere is one row there too.
+        split = self.options.split if self.options.split in SPLITS else SPLITS[0]
+        return units_of(batch, split, as_texts(frame[group]) if group else None)
 
     def _parts(self, batch: CompositionBatch, units: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         folds = self.options.folds
+        if self.options.split not in SPLITS:
+            if folds or self.options.group is not None:
+                raise OptionError(f"--split {self.options.split} goes neither with --folds nor with --group")
+            return families_held_out(batch, self.options.split), None
         if folds is None:
             folds = FOLDS if len(batch) < CROSS_BELOW else 0
         grouped = self.options.group is not None

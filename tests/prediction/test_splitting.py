@@ -6,7 +6,7 @@ import pytest
 
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import DataError, OptionError
-from matgen.prediction.splitting import folds_of, parts_of, units_of
+from matgen.prediction.splitting import families_held_out, folds_of, parts_of, units_of
 
 
 def draw(rng: np.random.Generator, rows: int, kinds: int) -> CompositionBatch:
@@ -71,3 +71,22 @@ def test_folds_are_even_and_keep_units(rng: np.random.Generator) -> None:
         folds_of(np.array([0, 0, 1]), 10)
     with pytest.raises(DataError, match="only 2 groups of rows"):
         parts_of(draw(rng, 3, 3), np.array([0, 0, 1]), "split", grouped=True, test_only=False)
+
+
+def test_families_are_held_out(tmp_path) -> None:
+    from matgen.prediction.training_tables import table_property
+
+    pairs = [(a, b) for a in ("Li", "Na", "K", "Rb", "Mg", "Ca", "Sr", "Al", "Ga", "Y") for b in ("O", "S", "F", "Cl")]
+    names = [f"{a}{i}{b}{j}" for a, b in pairs for i, j in ((1, 1), (1, 2), (2, 1), (1, 3), (2, 3), (3, 1), (3, 2))]
+    batch = CompositionBatch.from_formulas(names)
+    part = families_held_out(batch, "split_without_S")
+    assert {name for name, where in zip(names, part, strict=True) if where == "test"} == {
+        name for name in names if "S" in name.replace("Sr", "")
+    }
+    with pytest.raises(DataError, match=r"leaves too few rows of this table in a part \(.* test\)"):
+        families_held_out(batch, "split_without_Xe")
+    (tmp_path / "t.csv").write_text("formula,y\n" + "".join(f"{name},{i}\n" for i, name in enumerate(names)))
+    data = table_property(tmp_path / "t.csv", "y", split="split_without_S")
+    assert data.fold is None and set(data.part) == {"train", "valid", "test"}
+    with pytest.raises(OptionError, match="goes neither with --folds nor with --group"):
+        table_property(tmp_path / "t.csv", "y", split="split_without_S", folds=5)

@@ -5,11 +5,12 @@ and by the trees that learn where predictions fail, cross-fitted over whole chem
 formulas; by trees that have seen the labels of the predictor's own source alone; on OQMD's official test part; and of
 novel draws of the bundled model that SevenNet-l3i5 judged (`results/sun.json`), which enters no training.
 
-python -m benchmarks.stability_model     (a quarter of an hour of two cores)
+python -m benchmarks.stability_model [--only-draws]     (a quarter of an hour of two cores)
 """
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +18,10 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.record import read_result, write_result
+from benchmarks.record import RESULTS, read_result, write_result
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets.labels import SOURCES, labeled_phases
+from matgen.io.files import write_json
 from matgen.prediction import Predictor, bundled_property
 from matgen.prediction.families import anonymous_keys
 from matgen.prediction.locate import find_predictor
@@ -37,6 +39,7 @@ from matgen.prediction.stability_fit import (
 )
 from matgen.prediction.stability_model import LIMITS, stability_features
 
+NAME = "stability_model"
 JUDGE = "7net-l3i5"
 
 
@@ -56,12 +59,13 @@ def of_source(source: str) -> dict[str, Any]:
     features = stability_features(rows.batch, said, source)
     by_system = shifted_by_other_folds(cross_fit(features, said, rows, rows.folds()))
     anonymous = (anonymous_keys(rows.batch) % np.uint64(FOLDS)).astype(np.int64)
+    drawn = rows.origin == "drawn"
     own_labels = np.where(rows.origin == "held_out", -1, 0)
     return {
         "by_spread": stability_figures(by_spread(predictor, rows), 0.5),
         "chemical_systems_left_out": stability_figures(by_system, most_off(by_system)),
         "anonymous_formulas_left_out": stability_figures(
-            cross_fit(features, said, rows, anonymous), most_off(by_system)
+            cross_fit(features, said, rows, np.where(drawn, -1, anonymous)), most_off(by_system)
         ),
         "own_labels_alone": stability_figures(cross_fit(features, said, rows, own_labels), most_off(by_system)),
     }
@@ -114,12 +118,18 @@ def _order(score: np.ndarray, above: np.ndarray, within: np.ndarray) -> dict[str
 
 
 def main() -> None:
-    content: dict[str, Any] = {"sources": {}, "test": {}, "judged_draws": of_judged_draws()}
-    for source in SOURCES:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only-draws", action="store_true", help="judge the draws anew and leave the rest as it is")
+    only_draws = parser.parse_args().only_draws
+    content: dict[str, Any] = {"sources": {}, "test": {}} | (read_result(NAME) if only_draws else {})
+    content["judged_draws"] = of_judged_draws()
+    for source in [] if only_draws else SOURCES:
         content["test"][source] = of_test_part(source)
         content["sources"][source] = of_source(source)
-        write_result("stability_model", content)
-    print(content)
+        write_result(NAME, content)
+    if only_draws:
+        write_json(RESULTS / f"{NAME}.json", content)
+    print(content["judged_draws"])
 
 
 if __name__ == "__main__":

@@ -72,11 +72,13 @@ class StabilityRows:
     origin: np.ndarray
 
     def weights(self) -> np.ndarray:
-        """Weight of each, float64 `(n,)`; 1 but for the drawn ones."""
-        drawn = self.origin == "drawn"
+        """Weight of each, float64 `(n,)`: 1 of those held out; others at most as much together; the drawn ones more."""
+        drawn, other = self.origin == "drawn", self.origin == "other_source"
+        held_out = (self.origin == "held_out").sum()
+        weights = np.where(other, min(1.0, max(held_out, 1) / max(other.sum(), 1)), 1.0)
         share = _SHARE_OF_DRAWN / (1 - _SHARE_OF_DRAWN)
-        each = min(10.0, share * (~drawn).sum() / max(drawn.sum(), 1))
-        return np.where(drawn, max(each, 1.0), 1.0)
+        each = min(10.0, share * weights[~drawn].sum() / max(drawn.sum(), 1))
+        return np.where(drawn, max(each, 1.0), weights)
 
     def folds(self) -> np.ndarray:
         """Fold of each, int64 `(n,)`; a chemical system is in one."""
@@ -254,7 +256,7 @@ def stability_figures(said: CrossFitted, threshold: float) -> dict[str, Any]:
     """
     figures = {}
     for origin in ORIGINS:
-        chosen = said.rows.origin == origin
+        chosen = (said.rows.origin == origin) & np.isfinite(said.off)  # not judged: NaN
         if not chosen.any():
             continue
         off, flagged = said.is_off[chosen], said.off[chosen] > threshold

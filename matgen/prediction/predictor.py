@@ -45,6 +45,13 @@ def largest_shares(batch: CompositionBatch) -> np.ndarray:
     return np.asarray(batch.counts.max(axis=1) / batch.counts.sum(axis=1))
 
 
+def _as_batch(batch: CompositionBatch | Any) -> CompositionBatch:
+    """Compositions as they are; formulas as compositions."""
+    from matgen.composition.batch import CompositionBatch
+
+    return batch if isinstance(batch, CompositionBatch) else CompositionBatch.from_formulas(batch)
+
+
 class Member(Protocol):
     """What every kind of member offers."""
 
@@ -144,8 +151,11 @@ class Predictor:
         """
         return with_features(batch, frame, [Feature.from_json(one) for one in self.metadata.get("features", ())])
 
-    def predict(self, batch: CompositionBatch) -> pd.DataFrame:
+    def predict(self, batch: CompositionBatch | Any) -> pd.DataFrame:
         """Predictions for `n` compositions.
+
+        Args:
+            batch: the compositions, or formulas as `CompositionBatch.from_formulas` takes them.
 
         Returns:
             Of a number: columns `<property>` and `<property>_std` (in the property's unit), `<property>_low` and
@@ -157,6 +167,7 @@ class Predictor:
         Raises:
             OptionError: the predictor needs columns beside the formula, and the batch has none.
         """
+        batch = _as_batch(batch)
         outputs = self.outputs(batch)
         mean, spread, disagreement = self._spread_of(*outputs)
         name = self.name

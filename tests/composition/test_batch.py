@@ -135,7 +135,7 @@ def test_keys_are_equal_only_where_compositions_are(one: dict[str, int], other: 
 
 
 def test_pinned_keys() -> None:
-    keys = CompositionBatch.from_formulas(KEYS).keys()
+    keys = CompositionBatch.from_formulas(list(KEYS)).keys()
     assert keys.dtype == np.uint64
     assert [tuple(key) for key in keys.tolist()] == list(KEYS.values())
 

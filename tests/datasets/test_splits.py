@@ -36,7 +36,7 @@ PINNED = {
 
 
 def test_pinned_formulas_stay_where_they_are() -> None:
-    batch = CompositionBatch.from_formulas(PINNED)
+    batch = CompositionBatch.from_formulas(list(PINNED))
     found = zip(split_batch(batch, "split"), split_batch(batch, "split_chemsys"), strict=True)
     assert dict(zip(PINNED, found, strict=True)) == PINNED
 

@@ -24,7 +24,7 @@ from tests.frames import listed
 
 from .standin import FORMULAS, Reference
 
-BAD = ["", "Xx2O3", "Fe2O3)", "NaCl-", "hello", "Fe0"]
+BAD = ["", "Xx2O3", "Fe2O3)", "NaCl/", "hello", "Fe0"]
 
 
 def candidates(n: int = 400) -> list[str]:

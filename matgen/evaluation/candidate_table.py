@@ -52,8 +52,10 @@ class CandidateTable:
             self.source = "the table"
             self._frame = candidates
             self._column = find_formula_column(candidates.columns, column, self.source)
-            if candidates[self._column].dtype == object:  # pymatgen's and ASE's objects cannot be written to files
-                self._frame = candidates.assign(**{self._column: as_texts(candidates[self._column])})
+            # pymatgen's and ASE's objects cannot be written to files. Two columns of one name are refused later on.
+            cells = candidates[self._column]
+            if isinstance(cells, pd.Series) and cells.dtype == object:
+                self._frame = candidates.assign(**{self._column: as_texts(cells)})
         elif isinstance(candidates, str | Path):
             self.source, self._path = str(candidates), Path(candidates)
         else:

@@ -72,7 +72,7 @@ class StabilityRows:
     origin: np.ndarray
 
     def weights(self) -> np.ndarray:
-        """Weight of each, float64 `(n,)`: 1 of those held out; others at most twice as much together; drawn ones more."""
+        """Weight of each, float64 `(n,)`: 1 of those held out; others at most twice as much in all, drawn ones more."""
         drawn, other = self.origin == "drawn", self.origin == "other_source"
         held_out = (self.origin == "held_out").sum()
         weights = np.where(other, min(1.0, 2 * max(held_out, 1) / max(other.sum(), 1)), 1.0)

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from matgen.composition.batch import NOTE
 from matgen.datasets.formats import is_parquet
 from matgen.datasets.labels import phases_of_table
 from matgen.datasets.tables import iterate_formula_table, shards_of
@@ -260,9 +261,12 @@ class _Run:
         theirs = frame.copy(deep=False)
         if self.candidates.is_file():
             note_own_columns(theirs, self.candidates)
-        ours = part.columns.reindex(theirs.index)
+        columns = part.columns
+        if NOTE in theirs and NOTE not in columns:  # of an earlier run: made anew in every part
+            columns = columns.assign(**{NOTE: None})
+        ours = columns.reindex(theirs.index)
         joined, renamed = put_own_columns(theirs, ours)
-        kinds = {renamed.get(str(name), str(name)): values.dtype for name, values in part.columns.items()}
+        kinds = {renamed.get(str(name), str(name)): values.dtype for name, values in columns.items()}
         notes = {
             **counted(part.columns),
             "bad": len(part.bad),

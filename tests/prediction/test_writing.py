@@ -162,7 +162,7 @@ def test_a_damaged_input_leaves_nothing(of_oqmd: Predictor, table: pd.DataFrame,
         predict_file(of_oqmd, candidates, tmp_path / "out.csv", rows_per_part=100)
     with pytest.raises(DataError, match="no such file"):
         predict_file(of_oqmd, tmp_path / "missing.csv", tmp_path / "out.csv")
-    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv.gz"]
 
 
 def test_workers_of_a_scheduler_need_a_folder(of_oqmd: Predictor, table: pd.DataFrame, tmp_path: Path) -> None:

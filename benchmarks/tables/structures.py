@@ -286,6 +286,22 @@ def unique(content: Json) -> float:
     return content["counts"]["unique"] / content["n"]
 
 
+def novel_by_potential(content: Json) -> Iterator[Json]:
+    """How many novel compositions are stable and nearly so by each potential and by both, on both hulls."""
+    judged = content["novel_by_potential"]
+    for name, title in {"chgnet": "CHGNet", "7net-l3i5": "SevenNet-l3i5", "all": "both"}.items():
+        yield {"title": title} | {
+            f"{hull}_{limit}": _counted(judged[hull][name][limit])
+            for hull in ("labels", "relaxed")
+            for limit in ("stable", "metastable")
+        }
+
+
+def _counted(found: Json) -> str:
+    low, high = found["interval"]
+    return f"{found['count']} ({100 * low:.0f} to {100 * high:.0f} %)"
+
+
 def calculated(content: Json) -> Iterator[Json]:
     """GPAW's formation energies, of known compounds first."""
     for row in sorted(content["compounds"], key=lambda row: not row["known"]):

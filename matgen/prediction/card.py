@@ -160,7 +160,7 @@ def probabilities_in_words(name: str, metadata: dict[str, Any]) -> list[str]:
     figures = metadata.get("stability", {})
     if not figures:
         return []
-    lines = [f"Brier score of probability_hull_0.1 of {name} (in brackets: always saying the true share):"]
+    lines = [f"Brier score (lower is better) of probability_hull_0.1 of {name} (always saying the true share):"]
     for origin, measured in figures.items():
         one = measured["0.1"]
         lines.append(f"  {one['brier']:.3f} ({one['brier_of_share']:.3f})  {_ORIGINS[origin]}")

@@ -65,7 +65,8 @@ def probabilities(shares: Mapping[str, float], choose: Callable[[str], None]) ->
         for z, symbol in enumerate(map(str, SYMBOLS[1 : LAST + 1]), 1):
             share = shares.get(symbol, 0.0)
             shade = (share / most) ** 0.5
-            colors = f"background:rgba(11,83,148,{shade:.2f});color:{'#fff' if shade > 0.6 else '#1b1b1b'}"
+            # White from where it has a contrast of 4.5 against the shade, as black has up to there.
+            colors = f"background:rgba(11,83,148,{shade:.2f});color:{'#fff' if shade > 0.77 else '#000'}"
             button = ui.element("button").style(f"{_style(z)};{colors}").classes("element")
             button.props(f'type="button" title="{symbol} {share:.2%}" aria-label="{symbol}: {share:.2%}"')
             if share:

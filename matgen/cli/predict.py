@@ -61,7 +61,8 @@ def _help_with_figures(help_without: Callable[[], str]) -> str:
 
     described = {name: read_json(folder / METADATA) for name, folder in bundled_predictors().items()}
     lines = [line for name, metadata in described.items() for line in probabilities_in_words(name, metadata)]
-    return help_without() + "".join(f"\n{line}" for line in lines) + "\n" * bool(lines)
+    options, example, commands = help_without().partition("\nexample:")
+    return options + "".join(f"\n{line}" for line in lines) + "\n" * bool(lines) + example + commands
 
 
 def run(arguments: argparse.Namespace) -> None:

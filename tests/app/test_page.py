@@ -165,7 +165,7 @@ def test_errors_are_sentences_and_work_can_be_cancelled(page):
     properties.fill("band_gap > 1 and")
     page.get_by_label("near hull").fill("50")
     page.get_by_role("button", name="Generate").click()
-    expect(said).to_contain_text("cannot read the condition 'band_gap > 1 and'")
+    expect(said).to_contain_text("cannot read the condition 'and'")
     properties.fill("")
     page.get_by_label("near hull").fill("500")
     page.get_by_role("button", name="Generate").click()

@@ -211,7 +211,7 @@ def test_without_a_script(report, open_page) -> None:
     page = open_page(report.folder / "report.html", java_script_enabled=False)
     assert numbers(page) == list(range(50))
     assert not page.is_visible("#query") and page.is_visible(".unscripted")
-    assert page.locator("figure svg").count() >= 9 and page.locator(".card").count() == 8
+    assert page.locator("figure svg").count() >= 9 and page.locator(".card").count() == 9
 
 
 @pytest.mark.slow

@@ -327,7 +327,11 @@ def _csv_formulas(path: Path) -> list[str] | None:
 
 
 def _json_formulas(path: Path) -> list[str] | None:
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    """The formulas as the standard library reads them; None of what matgen alone reads: other encodings, JSON Lines."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError:
+        return None
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         return None
     return [row["formula"] for row in content if isinstance(row.get("formula"), str)]

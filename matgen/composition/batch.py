@@ -253,6 +253,13 @@ class CompositionBatch:
         # One atom of each element stands for all compositions of the system.
         return CompositionBatch(self.elements, (self.counts > 0).astype(np.int32)).keys()
 
+    def anonymous_formula_keys(self) -> np.ndarray:
+        """Keys of anonymous formulas, uint64 `(n, 2)`: equal where two have the same counts in any order."""
+        # The elements 1, 2, 3 ... stand for all, as in ABC3.
+        counts = np.sort(self.counts, axis=1)[:, ::-1]
+        places = np.arange(1, counts.shape[1] + 1)
+        return CompositionBatch(np.where(counts > 0, places, 0).astype(np.uint8), np.ascontiguousarray(counts)).keys()
+
     def formulas(self) -> np.ndarray:
         """Each composition as pymatgen's `reduced_formula` writes it, object array of str `(n,)`."""
         return reduced_formulas(self.elements, self.counts)

@@ -200,10 +200,7 @@ def _family_keys(batch: CompositionBatch, split: str) -> np.ndarray:
         return split_keys(batch, split)
     if split != "split_anonymous":
         raise unknown_name("split", split, [*SPLITS, *SHIFTED_SPLITS])
-    # Counts in ascending order, of the elements 1, 2, 3 ...: the same for all compositions of a formula such as ABC3.
-    counts = np.sort(batch.counts, axis=1)[:, ::-1]
-    places = np.arange(1, counts.shape[1] + 1)
-    return CompositionBatch(np.where(counts > 0, places, 0).astype(np.uint8), np.ascontiguousarray(counts)).keys()
+    return batch.anonymous_formula_keys()
 
 
 def _lowest_of_pairs(batch: CompositionBatch, seed: int) -> np.ndarray:

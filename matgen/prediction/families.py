@@ -53,10 +53,7 @@ def bundled_compositions() -> KeySet:
 
 def anonymous_keys(batch: CompositionBatch) -> np.ndarray:
     """Keys of anonymous formulas, uint64 `(n,)`: equal where two have the same counts in any order."""
-    counts = np.sort(batch.counts, axis=1)[:, ::-1]
-    # The elements of ABC3 are as good as any others.
-    places = np.arange(1, counts.shape[1] + 1, dtype=np.uint8)
-    return CompositionBatch(np.where(counts > 0, places, 0).astype(np.uint8), np.ascontiguousarray(counts)).keys()[:, 0]
+    return batch.anonymous_formula_keys()[:, 0]
 
 
 def _system_keys(batch: CompositionBatch) -> np.ndarray:

@@ -275,7 +275,7 @@ def _selected(frame: pd.DataFrame, row: CatalogueRow) -> np.ndarray:
     mask = np.ones(len(frame), dtype=bool)
     for flag in row.requires:
         mask &= frame[flag].to_numpy(dtype=bool)
-    return mask
+    return mask if row.where is None else mask & where_mask(frame, row.where, row.aliases)
 
 
 def _take(batch: CompositionBatch, rows: np.ndarray, mask: np.ndarray) -> tuple[CompositionBatch, np.ndarray]:

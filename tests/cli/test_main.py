@@ -70,8 +70,9 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
 def test_data_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("data", "list") == 0
     listed = capsys.readouterr().out
-    for name in ("hybrid-mix", "hybrid-pure", "hybrid-strict", "mp-mix", "mp-pure", "oqmd-mix", "oqmd-pure"):
-        assert name in listed
+    names = ("hybrid-mix", "hybrid-pure", "hybrid-strict", "hybrid-stable", "mp-mix", "mp-pure", "oqmd-mix", "oqmd-pure")
+    for name in (*names, "experimental", "experimental-test"):
+        assert f"\n{name} " in listed
     assert run("data", "info", "hybrid") == 0
     shown = capsys.readouterr().out
     assert "compositions: 396,972" in shown

@@ -70,8 +70,8 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
 def test_data_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("data", "list") == 0
     listed = capsys.readouterr().out
-    names = ("hybrid-mix", "hybrid-pure", "hybrid-strict", "hybrid-stable", "mp-mix", "mp-pure", "oqmd-mix", "oqmd-pure")
-    for name in (*names, "experimental", "experimental-test"):
+    names = ("hybrid-mix", "hybrid-pure", "hybrid-strict", "hybrid-stable", "mp-mix", "mp-pure", "oqmd-mix")
+    for name in (*names, "oqmd-pure", "experimental", "experimental-test"):
         assert f"\n{name} " in listed
     assert run("data", "info", "hybrid") == 0
     shown = capsys.readouterr().out

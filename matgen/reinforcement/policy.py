@@ -1,8 +1,8 @@
 """Policy gradient with the batch as its own baseline, on sequences as they were drawn.
 
 REINFORCE with a leave-one-out baseline (RLOO; Kool, van Hoof and Welling 2019; Ahmadian et al., arXiv:2402.14740).
-There is one prompt, the start of a sequence, so that the whole batch is one group. The distance from the start model is part
-of what is earned: the logarithm of the ratio of both probabilities of a drawn sequence, whose mean is the
+There is one prompt, the start of a sequence, so that the whole batch is one group. The distance from the start model is
+part of what is earned: the logarithm of the ratio of both probabilities of a drawn sequence, whose mean is the
 Kullback-Leibler divergence, and whose gradient this way is the divergence's own.
 """
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CLIP = 1.0
 """Largest norm of the gradient."""
+_ROUNDING = 1e-12
 _WARMUP = 10
 """Steps in which the learning rate rises to its value."""
 
@@ -46,7 +47,9 @@ def advantages(reward: np.ndarray, log_ratio: np.ndarray, kl: float) -> np.ndarr
         kl: weight of the distance.
     """
     spread = reward.std()
-    earned = leave_one_out(reward) / spread if spread > 0 else np.zeros(len(reward))
+    # Of equal rewards, rounding leaves a spread that means nothing.
+    differ = spread > _ROUNDING * np.abs(reward).max()
+    earned = leave_one_out(reward) / spread if differ else np.zeros(len(reward))
     return np.asarray(earned - kl * leave_one_out(log_ratio))
 
 

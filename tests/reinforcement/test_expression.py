@@ -28,7 +28,7 @@ def joined(inner: Pairs) -> Pairs:
     signs = ("+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=")
     plain = ("(not {})", "-{}", "exp({})", "abs({}) ** 0.5", "sqrt(abs({}))")
     return st.one_of(
-        *(form("({} %s {})" % sign, inner, 2) for sign in signs),
+        *(form("({} " + sign + " {})", inner, 2) for sign in signs),
         form("({} = {})", inner, 2, "({} == {})"),
         form("({} and {})", inner, 2, "(bool({}) and bool({}))"),
         form("({} | {})", inner, 2, "(bool({}) or bool({}))"),

@@ -43,6 +43,14 @@ def add(verbs: Any) -> None:
         metavar="band_gap=2..3",
         help="ranges of properties that a conditional model is to draw from",
     )
+    parser.add_argument(
+        "--average",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="share of the reinforced weights in those that are written; the rest is the start's, which brings back "
+        "variety and known compounds (default: 1)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
     parser.add_argument("--resume", action="store_true", help="resume the interrupted run in --out")
     common_options(parser, out="runs/reinforced")
@@ -135,4 +143,5 @@ def _plan(arguments: argparse.Namespace) -> Any:
         reference=tuple(arguments.reference or ("hybrid",)),
         allow_out_of_domain=arguments.allow_out_of_domain,
         seed=arguments.seed,
+        average=arguments.average,
     )

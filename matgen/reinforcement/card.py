@@ -55,6 +55,7 @@ def reinforced_metadata(
         "diversity": plan.diversity,
         "conditions": list(plan.conditions),
         "seed": plan.seed,
+        "average": plan.average,
         "before": {key: first[key] for key in _OF_STEPS},
         "after": figures,
     }
@@ -70,6 +71,13 @@ def reinforced_card(metadata: dict[str, Any]) -> str:
     before, after = how["before"], how["after"]
     figures = "\n".join(f"| {name.replace('_', ' ')} | {before[name]:.4g} | {after[name]:.4g} |" for name in _OF_STEPS)
     judged = "" if how["predictors"] is None else f", predicted by {how['predictors']}"
+    averaged = (
+        ""
+        if how["average"] == 1
+        else f"""
+They are of the run itself. The weights here are {how["average"]:g} of those at its end and
+{1 - how["average"]:g} of the start's."""
+    )
     return f"""---
 library_name: transformers
 license: mit
@@ -91,7 +99,7 @@ The checkpoint `{how["start"]}`, a language model of inorganic compositions, rei
 |---|---|---|
 {figures}
 
-`kl` and `entropy` are in nats a draw; the others are means or shares of the draws.
+`kl` and `entropy` are in nats a draw; the others are means or shares of the draws.{averaged}
 
 ## Use
 

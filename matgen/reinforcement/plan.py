@@ -42,6 +42,8 @@ class ReinforcementPlan:
         reference: datasets or files that `novel` is judged against.
         allow_out_of_domain: earn outside of the domain of the predictors too.
         seed: of the draws.
+        average: share of the reinforced weights in those that are written, the rest being the start's; see
+            `run.averaged`.
 
     Raises:
         OptionError: a number is out of range.
@@ -61,6 +63,7 @@ class ReinforcementPlan:
     reference: tuple[str, ...] = ("hybrid",)
     allow_out_of_domain: bool = False
     seed: int = 0
+    average: float = 1.0
 
     def __post_init__(self) -> None:
         require_above_zero(self, "steps", "learning_rate")
@@ -71,6 +74,8 @@ class ReinforcementPlan:
         for name in ("kl", "diversity"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise OptionError(f"{name} is {getattr(self, name)}, it must be 0 (off) or above")
+        if not 0 < self.average <= 1:
+            raise OptionError(f"average is {self.average}, it must be above 0 and at most 1 (the reinforced weights)")
         if not 0 <= self.seed < 1 << 63:
             raise OptionError(f"seed is {self.seed}, it must be 0 or above, and below 2^63")
 

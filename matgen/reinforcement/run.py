@@ -36,6 +36,8 @@ from matgen.sampling.preparing import prepare
 if TYPE_CHECKING:
     import threading
 
+    from torch import Tensor
+
     from matgen.reinforcement.reward import Earned, Reward
 
 HISTORY = "history.jsonl"
@@ -105,9 +107,31 @@ def reinforce(
         finished = run.go(interrupted, progress)
     if finished:
         content = reinforced_metadata(metadata, plan, folder.name, weights, run.reward, run.state)
+        if plan.average < 1:
+            set_weights(
+                run.policy.model,
+                averaged(weights_of(run.policy.start.model), weights_of(run.policy.model), plan.average),
+            )
         save_checkpoint(out, run.policy.model, content, card=reinforced_card(content))
         shutil.rmtree(out / "training", ignore_errors=True)
     return Reinforced(run.state.history, not finished)
+
+
+def averaged(start: dict[str, Tensor], end: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights between those of two models, one of which was made from the other.
+
+    On the straight line between a model and what became of it by fine-tuning lie models that keep more of what the
+    first knew for a little of what the second learned (Wortsman et al., CVPR 2022, arXiv:2109.01903; of reinforced
+    models, Rame et al., arXiv:2406.16768).
+
+    Args:
+        start: tensors by name.
+        end: the same names and shapes.
+        share: of `end`; 1 gives `end`, 0 `start`.
+    """
+    return {
+        name: start[name].lerp(tensor, share) if tensor.is_floating_point() else tensor for name, tensor in end.items()
+    }
 
 
 class _Run:

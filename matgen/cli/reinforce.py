@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.options import model_option, pick_device
+from matgen.cli.options import model_option, pick_device, reward_options
 from matgen.cli.shared import INTERRUPTED, bars, common_options, path, say, shown, verb
 from matgen.errors import OptionError
 
@@ -24,11 +24,19 @@ def add(verbs: Any) -> None:
         "matgen reinforce --resume --out runs/gap",
     )
     model_option(parser)
-    reward_options(parser)
-    parser.add_argument("--steps", type=int, default=300, help="batches to draw and learn from (default: 300)")
+    group = parser.add_argument_group("reward")
+    reward_options(group)
+    group.add_argument(
+        "--predictor", type=path, action="append", metavar="FOLDER", help="predictor to take before the bundled ones"
+    )
+    group.add_argument("--source", help="database whose labels the bundled predictors were trained on: oqmd or mp")
+    group.add_argument(
+        "--reference", action="append", metavar="NAME", help="dataset or file that novel refers to (default: hybrid)"
+    )
+    parser.add_argument("--steps", type=int, default=150, help="batches to draw and learn from (default: 150)")
     parser.add_argument("--max-minutes", type=float, metavar="M", help="end after so many minutes (default: no limit)")
     parser.add_argument("--batch-size", type=int, default=2048, help="draws of a step (default: 2048)")
-    parser.add_argument("--learning-rate", type=float, default=1e-4, help="of AdamW (default: 1e-4)")
+    parser.add_argument("--learning-rate", type=float, default=5e-4, help="of AdamW (default: 5e-4)")
     parser.add_argument(
         "--kl",
         type=float,
@@ -54,33 +62,6 @@ def add(verbs: Any) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
     parser.add_argument("--resume", action="store_true", help="resume the interrupted run in --out")
     common_options(parser, out="runs/reinforced")
-
-
-def reward_options(parser: argparse.ArgumentParser) -> None:
-    """What a reward is made of."""
-    group = parser.add_argument_group("reward")
-    group.add_argument(
-        "--reward",
-        metavar="EXPRESSION",
-        help="arithmetic on columns of predict, evaluate and screen, such as 'probability_hull_0.05 * "
-        "balanced_common * novel': + - * / **, comparisons, and, or, not (1 or 0), min, max, log, exp, sqrt, abs, "
-        "contains(Li), fraction(transition_metals)",
-    )
-    group.add_argument(
-        "--diversity",
-        type=float,
-        default=1.0,
-        metavar="STRENGTH",
-        help="how much less repeats and crowded chemical systems earn (default: 1; 0: no less)",
-    )
-    group.add_argument(
-        "--predictor", type=path, action="append", metavar="FOLDER", help="predictor to take before the bundled ones"
-    )
-    group.add_argument("--source", help="database whose labels the bundled predictors were trained on: oqmd or mp")
-    group.add_argument(
-        "--reference", action="append", metavar="NAME", help="dataset or file that novel refers to (default: hybrid)"
-    )
-    group.add_argument("--allow-out-of-domain", action="store_true", help="earn outside of the predictors' domain too")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from matgen.errors import CheckpointError, OptionError, require_above_zero
 from matgen.io.files import read_checksummed
-from matgen.models.checkpoint import METADATA, read_metadata
+from matgen.models.checkpoint import METADATA, REINFORCEMENT_PLAN, read_metadata
 from matgen.models.locate import find_checkpoint
 from matgen.models.objectives import CAUSAL
 from matgen.models.registry import MODELS, architecture
@@ -17,7 +17,7 @@ from matgen.reinforcement.columns import RewardColumns
 from matgen.reinforcement.expression import parse_reward
 from matgen.reinforcement.reward import Reward
 
-PLAN = Path("training") / "plan.json"
+PLAN = REINFORCEMENT_PLAN
 """The plan in the folder of a run, from which the run is resumed."""
 
 _FEWEST = 16
@@ -51,10 +51,10 @@ class ReinforcementPlan:
 
     model: str
     reward: str
-    steps: int = 300
+    steps: int = 150
     max_minutes: float | None = None
     batch_size: int = 2048
-    learning_rate: float = 1e-4
+    learning_rate: float = 5e-4
     kl: float = 0.05
     diversity: float = 1.0
     conditions: tuple[str, ...] = ()
@@ -108,13 +108,25 @@ def check_reinforceable(folder: Path) -> dict[str, Any]:
         CheckpointError: there is none, or it is of another kind; those that can be reinforced are named.
     """
     metadata = read_metadata(folder)
-    row = architecture(metadata["architecture"])
+    require_reinforceable(metadata["architecture"], folder.name)
+    return metadata
+
+
+def require_reinforceable(key: str, name: str) -> None:
+    """Refuse an architecture that does not write from left to right.
+
+    Args:
+        key: of the architecture.
+        name: of the checkpoint, for the message.
+
+    Raises:
+        CheckpointError: it cannot be reinforced; those that can are named.
+        OptionError: there is no such architecture.
+    """
+    row = architecture(key)
     if row.objective.key != CAUSAL.key or row.layout is None:
         possible = ", ".join(one.key for one in MODELS.values() if one.objective.key == CAUSAL.key and one.layout)
-        raise CheckpointError(
-            f"{folder.name} is a {row.title}, which cannot be reinforced: take a checkpoint of {possible}"
-        )
-    return metadata
+        raise CheckpointError(f"{name} is a {row.title}, which cannot be reinforced: take a checkpoint of {possible}")
 
 
 def find_start(plan: ReinforcementPlan) -> tuple[Path, dict[str, Any]]:

@@ -68,7 +68,7 @@ def test_the_gradient_is_that_of_a_loop_over_sequences(key: str) -> None:
     ids = torch.tensor([one + [PAD] * (longest - len(one)) for one in sequences])
     of_tree = -(weights * PrefixTreeLoss(model).eval().log_prob(ids, forbidden)).mean()
     of_tree.backward()
-    assert math.isclose(float(of_tree), float(loss), rel_tol=1e-5)
+    assert math.isclose(of_tree.item(), loss.item(), rel_tol=1e-5)
     for name, parameter in model.named_parameters():
         if name in expected:
             torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-3, atol=1e-5, msg=name)
@@ -80,7 +80,7 @@ def test_draws_are_scored_as_they_were_drawn_and_steps_move_towards_what_is_earn
     prepared = prepare(SampleRequest(3000, block_size=300), policy.checkpoint, 300)
     ids = policy.draw(prepared, 0)
     assert (ids == policy.draw(prepared, 0)).all()
-    assert (ids != policy.draw(prepared, 1)[:, : ids.shape[1]]).any()
+    assert ids.tolist() != policy.draw(prepared, 1).tolist()
     of_draws = policy.learner.log_prob(torch.from_numpy(ids), policy.forbidden).detach()
     notation = policy.checkpoint.notation
     slow = [float(slow_log_prob(policy.model, [t for t in row.tolist() if t != PAD], notation)) for row in ids[:5]]

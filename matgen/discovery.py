@@ -1,10 +1,10 @@
-"""The whole pipeline in one call: train, sample, predict, evaluate, rank, relax the first candidates, export them."""
+"""The whole pipeline in one call: train, reinforce, sample, predict, evaluate, rank, relax the first, export them."""
 
 from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from matgen.models.checkpoint import read_metadata
 from matgen.prediction import Predictor
 from matgen.prediction.screening import Screen
 from matgen.prediction.writing import predict_file
+from matgen.reinforcement import ReinforcementPlan, reinforce
+from matgen.reinforcement.plan import check_reinforceable, require_reinforceable
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.sampling import Constraints, Decoding, Sampler, SampleRequest, sample_to_file
 from matgen.training import TrainingPlan, train_model
@@ -39,6 +41,8 @@ class DiscoveryPlan:
     Attributes:
         training: what to train, where no checkpoint is given.
         checkpoint: a checkpoint folder to take instead of training.
+        reinforcement: how the checkpoint is reinforced before anything is drawn (its `model` is that checkpoint); None
+            draws from the checkpoint as it is.
         predictor: of formation energies, by which candidates are ranked; None ranks by the model's probability.
         n: compositions to draw; where not all are kept, those that are.
         reference: what `novel` is judged against, one or several.
@@ -64,6 +68,7 @@ class DiscoveryPlan:
 
     training: TrainingPlan = field(default_factory=TrainingPlan)
     checkpoint: Path | None = None
+    reinforcement: ReinforcementPlan | None = None
     predictor: Path | None = None
     n: int = 10_000
     reference: str | tuple[str, ...] = "hybrid"
@@ -112,7 +117,7 @@ class Discovery:
     Attributes:
         folder: everything it wrote.
         ranked: valid, novel, distinct compositions, those to look at first first; columns as in `ranked.csv`.
-        report: the evaluation of all draws; None where training was interrupted.
+        report: the evaluation of all draws; None where training or reinforcing was interrupted.
         seconds: time of each stage.
         structures: the first of `ranked` with the columns of `matgen structure`; None where there are none.
     """
@@ -135,8 +140,9 @@ def discover(
 ) -> Discovery:
     """Train (or take a checkpoint), sample, predict, evaluate and rank into one folder.
 
-    Writes `model/` (unless a checkpoint is given), `candidates.csv`, `predicted.parquet` (where there is a predictor),
-    `report/`, `ranked.csv`, `structures/` and `dft/` (where structures are asked for) and `discovery.json`.
+    Writes `model/` (unless a checkpoint is given), `reinforced/` (where there is a reward), `candidates.csv`,
+    `predicted.parquet` (where there is a predictor), `report/`, `ranked.csv`, `structures/` and `dft/` (where structures
+    are asked for) and `discovery.json`.
 
     Args:
         plan: what to do.
@@ -168,11 +174,19 @@ class _Pipeline:
         # Read now: a condition that no predictor can answer is refused before the training.
         self.screen = Screen(plan.screen, [plan.predictor] if plan.predictor else []) if plan.screen else None
         self._stage = 0
-        self._stages = 3 + (plan.predictor is not None) + (plan.structures > 0)
+        self._stages = 3 + (plan.reinforcement is not None) + (plan.predictor is not None) + (plan.structures > 0)
+        if plan.reinforcement is not None:  # likewise
+            plan.reinforcement.make_reward()
+            if plan.checkpoint is None:
+                require_reinforceable(plan.training.model, "the model to train")
+            else:
+                check_reinforceable(plan.checkpoint)
 
     def run(self) -> Discovery:
         """All stages; what is ranked is empty where training was interrupted."""
         checkpoint = self._trained()
+        if checkpoint is not None and self.plan.reinforcement is not None:
+            checkpoint = self._reinforced(checkpoint, self.plan.reinforcement)
         if checkpoint is None:
             return Discovery(self.out, pd.DataFrame(), None, self.seconds)
         table = self._sampled(checkpoint)
@@ -208,6 +222,14 @@ class _Pipeline:
         with self._timed("train", f"training {training.model} ({training.preset}) on {training.dataset}"):
             result = train_model(training, self.out / "model", force=self.force, progress=self.progress)
         return None if result.interrupted else self.out / "model"
+
+    def _reinforced(self, checkpoint: Path, how: ReinforcementPlan) -> Path | None:
+        """The reinforced checkpoint's folder, None where that was interrupted."""
+        folder = self.out / "reinforced"
+        with self._timed("reinforce", f"reinforcing it by {how.reward}"):
+            plan, device = replace(how, model=str(checkpoint)), self.plan.device
+            result = reinforce(plan, folder, force=self.force, device=device, progress=self.progress)
+        return None if result.interrupted else folder
 
     def _sampled(self, checkpoint: Path) -> Path:
         """The file of the candidates."""
@@ -274,6 +296,7 @@ class _Pipeline:
         summary: dict[str, Any] = {
             "checkpoint": str(checkpoint),
             "training": read_metadata(checkpoint)["metrics"],
+            "reward": self.plan.reinforcement and self.plan.reinforcement.reward,
             "n": self.plan.n,
             "predictor": None if self.plan.predictor is None else self.plan.predictor.name,
             "ranked": n_ranked,

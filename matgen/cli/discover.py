@@ -19,6 +19,7 @@ from matgen.cli.options import (
     reference_options,
     references_of,
     request_of,
+    reward_options,
     rules_of,
     training_options,
 )
@@ -28,6 +29,7 @@ from matgen.structures.potentials.registry import column_suffix
 
 if TYPE_CHECKING:
     from matgen.discovery import Discovery, DiscoveryPlan
+    from matgen.reinforcement import ReinforcementPlan
     from matgen.structures.finish import Finish
 
 _STRUCTURES = 8
@@ -35,6 +37,10 @@ _STRUCTURES = 8
 
 _FINISHED = 5
 """Of these, how many a second potential relaxes further by default."""
+
+_REWARD_MINUTES = 5.0
+_MOST_STEPS = 10_000
+"""Steps of a reinforcement that ends by its minutes."""
 
 _TRAINING = ("architecture", "dataset", "notation", "preset", "max_minutes")
 """Options of which any one means that a model is to be trained."""
@@ -49,6 +55,7 @@ def add(verbs: Any) -> None:
         "run the whole pipeline: sample, predict, evaluate, rank, relax, export",
         "matgen discover -n 10000 --out discovery",
         "matgen discover --contains Li-O --exclude toxic --screen 'band_gap > 2' --novel-to hybrid",
+        "matgen discover --reward 'probability_hull_0.05 * balanced_common * novel'",
         "matgen discover --dataset mine.csv --max-minutes 10 --structures 20",
     )
     parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
@@ -86,6 +93,14 @@ def add(verbs: Any) -> None:
     training_options(group)
     # Training options have no default here: any of them that is given asks for training.
     parser.set_defaults(dataset=None)
+    group = parser.add_argument_group("reward (reinforces the checkpoint before anything is drawn)")
+    reward_options(group)
+    group.add_argument(
+        "--reward-minutes",
+        type=float,
+        metavar="M",
+        help=f"minutes to reinforce (default: {_REWARD_MINUTES:g})",
+    )
     decoding_options(parser)
     condition_option(parser)
     constraint_options(parser)
@@ -117,9 +132,11 @@ def run(arguments: argparse.Namespace) -> int:
         progress=bars(arguments),
     )
     if discovery.report is None:
-        again = f"matgen train --resume --out {out}/model"
+        rewarded = (out / "reinforced").is_dir()
+        what, name = ("reinforce", "reinforced") if rewarded else ("train", "model")
+        again = f"matgen {what} --resume --out {out}/{name}"
         print(
-            f"interrupted while training; resume with: {again}; then run: matgen discover --model {out}/model",
+            f"interrupted in `matgen {what}`; resume with: {again}; then run: matgen discover --model {out}/{name}",
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -153,6 +170,7 @@ def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
             settings=settings,
         ),
         checkpoint=None if given else find_checkpoint(arguments.model),
+        reinforcement=_reinforcement(arguments),
         predictor=ranking_predictor(arguments.predictor),
         n=request.n,
         reference=references_of(arguments),
@@ -173,6 +191,30 @@ def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
         dft_format=arguments.dft_format,
         workers=available_cores(),
         finish=_finish(arguments),
+    )
+
+
+def _reinforcement(arguments: argparse.Namespace) -> ReinforcementPlan | None:
+    """How to reinforce, None without a reward."""
+    from matgen.prediction.locate import ranking_predictor
+    from matgen.reinforcement import ReinforcementPlan
+
+    if arguments.reward is None:
+        if arguments.reward_minutes is not None or arguments.allow_out_of_domain:
+            raise OptionError("--reward-minutes and --allow-out-of-domain are of a reward: name one by --reward")
+        return None
+    predictor = ranking_predictor(arguments.predictor)
+    return ReinforcementPlan(
+        model="",  # the checkpoint that is taken or trained
+        reward=arguments.reward,
+        steps=_MOST_STEPS,
+        max_minutes=_REWARD_MINUTES if arguments.reward_minutes is None else arguments.reward_minutes,
+        diversity=arguments.diversity,
+        conditions=tuple(arguments.condition),
+        predictors=() if predictor is None else (str(predictor),),
+        reference=references_of(arguments),
+        allow_out_of_domain=arguments.allow_out_of_domain,
+        seed=arguments.seed,
     )
 
 
@@ -197,10 +239,11 @@ def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
     print(
         f"\nin {out}/: ranked.csv, candidates.csv, report/report.html, discovery.json"
         + ("" if plan.checkpoint else ", model/")
+        + (", reinforced/" if plan.reinforcement else "")
         + ("" if discovery.structures is None else ", structures/ (CIF), dft/")
     )
     print(f"next: open {out}/report/report.html")
-    model = plan.checkpoint or out / "model"
+    model = out / "reinforced" if plan.reinforcement else plan.checkpoint or out / "model"
     aimed = plan.constraints or plan.conditions or plan.screen or plan.novel_to
     more = "with the same constraints: more of the same" if aimed else "more of the same"
     print(f"      matgen sample -n 100000 --model {model}     ({more})")

@@ -145,20 +145,26 @@ class Sampler:
                 yield self._read(drawn, prepared.accept)
 
     def _draw(self, prepared: PreparedRequest, number: int) -> DrawnBlock:
-        request, rows, weights = prepared.request, prepared.rows_of(number), prepared.condition_weights
-        steps: list[np.ndarray] | None = [] if request.trace else None
-        starts = None if weights is None else self._starts(weights, uniform_numbers(rows, request.seed, number, 0))
+        steps: list[np.ndarray] | None = [] if prepared.request.trace else None
+        starts = self.starts(prepared, number)
         ids, log_prob = self.draw_ids(
-            rows,
-            seed=request.seed,
+            prepared.rows_of(number),
+            seed=prepared.request.seed,
             block=number,
-            decoding=request.decoding,
+            decoding=prepared.request.decoding,
             mask=prepared.mask,
             prompt=prepared.prompt,
             starts=starts,
             trace=steps,
         )
         return DrawnBlock(number, ids, log_prob, starts, steps)
+
+    def starts(self, prepared: PreparedRequest, number: int) -> np.ndarray | None:
+        """Tokens that a block's sequences have in place of `<bos>`, int64 `(rows,)`; None without conditions."""
+        if prepared.condition_weights is None:
+            return None
+        uniforms = uniform_numbers(prepared.rows_of(number), prepared.request.seed, number, 0)
+        return self._starts(prepared.condition_weights, uniforms)
 
     def _starts(self, weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """Tokens in place of `<bos>`, int64 `(n,)`, by numbers in [0, 1)."""

@@ -14,7 +14,7 @@ RUNS = Path("runs")
 """Where `matgen train` puts its runs, and where the newest one is looked for."""
 
 
-DEFAULT_CHECKPOINT = "hybrid-pure-gptj-small"
+DEFAULT_CHECKPOINT = "hybrid-stable-gptj-small"
 """The bundled checkpoint that is taken where none is named."""
 
 

@@ -141,8 +141,8 @@ def discover(
     """Train (or take a checkpoint), sample, predict, evaluate and rank into one folder.
 
     Writes `model/` (unless a checkpoint is given), `reinforced/` (where there is a reward), `candidates.csv`,
-    `predicted.parquet` (where there is a predictor), `report/`, `ranked.csv`, `structures/` and `dft/` (where structures
-    are asked for) and `discovery.json`.
+    `predicted.parquet` (where there is a predictor), `report/`, `ranked.csv`, `structures/` and `dft/` (where
+    structures are asked for) and `discovery.json`.
 
     Args:
         plan: what to do.

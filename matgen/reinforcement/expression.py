@@ -125,7 +125,9 @@ def elements_of(name: str) -> tuple[str, tuple[int, ...]] | None:
 
 def _as_python(text: str) -> tuple[str, dict[str, str]]:
     """The text with a plain name in place of each column, and those names' columns."""
-    code, names, position = [], {}, 0
+    code: list[str] = []
+    names: dict[str, str] = {}
+    position = 0
     while position < len(text):
         of_elements = re.compile(rf"({'|'.join(OF_ELEMENTS)})\s*\(\s*(\w+)\s*\)").match(text, position)
         match = of_elements or _TOKEN.match(text, position)
@@ -168,8 +170,8 @@ def _check(node: ast.expr, text: str, names: Mapping[str, str]) -> None:
     """Refuse whatever is not arithmetic."""
     parts: list[ast.expr] = []
     match node:
-        case ast.Constant(value=bool() | int() | float()):
-            if not np.isfinite(float(node.value)):
+        case ast.Constant(value=bool() | int() | float() as number):
+            if not np.isfinite(float(number)):
                 raise _unreadable(text, "a number is too large")
         case ast.Name(id=name) if name in names:
             pass
@@ -202,9 +204,8 @@ def _named(tree: ast.expr, names: Mapping[str, str]) -> ast.expr:
 def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """The value of a node that `_check` let through."""
     match node:
-        case ast.Constant(value=value):
-            assert isinstance(value, int | float)
-            return np.float64(value)
+        case ast.Constant(value=int() | float() as number):
+            return np.asarray(number, dtype=np.float64)
         case ast.Name(id=name):
             return columns[name]
         case ast.BinOp(left=left, op=sign, right=right):
@@ -212,8 +213,8 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return (~_true(_value(operand, columns))).astype(np.float64)
         case ast.UnaryOp(op=sign, operand=operand):
-            value = _value(operand, columns)
-            return -value if isinstance(sign, ast.USub) else value
+            of_operand = _value(operand, columns)
+            return -of_operand if isinstance(sign, ast.USub) else of_operand
         case ast.BoolOp(op=joint, values=values):
             join = np.logical_and if isinstance(joint, ast.And) else np.logical_or
             return reduce(join, [_true(_value(one, columns)) for one in values]).astype(np.float64)

@@ -106,7 +106,7 @@ def test_bad_rewards_are_one_line_and_nothing_is_written(
     reward: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    command = ["reinforce", "--model", TINY, "--reward", reward, "--batch-size", "128", "--out", str(out), "--quiet"]
+    command = ["reinforce", "--model", TINY, f"--reward={reward}", "--batch-size", "128", "--out", str(out), "--quiet"]
     assert main(command) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1

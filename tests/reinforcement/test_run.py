@@ -12,6 +12,7 @@ from matgen.errors import CheckpointError, OptionError, OutputError
 from matgen.io.files import read_json
 from matgen.io.weights import load_weights
 from matgen.models.checkpoint import read_metadata, save_checkpoint
+from matgen.models.locate import find_checkpoint
 from matgen.models.registry import build_model
 from matgen.models.shapes import Shape
 from matgen.reinforcement import ReinforcementPlan, reinforce
@@ -125,3 +126,23 @@ def test_those_that_can_be_reinforced_are_named(key: str, tmp_path: Path) -> Non
     save_checkpoint(tmp_path / key, model, {"architecture": key, "notation": "counted", "metrics": {}})
     with pytest.raises(CheckpointError, match="cannot be reinforced: take a checkpoint of gpt, gpt2, gptneo, gptj"):
         reinforce(ReinforcementPlan(str(tmp_path / key), "cost"), tmp_path / "out")
+
+
+def test_the_average_lies_between_the_start_and_the_end(rewarded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "averaged"
+    reinforce(plan(average=0.25), out)
+    assert [entry["kl"] for entry in history(out)] == [entry["kl"] for entry in history(rewarded)]
+    start, end, between = (
+        load_weights(folder / "model.safetensors") for folder in (find_checkpoint(TINY), rewarded, out)
+    )
+    for name, tensor in between.items():
+        expected = 0.75 * start[name].double() + 0.25 * end[name].double()
+        np.testing.assert_allclose(tensor.double().numpy(), expected.numpy(), rtol=0, atol=1e-6)
+    assert read_metadata(out)["reinforcement"]["average"] == 0.25
+    assert "0.25 of those at its end" in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize("average", [0.0, 1.5, float("nan")])
+def test_a_share_outside_its_range_is_refused(average: float) -> None:
+    with pytest.raises(OptionError, match="average is"):
+        plan(average=average)

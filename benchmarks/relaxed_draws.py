@@ -25,7 +25,7 @@ from matgen.io.files import read_json, write_json
 from matgen.runtime.progress import TerminalProgress
 from matgen.runtime.workers import run_tasks
 from matgen.structures.assemble import assemble
-from matgen.structures.energies import hull_energies
+from matgen.structures.energies import missing_energies
 from matgen.structures.finish import Finish
 from matgen.structures.folder import safe_name
 from matgen.structures.judge import IMPLAUSIBLE, METASTABLE
@@ -189,7 +189,7 @@ def judged(
     number = partial(_rounded, values=above | {"predicted": said})
     return content | {
         "with_distance": int(np.isfinite(above[SCREENING]).sum()),
-        "without_hull": int(np.isnan(hull_energies(novel)).sum()),  # an element whose energy is not known, as Yb's
+        "without_hull": sum(reason != "" for reason in missing_energies(novel)),  # such as those of Yb
         "by": within(above, draws), "far_off": far_off(above, said),
         "rows": [{"formula": formula, **number(place)} for place, formula in enumerate(formulas)],
     }  # fmt: skip

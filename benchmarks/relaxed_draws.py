@@ -25,6 +25,7 @@ from matgen.io.files import read_json, write_json
 from matgen.runtime.progress import TerminalProgress
 from matgen.runtime.workers import run_tasks
 from matgen.structures.assemble import assemble
+from matgen.structures.energies import missing_energies
 from matgen.structures.finish import Finish
 from matgen.structures.folder import safe_name
 from matgen.structures.judge import IMPLAUSIBLE, METASTABLE
@@ -183,11 +184,12 @@ def judged(
                      "max_steps": plan.relaxation.max_steps, "finished": finished},
     }  # fmt: skip
     if not formulas:
-        return content | {"with_structure": 0, "by": {}, "far_off": {}, "rows": []}
+        return content | {"with_distance": 0, "without_hull": 0, "by": {}, "far_off": {}, "rows": []}
     said = predicted(novel)
     number = partial(_rounded, values=above | {"predicted": said})
     return content | {
-        "with_structure": int(np.isfinite(above[SCREENING]).sum()),
+        "with_distance": int(np.isfinite(above[SCREENING]).sum()),
+        "without_hull": sum(reason != "" for reason in missing_energies(novel)),  # such as those of Yb
         "by": within(above, draws), "far_off": far_off(above, said),
         "rows": [{"formula": formula, **number(place)} for place, formula in enumerate(formulas)],
     }  # fmt: skip

@@ -279,3 +279,31 @@ def test_tables_of_discovery_are_filled() -> None:
 def test_reinforced_rows_are_set_against_draw_and_filter() -> None:
     content = {"rows": {"f": a_row(0.1, 10, 2)}, "roles": {"filtered": "f"}}
     assert of_discovery.against_filter(a_row(0.1, 25, 2), content) == (2.5, 1.0)
+
+
+def test_substitutions_are_asked_whose_answers_are_stable() -> None:
+    asked = discovery_measures.asked("split", 0)
+    queries = asked.queries
+    elements = queries.parents.elements.copy()
+    elements[np.arange(len(queries)), queries.slot] = queries.answer
+    answers = CompositionBatch.from_arrays(elements, queries.parents.counts)
+    stable = load_dataset("hybrid-pure")
+    distance = stable.frame[["hull_distance_oqmd", "hull_distance_mp"]].min(axis=1).to_numpy()
+    near = stable.batch[np.flatnonzero((distance <= 0.05) & stable.part_mask("test"))]
+    assert len(queries) == discovery_measures.QUERIES <= asked.held_out_with_parent <= asked.held_out == len(near)
+    assert KeySet(near.keys()).contains(answers.keys()).all()
+
+
+def test_candidates_are_judged_by_their_novel_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    above = {"chgnet": np.array([-0.1, np.nan]), "7net-l3i5": np.array([0.05, np.nan])}
+    monkeypatch.setattr(relaxed_draws, "distances", lambda formulas, *_: above)
+    batch = CompositionBatch.from_formulas(["KCl", "NaCl", "KCl", "YbF5"])
+    plan = StructurePlan(ProposalSettings(), potential=None)
+    found = relaxed_draws.judged(
+        batch, 5, KeySet(KNOWN.keys()), lambda batch: np.full(len(batch), -0.3), tmp_path, tmp_path, plan=plan
+    )
+    assert [found[name] for name in ("n", "novel", "chemical_systems", "with_distance")] == [5, 2, 3, 1]
+    assert found["without_hull"] == 1  # Yb's energy is not known
+    assert (found["by"]["all"]["metastable"]["count"], found["by"]["all"]["stable"]["count"]) == (1, 0)
+    assert found["far_off"]["7net-l3i5"]["too_low"]["count"] == 1
+    assert found["rows"][1] == {"formula": "YbF5", "chgnet": None, "7net-l3i5": None, "predicted": -0.3}

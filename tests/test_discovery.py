@@ -11,7 +11,9 @@ from matgen.datasets import load_dataset
 from matgen.discovery import DiscoveryPlan, discover
 from matgen.errors import DataError, MissingDependencyError, OptionError, OutputError
 from matgen.io.files import read_json
+from matgen.models.locate import find_checkpoint
 from matgen.prediction import Predictor
+from matgen.reinforcement import ReinforcementPlan
 from matgen.sampling import Constraints
 from matgen.structures.finish import Finish
 from matgen.training import TrainingPlan, default_settings
@@ -47,6 +49,16 @@ def test_a_checkpoint_is_taken_instead_of_training(found, tmp_path: Path) -> Non
     again = discover(DiscoveryPlan(checkpoint=found.folder / "model", n=400), tmp_path / "again")
     assert not (tmp_path / "again" / "model").exists()
     pd.testing.assert_frame_equal(again.ranked, found.ranked)
+
+
+def test_a_reward_reinforces_before_anything_is_drawn(tmp_path: Path) -> None:
+    how = ReinforcementPlan("", "contains(O) * valid", steps=2, batch_size=64)
+    checkpoint = find_checkpoint("hybrid-mix-gptj-tiny")
+    found = discover(DiscoveryPlan(checkpoint=checkpoint, reinforcement=how, n=100), tmp_path / "out")
+    summary = read_json(found.folder / "discovery.json")
+    assert summary["reward"] == how.reward and summary["checkpoint"].endswith("reinforced")
+    assert summary["training"]["steps"] == 2 and "reinforce" in found.seconds
+    assert read_json(found.folder / "candidates.csv.json")["model"] == "reinforced"
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_made_compounds_are_counted_per_draw_and_by_what_a_row_can_write() -> No
     assert found["can_write"] <= min(found["of_length"], found["of_elements"], found["of_tokens"])
     # By hand: tokens that the training part has, each an element with its count (none is above 16 here).
     told = read_metadata(find_checkpoint(DEFAULT_CHECKPOINT))
-    train = load_dataset(told["dataset"]).part("train")
+    train = load_dataset(told["dataset"], where=told["where"]).part("train")
     seen = {
         pair for pair in zip(train.elements.ravel().tolist(), train.counts.ravel().tolist(), strict=True) if pair[0]
     }

@@ -83,7 +83,7 @@ def test_draws_are_scored_as_they_were_drawn_and_steps_move_towards_what_is_earn
     assert ids.tolist() != policy.draw(prepared, 1).tolist()
     of_draws = policy.learner.log_prob(torch.from_numpy(ids), policy.forbidden).detach()
     notation = policy.checkpoint.notation
-    slow = [float(slow_log_prob(policy.model, [t for t in row.tolist() if t != PAD], notation)) for row in ids[:5]]
+    slow = [slow_log_prob(policy.model, [t for t in row.tolist() if t != PAD], notation).item() for row in ids[:5]]
     np.testing.assert_allclose(of_draws[:5].numpy(), slow, rtol=1e-3, atol=1e-3)
 
     def has_oxygen(ids: np.ndarray) -> np.ndarray:

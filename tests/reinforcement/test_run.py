@@ -11,7 +11,8 @@ from matgen.cli import main
 from matgen.errors import CheckpointError, OptionError, OutputError
 from matgen.io.files import read_json
 from matgen.io.weights import load_weights
-from matgen.models.checkpoint import read_metadata, save_checkpoint
+from matgen.models.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from matgen.models.conditions import Conditions
 from matgen.models.locate import find_checkpoint
 from matgen.models.registry import build_model
 from matgen.models.shapes import Shape
@@ -146,3 +147,23 @@ def test_the_average_lies_between_the_start_and_the_end(rewarded: Path, tmp_path
 def test_a_share_outside_its_range_is_refused(average: float) -> None:
     with pytest.raises(OptionError, match="average is"):
         plan(average=average)
+
+
+def test_a_conditional_model_draws_under_its_condition(tmp_path: Path) -> None:
+    conditions, _ = Conditions.of({"band_gap": np.linspace(0, 5, 100)})
+    model = build_model("gptj", Shape(1, 2, 16, 32), "counted", seed=0)
+    said = {"architecture": "gptj", "notation": "counted", "metrics": {}, "conditions": conditions.describe()}
+    save_checkpoint(tmp_path / "start", model, said)
+    how = ReinforcementPlan(
+        str(tmp_path / "start"),
+        "num_elements",
+        steps=2,
+        batch_size=32,
+        learning_rate=1e-2,
+        conditions=("band_gap=2..3",),
+    )
+    steps = reinforce(how, tmp_path / "out").history
+    assert steps[0]["kl"] == pytest.approx(0, abs=1e-5) and steps[1]["kl"] != 0
+    assert load_checkpoint(tmp_path / "out").conditions == conditions
+    with pytest.raises(OptionError, match="takes no conditions"):
+        reinforce(plan(conditions=("band_gap=2..3",)), tmp_path / "other")

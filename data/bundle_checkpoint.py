@@ -1,9 +1,9 @@
 """Copy a trained checkpoint into `data/checkpoints/` with bfloat16 weights, and score it anew with the rounded ones.
 
 The bundled checkpoints were made by the following commands (half an hour, ten minutes and eight minutes of one core,
-resumable by `--resume`). The first learns everything that is balanced; the second is made from it: fine-tuned on what is
-near the hull or has been made and takes common oxidation states, then on what has been made or is well below the hull of
-its competitors, then reinforced. The third knows intermetallics too::
+resumable by `--resume`). The first learns everything that is balanced. The second goes on from it: it is fine-tuned on
+what is near the hull or has been made and takes common oxidation states, then on what has been made or is well below
+the hull of its competitors, and is then reinforced. The third knows intermetallics too::
 
     matgen train --model gptj --dataset hybrid-pure --preset small --notation counted --dropout 0.2 \\
         --weight-decay 0.1 --epochs 26 --evaluations 13 --seed 0 --out runs/bundled

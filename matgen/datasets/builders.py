@@ -249,7 +249,7 @@ def _batch(formulas: np.ndarray) -> CompositionBatch:
 
 
 def _flags(batch: CompositionBatch, progress: ProgressFactory) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The flags `pure`, `strict` and `balanced_common`, bool `(n,)` each. The later judge only what the first let pass."""
+    """The flags `pure`, `strict` and `balanced_common`, bool `(n,)` each; the later judge what the first let pass."""
     with progress(len(batch), "charge balance", "formulas") as count:
         pure = check(batch, ValidityRules(PURE_TABLE), progress=part_of(count)).electronegativity_balanced
     strict, common = pure.copy(), pure.copy()

@@ -65,16 +65,27 @@ def _help_with_figures(help_without: Callable[[], str]) -> str:
     return options + "".join(f"\n{line}" for line in lines) + "\n" * bool(lines) + example + commands
 
 
+def predictor_folder(arguments: argparse.Namespace) -> Path:
+    """The folder of the predictor that the options name.
+
+    Raises:
+        OptionError: a predictor and a property are named.
+        CheckpointError: there is no such predictor.
+    """
+    from matgen.prediction.locate import bundled_name, find_predictor
+
+    if arguments.model and (arguments.property or arguments.source):
+        raise OptionError("--model says what is predicted: leave out --property and --source")
+    return find_predictor(arguments.model or bundled_name(arguments.property or "formation_energy", arguments.source))
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Predict for a file."""
     from matgen.io.files import next_free
     from matgen.prediction import Predictor
-    from matgen.prediction.locate import bundled_name, find_predictor
     from matgen.prediction.writing import predict_file
 
-    if arguments.model and (arguments.property or arguments.source):
-        raise OptionError("--model says what is predicted: leave out --property and --source")
-    folder = find_predictor(arguments.model or bundled_name(arguments.property or "formation_energy", arguments.source))
+    folder = predictor_folder(arguments)
     predictor = Predictor.load(folder)
     out = arguments.out or (Path("predicted.csv") if arguments.resume else next_free(Path("predicted.csv")))
     unit = f" in {predictor.metadata['unit']}" if predictor.metadata["unit"] else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from matgen.runtime.notebook import cell_html, formula_html, table_html
@@ -144,6 +143,7 @@ class Replacements(Candidates):
     def heat_map(self) -> str:
         """Periodic tables in HTML, one for each blank: the probability of each element, in percent."""
         from matgen.evaluation.page.heatmap import share_map
+        from matgen.evaluation.page.notebook import in_notebook
 
         task = str(self.summary.get("task", "")) or "replacements"
         maps = [
@@ -151,13 +151,4 @@ class Replacements(Candidates):
             for position in self.positions
             if position
         ]
-        return _STYLE + "".join(maps) + f"<p>{escape(task)}</p>" if maps else ""
-
-
-_STYLE = """<style>
-.periodic { max-width: 46rem; background: white; font-family: sans-serif; }
-.periodic text { text-anchor: middle; } .periodic .start { text-anchor: start; }
-.periodic .empty { fill: none; stroke: #dde1e5; } .periodic .tick { stroke: #1b2026; }
-.periodic .absent { fill: #59626b; }
-</style>"""
-"""What the report's stylesheet says of such tables."""
+        return in_notebook(*maps)

@@ -37,9 +37,10 @@ def table_of(formulas: Any, column: str | None = None) -> tuple[pd.DataFrame, st
         return formulas.frame, column or formulas.column
     if (path := path_of(formulas)) is not None:
         return read_formula_table(path, column)
-    for name in ("ranked", "frame"):  # a Discovery or Report; a Report or result of a stage
-        table = getattr(formulas, name, None)
-        if isinstance(table, pd.DataFrame):
+    if isinstance(candidates := getattr(formulas, "candidates", None), Candidates):  # of `Structures`
+        return table_of(candidates, column)
+    for name in ("frame", "ranked"):  # of a Report or the result of a stage; of a Discovery
+        if isinstance(table := getattr(formulas, name, None), pd.DataFrame):
             formulas = table
             break
     if isinstance(formulas, pd.DataFrame):

@@ -28,6 +28,7 @@ from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits
 from matgen.evaluation.page import html as pages
 from matgen.evaluation.page.figures import ranking
+from matgen.evaluation.page.notebook import in_notebook
 from matgen.evaluation.page.structures import StructureSection
 from matgen.evaluation.page.tables import metric_rows
 from matgen.evaluation.passes import Sink, evaluate_in_passes
@@ -109,8 +110,9 @@ class Report:
         head, rows = metric_rows(self.content, units=False)
         caption = f"{self.content['n']:,} candidates against {self.content['protocol']['reference']}"
         table = table_html(caption, head, [list(map(escape, row)) for row in rows])
-        drawn = self.ranked is not None and len(self.ranked) > 0 and PROBABILITY in self.ranked
-        return table + (ranking(self.ranked).svg if drawn else "")
+        if self.ranked is None or PROBABILITY not in self.ranked or not len(self.ranked):
+            return table
+        return table + in_notebook(ranking(self.ranked).drawing)
 
     def write(self, out: Path | str, *, force: bool = False) -> Report:
         """Write the report's files into a folder, all four or none of them; other files there are left alone.

@@ -12,12 +12,7 @@ def test_formulas_have_subscripts() -> None:
 
 
 def test_cells_say_what_is_there() -> None:
-    assert [cell_html(value) for value in (None, math.nan, 1.23456, True, 3, "<")] == [
-        "",
-        "",
-        "1.235",
-        "True",
-        "3",
-        "&lt;",
-    ]
+    shown = {1.23456: "1.235", True: "True", 3: "3", "<": "&lt;", None: ""}
+    assert {value: cell_html(value) for value in shown} == shown
+    assert cell_html(math.nan) == ""
     assert "<td>unit</td>" not in facts_html("Predictor", [("unit", None), ("kind", "trees")])

@@ -15,8 +15,6 @@ def in_notebook(*drawings: str) -> str:
     colors = re.search(r":root\s*\{([^}]*)\}", css)
     assert colors is not None
     rules = "".join(line.strip() for line in css.splitlines() if line.startswith(".periodic"))
-    style = (
-        " ".join(colors[1].split())
-        + " color-scheme: light; background: var(--card); color: var(--ink); max-width: 46rem;"
-    )
+    light = "color-scheme: light; background: var(--card); color: var(--ink); max-width: 46rem;"
+    style = f"{' '.join(colors[1].split())} {light}"
     return f'<style>{rules}</style><div style="{style}">{"".join(drawings)}</div>'

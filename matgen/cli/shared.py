@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
                 print(f"{self.prog}: {old} is now {self.renamed[old]}; the old name goes in 0.4", file=sys.stderr)
         namespace, left = super().parse_known_args(args, namespace)
         if left:  # here and not in the parser of the whole command line, so that the error names the verb
-            self.error(f"{self._unknown(left[0])}")
+            self.error(self._unknown(left[0]))
         return namespace, left
 
     def options(self) -> dict[str, argparse.Action]:
@@ -64,7 +64,9 @@ class Parser(argparse.ArgumentParser):
         if not word.startswith("-"):
             return f"{word!r} is one argument too many"
         option = word.partition("=")[0]
-        return f"unknown option {option}{did_you_mean(option, self._option_string_actions)}"
+        return (
+            f"unknown option {option}{did_you_mean(option, self._option_string_actions.keys() - self.renamed.keys())}"
+        )
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Refuse a value that is none of the choices, and say which is near."""

@@ -157,7 +157,7 @@ def test_18_a_wrong_option_is_answered_by_the_nearest_and_all() -> None:
         matgen.sample(10, containz="Li")
     with pytest.raises(OptionError, match="elements of matgen.sample is now num_elements"):
         matgen.sample(10, elements="3..5")
-    with pytest.raises(OptionError, match="goes with files, by `matgen sample --resume`"):
+    with pytest.raises(OptionError, match="the command line has: matgen sample --resume"):
         matgen.sample(10, resume=True)
     with pytest.raises(OptionError, match="unknown value 'publishd', did you mean published"):
         matgen.evaluate(["NaCl"], protocol="publishd")

@@ -55,7 +55,7 @@ def _unknown(
     if name in former:
         return f"{name} of matgen.{call} is now {former[name]}"
     if name in of_verb:
-        return f"matgen.{call} has no option {name}: it goes with files, by `matgen {verb} --{name.replace('_', '-')}`"
+        return f"matgen.{call} has no option {name}; the command line has: matgen {verb} --{name.replace('_', '-')}"
     near = did_you_mean(name, known) or ";"
     return f"matgen.{call} has no option {name!r}{near} options: {', '.join(sorted(known))}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from matgen.runtime.notebook import cell_html, formula_html, table_html
 
@@ -99,9 +99,17 @@ class Candidates:
     def __iter__(self) -> Iterator[str]:
         return iter(self.formulas)
 
-    def __getitem__(self, rows: slice | np.ndarray | pd.Series) -> Candidates:
-        """The rows picked by a slice, an index array or a boolean mask."""
-        picked = self.frame.iloc[rows] if isinstance(rows, slice) else self.frame.loc[rows]
+    @overload
+    def __getitem__(self, rows: str) -> pd.Series: ...
+    @overload
+    def __getitem__(self, rows: slice | np.ndarray | pd.Series | Sequence[int]) -> Candidates: ...
+    def __getitem__(self, rows: Any) -> pd.Series | Candidates:
+        """A column by its name; or the rows picked by a slice, numbers or a boolean mask."""
+        if isinstance(rows, str):
+            return self.frame[rows]
+        import numpy as np
+
+        picked = self.frame.iloc[rows if isinstance(rows, slice) else np.asarray(rows)]  # by place, whatever the index
         return type(self)(picked.reset_index(drop=True), self.column)
 
     def __repr__(self) -> str:

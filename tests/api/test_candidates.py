@@ -13,6 +13,7 @@ def table() -> Candidates:
 def test_a_table_is_picked_from_and_gone_through() -> None:
     candidates = table()
     assert list(candidates) == candidates.formulas == ["Fe2O3", "<b>", "NaCl"]
+    assert candidates["share"].equals(candidates.frame["share"])
     assert candidates.head(1).formulas == ["Fe2O3"]
     assert candidates[candidates.frame["share"].notna()].formulas == ["Fe2O3", "NaCl"]
     assert candidates[[0, 2]].compositions()[0]["Fe"] == 2

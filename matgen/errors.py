@@ -71,7 +71,7 @@ def require_above_zero(options: Any, *names: str) -> None:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`, did you mean sample?`, the nearest of the known names, as the end of a sentence; "" where none is near."""
-    nearest = difflib.get_close_matches(name, list(known), n=1)
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.72)
     return f", did you mean {nearest[0]}?" if nearest else ""
 
 

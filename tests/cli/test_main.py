@@ -293,7 +293,7 @@ def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoin
     Path("taken").mkdir()
     Path("taken/file").write_text("x")
     cases = [
-        (("train", "--model", "gpt9"), "unknown model 'gpt9'; known: gpt, gpt2"),
+        (("train", "--model", "gpt9"), "unknown model 'gpt9', did you mean gpt? known: gpt, gpt2"),
         (("train", "--dataset", "nothing"), "unknown dataset 'nothing'"),
         (("train", "--dataset", empty), "empty"),
         (("train", "--dataset", "other.csv"), "no formula column"),

@@ -1,6 +1,6 @@
 """matgen: from known inorganic compounds to new, valid, likely stable compositions.
 
-The verbs of the command line are functions here (`matgen.sample`, `matgen.evaluate`, `matgen.discover` ...), and all
+Verbs of the command line are functions here (`matgen.sample`, `matgen.evaluate`, `matgen.discover` ...), and all
 public names are imported when first used, so that `import matgen` costs nothing. The stages are subpackages:
 `matgen.training`, `matgen.sampling`, `matgen.evaluation`, `matgen.discovery`.
 """

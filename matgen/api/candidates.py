@@ -75,11 +75,11 @@ class Candidates:
         """The first rows."""
         return self[:n]
 
-    def evaluate(self, **options: Unpack[EvaluateOptions]) -> Report:
+    def evaluate(self, reference: Any = None, **options: Unpack[EvaluateOptions]) -> Report:
         """See `matgen.evaluate`."""
         import matgen
 
-        return matgen.evaluate(self, **options)
+        return matgen.evaluate(self, reference, **options)
 
     def predict(self, property: str | None = None, **options: Unpack[PredictOptions]) -> Candidates:
         """See `matgen.predict`."""

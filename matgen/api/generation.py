@@ -103,9 +103,7 @@ def score(formulas: Any, **options: Unpack[ScoreOptions]) -> Candidates:
     return Candidates(scored.frame, column, scored.summary, scored.bad)
 
 
-def tinker(
-    formula: str | Sampler | Any, request: TinkerRequest | str | None = None, **options: Unpack[TinkerOptions]
-) -> Replacements:
+def tinker(formula: Any, request: TinkerRequest | str | None = None, **options: Unpack[TinkerOptions]) -> Replacements:
     """Rank what could replace an element of a formula, as `matgen tinker` does.
 
     Args:

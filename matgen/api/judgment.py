@@ -9,7 +9,14 @@ from matgen.api.arguments import arguments_of
 from matgen.api.candidates import Candidates
 from matgen.api.checked import Checked
 from matgen.api.inputs import batch_of, path_of, table_of
-from matgen.api.options import EvaluateOptions, PredictOptions, RankOptions, RuleOptions, ScreenOptions
+from matgen.api.options import (
+    EvaluateOptions,
+    PredictOptions,
+    RankOptions,
+    ReferenceOptions,
+    RuleOptions,
+    ScreenOptions,
+)
 from matgen.cli.shared import bars, reading_as_asked
 
 if TYPE_CHECKING:
@@ -76,7 +83,7 @@ def evaluate(candidates: Any, reference: Any = None, **options: Unpack[EvaluateO
 
     given = {**options, **({} if reference is None else {"reference": reference})}
     path = path_of(candidates)
-    arguments = arguments_of("evaluate", "evaluate", EvaluateOptions, given, candidates=path)
+    arguments = arguments_of("evaluate", "evaluate", _EvaluateOptions, given, candidates=path)
     table: Any = path
     if path is None:
         table, arguments.column = table_of(candidates, arguments.column)
@@ -117,6 +124,10 @@ def predict(formulas: Any, property: str | None = None, **options: Unpack[Predic
         else:
             predicted = process_table(arguments.out, lambda: (frame, column), work, force=arguments.force)
     return Candidates(predicted.frame, column, predicted.summary, predicted.bad)
+
+
+class _EvaluateOptions(EvaluateOptions, ReferenceOptions, total=False):
+    pass
 
 
 class _PredictOptions(PredictOptions, total=False):

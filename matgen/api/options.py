@@ -120,11 +120,16 @@ class RuleOptions(TypedDict, total=False):
 
 
 class JudgingOptions(RuleOptions, total=False):
-    """How validity is judged, and what novelty refers to."""
+    """How validity is judged, by a named protocol too, and what counts as held out of the references."""
 
-    reference: str | Path | Dataset | Sequence[str | Path | Dataset]
     reference_split: str
     protocol: str
+
+
+class ReferenceOptions(TypedDict, total=False):
+    """What novelty refers to."""
+
+    reference: str | Path | Dataset | Sequence[str | Path | Dataset]
 
 
 class EvaluateOptions(JudgingOptions, TableOptions, total=False):
@@ -153,14 +158,14 @@ class ScreenOptions(TableOptions, total=False):
     family: str
 
 
-class RankOptions(JudgingOptions, ReadingOptions, total=False):
+class RankOptions(ReferenceOptions, JudgingOptions, ReadingOptions, total=False):
     """Options of `rank`: those of `evaluate`, and the predictor of `discover`."""
 
     column: str
     predictor: str | Path
 
 
-class DiscoverOptions(DrawingOptions, JudgingOptions, FileOptions, total=False):
+class DiscoverOptions(DrawingOptions, ReferenceOptions, JudgingOptions, FileOptions, total=False):
     """Options of `discover`, without the number of compositions."""
 
     model: str | Path

@@ -17,7 +17,7 @@ CALLS = [
     ("sample", options.SampleOptions, {"top"}),
     ("score", options.ScoreOptions, set()),
     ("tinker", options.TinkerOptions, set()),
-    ("evaluate", options.EvaluateOptions, set()),
+    ("evaluate", judgment._EvaluateOptions, set()),
     ("predict", judgment._PredictOptions, set()),
     ("screen", judgment._ScreenOptions, set()),
     ("discover", options.DiscoverOptions, set()),

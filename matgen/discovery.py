@@ -128,6 +128,10 @@ class Discovery:
     seconds: dict[str, float]
     structures: pd.DataFrame | None = None
 
+    def __repr__(self) -> str:
+        first = ", ".join(self.ranked["formula"].head(3)) if len(self.ranked) else "none"
+        return f"Discovery({len(self.ranked):,} ranked, the first: {first}; in {self.folder}/)"
+
 
 @locked("out")
 def discover(

@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.io.files import next_free
 
     out = arguments.out or next_free(Path("discovery"))
-    plan = _plan(arguments)
+    plan = plan_of(arguments)
     minutes = plan.training.settings.max_minutes
     training = "" if plan.checkpoint else f", after {minutes:g} minutes of training (--max-minutes)"
     say(arguments, f"{arguments.n:,} compositions into {out}/{training}")
@@ -145,7 +145,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
+def plan_of(arguments: argparse.Namespace) -> DiscoveryPlan:
+    """What `discover` does, as the options say.
+
+    Raises:
+        OptionError: a value out of range, or options that contradict each other.
+        CheckpointError: no checkpoint or predictor of that name.
+    """
     from matgen.datasets import DEFAULT_DATASET
     from matgen.discovery import DiscoveryPlan
     from matgen.models.locate import find_checkpoint

@@ -53,31 +53,39 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.evaluation.page.terminal import print_summary
     from matgen.io.files import next_free
 
-    rules, references = rules_of(arguments), references_of(arguments)
+    judge = judging_of(arguments)
     out = arguments.out or next_free(Path("report"))
-    say(arguments, f"judging {arguments.candidates} against {', '.join(references)} into {out}/")
-    report = _evaluation(arguments)(
-        arguments.candidates,
-        references,
-        rules=rules,
-        protocol=arguments.protocol,
-        split=arguments.reference_split,
-        column=arguments.column,
-        seed=arguments.seed,
-        baselines=not arguments.no_baselines,
-        out=out,
-        force=arguments.force,
-        progress=bars(arguments),
-    )
+    say(arguments, f"judging {arguments.candidates} against {', '.join(references_of(arguments))} into {out}/")
+    report = judge(arguments.candidates, out=out)
     if not arguments.quiet:
         print_summary(report.content)
         say(arguments, f"open {out}/report.html, or read {out}/report.json")
 
 
+def judging_of(arguments: argparse.Namespace) -> Callable[..., Report]:
+    """What judges as the options say; it takes the candidates and `out`.
+
+    Raises:
+        OptionError: options that contradict each other, or do not go with this input.
+    """
+    return partial(
+        _evaluation(arguments),
+        reference=references_of(arguments),
+        rules=rules_of(arguments),
+        protocol=arguments.protocol,
+        split=arguments.reference_split,
+        column=arguments.column,
+        seed=arguments.seed,
+        baselines=not arguments.no_baselines,
+        force=arguments.force,
+        progress=bars(arguments),
+    )
+
+
 def _evaluation(arguments: argparse.Namespace) -> Callable[..., Report]:
     """What judges this input: compositions alone, or with their structures."""
     # By the file's name alone, so that tables are judged where no structure package is installed.
-    if (arguments.candidates / "structures.parquet").is_file():
+    if arguments.candidates is not None and (arguments.candidates / "structures.parquet").is_file():
         from matgen.structure_report import evaluate_structures
 
         if arguments.scheduler is not None:

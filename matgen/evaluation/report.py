@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,17 @@ from matgen.evaluation.known import Known, open_references
 from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits
 from matgen.evaluation.page import html as pages
+from matgen.evaluation.page.figures import ranking
+from matgen.evaluation.page.notebook import in_notebook
 from matgen.evaluation.page.structures import StructureSection
+from matgen.evaluation.page.tables import metric_rows
 from matgen.evaluation.passes import Sink, evaluate_in_passes
 from matgen.evaluation.protocol import protocol_of
 from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
 from matgen.io.chunks import ColumnTypes, plain
 from matgen.io.files import atomic_write, atomic_write_files, locked, write_json, write_text
 from matgen.io.parquet import CHECKED_READING, write_parquet
+from matgen.runtime.notebook import table_html
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.validity import ValidityRules
 
@@ -91,6 +96,23 @@ class Report:
             assert self.folder is not None
             self._frame = read_table(self.folder / "candidates.parquet")
         return self._frame
+
+    def __repr__(self) -> str:
+        content = self.content
+        shares = ", ".join(
+            f"{name} {content[name]:.3f}" for name in ("valid", "unique", "novel") if content[name] is not None
+        )
+        where = "" if self.folder is None else f", in {self.folder}/"
+        return f"Report(n={content['n']}, against {content['protocol']['reference']}: {shares}{where})"
+
+    def _repr_html_(self) -> str:
+        """The metrics, and where candidates are ranked their energies against their novelty."""
+        head, rows = metric_rows(self.content, units=False)
+        caption = f"{self.content['n']:,} candidates against {self.content['protocol']['reference']}"
+        table = table_html(caption, head, [list(map(escape, row)) for row in rows])
+        if self.ranked is None or PROBABILITY not in self.ranked or not len(self.ranked):
+            return table
+        return table + in_notebook(ranking(self.ranked).drawing)
 
     def write(self, out: Path | str, *, force: bool = False) -> Report:
         """Write the report's files into a folder, all four or none of them; other files there are left alone.

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from matgen.cli import _parser, main
-from matgen.cli.discover import _plan, _print_structures
+from matgen.cli.discover import _print_structures, plan_of
 from matgen.cli.options import request_of
 from matgen.structures.finish import Finish
 
@@ -51,7 +51,7 @@ def test_every_option_that_says_what_sample_keeps_goes_with_discover() -> None:
     sample, discover = (parser.parse_args([name, *options]) for name in ("sample", "discover"))
     asked = request_of(sample, "band_gap > 2")
     assert request_of(discover, "band_gap > 2") == asked
-    plan = _plan(discover)
+    plan = plan_of(discover)
     assert plan.request(plan.screen) == asked
     assert asked.constraints is not None and asked.novel_to == ("hybrid", "mp-pure") and asked.most_draws == 500
 

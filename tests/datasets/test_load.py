@@ -171,7 +171,7 @@ def test_splits_and_parts() -> None:
     dataset = load_dataset("mp-pure", split="split_chemsys")
     systems = [set(dataset.part(part).chemical_systems()) for part in ("train", "valid", "test")]
     assert all(systems) and not (systems[0] & systems[1] or systems[0] & systems[2] or systems[1] & systems[2])
-    with pytest.raises(OptionError, match="unknown part 'val'; known: train, valid, test"):
+    with pytest.raises(OptionError, match="unknown part 'val', did you mean valid\\? known: train, valid, test"):
         dataset.part("val")
     with pytest.raises(OptionError, match="unknown split"):
         load_dataset("mp-pure", split="random")
@@ -222,7 +222,7 @@ def test_bad_input(tmp_path: Path) -> None:
         load_dataset(path, published_filter=True)
     with pytest.raises(DataError, match="no such file"):
         load_dataset("no/such.csv")
-    with pytest.raises(OptionError, match="unknown dataset 'hybird'; known: hybrid, hybrid-mix"):
+    with pytest.raises(OptionError, match="unknown dataset 'hybird', did you mean hybrid\\? known: hybrid, hybrid-mix"):
         load_dataset("hybird")
     with pytest.raises(OptionError, match="'matbench' is a group of tables; choose one: matbench-mp_e_form"):
         load_dataset("matbench")

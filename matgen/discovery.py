@@ -12,9 +12,10 @@ import pandas as pd
 
 from matgen.errors import DataError, MissingDependencyError, OptionError, StructureError
 from matgen.evaluation import Report, evaluate
-from matgen.evaluation.ranking import chosen, ranked
+from matgen.evaluation.ranking import RANKED_NUMBERS, chosen, ranked
 from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
 from matgen.models.checkpoint import read_metadata
+from matgen.pareto import parse_objectives, require_columns
 from matgen.prediction import Predictor
 from matgen.prediction.screening import Screen
 from matgen.prediction.writing import predict_file
@@ -55,6 +56,7 @@ class DiscoveryPlan:
         rules: how validity is judged, by default as `evaluate` has it.
         protocol: rules by name instead.
         split: of the reference: what counts as held out.
+        pareto: columns of the ranking to be best in, as `pareto.parse_objectives` reads them; "" for none.
         device: where to draw.
         structures: how many of the first candidates get relaxed structures and inputs for DFT.
         dft_format: of the inputs, as `matgen export` has them.
@@ -79,6 +81,7 @@ class DiscoveryPlan:
     rules: ValidityRules | None = None
     protocol: str | None = None
     split: str = "split"
+    pareto: str = ""
     device: str = "cpu"
     structures: int = 0
     dft_format: str = "vasp"
@@ -149,6 +152,10 @@ def discover(
         MatgenError: as its stages raise; what was finished before stays in the folder.
     """
     plan.request()  # numbers out of range are refused before any work
+    if plan.pareto:
+        if plan.predictor is None:
+            raise OptionError("--pareto goes with predictions: leave out --predictor none")
+        require_columns(parse_objectives(plan.pareto), RANKED_NUMBERS)
     if plan.conditions and plan.checkpoint is None:
         raise OptionError("the model that is trained here takes no conditions: name a conditional checkpoint")
     if plan.structures and (missing := missing_for_structures()):
@@ -241,6 +248,7 @@ class _Pipeline:
                 protocol=plan.protocol,
                 split=plan.split,
                 seed=plan.seed,
+                pareto=plan.pareto,
                 out=self.out / "report",
                 force=self.force,
                 progress=self.progress,

@@ -12,13 +12,13 @@ import numpy as np
 
 from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS
 
-MODIFIED_PETTIFOR: tuple[str, ...] = tuple(
-    """
-    He Ne Ar Kr Xe Rn Fr Cs Rb K Na Li Ra Ba Sr Ca Eu Yb Lu Tm Y Er Ho Dy Tb Gd Sm Pm Nd Pr Ce La Ac Th Pa U Np Pu Am Cm
-    Bk Cf Es Fm Md No Lr Sc Zr Hf Ti Ta Nb V Cr Mo W Re Tc Os Ru Ir Rh Pt Pd Au Ag Cu Ni Co Fe Mn Mg Zn Cd Hg Be Al Ga
-    In Tl Pb Sn Ge Si B C N P As Sb Bi Po Te Se S O At I Br Cl F H
-    """.split()
-)
+_SCALE = """
+He Ne Ar Kr Xe Rn Fr Cs Rb K Na Li Ra Ba Sr Ca Eu Yb Lu Tm Y Er Ho Dy Tb Gd Sm Pm Nd Pr Ce La Ac Th Pa U Np Pu Am Cm Bk
+Cf Es Fm Md No Lr Sc Zr Hf Ti Ta Nb V Cr Mo W Re Tc Os Ru Ir Rh Pt Pd Au Ag Cu Ni Co Fe Mn Mg Zn Cd Hg Be Al Ga In Tl Pb
+Sn Ge Si B C N P As Sb Bi Po Te Se S O At I Br Cl F H
+"""
+
+MODIFIED_PETTIFOR: tuple[str, ...] = tuple(_SCALE.split())
 """The 103 elements from helium to hydrogen, alike ones beside one another."""
 
 

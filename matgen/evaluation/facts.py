@@ -1,4 +1,4 @@
-"""What the bundled tables say of known compositions: whether they have been made, and how far above the hull they lie."""
+"""What the bundled tables say of known compositions: whether they have been made, and how far above the hull they are."""
 
 from __future__ import annotations
 

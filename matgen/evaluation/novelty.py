@@ -49,8 +49,8 @@ def chemical_distance(one: CompositionBatch, other: CompositionBatch) -> np.ndar
 class NearestKnown:
     """Known compositions, arranged so that the nearest one is found without looking at all.
 
-    A k-d tree holds the cumulative fractions, added up over blocks of the scale. By the triangle inequality distances in
-    it are never larger than the true ones, so that what the tree puts beyond the best true distance can be left out.
+    A k-d tree holds the cumulative fractions, added up over blocks of the scale. By the triangle inequality distances
+    in it are never larger than the true ones, so that what it puts beyond the best true distance can be left out.
 
     Args:
         known: `m` compositions; those with an element that is not on the scale are never the nearest.

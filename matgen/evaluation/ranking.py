@@ -23,6 +23,8 @@ import pandas as pd
 from matgen.composition.batch import CompositionBatch
 from matgen.evaluation.facts import facts
 from matgen.evaluation.novelty import NearestKnown
+from matgen.pareto import COLUMN as PARETO
+from matgen.pareto import Objective, on_front
 from matgen.screening import supply
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ SUPPLY = ("cost", "scarcest_element", "toxic", "radioactive")
 _LEADING = (
     "rank",
     "formula",
+    PARETO,
     "score",
     PROBABILITY,
     "probability_made",
@@ -67,6 +70,24 @@ _LEADING = (
 )
 
 
+RANKED_NUMBERS = (
+    PROBABILITY,
+    "score",
+    "oxidation_state_score",
+    "rarest_state_share",
+    "novelty",
+    "chemical_distance",
+    "energy_above_hull",
+    "energy_above_hull_std",
+    "formation_energy",
+    "metallicity_score",
+    "cost",
+    "toxic",
+    "radioactive",
+)
+"""Columns of every ranking with predictions that can be compared."""
+
+
 def chosen(judged: pd.DataFrame) -> pd.DataFrame:
     """Rows of a judged table that are valid, novel, and the first of their composition."""
     return judged[judged["valid"] & judged["novel"] & judged["duplicate_of"].isna()]
@@ -87,20 +108,32 @@ def plausibility(rows: pd.DataFrame) -> pd.Series:
     return rows[PROBABILITY].astype(np.float64) * states
 
 
-def ranked(rows: pd.DataFrame, known: Sequence[CompositionBatch] = ()) -> pd.DataFrame:
+def first_of(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The rows that come first whatever is known, by `plausibility` or by `log_prob`, `most` at most."""
+    key = plausibility(rows) if PROBABILITY in rows else rows["log_prob"]
+    return rows.iloc[np.argsort(-key.to_numpy(np.float64), kind="stable")[:most]]  # NaN last
+
+
+def ranked(
+    rows: pd.DataFrame, known: Sequence[CompositionBatch] = (), objectives: Sequence[Objective] = ()
+) -> pd.DataFrame:
     """The rows of `chosen` in the order in which to look at them.
 
-    With predictions, by `score` (see the module). Without, the most probable under the model first: what resembles known
-    compounds, which says nothing of stability. What is out of the predictor's domain comes last.
+    With predictions, by `score` (see the module); what is out of the predictor's domain comes last. Without, the most
+    probable under the model first: what resembles known compounds, which says nothing of stability.
 
     Args:
         rows: with `formula`, and where they were predicted the columns of `matgen predict`.
         known: compositions that novelty is measured from, one batch a reference.
+        objectives: with predictions, what is on their Pareto front (of what is in the domain) comes first.
 
     Returns:
         With predictions also `chemical_distance` (places of the modified Pettifor scale), `nearest_known` (of several
         as near, made ones first, then the lowest above the hull), `nearest_known_made` and
-        `nearest_known_energy_above_hull` (see `facts`), and `SUPPLY`.
+        `nearest_known_energy_above_hull` (see `facts`), and `SUPPLY`; with objectives `pareto_front`.
+
+    Raises:
+        OptionError: an objective is no column, or one of text.
     """
     ranked = rows.drop(columns="rank", errors="ignore")  # of an earlier ranking
     if PROBABILITY in ranked and known:
@@ -108,12 +141,17 @@ def ranked(rows: pd.DataFrame, known: Sequence[CompositionBatch] = ()) -> pd.Dat
         ranked = ranked.assign(**_nearest(batch, CompositionBatch.concatenate(list(known))))
         ranked = ranked.assign(**{name: supply(batch)[name].to_numpy() for name in SUPPLY})
         ranked = ranked.assign(score=plausibility(ranked) * ranked["novelty"])
+        if objectives:
+            within = ranked[ranked["in_domain"].astype(bool)]
+            front = within.index[on_front(within, objectives)]
+            ranked = ranked.assign(**{PARETO: ranked.index.isin(front)})
         ranked = _in_order(ranked)
     elif "log_prob" in ranked:
         ranked = ranked.sort_values("log_prob", ascending=False, kind="stable")
     ranked = ranked.reset_index(drop=True)
     ranked.insert(0, "rank", ranked.index + 1)
-    return ranked[[name for name in _LEADING if name in ranked]]
+    wanted = [*_LEADING, *(one.column for one in objectives if one.column not in _LEADING)]
+    return ranked[[name for name in wanted if name in ranked]]
 
 
 def _nearest(batch: CompositionBatch, known: CompositionBatch) -> dict[str, np.ndarray]:
@@ -138,6 +176,6 @@ def _nearest(batch: CompositionBatch, known: CompositionBatch) -> dict[str, np.n
 
 
 def _in_order(ranked: pd.DataFrame) -> pd.DataFrame:
-    keys = {"in_domain": False, "score": False, "energy_above_hull": True, "log_prob": False}
+    keys = {"in_domain": False, PARETO: False, "score": False, "energy_above_hull": True, "log_prob": False}
     by = [name for name in keys if name in ranked]
     return ranked.sort_values(by, ascending=[keys[name] for name in by], kind="stable", na_position="last")

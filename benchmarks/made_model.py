@@ -5,25 +5,29 @@ bundled model. Measured by areas under the ROC curve with whole chemical systems
 novel draws, the valid ones among them, and those of as many elements. Made compounds outside `hybrid`, which nothing
 here has seen, are judged once by the finished model, as a test.
 
-python -m benchmarks.made_model [--bundle]     (--bundle writes data/predictors/made.safetensors)
+python -m benchmarks.made_model [--folder runs/made_model] [--bundle]
+
+With --bundle, the finished model is written to `data/predictors/made.safetensors`.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.commands import matgen
 from benchmarks.record import write_result
-from matgen.composition.batch import CompositionBatch
+from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.datasets import data_folder, load_dataset
 from matgen.io.weights import save_arrays
 from matgen.models.locate import find_checkpoint
 from matgen.prediction.made_fit import fit_made, made_rows
 from matgen.prediction.made_model import FILE
-from matgen.sampling import Sampler, SampleRequest
 from matgen.validity import check
 
 NAME = "made_model"
@@ -33,11 +37,12 @@ NEEDED = 0.65
 """Area under the curve against valid novel draws from which the probability may enter the ranking's score."""
 
 
-def novel_draws(n: int, seed: int) -> CompositionBatch:
-    """`n` distinct compositions that the bundled model draws and `hybrid` lacks."""
-    request = SampleRequest(n, seed, unique=True, novel_to=("hybrid",))
-    blocks = Sampler(find_checkpoint(None)).sample(request)
-    return CompositionBatch.from_formulas(np.concatenate([block.formulas for block in blocks]))
+def novel_draws(folder: Path, n: int = N, seed: int = SEED) -> CompositionBatch:
+    """`n` distinct compositions that the bundled model draws and `hybrid` lacks; they are kept in the folder."""
+    drawn = folder / f"novel-{seed}.csv"
+    if not drawn.exists():
+        matgen("sample", "-n", n, "--seed", seed, "--novel-to", "hybrid", "--unique", "--out", drawn)
+    return parse_formulas(pd.read_csv(drawn, keep_default_na=False)["formula"]).batch
 
 
 def areas(probability: np.ndarray, batch: CompositionBatch, origin: np.ndarray) -> dict[str, Any]:
@@ -72,13 +77,14 @@ def _area(probability: np.ndarray, made: np.ndarray, others: np.ndarray) -> dict
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", action="store_true", help="write the model that comes with matgen")
-    bundle = parser.parse_args().bundle
-    rows = made_rows(novel_draws(N, SEED), N)
+    parser.add_argument("--folder", type=Path, default=Path("runs/made_model"))
+    arguments = parser.parse_args()
+    rows = made_rows(novel_draws(arguments.folder), N)
     model, probability = fit_made(rows)
     left_out = areas(probability, rows.batch, rows.origin)
-    if bundle:
+    if arguments.bundle:
         save_arrays(model.arrays(), data_folder() / "predictors" / FILE)
-    test, drawn = load_dataset("experimental-test").batch, novel_draws(N_TEST, TEST_SEED)
+    test, drawn = load_dataset("experimental-test").batch, novel_draws(arguments.folder, N_TEST, TEST_SEED)
     batch = CompositionBatch.concatenate([test, drawn])
     origin = np.repeat(np.array(["made", "drawn"], dtype=object), [len(test), len(drawn)])
     content = {

@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.commands import matgen
-from benchmarks.made_model import N, SEED, novel_draws
+from benchmarks.made_model import N, novel_draws
 from benchmarks.record import read_result, write_result
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
@@ -94,7 +94,11 @@ def of_draws(folder: Path) -> dict[str, Any]:
             name: {size: round(float(spearmanr(values, numbers).statistic), 3) for size, numbers in sizes.items()}
             for name, values in by_name.items()
         },
-        "first": {name: first(rows, values, batch) for name, values in by_name.items() if "after" in name or name == "before"},
+        "first": {
+            name: first(rows, values, batch)
+            for name, values in by_name.items()
+            if name.startswith(("before", "after"))
+        },
         "all": first(rows, -np.arange(len(rows)), batch, len(rows)),
     }  # fmt: skip
 
@@ -149,15 +153,16 @@ def unseen_probability(asked: CompositionBatch) -> np.ndarray:
     return probability
 
 
-def unseen_made(asked: CompositionBatch) -> np.ndarray:
+def unseen_made(asked: CompositionBatch, folder: Path) -> np.ndarray:
     """`probability_made` by trees that have not seen the chemical system, float64 `(n,)`."""
-    rows = made_rows(novel_draws(N, SEED), N)
-    features = made_features(rows.batch)
-    share = cross_fit(rows, features, rows.batch, features)[rows.made].mean()
-    return corrected(cross_fit(rows, features, asked, made_features(asked)), float(share))
+    rows = made_rows(novel_draws(folder), N)
+    both = CompositionBatch.concatenate([rows.batch, asked])
+    features = made_features(both)
+    labeled = cross_fit(rows, features[: len(rows.batch)], both, features)
+    return corrected(labeled[len(rows.batch) :], float(labeled[: len(rows.batch)][rows.made].mean()))
 
 
-def of_relaxed() -> dict[str, Any]:
+def of_relaxed(folder: Path) -> dict[str, Any]:
     """How scores order relaxed draws: the area under the curve for `WITHIN`, and Spearman's correlation."""
     sets = relaxed_sets()
     asked = CompositionBatch.concatenate([batch for batch, *_ in sets.values()])
@@ -168,7 +173,7 @@ def of_relaxed() -> dict[str, Any]:
     })  # fmt: skip
     order = ranked(rows, [known]).set_index("formula").loc[rows["formula"]].reset_index()
     order["share_of_atoms"] = share_of_atoms(asked, known)
-    by_name = scores(order, unseen_made(asked)) | {"fewer_atoms": -asked.n_atoms.astype(np.float64)}
+    by_name = scores(order, unseen_made(asked, folder)) | {"fewer_atoms": -asked.n_atoms.astype(np.float64)}
     valid = explanation.validity.valid
     found, start = {}, 0
     for name, (batch, above, judged) in sets.items():
@@ -203,7 +208,7 @@ def main() -> None:
     arguments = parser.parse_args()
     content = {name: part for name, part in read_result(NAME).items() if name in ("draws", "relaxed")}
     if arguments.only != "draws":
-        content["relaxed"] = of_relaxed()
+        content["relaxed"] = of_relaxed(arguments.folder)
     if arguments.only != "relaxed":
         content["draws"] = of_draws(arguments.folder)
     print(write_result(NAME, content))

@@ -12,8 +12,8 @@ import pandas as pd
 
 from matgen.errors import DataError, MissingDependencyError, OptionError, StructureError
 from matgen.evaluation import Report, evaluate
-from matgen.evaluation.ranking import RANKED_NUMBERS, chosen, ranked
-from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
+from matgen.evaluation.ranking import RANKED_NUMBERS, chosen, ranked, write_ranked
+from matgen.io.files import locked, refuse_to_overwrite, write_json
 from matgen.models.checkpoint import read_metadata
 from matgen.pareto import parse_objectives, require_columns
 from matgen.prediction import Predictor
@@ -187,8 +187,7 @@ class _Pipeline:
             table = self._predicted(table, self.plan.predictor)
         report = self._evaluated(table)
         order = ranked(chosen(report.frame)) if report.ranked is None else report.ranked
-        with atomic_write(self.out / "ranked.csv") as temporary:
-            order.to_csv(temporary, index=False, float_format="%.6f")
+        write_ranked(order, self.out / "ranked.csv")
         structures = None
         if self.plan.structures and len(order):
             report, structures = self._relaxed(order.head(self.plan.structures), report)

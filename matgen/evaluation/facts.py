@@ -1,4 +1,4 @@
-"""What the bundled tables say of known compositions: whether they have been made, and how far above the hull they are."""
+"""What the bundled tables say of known compositions: whether they have been made, and their energy above the hull."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ Equal scores go by `energy_above_hull`, lower first, then by `log_prob`, higher 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ import pandas as pd
 from matgen.composition.batch import CompositionBatch
 from matgen.evaluation.facts import facts
 from matgen.evaluation.novelty import NearestKnown
+from matgen.io.files import atomic_write, write_json
 from matgen.pareto import COLUMN as PARETO
 from matgen.pareto import Objective, on_front
 from matgen.screening import supply
@@ -105,7 +107,7 @@ def plausibility(rows: pd.DataFrame) -> pd.Series:
     if {"metallicity_score", "all_metal", "electronegativity_balanced"} <= set(rows):
         alloy = rows["all_metal"].astype(bool) & ~rows["electronegativity_balanced"].astype(bool)
         states = states.mask(alloy, rows["metallicity_score"].astype(np.float64))
-    return rows[PROBABILITY].astype(np.float64) * states
+    return pd.to_numeric(rows[PROBABILITY], errors="coerce").astype(np.float64) * states
 
 
 def first_of(rows: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -152,6 +154,20 @@ def ranked(
     ranked.insert(0, "rank", ranked.index + 1)
     wanted = [*_LEADING, *(one.column for one in objectives if one.column not in _LEADING)]
     return ranked[[name for name in wanted if name in ranked]]
+
+
+def write_ranked(order: pd.DataFrame, path: Path) -> None:
+    """Write a ranking as CSV, and beside it to `<path>.json` which of its columns are matgen's.
+
+    By that, commands that add such columns too (`matgen screen`) make them anew and take them for nobody's own.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with atomic_write(path) as temporary:
+        order.to_csv(temporary, index=False, float_format="%.6f")
+    ours = [name for name in order if name in _LEADING and name not in ("formula", "log_prob")]
+    write_json(Path(f"{path}.json"), {"column": "formula", "columns": ours})
 
 
 def _nearest(batch: CompositionBatch, known: CompositionBatch) -> dict[str, np.ndarray]:

@@ -29,7 +29,7 @@ from matgen.evaluation.page import html as pages
 from matgen.evaluation.page.structures import StructureSection
 from matgen.evaluation.passes import Sink, evaluate_in_passes
 from matgen.evaluation.protocol import protocol_of
-from matgen.evaluation.ranking import PROBABILITY, RANKED_NUMBERS, chosen, first_of, ranked
+from matgen.evaluation.ranking import PROBABILITY, RANKED_NUMBERS, chosen, first_of, ranked, write_ranked
 from matgen.io.chunks import ColumnTypes, plain
 from matgen.io.files import atomic_write, atomic_write_files, locked, write_json, write_text
 from matgen.io.parquet import CHECKED_READING, write_parquet
@@ -40,7 +40,7 @@ from matgen.validity import ValidityRules
 RANKED = "ranked.csv"
 """The candidates in the order in which to look at them, where there is one."""
 
-FILES = ("candidates.parquet", RANKED, "report.md", "report.html", "report.json")
+FILES = ("candidates.parquet", RANKED, f"{RANKED}.json", "report.md", "report.html", "report.json")
 """What a report consists of. `report.json` is moved into place last: where it is, the others are."""
 
 STRUCTURES = "structures.parquet"
@@ -94,7 +94,7 @@ class Report:
         return self._frame
 
     def write(self, out: Path | str, *, force: bool = False) -> Report:
-        """Write the report's files into a folder, all four or none of them; other files there are left alone.
+        """Write the report's files into a folder, all or none of them; other files there are left alone.
 
         Raises:
             OutputError: the folder holds a report already and `force` is off, or it cannot be written.
@@ -290,8 +290,7 @@ def evaluate(
     with _staged(Path(out), force=force) as stage:
         content, keeper, order = run(stage)
         if order is not None:
-            with atomic_write(stage / RANKED) as temporary:
-                order.to_csv(temporary, index=False, float_format="%.6f")
+            write_ranked(order, stage / RANKED)
         _write_pages(stage, content, keeper.frame, order)
     return Report(content, judged_as_written(keeper.frame) if keeper.complete else None, Path(out), order)
 

@@ -1,8 +1,8 @@
 """Fitting a `MadeModel`: compositions that have been made, and those of which nothing is known.
 
 Made are those of the bundled dataset `experimental`, all inside `hybrid`; what has been made outside it serves as a
-test and is never looked at here. What is said of the model is measured by cross-fitting: folds of whole chemical systems,
-each judged by trees that have seen no composition of its systems.
+test and is never looked at here. What is said of the model is measured by cross-fitting: folds of whole chemical
+systems, each judged by trees that have seen no composition of its systems.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from matgen.prediction.stability import stability
 if TYPE_CHECKING:
     from matgen.composition.batch import CompositionBatch
 
-_OF_HULL = ("energy_above_hull", "probability_hull")
+_OF_HULL = ("energy_above_hull", "probability_hull", "probability_made")
 _ENERGY = "formation_energy"
 
 

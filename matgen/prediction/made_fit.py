@@ -1,7 +1,7 @@
 """Fitting a `MadeModel`: compositions that have been made, and those of which nothing is known.
 
 Made are those of the bundled dataset `experimental`, all inside `hybrid`; what has been made outside it serves as a
-test and is never looked at here. What is said of the model is measured by cross-fitting: folds of whole chemical
+test and is left out, drawn or not. What is said of the model is measured by cross-fitting: folds of whole chemical
 systems, each judged by trees that have seen no composition of its systems.
 """
 
@@ -54,13 +54,14 @@ def made_rows(drawn: CompositionBatch, most: int = 20_000, seed: int = 0) -> Mad
     """The compositions that a model learns from.
 
     Args:
-        drawn: distinct compositions of a generator; those in `hybrid` are left out.
+        drawn: distinct compositions of a generator; those in `hybrid`, and those made ones that are for testing, are left
+            out.
         most: compositions of the rest of `hybrid`, and of `drawn`, at most.
         seed: of which.
     """
-    hybrid, made = load_dataset("hybrid").batch, load_dataset("experimental").batch
+    hybrid, made, test = (load_dataset(name).batch for name in ("hybrid", "experimental", "experimental-test"))
     rest = np.flatnonzero(~KeySet(made.keys()).contains(hybrid.keys()))
-    novel = np.flatnonzero(~KeySet(hybrid.keys()).contains(drawn.keys()))
+    novel = np.flatnonzero(~KeySet(np.concatenate([hybrid.keys(), test.keys()])).contains(drawn.keys()))
     rng = np.random.default_rng(seed)
     rest, novel = (np.sort(rng.permutation(rows)[:most]) for rows in (rest, novel))
     batches = [made, hybrid[rest], drawn[novel]]

@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.commands import matgen
 from benchmarks.record import write_result
 from matgen.composition.batch import CompositionBatch, parse_formulas
+from matgen.composition.keys import KeySet
 from matgen.datasets import data_folder, load_dataset
 from matgen.io.weights import save_arrays
 from matgen.models.locate import find_checkpoint
@@ -85,6 +86,7 @@ def main() -> None:
     if arguments.bundle:
         save_arrays(model.arrays(), data_folder() / "predictors" / FILE)
     test, drawn = load_dataset("experimental-test").batch, novel_draws(arguments.folder, N_TEST, TEST_SEED)
+    drawn = drawn[np.flatnonzero(~KeySet(np.concatenate([rows.batch.keys(), test.keys()])).contains(drawn.keys()))]
     batch = CompositionBatch.concatenate([test, drawn])
     origin = np.repeat(np.array(["made", "drawn"], dtype=object), [len(test), len(drawn)])
     content = {

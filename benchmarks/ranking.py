@@ -26,7 +26,7 @@ from benchmarks.record import read_result, write_result
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
 from matgen.datasets.labels import labeled_phases
-from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
+from matgen.evaluation.ranking import MADE, PROBABILITY, chosen, ranked
 from matgen.prediction import Predictor, bundled_property
 from matgen.prediction.forest_fit import FOLDS, fit_forest, system_folds
 from matgen.prediction.locate import find_predictor
@@ -41,6 +41,7 @@ NAME = "ranking"
 DRAWS, DRAWS_SEED, FIRST = 10_000, 11, 50
 WITHIN = 0.1
 SOURCE = "oqmd"
+FACTORS = (PROBABILITY, MADE, "oxidation_state_score", "novelty", "share_of_atoms")
 
 
 def share_of_atoms(batch: CompositionBatch, known: CompositionBatch) -> np.ndarray:
@@ -61,15 +62,16 @@ def share_of_atoms(batch: CompositionBatch, known: CompositionBatch) -> np.ndarr
     return novelty
 
 
-def scores(rows: pd.DataFrame, probability_made: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Scores of the rows of a ranking: as they were, as they are, and the factors."""
-    factors = {name: rows[name].to_numpy(np.float64) for name in (PROBABILITY, "oxidation_state_score", "novelty")}
-    factors["share_of_atoms"] = rows["share_of_atoms"].to_numpy(np.float64)
-    found = {"before": factors[PROBABILITY] * factors["share_of_atoms"], "after": rows["score"].to_numpy(np.float64)}
-    if probability_made is not None:
-        factors["probability_made"] = probability_made
-        found["after_with_made"] = found["after"] * probability_made
-    return found | {"without_novelty": factors[PROBABILITY] * factors["oxidation_state_score"]} | factors
+def scores(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Scores of the rows of a ranking: as they were, as they are, without some factors, and the factors alone."""
+    factors = {name: rows[name].to_numpy(np.float64) for name in FACTORS}
+    stable, made, states, novelty, share = factors.values()
+    return {
+        "before": stable * share,
+        "after": rows["score"].to_numpy(np.float64),
+        "without_made": stable * states * novelty,
+        "without_novelty": stable * made * states,
+    } | factors
 
 
 def of_draws(folder: Path) -> dict[str, Any]:
@@ -85,8 +87,7 @@ def of_draws(folder: Path) -> dict[str, Any]:
     rows = rows[rows["in_domain"].astype(bool) & rows["score"].notna()].reset_index(drop=True)
     batch = CompositionBatch.from_formulas(rows["formula"])
     rows["share_of_atoms"] = share_of_atoms(batch, load_dataset("hybrid").batch)
-    made = rows["probability_made"].to_numpy(np.float64) if "probability_made" in rows else None
-    by_name = scores(rows, made)
+    by_name = scores(rows)
     sizes = {"atoms": batch.n_atoms, "elements": batch.n_elements}
     return {
         "ranked": len(rows),
@@ -97,7 +98,7 @@ def of_draws(folder: Path) -> dict[str, Any]:
         "first": {
             name: first(rows, values, batch)
             for name, values in by_name.items()
-            if name.startswith(("before", "after"))
+            if name in ("before", "after", "without_made")
         },
         "all": first(rows, -np.arange(len(rows)), batch, len(rows)),
     }  # fmt: skip
@@ -118,7 +119,10 @@ def first(rows: pd.DataFrame, score: np.ndarray, batch: CompositionBatch, most: 
     }
     return (
         {name: round(float(np.mean(values)), 3) for name, values in shares.items()}
-        | {f"median_{name}": round(float(np.median(values)), 3) for name, values in medians.items()}
+        | {
+            f"median_{name}": round(float(np.median(np.asarray(values, np.float64))), 3)
+            for name, values in medians.items()
+        }
         | ({"formulas": top["formula"].tolist()} if most == FIRST else {})
     )
 
@@ -168,12 +172,12 @@ def of_relaxed(folder: Path) -> dict[str, Any]:
     asked = CompositionBatch.concatenate([batch for batch, *_ in sets.values()])
     explanation, known = explain(asked), load_dataset("hybrid").batch
     rows = pd.DataFrame({
-        "formula": asked.formulas(), PROBABILITY: unseen_probability(asked), "in_domain": True,
+        "formula": asked.formulas(), PROBABILITY: unseen_probability(asked), MADE: unseen_made(asked, folder), "in_domain": True,
         "oxidation_state_score": explanation.commonness.score, "all_metal": False,
     })  # fmt: skip
     order = ranked(rows, [known]).set_index("formula").loc[rows["formula"]].reset_index()
     order["share_of_atoms"] = share_of_atoms(asked, known)
-    by_name = scores(order, unseen_made(asked, folder)) | {"fewer_atoms": -asked.n_atoms.astype(np.float64)}
+    by_name = scores(order) | {"fewer_atoms": -asked.n_atoms.astype(np.float64)}
     valid = explanation.validity.valid
     found, start = {}, 0
     for name, (batch, above, judged) in sets.items():

@@ -87,7 +87,8 @@ class NearestKnown:
 
 
 def _on_scale(batch: CompositionBatch) -> np.ndarray:
-    return np.isfinite(np.where(batch.elements > 0, PETTIFOR_PLACE[batch.elements], 0.0)).all(axis=1)
+    places = np.where(batch.elements > 0, PETTIFOR_PLACE[batch.elements], 0.0)
+    return np.asarray(np.isfinite(places).all(axis=1))
 
 
 def _weighted(batch: CompositionBatch, table: np.ndarray) -> np.ndarray:

@@ -1,9 +1,11 @@
 """Which candidates to look at first.
 
-    score = probability_hull_0.1 * oxidation_state_score * novelty
+    score = probability_hull_0.1 * probability_made * oxidation_state_score * novelty
 
 * `probability_hull_0.1`, of `matgen predict`: the probability of lying at most 0.1 eV/atom above the hull. That of a
   composition in neither database is lowered to what relaxed draws have taught (`StabilityModel.novel_shift`).
+* `probability_made`, likewise: how much it is like compounds that have been made, by trees that tell these from draws of
+  the bundled model. Tables without it are ranked by the other three.
 * `oxidation_state_score`: how common the oxidation states are on which the composition rests, 0 to 1. A composition of
   metals that is valid by the alloy rule alone has none that mean anything: there, `metallicity_score` takes its place.
 * `novelty = distance / (distance + HALF_NEW)`, 0 to 1, of the chemical distance from the nearest known composition: the
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 PROBABILITY = "probability_hull_0.1"
 """Column of `matgen predict`: the probability to be at most 0.1 eV/atom above the hull."""
 
+MADE = "probability_made"
+"""Column of `matgen predict`: the probability of having been made."""
+
 HALF_NEW = 0.25
 """Chemical distance at which novelty is one half: one of four atoms replaced by its neighbor on the scale."""
 
@@ -47,7 +52,7 @@ _LEADING = (
     PARETO,
     "score",
     PROBABILITY,
-    "probability_made",
+    MADE,
     "oxidation_state_score",
     "rarest_state",
     "rarest_state_share",
@@ -74,6 +79,7 @@ _LEADING = (
 
 RANKED_NUMBERS = (
     PROBABILITY,
+    MADE,
     "score",
     "oxidation_state_score",
     "rarest_state_share",
@@ -99,15 +105,18 @@ def plausibility(rows: pd.DataFrame) -> pd.Series:
     """The score without novelty, which it never exceeds: float64 `(n,)`, NaN where a factor is.
 
     Args:
-        rows: with `PROBABILITY` and the columns of an evaluation; without these the probability alone.
+        rows: with `PROBABILITY`, and where they are there `MADE` and the columns of an evaluation.
     """
-    states = pd.Series(1.0, rows.index)
+    product = pd.Series(1.0, rows.index)
     if "oxidation_state_score" in rows:
-        states = rows["oxidation_state_score"].astype(np.float64)
+        product = rows["oxidation_state_score"].astype(np.float64)
     if {"metallicity_score", "all_metal", "electronegativity_balanced"} <= set(rows):
         alloy = rows["all_metal"].astype(bool) & ~rows["electronegativity_balanced"].astype(bool)
-        states = states.mask(alloy, rows["metallicity_score"].astype(np.float64))
-    return pd.to_numeric(rows[PROBABILITY], errors="coerce").astype(np.float64) * states
+        product = product.mask(alloy, rows["metallicity_score"].astype(np.float64))
+    for name in (PROBABILITY, MADE):
+        if name in rows:
+            product = product * pd.to_numeric(rows[name], errors="coerce").astype(np.float64)
+    return product
 
 
 def first_of(rows: pd.DataFrame, most: int) -> pd.DataFrame:

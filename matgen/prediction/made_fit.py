@@ -54,7 +54,7 @@ def made_rows(drawn: CompositionBatch, most: int = 20_000, seed: int = 0) -> Mad
     """The compositions that a model learns from.
 
     Args:
-        drawn: distinct compositions of a generator; those in `hybrid`, and those made ones that are for testing, are left
+        drawn: distinct compositions of a generator; those in `hybrid`, and made ones that are for testing, are left
             out.
         most: compositions of the rest of `hybrid`, and of `drawn`, at most.
         seed: of which.

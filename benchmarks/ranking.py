@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.commands import matgen
-from benchmarks.made_model import N, novel_draws
+from benchmarks.made_model import novel_draws
 from benchmarks.record import read_result, write_result
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
@@ -32,7 +32,7 @@ from matgen.prediction.forest_fit import FOLDS, fit_forest, system_folds
 from matgen.prediction.locate import find_predictor
 from matgen.prediction.made_fit import cross_fit, made_rows
 from matgen.prediction.made_model import corrected, made_features
-from matgen.prediction.stability_fit import relaxed_draws, said_of, stability_rows
+from matgen.prediction.stability_fit import StabilityRows, relaxed_draws, said_of, stability_rows
 from matgen.prediction.stability_model import stability_feature_names, stability_features
 from matgen.screening import supply
 from matgen.validity import RARE, explain
@@ -40,6 +40,8 @@ from matgen.validity import RARE, explain
 NAME = "ranking"
 DRAWS, DRAWS_SEED, FIRST = 10_000, 11, 50
 WITHIN = 0.1
+MOST = 40_000
+"""Compositions that trees for relaxed draws learn from besides drawn ones; the bundled ones saw three times as many."""
 SOURCE = "oqmd"
 FACTORS = (PROBABILITY, MADE, "oxidation_state_score", "novelty", "share_of_atoms")
 
@@ -65,12 +67,12 @@ def share_of_atoms(batch: CompositionBatch, known: CompositionBatch) -> np.ndarr
 def scores(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Scores of the rows of a ranking: as they were, as they are, without some factors, and the factors alone."""
     factors = {name: rows[name].to_numpy(np.float64) for name in FACTORS}
-    stable, made, states, novelty, share = factors.values()
+    stable, states, novelty = (factors[name] for name in (PROBABILITY, "oxidation_state_score", "novelty"))
     return {
-        "before": stable * share,
+        "before": stable * factors["share_of_atoms"],
         "after": rows["score"].to_numpy(np.float64),
         "without_made": stable * states * novelty,
-        "without_novelty": stable * made * states,
+        "stable_times_states": stable * states,
     } | factors
 
 
@@ -142,62 +144,78 @@ def unseen_probability(asked: CompositionBatch) -> np.ndarray:
     """Probability of `PROBABILITY` by trees that have not seen the chemical system, float64 `(n,)`; not shifted."""
     predictor, phases = Predictor.load(find_predictor(f"formation_energy-{SOURCE}")), labeled_phases(SOURCE)
     rows = stability_rows(SOURCE, *bundled_property("formation_energy", SOURCE).of("valid"))
+    drawn = rows.origin == "drawn"
+    others = np.random.default_rng(0).permutation(np.flatnonzero(~drawn))[:MOST]
+    kept = np.sort(np.concatenate([others, np.flatnonzero(drawn)]))
+    rows = StabilityRows(rows.batch[kept], rows.distance[kept], rows.origin[kept])
     features, features_asked = (
         stability_features(batch, said_of(predictor, batch, phases.decompose(batch).energy), SOURCE)
         for batch in (rows.batch, asked)
     )
-    folds, folds_asked = rows.folds(), system_folds(asked)
+    folds, folds_asked, within = rows.folds(), system_folds(asked), rows.distance <= WITHIN
     probability = np.empty(len(asked))
     for fold in range(FOLDS):
         seen, unseen = folds != fold, folds_asked == fold
-        forest = fit_forest(
-            features[seen], rows.distance[seen] <= WITHIN, rows.weights()[seen], stability_feature_names()
-        )
+        forest = fit_forest(features[seen], within[seen], rows.weights()[seen], stability_feature_names())
         probability[unseen] = expit(forest.sums(features_asked[unseen]))
     return probability
 
 
 def unseen_made(asked: CompositionBatch, folder: Path) -> np.ndarray:
     """`probability_made` by trees that have not seen the chemical system, float64 `(n,)`."""
-    rows = made_rows(novel_draws(folder), N)
+    rows = made_rows(novel_draws(folder), MOST // 4)
     both = CompositionBatch.concatenate([rows.batch, asked])
     features = made_features(both)
     labeled = cross_fit(rows, features[: len(rows.batch)], both, features)
     return corrected(labeled[len(rows.batch) :], float(labeled[: len(rows.batch)][rows.made].mean()))
 
 
-def of_relaxed(folder: Path) -> dict[str, Any]:
-    """How scores order relaxed draws: the area under the curve for `WITHIN`, and Spearman's correlation."""
+def factors_of_relaxed(folder: Path) -> list[dict[str, Any]]:
+    """A row for each relaxed draw: its set, its distances to the hull and the factors of the scores."""
     sets = relaxed_sets()
     asked = CompositionBatch.concatenate([batch for batch, *_ in sets.values()])
     explanation, known = explain(asked), load_dataset("hybrid").batch
     rows = pd.DataFrame({
-        "formula": asked.formulas(), PROBABILITY: unseen_probability(asked), MADE: unseen_made(asked, folder), "in_domain": True,
-        "oxidation_state_score": explanation.commonness.score, "all_metal": False,
+        "formula": asked.formulas(), PROBABILITY: unseen_probability(asked), MADE: unseen_made(asked, folder),
+        "oxidation_state_score": explanation.commonness.score, "in_domain": True,
     })  # fmt: skip
     order = ranked(rows, [known]).set_index("formula").loc[rows["formula"]].reset_index()
-    order["share_of_atoms"] = share_of_atoms(asked, known)
-    by_name = scores(order) | {"fewer_atoms": -asked.n_atoms.astype(np.float64)}
-    valid = explanation.validity.valid
-    found, start = {}, 0
-    for name, (batch, above, judged) in sets.items():
-        part = slice(start, start + len(batch))
-        start += len(batch)
-        found[name] = {"chgnet": _orders(by_name, part, above, valid)}
-        if judged is not None:
-            found[name]["7net-l3i5"] = _orders(by_name, part, judged, valid)
-    both = np.concatenate([above for _, above, _ in sets.values()])
-    return found | {"both": {"chgnet": _orders(by_name, slice(0, len(asked)), both, valid)}}
+    order = order.assign(
+        share_of_atoms=share_of_atoms(asked, known),
+        atoms=asked.n_atoms,
+        valid=explanation.validity.valid,
+        set=np.repeat(list(sets), [len(batch) for batch, *_ in sets.values()]),
+        chgnet=np.concatenate([above for _, above, _ in sets.values()]),
+        judge=np.concatenate([np.full(len(batch), np.nan) if j is None else j for batch, _, j in sets.values()]),
+    )
+    columns = ["formula", "set", "chgnet", "judge", "valid", "atoms", *FACTORS, "score"]
+    found: list[dict[str, Any]] = order[columns].round(5).to_dict("records")
+    return [{name: None if value != value else value for name, value in row.items()} for row in found]
 
 
-def _orders(by_name: dict[str, np.ndarray], part: slice, above: np.ndarray, valid: np.ndarray) -> dict[str, Any]:
+def of_relaxed(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """How scores order relaxed draws: the area under the curve for `WITHIN`, and Spearman's correlation."""
+    frame = pd.DataFrame(rows)
+    by_name = scores(frame) | {"fewer_atoms": -frame["atoms"].to_numpy(np.float64)}
+    valid = frame["valid"].to_numpy(bool)
+    taught, chgnet = frame["set"].to_numpy() == "relaxed_draws", frame["chgnet"].to_numpy(np.float64)
+    judge = frame["judge"].to_numpy(np.float64)
+    return {
+        "relaxed_draws": {"chgnet": _orders(by_name, np.where(taught, chgnet, np.nan), valid)},
+        "sun": {"chgnet": _orders(by_name, np.where(taught, np.nan, chgnet), valid),
+                "7net-l3i5": _orders(by_name, judge, valid)},
+        "both": {"chgnet": _orders(by_name, chgnet, valid)},
+    }  # fmt: skip
+
+
+def _orders(by_name: dict[str, np.ndarray], above: np.ndarray, valid: np.ndarray) -> dict[str, Any]:
     """Of all compositions with an energy, and of the valid ones among them."""
     found: dict[str, Any] = {}
-    for kind, usable in {"all": np.isfinite(above), "valid": np.isfinite(above) & valid[part]}.items():
+    for kind, usable in {"all": np.isfinite(above), "valid": np.isfinite(above) & valid}.items():
         within = above[usable] <= WITHIN
         found[kind] = {"n": int(usable.sum()), "within_0.1": round(float(within.mean()), 3)}
         for name, values in by_name.items():
-            score = np.nan_to_num(values[part][usable], nan=-1.0)
+            score = np.nan_to_num(values[usable], nan=-1.0)
             found[kind][name] = {
                 "auc": round(float(roc_auc_score(within, score)), 3),
                 "spearman": round(float(spearmanr(score, -above[usable]).statistic), 3),
@@ -210,9 +228,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/ranking"))
     parser.add_argument("--only", choices=("draws", "relaxed"), help="measure one part and leave the other as it is")
     arguments = parser.parse_args()
-    content = {name: part for name, part in read_result(NAME).items() if name in ("draws", "relaxed")}
+    content = {name: part for name, part in read_result(NAME).items() if name in ("draws", "rows")}
     if arguments.only != "draws":
-        content["relaxed"] = of_relaxed(arguments.folder)
+        content["rows"] = factors_of_relaxed(arguments.folder)
+    content["relaxed"] = of_relaxed(content["rows"])
     if arguments.only != "relaxed":
         content["draws"] = of_draws(arguments.folder)
     print(write_result(NAME, content))

@@ -10,7 +10,7 @@ SCORES = {
     "before": "score of 0.2: probability x share of atoms unlike the nearest known",
     "after": "score: stable x made x oxidation states x chemical novelty",
     "without_made": "the same without `probability_made`",
-    "without_novelty": "the same without novelty",
+    "stable_times_states": "stable x oxidation states",
     "probability_hull_0.1": "`probability_hull_0.1`",
     "oxidation_state_score": "`oxidation_state_score`",
     "novelty": "novelty by chemical distance",

@@ -194,7 +194,7 @@ def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
     if plan.predictor is None:
         print("  ranked by the model's probability: like known compounds, not yet known to be stable")
     else:
-        print("  ranked by probability to be within 0.1 eV/atom of the hull x commonness of oxidation states x novelty")
+        print("  ranked by the probabilities to be near the hull and to have been made, oxidation states and novelty")
     if discovery.structures is not None:
         _print_structures(discovery.structures, plan.finish)
     print(

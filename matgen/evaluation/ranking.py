@@ -4,8 +4,8 @@
 
 * `probability_hull_0.1`, of `matgen predict`: the probability of lying at most 0.1 eV/atom above the hull. That of a
   composition in neither database is lowered to what relaxed draws have taught (`StabilityModel.novel_shift`).
-* `probability_made`, likewise: how much it is like compounds that have been made, by trees that tell these from draws of
-  the bundled model. Tables without it are ranked by the other three.
+* `probability_made`, likewise: how much it is like compounds that have been made, by trees that tell these from draws
+  of the bundled model. Tables without it are ranked by the other three.
 * `oxidation_state_score`: how common the oxidation states are on which the composition rests, 0 to 1. A composition of
   metals that is valid by the alloy rule alone has none that mean anything: there, `metallicity_score` takes its place.
 * `novelty = distance / (distance + HALF_NEW)`, 0 to 1, of the chemical distance from the nearest known composition: the

@@ -9,7 +9,7 @@ import pandas as pd
 
 from matgen.evaluation.known_rates import RATES
 from matgen.evaluation.labels import BASELINES, DISTRIBUTIONS, GROUPS, KNOWN_RATES, METRICS, Label
-from matgen.evaluation.ranking import PROBABILITY
+from matgen.evaluation.ranking import MADE, PROBABILITY
 from matgen.validity.commonness import RARE, share_text
 
 Rows = list[list[str]]
@@ -190,7 +190,7 @@ def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
     """The first of the ranking."""
     head = [
         "Formula", "Nearest known", "Decomposes into", "Rarest state", "Hazards", "Rank", "Score", "Within 0.1 eV/atom",
-        "State score", "Novelty", "Above the hull / eV/atom", "Cost / $/kg", "In domain",
+        "Made", "State score", "Novelty", "Above the hull / eV/atom", "Cost / $/kg", "In domain",
     ]  # fmt: skip
     rows = []
     for row in [] if ranked is None else ranked.head(most).to_dict("records"):
@@ -206,6 +206,7 @@ def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
                 str(row["rank"]),
                 f"{row['score']:.3f}" if known else "-",
                 percent(row[PROBABILITY], 1) if known else "-",
+                percent(row.get(MADE), 0),
                 f"{row['oxidation_state_score']:.2f}",
                 f"{row['novelty']:.2f}",
                 spread if known else "-",

@@ -67,12 +67,13 @@ def share_of_atoms(batch: CompositionBatch, known: CompositionBatch) -> np.ndarr
 def scores(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Scores of the rows of a ranking: as they were, as they are, without some factors, and the factors alone."""
     factors = {name: rows[name].to_numpy(np.float64) for name in FACTORS}
-    stable, states, novelty = (factors[name] for name in (PROBABILITY, "oxidation_state_score", "novelty"))
+    stable, made, states, novelty, share = factors.values()
     return {
-        "before": stable * factors["share_of_atoms"],
-        "after": rows["score"].to_numpy(np.float64),
-        "without_made": stable * states * novelty,
-        "stable_times_states": stable * states,
+        "before": stable * share,
+        "after": stable * np.cbrt(made * states * novelty),
+        "product": stable * made * states * novelty,
+        "without_made": stable * np.sqrt(states * novelty),
+        "without_novelty": stable * np.sqrt(made * states),
     } | factors
 
 

@@ -8,9 +8,10 @@ from benchmarks.tables.render import Json
 
 SCORES = {
     "before": "score of 0.2: probability x share of atoms unlike the nearest known",
-    "after": "score: stable x made x oxidation states x chemical novelty",
+    "after": "score: stable x geometric mean of made, oxidation states and chemical novelty",
     "without_made": "the same without `probability_made`",
-    "stable_times_states": "stable x oxidation states",
+    "without_novelty": "the same without novelty",
+    "product": "plain product of the four",
     "probability_hull_0.1": "`probability_hull_0.1`",
     "oxidation_state_score": "`oxidation_state_score`",
     "novelty": "novelty by chemical distance",

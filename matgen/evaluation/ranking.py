@@ -1,11 +1,14 @@
 """Which candidates to look at first.
 
-    score = probability_hull_0.1 * probability_made * oxidation_state_score * novelty
+    score = probability_hull_0.1 * (probability_made * oxidation_state_score * novelty) ** (1 / 3)
+
+Stability counts as much as the other three together, whose geometric mean is taken: of relaxed draws, the probability
+alone foretells most of what is found (`benchmarks/ranking.py`).
 
 * `probability_hull_0.1`, of `matgen predict`: the probability of lying at most 0.1 eV/atom above the hull. That of a
   composition in neither database is lowered to what relaxed draws have taught (`StabilityModel.novel_shift`).
 * `probability_made`, likewise: how much it is like compounds that have been made, by trees that tell these from draws
-  of the bundled model. Tables without it are ranked by the other three.
+  of the bundled model. In tables without it the mean is of the other two.
 * `oxidation_state_score`: how common the oxidation states are on which the composition rests, 0 to 1. A composition of
   metals that is valid by the alloy rule alone has none that mean anything: there, `metallicity_score` takes its place.
 * `novelty = distance / (distance + HALF_NEW)`, 0 to 1, of the chemical distance from the nearest known composition: the
@@ -40,8 +43,8 @@ PROBABILITY = "probability_hull_0.1"
 MADE = "probability_made"
 """Column of `matgen predict`: the probability of having been made."""
 
-HALF_NEW = 0.25
-"""Chemical distance at which novelty is one half: one of four atoms replaced by its neighbor on the scale."""
+HALF_NEW = 0.1
+"""Chemical distance at which novelty is one half: one of ten atoms replaced by its neighbor on the scale."""
 
 SUPPLY = ("cost", "scarcest_element", "toxic", "radioactive")
 """Columns of `matgen.screening.supply` that a ranking shows."""
@@ -102,21 +105,31 @@ def chosen(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def plausibility(rows: pd.DataFrame) -> pd.Series:
-    """The score without novelty, which it never exceeds: float64 `(n,)`, NaN where a factor is.
+    """The score of something entirely new, which no candidate exceeds: float64 `(n,)`, NaN where a factor is.
 
     Args:
         rows: with `PROBABILITY`, and where they are there `MADE` and the columns of an evaluation.
     """
-    product = pd.Series(1.0, rows.index)
+    return score(rows, pd.Series(1.0, rows.index))
+
+
+def score(rows: pd.DataFrame, novelty: pd.Series) -> pd.Series:
+    """The score of the module's docstring, float64 `(n,)`; the mean is over the factors that the rows have."""
+    factors = [novelty]
+    if MADE in rows:
+        factors.append(_numbers(rows[MADE]))
     if "oxidation_state_score" in rows:
-        product = rows["oxidation_state_score"].astype(np.float64)
-    if {"metallicity_score", "all_metal", "electronegativity_balanced"} <= set(rows):
-        alloy = rows["all_metal"].astype(bool) & ~rows["electronegativity_balanced"].astype(bool)
-        product = product.mask(alloy, rows["metallicity_score"].astype(np.float64))
-    for name in (PROBABILITY, MADE):
-        if name in rows:
-            product = product * pd.to_numeric(rows[name], errors="coerce").astype(np.float64)
-    return product
+        states = _numbers(rows["oxidation_state_score"])
+        if {"metallicity_score", "all_metal", "electronegativity_balanced"} <= set(rows):
+            alloy = rows["all_metal"].astype(bool) & ~rows["electronegativity_balanced"].astype(bool)
+            states = states.mask(alloy, _numbers(rows["metallicity_score"]))
+        factors.append(states)
+    product: pd.Series = pd.concat(factors, axis=1).prod(axis=1, skipna=False)
+    return _numbers(rows[PROBABILITY]) * product ** (1.0 / len(factors))
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    return pd.to_numeric(column, errors="coerce").astype(np.float64)
 
 
 def first_of(rows: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -151,7 +164,7 @@ def ranked(
         batch = CompositionBatch.from_formulas(ranked["formula"].astype(str))
         ranked = ranked.assign(**_nearest(batch, CompositionBatch.concatenate(list(known))))
         ranked = ranked.assign(**{name: supply(batch)[name].to_numpy() for name in SUPPLY})
-        ranked = ranked.assign(score=plausibility(ranked) * ranked["novelty"])
+        ranked = ranked.assign(score=score(ranked, ranked["novelty"]))
         if objectives:
             within = ranked[ranked["in_domain"].astype(bool)]
             front = within.index[on_front(within, objectives)]

@@ -13,8 +13,9 @@ from matgen.evaluation import evaluate
 from matgen.evaluation.facts import facts
 from matgen.evaluation.limits import Limits
 from matgen.evaluation.page.tables import nearest_known, ranked_rows
-from matgen.evaluation.ranking import PROBABILITY, chosen, plausibility, ranked
+from matgen.evaluation.ranking import PROBABILITY, chosen, plausibility, ranked, write_ranked
 from matgen.pareto import parse_objectives
+from matgen.screening import screen_file
 
 from .standin import Reference
 
@@ -40,13 +41,14 @@ def predicted(**columns) -> pd.DataFrame:
 
 
 def test_the_score_is_the_product_that_is_documented() -> None:
-    rows = predicted(oxidation_state_score=[1.0, 0.5, 1.0, 1.0])
+    rows = predicted(oxidation_state_score=[1.0, 0.5, 1.0, 1.0], probability_made=[0.7, 0.6, 0.2, 1.0])
     found = ranked(rows, [KNOWN]).set_index("formula")
     # One place on the scale for half and for a fifth of the atoms; from Na3Cl2, a tenth of them is 90 places from NaCl.
-    novelty = {"KCl": 0.5 / 0.75, "BaTiO3": 0.2 / 0.45, "Na3Cl2": 9 / 9.25}
-    for formula, probability, states in (("KCl", 0.8, 1.0), ("BaTiO3", 0.9, 0.5), ("Na3Cl2", 0.1, 1.0)):
+    novelty = {"KCl": 0.5 / 0.6, "BaTiO3": 0.2 / 0.3, "Na3Cl2": 9 / 9.1}
+    factors = {"KCl": (0.8, 0.7, 1.0), "BaTiO3": (0.9, 0.6, 0.5), "Na3Cl2": (0.1, 0.2, 1.0)}
+    for formula, (probability, made, states) in factors.items():
         assert found.loc[formula, "novelty"] == pytest.approx(novelty[formula])
-        assert found.loc[formula, "score"] == pytest.approx(probability * states * novelty[formula])
+        assert found.loc[formula, "score"] == pytest.approx(probability * np.cbrt(made * states * novelty[formula]))
     # Rb2O is unlike anything learned from.
     assert found.index.tolist() == ["KCl", "BaTiO3", "Na3Cl2", "Rb2O"] and found["rank"].tolist() == [1, 2, 3, 4]
     assert found["nearest_known"].tolist()[:3] == ["NaCl", "SrTiO3", "NaCl"]
@@ -72,7 +74,7 @@ def test_an_alloy_has_no_oxidation_states_to_be_ranked_by() -> None:
         PROBABILITY: [0.5, 0.5, 0.5], "oxidation_state_score": [0.0, 0.2, 0.0], "metallicity_score": [0.9, 0.9, 0.1],
         "all_metal": [True, True, False], "electronegativity_balanced": [False, True, False],
     })  # fmt: skip
-    assert plausibility(rows).tolist() == pytest.approx([0.45, 0.1, 0.0])
+    assert plausibility(rows).tolist() == pytest.approx([0.5 * 0.9**0.5, 0.5 * 0.2**0.5, 0.0])
 
 
 def test_what_is_known_of_the_nearest_known() -> None:
@@ -202,3 +204,24 @@ def test_a_large_table_is_ranked_as_a_small_one(tmp_path: Path) -> None:
     assert written["formula"].tolist() == expected["formula"].tolist()
     evaluate(table[["formula"]], "mp-pure", baselines=False, out=tmp_path / "report", force=True)
     assert not (tmp_path / "report" / "ranked.csv").exists()
+
+
+def test_columns_of_a_written_ranking_are_matgens_own(tmp_path: Path) -> None:
+    """A screen of `ranked.csv` makes the columns anew, and does not take them for the user's."""
+    order = ranked(predicted(), [KNOWN])
+    write_ranked(order, tmp_path / "ranked.csv")
+    screened = screen_file(tmp_path / "ranked.csv", tmp_path / "out.csv", pareto="energy_above_hull,novelty").frame
+    assert not [name for name in screened if name.endswith("_matgen")] and screened["cost"].notna().all()
+    assert 0 < len(screened) < len(order)
+
+
+def test_a_ranking_on_the_page_says_how_like_made_compounds_each_is() -> None:
+    frame = predicted(
+        formula=["CsPbSe", "Ba7SrTi8O24", "Cs9Na7Br16", "Rb2O"], probability_made=[0.25, 0.5, np.nan, 1.0]
+    )
+    head, rows = ranked_rows(evaluate(frame, Reference(), baselines=False).ranked, 10)
+    shown = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert shown["CsPbSe"]["Made"] == "25 %" and shown["Cs9Na7Br16"]["Made"] == "-"
+    assert shown["CsPbSe"]["Hazards"] == "toxic" and shown["Rb2O"]["Hazards"] == "-"
+    without = ranked_rows(evaluate(predicted(), Reference(), baselines=False).ranked, 10)[1]
+    assert without and without[0][head.index("Made")] == "-"

@@ -206,7 +206,7 @@ def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
                 str(row["rank"]),
                 f"{row['score']:.3f}" if known else "-",
                 percent(row[PROBABILITY], 1) if known else "-",
-                percent(row.get(MADE), 0),
+                percent(row[MADE], 0) if pd.notna(row.get(MADE)) else "-",
                 f"{row['oxidation_state_score']:.2f}",
                 f"{row['novelty']:.2f}",
                 spread if known else "-",

@@ -12,9 +12,10 @@ import pandas as pd
 
 from matgen.errors import DataError, MissingDependencyError, OptionError, StructureError
 from matgen.evaluation import Report, evaluate
-from matgen.evaluation.ranking import chosen, ranked
-from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
+from matgen.evaluation.ranking import RANKED_NUMBERS, chosen, ranked, write_ranked
+from matgen.io.files import locked, refuse_to_overwrite, write_json
 from matgen.models.checkpoint import read_metadata
+from matgen.pareto import parse_objectives, require_columns
 from matgen.prediction import Predictor
 from matgen.prediction.screening import Screen
 from matgen.prediction.writing import predict_file
@@ -59,6 +60,7 @@ class DiscoveryPlan:
         rules: how validity is judged, by default as `evaluate` has it.
         protocol: rules by name instead.
         split: of the reference: what counts as held out.
+        pareto: columns of the ranking to be best in, as `pareto.parse_objectives` reads them; "" for none.
         device: where to draw.
         structures: how many of the first candidates get relaxed structures and inputs for DFT.
         dft_format: of the inputs, as `matgen export` has them.
@@ -84,6 +86,7 @@ class DiscoveryPlan:
     rules: ValidityRules | None = None
     protocol: str | None = None
     split: str = "split"
+    pareto: str = ""
     device: str = "cpu"
     structures: int = 0
     dft_format: str = "vasp"
@@ -159,6 +162,10 @@ def discover(
         MatgenError: as its stages raise; what was finished before stays in the folder.
     """
     plan.request()  # numbers out of range are refused before any work
+    if plan.pareto:
+        if plan.predictor is None:
+            raise OptionError("--pareto goes with predictions: leave out --predictor none")
+        require_columns(parse_objectives(plan.pareto), RANKED_NUMBERS)
     if plan.conditions and plan.checkpoint is None:
         raise OptionError("the model that is trained here takes no conditions: name a conditional checkpoint")
     if plan.structures and (missing := missing_for_structures()):
@@ -198,8 +205,7 @@ class _Pipeline:
             table = self._predicted(table, self.plan.predictor)
         report = self._evaluated(table)
         order = ranked(chosen(report.frame)) if report.ranked is None else report.ranked
-        with atomic_write(self.out / "ranked.csv") as temporary:
-            order.to_csv(temporary, index=False, float_format="%.6f")
+        write_ranked(order, self.out / "ranked.csv")
         structures = None
         if self.plan.structures and len(order):
             report, structures = self._relaxed(order.head(self.plan.structures), report)
@@ -267,6 +273,7 @@ class _Pipeline:
                 protocol=plan.protocol,
                 split=plan.split,
                 seed=plan.seed,
+                pareto=plan.pareto,
                 out=self.out / "report",
                 force=self.force,
                 progress=self.progress,

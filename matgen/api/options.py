@@ -178,6 +178,11 @@ class DiscoverOptions(DrawingOptions, ReferenceOptions, JudgingOptions, FileOpti
     notation: str
     preset: str
     max_minutes: float
+    reward: str
+    reward_minutes: float
+    diversity: float
+    allow_out_of_domain: bool
+    pareto: Text
 
 
 class StructureOptions(TableOptions, total=False):

@@ -15,6 +15,7 @@ from matgen.cli.options import (
     default_preset,
     judging_options,
     keeping_options,
+    pareto_option,
     pick_device,
     reference_options,
     references_of,
@@ -107,6 +108,7 @@ def add(verbs: Any) -> None:
     keeping_options(parser)
     reference_options(parser)
     judging_options(parser)
+    pareto_option(parser, "rank candidates first that no other beats in all of these columns of ranked.csv")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
     common_options(parser, out="discovery")
 
@@ -192,6 +194,7 @@ def plan_of(arguments: argparse.Namespace) -> DiscoveryPlan:
         rules=rules_of(arguments),
         protocol=arguments.protocol,
         split=arguments.reference_split,
+        pareto=arguments.pareto,
         device=pick_device(arguments.device),
         structures=_structures(arguments),
         dft_format=arguments.dft_format,
@@ -239,7 +242,7 @@ def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
     if plan.predictor is None:
         print("  ranked by the model's probability: like known compounds, not yet known to be stable")
     else:
-        print("  ranked by the predicted probability to be within 0.1 eV/atom of the hull, times novelty")
+        print("  ranked by the probabilities to be near the hull and to have been made, oxidation states and novelty")
     if discovery.structures is not None:
         _print_structures(discovery.structures, plan.finish)
     print(

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.options import judging_options, reference_options, references_of, rules_of
+from matgen.cli.options import judging_options, pareto_option, reference_options, references_of, rules_of
 from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
 
@@ -41,6 +41,7 @@ def add(verbs: Any) -> None:
         metavar="FOLDER",
         help="CIF or POSCAR files of known crystals: novelty of structures is reported too",
     )
+    pareto_option(parser, "rank candidates first that no other beats in all of these columns of the ranking")
     parser.add_argument("--no-baselines", action="store_true", help="skip the random baselines")
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="a running Dask scheduler whose workers judge, such as tcp://host:8786"
@@ -90,9 +91,11 @@ def _evaluation(arguments: argparse.Namespace) -> Callable[..., Report]:
 
         if arguments.scheduler is not None:
             raise OptionError("--scheduler goes with tables of compositions, not with a folder of structures")
+        if arguments.pareto:
+            raise OptionError("--pareto goes with tables of compositions, not with a folder of structures")
         return partial(evaluate_structures, reference_structures=arguments.reference_structures)
     if arguments.reference_structures is not None:
         raise OptionError("--reference-structures goes with a folder that `matgen structure` wrote")
     from matgen.evaluation import evaluate
 
-    return partial(evaluate, scheduler=arguments.scheduler)
+    return partial(evaluate, scheduler=arguments.scheduler, pareto=arguments.pareto)

@@ -269,6 +269,16 @@ def reference_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def pareto_option(parser: Parser, help: str) -> None:
+    """Columns to be best in."""
+    parser.add_argument(
+        "--pareto",
+        default="",
+        metavar="COLUMNS",
+        help=f"{help}, such as energy_above_hull,cost,novelty; +band_gap: more is better, --pareto=-band_gap: less is",
+    )
+
+
 def references_of(arguments: argparse.Namespace) -> tuple[str, ...]:
     """The references that the options name, or the default one."""
     return tuple(arguments.reference or ("hybrid",))

@@ -13,6 +13,7 @@ from matgen.datasets.labels import labeled_phases
 from matgen.errors import OptionError
 from matgen.hull import CompetingPhases
 from matgen.prediction.locate import bundled_name, bundled_predictors
+from matgen.prediction.made_model import COLUMN as MADE
 from matgen.prediction.predictor import Predictor
 from matgen.prediction.stability import probability_column, stability
 from matgen.prediction.stability_model import LIMITS
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from matgen.composition.batch import CompositionBatch
 
 IN_DOMAIN = "in_domain"
-HULL_COLUMNS = ("energy_above_hull", "energy_above_hull_std", *map(probability_column, LIMITS))
+HULL_COLUMNS = ("energy_above_hull", "energy_above_hull_std", *map(probability_column, LIMITS), MADE)
 """Numbers that `stability` writes."""
 
-_OF_HULL = ("energy_above_hull", "probability_hull")
+_OF_HULL = ("energy_above_hull", "probability_hull", MADE)
 _ENERGY = "formation_energy"
 
 

@@ -58,11 +58,11 @@ def test_every_option_that_says_what_sample_keeps_goes_with_discover() -> None:
 
 def test_a_reward_goes_with_what_discover_is_told() -> None:
     told = ["--reward", "band_gap * novel", "--diversity", "2", "--reference", "mp-pure", "--seed", "3"]
-    how = _plan(_parser().parse_args(["discover", *told])).reinforcement
+    how = plan_of(_parser().parse_args(["discover", *told])).reinforcement
     assert how is not None
     assert (how.reward, how.diversity, how.reference, how.seed) == ("band_gap * novel", 2.0, ("mp-pure",), 3)
     assert how.max_minutes == 5 and Path(how.predictors[0]).name == "formation_energy-oqmd"
-    assert _plan(_parser().parse_args(["discover"])).reinforcement is None
+    assert plan_of(_parser().parse_args(["discover"])).reinforcement is None
 
 
 @pytest.mark.parametrize(

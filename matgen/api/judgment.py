@@ -168,7 +168,13 @@ def screen(candidates: Any, where: str | None = None, **options: Unpack[ScreenOp
     given = {**options, **({} if where is None else {"where": where})}
     arguments = arguments_of("screen", "screen", _ScreenOptions, given)
     frame, column = table_of(candidates, arguments.column)
-    work = partial(screened, where=arguments.where, max_per_system=arguments.max_per_system, family=arguments.family)
+    work = partial(
+        screened,
+        where=arguments.where,
+        max_per_system=arguments.max_per_system,
+        family=arguments.family,
+        pareto=arguments.pareto,
+    )
     if arguments.out is None:
         kept = work(frame, column)
     else:
@@ -179,8 +185,7 @@ def screen(candidates: Any, where: str | None = None, **options: Unpack[ScreenOp
 def rank(candidates: Any, **options: Unpack[RankOptions]) -> Candidates:
     """Rank candidates as `matgen discover` does: the valid, novel and distinct ones, the most promising first.
 
-    Their order is that of the predicted probability to lie within 0.1 eV/atom of the hull, times the distance to the
-    nearest known composition; candidates without predictions are predicted first. With `predictor="none"` and a column
+    Their order is that of `matgen.evaluation.ranking.score`; candidates without predictions are predicted first. With `predictor="none"` and a column
     `log_prob` it is that of the model's probability.
 
     Args:

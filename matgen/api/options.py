@@ -139,6 +139,7 @@ class EvaluateOptions(JudgingOptions, TableOptions, total=False):
     reference_structures: Path | str
     no_baselines: bool
     scheduler: str
+    pareto: Text
 
 
 class PredictOptions(TableOptions, total=False):
@@ -156,6 +157,7 @@ class ScreenOptions(TableOptions, total=False):
 
     max_per_system: int
     family: str
+    pareto: Text
 
 
 class RankOptions(ReferenceOptions, JudgingOptions, ReadingOptions, total=False):

@@ -185,7 +185,8 @@ def screen(candidates: Any, where: str | None = None, **options: Unpack[ScreenOp
 def rank(candidates: Any, **options: Unpack[RankOptions]) -> Candidates:
     """Rank candidates as `matgen discover` does: the valid, novel and distinct ones, the most promising first.
 
-    Their order is that of `matgen.evaluation.ranking.score`; candidates without predictions are predicted first. With `predictor="none"` and a column
+    Their order is that of `matgen.evaluation.ranking.score`; candidates without predictions are predicted first. With
+    `predictor="none"` and a column
     `log_prob` it is that of the model's probability.
 
     Args:

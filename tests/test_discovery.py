@@ -61,6 +61,7 @@ def test_a_checkpoint_is_taken_instead_of_training(found, tmp_path: Path) -> Non
     pd.testing.assert_frame_equal(again.ranked, found.ranked)
 
 
+@pytest.mark.slow
 def test_a_reward_reinforces_before_anything_is_drawn(tmp_path: Path) -> None:
     how = ReinforcementPlan("", "contains(O) * valid", steps=2, batch_size=64)
     checkpoint = find_checkpoint("hybrid-mix-gptj-tiny")

@@ -1,4 +1,4 @@
-"""Stable, unique and novel: 200 compositions as the bundled model draws them, with structures relaxed by CHGNet.
+"""Stable, unique and novel: 200 compositions as the checkpoint of matgen 0.2 draws them, with structures relaxed by CHGNet.
 
 Known compositions are relaxed too, and phases: how far off a potential's hull is. Other models, random formulas and
 rankings stand in `benchmarks.discovery`, which relaxes what is novel.
@@ -35,7 +35,7 @@ from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.relaxed_hull import RelaxedHull
 from matgen.structures.templates import bundled_templates
 
-N = 200
+N, MODEL = 200, "hybrid-pure-gptj-small"
 PER_FORMULA, MOST_ATOMS, MAX_STEPS = 3, 24, 200
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     folder = arguments.folder
     drawn, structures = folder / "candidates.csv", folder / "structures"
     if not drawn.exists():
-        matgen("sample", "-n", N, "--seed", 0, "--out", drawn)
+        matgen("sample", "-n", N, "--seed", 0, "--model", MODEL, "--out", drawn)
     if not (structures / CANDIDATES).exists():
         matgen("structure", drawn, "--top", 0, "--per-formula", PER_FORMULA, "--max-atoms", MOST_ATOMS, "--max-steps",
                MAX_STEPS, "--finish", "none", "--out", structures, "--resume")  # fmt: skip

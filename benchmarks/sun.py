@@ -1,4 +1,4 @@
-"""Stable, unique and novel: 200 compositions as the checkpoint of matgen 0.2 draws them, with structures relaxed by CHGNet.
+"""Stable, unique and novel: 200 draws of the checkpoint of matgen 0.2, with structures relaxed by CHGNet.
 
 Known compositions are relaxed too, and phases: how far off a potential's hull is. Other models, random formulas and
 rankings stand in `benchmarks.discovery`, which relaxes what is novel.

@@ -73,7 +73,7 @@ def test_weights_are_not_unpickled(harm: tuple[bytes, Path], tmp_path: Path) -> 
         folder = tmp_path / "model"
         shutil.copytree(find_checkpoint(None), folder)
         metadata = read_json(folder / "matgen.json")
-        for key in ("model_sha256", "content_sha256"):
+        for key in ("files", "content_sha256"):
             metadata.pop(key)
         (folder / "matgen.json").write_text(json.dumps(metadata))
         (folder / "model.safetensors").unlink()
@@ -115,7 +115,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     config = read_json(folder / "config.json") | {"auto_map": {"AutoModelForCausalLM": "evil.Model"}}
     (folder / "config.json").write_text(json.dumps(config))
     metadata = read_json(folder / "matgen.json")
-    for key in ("config_sha256", "content_sha256"):
+    for key in ("files", "content_sha256"):
         metadata.pop(key)
     (folder / "matgen.json").write_text(json.dumps(metadata))
     load_checkpoint(folder)

@@ -278,7 +278,7 @@ def test_bare_discover_takes_the_bundled_checkpoint_and_training_options_train(
 ) -> None:
     assert run("discover", "-n", "300", "--structures", "2") == 0
     assert not Path("discovery/model").exists()
-    assert "taking the checkpoint hybrid-pure" in capsys.readouterr().err
+    assert "taking the checkpoint hybrid-stable" in capsys.readouterr().err
     assert run("discover", "-n", "50", "--dataset", small_table, "--max-minutes", "0.02", "--structures", "0") == 0
     assert read_json("discovery-2/model/matgen.json")["dataset"] == str(small_table)
     assert run("discover", "--model", "discovery-2/model", "--max-minutes", "1") == 2

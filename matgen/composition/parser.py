@@ -17,8 +17,10 @@ import numpy as np
 
 from matgen.composition.annotations import is_ordinary, without_annotations
 from matgen.composition.elements import ATOMIC_NUMBER
+from matgen.composition.isotopes import check_flat_mass_numbers
 from matgen.composition.markup import without_markup
 from matgen.composition.objects import written_mapping
+from matgen.composition.roman_numerals import without_states
 from matgen.composition.rounding import as_fraction
 from matgen.composition.spelling import DOT, TWO_COLUMNS, ZERO_FOR_O, prepared
 from matgen.errors import FormulaError
@@ -89,12 +91,25 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     second = np.where(two_letters, text[start + 1].astype(np.int64) - ord("a") + 1, 0)
     atomic_number = SYMBOL_TABLE[(text[start].astype(np.int64) - ord("A")) * 27 + second]
     count, too_long = _read_counts(text, kind, start + 1 + two_letters)
-    plain[row[too_long | (atomic_number == 0) | (count == 0)]] = False
+    plain[row[too_long | (atomic_number == 0) | (count == 0) | _perhaps_mass_numbers(count)]] = False
+    plain[row[_perhaps_labeled(row, atomic_number, count)]] = False
     plain[_leads_with_zero(text, kind, ends)] = False
     count = count * _bracket_factors(text, kind, ends, start, row, plain)
 
     keep = plain[row]
     return row[keep], atomic_number[keep].astype(np.int64), count[keep], plain
+
+
+def _perhaps_mass_numbers(count: np.ndarray) -> np.ndarray:
+    """Counts into which a mass number may have run (`H218O`), or that are one (`U235O2`), bool like `count`."""
+    return (count >= 100) & (count < 10_000)
+
+
+def _perhaps_labeled(row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Symbols in formulas of two symbols whose counts may be mass numbers (`H2O18`), int64."""
+    light = (count >= 13) & (count <= 18) & (atomic_number >= 6) & (atomic_number <= 8)
+    found = np.flatnonzero(light | ((count == 29) & (atomic_number == 14)) | ((count == 57) & (atomic_number == 26)))
+    return found[np.searchsorted(row, row[found], "right") - np.searchsorted(row, row[found]) == 2]
 
 
 def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -105,7 +120,7 @@ def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np
 
 
 def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `K2Cr207`."""
+    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `K2Cr207`, `FeIIO`."""
     begins = np.concatenate(([0], ends[:-1] + 1))
     # Few rows end in two digits, and few have three letters.
     long = np.flatnonzero(ends - begins > 2)
@@ -116,7 +131,17 @@ def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.nd
     short = np.flatnonzero(ends - begins == 3)
     letters = [text[begins[short] + place] for place in range(3)]
     missing = (letters[0] == ord("N")) & (letters[1] == ord("a")) & (letters[2] == ord("N"))
-    return np.concatenate([many[one_element | zero_inside], short[missing]])
+    numeral = _begin_numerals(text)
+    return np.concatenate([many[one_element | zero_inside], short[missing], np.searchsorted(ends, numeral)])
+
+
+def _begin_numerals(text: np.ndarray) -> np.ndarray:
+    """Where `II`, `IV` or, behind another sign than a line break, `VI` begins, int64; also `V` and `I` in brackets."""
+    iodine, vanadium = text == ord("I"), text == ord("V")
+    pairs = np.flatnonzero((iodine[:-1] & (iodine | vanadium)[1:]) | (vanadium[:-1] & iodine[1:]))
+    pairs = pairs[(pairs > 0) & ((text[pairs] == ord("I")) | (text[pairs - 1] != ord("\n")))] if len(pairs) else pairs
+    alone = np.flatnonzero((text[:-2] == ord("(")) & (iodine | vanadium)[1:-1] & (text[2:] == ord(")")))
+    return np.concatenate([pairs, alone])
 
 
 def _read_counts(text: np.ndarray, kind: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -178,8 +203,8 @@ class Reading(NamedTuple):
 def parse_exact(text: str) -> Reading:
     """Read one formula of any form that pymatgen reads, and dots (`CuSO4·5H2O`), subscripts and fractions besides.
 
-    HTML, LaTeX and dicts in text are read as what they stand for; phases, labels, dopants and charges are taken off
-    with a remark (see `annotations`). Amounts are exact rational numbers: `Li0.5CoO2` is LiCo2O4, `Fe0.333` is Fe;
+    HTML, LaTeX and dicts in text are read as what they stand for; phases, labels, dopants, charges and oxidation states
+    are taken off with a remark (see `annotations` and `roman_numerals`). Amounts are exact rational numbers: `Li0.5CoO2` is LiCo2O4, `Fe0.333` is Fe;
     decimals that are rounded fractions are taken for these (`Fe0.6667O` is Fe2O3). A point before water or ammonia is a
     dot, any other point before a digit a decimal one, as in pymatgen.
 
@@ -200,8 +225,12 @@ def parse_exact(text: str) -> Reading:
     if not is_ordinary(text):
         if (mapping := written_mapping(text)) is not None:
             return read_amounts(mapping)
-        text = without_annotations(without_markup(text), notes, annotated)
+        text = without_states(without_markup(text), notes, annotated)
+        text = without_annotations(text, notes, annotated)
+    else:
+        text = without_states(text, notes, annotated)
     parts, remarks = prepared(text)
+    check_flat_mass_numbers(DOT.join(parts), remarks)
     remarks = annotated + remarks
     if parts == [""]:
         raise FormulaError("empty formula")

@@ -48,6 +48,7 @@ def _number(data, position, end):
 @_jit
 def _tokens(data, position, end, symbol_table, elements, amounts, limit):
     """Symbols and amounts of one formula in the order of the text; returns how many, or -1 where it is not plain."""
+    begin, labeled = position, False
     n, opened = 0, -1  # `opened`: how many symbols there were before the bracket that is open
     # K2Cr207, and NaN: the exact reader has something to say of them. 48 is the zero, N, a and N are 78, 97 and 78.
     if end - position > 3 and data[end - 2] == 48 and _digit(data[end - 1]) and _digit(data[end - 3]):
@@ -59,6 +60,13 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
         position += 1
         # A to Z begins a symbol; one of a to z may follow. `Co` is cobalt, `CO` carbon and oxygen.
         if 65 <= byte <= 90:
+            # II, IV and, inside a formula, VI may be oxidation states, and so may (I) and (V). I and V are 73 and 86.
+            if (byte == 73 or byte == 86) and position - 1 > begin:
+                before = data[position - 2]
+                if before == 40 and position < end and data[position] == 41:
+                    return -1
+                if (before == 73) or (before == 86 and byte == 73 and position - 2 > begin):
+                    return -1
             second = np.int64(0)  # 0: no second letter, 1 to 26: a to z
             if position < end and 97 <= data[position] <= 122:
                 second = np.int64(data[position]) - 96
@@ -68,6 +76,14 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             # Anything that is no plain formula is left to the exact reader, which also says what is wrong with it.
             if element == 0 or amount <= 0 or n == len(elements):
                 return -1
+            # 100 and more atoms may hold a mass number (`H218O`).
+            if 100 <= amount < 10_000:
+                return -1
+            # C13 to O18, Si29 and Fe57 may be one where there is only one other element.
+            if amount > 12 and (
+                (amount <= 18 and 6 <= element <= 8) or (amount == 29 and element == 14) or (amount == 57 and element == 26)
+            ):
+                labeled = True
             elements[n], amounts[n] = element, amount
             n += 1
         # ( and ), one level deep; a bracket in a bracket falls through to the last branch.
@@ -87,6 +103,8 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             return -1
     # Ten atoms and more of one element alone (`H20`) may have a zero for the letter O.
     if n == 1 and end > 1 and _digit(data[end - 1]) and _digit(data[end - 2]):
+        return -1
+    if n == 2 and labeled:
         return -1
     return n if opened < 0 else -1
 

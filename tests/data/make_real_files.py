@@ -64,6 +64,15 @@ FORMULAS: list[tuple[str, str | None, str]] = [
     ("Fe²O³", None, "superscript digits"),
     ("Fe2O3/2TiO2", None, "a fraction of an atom"),
     ("SiO2 (quartz)", "SiO2", "quartz left out"),
+    ("Fe(II)O", "FeO", "oxidation state Fe(II) left out"),
+    ("Fe(III)2O3", "Fe2O3", "oxidation state Fe(III) left out"),
+    ("Cu(I)2O", "Cu2O", "oxidation state Cu(I) left out"),
+    ("Pb(I)2", "PbI2", "(I) is read as iodine"),
+    ("Cu(I)", None, "write Cu or CuI"),
+    ("FeIIO", None, "an oxidation state, or iodine?"),
+    ("H218O", None, "H2 and the isotope 18O?"),
+    ("H2O18", "HO9", "or the isotope 18O?"),
+    ("13CO2", None, "a mass number is no part"),
 ]
 
 _FRAME = pd.DataFrame({"formula": ["NaCl", "MgO"], "gap": [8.5, 7.8]})

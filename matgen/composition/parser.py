@@ -204,9 +204,9 @@ def parse_exact(text: str) -> Reading:
     """Read one formula of any form that pymatgen reads, and dots (`CuSO4·5H2O`), subscripts and fractions besides.
 
     HTML, LaTeX and dicts in text are read as what they stand for; phases, labels, dopants, charges and oxidation states
-    are taken off with a remark (see `annotations` and `roman_numerals`). Amounts are exact rational numbers: `Li0.5CoO2` is LiCo2O4, `Fe0.333` is Fe;
-    decimals that are rounded fractions are taken for these (`Fe0.6667O` is Fe2O3). A point before water or ammonia is a
-    dot, any other point before a digit a decimal one, as in pymatgen.
+    are taken off with a remark (see `annotations` and `roman_numerals`). Amounts are exact rational numbers:
+    `Li0.5CoO2` is LiCo2O4, `Fe0.333` is Fe; decimals that are rounded fractions are taken for these (`Fe0.6667O` is
+    Fe2O3). A point before water or ammonia is a dot, any other point before a digit a decimal one, as in pymatgen.
 
     Args:
         text: the formula.

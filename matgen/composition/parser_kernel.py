@@ -81,7 +81,9 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
                 return -1
             # C13 to O18, Si29 and Fe57 may be one where there is only one other element.
             if amount > 12 and (
-                (amount <= 18 and 6 <= element <= 8) or (amount == 29 and element == 14) or (amount == 57 and element == 26)
+                (amount <= 18 and 6 <= element <= 8)
+                or (amount == 29 and element == 14)
+                or (amount == 57 and element == 26)
             ):
                 labeled = True
             elements[n], amounts[n] = element, amount

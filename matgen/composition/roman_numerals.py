@@ -1,8 +1,8 @@
 """Oxidation states in formulas as chemists write them, `Fe(III)2O3`: read as the element, and kept beside it.
 
 `I` and `V` are also iodine and vanadium. Brackets around two or more numeral letters, and raised numerals, are states.
-`(I)` and `(V)` are states of elements that have them where an anion follows (`Cu(I)2O`), the element itself where only a
-count follows (`Pb(I)2`), and refused elsewhere, since either may be meant.
+`(I)` and `(V)` are states of elements that have them where an anion follows (`Cu(I)2O`), the element itself where only
+a count follows (`Pb(I)2`), and refused elsewhere, since either may be meant.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STATE = re.compile(
     rf"|\^(?P<bare>{_NUMERAL})(?![a-zIV])|{_OPEN}(?P<signed>{_SIGNED}){_CLOSE}(?=.*[A-Z]))"
 )
 _LOOSE = re.compile(rf"{_OPEN}\s*(I{{2,3}}|IV|VI{{1,3}})\s*{_CLOSE}")
-_PHASE = re.compile(rf"\s+\(\s*(I{{2,3}}|IV|VI{{1,3}})\s*\)\s*\Z")
+_PHASE = re.compile(r"\s+\(\s*(I{2,3}|IV|VI{1,3})\s*\)\s*\Z")
 _SYMBOL = re.compile(r"[A-Z][a-z]?")
 _FLAT = re.compile(r"([A-Z][a-z]?)(I{2,3}|VI{2,3}|IV)(?![a-zIV])")
 _FLAT_SIX = re.compile(r"(Cr|Mn|Mo|W|U|S|Se|Te|Re|Os|Tc|Np|Pu)(VI)(?=O|F|Cl)")
@@ -30,7 +30,11 @@ _ALONE = {"I": ("Cu", "Ag", "Au", "Hg", "Tl", "In", "Ga"),
 """Elements for which a one-letter numeral before an anion is a state: their compounds in it are common."""
 _ELEMENT = {"I": "iodine", "V": "vanadium"}
 _ANION = re.compile(r"(?:O|F|Cl|Br|I|S|Se|Te|N|P|C)(?![a-z])")
-_CHARACTERS = {**dict(zip("ⅠⅡⅢⅣⅤⅥⅦⅧ", ("I", "II", "III", "IV", "V", "VI", "VII", "VIII"), strict=True)), "ᴵ": "I", "ⱽ": "V"}
+_CHARACTERS = {
+    **dict(zip("ⅠⅡⅢⅣⅤⅥⅦⅧ", ("I", "II", "III", "IV", "V", "VI", "VII", "VIII"), strict=True)),
+    "ᴵ": "I",
+    "ⱽ": "V",
+}
 _AS_LETTERS = str.maketrans(_CHARACTERS)
 _CHARACTER = re.compile(f"[{''.join(_CHARACTERS)}]+")
 

@@ -29,7 +29,8 @@ from matgen.runtime.unreadable import report_unreadable
 def read_any_table(path: Path | str) -> pd.DataFrame:
     """A table as it stands, rows numbered from 0, from any kind of file that `read_formula_table` takes.
 
-    Blank rows are left out. Cells such as `>60` among numbers are said (`MatgenWarning`). Rows that cannot be read are left out with a warning (`MatgenWarning`).
+    Blank rows are left out. Cells such as `>60` among numbers are said (`MatgenWarning`), and rows that cannot be read
+    are left out with one.
 
     Args:
         path: file, or `-` for standard input.

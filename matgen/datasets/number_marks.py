@@ -160,5 +160,7 @@ class OddCells:
         for name, (n, row, text) in self._odd.items():
             if n <= self._numbers.get(name, 0):
                 more = f", nor are {n - 1:,} more cells" if n > 1 else ""
-                told.append(f"{text[:30]!r} in {name}, row {row + 1}, is not a number{more}: the column is read as text")
+                told.append(
+                    f"{text[:30]!r} in {name}, row {row + 1}, is not a number{more}: the column is read as text"
+                )
         return told

@@ -318,7 +318,13 @@ TABLES: list[tuple[str, bytes, str, list[float] | None, list[str]]] = [
         [8.5, 7.8],
         ["spreadsheet", "header in row 3"],
     ),
-    ("excel97_text.xls", xls([["Formula", "gap"], ["NaCl", "8,5"], ["MgO", 7.8]]), "gap", [8.5, 7.8], ["decimal commas"]),
+    (
+        "excel97_text.xls",
+        xls([["Formula", "gap"], ["NaCl", "8,5"], ["MgO", 7.8]]),
+        "gap",
+        [8.5, 7.8],
+        ["decimal commas"],
+    ),
     (
         "excel_binary.xlsb",
         _zip(xlsb_parts([["Table 1"], [], ["formula", "gap"], ["NaCl", 8.5], [], ["MgO", 7.8]])),

@@ -159,7 +159,7 @@ class OddCells:
         told = []
         for name, (n, row, text) in self._odd.items():
             if n <= self._numbers.get(name, 0):
-                more = f", nor are {n - 1:,} more cells" if n > 1 else ""
+                more = f", nor are {n - 1:,} more cells" if n > 2 else ", nor is 1 more cell" if n == 2 else ""
                 told.append(
                     f"{text[:30]!r} in {name}, row {row + 1}, is not a number{more}: the column is read as text"
                 )

@@ -20,7 +20,8 @@ _LABELS = {"B": (10, 11), "C": (13, 14), "N": (15,), "O": (16, 17, 18), "Si": (2
 _HEAVY = 80
 _MOST_BESIDE = 20
 """No compound has a hundred atoms of one element to at most so many of every other."""
-_FEW = 3
+FEW_ATOMS = 3
+"""Other atoms beside which a count that is the mass number of a light element is told."""
 _FEW_HEAVY = 8
 
 
@@ -59,7 +60,7 @@ def check_flat_mass_numbers(text: str, remarks: list[str]) -> None:
                 )
     for symbol, count in counts:
         others_total = sum(other for _, other in counts) - count
-        few = _FEW_HEAVY if ATOMIC_NUMBER.get(symbol, 0) >= _HEAVY else _FEW
+        few = _FEW_HEAVY if ATOMIC_NUMBER.get(symbol, 0) >= _HEAVY else FEW_ATOMS
         if len(counts) > 1 and _is_label(symbol, count) and others_total <= few and symbol != "B":
             remarks.append(f"{count} atoms of {symbol}, or the isotope {count}{symbol}?")
 

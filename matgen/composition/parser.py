@@ -17,7 +17,7 @@ import numpy as np
 
 from matgen.composition.annotations import is_ordinary, without_annotations
 from matgen.composition.elements import ATOMIC_NUMBER
-from matgen.composition.isotopes import check_flat_mass_numbers
+from matgen.composition.isotopes import FEW_ATOMS, check_flat_mass_numbers
 from matgen.composition.markup import without_markup
 from matgen.composition.objects import written_mapping
 from matgen.composition.roman_numerals import without_states
@@ -44,6 +44,7 @@ _BYTE_CLASS[ord("0") : ord("9") + 1] = _DIGIT
 _BYTE_CLASS[ord("\n")] = _NEWLINE
 _BYTE_CLASS[ord("(")] = _OPEN
 _BYTE_CLASS[ord(")")] = _CLOSE
+_ANIONS = np.frombuffer(b"OFC", dtype=np.uint8)
 
 SYMBOL_TABLE = np.zeros(26 * 27, dtype=np.uint8)
 """Capital and lower-case letter, or none, to atomic number, 27 a capital, the first of them for "no second letter".
@@ -91,8 +92,8 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     second = np.where(two_letters, text[start + 1].astype(np.int64) - ord("a") + 1, 0)
     atomic_number = SYMBOL_TABLE[(text[start].astype(np.int64) - ord("A")) * 27 + second]
     count, too_long = _read_counts(text, kind, start + 1 + two_letters)
-    plain[row[too_long | (atomic_number == 0) | (count == 0) | _perhaps_mass_numbers(count)]] = False
-    plain[row[_perhaps_labeled(row, atomic_number, count)]] = False
+    plain[row[too_long | (atomic_number == 0) | (count == 0)]] = False
+    plain[row[_perhaps_mass_numbers(text, start + 1 + two_letters, row, atomic_number, count)]] = False
     plain[_leads_with_zero(text, kind, ends)] = False
     count = count * _bracket_factors(text, kind, ends, start, row, plain)
 
@@ -100,16 +101,30 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     return row[keep], atomic_number[keep].astype(np.int64), count[keep], plain
 
 
-def _perhaps_mass_numbers(count: np.ndarray) -> np.ndarray:
-    """Counts into which a mass number may have run (`H218O`), or that are one (`U235O2`), bool like `count`."""
-    return (count >= 100) & (count < 10_000)
+def _perhaps_mass_numbers(
+    text: np.ndarray, behind: np.ndarray, row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray
+) -> np.ndarray:
+    """Symbols whose counts may be or hold mass numbers (`H218O`, `U235O2`, `H2O18`), int64.
 
-
-def _perhaps_labeled(row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Symbols in formulas of two symbols whose counts may be mass numbers (`H2O18`), int64."""
-    light = (count >= 13) & (count <= 18) & (atomic_number >= 6) & (atomic_number <= 8)
-    found = np.flatnonzero(light | ((count == 29) & (atomic_number == 14)) | ((count == 57) & (atomic_number == 26)))
-    return found[np.searchsorted(row, row[found], "right") - np.searchsorted(row, row[found]) == 2]
+    Args:
+        text: uint8, all rows.
+        behind: int64 `(tokens,)`, where each symbol ends.
+        row: int64 `(tokens,)`.
+        atomic_number: likewise.
+        count: likewise.
+    """
+    many = np.flatnonzero(count > 12)
+    number, z = count[many], atomic_number[many]
+    labeled = ((z == 6) & (number <= 14)) | ((z == 7) & (number == 15)) | ((z == 8) & (number >= 16) & (number <= 18))
+    labeled = many[labeled | ((z == 14) & (number == 29)) | ((z == 26) & (number == 57))]
+    two = np.searchsorted(row, row[labeled], "right") - np.searchsorted(row, row[labeled]) == 2
+    large = many[(number >= 100) & (number < 10_000)]
+    # The count has three or four digits; a capital behind it is the symbol that the mass number may belong to.
+    after = text[np.minimum(behind[large] + 3 + (count[large] >= 1000), len(text) - 1)]
+    followed = ((after >= ord("A")) & (after <= ord("Z"))) | (atomic_number[large] >= 80)
+    labeled = labeled[two]
+    other = 2 * np.searchsorted(row, row[labeled]) + 1 - labeled  # the row's two symbols lie side by side
+    return np.concatenate([labeled[count[other] <= FEW_ATOMS], large[followed]])
 
 
 def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -136,12 +151,15 @@ def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.nd
 
 
 def _begin_numerals(text: np.ndarray) -> np.ndarray:
-    """Where `II`, `IV` or, behind another sign than a line break, `VI` begins, int64; also `V` and `I` in brackets."""
-    iodine, vanadium = text == ord("I"), text == ord("V")
-    pairs = np.flatnonzero((iodine[:-1] & (iodine | vanadium)[1:]) | (vanadium[:-1] & iodine[1:]))
-    pairs = pairs[(pairs > 0) & ((text[pairs] == ord("I")) | (text[pairs - 1] != ord("\n")))] if len(pairs) else pairs
-    alone = np.flatnonzero((text[:-2] == ord("(")) & (iodine | vanadium)[1:-1] & (text[2:] == ord(")")))
-    return np.concatenate([pairs, alone])
+    """Places of what may be oxidation states, int64: `II`, `IV`, `VI` before O, F or C, `I` or `V` in brackets."""
+    # A line break ends the text, so that there is a sign behind each letter; what is before the first is that break.
+    iodine, vanadium = np.flatnonzero(text == ord("I")), np.flatnonzero(text == ord("V"))
+    before, behind = text[iodine - 1], text[iodine + 1]
+    pair = (behind == ord("I")) | (behind == ord("V"))
+    six = (before == ord("V")) & (text[iodine - 2] != ord("\n")) & np.isin(behind, _ANIONS)
+    alone = (before == ord("(")) & (behind == ord(")"))
+    found = vanadium[(text[vanadium - 1] == ord("(")) & (text[vanadium + 1] == ord(")"))]
+    return np.concatenate([iodine[pair | six | alone], found])
 
 
 def _read_counts(text: np.ndarray, kind: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

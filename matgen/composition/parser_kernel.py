@@ -15,6 +15,7 @@ MAX_SYMBOLS = 24
 
 # So that an amount times a bracket's factor, below 10^18, fits an int64.
 _MAX_DIGITS = 9
+_FEW_ATOMS = 3  # as `isotopes.FEW_ATOMS`
 
 _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
 
@@ -65,7 +66,10 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
                 before = data[position - 2]
                 if before == 40 and position < end and data[position] == 41:
                     return -1
-                if (before == 73) or (before == 86 and byte == 73 and position - 2 > begin):
+                # Behind V, I is the end of a state only before O, F or C (79, 70, 67).
+                following = data[position] if position < end else 0
+                six = before == 86 and byte == 73 and position - 2 > begin
+                if before == 73 or (six and (following == 79 or following == 70 or following == 67)):
                     return -1
             second = np.int64(0)  # 0: no second letter, 1 to 26: a to z
             if position < end and 97 <= data[position] <= 122:
@@ -76,16 +80,20 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             # Anything that is no plain formula is left to the exact reader, which also says what is wrong with it.
             if element == 0 or amount <= 0 or n == len(elements):
                 return -1
-            # 100 and more atoms may hold a mass number (`H218O`).
-            if 100 <= amount < 10_000:
-                return -1
-            # C13 to O18, Si29 and Fe57 may be one where there is only one other element.
-            if amount > 12 and (
-                (amount <= 18 and 6 <= element <= 8)
-                or (amount == 29 and element == 14)
-                or (amount == 57 and element == 26)
-            ):
-                labeled = True
+            if amount > 12:
+                # 100 and more atoms may hold the mass number of what follows (`H218O`), or be one (`U235O2`).
+                followed = position < end and 65 <= data[position] <= 90
+                if 100 <= amount < 10_000 and (followed or element >= 80):
+                    return -1
+                # So may C13, N15, O18, Si29 and Fe57 where there is only one other symbol.
+                if element <= 8:
+                    labeled |= (
+                        (element == 6 and amount <= 14)
+                        or (element == 7 and amount == 15)
+                        or (element == 8 and 16 <= amount <= 18)
+                    )
+                else:
+                    labeled |= (element == 14 and amount == 29) or (element == 26 and amount == 57)
             elements[n], amounts[n] = element, amount
             n += 1
         # ( and ), one level deep; a bracket in a bracket falls through to the last branch.
@@ -106,7 +114,7 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
     # Ten atoms and more of one element alone (`H20`) may have a zero for the letter O.
     if n == 1 and end > 1 and _digit(data[end - 1]) and _digit(data[end - 2]):
         return -1
-    if n == 2 and labeled:
+    if n == 2 and labeled and min(amounts[0], amounts[1]) <= _FEW_ATOMS:
         return -1
     return n if opened < 0 else -1
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 
-from matgen.composition.elements import ATOMIC_NUMBER
+import numpy as np
+
+from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.errors import FormulaError
 
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
@@ -20,9 +23,15 @@ _LABELS = {"B": (10, 11), "C": (13, 14), "N": (15,), "O": (16, 17, 18), "Si": (2
 _HEAVY = 80
 _MOST_BESIDE = 20
 """No compound has a hundred atoms of one element to at most so many of every other."""
-FEW_ATOMS = 3
-"""Other atoms beside which a count that is the mass number of a light element is told."""
-_FEW_HEAVY = 8
+_FEW, _FEW_HEAVY = 3, 8
+
+MASS_NUMBERS = np.zeros((N_ELEMENTS + 1, 1000), dtype=np.uint8)
+"""Atomic number and mass number of what elements are labeled with to how many other atoms of a formula, at most, make
+a count of that size doubtful, uint8 `(119, 1000)`; 0 where no element is labeled so."""
+for _symbol, _masses in _LABELS.items():
+    MASS_NUMBERS[ATOMIC_NUMBER[_symbol], list(_masses)] = _FEW
+for _z in range(_HEAVY, N_ELEMENTS + 1):
+    MASS_NUMBERS[_z, math.ceil(2.4 * _z) : math.floor(2.65 * _z) + 1] = _FEW_HEAVY
 
 
 def without_mass_numbers(text: str, remarks: list[str]) -> str:
@@ -53,15 +62,16 @@ def check_flat_mass_numbers(text: str, remarks: list[str]) -> None:
         others = sorted(count for _, count in counts)[:-1]
         for width in (2, 3):
             count, mass = digits[:-width], digits[-width:]
-            if count and mass[0] != "0" and _is_label(labeled, int(mass)) and others and others[-1] <= _MOST_BESIDE:
+            if count and mass[0] != "0" and _atoms_beside(labeled, int(mass)) and others and others[-1] <= _MOST_BESIDE:
                 raise FormulaError(
                     f"{digits} atoms of {symbol}, or {symbol}{'' if count == '1' else count} and the isotope "
                     f"{mass}{labeled}? write {labeled} alone, or [{mass}{labeled}]"
                 )
     for symbol, count in counts:
         others_total = sum(other for _, other in counts) - count
-        few = _FEW_HEAVY if ATOMIC_NUMBER.get(symbol, 0) >= _HEAVY else FEW_ATOMS
-        if len(counts) > 1 and _is_label(symbol, count) and others_total <= few and symbol != "B":
+        doubtful = 0 < others_total <= _atoms_beside(symbol, count) and symbol != "B"
+        # O16 beside two other elements is common in oxides.
+        if doubtful and (count >= 100 or len(counts) == 2):
             remarks.append(f"{count} atoms of {symbol}, or the isotope {count}{symbol}?")
 
 
@@ -75,6 +85,5 @@ def _is_nuclide(symbol: str, mass: int) -> bool:
     return bool(z) and z <= mass <= 3 * z
 
 
-def _is_label(symbol: str, mass: int) -> bool:
-    z = ATOMIC_NUMBER.get(symbol, 0)
-    return mass in _LABELS.get(symbol, ()) or (z >= _HEAVY and 2.4 * z <= mass <= 2.65 * z)
+def _atoms_beside(symbol: str, mass: int) -> int:
+    return int(MASS_NUMBERS[ATOMIC_NUMBER.get(symbol, 0), mass]) if mass < MASS_NUMBERS.shape[1] else 0

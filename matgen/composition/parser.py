@@ -17,7 +17,7 @@ import numpy as np
 
 from matgen.composition.annotations import is_ordinary, without_annotations
 from matgen.composition.elements import ATOMIC_NUMBER
-from matgen.composition.isotopes import FEW_ATOMS, check_flat_mass_numbers
+from matgen.composition.isotopes import MASS_NUMBERS, check_flat_mass_numbers
 from matgen.composition.markup import without_markup
 from matgen.composition.objects import written_mapping
 from matgen.composition.roman_numerals import without_states
@@ -93,7 +93,9 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     atomic_number = SYMBOL_TABLE[(text[start].astype(np.int64) - ord("A")) * 27 + second]
     count, too_long = _read_counts(text, kind, start + 1 + two_letters)
     plain[row[too_long | (atomic_number == 0) | (count == 0)]] = False
-    plain[row[_perhaps_mass_numbers(text, start + 1 + two_letters, row, atomic_number, count)]] = False
+    bracketed = np.zeros(n, dtype=bool)
+    bracketed[np.searchsorted(ends, np.flatnonzero(kind == _OPEN))] = True
+    plain[row[_perhaps_mass_numbers(row, atomic_number, count, bracketed)]] = False
     plain[_leads_with_zero(text, kind, ends)] = False
     count = count * _bracket_factors(text, kind, ends, start, row, plain)
 
@@ -102,29 +104,35 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 
 
 def _perhaps_mass_numbers(
-    text: np.ndarray, behind: np.ndarray, row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray
+    row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray, bracketed: np.ndarray
 ) -> np.ndarray:
-    """Symbols whose counts may be or hold mass numbers (`H218O`, `U235O2`, `H2O18`), int64.
+    """Symbols whose counts may be mass numbers or end in that of the next symbol (`H2O18`, `H218O`), int64.
 
     Args:
-        text: uint8, all rows.
-        behind: int64 `(tokens,)`, where each symbol ends.
         row: int64 `(tokens,)`.
         atomic_number: likewise.
-        count: likewise.
+        count: likewise, as written.
+        bracketed: bool `(rows,)`; in rows with brackets all large counts are doubtful, no small ones.
     """
     many = np.flatnonzero(count > 12)
-    number, z = count[many], atomic_number[many]
-    labeled = ((z == 6) & (number <= 14)) | ((z == 7) & (number == 15)) | ((z == 8) & (number >= 16) & (number <= 18))
-    labeled = many[labeled | ((z == 14) & (number == 29)) | ((z == 26) & (number == 57))]
-    two = np.searchsorted(row, row[labeled], "right") - np.searchsorted(row, row[labeled]) == 2
+    number = count[many]
+    most_beside = MASS_NUMBERS[atomic_number[many], np.where(number < MASS_NUMBERS.shape[1], number, 0)]
+    known = (most_beside > 0) & ~bracketed[row[many]]
+    labeled, most_beside = many[known], most_beside[known]
+    begin, end = np.searchsorted(row, row[labeled]), np.searchsorted(row, row[labeled], "right")
+    total = np.concatenate(([0], np.cumsum(count)))
+    alone = total[end] - total[begin] - count[labeled] <= most_beside
+    # Of light elements only beside one other, as `check_flat_mass_numbers` says.
+    alone &= (end - begin == 2) | (count[labeled] >= 100)
+
     large = many[(number >= 100) & (number < 10_000)]
-    # The count has three or four digits; a capital behind it is the symbol that the mass number may belong to.
-    after = text[np.minimum(behind[large] + 3 + (count[large] >= 1000), len(text) - 1)]
-    followed = ((after >= ord("A")) & (after <= ord("Z"))) | (atomic_number[large] >= 80)
-    labeled = labeled[two]
-    other = 2 * np.searchsorted(row, row[labeled]) + 1 - labeled  # the row's two symbols lie side by side
-    return np.concatenate([labeled[count[other] <= FEW_ATOMS], large[followed]])
+    following = np.minimum(large + 1, len(row) - 1)
+    next_number, number = atomic_number[following], count[large]
+    # The last two digits or, of four, the last three.
+    ends_in_mass = MASS_NUMBERS[next_number, number % 100] > 0
+    ends_in_mass |= (number >= 1000) & (MASS_NUMBERS[next_number, number % 1000] > 0)
+    ends_in_mass &= (following > large) & (row[following] == row[large])
+    return np.concatenate([labeled[alone], large[ends_in_mass | bracketed[row[large]]]])
 
 
 def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Reading plain formulas straight from the bytes of a string column, and hashing compositions, compiled by numba.
 
 The same results as `parser.parse_plain` with `CompositionBatch.from_tokens`, and as `CompositionBatch.keys`,
-many times faster; for large batches, since numba takes a moment to load. The functions hold no lock, so threads may
-work on different chunks.
+many times faster; for large batches, since numba takes a moment to load. A few plain formulas, such as those with a
+hundred atoms of an element, are left to `parse_plain`, which finds mass numbers among them. The functions hold no lock,
+so threads may work on different chunks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ MAX_SYMBOLS = 24
 
 # So that an amount times a bracket's factor, below 10^18, fits an int64.
 _MAX_DIGITS = 9
-_FEW_ATOMS = 3  # as `isotopes.FEW_ATOMS`
+_FEW_ATOMS = 3  # most atoms beside a light element's mass number, see `isotopes.MASS_NUMBERS`
 
 _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
 
@@ -49,7 +50,7 @@ def _number(data, position, end):
 @_jit
 def _tokens(data, position, end, symbol_table, elements, amounts, limit):
     """Symbols and amounts of one formula in the order of the text; returns how many, or -1 where it is not plain."""
-    begin, labeled = position, False
+    begin = position
     n, opened = 0, -1  # `opened`: how many symbols there were before the bracket that is open
     # K2Cr207, and NaN: the exact reader has something to say of them. 48 is the zero, N, a and N are 78, 97 and 78.
     if end - position > 3 and data[end - 2] == 48 and _digit(data[end - 1]) and _digit(data[end - 3]):
@@ -78,22 +79,9 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             element = symbol_table[(byte - 65) * 27 + second]
             amount, position = _number(data, position, end)
             # Anything that is no plain formula is left to the exact reader, which also says what is wrong with it.
-            if element == 0 or amount <= 0 or n == len(elements):
+            # 100 and more atoms may be or hold a mass number (`U235O2`, `H218O`). Without a sign, 0 and -1 are huge.
+            if element == 0 or np.uint64(amount - 1) >= np.uint64(99) or n == len(elements):
                 return -1
-            if amount > 12:
-                # 100 and more atoms may hold the mass number of what follows (`H218O`), or be one (`U235O2`).
-                followed = position < end and 65 <= data[position] <= 90
-                if 100 <= amount < 10_000 and (followed or element >= 80):
-                    return -1
-                # So may C13, N15, O18, Si29 and Fe57 where there is only one other symbol.
-                if element <= 8:
-                    labeled |= (
-                        (element == 6 and amount <= 14)
-                        or (element == 7 and amount == 15)
-                        or (element == 8 and 16 <= amount <= 18)
-                    )
-                else:
-                    labeled |= (element == 14 and amount == 29) or (element == 26 and amount == 57)
             elements[n], amounts[n] = element, amount
             n += 1
         # ( and ), one level deep; a bracket in a bracket falls through to the last branch.
@@ -111,11 +99,13 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             opened = -1
         else:
             return -1
-    # Ten atoms and more of one element alone (`H20`) may have a zero for the letter O.
-    if n == 1 and end > 1 and _digit(data[end - 1]) and _digit(data[end - 2]):
-        return -1
-    if n == 2 and labeled and min(amounts[0], amounts[1]) <= _FEW_ATOMS:
-        return -1
+    if n <= 2:
+        # Ten atoms and more of one element alone (`H20`) may have a zero for the letter O.
+        if n == 1 and end > 1 and _digit(data[end - 1]) and _digit(data[end - 2]):
+            return -1
+        # C13, N15, O18, Si29 and Fe57 beside few atoms may be isotopes.
+        if n == 2 and min(amounts[0], amounts[1]) <= _FEW_ATOMS and max(amounts[0], amounts[1]) > 12:
+            return -1
     return n if opened < 0 else -1
 
 

@@ -25,7 +25,7 @@ def measure(folder: Path) -> dict[str, Any]:
         sample_to_file(sampler, SampleRequest(10_000), path)
         known = evaluate(path, "hybrid").content
         own = recovered(path, metadata["dataset"])
-    log_prob = sampler.log_prob(load_dataset(metadata["dataset"]).part("test"))
+    log_prob = sampler.log_prob(load_dataset(metadata["dataset"], where=metadata["where"]).part("test"))
     return {
         **{name: metadata[name] for name in ("architecture", "preset", "notation", "dataset")},
         "parameters": metadata["metrics"]["parameters"],

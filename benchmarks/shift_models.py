@@ -26,8 +26,7 @@ from matgen.composition.batch import CompositionBatch
 from matgen.datasets.labels import labeled_phases
 from matgen.prediction import FitPlan, NetworkSize, Predictor, PropertyData, fit_predictor
 from matgen.prediction.fit import default_fit_settings
-from matgen.prediction.locate import bundled_predictors
-from matgen.prediction.predictor import METADATA
+from matgen.prediction.locate import METADATA, bundled_predictors
 from matgen.prediction.stability import stability
 from matgen.prediction.uncertainty import CONFIDENCES
 from matgen.runtime.progress import TerminalProgress

@@ -88,7 +88,7 @@ def coverage(library: TemplateLibrary, draws: int) -> dict[str, Any]:
     dataset = load_dataset("hybrid")
     known = dataset.batch[np.flatnonzero(dataset.frame["in_mp"].to_numpy(dtype=bool))]
     known = known[np.flatnonzero(known.n_atoms <= 20)]
-    sampler = Sampler(find_checkpoint(None))
+    sampler = Sampler(find_checkpoint("hybrid-pure-gptj-small"))
     drawn = CompositionBatch.from_formulas(np.concatenate([b.formulas for b in sampler.sample(draws, seed=0)]))
     small = drawn[np.flatnonzero(drawn.n_atoms <= 20)]
     return {

@@ -11,7 +11,6 @@ common the elements are in training. Resumable: a checkpoint measured under the 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,10 @@ import numpy as np
 from benchmarks.record import command_line, read_result, write_result
 from benchmarks.substitution_queries import Queries, find_queries
 from benchmarks.substitution_rankings import Ranking, element_order, known_ions, rankings
-from matgen.datasets import SPLITS, load_dataset
+from matgen.composition.batch import CompositionBatch
+from matgen.datasets import SPLITS, Dataset, load_dataset
 from matgen.errors import OptionError
+from matgen.io.files import file_sha256
 from matgen.models.checkpoint import read_metadata
 from matgen.models.locate import find_checkpoint
 from matgen.models.registry import MODELS
@@ -37,11 +38,39 @@ AT = (1, 5, 20)
 
 @dataclass(frozen=True)
 class Asked:
-    """The queries, which of them have an ion of pymatgen's table, and the order of elements that breaks ties."""
+    """What is asked.
+
+    Attributes:
+        queries: `q` of them.
+        known_ions: bool `(q,)`, those whose ion is in pymatgen's table.
+        order: integers `(119,)`, of the elements, which breaks ties.
+        train: the known compounds.
+        held_out: compounds that could be answers.
+        held_out_with_parent: those of them that are one substitution away from a known one.
+    """
 
     queries: Queries
     known_ions: np.ndarray
     order: np.ndarray
+    train: CompositionBatch
+    held_out: int
+    held_out_with_parent: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, queries: int, seed: int, held_out: np.ndarray | None = None) -> Asked:
+        """Questions whose answers are of a dataset's test part.
+
+        Args:
+            dataset: with its split.
+            queries: how many at most.
+            seed: of the parents and of the order.
+            held_out: bool `(n,)` by row of the dataset, the answers that are asked for; by default all.
+        """
+        test = dataset.part_mask("test") if held_out is None else dataset.part_mask("test") & held_out
+        train, answers = dataset.part("train"), dataset.batch[np.flatnonzero(test)]
+        every = find_queries(train, answers, seed=seed)
+        some = every[np.arange(min(queries, len(every)))]
+        return cls(some, known_ions(some), element_order(train), train, len(answers), len(every))
 
 
 def ranks(scores: np.ndarray, queries: Queries, order: np.ndarray) -> np.ndarray:
@@ -105,26 +134,27 @@ def measured(ranking: Ranking, asked: Asked) -> dict[str, Any]:
     return recall(rank) | {"known_ions": recall(rank[asked.known_ions]), "queries_per_second": rate}
 
 
-def identity(folder: Path, split: str) -> dict[str, Any]:
-    """What a checkpoint is, how its completions are weighed, and the hash of its weights.
-
-    Raises:
-        OptionError: it was trained on another split, so that it may know the answers.
-    """
+def identity(folder: Path) -> dict[str, Any]:
+    """What a checkpoint is, how its completions are weighed, and the hash of its weights."""
     metadata = read_metadata(folder)
-    if metadata["split"] != split:
-        raise OptionError(f"{folder} was trained on {metadata['split']}, and may know what {split} holds out")
     architecture = MODELS[metadata["architecture"]]
     return {
         "title": architecture.title,
         "preset": metadata["preset"],
         "notation": metadata["notation"],
         "method": architecture.objective.completion,
-        "dataset": metadata["dataset"],
-        "parameters": metadata["metrics"]["parameters"],
-        "training_seconds": metadata["metrics"]["seconds"],
-        "weights_sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
+        "dataset": Path(metadata["dataset"]).name,
+        "parameters": metadata["metrics"].get("parameters"),
+        "training_seconds": metadata["metrics"].get("seconds"),
+        "weights_sha256": file_sha256(folder / "model.safetensors"),
     }
+
+
+def require_held_out(folder: Path, split: str) -> None:
+    """Raise an `OptionError` where a checkpoint was trained on another split, so that it may know the answers."""
+    trained = read_metadata(folder)["split"]
+    if trained != split:
+        raise OptionError(f"{folder} was trained on {trained}, and may know what {split} holds out")
 
 
 def earlier(name: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -146,10 +176,8 @@ def main() -> None:
     parser.add_argument("--name", default="substitution", help="of the result")
     options = parser.parse_args()
     dataset = load_dataset(options.dataset, split=options.split)
-    train, held_out = dataset.part("train"), dataset.part("test")
-    every = find_queries(train, held_out, seed=options.seed)
-    queries = every[np.arange(min(options.queries, len(every)))]
-    asked = Asked(queries, known_ions(queries), element_order(train))
+    asked = Asked.of(dataset, options.queries, options.seed)
+    queries, train = asked.queries, asked.train
     settings = {
         "dataset": options.dataset,
         "dataset_sha256": dataset.sha256,
@@ -163,8 +191,8 @@ def main() -> None:
     tables = {name: measured(ranking, asked) for name, ranking in rankings(train).items()}
     content: dict[str, Any] = {
         "settings": settings,
-        "held_out": len(held_out),
-        "held_out_with_parent": len(every),
+        "held_out": asked.held_out,
+        "held_out_with_parent": asked.held_out_with_parent,
         "known_ions": int(asked.known_ions.sum()),
         "candidates": {name: int(getattr(np, name)(n_candidates)) for name in ("min", "median", "max")},
         "rankings": tables | {"chance": chance(n_candidates)},
@@ -175,7 +203,8 @@ def main() -> None:
     if len(folders) < len(options.models):
         raise OptionError("checkpoints are told apart by the names of their folders, and two have the same")
     for name, folder in folders.items():
-        known = identity(folder, options.split)
+        require_held_out(folder, options.split)
+        known = identity(folder)
         if not options.force and known.items() <= models.get(name, {}).items():
             print(f"{name}: measured before", flush=True)
             continue

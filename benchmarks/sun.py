@@ -1,4 +1,7 @@
-"""Stable, unique and novel: 200 compositions as the bundled model draws them, with structures relaxed by CHGNet.
+"""Stable, unique and novel: 200 compositions as the checkpoint of matgen 0.2 draws them, with structures relaxed by CHGNet.
+
+Known compositions are relaxed too, and phases: how far off a potential's hull is. Other models, random formulas and
+rankings stand in `benchmarks.discovery`, which relaxes what is novel.
 
 Nothing is filtered before: what has no structure, is known or is unstable counts against. The lowest structure of each
 novel composition is relaxed further by SevenNet-l3i5, and both potentials' energies are set against the hull of labels
@@ -20,22 +23,20 @@ import pandas as pd
 
 from benchmarks.commands import matgen
 from benchmarks.record import write_result
+from benchmarks.relaxed_draws import FINISHING, SCREENING, within
 from matgen.composition.batch import CompositionBatch
-from matgen.evaluation.metrics import wilson
 from matgen.io.files import read_json
 from matgen.runtime.progress import TerminalProgress
 from matgen.structures.energies import corrected_formation_energies, hull_energies, mp2020_phases, oxide_type
 from matgen.structures.folder import CANDIDATES, read_structures
-from matgen.structures.judge import IMPLAUSIBLE, METASTABLE
 from matgen.structures.phase_energies import PhaseEnergies
 from matgen.structures.potentials.registry import shared_potential
 from matgen.structures.relax import RelaxSettings, relax
 from matgen.structures.relaxed_hull import RelaxedHull
 from matgen.structures.templates import bundled_templates
 
-N = 200
+N, MODEL = 200, "hybrid-pure-gptj-small"
 PER_FORMULA, MOST_ATOMS, MAX_STEPS = 3, 24, 200
-SCREENING, FINISHING = "chgnet", "7net-l3i5"
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def main() -> None:
     folder = arguments.folder
     drawn, structures = folder / "candidates.csv", folder / "structures"
     if not drawn.exists():
-        matgen("sample", "-n", N, "--seed", 0, "--out", drawn)
+        matgen("sample", "-n", N, "--seed", 0, "--model", MODEL, "--out", drawn)
     if not (structures / CANDIDATES).exists():
         matgen("structure", drawn, "--top", 0, "--per-formula", PER_FORMULA, "--max-atoms", MOST_ATOMS, "--max-steps",
                MAX_STEPS, "--finish", "none", "--out", structures, "--resume")  # fmt: skip
@@ -101,24 +102,6 @@ def finished(folder: Path, frame: pd.DataFrame, finish: str) -> dict[str, Any]:
     return {"potentials": [SCREENING, finish], "potential_version": potential.version, "n": len(novel),
             "not_converged": sum(not result.converged for result in relaxed),
             **{hull: within(by_name) for hull, by_name in above.items()}, "rows": rows}  # fmt: skip
-
-
-def within(above: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """How many are at most 0.1 and at most 0 eV/atom above the hull by each potential and by all; with intervals.
-
-    Args:
-        above: energies above the hull by each potential, float64 `(n,)`, NaN where there is none.
-    """
-    content = {}
-    for name, values in {**above, "all": np.max(list(above.values()), axis=0)}.items():
-        plausible = np.min(list(above.values()), axis=0) >= IMPLAUSIBLE if name == "all" else values >= IMPLAUSIBLE
-        counts = {"metastable": int((plausible & (values <= METASTABLE)).sum()),
-                  "stable": int((plausible & (values <= 0)).sum())}  # fmt: skip
-        content[name] = {
-            key: {"count": count, "interval": [round(end, 4) for end in wilson(count, len(values))]}
-            for key, count in counts.items()
-        }
-    return content
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The whole pipeline in one call: train, sample, predict, evaluate, rank, relax the first candidates, export them."""
+"""The whole pipeline in one call: train, reinforce, sample, predict, evaluate, rank, relax the first, export them."""
 
 from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,15 @@ import pandas as pd
 
 from matgen.errors import DataError, MissingDependencyError, OptionError, StructureError
 from matgen.evaluation import Report, evaluate
-from matgen.evaluation.ranking import chosen, ranked
-from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
+from matgen.evaluation.ranking import RANKED_NUMBERS, chosen, ranked, write_ranked
+from matgen.io.files import locked, refuse_to_overwrite, write_json
 from matgen.models.checkpoint import read_metadata
+from matgen.pareto import parse_objectives, require_columns
 from matgen.prediction import Predictor
 from matgen.prediction.screening import Screen
 from matgen.prediction.writing import predict_file
+from matgen.reinforcement import ReinforcementPlan, reinforce
+from matgen.reinforcement.plan import check_reinforceable, require_reinforceable
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.sampling import Constraints, Decoding, Sampler, SampleRequest, sample_to_file
 from matgen.training import TrainingPlan, train_model
@@ -39,6 +42,8 @@ class DiscoveryPlan:
     Attributes:
         training: what to train, where no checkpoint is given.
         checkpoint: a checkpoint folder to take instead of training.
+        reinforcement: how the checkpoint is reinforced before anything is drawn (its `model` is that checkpoint); None
+            draws from the checkpoint as it is.
         predictor: of formation energies, by which candidates are ranked; None ranks by the model's probability.
         n: compositions to draw; where not all are kept, those that are.
         reference: what `novel` is judged against, one or several.
@@ -55,6 +60,7 @@ class DiscoveryPlan:
         rules: how validity is judged, by default as `evaluate` has it.
         protocol: rules by name instead.
         split: of the reference: what counts as held out.
+        pareto: columns of the ranking to be best in, as `pareto.parse_objectives` reads them; "" for none.
         device: where to draw.
         structures: how many of the first candidates get relaxed structures and inputs for DFT.
         dft_format: of the inputs, as `matgen export` has them.
@@ -64,6 +70,7 @@ class DiscoveryPlan:
 
     training: TrainingPlan = field(default_factory=TrainingPlan)
     checkpoint: Path | None = None
+    reinforcement: ReinforcementPlan | None = None
     predictor: Path | None = None
     n: int = 10_000
     reference: str | tuple[str, ...] = "hybrid"
@@ -79,6 +86,7 @@ class DiscoveryPlan:
     rules: ValidityRules | None = None
     protocol: str | None = None
     split: str = "split"
+    pareto: str = ""
     device: str = "cpu"
     structures: int = 0
     dft_format: str = "vasp"
@@ -112,7 +120,7 @@ class Discovery:
     Attributes:
         folder: everything it wrote.
         ranked: valid, novel, distinct compositions, those to look at first first; columns as in `ranked.csv`.
-        report: the evaluation of all draws; None where training was interrupted.
+        report: the evaluation of all draws; None where training or reinforcing was interrupted.
         seconds: time of each stage.
         structures: the first of `ranked` with the columns of `matgen structure`; None where there are none.
     """
@@ -122,6 +130,10 @@ class Discovery:
     report: Report | None
     seconds: dict[str, float]
     structures: pd.DataFrame | None = None
+
+    def __repr__(self) -> str:
+        first = ", ".join(self.ranked["formula"].head(3)) if len(self.ranked) else "none"
+        return f"Discovery({len(self.ranked):,} ranked, the first: {first}; in {self.folder}/)"
 
 
 @locked("out")
@@ -135,8 +147,9 @@ def discover(
 ) -> Discovery:
     """Train (or take a checkpoint), sample, predict, evaluate and rank into one folder.
 
-    Writes `model/` (unless a checkpoint is given), `candidates.csv`, `predicted.parquet` (where there is a predictor),
-    `report/`, `ranked.csv`, `structures/` and `dft/` (where structures are asked for) and `discovery.json`.
+    Writes `model/` (unless a checkpoint is given), `reinforced/` (where there is a reward), `candidates.csv`,
+    `predicted.parquet` (where there is a predictor), `report/`, `ranked.csv`, `structures/` and `dft/` (where
+    structures are asked for) and `discovery.json`.
 
     Args:
         plan: what to do.
@@ -149,6 +162,10 @@ def discover(
         MatgenError: as its stages raise; what was finished before stays in the folder.
     """
     plan.request()  # numbers out of range are refused before any work
+    if plan.pareto:
+        if plan.predictor is None:
+            raise OptionError("--pareto goes with predictions: leave out --predictor none")
+        require_columns(parse_objectives(plan.pareto), RANKED_NUMBERS)
     if plan.conditions and plan.checkpoint is None:
         raise OptionError("the model that is trained here takes no conditions: name a conditional checkpoint")
     if plan.structures and (missing := missing_for_structures()):
@@ -168,11 +185,19 @@ class _Pipeline:
         # Read now: a condition that no predictor can answer is refused before the training.
         self.screen = Screen(plan.screen, [plan.predictor] if plan.predictor else []) if plan.screen else None
         self._stage = 0
-        self._stages = 3 + (plan.predictor is not None) + (plan.structures > 0)
+        self._stages = 3 + (plan.reinforcement is not None) + (plan.predictor is not None) + (plan.structures > 0)
+        if plan.reinforcement is not None:  # likewise
+            plan.reinforcement.make_reward()
+            if plan.checkpoint is None:
+                require_reinforceable(plan.training.model, "the model to train")
+            else:
+                check_reinforceable(plan.checkpoint)
 
     def run(self) -> Discovery:
         """All stages; what is ranked is empty where training was interrupted."""
         checkpoint = self._trained()
+        if checkpoint is not None and self.plan.reinforcement is not None:
+            checkpoint = self._reinforced(checkpoint, self.plan.reinforcement)
         if checkpoint is None:
             return Discovery(self.out, pd.DataFrame(), None, self.seconds)
         table = self._sampled(checkpoint)
@@ -180,8 +205,7 @@ class _Pipeline:
             table = self._predicted(table, self.plan.predictor)
         report = self._evaluated(table)
         order = ranked(chosen(report.frame)) if report.ranked is None else report.ranked
-        with atomic_write(self.out / "ranked.csv") as temporary:
-            order.to_csv(temporary, index=False, float_format="%.6f")
+        write_ranked(order, self.out / "ranked.csv")
         structures = None
         if self.plan.structures and len(order):
             report, structures = self._relaxed(order.head(self.plan.structures), report)
@@ -208,6 +232,14 @@ class _Pipeline:
         with self._timed("train", f"training {training.model} ({training.preset}) on {training.dataset}"):
             result = train_model(training, self.out / "model", force=self.force, progress=self.progress)
         return None if result.interrupted else self.out / "model"
+
+    def _reinforced(self, checkpoint: Path, how: ReinforcementPlan) -> Path | None:
+        """The reinforced checkpoint's folder, None where that was interrupted."""
+        folder = self.out / "reinforced"
+        with self._timed("reinforce", f"reinforcing it by {how.reward}"):
+            plan, device = replace(how, model=str(checkpoint)), self.plan.device
+            result = reinforce(plan, folder, force=self.force, device=device, progress=self.progress)
+        return None if result.interrupted else folder
 
     def _sampled(self, checkpoint: Path) -> Path:
         """The file of the candidates."""
@@ -241,6 +273,7 @@ class _Pipeline:
                 protocol=plan.protocol,
                 split=plan.split,
                 seed=plan.seed,
+                pareto=plan.pareto,
                 out=self.out / "report",
                 force=self.force,
                 progress=self.progress,
@@ -274,6 +307,7 @@ class _Pipeline:
         summary: dict[str, Any] = {
             "checkpoint": str(checkpoint),
             "training": read_metadata(checkpoint)["metrics"],
+            "reward": self.plan.reinforcement and self.plan.reinforcement.reward,
             "n": self.plan.n,
             "predictor": None if self.plan.predictor is None else self.plan.predictor.name,
             "ranked": n_ranked,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterable
@@ -68,6 +69,13 @@ def require_above_zero(options: Any, *names: str) -> None:
             raise OptionError(f"{name} is {getattr(options, name)}, it must be above 0")
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`, did you mean sample?`, the nearest of the known names, as the end of a sentence; "" where none is near."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.72)
+    return f", did you mean {nearest[0]}?" if nearest else ""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> OptionError:
     """An `OptionError` that lists the known names of a kind, for every registry of matgen."""
-    return OptionError(f"unknown {kind} {name!r}; known: {', '.join(known)}")
+    names = list(known)
+    return OptionError(f"unknown {kind} {name!r}{did_you_mean(name, names) or ';'} known: {', '.join(names)}")

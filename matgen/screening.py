@@ -30,6 +30,7 @@ from matgen.datasets.where import conditions_mask, parse_where
 from matgen.errors import OptionError, unknown_name
 from matgen.io.outputs import TableResult, process_table
 from matgen.io.own_columns import add_own_columns
+from matgen.pareto import on_front, parse_objectives
 
 FAMILIES = ("chemical_system", "anonymous_formula")
 """What makes compositions a family: the same elements, or the same counts whatever the elements."""
@@ -55,7 +56,8 @@ class Screened(TableResult):
         frame: the rows that are left, in order, with the columns of `COLUMNS` and of `FAMILIES`, under names with
             `_matgen` where the input has its own.
         bad: formulas that cannot be read; such rows are left out.
-        summary: `rows`, `unreadable`, `fail` (condition to the rows that do not satisfy it), `beyond_family`, `kept`.
+        summary: `rows`, `unreadable`, `fail` (condition to the rows that do not satisfy it), `beyond_front`,
+            `beyond_family`, `kept`.
     """
 
 
@@ -66,8 +68,9 @@ def screen(
     where: str | None = None,
     max_per_system: int | None = None,
     family: str = "chemical_system",
+    pareto: str = "",
 ) -> Screened:
-    """Add columns, keep the rows that satisfy all conditions, and of each family the first.
+    """Add columns, keep the rows that satisfy all conditions, of these the Pareto front, and of each family the first.
 
     Args:
         frame: rows, those to look at first first.
@@ -76,29 +79,36 @@ def screen(
             that the input has too, the input's is meant, and `cost_matgen` is the added one.
         max_per_system: most rows of one family.
         family: one of `FAMILIES`.
+        pareto: columns to be best in, as `pareto.parse_objectives` reads them; "" for no front.
 
     Raises:
         DataError: no formula can be read.
-        OptionError: a condition that cannot be read or of no column, an unknown family, fewer than one of a family.
+        OptionError: a condition or an objective that cannot be read or of no column, an unknown family, fewer than one
+            of a family.
     """
     if family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
     if max_per_system is not None and max_per_system < 1:
         raise OptionError(f"max_per_system is {max_per_system}, it must be at least 1")
     conditions = [] if where is None else parse_where(where)
+    objectives = parse_objectives(pareto) if pareto else ()
     parsed = parse_some(frame[column])
     rows, renamed = _with_columns(frame.iloc[parsed.rows].reset_index(drop=True), parsed)
     holds = {str(condition): conditions_mask(rows, [condition]) for condition in conditions}
     kept = np.logical_and.reduce(list(holds.values())) if holds else np.ones(len(rows), dtype=bool)
     left = rows[kept]
     fulfilling = len(left)
+    if objectives:
+        left = left[on_front(left, objectives)]
+    best = len(left)
     if max_per_system is not None:
         left = left[left.groupby(renamed.get(family, family), sort=False).cumcount() < max_per_system]
     summary = {
         "rows": len(frame),
         "unreadable": len(parsed.bad),
         "fail": {name: int((~mask).sum()) for name, mask in holds.items()},
-        "beyond_family": fulfilling - len(left),
+        "beyond_front": fulfilling - best,
+        "beyond_family": best - len(left),
         "kept": len(left),
     }
     return Screened(left.reset_index(drop=True), parsed.bad, summary)
@@ -120,6 +130,7 @@ def screen_file(
     where: str | None = None,
     max_per_system: int | None = None,
     family: str = "chemical_system",
+    pareto: str = "",
     force: bool = False,
 ) -> Screened:
     """`screen` of a file into a CSV or Parquet file; the summary goes to `<out>.json`.
@@ -132,8 +143,8 @@ def screen_file(
     return process_table(
         Path(out),
         partial(read_formula_table, candidates, column),
-        partial(screen, where=where, max_per_system=max_per_system, family=family),
-        metadata={"where": where, "max_per_system": max_per_system, "family": family},
+        partial(screen, where=where, max_per_system=max_per_system, family=family, pareto=pareto),
+        metadata={"where": where, "max_per_system": max_per_system, "family": family, "pareto": pareto},
         force=force,
     )
 

@@ -16,11 +16,11 @@ from benchmarks import (
     doping,
     phonons,
     predictors,
+    relaxed_draws,
     structure_energies,
     structure_reach,
     structure_weights,
     structures,
-    sun,
     uncertainty,
 )
 from benchmarks.as_released import WORDS, blocks
@@ -438,7 +438,7 @@ def test_distances_to_hulls_are_scored() -> None:
 def test_shares_of_novel_compositions_by_one_and_by_both_potentials() -> None:
     nan = float("nan")
     above = {"a": np.array([-0.1, 0.05, 0.2, nan, -0.9]), "b": np.array([0.05, -0.2, 0.0, 0.0, 0.0])}
-    found = sun.within(above)
+    found = relaxed_draws.within(above)
     assert {name: (row["stable"]["count"], row["metastable"]["count"]) for name, row in found.items()} == {
         "a": (1, 2), "b": (4, 5), "all": (0, 2)
     }  # fmt: skip

@@ -11,7 +11,9 @@ from matgen.datasets import load_dataset
 from matgen.discovery import DiscoveryPlan, discover
 from matgen.errors import DataError, MissingDependencyError, OptionError, OutputError
 from matgen.io.files import read_json
+from matgen.models.locate import find_checkpoint
 from matgen.prediction import Predictor
+from matgen.reinforcement import ReinforcementPlan
 from matgen.sampling import Constraints
 from matgen.structures.finish import Finish
 from matgen.training import TrainingPlan, default_settings
@@ -26,7 +28,8 @@ def found(small_table: Path, tmp_path_factory: pytest.TempPathFactory):
 
 def test_the_whole_way(found) -> None:
     names = {path.name for path in found.folder.iterdir()}
-    assert {"model", "candidates.csv", "candidates.csv.json", "report", "ranked.csv", "discovery.json"} == names
+    written = {"model", "candidates.csv", "candidates.csv.json", "report", "ranked.csv", "discovery.json"}
+    assert names == written | {"ranked.csv.json"}
     summary = read_json(found.folder / "discovery.json")
     assert summary["metrics"]["n"] == 400
     assert summary["metrics"] == read_json(found.folder / "report" / "report.json")
@@ -43,10 +46,30 @@ def test_ranked_are_valid_novel_distinct_and_in_order(found) -> None:
     assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
 
 
+def test_a_front_that_cannot_be_had_is_refused_before_any_work(tmp_path: Path) -> None:
+    predictor = Path("any")
+    with pytest.raises(OptionError, match="no column 'band_gap'; there are probability_hull_0.1"):
+        discover(DiscoveryPlan(predictor=predictor, pareto="+band_gap"), tmp_path / "out")
+    with pytest.raises(OptionError, match="--pareto goes with predictions"):
+        discover(DiscoveryPlan(pareto="cost"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_checkpoint_is_taken_instead_of_training(found, tmp_path: Path) -> None:
     again = discover(DiscoveryPlan(checkpoint=found.folder / "model", n=400), tmp_path / "again")
     assert not (tmp_path / "again" / "model").exists()
     pd.testing.assert_frame_equal(again.ranked, found.ranked)
+
+
+@pytest.mark.slow
+def test_a_reward_reinforces_before_anything_is_drawn(tmp_path: Path) -> None:
+    how = ReinforcementPlan("", "contains(O) * valid", steps=2, batch_size=64)
+    checkpoint = find_checkpoint("hybrid-mix-gptj-tiny")
+    found = discover(DiscoveryPlan(checkpoint=checkpoint, reinforcement=how, n=100), tmp_path / "out")
+    summary = read_json(found.folder / "discovery.json")
+    assert summary["reward"] == how.reward and summary["checkpoint"].endswith("reinforced")
+    assert summary["training"]["steps"] == 2 and "reinforce" in found.seconds
+    assert read_json(found.folder / "candidates.csv.json")["model"] == "reinforced"
 
 
 @pytest.mark.slow
@@ -56,7 +79,8 @@ def test_a_predictor_ranks_by_stability_and_novelty(found, of_oqmd: Predictor, t
     ranked = pd.read_csv(tmp_path / "again" / "ranked.csv", keep_default_na=False)
     assert set(ranked["formula"]) == set(found.ranked["formula"])
     assert {"score", "novelty", "energy_above_hull", "probability_hull_0.1", "nearest_known"} <= set(ranked)
-    assert ranked["score"].to_numpy() == pytest.approx(ranked["probability_hull_0.1"] * ranked["novelty"], abs=1e-5)
+    others = ranked[["probability_made", "oxidation_state_score", "novelty"]].prod(axis=1) ** (1 / 3)
+    assert ranked["score"].to_numpy() == pytest.approx((ranked["probability_hull_0.1"] * others).to_numpy(), abs=1e-4)
     inside = ranked[ranked["in_domain"].astype(str) == "True"]
     assert inside["score"].is_monotonic_decreasing
     assert inside.index.tolist() == list(range(len(inside)))

@@ -103,7 +103,7 @@ def test_the_site_is_built_and_its_links_lead_somewhere(tmp_path: Path) -> None:
     page = (tmp_path / "site" / "verbs" / "index.html").read_text(encoding="utf-8")
     assert "matgen screen" in page
     assert "--max-per-system" in page
-    assert "share_map" in (tmp_path / "site" / "notebooks" / "doping" / "index.html").read_text(encoding="utf-8")
+    assert "strontium" in (tmp_path / "site" / "notebooks" / "doping" / "index.html").read_text(encoding="utf-8")
     for found in (tmp_path / "site").rglob("*.html"):
         text = found.read_text(encoding="utf-8")
         assert "{{ " not in text, found

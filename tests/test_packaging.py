@@ -23,7 +23,7 @@ def test_the_wheel_holds_code_data_and_checkpoint(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(tmp_path / "site")
-    assert "matgen/data/hybrid.parquet" in names
+    assert {"matgen/data/hybrid.parquet", "matgen/py.typed", "matgen/__init__.pyi"} <= set(names)
     assert any(name.startswith("matgen/data/checkpoints/") and name.endswith("matgen.json") for name in names)
     assert sum(name.startswith("matgen/data/predictors/") and name.endswith("predictor.json") for name in names) == 4
     assert not any("__pycache__" in name or name.startswith(("tests/", "data/")) for name in names)

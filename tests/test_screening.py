@@ -92,3 +92,26 @@ def test_text_or_and_notes() -> None:
     kept = screen(frame, "formula", where="source == calc").frame
     assert kept["formula_note"].tolist() == ["quartz", ""]
     assert "formula_note" not in screen(frame.iloc[[0]], "formula").frame
+
+
+def test_only_the_pareto_front_is_kept() -> None:
+    rows = pd.DataFrame({"formula": ["NaCl", "KCl", "AuCl3", "CsCl", "NaBr"], "gap": [5.0, 4.0, 9.0, np.nan, 9.0]})
+    cost = screen(rows, "formula").frame["cost"]
+    assert cost[4] < cost[0] < cost[1] < cost[2]
+    found = screen(rows, "formula", where="gap < 8.5 or cost > 1000", pareto="cost,+gap")
+    # NaBr is left out before, KCl is beaten by NaCl, and CsCl has no gap.
+    assert found.frame["formula"].tolist() == ["NaCl", "AuCl3"]
+    assert found.summary["beyond_front"] == 2 and found.summary["kept"] == 2
+    with pytest.raises(OptionError, match="no column 'novelty'"):
+        screen(rows, "formula", pareto="novelty")
+
+
+def test_the_front_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, out = tmp_path / "t.csv", tmp_path / "out.csv"
+    pd.DataFrame({"formula": ["NaCl", "AuCl3"], "novelty": [0.5, 0.1]}).to_csv(table, index=False)
+    assert main(["screen", str(table), "--pareto", "cost,novelty", "--out", str(out)]) == 0
+    assert pd.read_csv(out)["formula"].tolist() == ["NaCl"]
+    assert "1 of 2 rows kept" in (said := capsys.readouterr().err) and "1 not on the Pareto front" in said
+    assert main(["screen", str(table), "--pareto=+cost,-novelty", "--out", str(out), "--force"]) == 0
+    assert pd.read_csv(out)["formula"].tolist() == ["AuCl3"]
+    assert read_json(Path(f"{out}.json"))["pareto"] == "+cost,-novelty"

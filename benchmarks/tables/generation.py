@@ -51,7 +51,7 @@ def bits(row: Json) -> str:
 
 def recovery(content: Json) -> Iterator[Json]:
     """Recovery of held-out formulas, expected and found, on both splits, beside chance and the most there can be."""
-    study, bundled = content["published"], next(iter(content["bundled"]["checkpoints"].values()))
+    study, bundled = content["published"], content["bundled"]["checkpoints"]["hybrid-pure-gptj-small"]
     for split, title in {"split": "single formulas", "split_chemsys": "complete chemical systems"}.items():
         for row in study["rows"].values():
             if (row["model"], row["dataset"], row["split"]) == ("gptj", "hybrid-pure", split):
@@ -59,7 +59,7 @@ def recovery(content: Json) -> Iterator[Json]:
                 name += ", Muon" * (row["optimizer"] == "muon")
                 yield _recovered(f"{title}: {name}", row, row["samples"]["10000"])
         if split == "split":
-            yield _recovered(f"{title}: the bundled GPT-J", bundled, bundled["metrics"])
+            yield _recovered(f"{title}: the bundled `hybrid-pure-gptj-small`", bundled, bundled["metrics"])
         places = study["baselines"].get(f"hybrid-pure {split}", {})
         for name in ("stoichiometry_frequency", "stoichiometry_uniform", "uniform") if places else ():
             few, many = (f"{100 * share:.2f} %" for share in places[name].values())

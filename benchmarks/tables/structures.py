@@ -15,7 +15,7 @@ def covered(content: Json) -> Iterator[Json]:
     """Share of compositions with a template, by number of elements."""
     parts = {
         "{all[formulas]:,} of the Materials Project, at most 20 atoms": content["coverage"]["materials_project"],
-        "{all[formulas]:,} samples of the bundled model": content["coverage"]["draws"],
+        "{all[formulas]:,} samples of `hybrid-pure-gptj-small`": content["coverage"]["draws"],
     }
     for template, part in parts.items():
         titles = {"covered": fill(template, part), "own_left_out": "the same, without templates of the compound itself"}

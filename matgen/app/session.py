@@ -148,7 +148,7 @@ class Session:
         sampler.accept = None
         if screen:
             sampler.accept = accept = Screen(screen, [self.predictor] if self.predictor else [])
-            predictors |= accept.predictors
+            predictors |= accept.columns.predictors
             request = dataclasses.replace(request, screen=accept.describe())
         table = self.folder / "drawn.parquet"
         written = sample_to_file(sampler, request, table, force=True, progress=progress.stage("Drawing"))

@@ -7,6 +7,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from matgen import __version__
@@ -23,6 +24,7 @@ from matgen.cli import (
     lift,
     predict,
     push,
+    reinforce,
     sample,
     score,
     screen,
@@ -32,48 +34,38 @@ from matgen.cli import (
     tune,
 )
 from matgen.cli.encodings import write_in_any_encoding
-from matgen.cli.shared import INTERRUPTED, Parser
-from matgen.errors import MatgenError, MatgenWarning
+from matgen.cli.shared import INTERRUPTED, Parser, reading_as_asked
+from matgen.errors import MatgenError, MatgenWarning, OptionError
 from matgen.runtime.cores import limit_threads
-from matgen.runtime.reference_column import naming_reference_column
-from matgen.runtime.unreadable import allowing_unreadable
 
-VERBS = (
-    discover,
-    data,
-    train,
-    tune,
-    sample,
-    score,
-    tinker,
-    check,
-    evaluate,
-    compare,
-    fit,
-    predict,
-    screen,
-    structure,
-    export,
-    dft,
-    lift,
-    app,
-    push,
-)
-"""Modules of the verbs, in the order of the help; each has `add`, which adds its parser."""
+GROUPS = {
+    "make": (discover, sample, tinker, train, tune, reinforce, push),
+    "judge": (check, evaluate, compare, score),
+    "predict": (predict, fit, screen),
+    "structures and DFT": (structure, export, dft),
+    "tables": (data, lift),
+    "tools": (app,),
+}
+"""Modules of the verbs by what they are for, in the order of the help; each has `add`, which adds its parser."""
+
+VERBS = tuple(module for modules in GROUPS.values() for module in modules)
+"""The same in one row."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 2 on bad input (one line says why), 130 after Ctrl-C."""
     write_in_any_encoding()
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.verb is None:
+        parser.print_help()
+        return 0
     limit_threads()
     try:
-        with (
-            _warnings_in_one_line(arguments),
-            allowing_unreadable(getattr(arguments, "allow_unreadable", False)),
-            naming_reference_column(getattr(arguments, "reference_column", None)),
-        ):
+        with _warnings_in_one_line(arguments), reading_as_asked(arguments):
             return int(arguments.run(arguments) or 0)
+    except OptionError as error:
+        return _complain(arguments, f"{error} (see `matgen {arguments.verb} --help`)")
     except MatgenError as error:
         return _complain(arguments, str(error))
     except ImportError as error:
@@ -127,8 +119,46 @@ def _complain(arguments: argparse.Namespace, reason: str) -> int:
     return 2
 
 
+class _Main(Parser):
+    """The parser of the whole command line, whose help lists the verbs by what they are for."""
+
+    def format_help(self) -> str:
+        """See `argparse.ArgumentParser`."""
+        formatter = self._get_formatter()
+        formatter.add_text(f"usage: {self.prog} VERB [options]")
+        formatter.add_text(self.description)
+        verbs = next(action for action in self._actions if isinstance(action, argparse._SubParsersAction))
+        help_of = {action.dest: action for action in verbs._get_subactions()}
+        for name, modules in GROUPS.items():
+            formatter.start_section(name)
+            formatter.add_arguments([help_of[_name(module)] for module in modules])
+            formatter.end_section()
+        formatter.start_section("options")
+        formatter.add_arguments([action for action in self._actions if action.option_strings])
+        formatter.end_section()
+        formatter.add_text(self.epilog)
+        return formatter.format_help()
+
+
+def _name(module: ModuleType) -> str:
+    """The verb of a module."""
+    return module.__name__.rpartition(".")[2]
+
+
+def parser_of(verb: str) -> Parser:
+    """The parser of one verb, from which Python takes the names of its options and what they are by default.
+
+    Args:
+        verb: the name of a module of `VERBS`.
+    """
+    verbs = Parser(prog="matgen").add_subparsers(parser_class=Parser)
+    next(module for module in VERBS if _name(module) == verb).add(verbs)
+    parser: Parser = verbs.choices[verb]
+    return parser
+
+
 def _parser() -> Parser:
-    parser = Parser(
+    parser = _Main(
         prog="matgen",
         description="From known inorganic compounds to new, valid, likely stable compositions.",
         epilog="`matgen VERB --help` lists the options of a verb. Start with: matgen discover",
@@ -140,7 +170,7 @@ def _parser() -> Parser:
         metavar="SHELL",
         help="print a script that completes verbs and options: bash, zsh, fish ...",
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
     for module in VERBS:
         module.add(verbs)
     return parser

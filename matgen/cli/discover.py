@@ -15,10 +15,12 @@ from matgen.cli.options import (
     default_preset,
     judging_options,
     keeping_options,
+    pareto_option,
     pick_device,
     reference_options,
     references_of,
     request_of,
+    reward_options,
     rules_of,
     training_options,
 )
@@ -28,6 +30,7 @@ from matgen.structures.potentials.registry import column_suffix
 
 if TYPE_CHECKING:
     from matgen.discovery import Discovery, DiscoveryPlan
+    from matgen.reinforcement import ReinforcementPlan
     from matgen.structures.finish import Finish
 
 _STRUCTURES = 8
@@ -35,6 +38,10 @@ _STRUCTURES = 8
 
 _FINISHED = 5
 """Of these, how many a second potential relaxes further by default."""
+
+_REWARD_MINUTES = 5.0
+_MOST_STEPS = 10_000
+"""Steps of a reinforcement that ends by its minutes."""
 
 _TRAINING = ("architecture", "dataset", "notation", "preset", "max_minutes")
 """Options of which any one means that a model is to be trained."""
@@ -49,6 +56,7 @@ def add(verbs: Any) -> None:
         "run the whole pipeline: sample, predict, evaluate, rank, relax, export",
         "matgen discover -n 10000 --out discovery",
         "matgen discover --contains Li-O --exclude toxic --screen 'band_gap > 2' --novel-to hybrid",
+        "matgen discover --reward 'probability_hull_0.05 * balanced_common * novel'",
         "matgen discover --dataset mine.csv --max-minutes 10 --structures 20",
     )
     parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
@@ -86,12 +94,21 @@ def add(verbs: Any) -> None:
     training_options(group)
     # Training options have no default here: any of them that is given asks for training.
     parser.set_defaults(dataset=None)
+    group = parser.add_argument_group("reward (reinforces the checkpoint before anything is drawn)")
+    reward_options(group)
+    group.add_argument(
+        "--reward-minutes",
+        type=float,
+        metavar="M",
+        help=f"minutes to reinforce (default: {_REWARD_MINUTES:g})",
+    )
     decoding_options(parser)
     condition_option(parser)
     constraint_options(parser)
     keeping_options(parser)
     reference_options(parser)
     judging_options(parser)
+    pareto_option(parser, "rank candidates first that no other beats in all of these columns of ranked.csv")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
     common_options(parser, out="discovery")
 
@@ -105,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     from matgen.io.files import next_free
 
     out = arguments.out or next_free(Path("discovery"))
-    plan = _plan(arguments)
+    plan = plan_of(arguments)
     minutes = plan.training.settings.max_minutes
     training = "" if plan.checkpoint else f", after {minutes:g} minutes of training (--max-minutes)"
     say(arguments, f"{arguments.n:,} compositions into {out}/{training}")
@@ -117,9 +134,11 @@ def run(arguments: argparse.Namespace) -> int:
         progress=bars(arguments),
     )
     if discovery.report is None:
-        again = f"matgen train --resume --out {out}/model"
+        rewarded = (out / "reinforced").is_dir()
+        what, name = ("reinforce", "reinforced") if rewarded else ("train", "model")
+        again = f"matgen {what} --resume --out {out}/{name}"
         print(
-            f"interrupted while training; resume with: {again}; then run: matgen discover --model {out}/model",
+            f"interrupted in `matgen {what}`; resume with: {again}; then run: matgen discover --model {out}/{name}",
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -128,7 +147,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
+def plan_of(arguments: argparse.Namespace) -> DiscoveryPlan:
+    """What `discover` does, as the options say.
+
+    Raises:
+        OptionError: a value out of range, or options that contradict each other.
+        CheckpointError: no checkpoint or predictor of that name.
+    """
     from matgen.datasets import DEFAULT_DATASET
     from matgen.discovery import DiscoveryPlan
     from matgen.models.locate import find_checkpoint
@@ -153,6 +178,7 @@ def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
             settings=settings,
         ),
         checkpoint=None if given else find_checkpoint(arguments.model),
+        reinforcement=_reinforcement(arguments),
         predictor=ranking_predictor(arguments.predictor),
         n=request.n,
         reference=references_of(arguments),
@@ -168,11 +194,36 @@ def _plan(arguments: argparse.Namespace) -> DiscoveryPlan:
         rules=rules_of(arguments),
         protocol=arguments.protocol,
         split=arguments.reference_split,
+        pareto=arguments.pareto,
         device=pick_device(arguments.device),
         structures=_structures(arguments),
         dft_format=arguments.dft_format,
         workers=available_cores(),
         finish=_finish(arguments),
+    )
+
+
+def _reinforcement(arguments: argparse.Namespace) -> ReinforcementPlan | None:
+    """How to reinforce, None without a reward."""
+    from matgen.prediction.locate import ranking_predictor
+    from matgen.reinforcement import ReinforcementPlan
+
+    if arguments.reward is None:
+        if arguments.reward_minutes is not None or arguments.allow_out_of_domain:
+            raise OptionError("--reward-minutes and --allow-out-of-domain are of a reward: name one by --reward")
+        return None
+    predictor = ranking_predictor(arguments.predictor)
+    return ReinforcementPlan(
+        model="",  # the checkpoint that is taken or trained
+        reward=arguments.reward,
+        steps=_MOST_STEPS,
+        max_minutes=_REWARD_MINUTES if arguments.reward_minutes is None else arguments.reward_minutes,
+        diversity=arguments.diversity,
+        conditions=tuple(arguments.condition),
+        predictors=() if predictor is None else (str(predictor),),
+        reference=references_of(arguments),
+        allow_out_of_domain=arguments.allow_out_of_domain,
+        seed=arguments.seed,
     )
 
 
@@ -191,16 +242,17 @@ def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
     if plan.predictor is None:
         print("  ranked by the model's probability: like known compounds, not yet known to be stable")
     else:
-        print("  ranked by the predicted probability to be within 0.1 eV/atom of the hull, times novelty")
+        print("  ranked by the probabilities to be near the hull and to have been made, oxidation states and novelty")
     if discovery.structures is not None:
         _print_structures(discovery.structures, plan.finish)
     print(
         f"\nin {out}/: ranked.csv, candidates.csv, report/report.html, discovery.json"
         + ("" if plan.checkpoint else ", model/")
+        + (", reinforced/" if plan.reinforcement else "")
         + ("" if discovery.structures is None else ", structures/ (CIF), dft/")
     )
     print(f"next: open {out}/report/report.html")
-    model = plan.checkpoint or out / "model"
+    model = out / "reinforced" if plan.reinforcement else plan.checkpoint or out / "model"
     aimed = plan.constraints or plan.conditions or plan.screen or plan.novel_to
     more = "with the same constraints: more of the same" if aimed else "more of the same"
     print(f"      matgen sample -n 100000 --model {model}     ({more})")

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.options import judging_options, reference_options, references_of, rules_of
+from matgen.cli.options import judging_options, pareto_option, reference_options, references_of, rules_of
 from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
 
@@ -42,6 +42,7 @@ def add(verbs: Any) -> None:
         metavar="FOLDER",
         help="CIF or POSCAR files of known crystals: novelty of structures is reported too",
     )
+    pareto_option(parser, "rank candidates first that no other beats in all of these columns of the ranking")
     parser.add_argument("--no-baselines", action="store_true", help="skip the random baselines")
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="a running Dask scheduler whose workers judge, such as tcp://host:8786"
@@ -54,38 +55,48 @@ def run(arguments: argparse.Namespace) -> None:
     from matgen.evaluation.page.terminal import print_summary
     from matgen.io.files import next_free
 
-    rules, references = rules_of(arguments), references_of(arguments)
+    judge = judging_of(arguments)
     out = arguments.out or next_free(Path("report"))
-    say(arguments, f"judging {arguments.candidates} against {', '.join(references)} into {out}/")
-    report = _evaluation(arguments)(
-        arguments.candidates,
-        references,
-        rules=rules,
-        protocol=arguments.protocol,
-        split=arguments.reference_split,
-        column=arguments.column,
-        seed=arguments.seed,
-        baselines=not arguments.no_baselines,
-        out=out,
-        force=arguments.force,
-        progress=bars(arguments),
-    )
+    say(arguments, f"judging {arguments.candidates} against {', '.join(references_of(arguments))} into {out}/")
+    report = judge(arguments.candidates, out=out)
     if not arguments.quiet:
         print_summary(report.content)
         say(arguments, f"open {out}/report.html, or read {out}/report.json")
 
 
+def judging_of(arguments: argparse.Namespace) -> Callable[..., Report]:
+    """What judges as the options say; it takes the candidates and `out`.
+
+    Raises:
+        OptionError: options that contradict each other, or do not go with this input.
+    """
+    return partial(
+        _evaluation(arguments),
+        reference=references_of(arguments),
+        rules=rules_of(arguments),
+        protocol=arguments.protocol,
+        split=arguments.reference_split,
+        column=arguments.column,
+        seed=arguments.seed,
+        baselines=not arguments.no_baselines,
+        force=arguments.force,
+        progress=bars(arguments),
+    )
+
+
 def _evaluation(arguments: argparse.Namespace) -> Callable[..., Report]:
     """What judges this input: compositions alone, or with their structures."""
     # By the file's name alone, so that tables are judged where no structure package is installed.
-    if (arguments.candidates / "structures.parquet").is_file():
+    if arguments.candidates is not None and (arguments.candidates / "structures.parquet").is_file():
         from matgen.structure_report import evaluate_structures
 
         if arguments.scheduler is not None:
             raise OptionError("--scheduler goes with tables of compositions, not with a folder of structures")
+        if arguments.pareto:
+            raise OptionError("--pareto goes with tables of compositions, not with a folder of structures")
         return partial(evaluate_structures, reference_structures=arguments.reference_structures)
     if arguments.reference_structures is not None:
         raise OptionError("--reference-structures goes with a folder that `matgen structure` wrote")
     from matgen.evaluation import evaluate
 
-    return partial(evaluate, scheduler=arguments.scheduler)
+    return partial(evaluate, scheduler=arguments.scheduler, pareto=arguments.pareto)

@@ -166,6 +166,25 @@ def constraints_of(arguments: argparse.Namespace) -> Constraints | None:
     return constraints or None
 
 
+def reward_options(group: argparse._ArgumentGroup) -> None:
+    """What draws earn."""
+    group.add_argument(
+        "--reward",
+        metavar="EXPRESSION",
+        help="arithmetic on columns of predict, evaluate and screen, such as 'probability_hull_0.05 * "
+        "balanced_common * novel': + - * / **, comparisons, and, or, not (1 or 0), min, max, log, exp, sqrt, abs, "
+        "contains(Li), fraction(transition_metals)",
+    )
+    group.add_argument(
+        "--diversity",
+        type=float,
+        default=1.0,
+        metavar="STRENGTH",
+        help="how much less repeats and crowded chemical systems earn (default: 1; 0: no less)",
+    )
+    group.add_argument("--allow-out-of-domain", action="store_true", help="earn outside of the predictors' domain too")
+
+
 def training_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """What every training needs to know."""
     parser.add_argument("--dataset", default="hybrid-pure", help="name or file (default: hybrid-pure)")
@@ -247,6 +266,16 @@ def reference_options(parser: argparse.ArgumentParser) -> None:
         "--protocol",
         choices=("default", "published"),
         help="published: the settings inferred for Fu et al. 2023, instead of those for validity",
+    )
+
+
+def pareto_option(parser: Parser, help: str) -> None:
+    """Columns to be best in."""
+    parser.add_argument(
+        "--pareto",
+        default="",
+        metavar="COLUMNS",
+        help=f"{help}, such as energy_above_hull,cost,novelty; +band_gap: more is better, --pareto=-band_gap: less is",
     )
 
 

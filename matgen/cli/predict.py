@@ -60,8 +60,7 @@ def _help_with_figures(help_without: Callable[[], str]) -> str:
     """The help, and what the probabilities of the bundled predictors are worth by their own descriptions."""
     from matgen.io.files import read_json
     from matgen.prediction.card import probabilities_in_words
-    from matgen.prediction.locate import bundled_predictors
-    from matgen.prediction.predictor import METADATA
+    from matgen.prediction.locate import METADATA, bundled_predictors
 
     described = {name: read_json(folder / METADATA) for name, folder in bundled_predictors().items()}
     lines = [line for name, metadata in described.items() for line in probabilities_in_words(name, metadata)]
@@ -69,16 +68,29 @@ def _help_with_figures(help_without: Callable[[], str]) -> str:
     return options + "".join(f"\n{line}" for line in lines) + "\n" * bool(lines) + example + commands
 
 
+def predictor_folder(arguments: argparse.Namespace) -> Path:
+    """The folder of the predictor that the options name.
+
+    Raises:
+        OptionError: a predictor and a property are named, or an unknown property.
+        CheckpointError: there is no such predictor.
+    """
+    from matgen.prediction.locate import find_predictor, property_predictor
+
+    if arguments.model and (arguments.property or arguments.source):
+        raise OptionError("--model says what is predicted: leave out --property and --source")
+    if arguments.model:
+        return find_predictor(str(arguments.model))
+    return property_predictor(arguments.property or "formation_energy", arguments.source)
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Predict for a file."""
     from matgen.io.files import next_free
     from matgen.prediction import Predictor
-    from matgen.prediction.locate import bundled_name, find_predictor
     from matgen.prediction.writing import predict_file
 
-    if arguments.model and (arguments.property or arguments.source):
-        raise OptionError("--model says what is predicted: leave out --property and --source")
-    folder = find_predictor(arguments.model or bundled_name(arguments.property or "formation_energy", arguments.source))
+    folder = predictor_folder(arguments)
     predictor = Predictor.load(folder)
     out = arguments.out or (Path("predicted.csv") if arguments.resume else next_free(Path("predicted.csv")))
     unit = f" in {predictor.metadata['unit']}" if predictor.metadata["unit"] else ""

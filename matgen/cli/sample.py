@@ -81,15 +81,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Draw candidates into a file."""
     from matgen.runtime.processes import Processes
 
-    screen = _screen(arguments)
-    request = request_of(
-        arguments,
-        screen.describe() if screen else "",
-        prompt=arguments.prompt,
-        trace=arguments.trace,
-        max_minutes=arguments.max_minutes,
-        block_size=arguments.block_size,
-    )
+    screen = screen_of(arguments)
+    request = sample_request_of(arguments, screen)
     processes = Processes()
     try:
         _sample(arguments, request, processes, screen)
@@ -97,7 +90,25 @@ def run(arguments: argparse.Namespace) -> None:
         processes.close()
 
 
-def _screen(arguments: argparse.Namespace) -> Screen | None:
+def sample_request_of(arguments: argparse.Namespace, screen: Screen | None) -> SampleRequest:
+    """What to draw, as the options say; raises as `request_of`."""
+    return request_of(
+        arguments,
+        screen.describe() if screen else "",
+        prompt=arguments.prompt,
+        trace=arguments.trace,
+        max_minutes=arguments.max_minutes,
+        block_size=arguments.block_size,
+    )
+
+
+def screen_of(arguments: argparse.Namespace) -> Screen | None:
+    """The filter of predicted properties that the options ask for, or None.
+
+    Raises:
+        OptionError: a condition that cannot be read, or predictors to screen by and no condition.
+        CheckpointError: a folder that is no predictor.
+    """
     if arguments.screen is None:
         if arguments.predictor or arguments.source:
             raise OptionError("--predictor and --source say what to screen by: add --screen")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.options import pareto_option
 from matgen.cli.shared import common_options, path, say, verb
 
 
@@ -18,6 +19,7 @@ def add(verbs: Any) -> None:
         "filter candidates by cost, abundance, toxicity or any column; limit each family",
         "matgen screen predicted.csv --where 'cost < 50 and toxic = 0 and energy_above_hull < 0.1' --max-per-system 3",
         "matgen screen candidates.csv --max-per-system 1 --family anonymous_formula",
+        "matgen screen ranked.csv --pareto energy_above_hull,cost,novelty",
     )
     parser.add_argument(
         "candidates",
@@ -42,6 +44,7 @@ def add(verbs: Any) -> None:
         metavar="NAME",
         help="chemical_system or anonymous_formula (default: chemical_system)",
     )
+    pareto_option(parser, "keep only rows that no other row beats in all of these columns")
     common_options(parser, out="screened.csv", seed=False)
 
 
@@ -58,10 +61,12 @@ def run(arguments: argparse.Namespace) -> None:
         where=arguments.where,
         max_per_system=arguments.max_per_system,
         family=arguments.family,
+        pareto=arguments.pareto,
         force=arguments.force,
     )
     summary = screened.summary
     failed = "".join(f"; {n:,} do not satisfy {condition}" for condition, n in summary["fail"].items() if n)
+    beaten = f"; {summary['beyond_front']:,} not on the Pareto front" * bool(summary["beyond_front"])
     beyond = f"; {summary['beyond_family']:,} beyond the cap of their family" * bool(summary["beyond_family"])
     kept = f"{summary['kept']:,} of {summary['rows']:,} rows kept"
-    say(arguments, f"{kept}, into {out}{failed}{beyond}{screened.unreadable}")
+    say(arguments, f"{kept}, into {out}{failed}{beaten}{beyond}{screened.unreadable}")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from matgen.errors import did_you_mean
+from matgen.runtime.reference_column import naming_reference_column
+from matgen.runtime.unreadable import allowing_unreadable
 
 if TYPE_CHECKING:
     from matgen.runtime.progress import ProgressFactory
@@ -40,7 +45,41 @@ class Parser(argparse.ArgumentParser):
                 break
             if (old := word.partition("=")[0]) in self.renamed:
                 print(f"{self.prog}: {old} is now {self.renamed[old]}; the old name goes in 0.4", file=sys.stderr)
-        return super().parse_known_args(args, namespace)
+        namespace, left = super().parse_known_args(args, namespace)
+        if left:  # here and not in the parser of the whole command line, so that the error names the verb
+            self.error(self._unknown(left[0]))
+        return namespace, left
+
+    def options(self) -> dict[str, argparse.Action]:
+        """Options by the names that Python has for them: `--novel-to` is `novel_to`, `-n` is `n`."""
+        return {
+            written.lstrip("-").replace("-", "_"): action
+            for action in self._actions
+            for written in action.option_strings
+            if written not in self.renamed
+        }
+
+    def _unknown(self, word: str) -> str:
+        """What is wrong with a word that no option or argument takes."""
+        if not word.startswith("-"):
+            return f"{word!r} is one argument too many"
+        option = word.partition("=")[0]
+        return (
+            f"unknown option {option}{did_you_mean(option, self._option_string_actions.keys() - self.renamed.keys())}"
+        )
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a value that is none of the choices, and say which is near."""
+        known = [str(choice) for choice in action.choices or ()]
+        if not known or value in (action.choices or ()):
+            return
+        near = did_you_mean(str(value), known)
+        if isinstance(action, argparse._SubParsersAction):
+            reason = f"unknown verb {value!r}{near or f'; known: {one_of(known)}'}"
+        else:
+            name = action.option_strings[0] if action.option_strings else action.dest
+            reason = f"{name}: unknown value {value!r}{near or ';'} known: {one_of(known)}"
+        raise argparse.ArgumentError(None, reason)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit with 2."""
@@ -77,6 +116,16 @@ def common_options(parser: argparse.ArgumentParser, *, out: str, seed: bool = Tr
         metavar="NAME",
         help="formula column of references, datasets and hull tables that are files (default: recognized by its name)",
     )
+
+
+@contextlib.contextmanager
+def reading_as_asked(arguments: argparse.Namespace) -> Iterator[None]:
+    """Within the block, references and other known tables are read as the options of `common_options` say."""
+    with (
+        allowing_unreadable(getattr(arguments, "allow_unreadable", False)),
+        naming_reference_column(getattr(arguments, "reference_column", None)),
+    ):
+        yield
 
 
 def path(text: str) -> Path:

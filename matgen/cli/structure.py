@@ -11,6 +11,8 @@ from matgen.errors import OptionError
 from matgen.structures.potentials.registry import FINISHING, POTENTIALS, column_suffix
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from matgen.structures.assemble import MadeStructures
     from matgen.structures.finish import Finish
     from matgen.structures.plan import StructurePlan
@@ -132,34 +134,27 @@ def _finish(arguments: argparse.Namespace, out: Path) -> Finish | None:
     return finish
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Make structures and say what came of it."""
-    from matgen.datasets import read_formula_table
-    from matgen.io.files import next_free
+def plan_of(arguments: argparse.Namespace, out: Path) -> StructurePlan:
+    """How to make structures, as the options say.
+
+    Args:
+        arguments: with the options of the verb.
+        out: the folder, of which a run that is resumed says what finishes.
+
+    Raises:
+        OptionError: a value out of range, or options that contradict each other.
+    """
     from matgen.runtime.cores import available_cores
     from matgen.structures.doping import DopingSettings
-    from matgen.structures.make import make_structures
     from matgen.structures.plan import StructurePlan
     from matgen.structures.propose import ProposalSettings
     from matgen.structures.relax import RelaxSettings
     from matgen.structures.wyckoff import parse_space_groups
 
-    if arguments.top < 0:
-        raise OptionError(f"--top is {arguments.top}, it must be 0 (all rows) or more")
-    if arguments.workers is not None and arguments.workers < 1:
-        raise OptionError(f"--workers is {arguments.workers}, it must be at least 1")
-    if arguments.phonons < 0:
-        raise OptionError(f"--phonons is {arguments.phonons}, it must be 0 (none) or more")
-    if arguments.phonons and arguments.no_relax:
-        raise OptionError("--phonons needs relaxed structures: drop --no-relax")
-    if arguments.no_templates and arguments.symmetric == 0:
-        raise OptionError("--no-templates and --symmetric 0 leave nothing to propose: drop one of them")
-    if arguments.no_relax and arguments.hull == "relaxed":
-        raise OptionError("--hull relaxed needs relaxed structures: drop --no-relax")
-    out = arguments.out or (Path("structures") if arguments.resume else next_free(Path("structures")))
+    _check_values(arguments)
     symmetric = arguments.per_formula if arguments.no_templates else arguments.symmetric
     given = {} if arguments.max_atoms is None else {"max_atoms": arguments.max_atoms}
-    plan = StructurePlan(
+    return StructurePlan(
         ProposalSettings(
             arguments.per_formula,
             space_groups=parse_space_groups(arguments.space_group),
@@ -181,17 +176,53 @@ def run(arguments: argparse.Namespace) -> None:
         phonons=arguments.phonons,
         doping=DopingSettings(compensate=arguments.compensate, host=arguments.host, **given),
     )
+
+
+def _check_values(arguments: argparse.Namespace) -> None:
+    if arguments.top < 0:
+        raise OptionError(f"--top is {arguments.top}, it must be 0 (all rows) or more")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise OptionError(f"--workers is {arguments.workers}, it must be at least 1")
+    if arguments.phonons < 0:
+        raise OptionError(f"--phonons is {arguments.phonons}, it must be 0 (none) or more")
+    if arguments.phonons and arguments.no_relax:
+        raise OptionError("--phonons needs relaxed structures: drop --no-relax")
+    if arguments.no_templates and arguments.symmetric == 0:
+        raise OptionError("--no-templates and --symmetric 0 leave nothing to propose: drop one of them")
+    if arguments.no_relax and arguments.hull == "relaxed":
+        raise OptionError("--hull relaxed needs relaxed structures: drop --no-relax")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Make structures and say what came of it."""
+    from matgen.datasets import read_formula_table
+
+    out = folder_of(arguments)
+    plan = plan_of(arguments, out)
     frame, column = read_formula_table(arguments.candidates, arguments.column)
+    say(arguments, in_words(make(arguments, frame, column, out, plan), plan))
+
+
+def folder_of(arguments: argparse.Namespace) -> Path:
+    """The folder that is written: the named one, that of a run to resume, or the next free one."""
+    from matgen.io.files import next_free
+
+    return arguments.out or (Path("structures") if arguments.resume else next_free(Path("structures")))
+
+
+def make(arguments: argparse.Namespace, frame: pd.DataFrame, column: str, out: Path,
+         plan: StructurePlan) -> MadeStructures:  # fmt: skip
+    """Make structures of the first rows of a table, and say what is being done."""
+    from matgen.structures.make import make_structures
+
     if arguments.top:
         frame = frame.head(arguments.top)
     say(
         arguments,
         f"structures of {len(frame):,} compositions of {arguments.candidates}, {plan.in_words()}, into {out}/",
     )
-    made = make_structures(frame, column, out, plan, resume=arguments.resume, force=arguments.force,
-                           progress=bars(arguments),
-                           tell=lambda text: say(arguments, text))  # fmt: skip
-    say(arguments, in_words(made, plan))
+    return make_structures(frame, column, out, plan, resume=arguments.resume, force=arguments.force,
+                           progress=bars(arguments), tell=lambda text: say(arguments, text))  # fmt: skip
 
 
 def in_words(made: MadeStructures, plan: StructurePlan) -> str:

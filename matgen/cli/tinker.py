@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from matgen.sampling.tinkering.ranking import Tinkered
+    from matgen.sampling.tinkering.request import TinkerRequest
 
 LISTED = 10
 """Rows, and elements of a blank, that are printed."""
@@ -67,8 +68,13 @@ def add(verbs: Any) -> None:
     common_options(parser, out="tinker.csv", seed=False)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Rank the ways of changing a formula."""
+def tinker_request_of(arguments: argparse.Namespace) -> TinkerRequest:
+    """What to change, as the options say.
+
+    Raises:
+        FormulaError: the formula cannot be read.
+        OptionError: a value makes no sense, two contradict each other, or there is nothing to compare.
+    """
     from matgen.sampling.tinkering.request import TinkerRequest
 
     request = TinkerRequest(
@@ -82,12 +88,18 @@ def run(arguments: argparse.Namespace) -> None:
         n_mc=arguments.n_mc,
         novel_to=tuple(arguments.novel_to or ("hybrid",)),
     )
+    _ = request.variants  # what cannot be is refused before a model is opened
+    return request
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Rank the ways of changing a formula."""
+    request = tinker_request_of(arguments)
     from matgen.io.files import next_free
     from matgen.models.locate import find_checkpoint
     from matgen.sampling import Sampler
     from matgen.sampling.tinkering.ranking import tinker_to_file
 
-    _ = request.variants  # what cannot be is refused before a model is opened
     folder = find_checkpoint(arguments.model)
     out = arguments.out or next_free(Path("tinker.csv"))
     say(arguments, f"{request}: by {shown(folder)} into {out}")

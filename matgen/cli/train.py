@@ -66,6 +66,17 @@ def add(verbs: Any) -> None:
         help="columns of numbers to condition on, for `matgen sample --condition`: band_gap, formation_energy",
     )
     parser.add_argument(
+        "--balance",
+        metavar="FAMILY",
+        help="anonymous_formula: rows of an anonymous formula (ABC3) with n rows weigh n^-A, so that none dominates",
+    )
+    parser.add_argument(
+        "--balance-exponent",
+        type=float,
+        metavar="A",
+        help="exponent of --balance: 1 lets all families count the same (default: 0.5)",
+    )
+    parser.add_argument(
         "--init",
         metavar="CHECKPOINT",
         help="fine-tune this checkpoint, at a fifth of the learning rate and for a quarter of the epochs",
@@ -88,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     from matgen.io.files import next_free
+    from matgen.models.checkpoint import read_metadata
     from matgen.training import train_model
     from matgen.training.plan import completed
 
@@ -117,9 +129,11 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
             print(f"interrupted at step {result.state.step:,}; saved. Resume with: {again}", file=sys.stderr)
         return INTERRUPTED
     why = "stopped early: " if result.stopped_early else ""
+    # Of a resumed run the saved plan counts, not the options; only the main process writes, and tells.
+    balanced = " (balanced)" if processes.is_main and read_metadata(out)["balance"] else ""
     say(
         arguments,
-        f"{why}{result.state.best_loss:.3f} nats per validation formula at step {result.state.best_step:,}. "
+        f"{why}{result.state.best_loss:.3f} nats per validation formula{balanced} at step {result.state.best_step:,}. "
         f"Next: matgen sample -n 10000 --model {out}",
     )
     return 0
@@ -160,9 +174,21 @@ def _plan(arguments: argparse.Namespace) -> TrainingPlan:
         where=arguments.where,
         split=arguments.split,
         condition=tuple(arguments.condition),
+        balance=arguments.balance,
+        balance_exponent=_balance_exponent(arguments),
         init=arguments.init,
         settings=settings,
     )
+
+
+def _balance_exponent(arguments: argparse.Namespace) -> float:
+    from matgen.training.balance import DEFAULT_EXPONENT
+
+    if arguments.balance_exponent is None:
+        return DEFAULT_EXPONENT
+    if arguments.balance is None:
+        raise OptionError("--balance-exponent needs --balance anonymous_formula")
+    return float(arguments.balance_exponent)
 
 
 def _warn(remarks: list[str]) -> None:

@@ -15,6 +15,7 @@ from matgen.composition.objects import amounts_of, is_one_composition, shown
 from matgen.composition.parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain, read_amounts
 from matgen.composition.writing import anonymous_formulas, chemical_systems, reduced_formulas
 from matgen.errors import DataError, FormulaError
+from matgen.runtime.notebook import formula_html, table_html
 from matgen.runtime.unreadable import report_remarks
 
 NOTE = "formula_note"
@@ -22,6 +23,9 @@ NOTE = "formula_note"
 
 _SEEDS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
 """Of the two lanes of a key."""
+
+_SHOWN = 10
+"""Rows that a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,14 @@ class CompositionBatch:
     def __repr__(self) -> str:
         head = ", ".join(self[:3].formulas())
         return f"CompositionBatch(n={len(self)}, {head}{', ...' if len(self) > 3 else ''})"
+
+    def _repr_html_(self) -> str:
+        first = self[:_SHOWN]
+        columns = (first.formulas(), first.chemical_systems(), first.anonymous_formulas(), first.n_atoms)
+        rows = [(formula_html(str(row[0])), *map(str, row[1:])) for row in zip(*columns, strict=True)]
+        more = f"<p>the first {len(first)} of {len(self):,}</p>" if len(self) > len(first) else ""
+        head = ("formula", "elements", "anonymous formula", "atoms")
+        return table_html(f"{len(self):,} compositions", head, rows) + more
 
     @property
     def n_elements(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from matgen.composition.batch import CompositionBatch, first_occurrence, parse_f
 from matgen.datasets.catalog import CRITEXAM_FILES, MATBENCH_FILES
 from matgen.datasets.experimental import WHEELS, experimental_frame
 from matgen.datasets.labels import without_outliers
+from matgen.datasets.online import ALEXANDRIA, JARVIS, LEMAT, OnlineTable, build_online
 from matgen.datasets.sources import (
     CRABNET,
     MATMINER,
@@ -28,7 +29,7 @@ from matgen.errors import DataError, unknown_name
 from matgen.hull import hull_distances
 from matgen.io.files import read_json, refuse_to_overwrite, write_json
 from matgen.runtime.progress import ProgressFactory, part_of, silent
-from matgen.validity import ValidityRules, check
+from matgen.validity import COMMON, ValidityRules, check
 
 HYBRID_COLUMNS = (
     "formula",
@@ -36,6 +37,7 @@ HYBRID_COLUMNS = (
     "in_mp",
     "pure",
     "strict",
+    "balanced_common",
     "formation_energy_oqmd",
     "split_oqmd",
     "formation_energy_mp_min",
@@ -77,6 +79,7 @@ def build_hybrid(out: Path, progress: ProgressFactory = silent) -> Path:
         "matgen.smact_version": version("smact"),
         "matgen.pure": f"electronegativity balanced under {PURE_TABLE}, no alloy rule",
         "matgen.strict": f"electronegativity balanced under {PURE_TABLE} and under {STRICT_TABLE}, no alloy rule",
+        "matgen.balanced_common": f"pure, and balanced with commonality {COMMON.commonality}",
         "matgen.sources": f"{CRABNET.requirement} {CRABNET.sha256}; {MATMINER.requirement} {MATMINER.sha256}",
         "matgen.decimals": str(DECIMALS),
     }
@@ -110,7 +113,7 @@ def hybrid_frame(crabnet: Path, matminer: Path, progress: ProgressFactory = sile
     in_mp[np.concatenate(rows[2:])] = True
     split_oqmd = np.full(len(batch), None, dtype=object)
     split_oqmd[of_energy] = energy["split"].to_numpy(object)
-    pure, strict = _flags(batch, progress)
+    pure, strict, common = _flags(batch, progress)
 
     def column(values: pd.Series, at: np.ndarray, how: str) -> np.ndarray:
         """`how` over the values that fall on each row of the table, float32, NaN where there is none."""
@@ -127,6 +130,7 @@ def hybrid_frame(crabnet: Path, matminer: Path, progress: ProgressFactory = sile
             "in_mp": in_mp,
             "pure": pure,
             "strict": strict,
+            "balanced_common": common,
             "formation_energy_oqmd": of_oqmd,
             "split_oqmd": split_oqmd,
             "formation_energy_mp_min": of_mp,
@@ -196,6 +200,10 @@ def build_materials_project(out: Path, progress: ProgressFactory = silent) -> Pa
     return path
 
 
+def _online(table: OnlineTable) -> Callable[[Path, ProgressFactory], Path]:
+    return lambda out, progress: build_online(table, out, progress)
+
+
 BUILDERS: dict[str, Callable[[Path, ProgressFactory], Path]] = {
     "hybrid": build_hybrid,
     "experimental": build_experimental,
@@ -203,6 +211,7 @@ BUILDERS: dict[str, Callable[[Path, ProgressFactory], Path]] = {
     "critexam": build_critexam,
     "mp-transport": build_mp_transport,
     "materials-project": build_materials_project,
+    **{table.name: _online(table) for table in (ALEXANDRIA, JARVIS, LEMAT)},
 }
 """What `matgen data build NAME` takes."""
 
@@ -239,15 +248,15 @@ def _batch(formulas: np.ndarray) -> CompositionBatch:
     return parsed.batch
 
 
-def _flags(batch: CompositionBatch, progress: ProgressFactory) -> tuple[np.ndarray, np.ndarray]:
-    """The flags `pure` and `strict`, bool `(n,)` each. The second table judges only what the first let pass."""
+def _flags(batch: CompositionBatch, progress: ProgressFactory) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The flags `pure`, `strict` and `balanced_common`, bool `(n,)` each; the later judge what the first let pass."""
     with progress(len(batch), "charge balance", "formulas") as count:
         pure = check(batch, ValidityRules(PURE_TABLE), progress=part_of(count)).electronegativity_balanced
-    strict = pure.copy()
-    with progress(int(pure.sum()), "charge balance, strict", "formulas") as count:
-        passed = check(batch[pure], ValidityRules(STRICT_TABLE), progress=part_of(count))
-    strict[pure] = passed.electronegativity_balanced
-    return pure, strict
+    strict, common = pure.copy(), pure.copy()
+    for flag, name, rules in ((strict, "strict", ValidityRules(STRICT_TABLE)), (common, "common states", COMMON)):
+        with progress(int(pure.sum()), f"charge balance, {name}", "formulas") as count:
+            flag[pure] = check(batch[pure], rules, progress=part_of(count)).electronegativity_balanced
+    return pure, strict, common
 
 
 def _hull_distance(batch: CompositionBatch, energy: np.ndarray, progress: ProgressFactory) -> np.ndarray:

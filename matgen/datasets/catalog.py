@@ -10,6 +10,9 @@ from matgen.errors import OptionError, unknown_name
 MIN_ELEMENTS, MAX_ELEMENTS, MAX_ATOMS = 2, 8, 30
 """The published filter (Fu et al. 2023): 2 to 8 elements and at most 30 atoms in the reduced formula."""
 
+NEAR_HULL = 0.05
+"""Compositions are near the hull up to this distance, eV/atom, to the hull of all other labels of a source."""
+
 OQMD = "OQMD (Saal et al. 2013; Kirklin et al. 2015)"
 MP = "Materials Project (Jain et al. 2013)"
 CRABNET = "wheel crabnet 2.0.8 (MIT; Wang et al. 2021)"
@@ -35,6 +38,7 @@ class CatalogueRow:
         bundled: the file travels with matgen.
         published_filter: whether the published filter is on unless asked otherwise.
         requires: boolean columns that must hold, such as `in_mp` and `pure`.
+        where: a condition that rows must meet besides, see `matgen.datasets.where`; it may use the aliases.
         aliases: short names of columns in conditions: `band_gap` for `band_gap_mp`; of several columns, the lowest
             value that a row has.
         testing: for testing only; nothing may be trained, calibrated or ranked by it.
@@ -49,6 +53,7 @@ class CatalogueRow:
     bundled: bool = False
     published_filter: bool = False
     requires: tuple[str, ...] = ()
+    where: str | None = None
     aliases: Aliases = field(default_factory=dict)
     testing: bool = False
 
@@ -56,7 +61,7 @@ class CatalogueRow:
     def filter(self) -> str:
         """The selection in words."""
         words = [f"{MIN_ELEMENTS}-{MAX_ELEMENTS} elements, at most {MAX_ATOMS} atoms"] if self.published_filter else []
-        return "; ".join([*words, *self.requires]) or "none"
+        return "; ".join([*words, *self.requires, *([self.where] if self.where else [])]) or "none"
 
 
 _OF_MP: Aliases = {
@@ -76,7 +81,14 @@ _OF_BOTH: Aliases = {
 }
 
 
-def _hybrid(name: str, description: str, *requires: str, sources: tuple[str, ...], aliases: Aliases) -> CatalogueRow:
+def _hybrid(
+    name: str,
+    description: str,
+    *requires: str,
+    sources: tuple[str, ...],
+    aliases: Aliases,
+    where: str | None = None,
+) -> CatalogueRow:
     return CatalogueRow(
         name,
         description,
@@ -87,6 +99,7 @@ def _hybrid(name: str, description: str, *requires: str, sources: tuple[str, ...
         bundled=True,
         published_filter=name != "hybrid",
         requires=requires,
+        where=where,
         aliases=aliases,
     )
 
@@ -137,6 +150,14 @@ _ROWS = [
     _hybrid("hybrid-mix", "OQMD and Materials Project", sources=(OQMD, MP), aliases=_OF_BOTH),
     _hybrid("hybrid-pure", "the same, electronegativity balanced", "pure", sources=(OQMD, MP), aliases=_OF_BOTH),
     _hybrid("hybrid-strict", "the same, balanced under both tables", "strict", sources=(OQMD, MP), aliases=_OF_BOTH),
+    _hybrid(
+        "hybrid-stable",
+        f"balanced, at most {NEAR_HULL} eV/atom above the hull in OQMD or the Materials Project",
+        "pure",
+        sources=(OQMD, MP),
+        aliases=_OF_BOTH,
+        where=f"hull_distance <= {NEAR_HULL}",
+    ),
     _hybrid("mp-mix", "Materials Project", "in_mp", sources=(MP,), aliases=_OF_MP),
     _hybrid("mp-pure", "Materials Project, electronegativity balanced", "in_mp", "pure", sources=(MP,), aliases=_OF_MP),
     _hybrid("oqmd-mix", "OQMD", "in_oqmd", sources=(OQMD,), aliases=_OF_OQMD),
@@ -180,6 +201,30 @@ _ROWS = [
         CC_BY,
         "materials-project.parquet",
         "materials-project",
+    ),
+    CatalogueRow(
+        "alexandria",
+        "Alexandria, 3D compounds by PBE, release 2025.07.02: some 5.8 million entries",
+        ("Alexandria (Schmidt et al. 2023)",),
+        CC_BY,
+        "alexandria.parquet",
+        "alexandria",
+    ),
+    CatalogueRow(
+        "jarvis",
+        "JARVIS-DFT, 3D compounds by OptB88vdW, snapshot of December 2022: 75,993 entries",
+        ("JARVIS-DFT (Choudhary et al. 2020)",),
+        "as figshare states it (doi 10.6084/m9.figshare.6815699)",
+        "jarvis.parquet",
+        "jarvis",
+    ),
+    CatalogueRow(
+        "lemat-bulk",
+        "LeMat-Bulk, PBE entries of the Materials Project, OQMD and Alexandria: 5.3 million",
+        ("LeMat-Bulk (Siron et al. 2025)", MP, OQMD, "Alexandria (Schmidt et al. 2023)"),
+        CC_BY,
+        "lemat-bulk.parquet",
+        "lemat-bulk",
     ),
 ]
 

@@ -81,8 +81,14 @@ def experimental_frame(progress: ProgressFactory = silent) -> pd.DataFrame:
 
 def _inorganic_compounds(batch: CompositionBatch) -> np.ndarray:
     """Compositions of two or more elements, not too large, that do not hold both carbon and hydrogen, bool `(n,)`."""
+    organic = has_carbon_and_hydrogen(batch)
+    return np.asarray((batch.n_elements > 1) & ~organic & (batch.n_atoms <= MOST_ATOMS))
+
+
+def has_carbon_and_hydrogen(batch: CompositionBatch) -> np.ndarray:
+    """Compositions that hold both elements, most of which are organic, bool `(n,)`."""
     carbon, hydrogen = ((batch.elements == ATOMIC_NUMBER[symbol]).any(axis=1) for symbol in ("C", "H"))
-    return np.asarray((batch.n_elements > 1) & ~(carbon & hydrogen) & (batch.n_atoms <= MOST_ATOMS))
+    return np.asarray(carbon & hydrogen)
 
 
 _Wheels = dict[Wheel, Path]

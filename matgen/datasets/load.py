@@ -268,14 +268,28 @@ def _read_row(row: CatalogueRow) -> tuple[pd.DataFrame, str]:
         where = "is missing from the bundled data" if row.bundled else "is not built yet"
         raise DataError(f"the dataset {row.name} {where}: run `matgen data build {row.builder}`")
     frame = read_table(path)
+    if row.file == catalog_row("hybrid").file:
+        frame["made"] = _made(frame)
     return frame[_selected(frame, row)].reset_index(drop=True), "formula"
+
+
+def _made(frame: pd.DataFrame) -> np.ndarray:
+    """Which compositions of the hybrid table have been made, bool `(n,)`.
+
+    A table of its own says so, which is built from this one, so that it cannot be a column of the file.
+    """
+    path = table_path(catalog_row("experimental"))
+    if not path.is_file():
+        return np.zeros(len(frame), dtype=bool)
+    made = read_table(path)["formula"]
+    return frame["formula"].isin(made).to_numpy(dtype=bool)
 
 
 def _selected(frame: pd.DataFrame, row: CatalogueRow) -> np.ndarray:
     mask = np.ones(len(frame), dtype=bool)
     for flag in row.requires:
         mask &= frame[flag].to_numpy(dtype=bool)
-    return mask
+    return mask if row.where is None else mask & where_mask(frame, row.where, row.aliases)
 
 
 def _take(batch: CompositionBatch, rows: np.ndarray, mask: np.ndarray) -> tuple[CompositionBatch, np.ndarray]:

@@ -16,6 +16,7 @@ from matgen.datasets.formats import is_parquet
 from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.load import Dataset, find_row, load_dataset
 from matgen.datasets.splits import SPLITS, codes_of_parts, part_codes, split_keys
+from matgen.datasets.storage import table_path
 from matgen.datasets.tables import iterate_formula_table, shards_of
 from matgen.errors import DataError, OptionError, unknown_name
 from matgen.runtime.reference_column import reference_column
@@ -52,12 +53,17 @@ def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
         raise unknown_name("split", split, SPLITS)
     if not str(name_or_path).strip():
         raise OptionError("a reference without a name: name a dataset, a file or a folder")
-    named = find_row(name_or_path) is not None or str(name_or_path).startswith("matminer:")
-    if named or not _is_large(Path(name_or_path)):
-        return Reference.of_dataset(load_dataset(name_or_path, split=split))
+    row = find_row(name_or_path)
     path, column = Path(name_or_path), reference_column()
+    if row is not None and not (row.published_filter or row.requires or row.where):
+        path, column = table_path(row), "formula"  # all of a file
+    elif row is not None or str(name_or_path).startswith("matminer:"):
+        return Reference.of_dataset(load_dataset(name_or_path, split=split))
+    if not _is_large(path):
+        return Reference.of_dataset(load_dataset(name_or_path, split=split))
     next(iterate_formula_table(path, column, rows_per_chunk=1000, formula_only=True))
-    reference = Reference(str(name_or_path), lambda: _read_batches(path, column, split, reference, allowed))
+    name = str(name_or_path) if row is None else row.name
+    reference = Reference(name, lambda: _read_batches(path, column, split, reference, allowed))
     allowed = unreadable_allowed()
     return reference
 

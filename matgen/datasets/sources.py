@@ -98,8 +98,14 @@ def locate(wheel: Wheel) -> str:
         raise DataError(f"pip cannot find {wheel.requirement}: {without_secrets(reason)}") from error
 
 
-def fetch(url: str, path: Path, sha256: str, progress: ProgressFactory = silent) -> None:
+def fetch(url: str, path: Path, sha256: str | None, progress: ProgressFactory = silent) -> None:
     """Download a file whole: into `<path>.part`, which a later call takes up where it ended, then checked and renamed.
+
+    Args:
+        url: its address.
+        path: where it goes.
+        sha256: what it must be; None where it is not known.
+        progress: counts bytes.
 
     Raises:
         DataError: an address that is not https, no connection, a download cut short (kept, to be taken up), or a file
@@ -128,8 +134,8 @@ def fetch(url: str, path: Path, sha256: str, progress: ProgressFactory = silent)
                     reason = getattr(error, "reason", None) or error
                     raise DataError(f"cannot download {path.name}: {reason}; run it again to go on") from error
                 time.sleep(attempt)
-        digest = file_sha256(part)
-        if digest != sha256:
+        digest = file_sha256(part) if sha256 is not None else None
+        if digest is not None and sha256 is not None and digest != sha256:
             _remove(part)
             raise DataError(
                 f"refused {path.name}: its SHA-256 is {digest[:12]}..., not {sha256[:12]}... "

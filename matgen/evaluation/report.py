@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +27,25 @@ from matgen.evaluation.known import Known, open_references
 from matgen.evaluation.labels import COLUMNS
 from matgen.evaluation.limits import Limits
 from matgen.evaluation.page import html as pages
+from matgen.evaluation.page.figures import ranking
+from matgen.evaluation.page.notebook import in_notebook
 from matgen.evaluation.page.structures import StructureSection
+from matgen.evaluation.page.tables import metric_rows
 from matgen.evaluation.passes import Sink, evaluate_in_passes
 from matgen.evaluation.protocol import protocol_of
-from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
+from matgen.evaluation.ranking import PROBABILITY, RANKED_NUMBERS, chosen, first_of, ranked, write_ranked
 from matgen.io.chunks import ColumnTypes, plain
 from matgen.io.files import atomic_write, atomic_write_files, locked, write_json, write_text
 from matgen.io.parquet import CHECKED_READING, write_parquet
+from matgen.pareto import Objective, parse_objectives, require_columns
+from matgen.runtime.notebook import table_html
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.validity import ValidityRules
 
 RANKED = "ranked.csv"
 """The candidates in the order in which to look at them, where there is one."""
 
-FILES = ("candidates.parquet", RANKED, "report.md", "report.html", "report.json")
+FILES = ("candidates.parquet", RANKED, f"{RANKED}.json", "report.md", "report.html", "report.json")
 """What a report consists of. `report.json` is moved into place last: where it is, the others are."""
 
 STRUCTURES = "structures.parquet"
@@ -92,8 +98,25 @@ class Report:
             self._frame = read_table(self.folder / "candidates.parquet")
         return self._frame
 
+    def __repr__(self) -> str:
+        content = self.content
+        shares = ", ".join(
+            f"{name} {content[name]:.3f}" for name in ("valid", "unique", "novel") if content[name] is not None
+        )
+        where = "" if self.folder is None else f", in {self.folder}/"
+        return f"Report(n={content['n']}, against {content['protocol']['reference']}: {shares}{where})"
+
+    def _repr_html_(self) -> str:
+        """The metrics, and where candidates are ranked their energies against their novelty."""
+        head, rows = metric_rows(self.content, units=False)
+        caption = f"{self.content['n']:,} candidates against {self.content['protocol']['reference']}"
+        table = table_html(caption, head, [list(map(escape, row)) for row in rows])
+        if self.ranked is None or PROBABILITY not in self.ranked or not len(self.ranked):
+            return table
+        return table + in_notebook(ranking(self.ranked).drawing)
+
     def write(self, out: Path | str, *, force: bool = False) -> Report:
-        """Write the report's files into a folder, all four or none of them; other files there are left alone.
+        """Write the report's files into a folder, all or none of them; other files there are left alone.
 
         Raises:
             OutputError: the folder holds a report already and `force` is off, or it cannot be written.
@@ -141,10 +164,11 @@ class _Keeper:
         stage: folder to write into, or None.
         held: the input is in memory, so that the output may be.
         limits: how many rows are kept and ranked.
+        objectives: by whose Pareto front they are ranked first.
     """
 
-    def __init__(self, stage: Path | None, held: bool, limits: Limits) -> None:
-        self._stage, self._held, self._limits = stage, held, limits
+    def __init__(self, stage: Path | None, held: bool, limits: Limits, objectives: Sequence[Objective] = ()) -> None:
+        self._stage, self._held, self._limits, self._objectives = stage, held, limits, objectives
         self._writer: TableWriter | None = None
         self._chunks: list[pd.DataFrame] = []
         self._kept = 0
@@ -152,6 +176,10 @@ class _Keeper:
         self.complete = True
 
     def begin(self, n: int, schema: pa.Schema) -> Sink:
+        if self._objectives:
+            if PROBABILITY not in schema.names:
+                raise OptionError("--pareto ranks what was predicted: run `matgen predict` on the table first")
+            require_columns(self._objectives, [*RANKED_NUMBERS, *schema.names])
         self.complete = self._held or n <= self._limits.rows_held
         if self._stage is not None:
             self._writer = TableWriter(self._stage / "candidates.parquet", schema)
@@ -164,10 +192,10 @@ class _Keeper:
         if self.complete or self._kept < _PAGE_ROWS:
             self._chunks.append(plain(frame if self.complete else frame.head(_PAGE_ROWS - self._kept)))
             self._kept += len(self._chunks[-1])
-        if not self.complete and (key := _ranking_column(frame)) is not None:
+        if not self.complete and _ranking_column(frame) is not None:
             rows = plain(chosen(frame))
             best = rows if self._best is None else pd.concat([self._best, rows], ignore_index=True)
-            self._best = best.nlargest(self._limits.rows_ranked, key)
+            self._best = first_of(best, self._limits.rows_ranked)
 
     def close(self) -> None:
         if self._writer is not None and self._stage is not None:
@@ -188,8 +216,8 @@ class _Keeper:
         key = _ranking_column(frame)
         if key is None or (self.complete and key != PROBABILITY):
             return None
-        best = chosen(frame).nlargest(self._limits.rows_ranked, key) if self._best is None else self._best
-        return ranked(best, [reference.sample for reference in known.references])
+        best = first_of(chosen(frame), self._limits.rows_ranked) if self._best is None else self._best
+        return ranked(best, [reference.sample for reference in known.references], self._objectives)
 
 
 def _ranking_column(frame: pd.DataFrame) -> str | None:
@@ -216,6 +244,7 @@ def evaluate(
     progress: ProgressFactory = silent,
     limits: Limits = Limits(),  # noqa: B008, frozen
     scheduler: str | None = None,
+    pareto: str = "",
 ) -> Report:
     """Judge candidate formulas against references and against chance.
 
@@ -239,22 +268,25 @@ def evaluate(
         progress: counts the stages.
         limits: how many rows are held and looked at.
         scheduler: address of a running Dask scheduler whose workers judge chunks of rows, instead of this process.
+        pareto: columns of the ranking or the table, as `pareto.parse_objectives` reads them: what no other candidate
+            beats in all of them is ranked first.
 
     Raises:
         DataError: no rows, no formula column, or no row that can be read; a reference without formulas; a scheduler
             that does not answer.
-        OptionError: a negative seed, an unknown protocol or split, an unknown reference or one named twice, or a large
-            file and no `out`.
+        OptionError: a negative seed, an unknown protocol, split or objective, an unknown reference or one named twice,
+            or a large file and no `out`.
         OutputError: `out` holds a report and `force` is off, or cannot be written.
     """
     name, named = protocol_of(rules, protocol)
     if seed < 0:
         raise OptionError(f"seed {seed}: at least 0")
+    objectives = parse_objectives(pareto) if pareto else ()
 
     def run(stage: Path | None) -> tuple[dict[str, Any], _Keeper, pd.DataFrame | None]:
         table = CandidateTable(candidates, column, limits.rows_per_chunk)
         known = Known(open_references(reference, split), limits.reference_keys_held)
-        keeper = _Keeper(stage, table.held, limits)
+        keeper = _Keeper(stage, table.held, limits, objectives)
         findings = evaluate_in_passes(
             table,
             known,
@@ -280,8 +312,7 @@ def evaluate(
     with _staged(Path(out), force=force) as stage:
         content, keeper, order = run(stage)
         if order is not None:
-            with atomic_write(stage / RANKED) as temporary:
-                order.to_csv(temporary, index=False, float_format="%.6f")
+            write_ranked(order, stage / RANKED)
         _write_pages(stage, content, keeper.frame, order)
     return Report(content, judged_as_written(keeper.frame) if keeper.complete else None, Path(out), order)
 

@@ -59,6 +59,11 @@ class TokenTable:
         """The rows that are one process's of `count`: `rank`, `rank + count` ..."""
         return TokenTable(self.ids[rank::count].contiguous(), self.lengths[rank::count].contiguous())
 
+    def rows(self, rows: np.ndarray) -> TokenTable:
+        """The rows named, repeated or not."""
+        index = torch.from_numpy(rows)
+        return TokenTable(self.ids[index], self.lengths[index])
+
     def to(self, device: torch.device) -> TokenTable:
         """The table on another device."""
         return TokenTable(self.ids.to(device), self.lengths.to(device))
@@ -70,15 +75,44 @@ class TokenTable:
         return self.ids[index, : int(lengths.max())].long(), lengths
 
 
-def batches_of_epoch(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+def batches_of_epoch(
+    lengths: np.ndarray, batch_size: int, seed: int, epoch: int, weights: np.ndarray | None = None
+) -> list[np.ndarray]:
     """Rows of each batch of an epoch: every row once, batches of like length, in random order.
 
     Rows are shuffled, sorted by length (stably) and cut into batches, which are then shuffled, so hardly a token is
     padding. Depends on nothing but the arguments.
+
+    Args:
+        lengths: int64 `(n,)`, of the rows.
+        batch_size: rows of a batch, at most.
+        seed: of the order.
+        epoch: its number, from 0.
+        weights: float64 `(n,)`, how often to take each row on the average over epochs, relative to the mean; None for
+            every row once. An epoch has `n` rows either way.
     """
     rng = np.random.default_rng((seed, epoch))
-    rows = rng.permutation(len(lengths))
+    rows = rng.permutation(len(lengths)) if weights is None else drawn_by_weight(weights, rng)
     rows = rows[np.argsort(lengths[rows], kind="stable")]
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     rng.shuffle(batches)  # in place
     return batches
+
+
+def drawn_by_weight(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many rows as there are weights, in random order, int64 `(n,)`; row `i` on the average `w_i / mean(w)` times.
+
+    By systematic sampling (W. G. Madow, Ann. Math. Stat. 20, 333, 1949): a row is taken as often as its mean number
+    says, rounded down or up. This strays less than independent draws, and of equal weights it takes each row once.
+
+    Args:
+        weights: float64 `(n,)`, none negative, not all zero.
+        rng: of the draw.
+    """
+    order = rng.permutation(len(weights))
+    ends = np.cumsum(weights[order])
+    marks = np.floor(ends * (len(weights) / ends[-1]) + rng.random()).astype(np.int64)
+    marks[-1] = len(weights)  # whatever rounding made of the sum
+    rows = np.repeat(order, np.diff(marks, prepend=0))
+    rng.shuffle(rows)
+    return rows

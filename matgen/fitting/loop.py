@@ -66,6 +66,7 @@ class Fitter:
         settings: how to train.
         progress: counts the steps.
         description: of the training, in the progress.
+        weights: float64 `(n,)`, how often each example is learned from, see `batches_of_epoch`; None for all alike.
     """
 
     def __init__(
@@ -78,9 +79,10 @@ class Fitter:
         settings: FitSettings,
         progress: ProgressFactory = silent,
         description: str = "train",
+        weights: np.ndarray | None = None,
     ) -> None:
         self.settings, self.folder, self.validate = settings, Path(folder), validate
-        self.progress, self.description = progress, description
+        self.progress, self.description, self.weights = progress, description, weights
         self.stepper = Stepper(model, train, loss, self.folder, settings)
         self.processes, self.raw_model = self.stepper.processes, self.stepper.raw_model
         self.state = FitState()
@@ -148,7 +150,7 @@ class Fitter:
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._batches[0] != epoch:
             settings = self.settings
-            batches = batches_of_epoch(self.stepper.lengths, settings.batch_size, settings.seed, epoch)
+            batches = batches_of_epoch(self.stepper.lengths, settings.batch_size, settings.seed, epoch, self.weights)
             self._batches = (epoch, batches)
         return self._batches[1][place]
 

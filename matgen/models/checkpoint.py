@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 METADATA = "matgen.json"
+REINFORCEMENT_PLAN = Path("training") / "reinforcement.json"
+"""The plan of a reinforcement that has not ended, in its folder."""
 FORMER_SUMS = {"model.safetensors": "model_sha256", "config.json": "config_sha256"}
 """Files of checkpoints of 0.2, and the keys of `METADATA` that held their SHA-256."""
 
@@ -140,7 +142,8 @@ def read_metadata(folder: Path | str) -> dict[str, Any]:
         raise CheckpointError(f"no checkpoint folder {folder}: train one with `matgen train --out {folder}`")
     if not (folder / METADATA).is_file():
         unfinished = (folder / "training").is_dir()
-        what = "its training has not ended: `matgen train --resume` goes on" if unfinished else "not made by matgen"
+        verb = "reinforce" if (folder / REINFORCEMENT_PLAN).is_file() else "train"
+        what = f"its training has not ended: `matgen {verb} --resume` goes on" if unfinished else "not made by matgen"
         raise CheckpointError(f"{folder} has no {METADATA}: {what}")
     try:
         metadata = _with_present_sums(read_description(folder, METADATA))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from matgen.datasets import data_folder
-from matgen.errors import CheckpointError
+from matgen.errors import CheckpointError, did_you_mean
 from matgen.models.checkpoint import METADATA
 from matgen.models.hub import download, is_hub_name
 from matgen.models.published import converted, is_published
@@ -14,7 +14,7 @@ RUNS = Path("runs")
 """Where `matgen train` puts its runs, and where the newest one is looked for."""
 
 
-DEFAULT_CHECKPOINT = "hybrid-pure-gptj-small"
+DEFAULT_CHECKPOINT = "hybrid-stable-gptj-small"
 """The bundled checkpoint that is taken where none is named."""
 
 
@@ -50,5 +50,5 @@ def find_checkpoint(name: str | None) -> Path:
         return bundled[name]
     if is_hub_name(name):
         return download(name)
-    known = f"; bundled: {', '.join(bundled)}" if bundled else ""
+    known = f"{did_you_mean(name, bundled) or ';'} bundled: {', '.join(bundled)}" if bundled else ""
     raise CheckpointError(f"no checkpoint folder {name}{known}")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from matgen.datasets import data_folder
 from matgen.datasets.labels import SOURCES
-from matgen.errors import CheckpointError
-from matgen.prediction.predictor import METADATA
+from matgen.errors import CheckpointError, did_you_mean, unknown_name
+
+METADATA = "predictor.json"
+"""The file that makes a folder a predictor's."""
 
 
 def bundled_predictors() -> dict[str, Path]:
@@ -17,8 +19,13 @@ def bundled_predictors() -> dict[str, Path]:
 
 
 def bundled_name(name: str, source: str | None = None) -> str:
-    """The bundled predictor of a property and a source; without a source, of whichever is bundled, OQMD's first."""
+    """The bundled predictor of a property and a source; without a source, of whichever is bundled, OQMD's first.
+
+    What is the name of a bundled predictor already, such as `band_gap-mp`, stays as it is.
+    """
     bundled = bundled_predictors()
+    if source is None and name in bundled:
+        return name
     names = [f"{name}-{one}" for one in ([source] if source else SOURCES)]
     return next((one for one in names if one in bundled), names[0])
 
@@ -27,7 +34,7 @@ def find_predictor(name: str) -> Path:
     """The folder of a predictor.
 
     Args:
-        name: a folder, or a bundled predictor: its property and source, as `band_gap-mp`.
+        name: a folder, or a bundled predictor: its property and source, as `band_gap-mp`, or the property alone.
 
     Raises:
         CheckpointError: there is none.
@@ -35,10 +42,31 @@ def find_predictor(name: str) -> Path:
     bundled = bundled_predictors()
     if Path(name).is_dir():
         return Path(name)
-    if name in bundled:
-        return bundled[name]
+    if (of_property := bundled_name(name)) in bundled:
+        return bundled[of_property]
     known = f"bundled: {', '.join(bundled)}" if bundled else "none is bundled"
-    raise CheckpointError(f"no predictor {name} ({known}): make one with `matgen fit`, and name its folder by --model")
+    near = did_you_mean(name, bundled)
+    raise CheckpointError(
+        f"no predictor {name}{near} ({known}): make one with `matgen fit`, and name its folder by --model"
+    )
+
+
+def property_predictor(name: str, source: str | None = None) -> Path:
+    """The folder of the bundled predictor of a property.
+
+    Args:
+        name: the property, or a bundled predictor's name.
+        source: whose labels it learned, `oqmd` or `mp`.
+
+    Raises:
+        OptionError: there is no predictor of such a property.
+        CheckpointError: there is none of that source.
+    """
+    bundled = bundled_predictors()
+    properties = list(dict.fromkeys(one.rpartition("-")[0] for one in bundled))
+    if bundled and name not in properties and name not in bundled:
+        raise unknown_name("property", name, properties)
+    return find_predictor(bundled_name(name, source))
 
 
 def ranking_predictor(name: str | None) -> Path | None:

@@ -21,15 +21,16 @@ from matgen.io.weights import load_arrays, save_arrays
 from matgen.prediction.classes import class_columns, class_probabilities
 from matgen.prediction.cross_conformal import CrossCalibration
 from matgen.prediction.features import Feature, FeaturedBatch, require_features, with_features
+from matgen.prediction.locate import METADATA, find_predictor
 from matgen.prediction.selection import SelectionCalibration
 from matgen.prediction.stability_model import StabilityModel
 from matgen.prediction.trees import TreesMember
 from matgen.prediction.uncertainty import Calibration, combined
+from matgen.runtime.notebook import facts_html
 
 if TYPE_CHECKING:
     from matgen.composition.batch import CompositionBatch
 
-METADATA = "predictor.json"
 _STABILITY = "stability.safetensors"
 FEWEST_OF_AN_ELEMENT = 10
 """Training compositions that hold an element, below which it counts as unknown."""
@@ -121,6 +122,26 @@ class Predictor:
     def name(self) -> str:
         """The property."""
         return str(self.metadata["property"])
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name} {value}" for name, value in self._facts() if value is not None)
+        return f"Predictor({facts})"
+
+    def _repr_html_(self) -> str:
+        return facts_html("Predictor", self._facts())
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        """What it predicts, and by what."""
+        metadata = self.metadata
+        return [
+            ("property", self.name),
+            ("unit", metadata["unit"] or None),
+            ("source", metadata["source"]),
+            ("task", metadata["task"]),
+            ("kind", metadata["kind"]),
+            ("members", len(self.members)),
+            ("folder", None if self.folder is None else self.folder.name),
+        ]
 
     @property
     def lowest(self) -> float:
@@ -308,12 +329,17 @@ class Predictor:
 
     @classmethod
     def load(cls, folder: Path | str) -> Predictor:
-        """Open a predictor's folder.
+        """Open a predictor.
+
+        Args:
+            folder: its folder, or the name of a bundled one: `band_gap-mp`, or a property, such as `band_gap`.
 
         Raises:
             CheckpointError: it is missing, damaged, or no predictor.
             MissingDependencyError: a library that it needs is not installed.
         """
+        if isinstance(folder, str) and not Path(folder).exists() and Path(folder).name == folder:
+            folder = find_predictor(folder)
         folder = Path(folder)
         if not (folder / METADATA).is_file():
             several = sorted(path.parent.name for path in folder.glob(f"*/{METADATA}"))

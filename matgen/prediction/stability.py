@@ -9,6 +9,8 @@ import pandas as pd
 
 from matgen.errors import OptionError
 from matgen.hull import CompetingPhases
+from matgen.prediction.made_model import COLUMN as MADE
+from matgen.prediction.made_model import bundled_made_model
 from matgen.prediction.selection import SelectionCalibration
 from matgen.prediction.stability_model import LIMITS, Said
 from matgen.runtime.progress import ProgressFactory, silent
@@ -61,9 +63,9 @@ def stability(
         `energy_above_hull_std` (that of the prediction: the competitors' labels are taken as they are),
         `probability_hull_0`, `probability_hull_0.05`, `probability_hull_0.1` (by the predictor's
         `stability_model`; where it has none, from its spread, corrected for selection if it was calibrated for that,
-        see `selection`), `decomposition`, and `in_domain`: that of the prediction, and not where the model finds it
-        likely that the distance is far off. Where `phases` do not know an element of a composition, the numbers are NaN
-        and `decomposition` says which.
+        see `selection`), `probability_made` (see `made_model`), `decomposition`, and `in_domain`: that of the
+        prediction, and not where the model finds it likely that the distance is far off. Where `phases` do not know an
+        element of a composition, energies and probabilities of the hull are NaN and `decomposition` says which.
 
     Raises:
         OptionError: labels of different sources would meet.
@@ -94,5 +96,6 @@ def stability(
         off = predictor.stability.probability_off(features) > predictor.stability.most_off
         in_domain[uncertain] &= ~off
     columns |= {probability_column(limit): chances[:, column] for column, limit in enumerate(LIMITS)}
+    columns[MADE] = bundled_made_model().probability(batch)
     columns |= {"decomposition": phases.in_words(decomposition, len(batch)), "in_domain": in_domain}
     return pd.DataFrame(columns)

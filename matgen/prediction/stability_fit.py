@@ -25,6 +25,7 @@ from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.datasets import data_folder, load_dataset
 from matgen.datasets.labels import SOURCES, labeled_phases
 from matgen.prediction.forest import Forest
+from matgen.prediction.forest_fit import FOLDS, fit_forest, system_folds
 from matgen.prediction.stability_model import (
     LIMITS,
     OFF,
@@ -33,7 +34,6 @@ from matgen.prediction.stability_model import (
     stability_feature_names,
     stability_features,
 )
-from matgen.prediction.trees import load_lightgbm
 
 if TYPE_CHECKING:
     from matgen.prediction.predictor import Predictor
@@ -44,13 +44,6 @@ _MOST = 60_000
 """Compositions of an origin at most."""
 _SHARE_OF_DRAWN = 0.15
 """Share of the weight of all compositions that the drawn ones have together, as long as each weighs at most ten."""
-FOLDS = 5
-_ROUNDS = 200
-_PARAMETERS = {
-    "objective": "binary", "learning_rate": 0.06, "num_leaves": 31, "min_data_in_leaf": 40, "feature_fraction": 0.3,
-    "bagging_fraction": 0.7, "bagging_freq": 1, "use_missing": False, "deterministic": True, "force_row_wise": True,
-    "verbosity": -1,
-}  # fmt: skip
 _FEWEST_DRAWN = 30
 """Drawn compositions that a shift of their odds needs."""
 _FLAGGED = 0.10
@@ -82,7 +75,7 @@ class StabilityRows:
 
     def folds(self) -> np.ndarray:
         """Fold of each, int64 `(n,)`; a chemical system is in one."""
-        return (self.batch.chemical_system_keys()[:, 0] % np.uint64(FOLDS)).astype(np.int64)
+        return system_folds(self.batch)
 
 
 def stability_rows(source: str, held_out: CompositionBatch, energy: np.ndarray) -> StabilityRows:
@@ -237,9 +230,7 @@ def said_of(predictor: Predictor, batch: CompositionBatch, hull: np.ndarray) -> 
 
 
 def _fitted(features: np.ndarray, target: np.ndarray, weights: np.ndarray) -> Forest:
-    lightgbm = load_lightgbm()
-    data = lightgbm.Dataset(features, target.astype(np.float64), weight=weights, feature_name=stability_feature_names())
-    return Forest.of_booster(lightgbm.train(_PARAMETERS, data, _ROUNDS))
+    return fit_forest(features, target, weights, stability_feature_names())
 
 
 def most_off(said: CrossFitted) -> float:

@@ -32,6 +32,7 @@ from matgen.io.outputs import claim
 from matgen.io.own_columns import columns_of_metadata, note_own_columns, put_own_columns, report_renamed
 from matgen.io.parquet import CHECKED_READING, CHECKED_WRITING
 from matgen.io.parts import PartsFolder
+from matgen.prediction.locate import METADATA
 from matgen.prediction.predicting import (
     ROWS_AT_ONCE,
     PredictedPart,
@@ -41,7 +42,7 @@ from matgen.prediction.predicting import (
     predict_part,
     said_of,
 )
-from matgen.prediction.predictor import METADATA, Predictor
+from matgen.prediction.predictor import Predictor
 from matgen.runtime.cores import available_cores
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.runtime.unreadable import report_remarks

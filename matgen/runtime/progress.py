@@ -123,9 +123,12 @@ class _Bar:
         self._bar.update(n)
 
     def note(self, figures: dict[str, float]) -> None:
-        """Print a line of training figures above the bar."""
+        """Print a line of figures above the bar."""
         from tqdm import tqdm
 
+        if "train_loss" not in figures:
+            tqdm.write("  ".join(f"{name} {value:.4g}" for name, value in figures.items()), file=sys.stderr)
+            return
         rate = f"{figures['formulas_per_second']:7,.0f} {self._factory.examples}/s"
         tqdm.write(
             f"step {figures['step']:>7,.0f}  epoch {figures['epoch']:6.2f}  train {figures['train_loss']:7.3f}  "

@@ -23,8 +23,10 @@ import torch
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import OptionError, unknown_name
 from matgen.models.checkpoint import Checkpoint, load_checkpoint
+from matgen.models.locate import find_checkpoint
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import encode, sequence_lengths, vocabulary
+from matgen.runtime.notebook import facts_html
 from matgen.sampling.block import SampleBlock
 from matgen.sampling.decoders import any_order
 from matgen.sampling.decoders import canvas as canvas_draw
@@ -55,7 +57,8 @@ class Sampler:
     """Draws compositions from a checkpoint.
 
     Args:
-        checkpoint: a loaded checkpoint, or its folder.
+        checkpoint: a loaded checkpoint, its folder, or its name as `find_checkpoint` reads it; by default the bundled
+            one.
         device: where to compute.
         accept: a filter, from a `CompositionBatch` of `b` to bool `(b,)`; rows it refuses are left out of the blocks.
         precision: of matrix products while drawing: `fp32`, `bf16`, or `auto`: bf16 where the GPU or the CPU multiplies
@@ -75,7 +78,7 @@ class Sampler:
 
     def __init__(
         self,
-        checkpoint: Checkpoint | Path | str,
+        checkpoint: Checkpoint | Path | str | None = None,
         *,
         device: str = "cpu",
         accept: Accept | None = None,
@@ -86,6 +89,8 @@ class Sampler:
             raise unknown_name("precision", precision, PRECISIONS)
         if width is not None and width < 1:
             raise OptionError(f"batch size is {width}, it must be at least 1")
+        if checkpoint is None or isinstance(checkpoint, str):
+            checkpoint = find_checkpoint(checkpoint)
         loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, device=device)
         self.checkpoint, self.accept = loaded, accept
         self.model, self.notation = loaded.model, loaded.notation
@@ -97,6 +102,24 @@ class Sampler:
         self._prefixes = None if loaded.architecture.any_order else self._drawer(width)
         # A GPU draws the next block while this one is read on the CPU.
         self.reads_ahead = self.device.type != "cpu" and self._prefixes is not None
+
+    def __repr__(self) -> str:
+        return f"Sampler({', '.join(f'{name} {value}' for name, value in self._facts())})"
+
+    def _repr_html_(self) -> str:
+        return facts_html("Sampler", self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """What it draws from, and where."""
+        checkpoint = self.checkpoint
+        return [
+            ("checkpoint", checkpoint.folder.name),
+            ("architecture", checkpoint.architecture.key),
+            ("notation", self.notation),
+            ("dataset", str(checkpoint.metadata.get("dataset", "unknown"))),
+            ("device", str(self.device)),
+            ("precision", self.precision),
+        ]
 
     def sample(self, n: int | SampleRequest, **options: Any) -> Iterator[SampleBlock]:
         """Draw, block by block; each block has the rows that are kept.
@@ -145,20 +168,26 @@ class Sampler:
                 yield self._read(drawn, prepared.accept)
 
     def _draw(self, prepared: PreparedRequest, number: int) -> DrawnBlock:
-        request, rows, weights = prepared.request, prepared.rows_of(number), prepared.condition_weights
-        steps: list[np.ndarray] | None = [] if request.trace else None
-        starts = None if weights is None else self._starts(weights, uniform_numbers(rows, request.seed, number, 0))
+        steps: list[np.ndarray] | None = [] if prepared.request.trace else None
+        starts = self.starts(prepared, number)
         ids, log_prob = self.draw_ids(
-            rows,
-            seed=request.seed,
+            prepared.rows_of(number),
+            seed=prepared.request.seed,
             block=number,
-            decoding=request.decoding,
+            decoding=prepared.request.decoding,
             mask=prepared.mask,
             prompt=prepared.prompt,
             starts=starts,
             trace=steps,
         )
         return DrawnBlock(number, ids, log_prob, starts, steps)
+
+    def starts(self, prepared: PreparedRequest, number: int) -> np.ndarray | None:
+        """Tokens that a block's sequences have in place of `<bos>`, int64 `(rows,)`; None without conditions."""
+        if prepared.condition_weights is None:
+            return None
+        uniforms = uniform_numbers(prepared.rows_of(number), prepared.request.seed, number, 0)
+        return self._starts(prepared.condition_weights, uniforms)
 
     def _starts(self, weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """Tokens in place of `<bos>`, int64 `(n,)`, by numbers in [0, 1)."""

@@ -13,6 +13,8 @@ def model_card(metadata: dict[str, Any]) -> str:
     row, metrics = architecture(metadata["architecture"]), metadata["metrics"]
     formulas = metadata["formulas"]
     test = f"\n| held-out (test) nats a formula | {metrics['test_nats']:.3f} |" if "test_nats" in metrics else ""
+    balance = metadata.get("balance")
+    weighed = f"\n| balanced by {balance['by']} | exponent {balance['exponent']:g} |" if balance else ""
     needed = " alone" if row.stock else ", after `import matgen.models`"
     return f"""---
 library_name: transformers
@@ -32,7 +34,7 @@ A language model of inorganic compositions, trained by matgen. It writes reduced
 | formulas to train / validate / test | {formulas["train"]:,} / {formulas["valid"]:,} / {formulas["test"]:,} |
 | dataset sha256 | `{metadata["dataset_sha256"]}` |
 | epochs, seconds | {metrics["epochs"]}, {metrics["seconds"]:,.0f} |
-| validation nats a formula | {metrics["valid_nats"]:.3f} ({FIGURES[metrics["figure"]]}) |{test}
+| validation nats a formula | {metrics["valid_nats"]:.3f} ({FIGURES[metrics["figure"]]}) |{test}{weighed}
 | seed | {metadata["seed"]} |
 
 ## Use

@@ -14,6 +14,7 @@ from matgen.errors import DataError, OptionError
 from matgen.fitting.examples import TokenTable
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import encode, sequence_lengths
+from matgen.training.balance import Balance
 from matgen.training.conditional import condition_examples
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ class TrainingData:
         rows: of the dataset, int64, by part; formulas that are longer than the model are in none.
         tables: token sequences of the parts that are not empty.
         conditions: bins of the properties that sequences begin with; None for an unconditional model.
+        balance: weights of the training and validation rows; None where all weigh the same.
     """
 
     dataset: Dataset
     rows: dict[str, np.ndarray]
     tables: dict[str, TokenTable]
     conditions: Conditions | None
+    balance: Balance | None = None
 
     def elements(self) -> list[str]:
         """Symbols of the elements that occur in training, by atomic number."""
@@ -51,7 +54,7 @@ def training_data(plan: TrainingPlan) -> TrainingData:
     Raises:
         DataError: the dataset has no usable formula for training or validation, or a property to condition on has fewer
             than two different values.
-        OptionError: no such dataset or column, or a dataset that is for testing only.
+        OptionError: no such dataset, column or balance, or a dataset that is for testing only.
     """
     row = find_row(plan.dataset)
     if row is not None and row.testing:
@@ -76,4 +79,8 @@ def training_data(plan: TrainingPlan) -> TrainingData:
     conditions = None
     if plan.condition:
         conditions = condition_examples(plan.condition, dataset, rows, tables, plan.notation)
-    return TrainingData(dataset, rows, tables, conditions)
+    balance = None
+    if plan.balance is not None:
+        train, valid = (dataset.batch[rows[part]] for part in ("train", "valid"))
+        balance = Balance.of(plan.balance, plan.balance_exponent, train, valid)
+    return TrainingData(dataset, rows, tables, conditions, balance)

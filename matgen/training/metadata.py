@@ -60,6 +60,7 @@ def run_metadata(
         "where": plan.where,
         "split": plan.split,
         "condition": list(plan.condition),
+        "balance": None if data.balance is None else data.balance.describe(),
         "init": plan.init,
         "formulas": used,
         "formulas_too_long": len(data.dataset.batch) - sum(used.values()),

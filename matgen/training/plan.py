@@ -18,6 +18,7 @@ from matgen.models.presets import find_preset
 from matgen.models.registry import MODELS, architecture
 from matgen.models.shapes import Shape
 from matgen.models.tokenizer import DEFAULT_NOTATION, vocabulary
+from matgen.training.balance import DEFAULT_EXPONENT, check_balance
 from matgen.training.transfer import FEWER_EPOCHS, LOWER_RATE
 
 PLAN = Path("training") / "plan.json"
@@ -40,6 +41,9 @@ class TrainingPlan:
         where: condition on the dataset's columns, such as `band_gap > 1.98`.
         split: `split` (by formula) or `split_chemsys` (by chemical system).
         condition: properties (columns of the dataset) to condition the model on; see `models.conditions`.
+        balance: family that rows are weighed by the size of, `anonymous_formula`; None for equal weights. See
+            `matgen.training.balance`.
+        balance_exponent: rows of a family of `n` weigh `n ** -balance_exponent`.
         init: checkpoint (as `--model` takes it) to go on from; its shape then stands for that of the preset.
         settings: of the training loop.
     """
@@ -55,6 +59,8 @@ class TrainingPlan:
     where: str | None = None
     split: str = "split"
     condition: tuple[str, ...] = ()
+    balance: str | None = None
+    balance_exponent: float = DEFAULT_EXPONENT
     init: str | None = None
     settings: FitSettings = field(default_factory=FitSettings)
 
@@ -97,8 +103,8 @@ def check_plan(plan: TrainingPlan) -> None:
     """Refuse a plan that no model can be trained by.
 
     Raises:
-        OptionError: unknown model or notation, an objective that does not fit the model, or conditions that it cannot
-            take.
+        OptionError: unknown model, notation or balance, an objective that does not fit the model, or conditions that
+            it cannot take.
     """
     row = architecture(plan.model)
     objective_for(row.objective, plan.objective)
@@ -106,6 +112,7 @@ def check_plan(plan: TrainingPlan) -> None:
         possible = ", ".join(one.key for one in MODELS.values() if one.takes_conditions)
         raise OptionError(f"{row.title} cannot be conditioned on properties: take one of {possible}")
     vocabulary(plan.notation)
+    check_balance(plan.balance, plan.balance_exponent)
 
 
 def saved_plan(out: Path) -> TrainingPlan:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from matgen.models.decoder import Decoder
 from matgen.models.layouts import DecoderLayer, Norm
-from matgen.models.tokenizer import PAD
+from matgen.models.tokenizer import EOS, PAD
 from matgen.training.prefix_tree_operations import add_dropped, attention, gelu
 from matgen.training.replay import LARGEST, Replay, rounded_up
 
@@ -121,6 +121,23 @@ class PrefixTreeLoss(nn.Module):
             if (recorded := self.replay.find(arguments)) is not None:
                 return recorded(*arguments)
         return self.nats(tree, targets)
+
+    def log_prob(self, ids: Tensor, forbidden: Tensor) -> Tensor:
+        """Ln probability of each sequence as samplers draw it, float32 `(B,)`, with gradients where these are enabled.
+
+        Args:
+            ids: int64 `(B, L)`, `<bos> tokens <eos> <pad> ...`, in whatever order the tokens were drawn.
+            forbidden: bool `(vocabulary,)`, tokens that are never drawn; nor is `<eos>` first.
+        """
+        device = next(self.model.parameters()).device
+        tree, targets = PrefixTree.of(ids[:, :-1]).to(device), ids[:, 1:].to(device)
+        logits = self._logits(tree).float().masked_fill(forbidden.to(device), -torch.inf)  # (N, vocabulary)
+        ends = (tree.place == 0)[:, None] & (torch.arange(logits.shape[1], device=device) == EOS)
+        log_prob = logits.masked_fill(ends, -torch.inf).log_softmax(-1)
+        # What is left of a padded row means nothing, and may be minus infinity, of which zero times is no number.
+        padding = targets == PAD
+        index = (tree.node * log_prob.shape[1] + targets).masked_fill(padding, int(targets[0, 0]))
+        return _rows(log_prob.view(-1), index).masked_fill(padding, 0.0).sum(1)
 
     def _to_be_learned_from(self) -> bool:
         """True in a training step whose gradients are not added to others: a recording writes over its earlier ones."""

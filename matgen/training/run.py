@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from matgen.fitting.examples import Loss
+    from matgen.fitting.examples import Loss, TokenTable
     from matgen.models.objectives import Objective
     from matgen.training.data import TrainingData
 
@@ -84,10 +84,11 @@ def train_model(
         learner_for(run.objective, model),
         data.tables["train"],
         run.training_loss(),
-        run.figure("valid"),
+        run.deciding_figure(),
         out,
         plan.settings,
         progress,
+        weights=data.balance.train if data.balance else None,
     )
     # A run that ended before its first save starts again, under its own plan.
     result = fitter.run(resume=resume and (out / "training" / LATEST).is_file())
@@ -112,7 +113,8 @@ class _Run:
     def __init__(self, plan: TrainingPlan, data: TrainingData) -> None:
         self.plan, self.data = plan, data
         self.objective: Objective = objective_for(architecture(plan.model).objective, plan.objective)
-        self.histogram = length_histogram(data.tables["train"].lengths.numpy())
+        weights = data.balance.train if data.balance else None
+        self.histogram = length_histogram(data.tables["train"].lengths.numpy(), weights)
 
     def first_model(self, warn: Callable[[list[str]], None] | None) -> PreTrainedModel:
         """The model that training begins with."""
@@ -135,9 +137,16 @@ class _Run:
             return self.objective.train
         return with_condition_dropout(self.objective.train, self.data.conditions, self.plan.notation)
 
+    def deciding_figure(self) -> Callable[[nn.Module], float]:
+        """The figure that decides on the best weights: over the validation part, balanced as training is."""
+        balance, table = self.data.balance, self.data.tables["valid"]
+        return self._figure(table if balance is None else table.rows(balance.validation_rows()))
+
     def figure(self, part: str) -> Callable[[nn.Module], float]:
-        """The figure of a learner over a part: mean nats per formula."""
-        table = self.data.tables[part]
+        """The figure of a learner over a part: mean nats per formula, all of which weigh the same."""
+        return self._figure(self.data.tables[part])
+
+    def _figure(self, table: TokenTable) -> Callable[[nn.Module], float]:
         drawn = self.objective.draws_length
         length_nats = mean_length_nats(self.histogram, table.lengths.numpy()) if drawn else 0.0
         return validation_figure(table, self.objective, length_nats)
@@ -153,9 +162,12 @@ class _Run:
     def metadata(self, result: FitResult, steps_per_epoch: int, model: PreTrainedModel) -> dict[str, Any]:
         """The content of `matgen.json`, with the figure of the test part where there is one."""
         metrics = run_metrics(result, self.objective, steps_per_epoch, model)
-        if "test" in self.data.tables:
-            learner = learner_for(self.objective, model).eval()
-            with torch.no_grad():
+        learner = learner_for(self.objective, model).eval()
+        with torch.no_grad():
+            if self.data.balance is not None:
+                metrics["valid_nats_balanced"] = metrics["valid_nats"]
+                metrics["valid_nats"] = round(self.figure("valid")(learner), 4)
+            if "test" in self.data.tables:
                 metrics["test_nats"] = round(self.figure("test")(learner), 4)
         return run_metadata(self.plan, self.data, self.objective, self.histogram, metrics)
 

@@ -46,9 +46,9 @@ def validation_figure(table: TokenTable, objective: Objective, length_nats: floa
     return figure
 
 
-def length_histogram(lengths: np.ndarray) -> list[int]:
-    """How many training sequences have 0, 1, 2 ... tokens, without `<bos>` and `<eos>`."""
-    return np.bincount(lengths - 2).tolist()
+def length_histogram(lengths: np.ndarray, weights: np.ndarray | None = None) -> list[int]:
+    """How many training sequences have 0, 1, 2 ... tokens, without `<bos>` and `<eos>`; by weight, rounded."""
+    return np.rint(np.bincount(lengths - 2, weights)).astype(int).tolist()
 
 
 def mean_length_nats(histogram: list[int], lengths: np.ndarray) -> float:

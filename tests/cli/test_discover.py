@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from matgen.cli import _parser, main
-from matgen.cli.discover import _plan, _print_structures
+from matgen.cli.discover import _print_structures, plan_of
 from matgen.cli.options import request_of
 from matgen.structures.finish import Finish
 
@@ -51,9 +51,36 @@ def test_every_option_that_says_what_sample_keeps_goes_with_discover() -> None:
     sample, discover = (parser.parse_args([name, *options]) for name in ("sample", "discover"))
     asked = request_of(sample, "band_gap > 2")
     assert request_of(discover, "band_gap > 2") == asked
-    plan = _plan(discover)
+    plan = plan_of(discover)
     assert plan.request(plan.screen) == asked
     assert asked.constraints is not None and asked.novel_to == ("hybrid", "mp-pure") and asked.most_draws == 500
+
+
+def test_a_reward_goes_with_what_discover_is_told() -> None:
+    told = ["--reward", "band_gap * novel", "--diversity", "2", "--reference", "mp-pure", "--seed", "3"]
+    how = plan_of(_parser().parse_args(["discover", *told])).reinforcement
+    assert how is not None
+    assert (how.reward, how.diversity, how.reference, how.seed) == ("band_gap * novel", 2.0, ("mp-pure",), 3)
+    assert how.max_minutes == 5 and Path(how.predictors[0]).name == "formation_energy-oqmd"
+    assert plan_of(_parser().parse_args(["discover"])).reinforcement is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--reward", "novle"], "did you mean novel"),
+        (["--reward", "novel", "--architecture", "blmm"], "the model to train is a BLMM, which cannot be reinforced"),
+        (["--reward-minutes", "3"], "name one by --reward"),
+    ],
+)
+def test_bad_rewards_are_refused_before_any_work(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["discover", *options, "--structures", "0", "--quiet", "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert message in said and len(said.splitlines()) == 1
+    assert not (out / "model").exists() and not (out / "reinforced").exists()
 
 
 def test_aims_that_contradict_each_other_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

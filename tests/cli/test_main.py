@@ -53,6 +53,38 @@ def test_help_is_instant_because_nothing_heavy_is_imported() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_bare_matgen_lists_the_verbs_by_what_they_are_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    said = capsys.readouterr().out
+    groups = [
+        said.index(f"\n{name}:\n") for name in ("make", "judge", "predict", "structures and DFT", "tables", "tools")
+    ]
+    assert groups == sorted(groups)
+    for verb in VERBS:
+        assert f"\n  {verb.__name__.rpartition('.')[2]} " in said
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("sampel", "matgen: unknown verb 'sampel', did you mean sample? (see `matgen --help`)"),
+        ("dft runn x", "matgen dft: unknown verb 'runn', did you mean run? (see `matgen dft --help`)"),
+        ("sample --contians Li", "matgen sample: unknown option --contians, did you mean --contains?"),
+        ("sample --xyz=3", "matgen sample: unknown option --xyz (see `matgen sample --help`)"),
+        ("sample 5", "matgen sample: '5' is one argument too many (see `matgen sample --help`)"),
+        (
+            "evaluate x --protocol publishd",
+            "matgen evaluate: --protocol: unknown value 'publishd', did you mean published?",
+        ),
+        ("sample -n 0", "matgen sample: n is 0, it must be at least 1 (see `matgen sample --help`)"),
+    ],
+)
+def test_errors_name_what_is_near_and_the_help_of_their_verb(
+    words: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(capsys, *words.split()).startswith(reason)
+
+
 def test_help_of_train_names_every_model(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run("train", "--help")
@@ -70,8 +102,9 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
 def test_data_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("data", "list") == 0
     listed = capsys.readouterr().out
-    for name in ("hybrid-mix", "hybrid-pure", "hybrid-strict", "mp-mix", "mp-pure", "oqmd-mix", "oqmd-pure"):
-        assert name in listed
+    names = ("hybrid-mix", "hybrid-pure", "hybrid-strict", "hybrid-stable", "mp-mix", "mp-pure", "oqmd-mix")
+    for name in (*names, "oqmd-pure", "experimental", "experimental-test"):
+        assert f"\n{name} " in listed
     assert run("data", "info", "hybrid") == 0
     shown = capsys.readouterr().out
     assert "compositions: 396,972" in shown
@@ -261,7 +294,7 @@ def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoin
     Path("taken").mkdir()
     Path("taken/file").write_text("x")
     cases = [
-        (("train", "--model", "gpt9"), "unknown model 'gpt9'; known: gpt, gpt2"),
+        (("train", "--model", "gpt9"), "unknown model 'gpt9', did you mean gpt? known: gpt, gpt2"),
         (("train", "--dataset", "nothing"), "unknown dataset 'nothing'"),
         (("train", "--dataset", empty), "empty"),
         (("train", "--dataset", "other.csv"), "no formula column"),
@@ -319,8 +352,7 @@ def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoin
         (("discover", "-n", "0"), "n is 0"),
         (("data", "info", "nothing"), "unknown dataset 'nothing'"),
         (("data", "build", "nothing"), "unknown dataset to build 'nothing'; known: hybrid"),
-        (("paint",), "invalid choice: 'paint'"),
-        ((), "required: VERB"),
+        (("paint",), "unknown verb 'paint'; known: discover, sample"),
     ]
     for arguments, message in cases:
         assert message in refused(capsys, *arguments), arguments

@@ -117,7 +117,9 @@ def test_tasks_keep_every_row_in_order(wheels: tuple[Path, Path]) -> None:
 
 
 def test_bad_sources(wheels: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="unknown dataset to build 'hybird'; known: hybrid, experimental, matbench"):
+    with pytest.raises(
+        OptionError, match="unknown dataset to build 'hybird', did you mean hybrid\\? known: hybrid, exp"
+    ):
         build("hybird")
     with zipfile.ZipFile(wheels[1], "w") as archive:
         archive.writestr("matminer/utils/data_files/mp_transport/transport_database.tar.xz", b"no archive")

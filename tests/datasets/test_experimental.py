@@ -9,8 +9,9 @@ import pytest
 
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.keys import KeySet
-from matgen.datasets import experimental, load_dataset
+from matgen.datasets import describe, experimental, load_dataset
 from matgen.datasets.experimental import CHEMICALS, CRABNET, MATSYNGATE, REACTION_NETWORK, experimental_frame
+from matgen.datasets.reference import open_reference
 from matgen.datasets.storage import checksum_ok, data_folder, read_table
 from matgen.errors import OptionError
 from matgen.training import TrainingPlan
@@ -66,6 +67,12 @@ def test_the_bundled_table() -> None:
     assert (len(inside), len(outside)) == (8036, 1234)
     hybrid = KeySet(load_dataset("hybrid").batch.keys())
     assert hybrid.contains(inside.batch.keys()).all() and not hybrid.contains(outside.batch.keys()).any()
+    assert inside.frame["in_hybrid"].all() and not inside.frame["testing"].any()
+    for name in ("experimental", "hybrid-stable"):  # what is for testing only is in no dataset to learn from
+        learned = KeySet(load_dataset(name, published_filter=False).batch.keys())
+        assert not learned.contains(outside.batch.keys()).any()
+    assert describe("experimental")["rows"] == 8036 and describe("experimental-test")["rows"] == 1234
+    assert sum(len(batch) for batch, _ in open_reference("experimental").batches()) == 8036
     assert (outside.batch.n_elements > 1).all() and int(outside.batch.n_atoms.max()) <= 60
     assert {"KFe2BiO5", "CaSO3"} <= set(outside.frame["formula"])
 

@@ -33,6 +33,7 @@ COUNTS = {
     "hybrid-mix": 387_442,
     "hybrid-pure": 164_549,
     "hybrid-strict": 127_843,
+    "hybrid-stable": 45_474,
     "mp-mix": 86_665,
     "mp-pure": 62_182,
     "oqmd-mix": 341_045,
@@ -129,11 +130,26 @@ def test_counts_of_the_named_datasets(name: str, hybrid: Dataset) -> None:
     mask = (batch.n_elements >= 2) & (batch.n_elements <= 8) & (batch.n_atoms <= 30)
     for flag in row.requires:
         mask &= frame[flag].to_numpy()
+    if name == "hybrid-stable":
+        mask &= np.fmin(frame["hull_distance_oqmd"].to_numpy(), frame["hull_distance_mp"].to_numpy()) <= 0.05
     assert int(mask.sum()) == COUNTS[name]
-    if name in ("mp-pure", "hybrid-strict"):
+    if name in ("mp-pure", "hybrid-strict", "hybrid-stable"):
         dataset = load_dataset(name)
         assert dataset.frame["formula"].tolist() == frame["formula"][mask].tolist()
         assert sum(len(dataset.part(part)) for part in ("train", "valid", "test")) == COUNTS[name]
+
+
+def test_near_the_hull_in_either_source() -> None:
+    stable = load_dataset("hybrid-stable")
+    near = [stable.frame[f"hull_distance_{source}"].to_numpy() <= 0.05 for source in SOURCES]
+    assert (near[0] | near[1]).all() and (int(near[0].sum()), int(near[1].sum())) == (24_051, 40_433)
+    assert (stable.numbers("hull_distance") <= np.float32(0.05)).all()  # labels are float32
+    # Further conditions come on top.
+    assert 0 < len(load_dataset("hybrid-stable", where="hull_distance <= 0")) < len(stable)
+    facts = describe("hybrid-stable")
+    assert facts["filter"] == "2-8 elements, at most 30 atoms; pure; hull_distance <= 0.05"
+    assert (facts["rows"], facts["compositions"]) == (49_293, COUNTS["hybrid-stable"])
+    assert sum(facts["splits"].values()) == COUNTS["hybrid-stable"]
 
 
 def test_published_filter_is_an_option() -> None:
@@ -155,7 +171,7 @@ def test_splits_and_parts() -> None:
     dataset = load_dataset("mp-pure", split="split_chemsys")
     systems = [set(dataset.part(part).chemical_systems()) for part in ("train", "valid", "test")]
     assert all(systems) and not (systems[0] & systems[1] or systems[0] & systems[2] or systems[1] & systems[2])
-    with pytest.raises(OptionError, match="unknown part 'val'; known: train, valid, test"):
+    with pytest.raises(OptionError, match="unknown part 'val', did you mean valid\\? known: train, valid, test"):
         dataset.part("val")
     with pytest.raises(OptionError, match="unknown split"):
         load_dataset("mp-pure", split="random")
@@ -206,7 +222,7 @@ def test_bad_input(tmp_path: Path) -> None:
         load_dataset(path, published_filter=True)
     with pytest.raises(DataError, match="no such file"):
         load_dataset("no/such.csv")
-    with pytest.raises(OptionError, match="unknown dataset 'hybird'; known: hybrid, hybrid-mix"):
+    with pytest.raises(OptionError, match="unknown dataset 'hybird', did you mean hybrid\\? known: hybrid, hybrid-mix"):
         load_dataset("hybird")
     with pytest.raises(OptionError, match="'matbench' is a group of tables; choose one: matbench-mp_e_form"):
         load_dataset("matbench")
@@ -242,6 +258,7 @@ def test_catalog() -> None:
         "hybrid-pure",
         "hybrid-strict",
     ]
+    assert all(CATALOG[name].testing == (name == "experimental-test") for name in CATALOG)
     for name, row in CATALOG.items():
         assert row.name == name and row.description and row.sources and row.license
     assert catalog_row("matbench_mp_gap").name == "matbench-mp_gap"

@@ -8,10 +8,14 @@ import pytest
 
 from matgen.composition.batch import CompositionBatch
 from matgen.datasets import load_dataset
+from matgen.errors import OptionError
 from matgen.evaluation import evaluate
+from matgen.evaluation.facts import facts
 from matgen.evaluation.limits import Limits
-from matgen.evaluation.page.tables import ranked_rows
-from matgen.evaluation.ranking import chosen, ranked
+from matgen.evaluation.page.tables import nearest_known, ranked_rows
+from matgen.evaluation.ranking import PROBABILITY, chosen, plausibility, ranked, write_ranked
+from matgen.pareto import parse_objectives
+from matgen.screening import screen_file
 
 from .standin import Reference
 
@@ -36,13 +40,82 @@ def predicted(**columns) -> pd.DataFrame:
     return rows.assign(**columns)
 
 
-def test_by_probability_of_stability_times_novelty() -> None:
-    found = ranked(predicted(), [KNOWN])
-    # KCl .8 x .5, BaTiO3 .9 x .2, Na3Cl2 .1 x .1; Rb2O is unlike anything learned from.
-    assert found["formula"].tolist() == ["KCl", "BaTiO3", "Na3Cl2", "Rb2O"]
-    assert found["score"].tolist() == pytest.approx([0.4, 0.18, 0.01, 0.6 * 2 / 3], abs=1e-9)
-    assert found["nearest_known"].tolist() == ["NaCl", "SrTiO3", "NaCl", "SrTiO3"]
-    assert found["rank"].tolist() == [1, 2, 3, 4]
+def test_the_score_is_the_product_that_is_documented() -> None:
+    rows = predicted(oxidation_state_score=[1.0, 0.5, 1.0, 1.0], probability_made=[0.7, 0.6, 0.2, 1.0])
+    found = ranked(rows, [KNOWN]).set_index("formula")
+    # One place on the scale for half and for a fifth of the atoms; from Na3Cl2, a tenth of them is 90 places from NaCl.
+    novelty = {"KCl": 0.5 / 0.6, "BaTiO3": 0.2 / 0.3, "Na3Cl2": 9 / 9.1}
+    factors = {"KCl": (0.8, 0.7, 1.0), "BaTiO3": (0.9, 0.6, 0.5), "Na3Cl2": (0.1, 0.2, 1.0)}
+    for formula, (probability, made, states) in factors.items():
+        assert found.loc[formula, "novelty"] == pytest.approx(novelty[formula])
+        assert found.loc[formula, "score"] == pytest.approx(probability * np.cbrt(made * states * novelty[formula]))
+    # Rb2O is unlike anything learned from.
+    assert found.index.tolist() == ["KCl", "BaTiO3", "Na3Cl2", "Rb2O"] and found["rank"].tolist() == [1, 2, 3, 4]
+    assert found["nearest_known"].tolist()[:3] == ["NaCl", "SrTiO3", "NaCl"]
+
+
+def test_equal_scores_go_by_energy_then_by_the_models_probability() -> None:
+    rows = predicted(formula=["KCl", "NaBr", "LiCl", "RbCl"], in_domain=True)
+    rows = rows.assign(**{PROBABILITY: 0.5, "energy_above_hull": [0.1, 0.1, 0.0, 0.1], "log_prob": [-2, -1, -9, -3]})
+    known = CompositionBatch.from_formulas(["KCl", "NaBr", "LiCl", "RbCl"])  # all at distance 0: scores of 0
+    assert ranked(rows, [known])["formula"].tolist() == ["LiCl", "NaBr", "KCl", "RbCl"]
+
+
+def test_size_alone_wins_nothing() -> None:
+    """Swapping one element in four for its neighbor is as new in four atoms as in forty."""
+    rows = predicted(formula=["BaTiO2", "Ba10Ti9VO20", "Ba2O", "CaTiO3"], in_domain=True, **{PROBABILITY: 0.5})
+    known = CompositionBatch.from_formulas(["SrTiO2", "Sr10Ti9VO20", "Sr2O", "HgCl2"])
+    found = ranked(rows, [known]).set_index("formula")
+    assert found.loc["BaTiO2", "score"] == pytest.approx(found.loc["Ba10Ti9VO20", "score"], rel=1e-9)
+
+
+def test_an_alloy_has_no_oxidation_states_to_be_ranked_by() -> None:
+    rows = pd.DataFrame({
+        PROBABILITY: [0.5, 0.5, 0.5], "oxidation_state_score": [0.0, 0.2, 0.0], "metallicity_score": [0.9, 0.9, 0.1],
+        "all_metal": [True, True, False], "electronegativity_balanced": [False, True, False],
+    })  # fmt: skip
+    assert plausibility(rows).tolist() == pytest.approx([0.5 * 0.9**0.5, 0.5 * 0.2**0.5, 0.0])
+
+
+def test_what_is_known_of_the_nearest_known() -> None:
+    found = ranked(predicted(), [KNOWN]).set_index("formula")
+    assert found.loc["BaTiO3", "nearest_known_made"] is True
+    of_srtio3 = facts(KNOWN)["energy_above_hull"][1]
+    assert found.loc["BaTiO3", "nearest_known_energy_above_hull"] == of_srtio3
+    assert nearest_known(found.loc["BaTiO3"]) == f"SrTiO3 (made, {of_srtio3:.3f} eV/atom)"
+    beyond = ranked(predicted(formula=["RfO2", "KCl", "NaBr", "LiCl"]), [KNOWN]).set_index("formula").loc["RfO2"]
+    assert beyond["nearest_known"] is None and np.isnan(beyond["chemical_distance"]) and beyond["novelty"] == 1
+    assert nearest_known(beyond) == "-"
+
+
+def test_what_it_takes_is_shown() -> None:
+    found = ranked(predicted(formula=["TlCl", "PmCl3", "KCl", "CdO"]), [KNOWN]).set_index("formula")
+    assert found["toxic"].to_dict() == {"TlCl": True, "PmCl3": False, "KCl": False, "CdO": True}
+    assert found["radioactive"].to_dict() == {"TlCl": False, "PmCl3": True, "KCl": False, "CdO": False}
+    assert (found.loc[["TlCl", "KCl", "CdO"], "cost"] > 0).all()
+
+
+def test_the_front_comes_first() -> None:
+    rows = predicted(formula=["KCl", "BaTiO3", "Na3Cl2", "NaBr"], band_gap=[1.0, 2.0, 9.0, 0.5])
+    found = ranked(rows, [KNOWN], parse_objectives("energy_above_hull,+band_gap"))
+    assert found["formula"].tolist()[:2] == ["Na3Cl2", "BaTiO3"] or found["formula"].tolist()[:2] == [
+        "BaTiO3",
+        "Na3Cl2",
+    ]
+    assert found.set_index("formula")["pareto_front"].to_dict() == {
+        "KCl": False, "BaTiO3": True, "Na3Cl2": True, "NaBr": False,  # NaBr is out of the domain
+    }  # fmt: skip
+    assert "band_gap" in found
+
+
+def test_a_front_is_asked_for_before_anything_is_judged() -> None:
+    with pytest.raises(OptionError, match="run `matgen predict` on the table first"):
+        evaluate(pd.DataFrame({"formula": ["KCl"]}), Reference(), baselines=False, pareto="cost")
+    with pytest.raises(OptionError, match="no column 'band_gap'"):
+        evaluate(predicted(), Reference(), baselines=False, pareto="+band_gap")
+    front = evaluate(predicted(formula=["CsPbSe", "Ba7SrTi8O24", "Cs9Na7Br16", "Rb2O"]), Reference(), baselines=False,
+                     pareto="cost").ranked  # fmt: skip
+    assert front["pareto_front"].sum() == 1 and front.loc[front["pareto_front"], "cost"].item() == front["cost"].min()
 
 
 def test_without_predictions_by_the_models_probability() -> None:
@@ -131,3 +204,24 @@ def test_a_large_table_is_ranked_as_a_small_one(tmp_path: Path) -> None:
     assert written["formula"].tolist() == expected["formula"].tolist()
     evaluate(table[["formula"]], "mp-pure", baselines=False, out=tmp_path / "report", force=True)
     assert not (tmp_path / "report" / "ranked.csv").exists()
+
+
+def test_columns_of_a_written_ranking_are_matgens_own(tmp_path: Path) -> None:
+    """A screen of `ranked.csv` makes the columns anew, and does not take them for the user's."""
+    order = ranked(predicted(), [KNOWN])
+    write_ranked(order, tmp_path / "ranked.csv")
+    screened = screen_file(tmp_path / "ranked.csv", tmp_path / "out.csv", pareto="energy_above_hull,novelty").frame
+    assert not [name for name in screened if name.endswith("_matgen")] and screened["cost"].notna().all()
+    assert 0 < len(screened) < len(order)
+
+
+def test_a_ranking_on_the_page_says_how_like_made_compounds_each_is() -> None:
+    frame = predicted(
+        formula=["CsPbSe", "Ba7SrTi8O24", "Cs9Na7Br16", "Rb2O"], probability_made=[0.25, 0.5, np.nan, 1.0]
+    )
+    head, rows = ranked_rows(evaluate(frame, Reference(), baselines=False).ranked, 10)
+    shown = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert shown["CsPbSe"]["Made"] == "25 %" and shown["Cs9Na7Br16"]["Made"] == "-"
+    assert shown["CsPbSe"]["Hazards"] == "toxic" and shown["Rb2O"]["Hazards"] == "-"
+    without = ranked_rows(evaluate(predicted(), Reference(), baselines=False).ranked, 10)[1]
+    assert without and without[0][head.index("Made")] == "-"

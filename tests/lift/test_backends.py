@@ -49,7 +49,9 @@ def test_the_example_of_a_backend_works_as_written(frequency, tmp_path):
     assert model.predict_proba(ROWS) == pytest.approx(np.tile([0.75, 0.25], (4, 1)))
     save(model, tmp_path / "m")
     assert np.array_equal(load(tmp_path / "m").predict_proba(ROWS), model.predict_proba(ROWS))
-    with pytest.raises(OptionError, match="unknown option of the backend 'smooth'; known: smoothing"):
+    with pytest.raises(
+        OptionError, match="unknown option of the backend 'smooth', did you mean smoothing\\? known: smoothing"
+    ):
         LiftClassifier("frequency", backend_options={"smooth": 1}).fit(ROWS, LABELS)
     with pytest.raises(OptionError, match="labels only"):
         LiftRegressor("frequency", held_out=0.5).fit(ROWS, ROWS["x"])
@@ -84,7 +86,7 @@ def test_examples_of_options_are_options(kind):
 def test_unknown_backends_and_options_are_named():
     with pytest.raises(OptionError, match="unknown backend 'gpt5'; known: scratch, smollm2, path"):
         make_backend("gpt5")
-    with pytest.raises(OptionError, match="unknown option of the backend 'stepz'; known: width"):
+    with pytest.raises(OptionError, match="unknown option of the backend 'stepz', did you mean steps\\? known: width"):
         make_backend("scratch", stepz=3)
     with pytest.raises(OptionError, match="'model'"):
         LiftClassifier("scratch", model="folder").fit(ROWS, LABELS)

@@ -70,7 +70,7 @@ def test_as_typed(formulas_csv, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert metals["is_metal"].tolist()[:3] == [False, False, True]
     capsys.readouterr()
     assert main(["predict", str(table), "--property", "hardness", "--out", str(tmp_path / "x.csv")]) == 2
-    assert "no predictor hardness-oqmd (bundled: band_gap-mp, " in capsys.readouterr().err
+    assert "unknown property 'hardness'; known: band_gap, formation_energy" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["formation_energy-oqmd", "formation_energy-mp"])

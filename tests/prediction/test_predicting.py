@@ -105,7 +105,7 @@ def test_command_line(of_oqmd: Predictor, formulas_csv, tmp_path: Path, capsys: 
     assert main([*command, str(tmp_path / "x.csv"), "--property", "band_gap"]) == 2
     assert "leave out --property and --source" in capsys.readouterr().err
     assert main(["predict", str(table), "--property", "hardness", "--out", str(tmp_path / "x.csv")]) == 2
-    assert "no predictor hardness-oqmd" in capsys.readouterr().err
+    assert "unknown property 'hardness'" in capsys.readouterr().err
 
 
 def test_fit_from_the_command_line(energies_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from matgen.datasets.labels import labeled_phases
 from matgen.errors import OptionError
 from matgen.io.files import read_json
 from matgen.prediction import Predictor
+from matgen.prediction.made_model import bundled_made_model
 from matgen.prediction.screening import Screen
 from matgen.prediction.stability import stability
 
@@ -39,6 +40,13 @@ def test_or_and_any_case(of_oqmd: Predictor) -> None:
     screen = Screen(f"In_Domain == true and (Formation_Energy < {low} or energy_above_hull <= 0.05)", [of_oqmd.folder])
     expected = said["in_domain"] & ((said["formation_energy"] < low) | (hull["energy_above_hull"] <= 0.05))
     assert screen(batch).tolist() == expected.tolist()
+
+
+def test_what_is_like_made_compounds(of_oqmd: Predictor) -> None:
+    batch = CompositionBatch.from_formulas([*FORMULAS, "AcTbPmI7"])
+    made = bundled_made_model().probability(batch)
+    screen = Screen("probability_made > 0.5", [of_oqmd.folder])
+    assert screen(batch).tolist() == (made > 0.5).tolist() and 0 < screen(batch).sum() < len(batch)
 
 
 def test_drawing_goes_on_until_enough_are_accepted(of_oqmd: Predictor, tmp_path: Path) -> None:

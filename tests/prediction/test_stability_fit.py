@@ -10,7 +10,7 @@ from matgen.composition.batch import CompositionBatch
 from matgen.composition.keys import KeySet
 from matgen.datasets import load_dataset
 from matgen.datasets.labels import labeled_phases
-from matgen.prediction import Predictor, bundled_property, stability_fit
+from matgen.prediction import Predictor, bundled_property, forest_fit, stability_fit
 from matgen.prediction.locate import find_predictor
 from matgen.prediction.stability import stability
 from matgen.prediction.stability_fit import (
@@ -46,7 +46,7 @@ def rows() -> StabilityRows:
 @pytest.fixture(scope="module")
 def fitted(predictor: Predictor, rows: StabilityRows) -> tuple[StabilityModel, CrossFitted]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stability_fit, "_ROUNDS", 60)
+        patch.setattr(forest_fit, "_ROUNDS", 60)
         return fit_stability(predictor, rows)
 
 

@@ -23,6 +23,11 @@ def test_length_distribution_sums_to_one() -> None:
     assert probabilities[6] > 0  # longer than any in training: finite, not impossible
 
 
+def test_lengths_are_counted_by_weight() -> None:
+    lengths, weights = np.array([4, 4, 5, 7]), np.array([0.25, 0.5, 2.25, 1.0])
+    assert length_histogram(lengths, weights) == [0, 0, 1, 2, 0, 1]
+
+
 def test_validation_figure_is_the_mean_and_repeats() -> None:
     formulas = ["SrTiO3", "NaCl", "Y3Al5O12", "LiFePO4", "CaCO3"]
     table = TokenTable.from_numpy(*encode(CompositionBatch.from_formulas(formulas), "expanded"))

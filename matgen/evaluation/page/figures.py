@@ -93,7 +93,7 @@ def ranking(ranked: pd.DataFrame) -> Drawing:
         shown["novelty"].tolist(),
         shown["energy_above_hull"].tolist(),
         shown["formula"].head(_NAMED).astype(str).tolist(),
-        "novelty: share of atoms unlike the nearest known composition",
+        "novelty: chemical distance from the nearest known composition, 0 to 1",
         "predicted energy above the hull / eV/atom",
     )
     most = f"The first {len(shown):,} of {len(known):,}" if len(shown) < len(known) else f"All {len(known):,}"

@@ -122,11 +122,11 @@ def html(
 
 def render(template: str, *, more_scripts: Sequence[str] = (), **values: Any) -> str:
     """A page from a template, with the style sheet, the scripts and their hashes for the security policy."""
-    scripts = [_asset(name) for name in (*more_scripts, "page.js")]
+    scripts = [asset(name) for name in (*more_scripts, "page.js")]
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     page = _environment().get_template(template)
     return page.render(
-        style=Markup(_asset("page.css")),
+        style=Markup(asset("page.css")),
         scripts=[Markup(script) for script in scripts],
         script_hash=Markup(hashes),
         **values,
@@ -236,7 +236,7 @@ def _headline_percent(value: float) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     """A file of `templates/`."""
     return files("matgen.evaluation.page").joinpath("templates", name).read_text(encoding="utf-8")
 
@@ -244,7 +244,7 @@ def _asset(name: str) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset),
+        loader=jinja2.FunctionLoader(asset),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -30,7 +30,11 @@ def add(verbs: Any) -> None:
     checking = actions.add_parser(
         "check", help="what is understood of a file: separator, formula column, rows read and refused"
     )
-    checking.add_argument("file", type=path, help="table of formulas, a folder of them, or - for standard input")
+    checking.add_argument(
+        "file",
+        type=path,
+        help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
+    )
     checking.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     build = actions.add_parser(
         "build", help="rebuild or fetch a dataset from its sources, or make one of an export of the ICSD, the COD ..."

@@ -30,7 +30,8 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "candidates",
         type=path,
-        help="CSV, Parquet, JSON lines or text file, a folder of them, or a folder of `matgen structure`",
+        help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, a folder of `matgen "
+        "structure`, or - for standard input",
     )
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     reference_options(parser)

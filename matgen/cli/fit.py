@@ -26,7 +26,12 @@ def add(verbs: Any) -> None:
         "matgen fit --table alloys.csv --target hardness --features temperature method --group paper --kind trees",
         "matgen fit --property band_gap --kind trees --out models/gap",
     )
-    parser.add_argument("--table", type=path, metavar="FILE", help="CSV, Parquet or JSON lines with formulas")
+    parser.add_argument(
+        "--table",
+        type=path,
+        metavar="FILE",
+        help="table with formulas (CSV, Excel, Parquet, JSON ...), or - for standard input",
+    )
     parser.add_argument(
         "--target",
         nargs="+",

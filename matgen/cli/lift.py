@@ -65,7 +65,13 @@ def _add_fit(steps: Any) -> None:
         "matgen lift fit --table iris.csv --target species --out models/iris",
         lambda arguments: next_free(Path("models") / folder_name(arguments.target or arguments.table.stem)),
     )
-    parser.add_argument("--table", type=path, required=True, metavar="FILE", help="CSV or Parquet")
+    parser.add_argument(
+        "--table",
+        type=path,
+        required=True,
+        metavar="FILE",
+        help="table (CSV, Excel, Parquet, JSON ...), or - for standard input",
+    )
     parser.add_argument(
         "--target", metavar="NAME", help="column to learn; without it whole rows are learned, for sampling"
     )
@@ -83,7 +89,12 @@ def _add_predict(steps: Any) -> None:
         "matgen lift predict new.csv --model models/iris --out predicted.csv",
         lambda _: next_free(Path("predicted.csv")),
     )
-    parser.add_argument("table", type=path, help="CSV or Parquet with the columns learned from, in any order")
+    parser.add_argument(
+        "table",
+        type=path,
+        help="table with the columns learned from, in any order (CSV, Excel, Parquet, JSON ...), or - for standard "
+        "input",
+    )
     parser.add_argument("--model", type=path, required=True, metavar="FOLDER", help="what `matgen lift fit` wrote")
     parser.add_argument(
         "--confidence", type=float, default=0.8, help="confidence level of the intervals of numbers (default: 0.8)"
@@ -101,7 +112,9 @@ def _add_evaluate(steps: Any) -> None:
         "matgen lift evaluate --protocol lift --tables iris,wine",
         scores_file,
     )
-    parser.add_argument("--table", type=path, metavar="FILE", help="CSV or Parquet with the target column")
+    parser.add_argument(
+        "--table", type=path, metavar="FILE", help="table with the target column (CSV, Excel, Parquet, JSON ...)"
+    )
     parser.add_argument("--target", metavar="NAME", help="column to predict")
     parser.add_argument(
         "--model", type=path, metavar="FOLDER", help="score this fitted model on the table instead of fitting new ones"
@@ -132,7 +145,9 @@ def _add_sample(steps: Any) -> None:
     parser.add_argument(
         "--model", type=path, required=True, metavar="FOLDER", help="of `matgen lift fit` without --target"
     )
-    parser.add_argument("--given", metavar="A=1,B=x", help="values of columns, or a CSV or Parquet file of them")
+    parser.add_argument(
+        "--given", metavar="A=1,B=x", help="values of columns, or a table of them (CSV, Excel, Parquet, JSON ...)"
+    )
     parser.add_argument(
         "--temperature", type=float, default=1.0, help="below 1 draws what is more probable (default: 1)"
     )
@@ -148,7 +163,7 @@ def _add_impute(steps: Any) -> None:
         "matgen lift impute holes.csv --model models/rows --out filled.csv",
         lambda _: next_free(Path("filled.csv")),
     )
-    parser.add_argument("table", type=path, help="CSV or Parquet")
+    parser.add_argument("table", type=path, help="table (CSV, Excel, Parquet, JSON ...), or - for standard input")
     parser.add_argument(
         "--model", type=path, required=True, metavar="FOLDER", help="of `matgen lift fit` without --target"
     )
@@ -166,7 +181,13 @@ def _add_show(steps: Any) -> None:
         "print the sentences that rows become",
         "matgen lift show --table iris.csv --target species --rows 2",
     )
-    parser.add_argument("--table", type=path, required=True, metavar="FILE", help="CSV or Parquet")
+    parser.add_argument(
+        "--table",
+        type=path,
+        required=True,
+        metavar="FILE",
+        help="table (CSV, Excel, Parquet, JSON ...), or - for standard input",
+    )
     parser.add_argument("--target", metavar="NAME", help="column to predict")
     parser.add_argument("--model", type=path, metavar="FOLDER", help="a fitted model, whose sentences are shown")
     parser.add_argument("--rows", type=int, default=3, help="how many (default: 3)")

@@ -121,7 +121,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
 def _unseen(frame: pd.DataFrame, columns: Any) -> str:
     """A remark on categories that no training row has, empty where there are none."""
-    from matgen.lift.columns import as_texts
+    from matgen.datasets.column_types import as_texts
 
     for column in columns:
         if column.type == "category":

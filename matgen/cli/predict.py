@@ -23,7 +23,11 @@ def add(verbs: Any) -> None:
         "matgen predict candidates.csv --model models/tc",
         "matgen predict shards/ --out predicted.parquet --resume",
     )
-    parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    parser.add_argument(
+        "formulas",
+        type=path,
+        help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
+    )
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     parser.add_argument("--property", help="formation_energy, band_gap or is_metal (default: formation_energy)")
     parser.add_argument(

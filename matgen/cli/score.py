@@ -20,7 +20,11 @@ def add(verbs: Any) -> None:
         "matgen score formulas.csv --model runs/gptj --out scored.csv",
         "matgen score formulas.csv --column formula",
     )
-    parser.add_argument("formulas", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    parser.add_argument(
+        "formulas",
+        type=path,
+        help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
+    )
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     model_option(parser)
     n_mc_option(parser)

@@ -21,7 +21,11 @@ def add(verbs: Any) -> None:
         "matgen screen candidates.csv --max-per-system 1 --family anonymous_formula",
         "matgen screen ranked.csv --pareto energy_above_hull,cost,novelty",
     )
-    parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file, or a folder of them")
+    parser.add_argument(
+        "candidates",
+        type=path,
+        help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
+    )
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     parser.add_argument(
         "--where",

@@ -29,7 +29,12 @@ def add(verbs: Any) -> None:
         "matgen structure ranked.csv --top 20 --workers 4 --resume --out structures/",
         "matgen structure tinker.csv --top 5 --compensate --out doped/",
     )
-    parser.add_argument("candidates", type=path, help="CSV, Parquet, JSON lines or text file with formulas, best first")
+    parser.add_argument(
+        "candidates",
+        type=path,
+        help="table of formulas, best first (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for "
+        "standard input",
+    )
     parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
     parser.add_argument(
         "--top", type=int, default=20, metavar="N", help="number of rows to take from the top (default: 20; 0: all)"

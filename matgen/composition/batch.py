@@ -425,7 +425,7 @@ def _parse_arrow(chunk: Any) -> ParsedFormulas:
     offsets = np.frombuffer(where, dtype=np.int64 if wide else np.int32)[chunk.offset : chunk.offset + n + 1]
     width = kernel.most_symbols(data, offsets)
     elements, counts = np.empty((n, width), dtype=np.uint8), np.empty((n, width), dtype=np.int32)
-    # (n,): 0 where the kernel leaves a row to the exact reader.
+    # (n,): 0 where the kernel leaves a row to the other readers.
     n_elements = np.empty(n, dtype=np.uint8)
     kernel.read_plain(data, offsets, SYMBOL_TABLE, ORDER_RANK, MAX_COUNT, elements, counts, n_elements)
 
@@ -439,10 +439,11 @@ def _parse_arrow(chunk: Any) -> ParsedFormulas:
     def text_of(i: int) -> str:
         return data[offsets[i] : offsets[i + 1]].tobytes().decode("utf-8", errors="replace")
 
-    exact_row, exact_number, exact_count, remarks = _read_exactly(left, text_of, reasons)
-    # The exactly read rows as a small batch, whose rows are then put where they belong.
-    rows, place = np.unique(exact_row, return_inverse=True)
-    others = CompositionBatch.from_tokens(len(rows), place.reshape(-1), exact_number, exact_count)
+    # What the kernel leaves as a small batch, whose rows are then put where they belong.
+    found = _parse_texts([text_of(i) for i in left])
+    others, rows = found.batch, np.array(left, dtype=np.int64)[found.rows]
+    reasons.update((left[bad.row], bad.reason) for bad in found.bad)
+    remarks = [replace(remark, row=left[remark.row]) for remark in found.remarks]
     # As narrow as the widest composition: the kernel's width counts symbols, repeats included.
     k = max(int(n_elements.max()) if n else 1, others.elements.shape[1] if len(rows) else 1)
     elements, counts = _to_width(elements, k), _to_width(counts, k)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 
+from matgen.composition.isotopes import SUPERSCRIPTS
+from matgen.composition.roman_numerals import raised_numeral
 from matgen.errors import FormulaError
 
 GREEK = {
@@ -14,7 +16,6 @@ GREEK = {
 }  # fmt: skip
 """Name of each Greek letter to the letter."""
 
-SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _RAISED = str.maketrans("0123456789", SUPERSCRIPTS)
 _LOWERED = str.maketrans(SUPERSCRIPTS, "0123456789")
 _SIGNS = str.maketrans({**dict.fromkeys("−–—‐‑﹣－₋", "-"), **dict.fromkeys("＋₊", "+")})
@@ -66,8 +67,10 @@ def without_markup(text: str) -> str:
 
 
 def _raised(text: str) -> str:
-    """A superscript: digits alone as mass numbers are written, all else behind a `^`."""
+    """A superscript: digits alone as mass numbers are written, all else behind a `^`, numerals in brackets."""
     text = text.strip().translate(_SIGNS)
+    if raised_numeral(text):
+        return f"^({text})"
     return text.translate(_RAISED) if text.isdigit() else f"^{text}"
 
 

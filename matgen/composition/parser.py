@@ -17,8 +17,10 @@ import numpy as np
 
 from matgen.composition.annotations import is_ordinary, without_annotations
 from matgen.composition.elements import ATOMIC_NUMBER
+from matgen.composition.isotopes import MASS_NUMBERS, check_flat_mass_numbers
 from matgen.composition.markup import without_markup
 from matgen.composition.objects import written_mapping
+from matgen.composition.roman_numerals import without_states
 from matgen.composition.rounding import as_fraction
 from matgen.composition.spelling import DOT, TWO_COLUMNS, ZERO_FOR_O, prepared
 from matgen.errors import FormulaError
@@ -42,6 +44,7 @@ _BYTE_CLASS[ord("0") : ord("9") + 1] = _DIGIT
 _BYTE_CLASS[ord("\n")] = _NEWLINE
 _BYTE_CLASS[ord("(")] = _OPEN
 _BYTE_CLASS[ord(")")] = _CLOSE
+_ANIONS = np.frombuffer(b"OFC", dtype=np.uint8)
 
 SYMBOL_TABLE = np.zeros(26 * 27, dtype=np.uint8)
 """Capital and lower-case letter, or none, to atomic number, 27 a capital, the first of them for "no second letter".
@@ -90,11 +93,46 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     atomic_number = SYMBOL_TABLE[(text[start].astype(np.int64) - ord("A")) * 27 + second]
     count, too_long = _read_counts(text, kind, start + 1 + two_letters)
     plain[row[too_long | (atomic_number == 0) | (count == 0)]] = False
+    bracketed = np.zeros(n, dtype=bool)
+    bracketed[np.searchsorted(ends, np.flatnonzero(kind == _OPEN))] = True
+    plain[row[_perhaps_mass_numbers(row, atomic_number, count, bracketed)]] = False
     plain[_leads_with_zero(text, kind, ends)] = False
     count = count * _bracket_factors(text, kind, ends, start, row, plain)
 
     keep = plain[row]
     return row[keep], atomic_number[keep].astype(np.int64), count[keep], plain
+
+
+def _perhaps_mass_numbers(
+    row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray, bracketed: np.ndarray
+) -> np.ndarray:
+    """Symbols whose counts may be mass numbers or end in that of the next symbol (`H2O18`, `H218O`), int64.
+
+    Args:
+        row: int64 `(tokens,)`.
+        atomic_number: likewise.
+        count: likewise, as written.
+        bracketed: bool `(rows,)`; in rows with brackets all large counts are doubtful, no small ones.
+    """
+    many = np.flatnonzero(count > 12)
+    number = count[many]
+    most_beside = MASS_NUMBERS[atomic_number[many], np.where(number < MASS_NUMBERS.shape[1], number, 0)]
+    known = (most_beside > 0) & ~bracketed[row[many]]
+    labeled, most_beside = many[known], most_beside[known]
+    begin, end = np.searchsorted(row, row[labeled]), np.searchsorted(row, row[labeled], "right")
+    total = np.concatenate(([0], np.cumsum(count)))
+    alone = total[end] - total[begin] - count[labeled] <= most_beside
+    # Of light elements only beside one other, as `check_flat_mass_numbers` says.
+    alone &= (end - begin == 2) | (count[labeled] >= 100)
+
+    large = many[(number >= 100) & (number < 10_000)]
+    following = np.minimum(large + 1, len(row) - 1)
+    next_number, number = atomic_number[following], count[large]
+    # The last two digits or, of four, the last three.
+    ends_in_mass = MASS_NUMBERS[next_number, number % 100] > 0
+    ends_in_mass |= (number >= 1000) & (MASS_NUMBERS[next_number, number % 1000] > 0)
+    ends_in_mass &= (following > large) & (row[following] == row[large])
+    return np.concatenate([labeled[alone], large[ends_in_mass | bracketed[row[large]]]])
 
 
 def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -105,7 +143,7 @@ def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np
 
 
 def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `K2Cr207`."""
+    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `K2Cr207`, `FeIIO`."""
     begins = np.concatenate(([0], ends[:-1] + 1))
     # Few rows end in two digits, and few have three letters.
     long = np.flatnonzero(ends - begins > 2)
@@ -116,7 +154,20 @@ def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.nd
     short = np.flatnonzero(ends - begins == 3)
     letters = [text[begins[short] + place] for place in range(3)]
     missing = (letters[0] == ord("N")) & (letters[1] == ord("a")) & (letters[2] == ord("N"))
-    return np.concatenate([many[one_element | zero_inside], short[missing]])
+    numeral = _begin_numerals(text)
+    return np.concatenate([many[one_element | zero_inside], short[missing], np.searchsorted(ends, numeral)])
+
+
+def _begin_numerals(text: np.ndarray) -> np.ndarray:
+    """Places of what may be oxidation states, int64: `II`, `IV`, `VI` before O, F or C, `I` or `V` in brackets."""
+    # A line break ends the text, so that there is a sign behind each letter; what is before the first is that break.
+    iodine, vanadium = np.flatnonzero(text == ord("I")), np.flatnonzero(text == ord("V"))
+    before, behind = text[iodine - 1], text[iodine + 1]
+    pair = (behind == ord("I")) | (behind == ord("V"))
+    six = (before == ord("V")) & (text[iodine - 2] != ord("\n")) & np.isin(behind, _ANIONS)
+    alone = (before == ord("(")) & (behind == ord(")"))
+    found = vanadium[(text[vanadium - 1] == ord("(")) & (text[vanadium + 1] == ord(")"))]
+    return np.concatenate([iodine[pair | six | alone], found])
 
 
 def _read_counts(text: np.ndarray, kind: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -178,10 +229,10 @@ class Reading(NamedTuple):
 def parse_exact(text: str) -> Reading:
     """Read one formula of any form that pymatgen reads, and dots (`CuSO4·5H2O`), subscripts and fractions besides.
 
-    HTML, LaTeX and dicts in text are read as what they stand for; phases, labels, dopants and charges are taken off
-    with a remark (see `annotations`). Amounts are exact rational numbers: `Li0.5CoO2` is LiCo2O4, `Fe0.333` is Fe;
-    decimals that are rounded fractions are taken for these (`Fe0.6667O` is Fe2O3). A point before water or ammonia is a
-    dot, any other point before a digit a decimal one, as in pymatgen.
+    HTML, LaTeX and dicts in text are read as what they stand for; phases, labels, dopants, charges and oxidation states
+    are taken off with a remark (see `annotations` and `roman_numerals`). Amounts are exact rational numbers:
+    `Li0.5CoO2` is LiCo2O4, `Fe0.333` is Fe; decimals that are rounded fractions are taken for these (`Fe0.6667O` is
+    Fe2O3). A point before water or ammonia is a dot, any other point before a digit a decimal one, as in pymatgen.
 
     Args:
         text: the formula.
@@ -200,8 +251,12 @@ def parse_exact(text: str) -> Reading:
     if not is_ordinary(text):
         if (mapping := written_mapping(text)) is not None:
             return read_amounts(mapping)
-        text = without_annotations(without_markup(text), notes, annotated)
+        text = without_states(without_markup(text), notes, annotated)
+        text = without_annotations(text, notes, annotated)
+    else:
+        text = without_states(text, notes, annotated)
     parts, remarks = prepared(text)
+    check_flat_mass_numbers(DOT.join(parts), remarks)
     remarks = annotated + remarks
     if parts == [""]:
         raise FormulaError("empty formula")

@@ -1,8 +1,9 @@
 """Reading plain formulas straight from the bytes of a string column, and hashing compositions, compiled by numba.
 
 The same results as `parser.parse_plain` with `CompositionBatch.from_tokens`, and as `CompositionBatch.keys`,
-many times faster; for large batches, since numba takes a moment to load. The functions hold no lock, so threads may
-work on different chunks.
+many times faster; for large batches, since numba takes a moment to load. A few plain formulas, such as those with a
+hundred atoms of an element, are left to `parse_plain`, which finds mass numbers among them. The functions hold no lock,
+so threads may work on different chunks.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ MAX_SYMBOLS = 24
 
 # So that an amount times a bracket's factor, below 10^18, fits an int64.
 _MAX_DIGITS = 9
+_FEW_ATOMS = 3  # most atoms beside a light element's mass number, see `isotopes.MASS_NUMBERS`
 
 _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
 
@@ -48,6 +50,7 @@ def _number(data, position, end):
 @_jit
 def _tokens(data, position, end, symbol_table, elements, amounts, limit):
     """Symbols and amounts of one formula in the order of the text; returns how many, or -1 where it is not plain."""
+    begin = position
     n, opened = 0, -1  # `opened`: how many symbols there were before the bracket that is open
     # K2Cr207, and NaN: the exact reader has something to say of them. 48 is the zero, N, a and N are 78, 97 and 78.
     if end - position > 3 and data[end - 2] == 48 and _digit(data[end - 1]) and _digit(data[end - 3]):
@@ -59,6 +62,16 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
         position += 1
         # A to Z begins a symbol; one of a to z may follow. `Co` is cobalt, `CO` carbon and oxygen.
         if 65 <= byte <= 90:
+            # II, IV and, inside a formula, VI may be oxidation states, and so may (I) and (V). I and V are 73 and 86.
+            if (byte == 73 or byte == 86) and position - 1 > begin:
+                before = data[position - 2]
+                if before == 40 and position < end and data[position] == 41:
+                    return -1
+                # Behind V, I is the end of a state only before O, F or C (79, 70, 67).
+                following = data[position] if position < end else 0
+                six = before == 86 and byte == 73 and position - 2 > begin
+                if before == 73 or (six and (following == 79 or following == 70 or following == 67)):
+                    return -1
             second = np.int64(0)  # 0: no second letter, 1 to 26: a to z
             if position < end and 97 <= data[position] <= 122:
                 second = np.int64(data[position]) - 96
@@ -66,7 +79,8 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             element = symbol_table[(byte - 65) * 27 + second]
             amount, position = _number(data, position, end)
             # Anything that is no plain formula is left to the exact reader, which also says what is wrong with it.
-            if element == 0 or amount <= 0 or n == len(elements):
+            # 100 and more atoms may be or hold a mass number (`U235O2`, `H218O`). Without a sign, 0 and -1 are huge.
+            if element == 0 or np.uint64(amount - 1) >= np.uint64(99) or n == len(elements):
                 return -1
             elements[n], amounts[n] = element, amount
             n += 1
@@ -85,9 +99,13 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             opened = -1
         else:
             return -1
-    # Ten atoms and more of one element alone (`H20`) may have a zero for the letter O.
-    if n == 1 and end > 1 and _digit(data[end - 1]) and _digit(data[end - 2]):
-        return -1
+    if n <= 2:
+        # Ten atoms and more of one element alone (`H20`) may have a zero for the letter O.
+        if n == 1 and end > 1 and _digit(data[end - 1]) and _digit(data[end - 2]):
+            return -1
+        # C13, N15, O18, Si29 and Fe57 beside few atoms may be isotopes.
+        if n == 2 and min(amounts[0], amounts[1]) <= _FEW_ATOMS and max(amounts[0], amounts[1]) > 12:
+            return -1
     return n if opened < 0 else -1
 
 

@@ -1,4 +1,4 @@
-"""What people write in formulas besides symbols and numbers: dots, blanks, zeros for O, isotopes; read, or refused.
+"""What people write in formulas besides symbols and numbers: dots, blanks, zeros for O; read, or refused.
 
 A text that chemists read in one way only is read in that way, with a remark where it could have been meant otherwise.
 A text with two readings is refused, since either one might be a silent other composition.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from matgen.composition.elements import ATOMIC_NUMBER
+from matgen.composition.isotopes import without_mass_numbers
 from matgen.errors import FormulaError
 
 DOT = "·"
@@ -18,9 +18,6 @@ TWO_COLUMNS = "two columns in one? save the table as CSV, one formula a cell"
 ZERO_FOR_O = "zero for the letter O?"
 
 _DOTS = re.compile(r"\s*[·•*‧⸱˙∙⋅・◦]\s*")
-_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_SUPERSCRIPT_DIGITS = str.maketrans(_SUPERSCRIPTS, "0123456789")
-_MASS_NUMBER = re.compile(rf"([{_SUPERSCRIPTS}]+)([A-Z][a-z]?)")
 _FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅙": "1/6", "⅚": "5/6", "⅛": "1/8"}
 _AFTER_DIGIT = re.compile(rf"[0-9₀-₉]\s*[{''.join(_FRACTIONS)}]")
 _PLAIN_SIGNS = str.maketrans(
@@ -55,7 +52,7 @@ def prepared(text: str) -> tuple[list[str], list[str]]:
     remarks: list[str] = []
     if "@" in text:
         raise FormulaError("'@' joins two substances (core@shell, atoms in a cage): write the formula of one")
-    text = _without_isotopes(text, remarks)
+    text = without_mass_numbers(text, remarks)
     if _AFTER_DIGIT.search(text):
         raise FormulaError("a fraction after a digit: write a decimal (1.5)")
     text = _with_dots(text.translate(_PLAIN_SIGNS).strip(), remarks)
@@ -65,19 +62,6 @@ def prepared(text: str) -> tuple[list[str], list[str]]:
     if text == "NaN":
         remarks.append("sodium nitride, or a missing value? leave the cell of a missing formula empty")
     return text.split(DOT), remarks
-
-
-def _without_isotopes(text: str, remarks: list[str]) -> str:
-    """The text without mass numbers (`¹⁸O`); superscripts that are none are refused."""
-    for digits, symbol in _MASS_NUMBER.findall(text):
-        z, mass = ATOMIC_NUMBER.get(symbol, 0), int(digits.translate(_SUPERSCRIPT_DIGITS))
-        # Known nuclides have up to two neutrons a proton, hydrogen up to two in all.
-        if z and z <= mass <= 3 * z:
-            text = text.replace(digits + symbol, symbol)
-            remarks.append(f"{digits}{symbol} is read as {symbol}, whatever the isotope")
-    if any(sign in text for sign in _SUPERSCRIPTS):
-        raise FormulaError("superscript digits are charges or mass numbers, not amounts: write amounts as plain digits")
-    return text
 
 
 def _with_dots(text: str, remarks: list[str]) -> str:

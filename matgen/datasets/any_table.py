@@ -14,6 +14,7 @@ from matgen.datasets.clean_copy import clean_copy
 from matgen.datasets.dialects import Dialect, any_dialect_of
 from matgen.datasets.formats import expected_separator, format_of, no_rows, suffix_of
 from matgen.datasets.json_tables import entries_of
+from matgen.datasets.number_marks import OddCells
 from matgen.datasets.opening import opened
 from matgen.datasets.spreadsheets import SUFFIXES as SPREADSHEETS
 from matgen.datasets.spreadsheets import sheet_rows
@@ -28,7 +29,8 @@ from matgen.runtime.unreadable import report_unreadable
 def read_any_table(path: Path | str) -> pd.DataFrame:
     """A table as it stands, rows numbered from 0, from any kind of file that `read_formula_table` takes.
 
-    Blank rows are left out. Rows that cannot be read are left out with a warning (`MatgenWarning`).
+    Blank rows are left out. Cells such as `>60` among numbers are said (`MatgenWarning`), and rows that cannot be read
+    are left out with one.
 
     Args:
         path: file, or `-` for standard input.
@@ -42,7 +44,10 @@ def read_any_table(path: Path | str) -> pd.DataFrame:
         frame = _read(file).dropna(how="all")
         if frame.empty:
             raise no_rows(file)
-    frame.columns = pd.Index([str(name).strip() for name in frame.columns])
+        frame.columns = pd.Index([str(name).strip() for name in frame.columns])
+        odd = OddCells()
+        odd.add(frame)
+        understood(file, guesses=odd.remarks())
     return frame.reset_index(drop=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from matgen.composition.batch import BadFormula, Remark, parse_formulas
 from matgen.composition.keys import KeySet
+from matgen.datasets.number_marks import OddCells
 from matgen.datasets.tables import iterate_formula_table
 from matgen.datasets.understood import collecting
 
@@ -33,6 +34,7 @@ class TableCheck:
         distinct: how many different compositions these are.
         refused: reason to how many rows have it and the first of them, the most frequent first.
         remarks: likewise, of rows that were read with a remark.
+        cells: what is to be said of cells among numbers that are none.
     """
 
     source: str
@@ -45,6 +47,7 @@ class TableCheck:
     distinct: int
     refused: dict[str, tuple[int, BadFormula]]
     remarks: dict[str, tuple[int, Remark]]
+    cells: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """As the command line prints it."""
@@ -53,6 +56,7 @@ class TableCheck:
             f"file: {self.source}",
             f"read as: {self.kind}",
             *(f"  guessed: {guess}" for guess in self.guesses),
+            *(f"  cells: {remark}" for remark in self.cells),
             f"formula column: {self.column}",
             f"other columns: {', '.join(others) or 'none'}",
             f"rows: {self.rows:,}",
@@ -78,9 +82,10 @@ def check_table(path: Path | str, column: str | None = None) -> TableCheck:
     rows, read, name = 0, 0, ""
     columns: dict[str, None] = {}
     keys = KeySet(np.empty((0, 2), dtype=np.uint64))
-    refused, remarked = _Counts(), _Counts()
+    refused, remarked, odd = _Counts(), _Counts(), OddCells()
     with collecting() as collected:
         for frame, name in iterate_formula_table(path, column):
+            odd.add(frame, rows, name)
             columns |= dict.fromkeys(map(str, frame.columns))
             parsed = parse_formulas(frame[name])
             for bad in parsed.bad:
@@ -101,6 +106,7 @@ def check_table(path: Path | str, column: str | None = None) -> TableCheck:
         distinct=len(keys),
         refused=refused.most_common(),
         remarks=remarked.most_common(),
+        cells=odd.remarks(),
     )
 
 

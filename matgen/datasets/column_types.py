@@ -1,9 +1,11 @@
-"""The type that a column has in a whole table, from the types that it has in the table's chunks."""
+"""The type that a column has in a whole table, from those in the table's chunks; and cells of any column as text."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 _SAME = {"natural": "int64", "signed": "int64", "unsigned": "uint64", "float": "float64", "bool": "bool"}
@@ -85,3 +87,22 @@ def _kinds(values: pd.Series) -> set[str]:
     if values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) == "boolean":
         return {"bool", "none"}
     return {"text" if isinstance(values.dtype, pd.StringDtype) else "object"}
+
+
+def as_texts(cells: Iterable[Any], *, stripped: bool = False) -> list[str | None]:
+    """Cells as text, missing ones (None, nan, NaT, empty or blank text) as None; whole numbers without decimal point.
+
+    Args:
+        cells: of one column.
+        stripped: whether blanks around texts are left out.
+    """
+    found: list[str | None] = []
+    for cell in cells:
+        if pd.isna(cell):
+            found.append(None)
+            continue
+        # 1.0 of a column that lost its integers to a missing cell.
+        whole = isinstance(cell, float | np.floating) and float(cell).is_integer() and abs(float(cell)) < 1e15
+        text = str(int(cell)) if whole else str(cell)
+        found.append((text.strip() if stripped else text) if text.strip() else None)
+    return found

@@ -1,10 +1,13 @@
-"""Decimal commas and thousands separators: which of them the columns of a table hold."""
+"""Decimal commas and thousands separators in the columns of a table, and cells among numbers that are none."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 
 def _number(decimal: str, thousands: str) -> re.Pattern[str]:
@@ -14,6 +17,7 @@ def _number(decimal: str, thousands: str) -> re.Pattern[str]:
 
 _POINT, _COMMA = _number(r"\.", ","), _number(",", r"\.")
 _PLAIN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_FLAGS = {"true", "false"}
 _GROUPS = re.compile(r"['’ \u00a0\u202f]")
 
 
@@ -114,3 +118,49 @@ def number_text(cell: Any, mark: str) -> Any:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} other columns" if len(names) > 5 else "")
+
+
+class OddCells:
+    """Cells such as `>60`, `45%` and `5.2 eV` in columns most of whose cells are numbers, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._odd: dict[str, tuple[int, int, str]] = {}  # how many, the row of the first, and its text
+
+    def add(self, frame: pd.DataFrame, start: int = 0, skip: str | None = None) -> None:
+        """Take in a chunk.
+
+        Args:
+            frame: its rows.
+            start: the number of the first row in the table.
+            skip: a column not to look at, such as that of formulas.
+        """
+        for place, name in enumerate(map(str, frame.columns)):
+            cells = frame.iloc[:, place]
+            if name == skip or pd.api.types.is_bool_dtype(cells.dtype):
+                continue
+            if pd.api.types.is_numeric_dtype(cells.dtype):
+                self._numbers[name] = self._numbers.get(name, 0) + int(cells.notna().sum())
+                continue
+            if not (pd.api.types.is_object_dtype(cells.dtype) or pd.api.types.is_string_dtype(cells.dtype)):
+                continue
+            there = cells.notna().to_numpy()
+            texts = cells.astype(str).str.strip()
+            there &= (texts != "").to_numpy()
+            number = pd.to_numeric(texts.where(there), errors="coerce").notna().to_numpy()
+            odd = np.flatnonzero(there & ~number & ~texts.str.lower().isin(_FLAGS).to_numpy())
+            self._numbers[name] = self._numbers.get(name, 0) + int(number.sum())
+            if len(odd):
+                n, row, text = self._odd.get(name, (0, start + int(odd[0]), str(texts.iloc[odd[0]])))
+                self._odd[name] = n + len(odd), row, text
+
+    def remarks(self) -> list[str]:
+        """What to tell, a line a column: which cell is no number, and how many more are not."""
+        told = []
+        for name, (n, row, text) in self._odd.items():
+            if n <= self._numbers.get(name, 0):
+                more = f", nor are {n - 1:,} more cells" if n > 2 else ", nor is 1 more cell" if n == 2 else ""
+                told.append(
+                    f"{text[:30]!r} in {name}, row {row + 1}, is not a number{more}: the column is read as text"
+                )
+        return told

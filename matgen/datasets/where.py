@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from matgen.errors import OptionError
+from matgen.errors import MatgenWarning, OptionError
 
 Aliases = Mapping[str, str | tuple[str, ...]]
 
@@ -213,7 +214,22 @@ def _text_mask(column: pd.Series, condition: Condition) -> np.ndarray:
     wanted = str(condition.value)
     if isinstance(condition.value, bool):
         texts, wanted = np.array([text.strip().lower() for text in texts], dtype=object), wanted.lower()
+    elif condition.operator in ("=", "==", "!="):
+        _tell_of_case(condition.column, texts[~missing], wanted)
     return np.asarray(_OPERATORS[condition.operator](texts, wanted), dtype=bool) & ~missing
+
+
+def _tell_of_case(name: str, texts: np.ndarray, wanted: str) -> None:
+    """Warn of texts that differ from the wanted one by case alone, which makes them others."""
+    other = [text for text in texts if text != wanted and text.casefold() == wanted.casefold()]
+    if other:
+        cells, verb = ("1 cell", "differs") if len(other) == 1 else (f"{len(other):,} cells", "differ")
+        warnings.warn(
+            f"{cells} of {name} {verb} from {wanted!r} by case alone, such as {other[0]!r}: texts are compared as "
+            "written",
+            MatgenWarning,
+            stacklevel=5,
+        )
 
 
 def _is_numeric(column: pd.Series) -> bool:

@@ -15,9 +15,10 @@ from matgen.dft.sign_patterns import (
     distinct_patterns,
     distinct_supercells,
     lattice_permutations,
-    site_permutations,
+    symmetry_of,
     unchanged_by,
 )
+from matgen.structures.symmetry import site_permutations
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -193,7 +194,7 @@ def _orders_of_cell(sized: Structure, cell: NDArray[np.intp]) -> list[MagneticOr
         structure = sized.make_supercell(cell, in_place=False)
     moments = np.array(structure.site_properties["magmom"], dtype=float)
     sites = np.flatnonzero(moments).tolist()
-    patterns = distinct_patterns(site_permutations(structure, sites), len(sites))
+    patterns = distinct_patterns(site_permutations(structure, symmetry_of(structure), sites), len(sites))
     patterns = patterns[~unchanged_by(patterns, lattice_permutations(structure, sites, cell))]
     patterns = patterns[(patterns < 0).any(axis=1)]
     strengths = couplings(structure, sites)

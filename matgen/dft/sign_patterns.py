@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from matgen.structures.symmetry import Operations, site_permutations, symmetry_operations
+
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
@@ -15,32 +17,13 @@ SYMPREC = 0.05
 """Angstrom within which relaxed atoms count as related by a symmetry operation."""
 
 
-def symmetry_of(structure: Structure) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def symmetry_of(structure: Structure) -> Operations:
     """Rotations `(k, 3, 3)` and translations `(k, 3)` of a crystal without moments, on fractional columns.
 
     Where spglib finds none, the identity alone.
     """
-    import spglib
-
-    numbers = [site.specie.Z for site in structure]
-    try:
-        found = spglib.get_symmetry((structure.lattice.matrix, structure.frac_coords, numbers), symprec=SYMPREC)
-    except Exception:  # spglib's own error, in releases that raise instead of returning None
-        found = None
-    if found is None:
-        return np.eye(3, dtype=np.intp)[None], np.zeros((1, 3))
-    return found["rotations"].astype(np.intp), found["translations"]
-
-
-def site_permutations(structure: Structure, sites: Sequence[int]) -> NDArray[np.intp]:
-    """Distinct permutations `(k, n)` of `n` sites by the symmetry operations: entry `i` is where site `i` goes.
-
-    Args:
-        structure: the crystal.
-        sites: indices of sites that operations map onto one another.
-    """
-    rotations, translations = symmetry_of(structure)
-    return _permutations(structure, sites, rotations, translations)
+    found = symmetry_operations(structure, SYMPREC)
+    return (np.eye(3, dtype=np.intp)[None], np.zeros((1, 3))) if found is None else found
 
 
 def lattice_permutations(structure: Structure, sites: Sequence[int], matrix: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -57,18 +40,7 @@ def lattice_permutations(structure: Structure, sites: Sequence[int], matrix: NDA
     shifts = np.unique(np.round((steps @ inverse) % 1.0, 8) % 1.0, axis=0)
     shifts = shifts[np.abs(shifts).max(axis=1) > 1e-6]
     rotations = np.broadcast_to(np.eye(3, dtype=np.intp), (len(shifts), 3, 3))
-    return _permutations(structure, sites, rotations, shifts)
-
-
-def _permutations(structure: Structure, sites: Sequence[int], rotations: NDArray[np.intp],
-                  translations: NDArray[np.float64]) -> NDArray[np.intp]:  # fmt: skip
-    at = structure.frac_coords[list(sites)]  # (n, 3)
-    moved = np.einsum("kab,nb->kna", rotations, at) + translations[:, None]  # (k, n, 3)
-    apart = moved[:, :, None] - at[None, None]  # (k, n, n, 3)
-    apart -= np.round(apart)
-    targets = np.linalg.norm(apart @ structure.lattice.matrix, axis=-1).argmin(axis=-1)
-    whole = np.sort(targets, axis=1) == np.arange(len(at))
-    return np.asarray(np.unique(targets[whole.all(axis=1)], axis=0), dtype=np.intp)
+    return site_permutations(structure, (rotations, shifts), sites)
 
 
 def sign_patterns(n: int) -> NDArray[np.int8]:

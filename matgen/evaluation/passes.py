@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from matgen.composition.batch import first_occurrence, parse_formulas
 from matgen.composition.keys import KeySet
+from matgen.datasets.formula_notes import with_formula_notes
 from matgen.errors import DataError, OptionError
 from matgen.evaluation import baselines as random_baselines
 from matgen.evaluation import metrics, neighbors
@@ -236,10 +237,11 @@ class _Chunk:
     parsed: Any
 
 
-def _chunks(table: CandidateTable) -> Iterator[_Chunk]:
+def _chunks(table: CandidateTable, *, tell: bool = False) -> Iterator[_Chunk]:
     start = 0
     for frame, column in table.chunks():
-        yield _Chunk(start, frame, parse_formulas(frame[column]))
+        parsed = parse_formulas(frame[column])
+        yield _Chunk(start, with_formula_notes(frame, parsed, tell=tell), parsed)
         start += len(frame)
 
 
@@ -268,7 +270,7 @@ class _FirstLook:
         first_bad = None
         reading = silent if table.held else progress
         with reading(None, "reading", "formulas") as count:
-            for chunk in _chunks(table):
+            for chunk in _chunks(table, tell=True):
                 batch, rows = chunk.parsed.batch, chunk.start + chunk.parsed.rows
                 membership.add_candidates(rows, batch.keys())
                 system_keys = batch.chemical_system_keys()

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from matgen.datasets.column_types import as_texts
 from matgen.errors import DataError
-from matgen.lift.columns import Column, as_texts
+from matgen.lift.columns import Column
 from matgen.lift.spelling import SYMBOLS_OF_TEXTS, spell, unspell
 
 if TYPE_CHECKING:

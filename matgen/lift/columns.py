@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from matgen.datasets.column_types import as_texts
 from matgen.errors import DataError, OptionError, unknown_name
 from matgen.lift.number_format import NumberFormat, number_format
 
@@ -169,20 +170,6 @@ def as_numbers(cells: Iterable[Any]) -> np.ndarray | None:
         return np.array([math.nan if text is None else float(text) for text in texts])
     except ValueError:
         return None
-
-
-def as_texts(cells: Iterable[Any]) -> list[str | None]:
-    """Cells as text, missing ones (None, nan, NaT, empty or blank text) as None."""
-    out: list[str | None] = []
-    for cell in cells:
-        if cell is None or cell is pd.NA or (isinstance(cell, float) and math.isnan(cell)) or cell is pd.NaT:
-            out.append(None)
-            continue
-        if isinstance(cell, float | np.floating) and float(cell).is_integer() and abs(float(cell)) < 1e15:
-            cell = int(cell)  # 1.0 of a column that lost its integers to a missing cell
-        text = str(cell)
-        out.append(text if text.strip() else None)
-    return out
 
 
 def typed(frame: pd.DataFrame, columns: Iterable[Column], *, where: str = "the table") -> pd.DataFrame:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from matgen.datasets.any_table import read_any_table
-from matgen.lift.columns import Column, as_texts
+from matgen.datasets.column_types import as_texts
+from matgen.lift.columns import Column
 
 __all__ = ["read_any_table", "unreadable_rows"]
 

@@ -114,7 +114,7 @@ class LiftGenerator(BaseEstimator):
         return self
 
     def _build(self, lengths: dict[str, int]) -> None:
-        options = ScratchOptions(**_DEFAULTS | dict(self.backend_options or {}))
+        options = ScratchOptions.named(_DEFAULTS | dict(self.backend_options or {}))
         self.row_model_ = RowModel(
             self.columns_, lengths, options, random_order=self.order == "random", seed=self.random_state
         )

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
+from matgen.datasets.column_types import as_texts
 from matgen.errors import DataError, MatgenError, OptionError
 
 ALL = "all"
@@ -192,7 +193,7 @@ def described(name: str, cells: pd.Series) -> Feature:
             spread=float(values.std()),
             missing=missing,
         )
-    texts = as_texts(cells)
+    texts = as_texts(cells, stripped=True)
     values = sorted({text for text in texts if text is not None})
     if len(values) == 1:
         raise DataError(f"column {name}: {values[0]!r} in every row")
@@ -219,18 +220,6 @@ def as_numbers(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return np.where(is_text, np.nan, values), is_text
 
 
-def as_texts(cells: pd.Series) -> list[str | None]:
-    """Cells as text without blanks around it, missing and blank ones as None; whole numbers without a decimal point."""
-    found: list[str | None] = []
-    for cell in cells:
-        if pd.isna(cell):
-            found.append(None)
-            continue
-        whole = isinstance(cell, float | np.floating) and float(cell).is_integer() and abs(float(cell)) < 1e15
-        found.append((str(int(cell)) if whole else str(cell)).strip() or None)
-    return found
-
-
 def require_features(predictor: str, schema: Sequence[Any], batch: CompositionBatch) -> None:
     """Raise an `OptionError` where a predictor needs columns and is given compositions alone."""
     if schema and not isinstance(batch, FeaturedBatch):
@@ -251,7 +240,7 @@ def _encoded(cells: pd.Series, feature: Feature, where: str) -> tuple[np.ndarray
         room = _WIDER * (feature.high - feature.low)
         return numbers, (numbers < feature.low - room) | (numbers > feature.high + room)
     place = {text: i for i, text in enumerate(feature.values)}
-    texts = as_texts(cells)
+    texts = as_texts(cells, stripped=True)
     codes = np.array([np.nan if text is None else place.get(text, np.nan) for text in texts], dtype=np.float64)
     return codes, np.isnan(codes) & np.array([text is not None for text in texts], dtype=bool)
 

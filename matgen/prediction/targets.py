@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from matgen.datasets.column_types import as_texts
 from matgen.errors import DataError
-from matgen.prediction.features import as_numbers, as_texts
+from matgen.prediction.features import as_numbers
 
 MOST_CLASSES = 20
 """Different texts up to which a column is one of classes."""
@@ -48,7 +49,7 @@ def read_target(cells: pd.Series, path: Path | str, name: str) -> Target:
             f"{path}, row {row + 1}: {cells.iloc[row]!r} in {name} is not a number (nor in {int(is_text.sum()) - 1} "
             "more rows): clear such cells or give another --target"
         )
-    texts = as_texts(cells)
+    texts = as_texts(cells, stripped=True)
     classes = tuple(sorted({text for text in texts if text is not None}))
     if len(classes) > MOST_CLASSES:
         raise DataError(

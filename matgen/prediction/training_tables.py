@@ -17,12 +17,13 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.datasets import load_dataset
+from matgen.datasets.column_types import as_texts
 from matgen.datasets.labels import OUTLIER_ENERGY
 from matgen.datasets.splits import SPLITS, split_batch
 from matgen.datasets.tables import read_formula_table
 from matgen.errors import DataError, OptionError, unknown_name
 from matgen.prediction.duplicates import distinct_rows
-from matgen.prediction.features import Feature, FeaturedBatch, as_texts, chosen_features, with_features
+from matgen.prediction.features import Feature, FeaturedBatch, chosen_features, with_features
 from matgen.prediction.splitting import CROSS_BELOW, FOLDS, families_held_out, folds_of, parts_of, units_of
 from matgen.prediction.targets import Target, read_target
 from matgen.runtime.unreadable import report_unreadable
@@ -254,7 +255,7 @@ class _Rows:
         group = self.options.group
         # Shifted splits hold out whole families; what is one row elsewhere is one row there too.
         split = self.options.split if self.options.split in SPLITS else SPLITS[0]
-        return units_of(batch, split, as_texts(frame[group]) if group else None)
+        return units_of(batch, split, as_texts(frame[group], stripped=True) if group else None)
 
     def _parts(self, batch: CompositionBatch, units: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         folds = self.options.folds

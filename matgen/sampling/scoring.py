@@ -12,6 +12,7 @@ import pandas as pd
 
 from matgen.composition.batch import parse_some
 from matgen.datasets import read_formula_table
+from matgen.datasets.formula_notes import with_formula_notes
 from matgen.io.outputs import TableResult, process_table
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import sequence_lengths
@@ -34,9 +35,10 @@ class Scored(TableResult):
     """A table with log-probabilities.
 
     Attributes:
-        frame: the input's rows in order (an earlier `log_prob` as `BEFORE`), and `log_prob`: of the canonical sequence
-            in nats, NaN where the formula could not be read, minus infinity where it is longer than the model, or of a
-            length that a model which is given lengths has not learned.
+        frame: the input's rows in order (an earlier `log_prob` as `BEFORE`), `formula_note` where more stands beside a
+            formula, and `log_prob`: of the canonical sequence in nats, NaN where the formula could not be read, minus
+            infinity where it is longer than the model, or of a length that a model which is given lengths has not
+            learned.
         bad: rows that could not be read, with reasons.
         summary: `formulas` scored, `too_long`, `impossible` (of such a length), `nats_per_formula`, `nats_per_token`
             and `perplexity` (its exponential, per token, the end of the sequence counted as one); None where nothing
@@ -87,7 +89,7 @@ def score_table(
     log_prob = np.full(len(frame), np.nan)
     log_prob[parsed.rows] = values
     kept = frame.reset_index(drop=True).rename(columns={"log_prob": BEFORE})
-    scored = kept.assign(log_prob=log_prob)
+    scored = with_formula_notes(kept, parsed).assign(log_prob=log_prob)
     return Scored(scored, parsed.bad, _summary(values, sequence_lengths(parsed.batch, sampler.notation)))
 
 

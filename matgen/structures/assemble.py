@@ -27,6 +27,7 @@ from matgen.structures.potentials.interface import Potential
 from matgen.structures.potentials.registry import column_suffix
 from matgen.structures.propose import same_crystals
 from matgen.structures.relaxed_hull import RelaxedHull, with_relaxed_hull
+from matgen.structures.symmetry import space_group_number
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -108,19 +109,13 @@ def _joined(candidates: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _described(names: pd.Series, structures: dict[str, Any]) -> pd.DataFrame:
     """Space group, number of atoms and volume of each structure."""
-    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
-
     described: list[dict[str, float | None]] = []
     for name in names:
         structure = structures.get(name)
         if structure is None:
             described.append({"space_group": None, "n_atoms": None, "volume_per_atom": None})
             continue
-        try:
-            group = int(SpacegroupAnalyzer(structure, symprec=0.01).get_space_group_number())
-        except Exception:
-            group = 1  # spglib gives up on cells that are far from any symmetry
-        described.append({"space_group": group, "n_atoms": len(structure),
+        described.append({"space_group": space_group_number(structure), "n_atoms": len(structure),
                           "volume_per_atom": round(structure.volume / len(structure), 4)})  # fmt: skip
     return pd.DataFrame(described).astype({"space_group": "Int64", "n_atoms": "Int64", "volume_per_atom": "float64"})
 

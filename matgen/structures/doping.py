@@ -27,10 +27,10 @@ from matgen.structures.supercells import (
     arrangements,
     degeneracy,
     shortest_vector,
-    site_permutations,
     spread,
     supercell,
 )
+from matgen.structures.symmetry import site_permutations, symmetry_operations
 from matgen.structures.templates import template_of
 
 if TYPE_CHECKING:
@@ -248,7 +248,10 @@ def propose_doped(doping: Doping, host: Host, settings: DopingSettings, per_form
     """
     charge = dopant_charge(doping.host, doping.site, doping.dopant)
     structure, cell, remark = _supercell(doping, host.structure, settings, charge)
-    permutations = site_permutations(structure)
+    operations = symmetry_operations(structure)
+    if operations is None:
+        raise StructureError("spglib finds no symmetry of the supercell")
+    permutations = site_permutations(structure, operations)
     sites = [
         [place for place, site in enumerate(structure) if site.specie.symbol == symbol]
         for symbol in (doping.site, cell.vacant)

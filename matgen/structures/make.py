@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, parse_some
+from matgen.datasets.formula_notes import with_formula_notes
 from matgen.errors import (
     DataError,
     OptionError,
@@ -117,7 +118,7 @@ def make_structures(
         _make_parts(out, [(rank, reduced[rank - 1], plan, library, dopings.get(rank)) for rank in waiting], count)
     rows = [row for rank in range(1, len(formulas) + 1) for row in rows_of(out, rank)]
     hulls = _relaxed_hulls(plan, potentials, library, progress) if plan.relaxed_hull else {}
-    made = assemble(candidates, rows, potentials, out / PARTS, hulls)
+    made = assemble(with_formula_notes(candidates, parsed), rows, potentials, out / PARTS, hulls)
     with atomic_write(out / PARTS / CANDIDATES) as temporary:
         write_parquet(made.candidates, temporary)
     write_table(out / PARTS, made.frame, content | summary_of(made, potentials))

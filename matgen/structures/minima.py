@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,13 @@ import numpy as np
 
 from matgen.errors import MatgenError, first_line
 from matgen.structures.folder import bare_atoms, structure_id
-from matgen.structures.phonon_cells import SYMMETRY_TOLERANCE, standard_primitive, wave_text
+from matgen.structures.phonon_cells import standard_primitive, wave_text
 from matgen.structures.phonons import Phonons, PhononSettings, SoftMode, phonons
 from matgen.structures.potentials.interface import Potential
 from matgen.structures.potentials.registry import column_suffix
 from matgen.structures.propose import is_new
 from matgen.structures.relax import Relaxed, RelaxSettings, relax
+from matgen.structures.symmetry import space_group_number
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -68,16 +68,8 @@ def _differ(one: Structure, other: Structure) -> bool:
 
 def _symmetry(structure: Structure) -> tuple[int, int]:
     """Space group and atoms of the primitive cell."""
-    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
-
     primitive = standard_primitive(structure)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            group = int(SpacegroupAnalyzer(primitive, symprec=SYMMETRY_TOLERANCE).get_space_group_number())
-    except Exception:  # as in standard_primitive
-        group = 1
-    return group, len(primitive)
+    return space_group_number(primitive), len(primitive)
 
 
 def with_phonons(

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from matgen.structures.symmetry import SYMMETRY_TOLERANCE
+
 if TYPE_CHECKING:
     from pymatgen.core import Structure
-
-SYMMETRY_TOLERANCE = 0.01
-"""Angstrom within which atoms are taken for symmetric, as in the column `space_group`."""
 
 _LARGEST_DENOMINATOR = 48  # of a wave vector's coordinates; supercells of hundreds of atoms stay far below
 

@@ -64,37 +64,6 @@ def shortest_vector(structure: Structure) -> float:
     return float(min(structure.lattice.get_lll_reduced_lattice().abc))
 
 
-def site_permutations(structure: Structure, symprec: float = 0.01) -> NDArray[np.int64]:
-    """What each operation of the space group, translations within the cell among them, does to the sites.
-
-    Args:
-        structure: `n` atoms, as they stand in the cell.
-        symprec: distance within which positions are the same, angstrom.
-
-    Returns:
-        int64 `(g, n)`: operation `i` brings the atom of site `j` to site `[i, j]`.
-
-    Raises:
-        StructureError: spglib finds no symmetry.
-    """
-    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
-
-    try:
-        dataset = SpacegroupAnalyzer(structure, symprec=symprec).get_symmetry_dataset()
-    except Exception as error:
-        raise StructureError("spglib finds no symmetry of the supercell") from error
-    places = structure.frac_coords
-    numbers = np.array([site.specie.Z for site in structure])
-    other = np.where(numbers[:, None] == numbers[None, :], 0.0, np.inf)  # (n, n): elements do not change places
-    permutations = []
-    for rotation, translation in zip(dataset.rotations, dataset.translations, strict=True):
-        apart = (places @ rotation.T + translation)[:, None, :] - places[None, :, :]  # (n, n, 3)
-        apart -= np.rint(apart)
-        permutations.append((np.linalg.norm(apart @ structure.lattice.matrix, axis=2) + other).argmin(axis=1))
-    found = np.unique(np.array(permutations, dtype=np.int64), axis=0)
-    return found[(np.sort(found, axis=1) == np.arange(len(places))).all(axis=1)]
-
-
 @dataclass(frozen=True)
 class Arrangements:
     """Symmetry-distinct placements.
@@ -117,7 +86,7 @@ def arrangements(
     """Symmetry-distinct ways to choose sites for kinds of substitutions; no site takes two.
 
     Args:
-        permutations: `(g, n)`, as `site_permutations` gives them.
+        permutations: `(g, n)`, as `matgen.structures.symmetry.site_permutations` gives them.
         sites: of each kind, those that it may take; all of one element.
         counts: substitutions of each kind.
         crowding: of a placement, such as a sum of inverse distances: what the choice among too many is spread over.

@@ -44,18 +44,18 @@ def assert_same(found: ParsedFormulas, expected: ParsedFormulas) -> None:
     assert (found.batch.elements.dtype, found.batch.counts.dtype) == (np.uint8, np.int32)
     np.testing.assert_array_equal(found.rows, expected.rows)
     assert found.rows.dtype == np.int64
-    assert found.bad == expected.bad
+    assert found.bad == expected.bad and found.remarks == expected.remarks
     np.testing.assert_array_equal(found.batch.keys(), keys_by_numpy(expected.batch))
 
 
 _SYMBOL = st.sampled_from(SYMBOLS[1:].tolist())
 _NUMBER = st.sampled_from(
-    ["", "", "0", "1", "2", "3", "6", "12", "024", "999999999", "2147483647", "9999999999", "1.5"]
+    ["", "", "0", "1", "2", "3", "6", "12", "18", "218", "235", "024", "999999999", "2147483647", "9999999999", "1.5"]
 )
 _TOKEN = st.tuples(_SYMBOL, _NUMBER).map("".join)
 _GROUP = st.tuples(st.lists(_TOKEN, max_size=3).map("".join), _NUMBER).map(lambda pair: f"({pair[0]}){pair[1]}")
 _LIKELY = st.lists(st.one_of(_TOKEN, _TOKEN, _GROUP), max_size=30).map("".join)
-_ANY = st.text(alphabet="ABCFeOaNnlD0123456789.()[]{} \n\t+-e·₂é%水\x00", max_size=12)
+_ANY = st.text(alphabet="ABCFeOaNnlDIVSi0123456789.()[]{} \n\t+-e·₂é%水\x00", max_size=12)
 _TEXTS = st.lists(st.one_of(st.none(), _LIKELY, _LIKELY, _ANY), max_size=12)
 
 

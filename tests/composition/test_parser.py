@@ -52,6 +52,8 @@ def test_same_ratios_as_pymatgen(formula: str) -> None:
     assume(not (parsed.bad and parsed.bad[0].reason.startswith(f"more than {MAX_COUNT} atoms")))
     # What chemists and pymatgen read differently (a point before H2O) is in test_spelling.
     assume(not any("decimal point or dot" in bad.reason or "zero for the letter O" in bad.reason for bad in parsed.bad))
+    assume(not any("an oxidation state" in bad.reason or "the isotope" in bad.reason for bad in parsed.bad))
+    assume(not any("oxidation state" in said.remark or "isotope" in said.remark for said in parsed.remarks))
     assume(not any("fractions" in said.remark or "hydrate" in said.remark for said in parsed.remarks))
     assert not parsed.bad, parsed.bad
     elements, counts = parsed.batch.elements[0], parsed.batch.counts[0]
@@ -65,6 +67,7 @@ def test_same_ratios_as_pymatgen(formula: str) -> None:
 def test_exactly_pymatgens_whole_numbers(parts: list[tuple[str, int]]) -> None:
     formula = "".join(f"{symbol}{count}" for symbol, count in parts)
     assume(not re.fullmatch("[A-Z][a-z]?[0-9]{2,}|.*[0-9]0[0-9]", formula))  # the exact reader has remarks on them
+    assume(not parse_formulas([formula]).remarks)  # on labeled compounds, such as N15H3, too
     expected = ratios({Element(e.symbol).Z: Fraction(int(a)) for e, a in Composition(formula).items()})
     assert parse_exact(formula).counts == expected
     row, atomic_number, count, plain = parse_plain([formula, "x", formula])
@@ -77,7 +80,7 @@ def test_exactly_pymatgens_whole_numbers(parts: list[tuple[str, int]]) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(alphabet="ABCFeOaNnl0123456789.()[]{} \n\t+-e·₂é%", max_size=12))
+@given(st.text(alphabet="ABCFeOaNnlIVSi0123456789.()[]{} \n\t+-e·₂é%", max_size=12))
 def test_the_two_readers_agree_on_any_text(text: str) -> None:
     """A batch says of a row what the exact reader says of it, whatever the text and the rows beside it."""
     parsed = parse_formulas(["NaCl", text, "KBr"])

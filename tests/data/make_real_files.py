@@ -1,6 +1,6 @@
 """Small files and formulas as people have them, and what matgen should make of each.
 
-python tests/data/make_real_files.py writes `real_files/` anew: files, and `expected.json` with one entry a file or
+python -m tests.data.make_real_files writes `real_files/` anew: files, and `expected.json` with one entry a file or
 formula.
 """
 
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from tests.data.binary_spreadsheets import xls, xlsb_parts
 
 FOLDER = Path(__file__).parent / "real_files"
 
@@ -64,6 +66,15 @@ FORMULAS: list[tuple[str, str | None, str]] = [
     ("Fe²O³", None, "superscript digits"),
     ("Fe2O3/2TiO2", None, "a fraction of an atom"),
     ("SiO2 (quartz)", "SiO2", "quartz left out"),
+    ("Fe(II)O", "FeO", "oxidation state Fe(II) left out"),
+    ("Fe(III)2O3", "Fe2O3", "oxidation state Fe(III) left out"),
+    ("Cu(I)2O", "Cu2O", "oxidation state Cu(I) left out"),
+    ("Pb(I)2", "PbI2", "(I) is read as iodine"),
+    ("Cu(I)", None, "write Cu or CuI"),
+    ("FeIIO", None, "an oxidation state, or iodine?"),
+    ("H218O", None, "H2 and the isotope 18O?"),
+    ("H2O18", "HO9", "or the isotope 18O?"),
+    ("13CO2", None, "a mass number is no part"),
 ]
 
 _FRAME = pd.DataFrame({"formula": ["NaCl", "MgO"], "gap": [8.5, 7.8]})
@@ -179,6 +190,8 @@ FILES: list[tuple[str, bytes, list[str] | None, list[str]]] = [
         None,
         ["holds 2 files (a.csv, b.csv)"],
     ),
+    ("damaged.xls", xls([["formula"], ["NaCl"]])[:700], None, ["as a spreadsheet"]),
+    ("damaged.xlsb", b"PK", None, ["as a spreadsheet"]),
     ("damaged.zip", b"PK", None, ["not a zip file"]),
     ("damaged.feather", b"ARROW1", None, ["cannot read"]),
     ("values.json", b'[["NaCl", 8.5], ["MgO", 7.8]]', None, ["has no formula column (its columns: 0, 1)"]),
@@ -240,6 +253,15 @@ TABLES: list[tuple[str, bytes, str, list[float] | None, list[str]]] = [
         [1234.0, 12000.0],
         ["'1.234' in price as 1234"],
     ),
+    (
+        "odd_cells.csv",
+        b"formula,gap,note\nNaCl,>8.5,a\nMgO,7.8,b\n",
+        "gap",
+        None,
+        ["cells: '>8.5' in gap, row 1, is not a number: the column is read as text"],
+    ),
+    ("per_cent.csv", b"formula,share\nNaCl,45%\nMgO,7\n", "share", None, ["cells: '45%' in share, row 1"]),
+    ("unit.csv", b"formula,gap\nNaCl,8.5\nMgO,7.8 eV\n", "gap", None, ["cells: '7.8 eV' in gap, row 2"]),
     ("points.csv", b"formula;gap\nNaCl;8.512\nMgO;7.812\n", "gap", [8.512, 7.812], ["separated by semicolons"]),
     (
         "title.csv",
@@ -288,6 +310,27 @@ TABLES: list[tuple[str, bytes, str, list[float] | None, list[str]]] = [
         "gap",
         [8.5, 7.8],
         ["decimal commas"],
+    ),
+    (
+        "excel97.xls",
+        xls([["Table 1"], [], ["formula", "gap"], ["NaCl", 8.5], [], ["MgO", 7.8]]),
+        "gap",
+        [8.5, 7.8],
+        ["spreadsheet", "header in row 3"],
+    ),
+    (
+        "excel97_text.xls",
+        xls([["Formula", "gap"], ["NaCl", "8,5"], ["MgO", 7.8]]),
+        "gap",
+        [8.5, 7.8],
+        ["decimal commas"],
+    ),
+    (
+        "excel_binary.xlsb",
+        _zip(xlsb_parts([["Table 1"], [], ["formula", "gap"], ["NaCl", 8.5], [], ["MgO", 7.8]])),
+        "gap",
+        [8.5, 7.8],
+        ["spreadsheet", "header in row 3"],
     ),
     ("openoffice.ods", _ods([["formula", "gap"], ["NaCl", 8.5], ["MgO", 7.8]]), "gap", [8.5, 7.8], ["spreadsheet"]),
     (

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matgen.datasets.where import Condition, Joined, parse_where, where_mask
-from matgen.errors import MatgenError, OptionError
+from matgen.errors import MatgenError, MatgenWarning, OptionError
 
 FRAME = pd.DataFrame(
     {
@@ -153,3 +153,9 @@ def test_a_name_of_several_columns_is_the_lowest_value_of_a_row() -> None:
     assert where_mask(frame, "distance <= 0.1", aliases).tolist() == [True, True, False, False]
     assert where_mask(frame, "distance > 0.1", aliases).tolist() == [False, False, True, False]
     assert where_mask(frame, "DISTANCE > 0.1", aliases).tolist() == [False, False, True, False]
+
+
+def test_texts_of_another_case_are_told() -> None:
+    frame = pd.DataFrame({"state": ["Solid", "solid", "gas", None]})
+    with pytest.warns(MatgenWarning, match="1 cell of state differs from 'solid' by case alone, such as 'Solid'"):
+        assert where_mask(frame, "state = solid").tolist() == [False, True, False, False]

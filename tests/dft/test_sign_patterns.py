@@ -17,9 +17,10 @@ from matgen.dft.sign_patterns import (
     hermite_normal_forms,
     lattice_permutations,
     sign_patterns,
-    site_permutations,
+    symmetry_of,
     unchanged_by,
 )
+from matgen.structures.symmetry import site_permutations
 
 from .magnets import MAGNETS
 
@@ -83,7 +84,9 @@ def test_distinct_signs_are_those_that_pymatgens_matcher_tells_apart(
     for signs in sign_patterns(len(sites)):
         if not any(matcher.fit(signed(signs), other) or matcher.fit(signed(-signs), other) for other in told_apart):
             told_apart.append(signed(signs))
-    assert len(distinct_patterns(site_permutations(structure, sites), len(sites))) == len(told_apart)
+    assert len(distinct_patterns(site_permutations(structure, symmetry_of(structure), sites), len(sites))) == len(
+        told_apart
+    )
 
 
 @pytest.mark.parametrize(("order", "number"), [(1, 1), (2, 7), (3, 13), (4, 35), (6, 91)])

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from matgen.datasets.column_types import as_texts
 from matgen.errors import DataError, OptionError
-from matgen.lift.columns import Column, as_texts, describe, typed
+from matgen.lift.columns import Column, describe, typed
 from matgen.lift.number_format import NumberFormat
 
 

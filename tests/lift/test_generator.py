@@ -156,3 +156,8 @@ def test_the_grammar_allows_what_the_range_holds():
 def test_what_makes_no_sense_is_refused(generator, call, kind, message):
     with pytest.raises(kind, match=message):
         call(generator)
+
+
+def test_an_unknown_option_is_named(table):
+    with pytest.raises(OptionError, match="unknown option of the backend scratch 'stepz'; known: width, layers"):
+        LiftGenerator(backend_options={"stepz": 2}).fit(table)

@@ -17,10 +17,10 @@ from matgen.structures.supercells import (
     canonical,
     degeneracy,
     shortest_vector,
-    site_permutations,
     spread,
     supercell,
 )
+from matgen.structures.symmetry import site_permutations, symmetry_operations
 from tests.structures.conftest import CRYSTALS, salt
 
 PEROVSKITE = CRYSTALS["perovskite"]
@@ -92,6 +92,12 @@ def test_supercells_are_near_to_cubes() -> None:
     assert supercell(salt(), 1) == salt()
 
 
+def permutations_of(structure: Structure) -> np.ndarray:
+    operations = symmetry_operations(structure)
+    assert operations is not None
+    return site_permutations(structure, operations)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_supercells_hold_the_same_crystal(name: str) -> None:
     cell, n = CELLS[name]
@@ -106,7 +112,7 @@ def test_supercells_hold_the_same_crystal(name: str) -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_permutations_are_the_space_group(name: str) -> None:
     made = supercell(*CELLS[name])
-    group = site_permutations(made)
+    group = permutations_of(made)
     distances, numbers = made.distance_matrix, np.array(made.atomic_numbers)
     for g in group:
         assert (numbers[g] == numbers).all()
@@ -119,15 +125,15 @@ def test_permutations_are_the_space_group(name: str) -> None:
 
 
 def test_a_cubic_supercell_has_all_operations() -> None:
-    assert len(site_permutations(supercell(PEROVSKITE, 8))) == 48 * 8
-    assert len(site_permutations(supercell(salt(), 32))) == 48 * 32
+    assert len(permutations_of(supercell(PEROVSKITE, 8))) == 48 * 8
+    assert len(permutations_of(supercell(salt(), 32))) == 48 * 32
 
 
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_arrangements_are_those_of_going_through_all(name: str, count: int) -> None:
     made = supercell(*CELLS[name])
-    group, sites = site_permutations(made), sites_of(made, made[0].specie.symbol)
+    group, sites = permutations_of(made), sites_of(made, made[0].specie.symbol)
     found = arrangements(group, [sites], [count], no_matter)
     assert found.complete
     orbits = orbits_one_by_one(group, every_placement([sites], (count,)))
@@ -139,7 +145,7 @@ def test_arrangements_are_those_of_going_through_all(name: str, count: int) -> N
 @pytest.mark.parametrize(("symbols", "counts"), [(("Sr", "O"), (2, 1)), (("Ti", "Sr"), (2, 2)), (("Sr", "Sr"), (2, 1))])
 def test_dopants_and_vacancies(symbols: tuple[str, str], counts: tuple[int, int]) -> None:
     made = supercell(PEROVSKITE, 8)
-    group, sites = site_permutations(made), [sites_of(made, symbol) for symbol in symbols]
+    group, sites = permutations_of(made), [sites_of(made, symbol) for symbol in symbols]
     found = arrangements(group, sites, counts, no_matter)
     orbits = orbits_one_by_one(group, every_placement(sites, counts))
     assert sorted(found.placements) == sorted(min(orbit) for orbit in orbits)
@@ -150,7 +156,7 @@ def test_dopants_and_vacancies(symbols: tuple[str, str], counts: tuple[int, int]
 @pytest.mark.parametrize("count", [4, 6])
 def test_counts_of_many_by_burnside(count: int) -> None:
     made = supercell(salt(), 32)
-    group, sites = site_permutations(made), sites_of(made, "Na")
+    group, sites = permutations_of(made), sites_of(made, "Na")
     found = arrangements(group, [sites], [count], no_matter)
     if found.complete:
         assert len(found.placements) == burnside(group, [sites], (count,))
@@ -196,6 +202,6 @@ def test_spread_takes_both_ends() -> None:
 def test_too_many_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supercells, "MOST_ORBITS", 2)
     made = supercell(PEROVSKITE, 8)
-    found = arrangements(site_permutations(made), [sites_of(made, "O")], [2], no_matter)
+    found = arrangements(permutations_of(made), [sites_of(made, "O")], [2], no_matter)
     assert not found.complete
     assert len(found.placements) == 2

@@ -10,8 +10,9 @@ import pandas as pd
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
+from matgen.datasets.column_types import as_texts
 from matgen.errors import DataError, first_line
-from matgen.lift.columns import Column, as_texts
+from matgen.lift.columns import Column
 from matgen.lift.estimators.base import LiftEstimator
 from matgen.lift.estimators.inputs import TableError, as_vector
 from matgen.runtime.progress import ProgressFactory, silent

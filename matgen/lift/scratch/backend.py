@@ -38,7 +38,7 @@ class ScratchBackend:
     """A small causal language model, trained from scratch on one table (see `ScratchOptions`)."""
 
     def __init__(self, **options: Any) -> None:
-        self.options = ScratchOptions(**options)
+        self.options = ScratchOptions.named(options)
         self.models: list[Any] = []
 
     @property

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from matgen.errors import OptionError, require_above_zero
+from matgen.errors import OptionError, require_above_zero, unknown_name
 from matgen.fitting.optimizers import BEST_OPTIMIZER
 from matgen.fitting.settings import FitSettings
 from matgen.lift.codec import END, Codec, Places
@@ -73,6 +73,19 @@ class ScratchOptions:
     views: int = 8
     members: int = 1
     evaluations: int = 10
+
+    @classmethod
+    def named(cls, options: Mapping[str, Any]) -> ScratchOptions:
+        """The options by their names.
+
+        Raises:
+            OptionError: there is none of a name.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in options:
+            if name not in known:
+                raise unknown_name("option of the backend scratch", name, known)
+        return cls(**options)
 
     def __post_init__(self) -> None:
         positive = ("width", "layers", "heads", "batch_size", "learning_rate", "views", "members")

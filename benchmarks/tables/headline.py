@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.tables import lift as lift_rows
 from benchmarks.tables import prediction, structures, validity
-from benchmarks.tables.render import Json, percent
+from benchmarks.tables.render import Json
 from matgen.models.locate import DEFAULT_CHECKPOINT
 
 
@@ -16,10 +16,19 @@ def with_smact(content: Json) -> Json:
 
 def unfiltered(content: Json) -> Json:
     """Novel draws of the default checkpoint that both potentials find near the hull, with the interval of 95 %."""
-    relaxed = content["discovery"]["rows"][DEFAULT_CHECKPOINT]["relaxed"]
+    return _near_hull(content["discovery"]["rows"][DEFAULT_CHECKPOINT]["relaxed"], "of_draws")
+
+
+def ranked_first(content: Json) -> Json:
+    """The same of the first candidates of the ranking."""
+    table = content["discovery"]
+    return _near_hull(table["rows"][table["roles"]["ranked"]]["relaxed"], "interval")
+
+
+def _near_hull(relaxed: Json, interval: str) -> Json:
     found = relaxed["by"]["all"]["metastable"]
-    low, high = map(percent, found["of_draws"])
-    return {"msun": f"{found['count']} of {relaxed['n']} ({low} to {high})"}
+    low, high = (round(100 * end) for end in found[interval])
+    return {"msun": f"{found['count']} of {relaxed['n']} ({low} to {high} %)"}
 
 
 def best_published(content: Json) -> str:

@@ -112,9 +112,9 @@ def test_11_tinker() -> None:
 
 def test_12_samplers() -> None:
     sampler = matgen.Sampler()
-    assert "hybrid-pure-gptj-small" in repr(sampler) and "gptj" in sampler._repr_html_()
-    assert matgen.Sampler("hybrid-pure-gptj-small").checkpoint.folder == sampler.checkpoint.folder
-    by_name, by_object = (matgen.sample(20, model=model, seed=2) for model in ("hybrid-pure-gptj-small", sampler))
+    assert "hybrid-stable-gptj-small" in repr(sampler) and "gptj" in sampler._repr_html_()
+    assert matgen.Sampler("hybrid-stable-gptj-small").checkpoint.folder == sampler.checkpoint.folder
+    by_name, by_object = (matgen.sample(20, model=model, seed=2) for model in ("hybrid-stable-gptj-small", sampler))
     assert by_name.formulas == by_object.formulas
 
 

@@ -62,6 +62,58 @@ def test_tables_with_strange_names(verb: list[str], encoding: str, tmp_path: Pat
         assert "caf" in json.loads((out / "report.json").read_text(encoding="utf-8"))["protocol"]["source"]
 
 
+STRANGE = "formula,name·₂,energy\nNaCl,ä₂,-2.1\nCuSO₄·5H₂O,水,-1.5\nα-Al2O3,δ,-3.4\nLiFePO4,b,-2.6\n水,Ω,0.1\n"
+QUICK_FIT = [
+    *["--target", "energy", "--allow-unreadable", "--epochs", "1", "--layers", "1", "--width", "16"],
+    *["--ensemble-size", "1", "--folds", "0", "--batch-size", "32"],
+]
+ON_A_TABLE = {
+    "check": ["check", "CuSO₄·5H₂O", "α-Al2O3", "LiFePO4"],
+    "data check": ["data", "check", "TABLE"],
+    "data info": ["data", "info", "TABLE"],
+    "screen": ["screen", "TABLE", "--out", "OUT.csv"],
+    "evaluate": ["evaluate", "TABLE", "--no-baselines", "--reference", "SMALL", "--out", "OUT"],
+    "score": ["score", "TABLE", "--model", "hybrid-mix-gptj-tiny", "--out", "OUT.csv"],
+    "predict": ["predict", "TABLE", "--model", "PREDICTOR", "--no-hull", "--out", "OUT.csv"],
+    "tinker": ["tinker", "CuSO₄·5H₂O", "--mask", "Cu", "--model", "hybrid-mix-gptj-tiny", "--out", "OUT.csv"],
+    "sample": ["sample", "-n", "5", "--model", "hybrid-mix-gptj-tiny", "--novel-to", "TABLE", "--out", "OUT.csv"],
+    "structure": ["structure", "TABLE", "--no-relax", "--top", "1", "--out", "OUT"],
+    "fit": ["fit", "--table", "ENERGIES", *QUICK_FIT, "--out", "OUT"],
+    "lift show": ["lift", "show", "--table", "TABLE", "--target", "energy", "--rows", "2"],
+}
+
+SLOW = {"fit", "structure"}
+"""Verbs that are tried in the two encodings that lack most."""
+
+
+@pytest.mark.parametrize(
+    ("verb", "encoding"),
+    [(verb, one) for verb in ON_A_TABLE for one in (("ascii", "cp1252") if verb in SLOW else ENCODINGS)],
+)
+def test_every_verb_that_reads_formulas(
+    verb: str, encoding: str, small_table: Path, predictor, energies_csv: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "strange·₂.csv"
+    table.write_text(STRANGE, encoding="utf-8")
+    energies = tmp_path / "energies₂.csv"
+    energies.write_text(
+        "".join(energies_csv.read_text(encoding="utf-8").splitlines(True)[:60]) + "CuSO₄·5H₂O,-1\nα-Al2O3,-3\n水,0\n",
+        encoding="utf-8",
+    )
+    places = {
+        "TABLE": str(table),
+        "SMALL": str(small_table),
+        "ENERGIES": str(energies),
+        "PREDICTOR": str(predictor.folder),
+        "OUT": str(tmp_path / "out₂"),
+        "OUT.csv": str(tmp_path / "out₂.csv"),
+    }
+    status, written = run(encoding, *(places.get(word, word) for word in ON_A_TABLE[verb]))
+    assert status == 0, written
+    assert "Traceback" not in written
+    assert written.strip(), "nothing was said"
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_in_a_process_of_its_own(encoding: str) -> None:
     found = subprocess.run(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, sort_keys
-from matgen.composition.keys import KeySet, find_keys
+from matgen.composition.keys import find_keys
 from matgen.datasets import load_dataset
 
 
@@ -23,13 +23,13 @@ def facts(batch: CompositionBatch) -> pd.DataFrame:
     ascending, above_hull, made = _tables()
     keys = batch.keys()
     place = find_keys(ascending, keys)
-    energy = np.where(place >= 0, above_hull[place], np.nan)
-    return pd.DataFrame({"made": made.contains(keys), "energy_above_hull": energy})
+    found = place >= 0
+    return pd.DataFrame({"made": found & made[place], "energy_above_hull": np.where(found, above_hull[place], np.nan)})
 
 
 @lru_cache(maxsize=1)
-def _tables() -> tuple[np.ndarray, np.ndarray, KeySet]:
-    """Distinct keys of `hybrid`, ascending, their distances above the hull, and the keys of `experimental`."""
+def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct keys of `hybrid`, ascending, their distances above the hull, and whether they have been made."""
     hybrid = load_dataset("hybrid")
     keys = hybrid.batch.keys()
     order, new = sort_keys(keys)
@@ -39,4 +39,4 @@ def _tables() -> tuple[np.ndarray, np.ndarray, KeySet]:
         for name in ("energy_above_hull_mp", "hull_distance_oqmd", "hull_distance_mp")
     )
     above_hull = np.where(np.isfinite(own), own, np.fmin(oqmd, mp))
-    return keys[order], above_hull, KeySet(load_dataset("experimental").batch.keys())
+    return keys[order], above_hull, hybrid.frame["made"].to_numpy(dtype=bool)[order]

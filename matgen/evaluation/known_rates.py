@@ -12,6 +12,7 @@ import numpy as np
 
 from matgen.composition.batch import CompositionBatch, ParsedFormulas
 from matgen.datasets import load_dataset
+from matgen.datasets.catalog import NEAR_HULL
 from matgen.evaluation import metrics
 from matgen.evaluation.labels import KNOWN_RATES
 from matgen.evaluation.tally import Tally
@@ -27,7 +28,7 @@ RATES = (
 )
 """Metrics that mean something of a compound that is known."""
 
-STABLE = 0.05
+STABLE = NEAR_HULL
 """eV/atom above the hull up to which a known composition counts as stable here."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from matgen.composition.elements import ATOMIC_NUMBER, N_ELEMENTS
 from matgen.errors import CheckpointError, DataError, OutputError, first_line
-from matgen.io.files import write_json, write_text
+from matgen.io.files import read_checksummed, write_json, write_text
 from matgen.io.folders import FILES_KEY, read_description, verify_files, write_description
 from matgen.io.versions import versions
 from matgen.models.conditions import Conditions, attach_conditions
@@ -189,3 +189,20 @@ def _generation_config(model: PreTrainedModel, notation: str) -> dict[str, Any]:
         "suppress_tokens": suppressed_ids(notation),
         "begin_suppress_tokens": [EOS],
     }
+
+
+def read_unfinished(out: Path, plan: Path) -> dict[str, Any]:
+    """The saved plan of the interrupted run in a folder.
+
+    Args:
+        out: the folder.
+        plan: where in it the plan of such a run is.
+
+    Raises:
+        CheckpointError: there is none, or the run has ended.
+    """
+    if (out / METADATA).is_file():
+        raise CheckpointError(f"the run in {out} has ended: there is nothing to resume")
+    if not (out / plan).is_file():
+        raise CheckpointError(f"nothing to resume in {out}: start without --resume")
+    return read_checksummed(out / plan)

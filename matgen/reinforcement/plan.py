@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matgen.errors import CheckpointError, OptionError, require_above_zero
-from matgen.io.files import read_checksummed
-from matgen.models.checkpoint import METADATA, REINFORCEMENT_PLAN, read_metadata
+from matgen.models.checkpoint import REINFORCEMENT_PLAN, read_metadata, read_unfinished
 from matgen.models.locate import find_checkpoint
 from matgen.models.objectives import CAUSAL
 from matgen.models.registry import MODELS, architecture
@@ -145,11 +144,7 @@ def saved_plan(out: Path) -> tuple[ReinforcementPlan, str]:
     Raises:
         CheckpointError: there is none, the run has ended, or the plan is of another version of matgen.
     """
-    if (out / METADATA).is_file():
-        raise CheckpointError(f"the run in {out} has ended: there is nothing to resume")
-    if not (out / PLAN).is_file():
-        raise CheckpointError(f"nothing to resume in {out}: start without --resume")
-    content = read_checksummed(out / PLAN)
+    content = read_unfinished(out, PLAN)
     try:
         start = str(content.pop("start_sha256"))
         lists = {name: tuple(content[name]) for name in ("conditions", "predictors", "reference")}

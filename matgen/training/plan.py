@@ -10,8 +10,7 @@ from typing import Any
 from matgen.datasets import DEFAULT_DATASET
 from matgen.errors import CheckpointError, OptionError
 from matgen.fitting.settings import FitSettings
-from matgen.io.files import read_checksummed
-from matgen.models.checkpoint import METADATA, read_metadata
+from matgen.models.checkpoint import read_metadata, read_unfinished
 from matgen.models.locate import find_checkpoint
 from matgen.models.objectives import objective_for
 from matgen.models.presets import find_preset
@@ -121,11 +120,7 @@ def saved_plan(out: Path) -> TrainingPlan:
     Raises:
         CheckpointError: there is none, the run has ended, or the plan is of another version of matgen.
     """
-    if (out / METADATA).is_file():
-        raise CheckpointError(f"the run in {out} has ended: there is nothing to resume")
-    if not (out / PLAN).is_file():
-        raise CheckpointError(f"nothing to resume in {out}: start without --resume")
-    content = read_checksummed(out / PLAN)
+    content = read_unfinished(out, PLAN)
     try:
         return plan_from(content)
     except (TypeError, KeyError) as error:

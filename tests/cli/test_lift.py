@@ -61,7 +61,7 @@ def test_rows_that_differ_are_told_and_the_others_answered(capsys):
     assert "1 rows cannot be read, first: row 3: 'wide' in 'sepal width' is not a number" in capsys.readouterr().err
     predicted = pd.read_csv("predicted.csv")
     assert predicted["species_predicted"].isna().tolist() == [row == 2 for row in range(150)]
-    frame.drop(columns="petal width").to_csv("short.csv", index=False)
+    pd.read_csv("iris.csv").drop(columns="petal width").to_csv("short.csv", index=False)
     assert "short.csv has no column 'petal width'" in refused(capsys, "lift", "predict", "short.csv", "--model", "m")
 
 

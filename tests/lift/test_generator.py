@@ -159,5 +159,7 @@ def test_what_makes_no_sense_is_refused(generator, call, kind, message):
 
 
 def test_an_unknown_option_is_named(table):
-    with pytest.raises(OptionError, match="unknown option of the backend scratch 'stepz'; known: width, layers"):
+    with pytest.raises(
+        OptionError, match="unknown option of the backend scratch 'stepz', did you mean steps\\? known: width, layers"
+    ):
         LiftGenerator(backend_options={"stepz": 2}).fit(table)

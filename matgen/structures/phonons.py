@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _ACCEPTED = 5.0  # times the threshold: forces that a relaxation which ran out of steps may leave
+_ROUNDS = 3  # of relaxing and putting the atoms back on their symmetry
 _ATOMS_AT_ONCE = 256  # atoms evaluated together: a supercell fills the processor's cache by itself
 _SAME = 1e-3  # THz; modes closer than this are the same by symmetry, and the wave that is simplest to write is named
 
@@ -128,16 +129,8 @@ def phonons(structure: Structure, potential: Potential, settings: PhononSettings
     """
     require_phonopy()
     settings = settings or PhononSettings()
-    (relaxed,) = relax(
-        [standard_primitive(structure)], potential, RelaxSettings(settings.max_force, settings.max_steps)
-    )
-    if relaxed.reason:
-        raise StructureError(f"the relaxation before its phonons failed: {relaxed.reason}")
-    primitive = standard_primitive(relaxed.structure)
-    (evaluation,) = potential.evaluate([bare_atoms(primitive)])
-    force = float(np.linalg.norm(evaluation.forces, axis=1).max())
-    if force > _ACCEPTED * settings.max_force:
-        raise StructureError(f"forces are still {force:.3f} eV/angstrom after {relaxed.steps} steps before its phonons")
+    primitive, evaluation, steps = relaxed_within_symmetry(structure, potential, settings)
+    force = _largest_force(evaluation)
     phonon = _force_constants(primitive, potential, settings)
     waves, frequencies = _at_commensurate_waves(phonon)
     if not np.isfinite(frequencies).any():
@@ -151,7 +144,7 @@ def phonons(structure: Structure, potential: Potential, settings: PhononSettings
         structure=primitive,
         energy=evaluation.energy / len(primitive),
         max_force=force,
-        steps=relaxed.steps,
+        steps=steps,
         supercell=np.asarray(phonon.supercell_matrix).T,
         displacements=len(phonon.supercells_with_displacements),
         waves=waves,
@@ -161,6 +154,43 @@ def phonons(structure: Structure, potential: Potential, settings: PhononSettings
         stable=stable,
         soft_mode=None if stable else _soft_mode(phonon, at),
     )
+
+
+def relaxed_within_symmetry(
+    structure: Structure, potential: Potential, settings: PhononSettings
+) -> tuple[Structure, Evaluation, int]:
+    """The relaxed primitive cell, exactly symmetric, with its energy and forces, and the steps that it took.
+
+    Rounding lets a long relaxation drift off the symmetry by less than its tolerance; where putting the atoms back
+    leaves forces, it goes on from there.
+
+    Args:
+        structure: a relaxed structure.
+        potential: what gives the forces.
+        settings: `max_force` in eV/angstrom and `max_steps` of all rounds together.
+
+    Raises:
+        StructureError: the relaxation failed or left forces above 5 times its threshold.
+    """
+    primitive, steps = standard_primitive(structure), 0
+    for _ in range(_ROUNDS):
+        (relaxed,) = relax([primitive], potential, RelaxSettings(settings.max_force, settings.max_steps - steps))
+        if relaxed.reason:
+            raise StructureError(f"the relaxation before its phonons failed: {relaxed.reason}")
+        steps += relaxed.steps
+        primitive = standard_primitive(relaxed.structure)
+        (evaluation,) = potential.evaluate([bare_atoms(primitive)])
+        force = _largest_force(evaluation)
+        if force <= _ACCEPTED * settings.max_force:
+            return primitive, evaluation, steps
+        if steps >= settings.max_steps:
+            break
+    raise StructureError(f"forces are still {force:.3f} eV/angstrom after {steps} steps before its phonons")
+
+
+def _largest_force(evaluation: Evaluation) -> float:
+    """In eV/angstrom, of all atoms."""
+    return float(np.linalg.norm(evaluation.forces, axis=1).max())
 
 
 def _force_constants(primitive: Structure, potential: Potential, settings: PhononSettings) -> Any:

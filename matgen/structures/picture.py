@@ -27,7 +27,7 @@ def scene(structure: Structure) -> dict[str, Any]:
     from ase.data import atomic_numbers, covalent_radii
     from ase.data.colors import jmol_colors
 
-    cell = _shown_cell(structure)
+    cell = shown_cell(structure)
     symbols, fractions = _with_images(cell)
     positions = fractions @ cell.lattice.matrix
     elements = {}
@@ -49,7 +49,8 @@ def scene(structure: Structure) -> dict[str, Any]:
     }
 
 
-def _shown_cell(structure: Structure) -> Structure:
+def shown_cell(structure: Structure) -> Structure:
+    """The conventional cell, or the cell as it is where that would be too large to look at or there is no symmetry."""
     from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
     with warnings.catch_warnings():
@@ -73,3 +74,14 @@ def _with_images(cell: Structure) -> tuple[list[str], np.ndarray]:
             symbols.append(site.specie.symbol)
             places.append(at + shift)
     return symbols, np.array(places)
+
+
+def space_group_symbol(number: int) -> str:
+    """The Hermann-Mauguin symbol of a space group, such as `Fm-3m` of 225.
+
+    Raises:
+        ValueError: no such space group.
+    """
+    from pymatgen.symmetry.groups import sg_symbol_from_int_number
+
+    return str(sg_symbol_from_int_number(number))

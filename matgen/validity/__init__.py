@@ -1,6 +1,6 @@
 """Charge neutrality and electronegativity balance of compositions: verdicts, and the reasons for them."""
 
-from matgen.validity.commonness import RARE, Commonness
+from matgen.validity.commonness import RARE, Commonness, state_shares
 from matgen.validity.explaining import Explanation, Ions, explain
 from matgen.validity.judging import Validity, check
 from matgen.validity.metallicity import INTERMETALLIC, metallicity_score
@@ -20,5 +20,6 @@ __all__ = [
     "check",
     "explain",
     "metallicity_score",
+    "state_shares",
     "state_table",
 ]

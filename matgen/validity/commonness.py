@@ -93,6 +93,19 @@ def _reports(table: StateTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return reports, total, np.maximum(ionic.max(axis=1), 1.0)
 
 
+def state_shares(elements: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Share of each state among all reports of its element, float64 `(m,)`, 0 to 1; NaN for an element without any.
+
+    Args:
+        elements: atomic numbers `(m,)`.
+        states: oxidation states `(m,)`, from -`rules.MAX_STATE` to `rules.MAX_STATE`.
+    """
+    reports = icsd_reports().astype(np.float64)
+    total = reports[elements].sum(axis=1)
+    found = reports[elements, np.asarray(states).astype(np.int64) + MAX_STATE]
+    return np.divide(found, total, out=np.full(len(found), np.nan), where=total > 0)
+
+
 def _name_rarest(
     row: np.ndarray, element: np.ndarray, state: np.ndarray, shares: np.ndarray, rarest: np.ndarray, share: np.ndarray
 ) -> None:

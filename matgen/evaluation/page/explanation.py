@@ -37,7 +37,7 @@ def check_in_words(formulas: Sequence[str], rules: ValidityRules | None = None) 
     batch = parsed.batch
     explanation = explain(batch, rules)
     mixed = explain(batch, replace(rules, mixed_valence=True))
-    known = _known(batch)
+    known = known_in_words(batch)
     remarks = {one.row: one.remark for one in parsed.remarks}
     for i, (row, name) in enumerate(zip(parsed.rows.tolist(), batch.formulas(), strict=True)):
         lines = _paragraph(formulas[row], str(name), i, explanation, mixed, known[i])
@@ -155,7 +155,7 @@ def _settings(rules: ValidityRules) -> str:
     return ", ".join([*parts, *(["mixed valence"] if rules.mixed_valence else [])])
 
 
-def _known(batch: CompositionBatch) -> list[str]:
+def known_in_words(batch: CompositionBatch) -> list[str]:
     """Whether each composition is in the bundled table, and what is known of it there."""
     dataset = load_dataset("hybrid")
     keys = dataset.batch.keys()

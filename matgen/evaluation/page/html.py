@@ -10,11 +10,8 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
@@ -23,6 +20,7 @@ from matgen.evaluation.metrics import wilson
 from matgen.evaluation.page import figures as page_figures
 from matgen.evaluation.page import structures as page_structures
 from matgen.evaluation.page import tables as page_tables
+from matgen.evaluation.page.assets import asset, environment
 from matgen.evaluation.page.candidates import PAGE_ROWS, candidates
 from matgen.evaluation.page.markdown import markdown
 from matgen.evaluation.page.structures import StructureSection
@@ -124,7 +122,7 @@ def render(template: str, *, more_scripts: Sequence[str] = (), **values: Any) ->
     """A page from a template, with the style sheet, the scripts and their hashes for the security policy."""
     scripts = [asset(name) for name in (*more_scripts, "page.js")]
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
-    page = _environment().get_template(template)
+    page = environment().get_template(template)
     return page.render(
         style=Markup(asset("page.css")),
         scripts=[Markup(script) for script in scripts],
@@ -233,20 +231,3 @@ def _headline_percent(value: float) -> str:
         return f"{100 * value:.1e}"
     digits = 1 if value >= 0.1 or value == 0 else 2 if value >= 0.01 else 3
     return f"{100 * value:.{digits}f}"
-
-
-@cache
-def asset(name: str) -> str:
-    """A file of `templates/`."""
-    return files("matgen.evaluation.page").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FunctionLoader(asset),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from matgen.evaluation.page.html import asset
+from matgen.evaluation.page.assets import asset
 
 
 def in_notebook(*drawings: str) -> str:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from matgen.evaluation.labels import Label
 from matgen.evaluation.metrics import ratio, wilson
 from matgen.evaluation.page.candidates import embedded_json
+from matgen.evaluation.page.card import Crystal
 from matgen.evaluation.page.tables import Table, interval, percent
 
 SHARES: dict[str, Label] = {
@@ -50,12 +51,12 @@ class StructureSection:
         content: into `report.json` as `structures`: `n`, `with_structure`, `counts`, `by_anion_class`, `failures`,
             `protocol`.
         frame: a row for each composition with its lowest structure, into `structures.parquet`.
-        scenes: structure's id to what the viewer draws: `elements`, `atoms`, `bonds`, `cell`.
+        crystals: structure's id to what a card shows of it.
     """
 
     content: dict[str, Any]
     frame: pd.DataFrame
-    scenes: Mapping[str, Mapping[str, Any]]
+    crystals: Mapping[str, Crystal]
 
     @property
     def potentials(self) -> list[str]:
@@ -66,7 +67,7 @@ class StructureSection:
 
     def shown(self) -> pd.DataFrame:
         """The rows that have a view, lowest above the hull first, those that were finished before the others."""
-        rows = self.frame[self.frame["structure_id"].isin(list(self.scenes))]
+        rows = self.frame[self.frame["structure_id"].isin(list(self.crystals))]
         return rows.sort_values(self._columns("energy_above_hull")[::-1], kind="stable").head(MOST_SHOWN)
 
     def _columns(self, quantity: str) -> list[str]:
@@ -75,7 +76,7 @@ class StructureSection:
 
     def data(self) -> Markup:
         """The views as JSON that may stand in a `<script>`."""
-        return embedded_json([{**self.scenes[id], "words": self._words(row)} for id, row in self._rows()])
+        return embedded_json([{**self.crystals[id].scene, "words": self._words(row)} for id, row in self._rows()])
 
     def _rows(self) -> list[tuple[str, dict[str, Any]]]:
         names = list(self.frame.columns)

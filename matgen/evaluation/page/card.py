@@ -182,31 +182,37 @@ def candidate_cards(
     batch = CompositionBatch.from_formulas(frame[column].astype(str).tolist())
     explanation = explain(batch, rules or ValidityRules())
     mixed = explain(batch, ValidityRules(mixed_valence=True))
-    known, made = known_in_words(batch), facts(batch)["made"]
-    costs = supply(batch)
+    known, made = known_in_words(batch), facts(batch)["made"].tolist()
     crystals, links = crystals or {}, links or {}
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     cards = []
-    for i, (formula, row) in enumerate(zip(batch.formulas().tolist(), rows, strict=True)):
-        row = {**costs.iloc[i][list(SUPPLY)].to_dict(), **{str(k): v for k, v in row.items() if v is not None}}
+    for i, (formula, row) in enumerate(zip(batch.formulas().tolist(), _rows(frame, batch), strict=True)):
         ions, note = ions_of(explanation, mixed, i)
-        crystal = crystals.get(formula)
-        distances = list(_distances(row, crystal))
+        distances = list(_distances(row, crystals.get(formula)))
         cards.append(
             CandidateCard(
-                formula,
-                None if row.get("rank") is None else int(row["rank"]),
-                [*_validity(explanation, mixed, i), _made(known[i], bool(made.iloc[i])), *_hazards(row)],
-                ions,
-                note,
-                distances,
-                _remark(distances, row),
-                list(_facts(formula, row, known[i])),
-                crystal,
-                list(links.get(formula, ())),
+                formula=formula,
+                rank=None if row.get("rank") is None else int(row["rank"]),
+                verdicts=[*_validity(explanation, mixed, i), _made(known[i], made[i]), *_hazards(row)],
+                ions=ions,
+                states_note=note,
+                distances=distances,
+                remark=_remark(distances, row),
+                facts=list(_facts(formula, row, known[i])),
+                crystal=crystals.get(formula),
+                links=list(links.get(formula, ())),
             )
         )
     return cards
+
+
+def _rows(frame: pd.DataFrame, batch: CompositionBatch) -> list[dict[str, Any]]:
+    """Each row's values that are there, by column; prices and hazards are added."""
+    costs = supply(batch)[list(SUPPLY)].to_dict("records")
+    rows = []
+    for own, cost in zip(frame.to_dict("records"), costs, strict=True):
+        there = {str(name): value for name, value in own.items() if value is not None and value == value}
+        rows.append({**{str(name): value for name, value in cost.items()}, **there})
+    return rows
 
 
 def cards_html(cards: Sequence[CandidateCard], actions: Sequence[tuple[str, str]] = ()) -> Markup:
@@ -323,7 +329,7 @@ def _facts(formula: str, row: Mapping[str, Any], known: str) -> Iterator[tuple[s
         yield "Formation energy", f"{energy:.3f} eV/atom, predicted"
     if (cost := row.get("cost")) is not None and math.isfinite(cost):
         scarce = f"; the scarcest element is {row['scarcest_element']}" if row.get("scarcest_element") else ""
-        yield "Price of the elements", f"{cost:,.3g} USD/kg{scarce}"
+        yield "Price of the elements", f"{float(f'{cost:.3g}'):,g} USD/kg{scarce}"
 
 
 def _in_titles(text: str) -> str:

@@ -339,7 +339,7 @@ def _write_pages(
     if order is not None and PROBABILITY not in order:
         order = None  # the page shows what was predicted of them
     with _writing(stage.parent):
-        write_text(stage / "report.md", pages.markdown(content, order))
+        write_text(stage / "report.md", pages.markdown(content, order, structures))
         write_text(stage / "report.html", pages.html(content, frame, order, structures, links))
         write_json(stage / "report.json", content)
 

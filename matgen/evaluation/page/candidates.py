@@ -93,6 +93,7 @@ class Column:
         hidden: whether it is there to filter by alone.
         lower: of a `number`, whether low values are the better ones, which sorting begins with.
         digits: of a `number`, decimals that are shown; None for as many as it has.
+        places: of a `formula`, where on the page each leads to, or None; empty where none leads anywhere.
         extra: whether it is shown only where all columns are asked for.
     """
 
@@ -106,6 +107,7 @@ class Column:
     lower: bool = False
     digits: int | None = None
     extra: bool = False
+    places: list[str | None] = field(default_factory=list)
 
     @property
     def style(self) -> str:
@@ -137,6 +139,11 @@ class Candidates:
         """Columns that are shown from the beginning."""
         return [column for column in self.columns if not column.hidden and not column.extra]
 
+    def as_text(self) -> tuple[list[str], list[list[str]]]:
+        """Heads and rows of the columns that are shown from the beginning, for a table without HTML."""
+        shown = self.shown()
+        return [column.title for column in shown], [[_text(one, i) for one in shown] for i in range(self.n)]
+
     def json(self) -> Markup:
         """The rows as JSON that may stand in a `<script>`: no character of it can end the element or open another."""
         data = {
@@ -153,6 +160,7 @@ class Candidates:
                 | ({"lower": True} if column.lower else {})
                 | ({"extra": True} if column.extra else {})
                 | ({} if column.digits is None else {"digits": column.digits})
+                | ({"places": column.places} if any(column.places) else {})
                 for column in self.columns
             ],
         }
@@ -193,7 +201,7 @@ def candidates(frame: pd.DataFrame, total: int) -> Candidates:
             columns += [_rare_state(frame)] if any(column.marked) else []
         if name == "novel" and "duplicate_of" in frame and "parsed" in frame:
             columns.append(_first_of_its_kind(frame))
-    columns += [_input(_shown(str(name)), frame[name]) for name in others[:_MOST_INPUT_COLUMNS]]
+    columns += [plain_column(_shown(str(name)), frame[name]) for name in others[:_MOST_INPUT_COLUMNS]]
     columns = [replace(column, extra=column.name in _EXTRA) for column in columns]
     at_first = sum(column.name not in COLUMNS and not column.extra for column in columns)
     for place in range(len(columns) - 1, -1, -1):  # the last of the input's own columns go first
@@ -240,9 +248,8 @@ def _first_of_its_kind(frame: pd.DataFrame) -> Column:
     return Column("unique", "unique", "the first row with its composition", "flag", unique.tolist())
 
 
-def _input(name: str, values: pd.Series) -> Column:
-    """A column of the input, by what is in it."""
-    meaning = "a column of the input"
+def plain_column(name: str, values: pd.Series, meaning: str = "a column of the input") -> Column:
+    """A column shown by what is in it: yes and no, numbers or text."""
     if pd.api.types.is_bool_dtype(values.dtype):
         return Column(name, name, meaning, "flag", _flags(values))
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
@@ -295,7 +302,7 @@ def _cell(column: Column, i: int) -> Markup:
     """A value as the page's script would show it; the script's `show` does the same."""
     kind, value, marked = column.kind, column.values[i], any(column.marked[i : i + 1])
     if kind == "number" and value is not None and column.digits is not None:
-        return escape(f"{value:.{column.digits}f}")
+        return escape(f"{value:,.{column.digits}f}")
     if value is None:
         return Markup("")
     if kind == "flag":
@@ -303,7 +310,9 @@ def _cell(column: Column, i: int) -> Markup:
     if kind in ("number", "row"):
         return escape(f"{value:,}" if kind == "row" else repr(value))
     if kind == "formula":
-        return Markup(re.sub(r"(\d+)", r"<sub>\1</sub>", str(escape(value)))) if _plain(value) else escape(value)
+        text = Markup(re.sub(r"(\d+)", r"<sub>\1</sub>", str(escape(value)))) if _plain(value) else escape(value)
+        place = next(iter(column.places[i : i + 1]), None)
+        return text if place is None else Markup('<a href="{}">{}</a>').format(place, text)
     if kind == "state" and marked:
         return Markup('<strong class="rare">{}</strong>').format(value)
     if kind == "links":
@@ -311,6 +320,15 @@ def _cell(column: Column, i: int) -> Markup:
     if kind == "ions":
         return Markup(" ").join(_ion(word) for word in value.split(" "))
     return escape(value)
+
+
+def _text(column: Column, i: int) -> str:
+    value = column.values[i]
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if column.digits is None else f"{value:,.{column.digits}f}"
 
 
 def _plain(formula: str) -> bool:

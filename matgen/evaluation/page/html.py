@@ -96,7 +96,8 @@ def html(
         more_scripts=CARD_SCRIPTS if any(card.crystal for card in first) else CARD_SCRIPTS[1:],
         structures=None if structures is None else _structure_values(structures),
         content=content,
-        headline=opening.headline(content),
+        headline=opening.headline(content, ranked),
+        steps=opening.steps(content, ranked),
         lead=opening.lead(content, ranked),
         cards_title=_cards_title(ranked, structures),
         first_cards=cards_html(first[: opening.FIRST]) if first else "",
@@ -124,7 +125,9 @@ def html(
         near_duplicates=page_tables.near_duplicate_sentence(content),
         memorization=page_tables.memorization_sentence(content),
         ranking=page_figures.ranking(ranked) if known and ranked is not None else None,
-        ranked=ranking_table(ranked, crystals, links) if ranked is not None else None,
+        ranked=None
+        if ranked is None or ranked.empty
+        else ranking_table(ranked, crystals, links, {card.formula for card in first}),
         ranked_rows=_RANKED,
         candidates=candidates(frame, content["n"]),
         page_rows=PAGE_ROWS,

@@ -10,27 +10,31 @@ from typing import Any
 import pandas as pd
 
 from matgen.evaluation.page import opening, structures, tables
-from matgen.evaluation.ranking import PROBABILITY
+from matgen.evaluation.page.ranking_table import ranking_table
 
 _SYSTEMS = 15
 _FIRST = 10
-_RANKED = ("formula", "score", PROBABILITY, "energy_above_hull", "novelty")
 
 
-def markdown(content: Mapping[str, Any], ranked: pd.DataFrame | None = None) -> str:
+def markdown(
+    content: Mapping[str, Any],
+    ranked: pd.DataFrame | None = None,
+    section: structures.StructureSection | None = None,
+) -> str:
     """The report as Markdown; text from the input is escaped.
 
     Args:
         content: of `report.json`.
         ranked: the order in which to look at those that were predicted, None where none were.
+        section: what is known of crystal structures, None where nothing is.
     """
     count = content["counts"]
-    parts = [f"# {cell(opening.headline(content))}", cell(opening.lead(content, ranked))]
+    parts = [f"# {cell(opening.headline(content, ranked))}", cell(opening.lead(content, ranked))]
     if ranked is not None and len(ranked):
-        first = ranked.head(_FIRST)
-        rows = [[str(row[name]) if name == "formula" else f"{row[name]:.3f}" for name in _RANKED]
-                for row in first.to_dict("records")]  # fmt: skip
-        parts += ["## First candidates", table((list(_RANKED), rows))]
+        crystals = {} if section is None else opening.crystals_by_formula(section)
+        parts += ["## First candidates", table(ranking_table(ranked.head(_FIRST), crystals, {}).as_text())]
+    elif section is not None and (rows := section.rows()):
+        parts += ["## Candidates with a structure", table((section.heads, rows[:_FIRST]))]
     parts += [
         "## The sample",
         f"{content['n']:,} candidates, {count['bad']:,} of them unreadable, {count['unjudged']:,} not judged. "

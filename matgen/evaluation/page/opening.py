@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
@@ -16,26 +16,101 @@ from matgen.evaluation.page.tables import percent
 from matgen.evaluation.ranking import PROBABILITY, chosen
 from matgen.validity import ValidityRules
 
-FIRST = 5
-"""Cards that are shown at once; those of further structures are folded away."""
+FIRST = 4
+"""Cards that are shown at once; further ones are folded away."""
+
+MOST_FIRST = 8
+"""Cards of a ranking beyond those of candidates with a structure."""
 
 _UNRANKED = 4
 """Cards of a table that was neither predicted nor relaxed, in the order of the table."""
 
+_LIKELY = 0.5
+"""Probability from which a candidate counts as likely within 0.1 eV/atom of the hull."""
 
-def headline(content: Mapping[str, Any]) -> str:
-    """Such as `1,164 new, valid compositions; 8 relaxed, 5 of them within 0.1 eV/atom of the hull`."""
+
+@dataclass(frozen=True)
+class Step:
+    """A number of the way from candidates to structures.
+
+    Attributes:
+        count: how many.
+        title: of what.
+        note: a share, or by whom.
+    """
+
+    count: int
+    title: str
+    note: str
+
+
+def headline(content: Mapping[str, Any], ranked: pd.DataFrame | None = None) -> str:
+    """Such as `1,164 new, valid compositions; 8 relaxed, 5 of them within 0.1 eV/atom of the hull`.
+
+    Args:
+        content: of `report.json`.
+        ranked: the ranking, None where nothing was predicted.
+    """
     found = content["counts"]["valid_unique_novel"]
-    text = f"{found:,} new, valid composition{'' if found == 1 else 's'}"
+    text = f"{found:,} new, valid composition{'' if found == 1 else 's'}" if found else "No new, valid composition"
     structures = content.get("structures")
-    if structures is None:
-        return f"{text} among {content['n']:,} candidates"
-    near = structures["counts"]["metastable"]
-    return f"{text}; {structures['with_structure']:,} relaxed, {near:,} of them within 0.1 eV/atom of the hull"
+    if structures is not None:
+        return f"{text}; {_relaxed(structures)}"
+    if found and ranked is not None and len(ranked) == found:
+        return f"{text}, {_likely(ranked):,} of them likely within 0.1 eV/atom of the hull"
+    return f"{text} among {content['n']:,} candidates"
+
+
+def _relaxed(structures: Mapping[str, Any]) -> str:
+    n = structures["with_structure"]
+    if not n:
+        return "none has a structure"
+    near, by = _near(structures)
+    within = "none" if not near else "it" if n == 1 else f"{near:,} of them"
+    return f"{n:,} relaxed, {within} within 0.1 eV/atom of the hull{by}"
+
+
+def _near(structures: Mapping[str, Any]) -> tuple[int, str]:
+    """How many structures are near the hull, and by whom: both potentials where both relaxed all of them."""
+    groups = structures.get("by_potential", {})
+    if groups and groups["both"]["n"] == structures["with_structure"]:
+        return groups["both"]["counts"]["metastable"], " by both potentials"
+    return structures["counts"]["metastable"], f" by {structures['protocol']['potential']}" if groups else ""
+
+
+def _likely(ranked: pd.DataFrame) -> int:
+    return int((ranked[PROBABILITY] >= _LIKELY).sum())
+
+
+def steps(content: Mapping[str, Any], ranked: pd.DataFrame | None) -> list[Step]:
+    """From all candidates to those whose structure is near the hull, as far as the report goes.
+
+    Args:
+        content: of `report.json`.
+        ranked: the ranking, None where nothing was predicted.
+    """
+    count, n = content["counts"], content["n"]
+    found = [
+        Step(n, "candidates", f"{count['distinct']:,} distinct"),
+        Step(count["valid"], "valid", f"{percent(content['valid'], 1)} of all"),
+        Step(count["valid_unique_novel"], "new and valid", f"{percent(content['valid_unique_novel'], 1)} of all"),
+    ]
+    if ranked is not None and len(ranked):
+        found.append(Step(_likely(ranked), "likely near the hull", f"predicted, of {len(ranked):,} ranked"))
+    if (structures := content.get("structures")) is not None:
+        near, by = _near(structures)
+        found.append(Step(structures["with_structure"], "relaxed", f"of {structures['n']:,} chosen"))
+        found.append(Step(near, "within 0.1 eV/atom", f"of the hull{by or ', relaxed'}"))
+    return found
 
 
 def lead(content: Mapping[str, Any], ranked: pd.DataFrame | None) -> str:
-    """What the headline stands on: how many were judged, how many hold by both potentials, and what comes first."""
+    """What the headline stands on: how many were judged, what chance reaches, what each potential says, what is amiss.
+
+    Args:
+        content: of `report.json`.
+        ranked: the ranking, None where nothing was predicted.
+    """
     protocol, count = content["protocol"], content["counts"]
     text = (
         f"{content['n']:,} candidates were judged against {protocol['reference_size']:,} known compositions of "
@@ -44,20 +119,21 @@ def lead(content: Mapping[str, Any], ranked: pd.DataFrame | None) -> str:
     if (times := content["enrichment"].get("valid_unique_novel")) is not None:
         text += f", {times:.1f} times what the best of the random baselines reaches"
     text += "."
-    both = (content.get("structures") or {}).get("by_potential", {}).get("both")
-    if both:
-        text += (
-            f" {both['counts']['metastable']:,} of {both['n']:,} structures that two potentials relaxed lie within "
-            "0.1 eV/atom of the hull by both."
-        )
     if ranked is not None and len(ranked):
-        near = int((ranked[PROBABILITY] >= 0.5).sum())
-        text += f" {near:,} of {len(ranked):,} ranked candidates are more likely than not within 0.1 eV/atom of it."
+        text += f" {_likely(ranked):,} of {len(ranked):,} ranked ones are more likely than not within 0.1 eV/atom of the hull."
+    structures = content.get("structures") or {}
+    if groups := structures.get("by_potential", {}):
+        said = [f"{group['counts']['metastable']:,} of {group['n']:,} by {name}" for name, group in groups.items()]
+        text += f" Within 0.1 eV/atom of it after relaxation: {', '.join(said[:-1])}, {said[-1]}."
     if count["bad"]:
-        text += f" {count['bad']:,} rows could not be read."
+        text += f" {_rows(count['bad'])} could not be read."
     if count["unjudged"]:
-        text += f" {count['unjudged']:,} rows were not judged: their charges are too large to add up."
+        text += f" {_rows(count['unjudged'])} could not be judged: charges too large to add up."
     return text
+
+
+def _rows(n: int) -> str:
+    return f"{n:,} row{'' if n == 1 else 's'}"
 
 
 def cards(
@@ -79,7 +155,7 @@ def cards(
     crystals = {} if structures is None else crystals_by_formula(structures)
     if ranked is not None and len(ranked):
         have = ranked["formula"].isin(list(crystals))
-        rows = ranked[have | (ranked.index < FIRST)]
+        rows = ranked[have | (ranked.index < MOST_FIRST)]
     elif structures is not None and len(structures.shown()):
         rows = structures.shown()
     else:

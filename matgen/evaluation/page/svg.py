@@ -32,6 +32,9 @@ _STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0
 _HATCHES = ("", "////", "\\\\\\\\", "xxxx", "----", "||||", "++++", "//")
 """Lines only: matplotlib writes a hatch of dots as 200 kB of circles."""
 
+_MOST_NAMES = 18
+"""Of 8 points each that a column beside the axes of a scatter takes."""
+
 _FONT = "DejaVu Sans"
 """Comes with matplotlib, and is wider than the readers' own fonts: what fits in it fits in theirs."""
 
@@ -122,7 +125,18 @@ def curves(
 def scatter(
     title: str, x: Sequence[float], y: Sequence[float], names: Sequence[str], x_label: str, y_label: str
 ) -> str:
-    """Points, with a line at y = 0; the first ones get their names. The highest hundredth may lie outside."""
+    """Points, with a line at y = 0; the first ones get their names. The highest hundredth may lie outside.
+
+    Args:
+        title: of the figure.
+        x: of the points, the named ones first.
+        y: likewise.
+        names: of the first points; they stand in a column beside the axes, none over another, each with a line to its
+            point. More than the column takes are left out.
+        x_label: with its unit.
+        y_label: with its unit.
+    """
+    names = names[:_MOST_NAMES]
 
     def draw(axes: Axes) -> None:
         n = len(names)
@@ -136,11 +150,11 @@ def scatter(
         # Names in a column of their own at the right, where there are no points, in order of height.
         left, right = min(x), max(x)
         axes.set_xlim(left - 0.03 * (right - left) - 1e-3, right + 0.03 * (right - left) + 1e-3)
-        for i, place in zip(*_spread_out(y[:n], low, high, (high - low) / 21), strict=True):
+        for i, place in zip(*_spread_out(y[:n], low, high, (high - low) / (_MOST_NAMES + 1)), strict=True):
             axes.annotate(
                 names[i],
                 (x[i], y[i]),
-                (1.02, place),
+                (1.015, place),
                 textcoords=axes.get_yaxis_transform(),
                 fontsize=8,
                 va="center",
@@ -150,7 +164,7 @@ def scatter(
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
 
-    return _svg(title, draw)
+    return _svg(title, draw, width=9.2, height=3.4)
 
 
 def _spread_out(heights: Sequence[float], low: float, high: float, gap: float) -> tuple[list[int], list[float]]:
@@ -309,14 +323,14 @@ def _legend_above(axes: Axes, n: int) -> None:
     )
 
 
-def _svg(title: str, draw: Callable[[Axes], None], *, height: float = 3.1) -> str:
-    """A figure as an `<svg>` element of 5.2 x `height` inches that takes its colors from the page."""
+def _svg(title: str, draw: Callable[[Axes], None], *, width: float = 5.2, height: float = 3.1) -> str:
+    """A figure as an `<svg>` element of `width` x `height` inches that takes its colors from the page."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": title}):
-        figure: Figure = Figure(figsize=(5.2, height), layout="constrained")
+        figure: Figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         figure.patch.set_visible(False)
         axes = figure.add_subplot()

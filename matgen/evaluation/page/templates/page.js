@@ -56,12 +56,19 @@ document.querySelectorAll(".data-table").forEach((root) => {
         cell.append(i ? " " : "", link);
       });
     } else if (column.kind === "number" && "digits" in column) {
-      cell.append(found.toFixed(column.digits));
+      const digits = { minimumFractionDigits: column.digits, maximumFractionDigits: column.digits };
+      cell.append(found.toLocaleString("en-US", digits));
     } else if (column.kind === "row") {
       cell.append(count(found));
     } else if (column.kind === "formula" && /^[A-Za-z0-9()]+$/.test(found)) {
+      const place = column.places && column.places[row];
+      const holder = place ? raised("a", "") : cell;
+      if (place) {
+        holder.setAttribute("href", place);
+        cell.append(holder);
+      }
       for (const piece of found.split(/(\d+)/)) {
-        if (piece) cell.append(/^\d/.test(piece) ? raised("sub", piece) : piece);
+        if (piece) holder.append(/^\d/.test(piece) ? raised("sub", piece) : piece);
       }
     } else if (column.kind === "ions") {
       found.split(" ").forEach((word, i) => {

@@ -34,6 +34,7 @@ if IN_CI:
     import playwright.sync_api as playwright_api
 else:
     playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
+Axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="extra dev").Axe
 
 HOSTILE = [
     "<img src=x onerror=\"window.hacked='img'\">",
@@ -283,6 +284,119 @@ def colored_crystals() -> dict[str, Crystal]:
         )
         for id, symbol, color in (("0001-NaBr-1", "Na", "#ff0000"), ("0002-SrZrO3-1", "Sr", "#0000ff"))
     }
+
+
+RANKED = [f"{a}2{b}{c}6" for a in ("Rb", "Cs", "Na") for b in ("Zr", "Pb", "U", "Ti") for c in ("F", "Cl", "Br")]
+
+
+@pytest.fixture(scope="module")
+def discovered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a ranking with relaxed structures, and their files beside it."""
+    folder = tmp_path_factory.mktemp("discovered")
+    formulas = ["NaBr", "SrZrO3", *RANKED]
+    frame = pd.DataFrame(
+        {
+            "formula": formulas,
+            "probability_hull_0.1": [0.99 - 0.02 * i for i in range(len(formulas))],
+            "probability_made": [0.5 + 0.01 * ((i * 7) % 11) for i in range(len(formulas))],
+            "energy_above_hull": [0.01 * ((i * 13) % 17) - 0.05 for i in range(len(formulas))],
+            "energy_above_hull_std": 0.02,
+            "formation_energy": -1.5,
+            "decomposition": "0.5 NaF + 0.5 NaCl",
+            "in_domain": [i % 5 > 0 for i in range(len(formulas))],
+            "log_prob": -3.0,
+        }
+    )
+    for name in ("structures/cif/0001-NaBr-1.cif", "dft/0001-NaBr-1/POSCAR"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("a file\n")
+    made = section()
+    made = StructureSection(made.content, made.frame, colored_crystals())
+    links = {"NaBr": [("CIF", "../structures/cif/0001-NaBr-1.cif"), ("DFT inputs", "../dft/0001-NaBr-1/")]}
+    evaluate(frame, Reference(), out=folder / "report", baselines=False).with_structures(made, links)
+    return folder / "report" / "report.html"
+
+
+def ranks(page: Any) -> list[int]:
+    return [int(text) for text in page.locator("#ranked tbody td:first-child").all_inner_texts()]
+
+
+def column(page: Any, name: str) -> list[str]:
+    """Cells of a column of the ranking, by a part of its head."""
+    heads = page.locator("#ranked thead th:not([hidden])").all_inner_texts()
+    place = next(i for i, head in enumerate(heads) if " ".join(head.split()).rstrip(" ↑↓") == name)
+    return page.locator(f"#ranked tbody td:nth-child({place + 1})").all_inner_texts()
+
+
+@pytest.mark.slow
+def test_the_ranking_sorts_filters_and_downloads(discovered: Path, open_page: Any) -> None:
+    page = open_page(discovered)
+    table = page.locator("#ranked-table")
+    table.locator(".page-size").select_option("500")
+    n = len(ranks(page))
+    assert n > 30 and ranks(page) == list(range(1, n + 1))
+    head = page.locator("#ranked thead th", has_text="above hull, predicted")
+    head.locator(".sorter").click()  # the lowest first, for that is the better one
+    energies = [float(text) for text in column(page, "above hull, predicted")]
+    assert energies == sorted(energies) and head.get_attribute("aria-sort") == "ascending"
+    head.locator(".sorter").focus()
+    page.keyboard.press("Enter")
+    assert [float(text) for text in column(page, "above hull, predicted")] == energies[::-1]
+    table.locator(".reset").click()
+    # Hazards by a sign and a word, to be searched and filtered.
+    marks = dict(zip(column(page, "formula"), column(page, "hazards"), strict=True))
+    assert marks["Rb2PbF6"] == "☠ toxic" and "☢ radioactive" in marks["Cs2UCl6"] and marks["Rb2ZrF6"] == ""
+    table.locator("label", has_text="radioactive").locator("select").select_option("yes")
+    assert set(column(page, "formula")) == {formula for formula, mark in marks.items() if "radioactive" in mark}
+    table.locator(".query").fill("Cs")
+    page.wait_for_timeout(250)
+    shown = column(page, "formula")
+    assert shown and all("Cs" in formula for formula in shown)
+    with page.expect_download() as download:
+        table.locator(".download").click()
+    assert download.value.suggested_filename == "ranking.csv"
+    written = pd.read_csv(download.value.path())
+    assert written["formula"].tolist() == shown and (written["radioactive"] == "yes").all()
+    assert {"energy_above_hull", "energy_above_hull_chgnet", "decomposition", "nearest_known", "cost"} <= set(written)
+    # What is not asked for at first is one button away.
+    assert "competing phases" not in page.locator("#ranked thead").inner_text()
+    table.locator(".all-columns").click()
+    assert set(column(page, "competing phases")) == {"0.5 NaF + 0.5 NaCl"}
+
+
+@pytest.mark.slow
+def test_the_ranking_leads_to_cards_and_files(discovered: Path, open_page: Any) -> None:
+    page = open_page(discovered)
+    links = page.locator("#ranked td.links a")
+    assert links.all_inner_texts() == ["CIF", "DFT"]
+    for address in links.evaluate_all("all => all.map(a => a.getAttribute('href'))"):
+        assert not address.startswith("/") and (discovered.parent / address).exists()
+    folded = page.locator("details.more-cards .matgen-card").last
+    formula = folded.get_attribute("data-formula")
+    assert not folded.is_visible()
+    page.locator("#ranked td.formula a", has_text=formula).first.click()
+    folded.wait_for(state="visible")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_ranking_fits_and_shuts_nobody_out(discovered: Path, open_page: Any, width: int) -> None:
+    page = open_page(discovered)
+    page.set_viewport_size({"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if width == 1280:
+        over = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText.slice(0, 80))"
+        assert page.locator(".wide").evaluate_all(over) == []
+    boxes = page.locator("#ranking figure svg text").evaluate_all(
+        "all => all.map(one => [one.textContent, one.getBoundingClientRect().toJSON()])"
+    )
+    assert {"NaBr", "SrZrO3"} <= {text for text, _ in boxes}
+    for i, (text, a) in enumerate(boxes):
+        for other, b in boxes[:i]:
+            apart = a["right"] <= b["left"] or b["right"] <= a["left"] or a["bottom"] <= b["top"] or b["bottom"] <= a["top"]
+            assert apart, f"{text} over {other}"
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
 
 
 @pytest.mark.slow

@@ -98,7 +98,7 @@ def html(
         content=content,
         headline=opening.headline(content, ranked),
         steps=opening.steps(content, ranked),
-        lead=opening.lead(content, ranked),
+        lead=opening.lead(content),
         cards_title=_cards_title(ranked, structures),
         first_cards=cards_html(first[: opening.FIRST]) if first else "",
         more_cards=cards_html(first[opening.FIRST :]) if len(first) > opening.FIRST else "",

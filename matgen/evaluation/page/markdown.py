@@ -29,7 +29,7 @@ def markdown(
         section: what is known of crystal structures, None where nothing is.
     """
     count = content["counts"]
-    parts = [f"# {cell(opening.headline(content, ranked))}", cell(opening.lead(content, ranked))]
+    parts = [f"# {cell(opening.headline(content, ranked))}", cell(opening.lead(content)), _steps(content, ranked)]
     if ranked is not None and len(ranked):
         crystals = {} if section is None else opening.crystals_by_formula(section)
         parts += ["## First candidates", table(ranking_table(ranked.head(_FIRST), crystals, {}).as_text())]
@@ -82,6 +82,13 @@ def markdown(
         parts += [f"## Unreadable rows (first {len(bad)} of {count['bad']:,}, numbered from 1)", table((head, bad))]
     parts += ["## Protocol", table((["Setting", "Value"], tables.protocol_rows(content)))]
     return "\n\n".join(parts) + "\n"
+
+
+def _steps(content: Mapping[str, Any], ranked: pd.DataFrame | None) -> str:
+    """The way from candidates to structures as a table of one row."""
+    found = opening.steps(content, ranked)
+    heads = [f"{step.title[:1].upper()}{step.title[1:]}" for step in found]
+    return table((heads, [[f"{step.count:,} ({step.note})" for step in found]]))
 
 
 def table(content: tables.Table) -> str:

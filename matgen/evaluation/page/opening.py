@@ -104,12 +104,11 @@ def steps(content: Mapping[str, Any], ranked: pd.DataFrame | None) -> list[Step]
     return found
 
 
-def lead(content: Mapping[str, Any], ranked: pd.DataFrame | None) -> str:
+def lead(content: Mapping[str, Any]) -> str:
     """What the headline stands on: how many were judged, what chance reaches, what each potential says, what is amiss.
 
     Args:
         content: of `report.json`.
-        ranked: the ranking, None where nothing was predicted.
     """
     protocol, count = content["protocol"], content["counts"]
     text = (
@@ -119,12 +118,10 @@ def lead(content: Mapping[str, Any], ranked: pd.DataFrame | None) -> str:
     if (times := content["enrichment"].get("valid_unique_novel")) is not None:
         text += f", {times:.1f} times what the best of the random baselines reaches"
     text += "."
-    if ranked is not None and len(ranked):
-        text += f" {_likely(ranked):,} of {len(ranked):,} ranked ones are more likely than not within 0.1 eV/atom of the hull."
     structures = content.get("structures") or {}
     if groups := structures.get("by_potential", {}):
         said = [f"{group['counts']['metastable']:,} of {group['n']:,} by {name}" for name, group in groups.items()]
-        text += f" Within 0.1 eV/atom of it after relaxation: {', '.join(said[:-1])}, {said[-1]}."
+        text += f" Within 0.1 eV/atom of the hull after relaxation: {', '.join(said[:-1])}, {said[-1]}."
     if count["bad"]:
         text += f" {_rows(count['bad'])} could not be read."
     if count["unjudged"]:

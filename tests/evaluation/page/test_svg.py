@@ -6,8 +6,10 @@ import sys
 import xml.etree.ElementTree as ET
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from matgen.evaluation.page.svg import SERIES, Series, bars, curves, dots, parity, steps
+from matgen.evaluation.page.svg import SERIES, Series, bars, curves, dots, parity, scatter, steps
 
 N = [10, 100, 1000]
 ALL = {
@@ -61,3 +63,36 @@ def test_settings_of_others_are_left_alone() -> None:
     before = dict(matplotlib.rcParams)
     ALL["bars"](2)
     assert dict(matplotlib.rcParams) == before
+
+
+def names_of(svg: str, names: list[str]) -> dict[str, tuple[float, float, float]]:
+    """Place and size in points of those of the names that a figure shows."""
+    root = ET.fromstring(svg.replace("xlink:href", "href"))
+    found = {}
+    for text in root.iter("text"):
+        if (text.text or "") in names:
+            at = re.search(r"translate\(([-0-9.]+) ([-0-9.]+)\)", text.get("transform", ""))
+            x, y = (float(at[1]), float(at[2])) if at else (float(text.get("x")), float(text.get("y")))
+            size = re.search(r"([0-9.]+)px", text.get("style", ""))
+            found[text.text] = (x, y, float(size[1]))
+    return found
+
+
+@given(st.lists(st.floats(-1.0, 1.0), min_size=1, max_size=18), st.lists(st.floats(-1.0, 1.0), max_size=20))
+@settings(max_examples=25, deadline=None)
+def test_no_name_of_a_scatter_stands_over_another(heights: list[float], others: list[float]) -> None:
+    names = [f"Name{i}O" for i in range(len(heights))]
+    y = [*heights, *others]
+    svg = scatter("S", [0.1 * i for i in range(len(y))], y, names, "x", "y")
+    places = names_of(svg, names)
+    assert set(places) == set(names)
+    lines = sorted(at for _, at, _ in places.values())
+    size = max(size for *_, size in places.values())
+    assert all(below - above >= size for above, below in zip(lines, lines[1:], strict=False))
+    width, height = map(float, re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', svg).groups())
+    assert all(x < width and size / 2 < at < height for x, at, _ in places.values())
+
+
+def test_a_scatter_names_no_more_than_it_has_room_for() -> None:
+    names = [f"Name{i}O" for i in range(40)]
+    assert set(names_of(scatter("S", range(40), [0.0] * 40, names, "x", "y"), names)) == set(names[:18])

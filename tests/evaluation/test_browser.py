@@ -303,7 +303,7 @@ def discovered(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "energy_above_hull_std": 0.02,
             "formation_energy": -1.5,
             "decomposition": "0.5 NaF + 0.5 NaCl",
-            "in_domain": [i % 5 > 0 for i in range(len(formulas))],
+            "in_domain": [i % 5 < 4 for i in range(len(formulas))],
             "log_prob": -3.0,
         }
     )

@@ -348,10 +348,10 @@ def test_the_ranking_sorts_filters_and_downloads(discovered: Path, open_page: An
     assert marks["Rb2PbF6"] == "☠ toxic" and "☢ radioactive" in marks["Cs2UCl6"] and marks["Rb2ZrF6"] == ""
     table.locator("label", has_text="radioactive").locator("select").select_option("yes")
     assert set(column(page, "formula")) == {formula for formula, mark in marks.items() if "radioactive" in mark}
-    table.locator(".query").fill("Cs")
+    table.locator(".query").fill("Cs2U")
     page.wait_for_timeout(250)
     shown = column(page, "formula")
-    assert shown and all("Cs" in formula for formula in shown)
+    assert shown and all("Cs2U" in formula for formula in shown)
     with page.expect_download() as download:
         table.locator(".download").click()
     assert download.value.suggested_filename == "ranking.csv"

@@ -132,7 +132,8 @@ class Candidates:
             for row in head.astype(object).itertuples(index=False, name=None)
         ]
         more = f"<p>the first {len(head)} of {len(self):,}</p>" if len(self) > len(head) else ""
-        return table_html(f"{len(self):,} candidates", map(str, self.frame.columns), rows) + more
+        table = table_html(f"{len(self):,} candidates", map(str, self.frame.columns), rows)
+        return f'<div style="overflow-x: auto">{table}</div>{more}'  # tens of columns
 
 
 def cards_html(

@@ -9,6 +9,7 @@ how many there were is told.
 from __future__ import annotations
 
 import warnings
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,10 @@ class ServedBackend:
         self._server: Endpoint | None = None
         self._asker: Asker | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The backend without its connections, which cannot be copied and are made anew."""
+        return self.__dict__ | {"_server": None, "_asker": None, "progress": silent}
+
     # --- fitting -------------------------------------------------------------------------------------------------
 
     def fit(
@@ -71,7 +76,7 @@ class ServedBackend:
 
         Raises:
             DataError: the server cannot be reached, or refuses.
-            OptionError: no server or model is named, a row is longer than the context, or there are no fine-tuning jobs.
+            OptionError: no server or model is named, a row is longer than the context, or there are no such jobs.
         """
         self.sentences, self.seed, self.progress = training_set.sentences, seed, progress
         self.options.require_server()
@@ -105,9 +110,7 @@ class ServedBackend:
             self._server, lines, held_out, seed=seed, folder=folder, resume=resume, progress=self.progress
         )
 
-    def _lines(
-        self, rows: list[tuple[str, str]], store: list[tuple[str, str]], examples: np.ndarray | None
-    ) -> str:
+    def _lines(self, rows: list[tuple[str, str]], store: list[tuple[str, str]], examples: np.ndarray | None) -> str:
         chosen = np.zeros((len(rows), 0), dtype=np.int64) if examples is None else examples
         prompts = [
             self._prompts.written(question, [store[i] for i in near])
@@ -174,7 +177,7 @@ class ServedBackend:
         prompts, labels = self._written(queries), self._prompts.labels
         made: list[np.ndarray | None]
         if self.abilities.listed:
-            listed = {"listed": self.abilities.listed, "temperature": 0.0}
+            listed: dict[str, Any] = {"listed": self.abilities.listed, "temperature": 0.0}
             first = [choices[0] for choices in self._ask([self._request(prompt, **listed) for prompt in prompts])]
             made = [label_probabilities(choice, labels) for choice in first]
             self._count([None if p is None else 1 for p in made])
@@ -229,13 +232,11 @@ class ServedBackend:
         for prompt in prompts:
             for draw in range(each):
                 n_here = n if self.abilities.several else 1
-                requests.append(
-                    self._request(prompt, n=n_here, draw=draw, temperature=1.0, seed=seed * 1_000 + draw)
-                )
+                requests.append(self._request(prompt, n=n_here, draw=draw, temperature=1.0, seed=seed * 1_000 + draw))
         answers, read = self._ask(requests), self._prompts.read
         values = [[read(c.text, ended=c.ended) for c in choices] for choices in answers]
         self._count([value for row in values for value in row])
-        return [sum(values[start : start + each], []) for start in range(0, len(values), each)]
+        return [list(chain.from_iterable(values[start : start + each])) for start in range(0, len(values), each)]
 
     def _count(self, values: list[Any]) -> None:
         self.parse_rate = float(np.mean([value is not None for value in values])) if values else float("nan")
@@ -243,7 +244,9 @@ class ServedBackend:
     def _warn(self, unread: int, rows: int, get: str) -> None:
         rate = f"{self.parse_rate:.1%} of the answers can be read"
         if unread:
-            warnings.warn(f"{unread:,} of {rows:,} rows have no readable answer and get {get} ({rate})", MatgenWarning, 3)
+            warnings.warn(
+                f"{unread:,} of {rows:,} rows have no readable answer and get {get} ({rate})", MatgenWarning, 3
+            )
         else:
             log.info(rate)
 

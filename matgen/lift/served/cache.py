@@ -9,6 +9,7 @@ import hashlib
 import json
 import sqlite3
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,13 @@ class AnswerCache:
             self._connection = sqlite3.connect(
                 ":memory:" if path is None else path, check_same_thread=False, timeout=60
             )
+            weakref.finalize(self, self._connection.close)
             with self._connection:
                 self._connection.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT)")
         except (sqlite3.Error, OSError) as error:
-            raise OutputError(f"the cache of answers {path} cannot be opened ({error}): remove it, or cache=false") from error
+            raise OutputError(
+                f"the cache of answers {path} cannot be opened ({error}): remove it, or cache=false"
+            ) from error
 
     def get(self, key: str) -> Any | None:
         """The answer kept under a key; None where there is none, or none that can be read."""
@@ -62,7 +66,3 @@ class AnswerCache:
                 self._connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(answer)))
         except sqlite3.Error as error:
             raise OutputError(f"the cache of answers {self.path} cannot be written: {error}") from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()

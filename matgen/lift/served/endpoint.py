@@ -6,6 +6,7 @@ import datetime
 import email.utils
 import random
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,7 @@ class Endpoint:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         # A redirect would carry the key to another address; it is told as what it is.
         self._client = httpx2.Client(headers=headers, timeout=options.timeout, follow_redirects=False)
+        weakref.finalize(self, self._client.close)
 
     def post(self, path: str, body: dict[str, Any] | None = None, *, retries: int | None = None, **more: Any) -> Any:
         """The answer to a body in JSON (or to `files` and `data`, as httpx takes them).
@@ -82,7 +84,12 @@ class Endpoint:
         raise AssertionError("the last attempt returns or raises")
 
     def _attempt(self, method: str, path: str, content: dict[str, Any]) -> tuple[DataError | None, Any]:
-        """Nothing and the answer; or what went wrong and how long to wait, in seconds (0: as it seems fit, None: end)."""
+        """Try once.
+
+        Returns:
+            None and the answer; or what went wrong, and the seconds to wait before the next attempt: 0 where the server
+            does not say, None where there is to be none.
+        """
         address = self.options.address
         try:
             response = self._client.request(method, f"{address}/{path}", **content)
@@ -122,10 +129,6 @@ class Endpoint:
 
     def _clean(self, text: str) -> str:
         return text.replace(self._key, f"({self.options.key_variable})") if self._key else text
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
 
 def _words(response: Any) -> str:

@@ -137,4 +137,6 @@ def _check_address(address: str) -> None:
             "give the address alone, and the key by the environment"
         )
     if not whole:
-        raise OptionError(f"base_url {address!r}: give the address with http:// or https://, such as http://host:8000/v1")
+        raise OptionError(
+            f"base_url {address!r}: give the address with http:// or https://, such as http://host:8000/v1"
+        )

@@ -26,7 +26,7 @@ _MESSAGE = 5
 
 
 def estimated_tokens(text: str) -> int:
-    """About how many tokens a text is, without the model's tokenizer: digits and signs one, words one in four letters."""
+    """About how many tokens a text is, without the model's tokenizer: a digit or sign is one, as are four letters."""
     return sum(math.ceil(len(word) / 4) for word in _WORD.findall(text))
 
 

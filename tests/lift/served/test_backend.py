@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import pickle
 import warnings
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from matgen.cli import main
 from matgen.errors import CheckpointError, DataError, MatgenWarning, OptionError
-from matgen.lift import LiftClassifier, LiftRegressor, explain, load, save
+from matgen.lift import LiftClassifier, LiftRegressor, load, save
+from matgen.lift.explain import explain
 from matgen.lift.served import tuning
 from tests.lift.served.stand_in import NOT_FOUND, completion, message, stand_in, text_of
 
@@ -179,6 +181,7 @@ def test_folders_predict_the_same_and_hold_no_key(tmp_path, monkeypatch):
         expected = model.predict_proba(X)
         folder = save(model, tmp_path / "m")
         assert np.array_equal(load(folder).predict_proba(X), expected)
+        assert np.array_equal(pickle.loads(pickle.dumps(model)).predict_proba(X), expected)
     for path in [*folder.rglob("*"), *(tmp_path / "cache").rglob("*")]:
         assert path.is_dir() or b"sk-very-secret" not in path.read_bytes()
     (folder / "model" / "examples.parquet").unlink()
@@ -246,7 +249,7 @@ def test_servers_with_limits_and_without_are_probed():
 def test_explanations_are_written_by_the_model():
     with stand_in(by_draws) as server:
         explanation = explain(classifier(server, draws=1).fit(X, Y), X.iloc[[11]])
-    assert list(explanation.effects)[0] == "note" and explanation.words == "small"
+    assert next(iter(explanation.effects)) == "note" and explanation.words == "tall"
 
 
 def tuning_server(jobs):

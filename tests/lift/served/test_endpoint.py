@@ -57,9 +57,9 @@ def test_failures_are_one_line(answer, attempts, message):
 
 
 def test_a_slow_answer_and_a_closed_port_are_told():
-    with stand_in(lambda path, body: slow({}, 0.5)) as server:
-        with pytest.raises(DataError, match="did not answer within 0.1 s: raise timeout"):
-            endpoint(server, [], retries=0, timeout=0.1).post("x", {})
+    late = pytest.raises(DataError, match="did not answer within 0.1 s: raise timeout")
+    with stand_in(lambda path, body: slow({}, 0.5)) as server, late:
+        endpoint(server, [], retries=0, timeout=0.1).post("x", {})
     with pytest.raises(DataError, match="no server can be reached at http://127.0.0.1"):
         endpoint(server, [], retries=0).post("x", {})
 

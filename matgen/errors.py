@@ -45,7 +45,7 @@ class MatgenWarning(UserWarning):
     """What was done is right only if the input was meant so. The command line prints it in one line and goes on."""
 
 
-SECRETS = ("MP_API_KEY", "PMG_MAPI_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY")
+SECRETS = ("OPENAI_API_KEY", "MP_API_KEY", "PMG_MAPI_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY")
 """Variables of the environment whose values must never be shown."""
 
 

@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.lift_options import backend_options, chosen, estimator_of, pairs, predictor, whole_numbers, with_targets
+from matgen.cli.lift_options import (
+    backend_options,
+    chosen,
+    estimator_of,
+    pairs,
+    predictor,
+    tell_requests,
+    whole_numbers,
+    with_targets,
+)
 from matgen.cli.shared import bars, say, shown
 from matgen.errors import DataError, OptionError
 from matgen.lift.backends import BACKENDS, backend_kind
@@ -88,6 +97,9 @@ def predict(arguments: argparse.Namespace) -> None:
     out = arguments.out
     claim(out, force=arguments.force)
     estimator = predictor(load(arguments.model), arguments.model)
+    tell_requests(arguments)
+    if hasattr(estimator.backend_, "progress"):  # of a server, whose answers take their time
+        estimator.backend_.progress = bars(arguments)
     frame = read_any_table(arguments.table)
     sentences = estimator.sentences_
     target = sentences.target.name

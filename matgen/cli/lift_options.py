@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.shared import say
 from matgen.errors import DataError, OptionError
 from matgen.lift.backends import BACKENDS
 
@@ -30,7 +31,16 @@ def learning_options(parser: Parser) -> None:
         help=", ".join(kind.summary for kind in BACKENDS.values()) + " (default: scratch)",
     )
     parser.add_argument(
-        "--base", metavar="NAME", help="for the backend path: folder or Hub id of a causal language model"
+        "--base",
+        "--base-model",
+        metavar="NAME",
+        help="for the backend path: folder or Hub id of a causal language model; for api: its name on the server",
+    )
+    parser.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="for the backend api: address of the server, such as http://localhost:8000/v1; its key is read from "
+        "OPENAI_API_KEY",
     )
     parser.add_argument("--task", help="classification or regression (default: by the target's values)")
     parser.add_argument(
@@ -74,6 +84,7 @@ def estimator_of(
     """The estimator that the options describe, for such targets."""
     from matgen.lift import LiftClassifier, LiftRegressor
 
+    tell_requests(arguments)
     task = task or arguments.task or task_of(targets)
     if task not in _TASKS:
         raise OptionError(f"task {task!r}: give {' or '.join(_TASKS)}")
@@ -95,9 +106,24 @@ def estimator_of(
     )
 
 
+def tell_requests(arguments: argparse.Namespace) -> None:
+    """Print what is about to be asked of a server, before it is, and what it took."""
+    import logging
+
+    class Remarks(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(arguments, record.getMessage())
+
+    log = logging.getLogger("matgen.lift.served")
+    log.handlers, log.propagate = [Remarks()], False
+    log.setLevel(logging.INFO)
+
+
 def backend_options(arguments: argparse.Namespace, *, generator: bool = False) -> dict[str, Any]:
     """Options of the language model; `generator` adds what estimators take by themselves."""
     options = {name: _value(text) for name, text in (pairs(arguments.options) or {}).items()}
+    if arguments.base_url:
+        options["base_url"] = arguments.base_url
     if generator:
         options |= {k: v for k, v in (("noise", arguments.noise), ("mixup", arguments.mixup)) if v is not None}
     return options

@@ -77,6 +77,18 @@ def _path(**options: Any) -> Backend:
     return PretrainedBackend("path", **options)
 
 
+def _api(**options: Any) -> Backend:
+    from matgen.lift.served.backend import ServedBackend
+
+    return ServedBackend(**options)
+
+
+def _api_options() -> list[str]:
+    from matgen.lift.served.options import ServedOptions
+
+    return ServedOptions.names()
+
+
 def _pretrained_options() -> list[str]:
     from matgen.lift.pretrained.backend import PretrainedBackend
 
@@ -111,6 +123,15 @@ BACKENDS: dict[str, BackendKind] = {
             _pretrained_options,
             example="rank=8",
             extra="lift",
+            knows_language=True,
+        ),
+        BackendKind(
+            "api",
+            "a model behind an OpenAI-compatible server",
+            _api,
+            _api_options,
+            example="examples=8,max_requests=500",
+            extra="api",
             knows_language=True,
         ),
     )

@@ -84,7 +84,7 @@ def test_examples_of_options_are_options(kind):
 
 
 def test_unknown_backends_and_options_are_named():
-    with pytest.raises(OptionError, match="unknown backend 'gpt5'; known: scratch, smollm2, path"):
+    with pytest.raises(OptionError, match="unknown backend 'gpt5'; known: scratch, smollm2, path, api"):
         make_backend("gpt5")
     with pytest.raises(OptionError, match="unknown option of the backend 'stepz', did you mean steps\\? known: width"):
         make_backend("scratch", stepz=3)

@@ -169,4 +169,5 @@ class LiftRegressor(RegressorMixin, LiftEstimator):
         assert self.sentences_.target is not None
         low, median, high = self._quantiles(self._queries_of_rows(held_out), _QUANTILES).T
         residuals = held_out[self.sentences_.target.name].to_numpy(np.float64) - median
-        self.calibration_ = Calibration.of(residuals, self._spread(low, high))
+        known = np.isfinite(median)  # a server may have no readable answer for a row
+        self.calibration_ = Calibration.of(residuals[known], self._spread(low, high)[known])

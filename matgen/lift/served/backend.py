@@ -218,7 +218,7 @@ class ServedBackend:
         target = self.sentences.target
         assert target is not None
         drawn = self._drawn(self._written(queries), samples or self.options.draws, seed)
-        numbers = [[value for value in row if value is not None and np.isfinite(value)] for row in drawn]
+        numbers = [[value for value in row if value is not None] for row in drawn]
         self._warn(sum(not row for row in numbers), len(numbers), "no prediction")
         low, high = target.padded_range()
         nothing = np.full(len(quantiles), np.nan)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from matgen.errors import CheckpointError, DataError, MatgenWarning
+from matgen.errors import CheckpointError, DataError, MatgenWarning, OptionError
 from matgen.io.files import read_checksummed, write_checksummed
 from matgen.lift.sentences import END_OF_COMPLETION
 from matgen.lift.served.answers import Choice, choices_of, label_frequencies, label_probabilities
@@ -76,10 +76,12 @@ class ServedBackend:
 
         Raises:
             DataError: the server cannot be reached, or refuses.
-            OptionError: no server or model is named, a row is longer than the context, or there are no such jobs.
+            OptionError: no server or model is named, pretext is asked for, a row is too long, or there are no jobs.
         """
         self.sentences, self.seed, self.progress = training_set.sentences, seed, progress
         self.options.require_server()
+        if training_set.stages:
+            raise OptionError("the backend api is not trained on synthetic tasks: leave out pretext (--pretext)")
         self._server = Endpoint(self.options)
         self.abilities = probe(self._server, self.options)
         log.info("%s", self.described())
@@ -218,7 +220,7 @@ class ServedBackend:
         target = self.sentences.target
         assert target is not None
         drawn = self._drawn(self._written(queries), samples or self.options.draws, seed)
-        numbers = [[value for value in row if value is not None and np.isfinite(value)] for row in drawn]
+        numbers = [[value for value in row if value is not None] for row in drawn]
         self._warn(sum(not row for row in numbers), len(numbers), "no prediction")
         low, high = target.padded_range()
         nothing = np.full(len(quantiles), np.nan)

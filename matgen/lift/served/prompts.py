@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matgen.lift.sentences import Sentences
 
 _WORD = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_|\n")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _MESSAGE = 5
 """Tokens about each message of a chat."""
 
@@ -119,12 +120,16 @@ class Prompts:
         return estimated_tokens(question) + estimated_tokens(answer) + 2 * (_MESSAGE if self.chat else 2)
 
     def read(self, text: str, *, ended: bool) -> Any:
-        """The target that an answer stands for, which must be nothing else; None where it is not.
+        """The target that the first line of an answer stands for; None where it is no label or finite number alone.
 
         Spaces about it do not count.
         """
+        completion = self.completion(text, ended=ended)
+        if self.target.type == "number" and not _NUMBER.fullmatch(completion.removesuffix(END_OF_COMPLETION)):
+            return None  # Python takes `1_000` and digits of other scripts for numbers, the sentences `missing`
         try:
-            return self.sentences.parse_completion(self.completion(text, ended=ended))
+            value = self.sentences.parse_completion(completion)
+            return None if isinstance(value, float) and not math.isfinite(value) else value
         except DataError:
             return None
 

@@ -244,6 +244,8 @@ def test_servers_with_limits_and_without_are_probed():
         LiftClassifier("api", backend_options={"base_url": server.url}).fit(X, Y)
     with pytest.raises(OptionError, match="needs a server"):
         LiftClassifier("api", model="m").fit(X, Y)
+    with pytest.raises(OptionError, match="leave out pretext"):
+        LiftClassifier("api", model="m", pretext=1, backend_options={"base_url": server.url}).fit(X, Y)
 
 
 def test_explanations_are_written_by_the_model():

@@ -157,9 +157,13 @@ def _columns(
             yield _rarest(frame)
         elif name == "nearest_known":
             names = [known if isinstance(known, str) else None for known in frame[name]]
-            yield Column(name, "nearest known", "the known composition at the least chemical distance", "formula", names)
+            yield Column(
+                name, "nearest known", "the known composition at the least chemical distance", "formula", names
+            )
         elif name == "in_domain":
-            yield Column(name, "in domain", "like what the predictor learned from", "flag", frame[name].astype(bool).tolist())
+            yield Column(
+                name, "in domain", "like what the predictor learned from", "flag", frame[name].astype(bool).tolist()
+            )
         else:
             title, meaning = _OTHERS.get(name, (name, "a column of the table that was ranked"))
             column = replace(plain_column(name, frame[name], meaning), title=title)

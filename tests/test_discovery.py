@@ -86,7 +86,7 @@ def test_a_predictor_ranks_by_stability_and_novelty(found, of_oqmd: Predictor, t
     assert inside.index.tolist() == list(range(len(inside)))
     assert set(again.seconds) == {"sample", "predict", "evaluate"}
     assert (tmp_path / "again" / "predicted.parquet").exists()
-    assert "Probably stable and new" in (tmp_path / "again" / "report" / "report.html").read_text()
+    assert "Ranking: probably stable and new" in (tmp_path / "again" / "report" / "report.html").read_text()
 
 
 @pytest.mark.slow

@@ -393,8 +393,8 @@ def test_a_ranking_fits_and_shuts_nobody_out(discovered: Path, open_page: Any, w
     assert {"NaBr", "SrZrO3"} <= {text for text, _ in boxes}
     for i, (text, a) in enumerate(boxes):
         for other, b in boxes[:i]:
-            apart = a["right"] <= b["left"] or b["right"] <= a["left"] or a["bottom"] <= b["top"] or b["bottom"] <= a["top"]
-            assert apart, f"{text} over {other}"
+            beside = a["right"] <= b["left"] or b["right"] <= a["left"]
+            assert beside or a["bottom"] <= b["top"] or b["bottom"] <= a["top"], f"{text} over {other}"
     found = Axe().run(page).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
 

@@ -44,8 +44,8 @@ _NUMBERS = {
     MADE: _Number("P(made)", 2, "how much it is like compounds that have been made, 0 to 1"),
     "oxidation_state_score": _Number("state score", 2, "how common its oxidation states are, 0 to 1"),
     "novelty": _Number("novelty", 2, "0 to 1, from the chemical distance to the nearest known composition"),
-    "chemical_distance": _Number("chemical distance", 2, "of the nearest known composition, places on Pettifor's scale"),
-    "nearest_known_energy_above_hull": _Number("nearest, above hull", 3, "of the nearest known composition, eV/atom", lower=True),
+    "chemical_distance": _Number("chemical distance", 2, "of the nearest known, places on Pettifor's scale"),
+    "nearest_known_energy_above_hull": _Number("nearest, above hull", 3, "of the nearest known, eV/atom", lower=True),
     "formation_energy": _Number("formation energy", 3, "predicted, eV/atom", lower=True),
     "formation_energy_std": _Number("± formation energy", 3, "its standard deviation, eV/atom", lower=True),
     "metallicity_score": _Number("metallicity", 2, "SMACT's score of how metallic it is, 0 to 1"),
@@ -157,9 +157,13 @@ def _columns(
             yield _rarest(frame)
         elif name == "nearest_known":
             names = [known if isinstance(known, str) else None for known in frame[name]]
-            yield Column(name, "nearest known", "the known composition at the least chemical distance", "formula", names)
+            yield Column(
+                name, "nearest known", "the known composition at the least chemical distance", "formula", names
+            )
         elif name == "in_domain":
-            yield Column(name, "in domain", "like what the predictor learned from", "flag", frame[name].astype(bool).tolist())
+            yield Column(
+                name, "in domain", "like what the predictor learned from", "flag", frame[name].astype(bool).tolist()
+            )
         else:
             title, meaning = _OTHERS.get(name, (name, "a column of the table that was ranked"))
             column = replace(plain_column(name, frame[name], meaning), title=title)

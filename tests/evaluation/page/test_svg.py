@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -88,7 +89,7 @@ def test_no_name_of_a_scatter_stands_over_another(heights: list[float], others: 
     assert set(places) == set(names)
     lines = sorted(at for _, at, _ in places.values())
     size = max(size for *_, size in places.values())
-    assert all(below - above >= size for above, below in zip(lines, lines[1:], strict=False))
+    assert all(below - above >= size for above, below in pairwise(lines))
     width, height = map(float, re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', svg).groups())
     assert all(x < width and size / 2 < at < height for x, at, _ in places.values())
 

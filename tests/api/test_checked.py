@@ -18,6 +18,13 @@ def test_verdicts_are_those_of_the_kernel_with_reasons() -> None:
     assert not checked and matgen.check("NaCl")
 
 
+def test_a_notebook_has_cards_by_the_same_rules() -> None:
+    shown = matgen.check(["Fe3O4", "CuZn"])._repr_html_()
+    assert "valid with mixed valence" in shown and "valid as an alloy" not in shown
+    assert "valid as an alloy" in matgen.check("CuZn", include_alloys=True)._repr_html_()
+    assert "valid with mixed valence" not in matgen.check("NaCl")._repr_html_()
+
+
 def test_rules_are_given_once() -> None:
     rules = ValidityRules(include_alloys=True)
     assert (

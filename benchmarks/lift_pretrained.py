@@ -1,4 +1,7 @@
-"""SmolLM2-135M with LoRA on LIFT's tables, with and without the names of columns, and without any training.
+"""SmolLM2-135M on LIFT's tables: a linear head, LoRA, and no training; with and without the names of columns.
+
+The head reads numbers as they were measured, and stands on random weights of the same architecture too. LoRA and
+prompts of examples were measured on standardised numbers, as published. Nothing is chosen by test rows.
 
 Every finished fit is a file in `--work`, and a line of the result, from which a later run goes on, on another machine
 too; a fit that was cut off goes on from its last validation. `--collect` makes the result of what is done.
@@ -13,6 +16,7 @@ import json
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +35,26 @@ EXAMPLES = 8
 RESULT = "lift_pretrained"
 
 
+HEAD, RANDOM = "head", "head on random weights"
+
+
+def head_tasks() -> list[dict[str, Any]]:
+    """Heads; those with the names of columns first, and of them the quickest tables."""
+    ways = ((HEAD, "named"), (HEAD, "x1"), (HEAD, "shuffled"), (RANDOM, "named"))
+    return [
+        {"table": table, "seed": seed, "template": template, "kind": kind}
+        for kind, template in ways
+        for table in ("tae", "iris", "wine", "cmc")
+        for seed in range(3)
+    ]
+
+
 def tasks(small: bool) -> list[dict[str, Any]]:
     """What is to be fitted, the quickest first."""
     if small:
         return [{"table": "iris", "seed": 0, "template": "named", "kind": "lora"}]
-    made = [
+    made = head_tasks()
+    made += [
         {"table": t, "seed": s, "template": n, "kind": "lora"}
         for t in ("iris", "tae")
         for s in range(3)
@@ -57,6 +76,8 @@ def options_of(task: dict[str, Any]) -> dict[str, Any]:
     """Of the backend."""
     if task["kind"] == "in context":
         return {"in_context": True}
+    if task["kind"] in (HEAD, RANDOM):
+        return {"fine_tuning": "head"}
     name = task["table"]
     return {"batch_size": 8, "learning_rate": LEARNING_RATES[name], "epochs": EPOCHS[name]}
 
@@ -65,14 +86,28 @@ def name_of(task: dict[str, Any]) -> str:
     return "--".join(str(task[key]).replace(" ", "_") for key in ("table", "kind", "template", "seed"))
 
 
-def parts_of(table: str, seed: int, folder: Path | None) -> list[tuple[pd.DataFrame, pd.Series]]:
+def random_model(folder: Path) -> Path:
+    """A folder with SmolLM2's tokenizer, and its architecture with weights that were never trained (seed 0)."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    from matgen.lift.pretrained.smollm2 import smollm2_folder
+
+    if not (folder / "model.safetensors").is_file():
+        torch.manual_seed(0)
+        AutoTokenizer.from_pretrained(smollm2_folder()).save_pretrained(folder)
+        AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(smollm2_folder())).save_pretrained(folder)
+    return folder
+
+
+def parts_of(table: str, seed: int, folder: Path | None, standardised: bool) -> list[tuple[pd.DataFrame, pd.Series]]:
     """Train, valid and test of a table; out of a folder that `--prepare` wrote, where there is no network."""
     if folder is None:
         from matgen.lift.paper.tables import protocol_table
 
-        opened = protocol_table(table)
+        opened = protocol_table(table, standardised=standardised)
         return [opened.of(rows) for rows in opened.parts[seed]]
-    kept = read_json(folder / f"{table}.json")
+    kept = read_json(folder / _prepared(table, standardised))
     X, y = pd.DataFrame(kept["X"]), pd.Series(kept["y"], name=kept["target"])
     return [(X.iloc[r].reset_index(drop=True), y.iloc[r].reset_index(drop=True)) for r in kept["parts"][seed]]
 
@@ -80,11 +115,15 @@ def parts_of(table: str, seed: int, folder: Path | None) -> list[tuple[pd.DataFr
 def prepare(folder: Path) -> None:
     from matgen.lift.paper.tables import protocol_table
 
-    for name in TABLES:
-        table = protocol_table(name)
+    for name, standardised in product(TABLES, (True, False)):
+        table = protocol_table(name, standardised=standardised)
         parts = [[rows.tolist() for rows in split] for split in table.parts]
         content = {"X": table.X.to_dict("list"), "y": table.y.tolist(), "target": table.y.name, "parts": parts}
-        write_json(folder / f"{name}.json", content)
+        write_json(folder / _prepared(name, standardised), content)
+
+
+def _prepared(table: str, standardised: bool) -> str:
+    return f"{table}.json" if standardised else f"{table}-measured.json"
 
 
 def work(task: dict[str, Any], out: Path, tables: Path | None) -> None:
@@ -92,27 +131,38 @@ def work(task: dict[str, Any], out: Path, tables: Path | None) -> None:
     from matgen.lift import LiftClassifier
     from matgen.lift.augment import shuffled_labels
 
-    train, valid, test = parts_of(task["table"], task["seed"], tables)
+    of_head = task["kind"] in (HEAD, RANDOM)
+    train, valid, test = parts_of(task["table"], task["seed"], tables, standardised=not of_head)
     in_context = task["kind"] == "in context"
     options = options_of(task)
     answers = shuffled_labels(train[1], 0) if task["kind"] == "shuffled labels" else train[1]
+    backend, source = "smollm2", None
+    if task["kind"] == RANDOM:
+        backend, source = "path", str(random_model(out / ".random"))
     model = LiftClassifier(
-        "smollm2", template=task["template"], retrieval=EXAMPLES if in_context else 0, backend_options=options,
-        random_state=task["seed"],
+        backend, model=source, template=task["template"], retrieval=EXAMPLES if in_context else 0,
+        backend_options=options, random_state=task["seed"],
     )  # fmt: skip
-    began = time.perf_counter()
+    began, began_core = time.perf_counter(), time.process_time()
     model.fit(train[0], answers, validation=valid, folder=out / f".{name_of(task)}", resume=True)
-    seconds = time.perf_counter() - began
+    seconds, core_seconds = time.perf_counter() - began, time.process_time() - began_core
+    began_core = time.process_time()
+    predicted = model.predict(test[0])
+    core_seconds_of_test = time.process_time() - began_core
     row = task | {
-        "accuracy": float((model.predict(test[0]) == test[1].to_numpy()).mean()),
+        "accuracy": float((predicted == test[1].to_numpy()).mean()),
         "valid_accuracy": float((model.predict(valid[0]) == valid[1].to_numpy()).mean()),
         "raw_parse_rate": model.raw_parse_rate(test[0]),
         "n_test": len(test[1]),
         "options": options,
         "n_parameters": model.n_parameters_,
         "seconds": round(seconds, 1),
+        "core_seconds": round(core_seconds, 1),
+        "rows_per_core_second": round(len(predicted) / core_seconds_of_test, 1),
         "machine": machine(),
     }
+    if of_head:
+        row["chosen"] = {"layer": model.backend_.head.layer, "pooling": model.backend_.head.pooling}
     write_json(out / f"{name_of(task)}.json", row)
     print(name_of(task), row["accuracy"], row["valid_accuracy"], row["raw_parse_rate"], row["seconds"], flush=True)
 
@@ -168,6 +218,11 @@ def collect(folder: Path) -> None:
                 "interval": list(accuracy_interval(float(np.mean(right)), own[0]["n_test"])),
                 "raw_parse_rate": float(np.mean([row["raw_parse_rate"] for row in own])),
                 "seconds": float(np.mean([row["seconds"] for row in own])),
+                **{
+                    key: float(np.mean([row[key] for row in own]))
+                    for key in ("core_seconds", "rows_per_core_second")
+                    if all(key in row for row in own)
+                },
                 "n_parameters": own[0]["n_parameters"],
                 "gpu": own[0]["machine"]["gpu"],
             }
@@ -181,6 +236,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=RESULTS.parent / "work" / "lift_pretrained")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1e9)
+    parser.add_argument("--heads", action="store_true", help="heads only, one after the other in this process")
     parser.add_argument("--small", action="store_true", help="one fit")
     parser.add_argument("--tables", type=Path, help="folder that --prepare wrote")
     parser.add_argument("--prepare", type=Path, metavar="FOLDER", help="write the tables, and nothing else")
@@ -192,6 +248,13 @@ def main() -> None:
     elif options.one:
         work(json.loads(options.one), options.work, options.tables)
     elif options.collect:
+        collect(options.work)
+    elif options.heads:
+        options.work.mkdir(parents=True, exist_ok=True)
+        restore(options.work)
+        for task in head_tasks():
+            if not (options.work / f"{name_of(task)}.json").is_file():
+                work(task, options.work, options.tables)
         collect(options.work)
     else:
         options.work.mkdir(parents=True, exist_ok=True)

@@ -79,22 +79,24 @@ def _figure(value: float) -> str:
 
 
 def pretrained(content: Json) -> Iterator[Json]:
-    """SmolLM2 with adapters and in context, with and without the names of columns."""
+    """SmolLM2 with a head, with adapters and in context, with and without the names of columns."""
     titles = {
-        "lora": "fine-tuned",
+        "head": "linear head on hidden states",
+        "head on random weights": "linear head on hidden states of random weights",
+        "lora": "fine-tuned by adapters",
         "in context": f"{content['examples']} similar rows in the prompt, no training",
-        "shuffled labels": "fine-tuned on shuffled labels",
+        "shuffled labels": "fine-tuned by adapters on shuffled labels",
     }
     cell = "{accuracy!c:.2f} ± {accuracy_std!c:.2f} ({interval[0]!c:.1f} to {interval[1]!c:.1f})"
     rows = {(row["table"], row["kind"], row["template"]): row for row in content["rows"]}
     for table, kind in dict.fromkeys((table, kind) for table, kind, _ in rows):
         own = {template: rows.get((table, kind, template)) for template in ("named", "x1", "shuffled")}
-        seconds = [row["seconds"] for row in own.values() if row]
+        seconds = [row.get("core_seconds", row["seconds"]) for row in own.values() if row]
         yield {
             **{template: fill(cell, row) if row else "" for template, row in own.items()},
             "title": f"{table}, {titles[kind]}",
             "seeds": " / ".join(str(row["seeds"]) if row else "-" for row in own.values()),
-            "epochs": "" if kind == "in context" else content["epochs"][table],
+            "epochs": content["epochs"][table] if kind in ("lora", "shuffled labels") else "",
             "seconds": sum(seconds) / len(seconds),
         }
 

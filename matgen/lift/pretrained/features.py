@@ -1,0 +1,126 @@
+"""What a language model makes of a sentence: its hidden states, pooled over the tokens.
+
+States are those that leave a layer, before any last normalization, so that layers above the highest one that is asked
+for are never computed. A causal model reads a sentence once from left to right, so the first columns know nothing of
+the later ones; read twice, the second reading knows the whole row (Springer et al., "Repetition improves language model
+embeddings", ICLR 2025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from matgen.lift.pretrained.language_model import LanguageModel
+
+POOLINGS = ("tail", "mean", "again")
+"""The mean of the last eight tokens (the end of the question), of all, and of all when the sentence is read again."""
+_TAIL = 8
+_ROWS_AT_ONCE = 16
+
+
+class _Enough(Exception):
+    """The highest layer that is asked for is computed."""
+
+
+def layers_of(model: Any) -> nn.ModuleList:
+    """The layers of a model, lowest first, whatever its architecture calls them."""
+    count = model.config.num_hidden_layers
+    return next(part for part in model.modules() if isinstance(part, nn.ModuleList) and len(part) == count)
+
+
+def lower_layers(count: int, most: int) -> list[int]:
+    """At most so many layers of the lower three quarters of `count`, numbered from 1, evenly spread.
+
+    The top quarter turns to the next token; rows of tables were told apart better by what lies below.
+    """
+    top = max(1, round(0.75 * count))
+    return sorted({max(1, round(layer)) for layer in np.linspace(top / most, top, most)})
+
+
+def sentence_features(
+    language: LanguageModel,
+    sentences: list[list[int]],
+    layers: Sequence[int],
+    poolings: Sequence[str] = POOLINGS,
+    count: Callable[[int], None] = lambda rows: None,
+) -> np.ndarray:
+    """Pooled hidden states of sentences.
+
+    Args:
+        language: the model; weights are not changed.
+        sentences: token ids of each of `n`; with `again` among the poolings, the model reads twice as many.
+        layers: `l` numbers of layers, from 1, ascending.
+        poolings: `p` of `POOLINGS`.
+        count: is told of every batch how many rows it had.
+
+    Returns:
+        float32 `(l, p, n, width)`.
+    """
+    # Sentences of like length share a batch, so that little is computed for padding.
+    order = np.argsort([len(ids) for ids in sentences], kind="stable")
+    parts = []
+    with torch.inference_mode(), language.autocast():
+        for start in range(0, len(order), _ROWS_AT_ONCE):
+            chosen = [sentences[row] for row in order[start : start + _ROWS_AT_ONCE]]
+            read = [ids * 2 for ids in chosen] if "again" in poolings else chosen
+            states, lengths = _states(language, read, layers), [len(ids) for ids in chosen]
+            parts.append(_pooled(states, lengths, poolings).cpu().numpy())
+            count(len(chosen))
+    features = np.concatenate(parts, axis=2)
+    out = np.empty_like(features)
+    out[:, :, order] = features
+    return out
+
+
+def _states(language: LanguageModel, sentences: list[list[int]], layers: Sequence[int]) -> Tensor:
+    """Hidden states after layers, float32 `(l, B, T, width)`; what follows a sentence is padding."""
+    longest = max(map(len, sentences))
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row in sentences], device=language.device)
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in sentences], device=language.device)
+    with _kept_states(language.model, layers) as kept, suppress(_Enough):
+        language.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
+    return torch.stack([kept[layer].float() for layer in layers])
+
+
+@contextmanager
+def _kept_states(model: Any, layers: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+    """Where the states after layers are put by a forward pass, which the highest of them ends."""
+    kept: dict[int, Tensor] = {}
+
+    def hook(layer: int) -> Any:
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            kept[layer] = output[0] if isinstance(output, tuple) else output
+            if layer == max(layers):
+                raise _Enough
+
+        return keep
+
+    blocks = layers_of(model)
+    handles = [blocks[layer - 1].register_forward_hook(hook(layer)) for layer in layers]
+    try:
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _pooled(states: Tensor, lengths: list[int], poolings: Sequence[str]) -> Tensor:
+    """States `(l, B, T, width)` pooled over the tokens of each sentence, `(l, p, B, width)`."""
+
+    def tokens(pooling: str, n: int) -> slice:
+        return {"tail": slice(max(0, n - _TAIL), n), "mean": slice(0, n), "again": slice(n, 2 * n)}[pooling]
+
+    pooled = [
+        torch.stack([states[:, row, tokens(pooling, n)].mean(dim=1) for row, n in enumerate(lengths)], dim=1)
+        for pooling in poolings
+    ]
+    return torch.stack(pooled, dim=1)

@@ -1,0 +1,273 @@
+"""A regularized linear head on the hidden states of a language model that is not trained itself.
+
+Layer, pooling and strength of the regularization are chosen by predictions for rows that were not learned from: the
+validation rows, and parts of the training rows in turn where those are few.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import log_softmax
+
+from matgen.errors import CheckpointError
+from matgen.io.files import atomic_write
+from matgen.io.weights import load_arrays, save_arrays
+from matgen.lift.pretrained.features import POOLINGS, lower_layers, sentence_features
+
+if TYPE_CHECKING:
+    from matgen.lift.pretrained.language_model import LanguageModel
+
+HEAD = "head.safetensors"
+
+CANDIDATE_LAYERS = 8
+"""Layers that are compared, evenly spread."""
+_FOLDS = 5
+_FEW_ROWS = 500
+"""Training rows up to which they are predicted in turn: validation rows beside so few are too few to choose by."""
+_PENALTIES = (1.0, 0.1, 0.01, 0.001)
+"""Of squared weights: the inverse of `C` of logistic regression."""
+_TEMPERATURES = np.geomspace(0.1, 3.0, 40)
+_LEAST_LOG_SHARE = -20.0
+"""Score of a label that no training row has."""
+Split = tuple[np.ndarray, np.ndarray]
+"""Rows to learn from and rows to predict."""
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A linear map of pooled hidden states.
+
+    Attributes:
+        layer: whose states are read, from 1.
+        pooling: of the states, one of `POOLINGS`.
+        weights, bias: float64 `(k, width)` and `(k,)`; k labels, or one number.
+        residuals: of numbers, those of rows that were not learned from, ascending; else empty.
+    """
+
+    layer: int
+    pooling: str
+    weights: np.ndarray
+    bias: np.ndarray
+    residuals: np.ndarray
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """Scores of the labels (up to a constant of each row log-probabilities), or the number, float64 `(n, k)`."""
+        return features.astype(np.float64) @ self.weights.T + self.bias
+
+
+def head_on_language(
+    language: LanguageModel,
+    sentences: list[list[int]],
+    answers: np.ndarray,
+    n_labels: int,
+    n_train: int,
+    seed: int,
+    count: Callable[[int], None],
+) -> LinearHead:
+    """The best head on the states of a language model.
+
+    Args:
+        language: the model; its weights are not changed.
+        sentences: token ids of each of `n`; the first `n_train` are learned from, the others are only chosen by.
+        answers: labels, int64 `(n,)`, or numbers, float64 `(n,)`.
+        n_labels: number of labels; 0 for numbers.
+        n_train: sentences to learn from.
+        seed: of the parts that training rows are split into.
+        count: is told of every batch how many sentences were read.
+    """
+    layers = lower_layers(language.model.config.num_hidden_layers, CANDIDATE_LAYERS)
+    twice = 2 * max(map(len, sentences)) <= language.max_length
+    poolings = [pooling for pooling in POOLINGS if twice or pooling != "again"]
+    features = sentence_features(language, sentences, layers, poolings, count)
+    names = [(layer, pooling) for layer in layers for pooling in poolings]
+    candidates = features.reshape(-1, *features.shape[2:])
+    if n_labels:
+        return fit_label_head(candidates, names, answers, n_labels, n_train, seed)
+    return fit_number_head(candidates, names, answers, n_train, seed)
+
+
+def fit_label_head(
+    features: np.ndarray,
+    names: Sequence[tuple[int, str]],
+    labels: np.ndarray,
+    n_labels: int,
+    n_train: int,
+    seed: int,
+) -> LinearHead:
+    """A logistic head; its temperature is the best for the rows that it was chosen by.
+
+    Args:
+        features: float32 `(c, n, width)` of `c` candidates; the first `n_train` rows are learned from.
+        names: layer and pooling of each candidate.
+        labels: int64 `(n,)`.
+        n_labels: number of labels.
+        n_train: rows to learn from; those after them are only chosen by.
+        seed: of the parts that the training rows are split into.
+    """
+    splits = list(_splits(labels, n_train, seed, by_label=True))
+    judged = np.concatenate([rows for _, rows in splits])
+
+    def judge(scores: np.ndarray) -> tuple[float, float]:
+        right = (np.arange(len(judged)), labels[judged])
+        nats = [-log_softmax(scores * t, axis=1)[right].mean() for t in _TEMPERATURES]
+        return float(np.min(nats)), float(_TEMPERATURES[int(np.argmin(nats))])
+
+    def learn(rows: np.ndarray, answers: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+        return _logistic(rows, answers, n_labels, penalty)
+
+    best, penalty, temperature, _ = _choose(features, labels, splits, learn, judge)
+    weights, bias = _learned(features[best, :n_train], labels[:n_train], penalty, learn)
+    return LinearHead(*names[best], weights * temperature, bias * temperature, np.zeros(0))
+
+
+def fit_number_head(
+    features: np.ndarray, names: Sequence[tuple[int, str]], numbers: np.ndarray, n_train: int, seed: int
+) -> LinearHead:
+    """A ridge head, with the residuals of the rows that it was chosen by; arguments as of `fit_label_head`."""
+    splits = list(_splits(numbers, n_train, seed, by_label=False))
+    judged = np.concatenate([rows for _, rows in splits])
+
+    def judge(found: np.ndarray) -> tuple[float, float]:
+        return float(((found[:, 0] - numbers[judged]) ** 2).mean()), 1.0
+
+    best, penalty, _, found = _choose(features, numbers, splits, _ridge, judge)
+    weights, bias = _learned(features[best, :n_train], numbers[:n_train], penalty, _ridge)
+    return LinearHead(*names[best], weights, bias, np.sort(numbers[judged] - found[:, 0]))
+
+
+def save_head(head: LinearHead, folder: Path) -> dict[str, Any]:
+    """Write the numbers of a head to `head.safetensors`; what remains to be kept is returned, as JSON takes it."""
+    arrays = {"weights": head.weights, "bias": head.bias, "residuals": head.residuals}
+    with atomic_write(folder / HEAD) as part:
+        save_arrays(arrays, part)
+    return {"layer": head.layer, "pooling": head.pooling}
+
+
+def load_head(folder: Path, content: Mapping[str, Any]) -> LinearHead:
+    """Read what `save_head` wrote.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        arrays = load_arrays(folder / HEAD)
+        return LinearHead(content["layer"], content["pooling"], *(arrays[n] for n in ("weights", "bias", "residuals")))
+    except (OSError, SafetensorError, KeyError) as error:
+        raise CheckpointError(f"{folder / HEAD} is missing or damaged: fit again") from error
+
+
+def _splits(targets: np.ndarray, n_train: int, seed: int, *, by_label: bool) -> Iterator[Split]:
+    """Validation rows after the training rows, where there are any; and the training rows in turn."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    train, valid = np.arange(n_train), np.arange(n_train, len(targets))
+    if len(valid):
+        yield train, valid
+        if n_train > _FEW_ROWS:
+            return
+    folds = min(_FOLDS, n_train)
+    if folds < 2:
+        yield train, train
+        return
+    kind = KFold
+    if by_label and np.unique(targets[:n_train], return_counts=True)[1].max() >= folds:
+        kind = StratifiedKFold
+    with warnings.catch_warnings():  # of labels with fewer rows than parts, which are then in some of them only
+        warnings.simplefilter("ignore", UserWarning)
+        yield from list(kind(folds, shuffle=True, random_state=seed).split(train, targets[:n_train]))
+
+
+def _choose(
+    features: np.ndarray,
+    targets: np.ndarray,
+    splits: list[Split],
+    learn: Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]],
+    judge: Callable[[np.ndarray], tuple[float, float]],
+) -> tuple[int, float, float, np.ndarray]:
+    """The candidate and penalty whose predictions are judged the least bad, what `judge` adds, and the predictions."""
+    best: tuple[float, int, float, float, np.ndarray] | None = None
+    for candidate, states in enumerate(features):
+        prepared = [(_Basis(states[rows]), targets[rows], states[others]) for rows, others in splits]
+        for penalty in _PENALTIES:
+            parts = []
+            for basis, answers, others in prepared:
+                weights, bias = learn(basis.rows, answers, penalty)
+                parts.append(basis.of(others) @ weights.T + bias)
+            found = np.concatenate(parts)
+            loss, more = judge(found)
+            if best is None or loss < best[0]:
+                best = loss, candidate, penalty, more, found
+    assert best is not None
+    return best[1:]
+
+
+def _learned(rows: np.ndarray, answers: np.ndarray, penalty: float, learn: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and bias for the states as they are."""
+    basis = _Basis(rows)
+    return basis.undone(*learn(basis.rows, answers, penalty))
+
+
+class _Basis:
+    """Standardized states in the span of the rows that are learned from.
+
+    A penalty on squared weights never leaves that span, so with fewer rows than states the solution is the same there
+    and is found in a fraction of the time.
+
+    Args:
+        rows: float32 `(n, width)`.
+
+    Attributes:
+        rows: the same, float64 `(n, min(n, width))`.
+    """
+
+    def __init__(self, rows: np.ndarray) -> None:
+        states = rows.astype(np.float64)
+        self.mean, spread = states.mean(axis=0), states.std(axis=0)
+        # States that are the same in all rows, up to rounding, stay near zero. Rows have a length of about one.
+        self.scale = np.maximum(spread, 1e-3 * spread.mean() + 1e-12) * np.sqrt(states.shape[1])
+        standardized = (states - self.mean) / self.scale
+        self.axes = np.eye(states.shape[1])
+        if len(rows) < states.shape[1]:
+            self.axes = np.linalg.svd(standardized, full_matrices=False)[2].T
+        self.rows = standardized @ self.axes
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Other rows likewise."""
+        return ((rows.astype(np.float64) - self.mean) / self.scale) @ self.axes
+
+    def undone(self, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and bias for states as they are, from those for `rows`."""
+        plain = (weights @ self.axes.T) / self.scale
+        return plain, bias - plain @ self.mean
+
+
+def _logistic(rows: np.ndarray, labels: np.ndarray, n_labels: int, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    weights, bias = np.zeros((n_labels, rows.shape[1])), np.full(n_labels, _LEAST_LOG_SHARE)
+    present = np.unique(labels)
+    bias[present] = 0.0
+    if len(present) > 1:
+        with warnings.catch_warnings():  # what has not converged is judged as it is
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = LogisticRegression(C=1 / penalty, max_iter=200).fit(rows, labels)
+        # Of two labels scikit-learn keeps the score of the second alone.
+        chosen = present[-len(fitted.coef_) :]
+        weights[chosen], bias[chosen] = fitted.coef_, fitted.intercept_
+    return weights, bias
+
+
+def _ridge(rows: np.ndarray, numbers: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.linear_model import Ridge
+
+    fitted = Ridge(alpha=penalty).fit(rows, numbers)
+    return np.atleast_2d(fitted.coef_), np.atleast_1d(fitted.intercept_)

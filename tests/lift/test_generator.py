@@ -97,7 +97,7 @@ def test_rows_with_unreadable_formulas_are_drawn_again(monkeypatch):
     model = LiftGenerator(order="table")
     model.columns_, sizes = columns, []
 
-    def drawn(known, temperature, random):
+    def drawn(known, *_rest):
         sizes.append(len(known))
         return pd.DataFrame({"formula": ["??", "!!", "NaCl"] if len(known) == 3 else ["KBr", "!!"][-len(known) :]})
 

@@ -262,8 +262,8 @@ def as_source(cells: Iterable[Any], column: Column) -> pd.Series:
     if column.type != "category" or column.source_type not in ("bool", "number"):
         return series
     if column.source_type == "bool":
-        flags = series.map({"True": True, "False": False})
-        return flags.astype(bool) if there.all() else flags.astype(object)
+        flags = [cell == "True" if known else None for cell, known in zip(series, there, strict=True)]
+        return pd.Series(flags, dtype=bool if there.all() else object)
     try:
         integers = [int(cell) if known else pd.NA for cell, known in zip(series, there, strict=True)]
         return pd.Series(integers, dtype="int64" if there.all() else "Int64")

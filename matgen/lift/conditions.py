@@ -21,7 +21,7 @@ from matgen.errors import DataError, OptionError
 from matgen.lift.codec import Codec, Places
 from matgen.lift.columns import DATES, Column, as_numbers, as_source
 
-_OPERATOR = re.compile(r"\s*(<=|>=|!=|==|=|<|>|\bnot\s+in\b|\bin\b)\s*(\S.*)", re.DOTALL)
+_OPERATOR = re.compile(r"\s*(<=|>=|!=|==|=|<|>|\bnot\s+in\b|\bin\b)\s*([^\s<>=!].*)", re.DOTALL)
 _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -88,6 +88,8 @@ def parse(text: str, columns: Iterable[Column]) -> Condition:
         sign, listed = " ".join(matched[1].split()), matched[2].strip()
         parts = listed.split(",") if sign.endswith("in") else [listed]
         values = tuple(value for part in parts if (value := part.strip().strip("\"'")))
+        if not values:
+            break
         sign = {"=": "in", "==": "in", "!=": "not in"}.get(sign, sign)
         if column.type in ("text", "formula"):
             raise OptionError(f"{text!r}: {column.name!r} is {column.type}; conditions are on numbers and categories")

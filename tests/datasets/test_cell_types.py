@@ -22,7 +22,11 @@ def test_codes_and_large_integers_keep_their_digits(tmp_path, separator):
     rows = ["code,id,plain,month", "003,9007199254740993,10,2023_01", "010,,20,2023_02", "100,7,,2023_03"]
     frame, told = read(tmp_path, "\n".join(rows).replace(",", separator))
     assert frame["code"].tolist() == ["003", "010", "100"]
-    assert frame["id"].tolist()[::2] == ["9007199254740993", "7"] and frame["id"].isna().tolist() == [False, True, False]
+    assert frame["id"].tolist()[::2] == ["9007199254740993", "7"] and frame["id"].isna().tolist() == [
+        False,
+        True,
+        False,
+    ]
     assert frame["plain"].tolist()[:2] == [10.0, 20.0]
     assert frame["month"].tolist() == ["2023_01", "2023_02", "2023_03"]
     assert told == [
@@ -49,7 +53,8 @@ def test_words_for_missing_numbers_are_missing_in_the_whole_file(tmp_path):
     assert pd.isna(frame["region"].iloc[0]) and frame["region"].tolist()[1:] == ["EU", "None"]
     assert frame["flag"].tolist()[::2] == [True, False]
     assert told == [
-        "'NA' in region (1 cell) is read as missing, as it is in x; 'None' in region (1 cell) is read as a value like others"
+        "'NA' in region (1 cell) is read as missing, as it is in x; "
+        "'None' in region (1 cell) is read as a value like others"
     ]
 
 

@@ -97,8 +97,8 @@ def test_dates_and_durations_are_days_and_come_back(cells):
         .dt.total_seconds()
         / 86_400
     )
-    back = as_source(numbers, column)
-    assert back.where(back.notna(), None).tolist() == frame["a"].astype(object).where(frame["a"].notna(), None).tolist()
+    back, there = as_source(numbers, column), frame["a"].notna()
+    assert back[there].tolist() == frame["a"][there].tolist() and back.isna().tolist() == (~there).tolist()
 
 
 def test_dates_are_read_in_any_guise_and_named_where_they_are_none():
@@ -115,7 +115,7 @@ def test_dates_are_read_in_any_guise_and_named_where_they_are_none():
     ("cells", "values"),
     [
         (pd.Categorical([10, 9, 9]), ["10", "9"]),
-        ([2**53 + 1, 3, 3], [str(2**53 + 1), "3"]),
+        ([2**53 + 1, 3, 3], ["3", str(2**53 + 1)]),
         (pd.array([True, None, False], dtype="boolean"), ["False", "True"]),
         ([False, None, True], ["False", "True"]),
     ],

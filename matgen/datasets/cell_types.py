@@ -59,7 +59,7 @@ class _Cells:
 
     Attributes:
         markers: what may stand for a missing cell, with its number of cells.
-        any_text: some other cell is filled.
+        any_text: some other cell is filled, or cells differ in what they have for a missing one (`NA`, `None`).
         are_numbers: all others are numbers or flags, and read as such.
         kept_as_text: why numbers stay text, empty where they do not.
     """
@@ -69,11 +69,11 @@ class _Cells:
         is_marker = texts.isin(_MARKERS)
         self.markers = {str(marker): int(n) for marker, n in texts[is_marker].value_counts().items()}
         others = texts[~is_marker & (texts != "")]
-        self.any_text = bool(len(others))
+        self.any_text = bool(len(others)) or len(self.markers) > 1
         numeric = pd.to_numeric(others, errors="coerce").notna().all()
         flags = others.str.lower().isin(_FLAGS).all()
-        self.kept_as_text = _lost_by_numbers(others, gaps=len(others) < len(texts)) if numeric and self.any_text else ""
-        self.are_numbers = bool(self.any_text and (numeric or flags) and not self.kept_as_text)
+        self.kept_as_text = _lost_by_numbers(others, gaps=len(others) < len(texts)) if numeric and len(others) else ""
+        self.are_numbers = bool(len(others) and (numeric or flags) and not self.kept_as_text)
 
 
 def _lost_by_numbers(texts: pd.Series, *, gaps: bool) -> str:

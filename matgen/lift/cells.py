@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -172,11 +173,30 @@ def by_pattern(cells: pd.Series, pattern: str, decimal: str) -> np.ndarray | Non
 
 
 def mostly_numbers(cells: Any) -> tuple[int, str] | None:
-    """The 0-based row and the text of the first cell that is no number, of text most of whose cells are; else None."""
+    """The first cell that is written otherwise than most, where these are numbers (with one unit or none).
+
+    Returns:
+        Its 0-based row and its text; None where most cells are no numbers, or all are written alike.
+    """
     texts = _present(pd.Series(cells))
-    odd = [row for row, text in enumerate(texts) if text is not None and not _NUMBER.fullmatch(text)]
-    n_numbers = sum(text is not None for text in texts) - len(odd)
-    return (odd[0], str(texts[odd[0]])) if odd and n_numbers >= len(odd) else None
+    patterns = [None if text is None else _pattern_of(text) for text in texts]
+    counts = Counter(pattern for pattern in patterns if pattern is not None)
+    most, n = max(counts.items(), key=lambda item: item[1], default=("", 0))
+    if not most or n == counts.total() or 2 * n < counts.total():
+        return None
+    odd = next(row for row, pattern in enumerate(patterns) if pattern not in (None, most))
+    return odd, str(texts[odd])
+
+
+def _pattern_of(text: str) -> str:
+    """How a number is written, such as `{}%`; empty of what is none."""
+    if _NUMBER.fullmatch(text):
+        return BARE
+    part = _PARTS.fullmatch(text)
+    if part is None:
+        return ""
+    pattern = f"{part['before'] or ''}{BARE}{part['after'] or ''}"
+    return f"{BARE}," if pattern == BARE else pattern
 
 
 def _present(cells: pd.Series) -> Sequence[str | None]:

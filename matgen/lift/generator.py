@@ -316,8 +316,10 @@ def _fits(cells: pd.Series, made: pd.Series) -> bool:
     """Whether cells that were there, of a column some of whose cells were made, can have the type of those."""
     if made.dtype == object or cells.isna().any():
         return made.dtype.kind == "f" and all(cell is None or isinstance(cell, int | float) for cell in cells)
-    kinds = {"b": bool | np.bool_, "i": int | np.integer, "f": int | float | np.number}.get(made.dtype.kind)
-    return kinds is not None and all(isinstance(cell, kinds) for cell in cells)
+    kinds: dict[str, Any] = {"b": bool | np.bool_, "i": int | np.integer, "f": int | float | np.number}
+    kinds |= {"M": pd.Timestamp, "m": pd.Timedelta}
+    kind = kinds.get(made.dtype.kind)
+    return kind is not None and all(isinstance(cell, kind) and getattr(cell, "tz", None) is None for cell in cells)
 
 
 def _typical(column: Column, drawn: pd.Series, usable: np.ndarray, draws: int) -> list[Any]:

@@ -134,7 +134,7 @@ def test_every_column_with_something_never_learned_is_told(capsys):
 def test_numbers_with_an_odd_one_among_them_are_no_classes(capsys, odd):
     cells = [f"{i / 4}" for i in range(20)]
     pd.DataFrame({"x": range(20), "y": [*cells[:7], odd, *cells[8:]]}).to_csv("odd.csv", index=False)
-    message = refused(capsys, "lift", "fit", "--table", "odd.csv", "--target", "y")
+    message = refused(capsys, "lift", "fit", "--table", "odd.csv", "--target", "y", "--quiet")
     assert f"y: '{odd}' (row 8 of those with a value) is not a number" in message and "--task classification" in message
     command = ["lift", "fit", "--table", "odd.csv", "--target", "y", "--task", "classification", "--out", "labels"]
     assert run(*command, "--options", OPTIONS, "--quiet") == 0

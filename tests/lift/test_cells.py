@@ -138,3 +138,4 @@ def test_a_type_that_is_given_counts():
 def test_the_first_cell_that_is_no_number_is_found():
     assert mostly_numbers(["1", "", "2", ">60", "45%"]) == (3, ">60")
     assert mostly_numbers(["a", "b", "1"]) is None and mostly_numbers(["1", "2"]) is None
+    assert mostly_numbers(["1%", "2%", "3"]) == (2, "3") and mostly_numbers(["1.5", "2.5", "52,1"]) == (2, "52,1")

@@ -207,12 +207,13 @@ def test_it_is_tuned_in_a_pipeline(iris):
     X, y = iris
     X = X.assign(color=pd.Categorical([1, 2, 3] * 50))
     search = GridSearchCV(
-        make_pipeline(FunctionTransformer(), LiftClassifier(backend_options=CHECKED)),
-        {"liftclassifier__backend_options": [CHECKED, CHECKED | {"steps": 80}], "liftclassifier__noise": [0.0, 0.1]},
+        make_pipeline(FunctionTransformer(), LiftClassifier(backend_options=QUICK)),
+        {"liftclassifier__backend_options": [QUICK | {"steps": 1}, QUICK]},
         cv=2,
+        error_score="raise",
     ).fit(X, y)
-    assert search.best_score_ == search.cv_results_["mean_test_score"].max() > 0.5
-    assert not np.isnan(search.cv_results_["mean_test_score"]).any() and search.predict(X).shape == (150,)
+    assert search.best_params_ == {"liftclassifier__backend_options": QUICK} and search.best_score_ > 0.8
+    assert search.predict(X).shape == (150,)
 
 
 @pytest.mark.slow

@@ -48,7 +48,12 @@ def read_csv_as_written(path: Path, separator: str = ",") -> tuple[pd.DataFrame,
             among = among_numbers.get(marker)
             meaning = f"as missing, as it is in {among}" if among else "as a value like others"
             told.append(f"{marker!r} in {name} ({n:,} {'cell' if n == 1 else 'cells'}) is read {meaning}")
-    options = {"dtype": types, "na_values": missing, "float_precision": "round_trip", "low_memory": False}
+    options: dict[str, Any] = {
+        "dtype": types,
+        "na_values": missing,
+        "float_precision": "round_trip",
+        "low_memory": False,
+    }
     frame = pd.read_csv(path, sep=separator, **options, **_AS_WRITTEN)
     named = ~frame.columns.astype(str).str.startswith("Unnamed: ")
     return frame.loc[:, named | frame.notna().any().to_numpy()], told

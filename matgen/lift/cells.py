@@ -88,13 +88,13 @@ def days(cells: pd.Series, source: str) -> np.ndarray | None:
     None where some cell is neither.
     """
     present = np.array([text is not None for text in as_texts(cells)], dtype=bool)
+    there = cells.where(present, None)
     if source == "duration":
-        found = pd.to_timedelta(cells.where(present, None), errors="coerce")
-        out = (found / _DAY).to_numpy(np.float64)
+        out = (pd.to_timedelta(there, errors="coerce") / _DAY).to_numpy(np.float64)
     else:
         form: dict[str, Any] = {} if pd.api.types.is_datetime64_any_dtype(cells.dtype) else {"format": "ISO8601"}
-        found = pd.to_datetime(cells.where(present, None), utc=True, errors="coerce", **form)
-        out = ((found - _EPOCH) / _DAY).to_numpy(np.float64)
+        dates: Any = pd.to_datetime(there, utc=True, errors="coerce", **form)
+        out = ((dates - _EPOCH) / _DAY).to_numpy(np.float64)
     return None if (np.isnan(out) & present).any() else out
 
 

@@ -212,7 +212,11 @@ def as_numbers(cells: Iterable[Any], column: Column | None = None) -> np.ndarray
     source = cell_numbers.source_of(series)
     if column is None:
         numbers = cell_numbers.plain_numbers(series) or cell_numbers.marked_numbers(series)
-        return None if numbers is None or source in DATES else numbers.values
+        if numbers is None or source in DATES:
+            return None
+        # Cells such as `NA` alone are texts, and missing numbers only where others are numbers.
+        words_alone = source == "text" and series.notna().any() and np.isnan(numbers.values).all()
+        return None if words_alone else numbers.values
     if column.source_type in DATES:
         other = source in ("number", "bool") and series.notna().any()
         return None if other else cell_numbers.days(series, column.source_type)

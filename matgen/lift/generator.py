@@ -174,7 +174,7 @@ class LiftGenerator(BaseEstimator):
         drawn, bad = self._readable_rows(known, temperature, seed, limits=limits)
         for name, limit in limits.items():
             if limit.numbers:
-                drawn[name] = limit.exactly(drawn[name])
+                drawn[name] = limit.exactly(drawn[name].tolist())
         if bad.any():
             warnings.warn(
                 f"{int(bad.sum()):,} of {len(drawn):,} formulas cannot be read after {_REDRAWS} draws: left out",

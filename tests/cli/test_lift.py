@@ -106,6 +106,7 @@ def test_cells_filled_in_are_counted_and_those_left_empty_told(capsys):
     table = pd.DataFrame(
         {"x": np.where(empty, np.nan, np.arange(40.0)), "kind": np.where(empty, None, "a"), "no": None}
     )
+    table["row"] = range(40)
     table.to_csv("holes.csv", index=False)
     assert run("lift", "fit", "--table", "holes.csv", "--out", "g", "--options", OPTIONS, "--quiet") == 0
     assert run("lift", "impute", "holes.csv", "--model", "g", "--draws", "3") == 0

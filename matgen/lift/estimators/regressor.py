@@ -150,12 +150,11 @@ class LiftRegressor(RegressorMixin, LiftEstimator):
         if source_of(cells) in DATES:
             raise TableError(f"row 1: {vector[0]!r} is a date or duration: give numbers, such as days")
         numbers = as_numbers(cells)
-        bad = [] if numbers is None else np.flatnonzero(~np.isfinite(numbers))
+        bad = np.flatnonzero(~np.isfinite(numbers if numbers is not None else np.zeros(0)))
         if numbers is None or len(bad):
             row = int(bad[0]) if len(bad) else (mostly_numbers(cells) or (0, ""))[0]
-            raise TableError(
-                f"row {row + 1}: {vector[row]!r} is not a finite number: Input y contains NaN, infinity or text"
-            )
+            shown = str(vector[row]) if isinstance(vector[row], str) else vector[row]
+            raise TableError(f"row {row + 1}: {shown!r} is not a finite number: Input y contains NaN, infinity or text")
         return numbers.tolist()
 
     def _target_column(self, name: str, targets: list[Any]) -> Column:

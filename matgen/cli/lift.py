@@ -146,7 +146,11 @@ def _add_sample(steps: Any) -> None:
         "--model", type=path, required=True, metavar="FOLDER", help="of `matgen lift fit` without --target"
     )
     parser.add_argument(
-        "--given", metavar="A=1,B=x", help="values of columns, or a table of them (CSV, Excel, Parquet, JSON ...)"
+        "--given",
+        nargs="+",
+        metavar="A=1,B=x",
+        help="values of columns (A=1,B=x), conditions ('age >= 40' 'class in a,b'), or a table of values (CSV, Excel, "
+        "Parquet, JSON ...)",
     )
     parser.add_argument(
         "--temperature", type=float, default=1.0, help="below 1 draws what is more probable (default: 1)"

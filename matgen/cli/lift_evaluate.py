@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.lift_options import chosen, estimator_of, predictor, task_of, with_targets
+from matgen.cli.lift_options import chosen, estimator_of, numbers_of, predictor, task_of, with_targets
 from matgen.cli.shared import say
 from matgen.errors import OptionError
 from matgen.io.files import next_free
@@ -77,7 +77,7 @@ def _by_folds(arguments: argparse.Namespace) -> None:
     rows, task = chosen(rows, arguments), arguments.task or task_of(targets)
     summaries = evaluation.cross_validated(
         rows,
-        targets if task == "classification" else targets.astype(float),
+        targets if task == "classification" else numbers_of(targets),
         task,
         lambda table, seed: estimator_of(arguments, targets, task=task, seed=seed),
         folds=arguments.folds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matgen.cli.lift_options import (
     backend_options,
@@ -127,20 +127,7 @@ def predict(arguments: argparse.Namespace) -> None:
             frame[column] = frame[column].astype(float)
     write_with_metadata(out, frame, {"model": str(arguments.model), "target": target, "rows_not_read": len(bad)})
     first = f"; {len(bad):,} rows cannot be read, first: row {min(bad) + 1}: {bad[min(bad)]}" if bad else ""
-    unseen = _unseen(frame, sentences.columns)
-    say(arguments, f"{int(good.sum()):,} rows predicted into {out}{first}{unseen}")
-
-
-def _unseen(frame: pd.DataFrame, columns: Any) -> str:
-    """A remark on categories that no training row has, empty where there are none."""
-    from matgen.datasets.column_types import as_texts
-
-    for column in columns:
-        if column.type == "category":
-            odd = [text for text in as_texts(frame[column.name]) if text is not None and text not in column.values]
-            if odd:
-                return f"; {len(odd):,} rows hold a {column.name} that was never learned, such as {odd[0]!r}"
-    return ""
+    say(arguments, f"{int(good.sum()):,} rows predicted into {out}{first}")
 
 
 def _steps_bars(arguments: argparse.Namespace) -> ProgressFactory:

@@ -15,15 +15,21 @@ def sample(arguments: argparse.Namespace) -> None:
     """Draw rows into a file."""
     from matgen.io.outputs import claim, write_with_metadata
     from matgen.lift import load
+    from matgen.lift.conditions import is_condition
     from matgen.lift.files import read_any_table
 
     out = arguments.out
     claim(out, force=arguments.force)
     generator = _generator(load(arguments.model), arguments.model)
+    texts = arguments.given or []
+    where = [text for text in texts if is_condition(text) and not Path(text).is_file()]
+    others = [text for text in texts if text not in where]
     given: Any = None
-    if arguments.given:
-        given = pairs(arguments.given) if "=" in arguments.given else read_any_table(arguments.given)
-    rows = generator.sample(arguments.n, given, temperature=arguments.temperature, seed=arguments.seed)
+    if len(others) == 1 and "=" not in others[0]:
+        given = read_any_table(others[0])
+    elif others:
+        given = pairs(",".join(others))
+    rows = generator.sample(arguments.n, given, where=where, temperature=arguments.temperature, seed=arguments.seed)
     write_with_metadata(out, rows, {"model": str(arguments.model), "given": arguments.given, "seed": arguments.seed})
     again = f"; {100 * generator.redrawn_:.1f} % drawn again for formulas that cannot be read" * bool(
         generator.redrawn_
@@ -35,6 +41,7 @@ def impute(arguments: argparse.Namespace) -> None:
     """Fill in the empty cells of a file."""
     from matgen.io.outputs import claim, write_with_metadata
     from matgen.lift import load
+    from matgen.lift.columns import typed
     from matgen.lift.files import read_any_table
 
     out = arguments.out
@@ -43,11 +50,13 @@ def impute(arguments: argparse.Namespace) -> None:
     frame = read_any_table(arguments.table)
     names = [column.name for column in generator.columns_]
     filled = generator.impute(frame, draws=arguments.draws, seed=arguments.seed)
-    before = int(frame[names].isna().sum().sum())
-    for name in names:  # what was there stays as it was
-        frame[name] = frame[name].where(frame[name].notna(), filled[name])
-    write_with_metadata(out, frame, {"model": str(arguments.model), "cells": before, "draws": arguments.draws})
-    say(arguments, f"{before:,} empty cells filled in, into {out}")
+    left = int(filled.isna().sum().sum())
+    n_filled = int(typed(frame, generator.columns_).isna().sum().sum()) - left
+    frame[names] = filled
+    metadata = {"model": str(arguments.model), "cells": n_filled, "cells_left_empty": left, "draws": arguments.draws}
+    write_with_metadata(out, frame, metadata)
+    still = f"; {left:,} left empty: their columns had no value to learn, or no formula drawn can be read" * bool(left)
+    say(arguments, f"{n_filled:,} empty cells filled in, into {out}{still}")
 
 
 def show(arguments: argparse.Namespace) -> None:

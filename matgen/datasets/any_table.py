@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from matgen.datasets.cell_types import read_csv_as_written
 from matgen.datasets.clean_copy import clean_copy
 from matgen.datasets.dialects import Dialect, any_dialect_of
 from matgen.datasets.formats import expected_separator, format_of, no_rows, suffix_of
@@ -29,8 +30,9 @@ from matgen.runtime.unreadable import report_unreadable
 def read_any_table(path: Path | str) -> pd.DataFrame:
     """A table as it stands, rows numbered from 0, from any kind of file that `read_formula_table` takes.
 
-    Blank rows are left out. Cells such as `>60` among numbers are said (`MatgenWarning`), and rows that cannot be read
-    are left out with one.
+    Blank rows are left out. Codes with leading zeros and large integers keep their digits (see
+    `matgen.datasets.cell_types`, also for what `NA` means). Cells such as `>60` among numbers are said
+    (`MatgenWarning`), and rows that cannot be read are left out with one.
 
     Args:
         path: file, or `-` for standard input.
@@ -68,18 +70,18 @@ def _read(path: Path) -> pd.DataFrame:
 def _from_text(path: Path, dialect: Dialect) -> pd.DataFrame:
     if dialect.plain:
         try:
-            frame = pd.read_csv(path, sep=dialect.separator, **_AS_WRITTEN)
+            frame, told = read_csv_as_written(path, dialect.separator)
             # pandas takes the first fields for labels where rows have one more than the header: so in all, as R writes?
-            if isinstance(frame.index, pd.RangeIndex) or frame.iloc[:, -1].notna().all():
+            labels = not isinstance(frame.index, pd.RangeIndex)
+            if not labels or (frame.iloc[:, -1].notna().all() and frame.index.is_unique):
+                row_names = "rows have one field more than the header: the first, a name of the row, is left out"
+                understood(path, guesses=[row_names] * labels + told)
                 return frame
         except UnicodeDecodeError:
             dialect = replace(dialect, encoding=older_encoding(path))
         except pd.errors.ParserError:  # a row has too many fields, or pandas gives up for another reason
             pass
     return _from_rows(path, dialect.rows(path), dialect.separator, dialect.guesses)
-
-
-_AS_WRITTEN: dict[str, Any] = {"skipinitialspace": True, "float_precision": "round_trip"}
 
 
 def _from_rows(path: Path, rows: Iterable[Sequence[Any]], separator: str, told: list[str]) -> pd.DataFrame:
@@ -91,7 +93,9 @@ def _from_rows(path: Path, rows: Iterable[Sequence[Any]], separator: str, told: 
             number, fields = copy.surplus[0]
             first = f"row {number + 1}: {fields} fields, {copy.width} in the header"
             report_unreadable(str(path), len(copy.surplus), copy.rows, first)
-        return pd.read_csv(copy.path, **_AS_WRITTEN)
+        frame, more_told = read_csv_as_written(copy.path)
+        understood(path, guesses=more_told)
+        return frame
 
 
 def _from_json(path: Path) -> pd.DataFrame:

@@ -103,6 +103,11 @@ def decimal_marks(columns: Sequence[ColumnMarks], names: Sequence[str], by_comma
     return marks, guesses
 
 
+def is_number(cell: str, mark: str) -> bool:
+    """Whether a text is a number with such a decimal mark, with separators of thousands or without."""
+    return bool((_COMMA if mark == "," else _POINT).fullmatch(cell))
+
+
 def number_text(cell: Any, mark: str) -> Any:
     """A number with a decimal point and without separators of thousands; what is plain already stays as it is.
 

@@ -6,7 +6,7 @@ that numbers given as text, columns in another order and missing cells mean the 
 
 from __future__ import annotations
 
-import math
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,12 +15,16 @@ import numpy as np
 import pandas as pd
 
 from matgen.datasets.column_types import as_texts
-from matgen.errors import DataError, OptionError, unknown_name
+from matgen.errors import DataError, MatgenWarning, OptionError, unknown_name
+from matgen.lift import cells as cell_numbers
+from matgen.lift.cells import BARE, Numbers
 from matgen.lift.number_format import NumberFormat, number_format
 
 COLUMN_TYPES = ("number", "category", "text", "formula")
 _FORMER_KEYS = {"kind": "type", "was": "source_type"}
 """Attributes of a column by their names in files of 0.2."""
+DATES = ("date", "duration", "date text")
+"""Types of cells that are numbers of days."""
 _FEW_VALUES = 64
 """Distinct texts up to which a column is a category."""
 
@@ -38,7 +42,10 @@ class Column:
         low, high: of numbers, the least and the largest seen.
         spread: of numbers, their standard deviation.
         whole: of numbers, all seen were whole.
-        source_type: of the cells that were described: `number`, `bool` or `text`; drawn values are returned as such.
+        source_type: of the cells that were described: `number`, `bool`, `date`, `duration`, `date text` or `text`;
+            drawn values are returned as such. Dates are numbers of days since 1970, durations of days.
+        pattern: of numbers, how cells are written, such as `{}%`.
+        decimal: of numbers, the mark of decimals in cells that are written otherwise than as plain numbers; else empty.
     """
 
     name: str
@@ -51,6 +58,8 @@ class Column:
     spread: float = 1.0
     whole: bool = False
     source_type: str = "text"
+    pattern: str = BARE
+    decimal: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The description as JSON takes it."""
@@ -82,7 +91,9 @@ def describe(
 
     Numbers get as many decimals as make the step between them at most a hundredth of their standard deviation, or up
     to three more where those write every number exactly; very small or large columns a common exponent, and columns
-    whose magnitudes span more than four orders of ten scientific notation. Text that reads as numbers is numbers.
+    whose magnitudes span more than four orders of ten scientific notation. Text that reads as numbers is numbers, with
+    one unit in all cells (`45%`, `$1.50`) too, which a `MatgenWarning` says; dates are numbers of days. Codes with
+    leading zeros, integers that a number would change, and what pandas holds as a category are not numbers.
 
     Args:
         frame: `n` rows.
@@ -118,27 +129,57 @@ def describe(
 
 
 def _described(name: str, cells: pd.Series, unit: str, decimals: int | None, column_type: str | None) -> Column:
-    source_type = "text"
-    if pd.api.types.is_bool_dtype(cells.dtype):
-        source_type = "bool"
-    elif pd.api.types.is_numeric_dtype(cells.dtype):
-        source_type = "number"
-    numbers = as_numbers(cells) if source_type != "bool" and column_type in (None, "number") else None
-    if column_type == "number" and numbers is None:
-        raise DataError(f"column {name!r} has the type number, and {_first_text(cells)!r} is none")
-    if numbers is not None and (column_type == "number" or np.isfinite(numbers).any()):
-        return _number_column(name, numbers, unit, decimals, source_type)
+    source_type = cell_numbers.source_of(cells)
+    categorical = isinstance(cells.dtype, pd.CategoricalDtype)
+    if column_type == "number" or (column_type is None and source_type != "bool" and not categorical):
+        numbers = _numbers(name, cells, source_type, given=column_type == "number")
+        if numbers is None and column_type == "number":
+            raise DataError(f"column {name!r} has the type number, and {_first_non_number(cells)[1]!r} is none")
+        if numbers is not None and (column_type == "number" or np.isfinite(numbers.values).any()):
+            unit = unit or _unit_of(numbers, source_type)
+            return _number_column(name, numbers, unit, decimals, source_type)
     texts = as_texts(cells)
     present = sorted({text for text in texts if text is not None})
     if column_type is None:
         column_type = "formula" if source_type == "text" and _are_formulas(name, present) else None
-        column_type = column_type or ("category" if len(present) <= _FEW_VALUES else "text")
+        column_type = column_type or ("category" if categorical or len(present) <= _FEW_VALUES else "text")
     return Column(
         name, column_type, unit, values=tuple(present) if column_type == "category" else (), source_type=source_type
     )
 
 
-def _number_column(name: str, numbers: np.ndarray, unit: str, decimals: int | None, source_type: str) -> Column:
+def _numbers(name: str, cells: pd.Series, source_type: str, *, given: bool) -> Numbers | None:
+    """A column's cells as numbers, where that loses nothing or the user says (`given`) that they are; else None."""
+    if source_type in DATES:
+        found = cell_numbers.days(cells, source_type)
+        return None if found is None else Numbers(found)
+    numbers = cell_numbers.plain_numbers(cells)
+    if numbers is None:
+        numbers = cell_numbers.marked_numbers(cells)
+        if numbers is not None:
+            first = int(np.flatnonzero(np.isfinite(numbers.values))[0])
+            text = str(cells.iloc[first]).strip()
+            _tell(f"column {name!r}: {text!r} is read as the number {numbers.values[first]:g}")
+    elif not given and cell_numbers.has_codes(cells):
+        return None
+    elif not given and not numbers.exact:
+        _tell(f"column {name!r}: integers beyond 2^53 are kept as text, since a number would change them")
+        return None
+    return numbers
+
+
+def _unit_of(numbers: Numbers, source_type: str) -> str:
+    if source_type in DATES:
+        return "days" if source_type == "duration" else "days since 1970"
+    return numbers.pattern.replace(BARE, "").strip()
+
+
+def _tell(message: str) -> None:
+    warnings.warn(message, MatgenWarning, stacklevel=4)
+
+
+def _number_column(name: str, found: Numbers, unit: str, decimals: int | None, source_type: str) -> Column:
+    numbers = found.values
     if np.isinf(numbers).any():
         row = int(np.flatnonzero(np.isinf(numbers))[0])
         raise DataError(f"column {name!r}, row {row + 1}: an infinite number; clear it or drop the row")
@@ -155,21 +196,31 @@ def _number_column(name: str, numbers: np.ndarray, unit: str, decimals: int | No
         spread=float(present.std()) or 1.0,
         whole=bool((present == np.rint(present)).all()),
         source_type=source_type,
+        pattern=found.pattern,
+        decimal=found.decimal,
     )
 
 
-def as_numbers(cells: Iterable[Any]) -> np.ndarray | None:
-    """Cells as float64 `(n,)`, missing ones as nan; None where some cell is text that is no number."""
+def as_numbers(cells: Iterable[Any], column: Column | None = None) -> np.ndarray | None:
+    """Cells as float64 `(n,)`, missing ones as nan; None where some cell is no number.
+
+    Args:
+        cells: of one column, with one unit in all of them or none.
+        column: as which they are read, where it was described; dates and durations are days.
+    """
     series = cells if isinstance(cells, pd.Series) else pd.Series(list(cells), dtype=object)
-    if pd.api.types.is_bool_dtype(series.dtype):
-        return series.to_numpy(np.float64)
-    if pd.api.types.is_numeric_dtype(series.dtype):
-        return series.to_numpy(np.float64, na_value=np.nan)
-    texts = as_texts(series)
-    try:
-        return np.array([math.nan if text is None else float(text) for text in texts])
-    except ValueError:
-        return None
+    source = cell_numbers.source_of(series)
+    if column is None:
+        numbers = cell_numbers.plain_numbers(series) or cell_numbers.marked_numbers(series)
+        if numbers is None or source in DATES:
+            return None
+        # Cells such as `NA` alone are texts, and missing numbers only where others are numbers.
+        words_alone = source == "text" and series.notna().any() and np.isnan(numbers.values).all()
+        return None if words_alone else numbers.values
+    if column.source_type in DATES:
+        other = source in ("number", "bool") and series.notna().any()
+        return None if other else cell_numbers.days(series, column.source_type)
+    return None if source in DATES else cell_numbers.by_pattern(series, column.pattern, column.decimal)
 
 
 def typed(frame: pd.DataFrame, columns: Iterable[Column], *, where: str = "the table") -> pd.DataFrame:
@@ -187,9 +238,9 @@ def typed(frame: pd.DataFrame, columns: Iterable[Column], *, where: str = "the t
         if column.type != "number":
             out[column.name] = pd.Series(as_texts(cells), dtype=object)
             continue
-        numbers = as_numbers(cells)
+        numbers = as_numbers(cells, column)
         if numbers is None:
-            row, text = _first_non_number(cells)
+            row, text = _first_non_number(cells, column)
             raise DataError(f"{where}, row {row + 1}: {text!r} in {column.name!r} is not a number")
         if np.isinf(numbers).any():
             row = int(np.flatnonzero(np.isinf(numbers))[0])
@@ -198,17 +249,38 @@ def typed(frame: pd.DataFrame, columns: Iterable[Column], *, where: str = "the t
     return pd.DataFrame(out, index=pd.RangeIndex(len(frame)))
 
 
-def _first_non_number(cells: pd.Series) -> tuple[int, str]:
+def as_source(cells: Iterable[Any], column: Column) -> pd.Series:
+    """Values of a typed column, as its cells were: dates, flags and integers as such, numbers with their unit."""
+    series = pd.Series(cells)
+    there = series.notna()
+    if column.type == "number":
+        numbers = series.astype(np.float64)
+        if column.source_type in DATES:
+            return cell_numbers.from_days(numbers, column.source_type)
+        if column.decimal and column.format is not None:
+            texts = [column.format.text(number) if number == number else None for number in numbers]
+            written = [text and column.pattern.replace(BARE, text.replace(".", column.decimal)) for text in texts]
+            return pd.Series(written, dtype=object)
+        whole = column.whole and there.all() and bool((numbers == np.rint(numbers)).all())
+        return numbers.astype(np.int64) if whole else numbers
+    if column.type != "category" or column.source_type not in ("bool", "number"):
+        return series
+    if column.source_type == "bool":
+        flags = [cell == "True" if known else None for cell, known in zip(series, there, strict=True)]
+        return pd.Series(flags, dtype=bool if there.all() else object)
+    try:
+        integers = [int(cell) if known else pd.NA for cell, known in zip(series, there, strict=True)]
+        return pd.Series(integers, dtype="int64" if there.all() else "Int64")
+    except (ValueError, OverflowError):
+        return pd.to_numeric(series)
+
+
+def _first_non_number(cells: pd.Series, column: Column | None = None) -> tuple[int, str]:
+    """The 0-based row and the text of the first cell that is no number."""
     for row, text in enumerate(as_texts(cells)):
-        try:
-            float(text or "nan")
-        except ValueError:
+        if as_numbers([cells.iloc[row]], column) is None:
             return row, str(text)
-    raise AssertionError("every cell is a number")
-
-
-def _first_text(cells: pd.Series) -> str:
-    return next((text for text in as_texts(cells) if text is not None), "")
+    return 0, next((text for text in as_texts(cells) if text is not None), "")  # units differ
 
 
 def _are_formulas(name: str, texts: list[str]) -> bool:

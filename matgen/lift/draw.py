@@ -27,6 +27,7 @@ def draw_rows(
     may_be_missing: Mapping[int, bool],
     temperature: float,
     generator: torch.Generator,
+    intervals: Mapping[int, Tensor] | None = None,
 ) -> dict[int, list[Any]]:
     """Draw values of some columns after others, one after the other, `n` rows at once.
 
@@ -40,6 +41,7 @@ def draw_rows(
         may_be_missing: of each, whether a missing value may be drawn.
         temperature: that logits are divided by.
         generator: of the draws.
+        intervals: of columns under a condition, the steps or codes that may be drawn, int64 `(k, 2)`.
 
     Returns:
         Values of each column, numbers or texts, as `Codec.values` gives them.
@@ -49,8 +51,11 @@ def draw_rows(
         rows = slice(first, min(n, first + _ROWS_AT_ONCE))
         begun = None if start is None else start[rows]
         parts.append(
-            _draw(model, codec, begun, rows.stop - first, columns, names, may_be_missing, temperature, generator)
-        )
+            _draw(
+                model, codec, begun, rows.stop - first, columns, names, may_be_missing, temperature, generator,
+                intervals or {},
+            )
+        )  # fmt: skip
     return {c: [value for part in parts for value in codec.values(codec.places[c], part[c])] for c in columns}
 
 
@@ -64,6 +69,7 @@ def _draw(
     may_be_missing: Mapping[int, bool],
     temperature: float,
     generator: torch.Generator,
+    intervals: Mapping[int, Tensor],
 ) -> dict[int, np.ndarray]:
     from transformers import DynamicCache
 
@@ -76,14 +82,17 @@ def _draw(
             for _ in range(places.width):
                 hidden = model.transformer(unread, use_cache=True, **cache_argument(cache)).last_hidden_state[:, -1]
                 logits = model.lm_head(hidden).double() / temperature
-                logits = logits.masked_fill(~allowed_tokens(places, drawn, codec, may_be_missing[c]), -torch.inf)
+                allowed = allowed_tokens(places, drawn, codec, may_be_missing[c], intervals.get(c))
+                logits = logits.masked_fill(~allowed, -torch.inf)
                 unread = torch.multinomial(torch.softmax(logits, dim=1), 1, generator=generator)
                 drawn = torch.cat([drawn, unread], dim=1)
             out[c] = drawn.numpy()
     return out
 
 
-def allowed_tokens(places: Places, drawn: Tensor, codec: Codec, may_be_missing: bool) -> Tensor:
+def allowed_tokens(
+    places: Places, drawn: Tensor, codec: Codec, may_be_missing: bool, intervals: Tensor | None = None
+) -> Tensor:
     """Which tokens may follow within a value, bool `(n, vocabulary with the names)`.
 
     Args:
@@ -91,6 +100,7 @@ def allowed_tokens(places: Places, drawn: Tensor, codec: Codec, may_be_missing: 
         drawn: tokens of the value so far, int64 `(n, p)`.
         codec: of the table.
         may_be_missing: a missing value may begin here.
+        intervals: of numbers and categories, the steps or codes that a condition allows, int64 `(k, 2)`.
     """
     n, place = drawn.shape
     allowed = torch.zeros((n, codec.vocabulary + len(codec.columns)), dtype=torch.bool)
@@ -100,11 +110,16 @@ def allowed_tokens(places: Places, drawn: Tensor, codec: Codec, may_be_missing: 
         choices = places.levels if places.width == 1 else 10
         divisors = torch.from_numpy(places.divisors)
         so_far = ((drawn - torch.from_numpy(places.base[:place])) * divisors[:place]).sum(dim=1)
-        fits = so_far[:, None] + torch.arange(choices) * divisors[place] < places.levels
+        first = so_far[:, None] + torch.arange(choices) * divisors[place]
+        fits = first < places.levels
+        if intervals is not None:  # some step from `first` on, with any digits to follow, lies in an interval
+            fits &= _meet(first, first + divisors[place] - 1, intervals)
         base = int(places.base[place])
         allowed[:, base : base + choices] = fits
     elif column_type == "category":
-        allowed[:, int(places.base[0]) : int(places.base[0]) + places.levels] = True
+        codes = torch.arange(places.levels)
+        among = torch.ones(places.levels, dtype=torch.bool) if intervals is None else _meet(codes, codes, intervals)
+        allowed[:, int(places.base[0]) : int(places.base[0]) + places.levels] = among
     else:
         allowed[:, codec.letters] = True
         allowed[:, PAD] = place > 0
@@ -113,3 +128,8 @@ def allowed_tokens(places: Places, drawn: Tensor, codec: Codec, may_be_missing: 
     allowed[ended] = False
     allowed[ended, PAD] = True
     return allowed
+
+
+def _meet(first: Tensor, last: Tensor, intervals: Tensor) -> Tensor:
+    """Whether the steps from `first` to `last` and one of the intervals have a step in common, bool of their shape."""
+    return ((first[..., None] <= intervals[:, 1]) & (last[..., None] >= intervals[:, 0])).any(dim=-1)

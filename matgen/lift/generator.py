@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from matgen.errors import DataError, OptionError, unknown_name
-from matgen.lift.columns import Column, describe, typed
+from matgen.errors import DataError, MatgenWarning, OptionError, unknown_name
+from matgen.lift.codec import Places
+from matgen.lift.columns import Column, as_source, describe, typed
+from matgen.lift.conditions import Permitted, permitted
 from matgen.lift.estimators.inputs import as_frame, renamed_argument
+from matgen.lift.files import not_learned
 from matgen.lift.row_model import RowModel
 from matgen.lift.scratch.model import ScratchOptions, longest_texts
 from matgen.runtime.progress import ProgressFactory, silent
@@ -136,6 +139,7 @@ class LiftGenerator(BaseEstimator):
         n: int | None = None,
         given: Mapping[str, Any] | pd.DataFrame | None = None,
         *,
+        where: Sequence[str] = (),
         temperature: float = 1.0,
         seed: int = 0,
     ) -> pd.DataFrame:
@@ -144,6 +148,8 @@ class LiftGenerator(BaseEstimator):
         Args:
             n: how many; with a table of given columns, how many for each of its rows (by default 1).
             given: values of some columns, the same for all rows, or a table of them.
+            where: conditions on columns that are not given, such as `age >= 40`, `age < 60`, `class in a,b`. They are
+                kept while values are drawn: no row is drawn in vain.
             temperature: below 1 draws what is more probable.
             seed: of the draws.
 
@@ -151,15 +157,24 @@ class LiftGenerator(BaseEstimator):
             All columns of the table in its order; given ones as they were given.
 
         Raises:
-            OptionError: an unknown column is given, or (order `table`) others than the first; a temperature of 0.
-            DataError: a given value cannot be read.
+            OptionError: an unknown column is given, or (order `table`) others than the first; a temperature of 0; a
+                text that is no condition, or one on a column that is given.
+            DataError: a given value cannot be read or is far from all that were learned, or no value learned from
+                meets a condition.
         """
         check_is_fitted(self)
         if not temperature > 0:
             raise OptionError(f"temperature is {temperature}, it must be above 0")
         if n is not None and n < 1:
             raise OptionError(f"n is {n}, it must be at least 1")
-        drawn, bad = self._readable_rows(self._given(given, n), temperature, seed)
+        known, limits = self._given(given, n), permitted(where, self.row_model_.codec) if where else {}
+        twice = next((name for name in limits if name in known), None)
+        if twice is not None:
+            raise OptionError(f"{twice!r} is given and has a condition: leave out one of them")
+        drawn, bad = self._readable_rows(known, temperature, seed, limits=limits)
+        for name, limit in limits.items():
+            if limit.numbers:
+                drawn[name] = limit.exactly(drawn[name].tolist())
         if bad.any():
             warnings.warn(
                 f"{int(bad.sum()):,} of {len(drawn):,} formulas cannot be read after {_REDRAWS} draws: left out",
@@ -167,20 +182,29 @@ class LiftGenerator(BaseEstimator):
             )
         return self._as_given(drawn[~bad].reset_index(drop=True))
 
-    def _readable_rows(self, known: pd.DataFrame, temperature: float, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    def _readable_rows(
+        self,
+        known: pd.DataFrame,
+        temperature: float,
+        seed: int,
+        *,
+        limits: Mapping[str, Permitted] | None = None,
+        filled: Sequence[str] = (),
+    ) -> tuple[pd.DataFrame, np.ndarray]:
         """Draws with what is known, drawn again where a formula cannot be read; bool `(n,)` where it never could."""
         names = [column.name for column in self.columns_ if column.name in known]
         if self.order == "table" and names != [column.name for column in self.columns_[: len(names)]]:
             raise OptionError("a generator of order 'table' can be given the first columns only: fit one of 'random'")
         generator = torch.Generator().manual_seed(seed)
-        drawn = self._draw(known, temperature, generator)
+        limits = limits or {}
+        drawn = self._draw(known, temperature, generator, limits, filled)
         bad = self._unreadable(drawn, names)
         self.redrawn_ = float(bad.mean())
         for _ in range(_REDRAWS):
             where = np.flatnonzero(bad)
             if not len(where):
                 break
-            again = self._draw(known.iloc[where].reset_index(drop=True), temperature, generator)
+            again = self._draw(known.iloc[where].reset_index(drop=True), temperature, generator, limits, filled)
             for column in drawn.columns:
                 drawn.loc[where, column] = again[column].to_numpy()
             bad = self._unreadable(drawn, names)
@@ -206,10 +230,22 @@ class LiftGenerator(BaseEstimator):
                 odd = next((v for v in rows[column.name] if v is not None and v not in column.values), None)
                 if odd is not None:
                     raise DataError(f"{odd!r} in {column.name!r} is none of {', '.join(column.values[:20])}")
+        if far := not_learned(rows, columns):
+            raise DataError(f"what is given: {far[0]}")
         return rows
 
-    def _draw(self, known: pd.DataFrame, temperature: float, generator: torch.Generator) -> pd.DataFrame:
-        return self.row_model_.draw(known, self.has_missing_, temperature, generator)
+    def _draw(
+        self,
+        known: pd.DataFrame,
+        temperature: float,
+        generator: torch.Generator,
+        limits: Mapping[str, Permitted],
+        filled: Sequence[str],
+    ) -> pd.DataFrame:
+        """Draw once; columns under a condition, and those that are filled in (`filled`), are never missing."""
+        never = {*limits, *filled}
+        may_be_missing = {name: gaps and name not in never for name, gaps in self.has_missing_.items()}
+        return self.row_model_.draw(known, may_be_missing, temperature, generator, limits)
 
     def _unreadable(self, rows: pd.DataFrame, given: list[str]) -> np.ndarray:
         """Rows with a formula, drawn and not given, that is none."""
@@ -223,12 +259,14 @@ class LiftGenerator(BaseEstimator):
         return bad
 
     def impute(self, X: pd.DataFrame, *, draws: int = 25, seed: int = 0) -> pd.DataFrame:
-        """Fill in what is missing from what is there.
+        """Fill in what is missing from what is there; cells that are there stay as they are.
+
+        A cell stays empty where its column had no value in any training row, or no drawn formula can be read.
 
         Args:
             X: rows with missing cells.
             draws: of each; the median of numbers and the most frequent of other values is filled in. One draw keeps
-                the spread, and the relations between the cells of a row.
+                the spread, and the relations between the cells of a row. No draw is a missing value.
             seed: of the draws.
 
         Raises:
@@ -239,32 +277,63 @@ class LiftGenerator(BaseEstimator):
             raise OptionError(f"draws is {draws}, it must be at least 1")
         if self.order == "table":
             raise OptionError("only a generator of order 'random' can fill in any column")
-        rows = typed(as_frame(X), self.columns_)
-        out, missing = rows.copy(), rows.isna()
+        frame = as_frame(X)
+        rows = typed(frame, self.columns_)
+        for remark in not_learned(rows, self.columns_):
+            warnings.warn(remark, MatgenWarning, stacklevel=2)
+        missing = rows.isna()
+        learned = [places.column for places in self.row_model_.codec.places if _has_values(places)]
+        out = frame[[column.name for column in self.columns_]].copy()
         for pattern, group in missing.groupby(list(missing.columns), sort=False):
-            empty = [name for name, gone in zip(missing.columns, np.atleast_1d(pattern), strict=True) if gone]  # type: ignore[arg-type]
+            empty = {name for name, gone in zip(missing.columns, np.atleast_1d(pattern), strict=True) if gone}  # type: ignore[arg-type]
             if not empty:
                 continue
-            known = rows.loc[group.index.repeat(draws)].drop(columns=empty).reset_index(drop=True)
-            drawn, _ = self._readable_rows(known, 1.0, seed)
-            for name in empty:
-                column = next(c for c in self.columns_ if c.name == name)
-                out.loc[group.index, name] = _typical(column, drawn[name].to_numpy(object).reshape(-1, draws))
-        return self._as_given(out)
+            known = rows.loc[group.index.repeat(draws)].drop(columns=list(empty)).reset_index(drop=True)
+            filled = [column for column in learned if column.name in empty]
+            drawn, bad = self._readable_rows(known, 1.0, seed, filled=[column.name for column in filled])
+            for column in filled:
+                usable = ~bad if column.type == "formula" else np.ones(len(bad), dtype=bool)
+                rows.loc[group.index, column.name] = _typical(column, drawn[column.name], usable, draws)
+        for column in self.columns_:
+            holes = missing[column.name]
+            if holes.any():
+                made = as_source(rows[column.name], column)
+                cells = out[column.name].astype(object).where(~holes, made.astype(object))
+                out[column.name] = cells.astype(made.dtype) if _fits(cells, made) else cells
+        return out
 
     def _as_given(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Whole numbers and truths as such again."""
-        for column in self.columns_:
-            if column.type == "number" and column.whole and rows[column.name].notna().all():
-                rows[column.name] = rows[column.name].astype(np.float64).round().astype(np.int64)
-            elif column.source_type == "bool" and rows[column.name].notna().all():
-                rows[column.name] = rows[column.name].astype(str) == "True"
-        return rows
+        """Whole numbers, truths, dates and numbers with units as such again."""
+        return pd.DataFrame({column.name: as_source(rows[column.name], column) for column in self.columns_})
 
 
-def _typical(column: Column, drawn: np.ndarray) -> list[Any]:
-    """Of draws `(n, draws)`, the median of numbers and the most frequent of other values."""
+def _has_values(places: Places) -> bool:
+    """Whether a training row had a value in the column."""
+    return places.column.type != "category" or places.levels > 0
+
+
+def _fits(cells: pd.Series, made: pd.Series) -> bool:
+    """Whether cells that were there, of a column some of whose cells were made, can have the type of those."""
+    if made.dtype == object or cells.isna().any():
+        return made.dtype.kind == "f" and all(cell is None or isinstance(cell, int | float) for cell in cells)
+    kinds: dict[str, Any] = {"b": bool | np.bool_, "i": int | np.integer, "f": int | float | np.number}
+    kinds |= {"M": pd.Timestamp, "m": pd.Timedelta}
+    kind = kinds.get(made.dtype.kind)
+    return kind is not None and all(isinstance(cell, kind) and getattr(cell, "tz", None) is None for cell in cells)
+
+
+def _typical(column: Column, drawn: pd.Series, usable: np.ndarray, draws: int) -> list[Any]:
+    """Of draws for each row, the median of numbers and the most frequent of other values; None where none is usable.
+
+    Args:
+        column: of numbers or others.
+        drawn: `n * draws` values, those of a row one after the other.
+        usable: bool `(n * draws,)`.
+        draws: for each row.
+    """
     if column.type == "number":
-        numbers = np.sort(drawn.astype(np.float64), axis=1)
-        return numbers[:, (numbers.shape[1] - 1) // 2].tolist()
-    return [pd.Series(row).mode(dropna=False).iloc[0] for row in drawn]
+        numbers = np.sort(drawn.to_numpy(np.float64).reshape(-1, draws), axis=1)
+        return numbers[:, (draws - 1) // 2].tolist()
+    values = drawn.where(usable & (drawn.astype(str).str.strip() != ""), None).to_numpy(object).reshape(-1, draws)
+    modes = [pd.Series(row).mode() for row in values]
+    return [mode.iloc[0] if len(mode) else None for mode in modes]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from matgen.lift.columns import Column
+    from matgen.lift.conditions import Permitted
 
 _VALIDATION_ORDERS = 4
 """Random orders of columns that the validation loss is averaged over."""
@@ -147,6 +148,7 @@ class RowModel:
         may_be_missing: Mapping[str, bool],
         temperature: float,
         generator: torch.Generator,
+        permitted: Mapping[str, Permitted] | None = None,
     ) -> pd.DataFrame:
         """Draw the columns that are not given, after those that are.
 
@@ -156,15 +158,19 @@ class RowModel:
             may_be_missing: of each column, whether a missing value may be drawn.
             temperature: that logits are divided by.
             generator: of the draws.
+            permitted: by name, of columns under a condition. They are drawn first where the order is random: what is
+                drawn later then agrees with them, and with one condition rows have their probabilities given it.
 
         Returns:
             `n` rows of all columns, in the table's order.
         """
+        permitted = permitted or {}
         names = [column.name for column in self.codec.columns]
         given = [i for i, name in enumerate(names) if name in known.columns]
         rest = [i for i, name in enumerate(names) if name not in known.columns]
         if self.random_order:
             rest = [rest[i] for i in torch.randperm(len(rest), generator=generator).tolist()]
+            rest.sort(key=lambda i: names[i] not in permitted)
         start = self._arranged(self.codec.encoded(known), given)[0] if given else None
         values = draw_rows(
             self.model,
@@ -176,6 +182,7 @@ class RowModel:
             {i: may_be_missing[names[i]] for i in rest},
             temperature,
             generator,
+            {i: permitted[names[i]].intervals for i in rest if names[i] in permitted},
         )
         drawn = {names[i]: values[i] for i in rest} | {names[i]: known[names[i]].to_numpy() for i in given}
         return pd.DataFrame({name: drawn[name] for name in names})

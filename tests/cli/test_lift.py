@@ -86,6 +86,80 @@ def test_rows_are_drawn_and_cells_filled(capsys):
     assert "predicts no column" in refused(capsys, "lift", "predict", "iris.csv", "--model", "g")
 
 
+def test_rows_are_drawn_under_conditions(capsys):
+    assert run("lift", "fit", "--table", "iris.csv", "--out", "g", "--options", OPTIONS, "--quiet") == 0
+    given = ["petal length >= 4", "petal length < 5", "species in setosa,virginica", "petal width=2.0"]
+    assert run("lift", "sample", "--model", "g", "-n", "20", "--given", *given) == 0
+    rows = pd.read_csv("rows.csv")
+    assert rows["petal length"].between(4, 5, inclusive="left").all() and set(rows["petal width"]) == {2.0}
+    assert len(rows) == 20 and set(rows["species"]) <= {"setosa", "virginica"}
+    command = ["lift", "sample", "--model", "g", "--given"]
+    assert "no value learned from meets it; 'petal length' goes from 1.0 to 6.9" in refused(
+        capsys, *command, "petal length > 60"
+    )
+    assert "'rose' in 'species' is none of" in refused(capsys, *command, "species in rose,setosa")
+    assert "the columns are sepal length" in refused(capsys, *command, "color > 3")
+
+
+def test_cells_filled_in_are_counted_and_those_left_empty_told(capsys):
+    empty = np.arange(40) % 2 == 0
+    table = pd.DataFrame(
+        {"x": np.where(empty, np.nan, np.arange(40.0)), "kind": np.where(empty, None, "a"), "no": None}
+    )
+    table["row"] = range(40)
+    table.to_csv("holes.csv", index=False)
+    assert run("lift", "fit", "--table", "holes.csv", "--out", "g", "--options", OPTIONS, "--quiet") == 0
+    assert run("lift", "impute", "holes.csv", "--model", "g", "--draws", "3") == 0
+    filled = pd.read_csv("filled.csv")
+    assert filled[["x", "kind"]].notna().all().all() and filled["no"].isna().all()
+    assert "40 empty cells filled in, into filled.csv; 40 left empty: their columns had no" in capsys.readouterr().err
+
+
+def test_every_column_with_something_never_learned_is_told(capsys):
+    frame = pd.read_csv("iris.csv").assign(soil=["clay", "sand"] * 75, light=["sun"] * 75 + ["shade"] * 75)
+    frame.to_csv("iris.csv", index=False)
+    learn("--quiet")
+    frame.loc[:1, "soil"], frame.loc[4, "light"], frame.loc[7, "sepal width"] = "peat", "dusk", 90
+    frame.to_csv("new.csv", index=False)
+    capsys.readouterr()
+    assert run("lift", "predict", "new.csv", "--model", "m") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "hold" in line]
+    assert told == [
+        "matgen lift: 1 row holds a sepal width outside of what was learned (2.0 to 4.4), such as 90.0",
+        "matgen lift: 2 rows hold a soil that was never learned, such as 'peat'",
+        "matgen lift: 1 row holds a light that was never learned, such as 'dusk'",
+    ]
+
+
+@pytest.mark.parametrize("odd", [">60", "45%", "52,1", "5.2 eV"])
+def test_numbers_with_an_odd_one_among_them_are_no_classes(capsys, odd):
+    cells = [f"{i / 4}" for i in range(20)]
+    pd.DataFrame({"x": range(20), "y": [*cells[:7], odd, *cells[8:]]}).to_csv("odd.csv", index=False)
+    message = refused(capsys, "lift", "fit", "--table", "odd.csv", "--target", "y", "--quiet")
+    assert f"y: '{odd}' (row 8 of those with a value) is not a number" in message and "--task classification" in message
+    command = ["lift", "fit", "--table", "odd.csv", "--target", "y", "--task", "classification", "--out", "labels"]
+    assert run(*command, "--options", OPTIONS, "--quiet") == 0
+
+
+@pytest.mark.parametrize("unit", ["%", " eV", "$"])
+def test_numbers_with_one_unit_are_learned_as_numbers(capsys, unit):
+    cells = [f"{unit}{i / 4}" if unit == "$" else f"{i / 4}{unit}" for i in range(24)]
+    pd.DataFrame({"x": range(24), "y": cells}).to_csv("unit.csv", index=False)
+    assert run("lift", "fit", "--table", "unit.csv", "--target", "y", "--out", "u", "--options", OPTIONS) == 0
+    assert "learning y (numbers)" in capsys.readouterr().err
+    assert run("lift", "predict", "unit.csv", "--model", "u", "--out", "p.csv", "--quiet") == 0
+    assert pd.read_csv("p.csv")["y_predicted"].between(-1, 7).all()
+
+
+def test_labels_called_none_or_na_are_labels():
+    pd.DataFrame({"x": range(30), "y": ["NA", "None", "nan"] * 10}).to_csv("t.csv", index=False)
+    command = ["lift", "fit", "--table", "t.csv", "--target", "y", "--out", "n", "--options", OPTIONS, "--quiet"]
+    assert run(*command) == 0 and run("lift", "predict", "t.csv", "--model", "n", "--out", "p.csv", "--quiet") == 0
+    predicted = pd.read_csv("p.csv", keep_default_na=False)
+    assert set(predicted["y_predicted"]) <= {"NA", "None", "nan"}
+    assert {"y_probability_NA", "y_probability_None", "y_probability_nan"} <= set(predicted.columns)
+
+
 def test_sentences_are_shown(capsys):
     assert run("lift", "show", "--table", "iris.csv", "--target", "species", "--rows", "1", "--template", "x1") == 0
     shown = capsys.readouterr().out

@@ -4,12 +4,12 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from matgen.errors import DataError, MatgenError, OptionError
+from matgen.errors import DataError, MatgenError, MatgenWarning, OptionError
 from matgen.lift import LiftClassifier, LiftRegressor
 
 QUICK = {"steps": 150, "width": 32, "layers": 2, "views": 2}
@@ -174,6 +174,46 @@ def test_without_rows_held_out_intervals_are_infinite():
 def test_answers_that_are_no_numbers(value):
     with pytest.raises(DataError, match="row 2: .* is not a finite number"):
         LiftRegressor(backend_options=CHECKED).fit(pd.DataFrame({"x": [1.0, 2.0]}), np.array([1.0, value], object))
+
+
+@pytest.mark.parametrize("values", [pd.to_datetime(["2024-01-01", "2024-01-02"]), pd.to_timedelta([1, 2], unit="D")])
+def test_dates_are_no_targets_of_a_regression(values):
+    with pytest.raises(DataError, match="is a date or duration: give numbers, such as days"):
+        LiftRegressor(backend_options=CHECKED).fit(pd.DataFrame({"x": [1.0, 2.0]}), pd.Series(values))
+
+
+def test_targets_with_a_unit_are_numbers():
+    X, y = pd.DataFrame({"x": np.arange(20.0)}), [f"{i / 2}%" for i in range(20)]
+    model = LiftRegressor(backend_options=CHECKED).fit(X, y)
+    assert np.array_equal(model.predict(X), LiftRegressor(backend_options=CHECKED).fit(X, np.arange(20) / 2).predict(X))
+    with pytest.raises(DataError, match="row 3: '>1' is not a finite number"):
+        LiftRegressor(backend_options=CHECKED).fit(X, [*y[:2], ">1", *y[3:]])
+
+
+def test_what_was_never_learned_is_told_for_each_column():
+    X = pd.DataFrame({"a": ["u", "v"] * 10, "b": ["s", "t"] * 10, "x": np.arange(20.0), "y": np.arange(20.0)})
+    model = LiftClassifier(backend_options=CHECKED).fit(X, X["a"])
+    odd = X.assign(a="w", b=["s", "z"] * 10, y=500.0)
+    with pytest.warns(MatgenWarning) as told:
+        model.predict(odd)
+    assert [str(one.message) for one in told] == [
+        "20 rows hold a a that was never learned, such as 'w'",
+        "10 rows hold a b that was never learned, such as 'z'",
+        "20 rows hold a y outside of what was learned (0 to 19), such as 500",
+    ]
+
+
+def test_it_is_tuned_in_a_pipeline(iris):
+    X, y = iris
+    X = X.assign(color=pd.Categorical([1, 2, 3] * 50))
+    search = GridSearchCV(
+        make_pipeline(FunctionTransformer(), LiftClassifier(backend_options=QUICK)),
+        {"liftclassifier__backend_options": [QUICK | {"steps": 1}, QUICK]},
+        cv=2,
+        error_score="raise",
+    ).fit(X, y)
+    assert search.best_params_ == {"liftclassifier__backend_options": QUICK} and search.best_score_ > 0.8
+    assert search.predict(X).shape == (150,)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
 
-from matgen.errors import DataError, OptionError
+from matgen.errors import DataError, MatgenWarning, OptionError
 from matgen.lift import LiftGenerator
 from matgen.lift.columns import describe
 from matgen.lift.draw import allowed_tokens
@@ -80,6 +80,80 @@ def test_missing_cells_are_filled_in(table, generator):
     assert not generator.impute(empty, draws=3).isna().any().any()
 
 
+def half_empty():
+    """Two columns of which every second cell is empty, with numbers from 0 to 99 in the rows that are filled."""
+    filled = np.arange(200) % 2 == 0
+    numbers = np.where(filled, np.arange(200) // 2, np.nan)
+    return pd.DataFrame({"a": numbers, "b": np.where(filled, "x", None), "never": [None] * 200})
+
+
+def test_missing_is_never_filled_in():
+    table = half_empty()
+    generator = LiftGenerator(backend_options=QUICK | {"steps": 80}).fit(table)
+    drawn = generator.sample(300)
+    assert 0.2 < drawn["a"].isna().mean() < 0.8 and 0.2 < drawn["b"].isna().mean() < 0.8  # as it was learned
+    filled = generator.impute(table, draws=25)
+    assert filled[["a", "b"]].notna().all().all() and filled["never"].isna().all()
+    assert filled["a"][::2].tolist() == list(range(100))
+    # The median of what is drawn is that of the numbers: a quarter of the draws would be above it otherwise.
+    empty = pd.DataFrame({"a": [np.nan] * 3, "b": [None] * 3, "never": [None] * 3})
+    assert 30 < generator.impute(empty, draws=401)["a"].iloc[0] < 70
+
+
+def test_conditions_are_kept_while_rows_are_drawn(table, generator):
+    where = ["petal width (cm) >= 1.4", "petal width (cm) < 1.6", "species in setosa,virginica"]
+    rows = generator.sample(60, where=where)
+    assert rows["petal width (cm)"].between(1.4, 1.6, inclusive="left").all()
+    assert set(rows["species"]) <= {"setosa", "virginica"} and len(rows) == 60
+    rows = generator.sample(200, {"species": "virginica"}, where=["sepal length (cm) > 7"])
+    assert (rows["sepal length (cm)"] > 7).all() and (rows["species"] == "virginica").all()
+    assert rows["petal length (cm)"].mean() > table["petal length (cm)"].mean()  # the others follow
+    assert set(generator.sample(40, where=["sepal width (cm) in 3.04,2.5"])["sepal width (cm)"]) == {3.04, 2.5}
+    with pytest.raises(DataError, match="no value learned from meets it; 'sepal length \\(cm\\)' goes from 4.3 to 7.9"):
+        generator.sample(1, where=["sepal length (cm) > 9"])
+    with pytest.raises(OptionError, match="'species' is given and has a condition"):
+        generator.sample(1, {"species": "setosa"}, where=["species != setosa"])
+
+
+def test_draws_under_a_condition_follow_the_probabilities_given_it():
+    """Frequencies of rows against `score_samples` of those that meet the condition."""
+    table = pd.DataFrame({"n": [1, 2, 3, 4] * 50, "b": (["u"] * 3 + ["v"]) * 25 + (["v"] * 3 + ["u"]) * 25})
+    generator = LiftGenerator(order="table", backend_options=QUICK | {"steps": 60}).fit(table)
+    every = pd.DataFrame({"n": [2, 2, 3, 3], "b": ["u", "v", "u", "v"]})
+    chance = np.exp(generator.score_samples(every))
+    drawn = generator.sample(4_000, where=["n >= 2", "n < 4"])
+    found = [((drawn["n"] == n) & (drawn["b"] == b)).mean() for n, b in every.itertuples(index=False)]
+    assert found == pytest.approx(chance / chance.sum(), abs=0.03)
+
+
+def test_cells_come_back_as_they_were():
+    dates = pd.to_datetime(["2024-01-01", "2024-03-01", "2024-12-31", "2023-07-01"] * 10)
+    table = pd.DataFrame(
+        {
+            "day": dates,
+            "grade": pd.Categorical([10, 9, 11, 9] * 10),
+            "flag": [True, None, False, True] * 10,
+            "share": ["45%", "50%", "7%", "30%"] * 10,
+            "code": ["003", "010", "100", "003"] * 10,
+            "region": ["NA", "None", "nan", "EU"] * 10,
+        }
+    )
+    with pytest.warns(MatgenWarning, match="'45%' is read as the number 45"):
+        generator = LiftGenerator(backend_options=QUICK | {"steps": 30}).fit(table)
+    rows = generator.sample(50, {"code": "003"}, where=["day >= 2024-02-01"])
+    assert rows["day"].dtype.kind == "M" and (rows["day"] >= "2024-02-01").all()
+    assert rows["grade"].isin([9, 10, 11]).all() and set(rows["flag"]) <= {True, False, None}
+    assert rows["share"].str.fullmatch(r"\d+%").all() and (rows["code"] == "003").all()
+    assert set(rows["region"]) <= {"NA", "None", "nan", "EU"}
+    holes = table.copy()
+    holes.loc[::4, "region"] = None
+    holes.loc[1::4, "day"] = pd.NaT
+    filled = generator.impute(holes, draws=5)
+    assert filled["day"].dtype.kind == "M" and filled["day"].notna().all() and filled["region"].notna().all()
+    assert filled["share"].tolist() == table["share"].tolist() and filled["grade"].tolist() == table["grade"].tolist()
+    assert filled["flag"].notna().all() and filled["flag"][::4].all()
+
+
 @pytest.mark.slow
 def test_drawn_formulas_can_be_read():
     from matgen import parse_formulas
@@ -97,7 +171,7 @@ def test_rows_with_unreadable_formulas_are_drawn_again(monkeypatch):
     model = LiftGenerator(order="table")
     model.columns_, sizes = columns, []
 
-    def drawn(known, temperature, random):
+    def drawn(known, *_rest):
         sizes.append(len(known))
         return pd.DataFrame({"formula": ["??", "!!", "NaCl"] if len(known) == 3 else ["KBr", "!!"][-len(known) :]})
 
@@ -148,6 +222,7 @@ def test_the_grammar_allows_what_the_range_holds():
         (lambda g: g.sample(1, {"color": 1}), OptionError, "no column 'color'"),
         (lambda g: g.sample(1, {"species": "rose"}), DataError, "'rose' in 'species' is none of"),
         (lambda g: g.sample(1, {"petal width (cm)": "wide"}), DataError, "is not a number"),
+        (lambda g: g.sample(1, {"petal width (cm)": 40}), DataError, r"outside of what was learned \(0.1 to 2.5\)"),
         (lambda g: g.impute(pd.DataFrame({"species": [None]})), DataError, "has no column"),
         (lambda g: LiftGenerator(order="backwards").fit(pd.DataFrame({"a": [1, 2]})), OptionError, "order of columns"),
         (lambda g: LiftGenerator().fit(pd.DataFrame({"a": [1]})), DataError, "1 rows are given"),

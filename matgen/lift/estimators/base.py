@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from matgen.errors import DataError, OptionError
+from matgen.errors import DataError, MatgenWarning, OptionError
 from matgen.lift.augment import augmented
 from matgen.lift.backends import backend_kind, make_backend
 from matgen.lift.columns import Column, describe, typed
@@ -23,6 +24,7 @@ from matgen.lift.estimators.inputs import (
     target_name,
     without_target,
 )
+from matgen.lift.files import not_learned
 from matgen.lift.interface import Backend, Queries, TrainingSet
 from matgen.lift.pretext import pretext_stages
 from matgen.lift.retrieval import RowDistance
@@ -231,9 +233,13 @@ class LiftEstimator(BaseEstimator):
             rows[self.sentences_.target.name] = pd.Series(targets, dtype=np.float64 if numeric else object)
         return rows
 
-    def _queries(self, X: Any) -> Queries:
+    def _queries(self, X: Any, *, tell: bool = True) -> Queries:
+        """Rows to answer; a `MatgenWarning` for each column with what is far from all that was learned (`tell`)."""
         check_is_fitted(self)
-        return self._queries_of_rows(self._rows(self._frame(X)))
+        rows = self._rows(self._frame(X))
+        for remark in not_learned(rows, self.sentences_.columns) if tell else ():
+            warnings.warn(remark, MatgenWarning, stacklevel=3)
+        return self._queries_of_rows(rows)
 
     def _queries_of_rows(self, rows: pd.DataFrame) -> Queries:
         if self.store_ is None:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import RegressorMixin
 
-from matgen.lift.columns import Column, describe
+from matgen.lift.cells import mostly_numbers, source_of
+from matgen.lift.columns import DATES, Column, as_numbers, describe
 from matgen.lift.estimators.base import LiftEstimator
 from matgen.lift.estimators.inputs import TableError, as_vector, renamed_argument
 from matgen.lift.number_format import number_format
@@ -127,7 +128,7 @@ class LiftRegressor(RegressorMixin, LiftEstimator):
 
         They are infinite where too few rows were held out, or none.
         """
-        low, median, high = self._quantiles(self._queries(X), _QUANTILES).T
+        low, median, high = self._quantiles(self._queries(X, tell=False), _QUANTILES).T  # `predict` tells
         return self.calibration_.intervals(median, self._spread(low, high), confidence)
 
     def _quantiles(self, queries: Queries, quantiles: np.ndarray) -> np.ndarray:
@@ -145,12 +146,15 @@ class LiftRegressor(RegressorMixin, LiftEstimator):
         vector = as_vector(y, n)
         if np.iscomplexobj(vector):
             raise TableError("Complex data not supported")
-        numbers = pd.to_numeric(pd.Series(vector), errors="coerce").to_numpy(np.float64)
-        bad = np.flatnonzero(~np.isfinite(numbers))
-        if len(bad):
-            raise TableError(
-                f"row {bad[0] + 1}: {vector[bad[0]]!r} is not a finite number: Input y contains NaN, infinity or text"
-            )
+        cells = pd.Series(vector)
+        if source_of(cells) in DATES:
+            raise TableError(f"row 1: {vector[0]!r} is a date or duration: give numbers, such as days")
+        numbers = as_numbers(cells)
+        bad = np.flatnonzero(~np.isfinite(numbers if numbers is not None else np.zeros(0)))
+        if numbers is None or len(bad):
+            row = int(bad[0]) if len(bad) else (mostly_numbers(cells) or (0, ""))[0]
+            shown = str(vector[row]) if isinstance(vector[row], str) else vector[row]
+            raise TableError(f"row {row + 1}: {shown!r} is not a finite number: Input y contains NaN, infinity or text")
         return numbers.tolist()
 
     def _target_column(self, name: str, targets: list[Any]) -> Column:

@@ -34,7 +34,8 @@ from matgen.cli import (
     tune,
 )
 from matgen.cli.encodings import write_in_any_encoding
-from matgen.cli.shared import INTERRUPTED, Parser, reading_as_asked
+from matgen.cli.parser import Parser
+from matgen.cli.shared import INTERRUPTED, reading_as_asked
 from matgen.errors import MatgenError, MatgenWarning, OptionError
 from matgen.runtime.cores import limit_threads
 

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 from typing import Any
 
-from matgen.cli.options import model_option, pick_device
+from matgen.cli.options import device_option, model_option, pick_device
 from matgen.cli.shared import verb
 
 
@@ -27,7 +27,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8080, help="port (default: 8080)")
     parser.add_argument("--format", default="vasp", metavar="NAME", help="format of the DFT inputs (default: vasp)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: auto)")
+    device_option(parser, "cpu, cuda, mps or auto (default: auto)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
 
 

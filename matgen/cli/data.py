@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import Parser, bars, path, say, verb
+from matgen.cli.parser import Parser
+from matgen.cli.shared import bars, path, say, verb
 from matgen.errors import OptionError
 
 
@@ -71,6 +72,7 @@ def add(verbs: Any) -> None:
     build.add_argument(
         "--allow-unreadable", action="store_true", help="take exports of which more than a fifth cannot be read"
     )
+    build.common("--cif-folder", "--table", "--column", "--out", "--force")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from matgen.cli.export import calculation_options
-from matgen.cli.shared import INTERRUPTED, Parser, bars, common_options, one_of, path, say
+from matgen.cli.options import column_option
+from matgen.cli.parser import Parser, one_of
+from matgen.cli.shared import INTERRUPTED, bars, common_options, path, say
 from matgen.dft.codes import CODES
 
 
@@ -43,6 +45,7 @@ def add(verbs: Any) -> None:
     running.add_argument("--retry-failed", action="store_true", help="run failed calculations again")
     running.rename("--again", "--retry-failed")
     running.add_argument("--quiet", action="store_true", help="print errors only")
+    running.common("--engine", "--workers", "--hours", "--command", "--retry-failed")
     running.set_defaults(run=run)
     _add_campaign(steps)
     collecting = steps.add_parser(
@@ -67,36 +70,36 @@ def _add_campaign(steps: Any) -> None:
     parser.add_argument(
         "candidates", type=path, help="table with formulas, best first, or a folder that `matgen structure` wrote"
     )
-    parser.add_argument("--engine", required=True, metavar="NAME", help=one_of(CODES))
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    parser.add_argument(
+    parser.group("calculation").add_argument("--engine", required=True, metavar="NAME", help=one_of(CODES))
+    column_option(parser)
+    parser.group("which compositions").add_argument(
         "--top", type=int, default=20, metavar="N", help="candidates to take from the top (default: 20)"
     )
-    parser.add_argument(
+    parser.group("structures").add_argument(
         "--max-atoms",
         type=int,
         default=12,
         metavar="N",
         help="most atoms in a candidate's primitive cell; competing phases may have twice as many (default: 12)",
     )
-    parser.add_argument(
+    parser.group("structures").add_argument(
         "--per-formula",
         type=int,
         default=5,
         metavar="N",
         help="structures to relax for each composition; the lowest is calculated (default: 5)",
     )
-    parser.add_argument(
+    parser.group("structures").add_argument(
         "--potential", default="chgnet", metavar="NAME", help="potential that relaxes the structures (default: chgnet)"
     )
-    parser.add_argument(
+    parser.group("structures").add_argument(
         "--finish",
         metavar="NAME",
         help="potential that relaxes the lowest ones further, or none (default: that of `matgen structure`, if it is "
         "installed)",
     )
     calculation_options(parser)
-    parser.add_argument(
+    parser.group("calculation").add_argument(
         "--magnetic-orders",
         type=int,
         default=2,
@@ -104,25 +107,32 @@ def _add_campaign(steps: Any) -> None:
         help="calculations of each structure with magnetic atoms: the ferromagnetic one, and antiferromagnetic ones "
         "(default: 2; 1 is ferromagnetic only)",
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="calculations at once (default: 1)")
-    parser.add_argument(
+    parser.group("computation").add_argument(
+        "--workers", type=int, default=1, metavar="N", help="calculations at once (default: 1)"
+    )
+    parser.group("computation").add_argument(
         "--hours",
         type=float,
         metavar="H",
         help="hours of this call; what runs then is stopped, and run again by the next call",
     )
-    parser.add_argument(
+    parser.group("computation").add_argument(
         "--hours-each", type=float, metavar="H", help="hours after which a calculation is stopped and counts as failed"
     )
-    parser.add_argument("--command", metavar="TEXT", help="command to run in each folder instead of the code's own")
-    parser.add_argument("--retry-failed", action="store_true", help="run failed calculations again")
-    parser.add_argument(
+    parser.group("computation").add_argument(
+        "--command", metavar="TEXT", help="command to run in each folder instead of the code's own"
+    )
+    parser.group("computation").add_argument(
+        "--retry-failed", action="store_true", help="run failed calculations again"
+    )
+    parser.group("output").add_argument(
         "--dry-run", action="store_true", help="say how many calculations and atoms there would be, and write nothing"
     )
-    parser.add_argument(
+    parser.group("output").add_argument(
         "--out", type=path, default=Path("campaign"), metavar="PATH", help="folder of the campaign (default: campaign)"
     )
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    parser.group("output").add_argument("--quiet", action="store_true", help="print errors only")
+    parser.common("--engine", "--top", "--max-atoms", "--workers", "--hours", "--out")
     parser.set_defaults(run=campaign)
 
 

@@ -13,6 +13,7 @@ from matgen.cli.options import (
     constraint_options,
     decoding_options,
     default_preset,
+    device_option,
     judging_options,
     keeping_options,
     pareto_option,
@@ -59,31 +60,33 @@ def add(verbs: Any) -> None:
         "matgen discover --reward 'probability_hull_0.05 * balanced_common * novel'",
         "matgen discover --dataset mine.csv --max-minutes 10 --structures 20",
     )
-    parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
-    parser.add_argument(
+    parser.group("which rows are kept (-n then counts those)").add_argument(
+        "-n", type=int, default=10_000, help="compositions to draw (default: 10000)"
+    )
+    parser.group("model").add_argument(
         "--model",
         metavar="CHECKPOINT",
         help="checkpoint to draw from: folder, bundled name or Hub id (default: the bundled or newly trained one)",
     )
-    parser.add_argument(
+    parser.group("ranking").add_argument(
         "--predictor",
         metavar="NAME",
         help="formation-energy predictor to rank by: a folder, a bundled name or none (default: formation_energy-oqmd)",
     )
-    parser.add_argument(
+    parser.group("structures and DFT").add_argument(
         "--structures",
         type=int,
         metavar="N",
         help=f"number of top candidates to give relaxed structures and DFT inputs (default: {_STRUCTURES}; 0: none)",
     )
-    parser.add_argument(
+    parser.group("structures and DFT").add_argument(
         "--finish-top",
         type=int,
         default=_FINISHED,
         metavar="N",
         help=f"number of them that a second potential relaxes further (default: {_FINISHED}; 0: none)",
     )
-    parser.add_argument(
+    parser.group("structures and DFT").add_argument(
         "--dft-format",
         default="vasp",
         metavar="NAME",
@@ -109,8 +112,9 @@ def add(verbs: Any) -> None:
     reference_options(parser)
     judging_options(parser)
     pareto_option(parser, "rank candidates first that no other beats in all of these columns of ranked.csv")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    device_option(parser)
     common_options(parser, out="discovery")
+    parser.common("-n", "--model", "--contains", "--exclude", "--structures", "--out")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.options import judging_options, pareto_option, reference_options, references_of, rules_of
+from matgen.cli.options import column_option, judging_options, pareto_option, reference_options, references_of, rules_of
 from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
 
@@ -33,21 +33,22 @@ def add(verbs: Any) -> None:
         help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, a folder of `matgen "
         "structure`, or - for standard input",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
+    column_option(parser)
     reference_options(parser)
     judging_options(parser)
-    parser.add_argument(
+    parser.group("structures").add_argument(
         "--reference-structures",
         type=path,
         metavar="FOLDER",
         help="CIF or POSCAR files of known crystals: novelty of structures is reported too",
     )
     pareto_option(parser, "rank candidates first that no other beats in all of these columns of the ranking")
-    parser.add_argument("--no-baselines", action="store_true", help="skip the random baselines")
-    parser.add_argument(
+    parser.group("computation").add_argument("--no-baselines", action="store_true", help="skip the random baselines")
+    parser.group("computation").add_argument(
         "--scheduler", metavar="ADDRESS", help="a running Dask scheduler whose workers judge, such as tcp://host:8786"
     )
     common_options(parser, out="report")
+    parser.common("--reference", "--column", "--protocol", "--pareto", "--out", "--force")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import bars, common_options, one_of, path, say, verb
+from matgen.cli.parser import Parser, one_of
+from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.dft.codes import CODES
 from matgen.dft.formats import WITHOUT_MOMENTS, format_names
 from matgen.dft.settings import DFTSettings
@@ -24,53 +25,62 @@ def add(verbs: Any) -> None:
         "matgen export structures/ --format vasp --top 10 --out dft/",
     )
     parser.add_argument("structures", type=path, help="folder that `matgen structure` wrote")
-    parser.add_argument("--format", default="vasp", metavar="NAME",
+    output = parser.group("output")
+    output.add_argument("--format", default="vasp", metavar="NAME",
                         help=f"{one_of(format_names())} (default: vasp)")  # fmt: skip
-    parser.add_argument("--top", type=int, metavar="N", help="only the first N compositions")
-    parser.add_argument(
+    which = parser.group("which calculations")
+    which.add_argument("--top", type=int, metavar="N", help="only the first N compositions")
+    which.add_argument(
         "--all", action="store_true", help="every structure, not only the lowest-energy one of each composition"
     )
-    parser.add_argument(
+    which.add_argument(
         "--element-references", action="store_true", help="also export the elements that formation energies refer to"
     )
     parser.rename("--elements", "--element-references")
-    parser.add_argument(
+    which.add_argument(
         "--competing", action="store_true", help="also export the phases that the candidates could decompose into"
     )
     calculation_options(parser)
-    parser.add_argument(
+    calculation = parser.group("calculation")
+    calculation.add_argument(
         "--hubbard-u", action="store_true", help="GPAW and Quantum ESPRESSO: apply U as in the VASP input sets"
     )
-    parser.add_argument(
+    which.add_argument(
         "--magnetic-orders",
         type=int,
         metavar="N",
         help="calculations of each structure with magnetic atoms: the ferromagnetic one, and antiferromagnetic ones as "
         "<id>-afm, <id>-afm2 ... (default: 2; 1 is ferromagnetic only)",
     )
-    parser.add_argument("--input-set", default="mp", metavar="NAME", help="VASP input set: mp or matpes (default: mp)")
-    parser.add_argument(
+    calculation.add_argument(
+        "--input-set", default="mp", metavar="NAME", help="VASP input set: mp or matpes (default: mp)"
+    )
+    output.add_argument(
         "--scheduler-template",
         type=path,
         metavar="FILE",
         help="Jinja template of the job script, instead of the SLURM one",
     )
-    parser.add_argument("--flow", action="store_true", help="also write an atomate2 flow as JSON (VASP)")
+    output.add_argument("--flow", action="store_true", help="also write an atomate2 flow as JSON (VASP)")
     common_options(parser, out="dft", seed=False)
+    parser.common("--format", "--top", "--element-references", "--competing", "--pseudopotentials", "--out")
 
 
-def calculation_options(parser: argparse.ArgumentParser) -> None:
+def calculation_options(parser: Parser) -> None:
     """How structures are calculated, whether or not the inputs are run at once."""
-    parser.add_argument("--calculation", default="static", metavar="KIND", help="static or relax (default: static)")
-    parser.add_argument(
+    calculation = parser.group("calculation")
+    calculation.add_argument(
+        "--calculation", default="static", metavar="KIND", help="static or relax (default: static)"
+    )
+    calculation.add_argument(
         "--cutoff",
         type=float,
         metavar="EV",
         help="plane-wave cutoff (default: that of the code or of the pseudopotentials)",
     )
-    parser.add_argument("--kpoint-density", type=float, default=5.0, metavar="D",
+    calculation.add_argument("--kpoint-density", type=float, default=5.0, metavar="D",
                         help="k-points per inverse angstrom (default: 5; VASP input sets have their own)")  # fmt: skip
-    parser.add_argument(
+    calculation.add_argument(
         "--pseudopotentials",
         type=path,
         metavar="FOLDER",

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.beginning import shown
 from matgen.cli.lift_options import backend_options, chosen, estimator_of, pairs, predictor, whole_numbers, with_targets
-from matgen.cli.shared import bars, say, shown
+from matgen.cli.shared import bars, say
 from matgen.errors import DataError, OptionError
 from matgen.lift.backends import BACKENDS, backend_kind
 

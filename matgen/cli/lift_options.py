@@ -14,7 +14,7 @@ from matgen.lift.backends import BACKENDS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from matgen.cli.shared import Parser
+    from matgen.cli.parser import Parser
 
 _TASKS = ("classification", "regression")
 _FEW_NUMBERS = 10
@@ -24,39 +24,44 @@ _FEW_NUMBERS = 10
 def learning_options(parser: Parser) -> None:
     """Options of what learns, and of the sentences it learns from."""
     examples = [kind for kind in BACKENDS.values() if kind.example]
-    parser.add_argument(
+    backend = parser.group("language model")
+    backend.add_argument(
         "--backend",
         default="scratch",
         help=", ".join(kind.summary for kind in BACKENDS.values()) + " (default: scratch)",
     )
-    parser.add_argument(
+    backend.add_argument(
         "--base", metavar="NAME", help="for the backend path: folder or Hub id of a causal language model"
     )
-    parser.add_argument("--task", help="classification or regression (default: by the target's values)")
-    parser.add_argument(
+    sentences = parser.group("sentences")
+    sentences.add_argument("--task", help="classification or regression (default: by the target's values)")
+    sentences.add_argument(
         "--template",
         default="named",
         help="named, x1, shuffled, or a text with {column} in it (default: named)",
     )
-    parser.add_argument("--formulas-as", default="text", help="text, fractions or both (default: text)")
-    parser.add_argument("--columns", metavar="A,B", help="columns to learn from (default: all but the target)")
-    parser.add_argument("--units", metavar="A=eV,B=K", help="units of columns, written after their values")
-    parser.add_argument(
+    sentences.add_argument("--formulas-as", default="text", help="text, fractions or both (default: text)")
+    sentences.add_argument("--columns", metavar="A,B", help="columns to learn from (default: all but the target)")
+    sentences.add_argument("--units", metavar="A=eV,B=K", help="units of columns, written after their values")
+    sentences.add_argument(
         "--precision", metavar="A=2,B=0", help="decimals of columns (default: as many as keep the information)"
     )
-    parser.add_argument(
+    sentences.add_argument(
         "--column-types", metavar="A=category", help="types of columns: number, category, text or formula"
     )
     parser.rename("--kinds", "--column-types")
-    parser.add_argument(
+    training = parser.group("training")
+    training.add_argument(
         "--retrieval", type=int, default=0, metavar="K", help="number of similar rows put into each prompt (default: 0)"
     )
-    parser.add_argument(
+    training.add_argument(
         "--pretext", type=int, default=0, metavar="N", help="number of synthetic tasks to learn first (default: 0)"
     )
-    parser.add_argument("--noise", type=float, help="noise on numbers, in standard deviations (default: the backend's)")
-    parser.add_argument("--mixup", type=float, help="largest share mixed in from another row (default: 0)")
-    parser.add_argument(
+    training.add_argument(
+        "--noise", type=float, help="noise on numbers, in standard deviations (default: the backend's)"
+    )
+    training.add_argument("--mixup", type=float, help="largest share mixed in from another row (default: 0)")
+    backend.add_argument(
         "--options",
         metavar="A=1,B=2",
         help="options of the backend, such as " + ", ".join(f"{kind.example} ({kind.name})" for kind in examples),

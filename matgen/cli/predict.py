@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import bars, common_options, path, say, shown, verb
+from matgen.cli.beginning import shown
+from matgen.cli.options import column_option
+from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
 
 
@@ -28,30 +30,35 @@ def add(verbs: Any) -> None:
         type=path,
         help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    parser.add_argument("--property", help="formation_energy, band_gap or is_metal (default: formation_energy)")
-    parser.add_argument(
+    column_option(parser)
+    predictor = parser.group("predictor")
+    predictor.add_argument("--property", help="formation_energy, band_gap or is_metal (default: formation_energy)")
+    predictor.add_argument(
         "--source", help="database whose labels the predictor was trained on: oqmd or mp (default: oqmd if bundled)"
     )
-    parser.add_argument(
+    predictor.add_argument(
         "--model",
         "--predictor",
         metavar="FOLDER",
         help="a predictor of `matgen fit` instead of a bundled one; columns that it learned from beside the formula "
         "are found in the table by name",
     )
-    parser.add_argument(
+    hull = parser.group("hull")
+    hull.add_argument(
         "--entries",
         metavar="FILE",
         help="competing phases, instead of those bundled: pymatgen ComputedEntry as JSON, a table with a column "
         "formation_energy, or materials-project (after `matgen data build materials-project`)",
     )
-    parser.add_argument("--no-hull", dest="hull", action="store_false", help="do not compute the distance to the hull")
-    parser.add_argument(
+    hull.add_argument("--no-hull", dest="hull", action="store_false", help="do not compute the distance to the hull")
+    parser.group("computation").add_argument(
         "--scheduler", metavar="ADDRESS", help="a running Dask scheduler whose workers predict, such as tcp://host:8786"
     )
-    parser.add_argument("--resume", action="store_true", help="resume the interrupted run of the same request in --out")
+    parser.group("output").add_argument(
+        "--resume", action="store_true", help="resume the interrupted run of the same request in --out"
+    )
     common_options(parser, out="predicted.csv", seed=False)
+    parser.common("--property", "--model", "--column", "--no-hull", "--out", "--resume")
     # Figures are read only where the help is shown.
     parser.format_help = partial(_help_with_figures, parser.format_help)  # type: ignore[method-assign]
 

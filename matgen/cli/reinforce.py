@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.options import model_option, pick_device, reward_options
-from matgen.cli.shared import INTERRUPTED, bars, common_options, path, say, shown, verb
+from matgen.cli.beginning import shown
+from matgen.cli.options import device_option, model_option, pick_device, reward_options
+from matgen.cli.shared import INTERRUPTED, bars, common_options, path, say, verb
 from matgen.errors import OptionError
 
 
@@ -33,25 +34,28 @@ def add(verbs: Any) -> None:
     group.add_argument(
         "--reference", action="append", metavar="NAME", help="dataset or file that novel refers to (default: hybrid)"
     )
-    parser.add_argument("--steps", type=int, default=150, help="batches to draw and learn from (default: 150)")
-    parser.add_argument("--max-minutes", type=float, metavar="M", help="end after so many minutes (default: no limit)")
-    parser.add_argument("--batch-size", type=int, default=2048, help="draws of a step (default: 2048)")
-    parser.add_argument("--learning-rate", type=float, default=5e-4, help="of AdamW (default: 5e-4)")
-    parser.add_argument(
+    training = parser.group("training")
+    training.add_argument("--steps", type=int, default=150, help="batches to draw and learn from (default: 150)")
+    training.add_argument(
+        "--max-minutes", type=float, metavar="M", help="end after so many minutes (default: no limit)"
+    )
+    training.add_argument("--batch-size", type=int, default=2048, help="draws of a step (default: 2048)")
+    training.add_argument("--learning-rate", type=float, default=5e-4, help="of AdamW (default: 5e-4)")
+    training.add_argument(
         "--kl",
         type=float,
         default=0.05,
         metavar="WEIGHT",
         help="cost of each nat away from the start, in standard deviations of the reward (default: 0.05; 0: none)",
     )
-    parser.add_argument(
+    parser.group("constraints (always satisfied; they can be combined)").add_argument(
         "--condition",
         nargs="+",
         default=[],
         metavar="band_gap=2..3",
         help="ranges of properties that a conditional model is to draw from",
     )
-    parser.add_argument(
+    training.add_argument(
         "--average",
         type=float,
         default=1.0,
@@ -59,9 +63,10 @@ def add(verbs: Any) -> None:
         help="share of the reinforced weights in those that are written; the rest is the start's, which brings back "
         "variety and known compounds (default: 1)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
-    parser.add_argument("--resume", action="store_true", help="resume the interrupted run in --out")
+    device_option(parser)
+    parser.group("output").add_argument("--resume", action="store_true", help="resume the interrupted run in --out")
     common_options(parser, out="runs/reinforced")
+    parser.common("--reward", "--model", "--max-minutes", "--reference", "--out", "--resume")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,16 +6,18 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.beginning import shown
 from matgen.cli.options import (
     condition_option,
     constraint_options,
     decoding_options,
+    device_option,
     keeping_options,
     model_option,
     pick_device,
     request_of,
 )
-from matgen.cli.shared import bars, common_options, path, say, shown, verb
+from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -42,12 +44,16 @@ def add(verbs: Any) -> None:
         "matgen sample -n 1000000 --out candidates.parquet",
         "matgen sample -n 500 --anonymous-formula ABC3 --temperature 0.8",
     )
-    parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
+    parser.group("which rows are kept (-n then counts those)").add_argument(
+        "-n", type=int, default=10_000, help="compositions to draw (default: 10000)"
+    )
     model_option(parser)
     decoding_options(parser)
-    parser.add_argument("--prompt", default="", metavar="'Li Fe'", help="tokens that every formula begins with")
+    parser.group("decoding").add_argument(
+        "--prompt", default="", metavar="'Li Fe'", help="tokens that every formula begins with"
+    )
     condition_option(parser)
-    parser.add_argument(
+    parser.group("decoding").add_argument(
         "--trace", action="store_true", help="write the steps of each draw (blank language models only)"
     )
     constraint_options(parser)
@@ -64,17 +70,22 @@ def add(verbs: Any) -> None:
         help="database whose labels the predictors were trained on: oqmd or mp (default: oqmd if there is one)",
     )
     group.add_argument("--max-minutes", type=float, metavar="M", help="stop after this many minutes")
-    parser.add_argument(
+    parser.group("which rows are kept (-n then counts those)").add_argument(
         "--top", type=int, metavar="N", help="list the N most probable compositions instead of sampling"
     )
-    parser.add_argument(
+    parser.group("computation").add_argument(
         "--batch-size", type=int, help="distinct prefixes held at once (default: 8192; on a GPU 262144)"
     )
-    parser.add_argument("--block-size", type=int, metavar="N", help="samples per block (default: by n)")
-    parser.add_argument("--precision", default="auto", help="auto, bf16 or fp32 (default: bf16 where built in)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
-    parser.add_argument("--resume", action="store_true", help="resume an interrupted file")
+    parser.group("computation").add_argument(
+        "--block-size", type=int, metavar="N", help="samples per block (default: by n)"
+    )
+    parser.group("computation").add_argument(
+        "--precision", default="auto", help="auto, bf16 or fp32 (default: bf16 where built in)"
+    )
+    device_option(parser)
+    parser.group("output").add_argument("--resume", action="store_true", help="resume an interrupted file")
     common_options(parser, out="candidates.csv")
+    parser.common("-n", "--model", "--contains", "--valid", "--novel-to", "--out")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.options import model_option, n_mc_option, pick_device
-from matgen.cli.shared import bars, common_options, path, say, shown, verb
+from matgen.cli.beginning import shown
+from matgen.cli.options import column_option, device_option, model_option, n_mc_option, pick_device
+from matgen.cli.shared import bars, common_options, path, say, verb
 
 
 def add(verbs: Any) -> None:
@@ -25,11 +26,12 @@ def add(verbs: Any) -> None:
         type=path,
         help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
+    column_option(parser)
     model_option(parser)
     n_mc_option(parser)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    device_option(parser)
     common_options(parser, out="scored.csv", seed=False)
+    parser.common("--model", "--column", "--device", "--out", "--force")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.options import pareto_option
+from matgen.cli.options import column_option, pareto_option
 from matgen.cli.shared import common_options, path, say, verb
 
 
@@ -26,19 +26,19 @@ def add(verbs: Any) -> None:
         type=path,
         help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    parser.add_argument(
+    column_option(parser)
+    parser.group("which rows are kept").add_argument(
         "--where",
         metavar="CONDITION",
         help="condition on columns of the file and on these, which are added: cost (US dollars per kilogram), "
         "crustal_abundance (mg/kg, of the least abundant element), hhi_production, hhi_reserve (0 to 10,000), toxic, "
         "radioactive (0 or 1); such as 'cost < 50 and (source == \"exp\" or toxic == false)'",
     )
-    parser.add_argument(
+    parser.group("which rows are kept").add_argument(
         "--max-per-system", type=int, metavar="N", help="most rows of one family, see --family (default: all)"
     )
     parser.rename("--per-family", "--max-per-system")
-    parser.add_argument(
+    parser.group("which rows are kept").add_argument(
         "--family",
         default="chemical_system",
         metavar="NAME",
@@ -46,6 +46,7 @@ def add(verbs: Any) -> None:
     )
     pareto_option(parser, "keep only rows that no other row beats in all of these columns")
     common_options(parser, out="screened.csv", seed=False)
+    parser.common("--where", "--max-per-system", "--pareto", "--column", "--out", "--force")
 
 
 def run(arguments: argparse.Namespace) -> None:

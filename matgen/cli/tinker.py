@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.options import model_option, n_mc_option, pick_device
-from matgen.cli.shared import bars, common_options, say, shown, verb
+from matgen.cli.beginning import shown
+from matgen.cli.options import device_option, model_option, n_mc_option, pick_device
+from matgen.cli.shared import bars, common_options, say, verb
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,15 +58,16 @@ def add(verbs: Any) -> None:
     fill.add_argument("--exclude", metavar="A,GROUP", help="none of these: elements, or lanthanides, toxic ...")
     model_option(parser)
     n_mc_option(parser)
-    parser.add_argument("--top", type=int, metavar="N", help="rows to write (default: all)")
-    parser.add_argument(
+    parser.group("output").add_argument("--top", type=int, metavar="N", help="rows to write (default: all)")
+    parser.group("judging").add_argument(
         "--novel-to",
         action="append",
         metavar="NAME",
         help="dataset or file that novelty refers to; may be repeated (default: hybrid)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    device_option(parser)
     common_options(parser, out="tinker.csv", seed=False)
+    parser.common("--mask", "--dope", "--exclude", "--model", "--top", "--out")
 
 
 def tinker_request_of(arguments: argparse.Namespace) -> TinkerRequest:

@@ -27,26 +27,35 @@ def add(verbs: Any) -> None:
         "matgen tune --model gptj --notation counted --max-minutes 60",
         "matgen train --preset tuning/gptj/preset.json",
     )
-    parser.add_argument("--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart ... (default: gptj)")
-    training_options(parser)
-    parser.add_argument("--where", metavar="CONDITION", help="condition on rows to keep, such as 'band_gap > 1.98'")
-    parser.add_argument("--split", default="split", help="split (by formula) or split_chemsys (default: split)")
-    parser.add_argument("--trials", type=int, metavar="N", help="stop after this many trials have ended (default: 30)")
-    budget = parser.add_mutually_exclusive_group()
+    parser.group("model").add_argument(
+        "--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart ... (default: gptj)"
+    )
+    training_options(parser.group("training"))
+    parser.group("data").add_argument(
+        "--where", metavar="CONDITION", help="condition on rows to keep, such as 'band_gap > 1.98'"
+    )
+    parser.group("data").add_argument(
+        "--split", default="split", help="split (by formula) or split_chemsys (default: split)"
+    )
+    parser.group("search").add_argument(
+        "--trials", type=int, metavar="N", help="stop after this many trials have ended (default: 30)"
+    )
+    budget = parser.group("search").add_mutually_exclusive_group()
     budget.add_argument(
         "--trial-minutes", type=float, metavar="M", help=f"minutes of training per trial (default: {_TRIAL_MINUTES:g})"
     )
     budget.add_argument("--epochs", type=float, help="passes over the data per trial, instead of minutes")
-    parser.add_argument(
+    parser.group("search").add_argument(
         "--search",
         nargs="+",
         metavar="NAME",
         help="learning_rate, weight_decay, batch_size, dropout, initializer, layers, width, head_width (default: all)",
     )
-    parser.add_argument(
+    parser.group("output").add_argument(
         "--resume", action="store_true", help="resume the search in --out, or join it from another terminal"
     )
     common_options(parser, out="tuning/<model>")
+    parser.common("--model", "--dataset", "--max-minutes", "--trials", "--out", "--resume")
 
 
 def run(arguments: argparse.Namespace) -> int:

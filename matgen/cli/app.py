@@ -6,6 +6,7 @@ import argparse
 import contextlib
 from typing import Any
 
+from matgen.cli.beginning import require_checkpoint
 from matgen.cli.options import device_option, model_option, pick_device
 from matgen.cli.shared import verb
 
@@ -19,6 +20,7 @@ def add(verbs: Any) -> None:
         "serve a local web page: choose elements, sample, substitute, relax, export",
         "matgen app",
         "matgen app --port 8090 --no-browser",
+        begin=begin,
     )
     model_option(parser)
     parser.add_argument(
@@ -29,6 +31,17 @@ def add(verbs: Any) -> None:
     parser.add_argument("--format", default="vasp", metavar="NAME", help="format of the DFT inputs (default: vasp)")
     device_option(parser, "cpu, cuda, mps or auto (default: auto)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find checkpoint and predictor."""
+    from matgen.dft.formats import require_format
+    from matgen.prediction.locate import ranking_predictor
+
+    require_format(arguments.format)
+    ranking_predictor(arguments.predictor)
+    checkpoint = require_checkpoint(arguments.model)
+    return f"serving {checkpoint} on http://{arguments.host}:{arguments.port} (Ctrl-C ends it)"
 
 
 def run(arguments: argparse.Namespace) -> None:

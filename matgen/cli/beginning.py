@@ -132,6 +132,11 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def is_alone() -> bool:
+    """Whether no other process works with this one, so that it may choose the place of the result by itself."""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1
+
+
 def require_predictors(folders: Iterable[str | Path]) -> None:
     """Predictors by folder or bundled name.
 

@@ -6,11 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.beginning import TABLES, claim_output, require_folder, require_input, shown
 from matgen.cli.export import calculation_options
 from matgen.cli.options import column_option
 from matgen.cli.parser import Parser, one_of
 from matgen.cli.shared import INTERRUPTED, bars, common_options, path, say
 from matgen.dft.codes import CODES
+from matgen.dft.settings import MANIFEST
+from matgen.errors import unknown_name
 
 
 def add(verbs: Any) -> None:
@@ -46,14 +49,14 @@ def add(verbs: Any) -> None:
     running.rename("--again", "--retry-failed")
     running.add_argument("--quiet", action="store_true", help="print errors only")
     running.common("--engine", "--workers", "--hours", "--command", "--retry-failed")
-    running.set_defaults(run=run)
+    running.set_defaults(run=run, begin=_begin_run)
     _add_campaign(steps)
     collecting = steps.add_parser(
         "collect", help="collect all results in one table", description="Collect all results in one table."
     )
     collecting.add_argument("folder", type=path, help="folder that `matgen export` wrote")
     common_options(collecting, out="FOLDER/results.csv", seed=False)
-    collecting.set_defaults(run=collect)
+    collecting.set_defaults(run=collect, begin=_begin_collect)
 
 
 def _add_campaign(steps: Any) -> None:
@@ -133,7 +136,33 @@ def _add_campaign(steps: Any) -> None:
     )
     parser.group("output").add_argument("--quiet", action="store_true", help="print errors only")
     parser.common("--engine", "--top", "--max-atoms", "--workers", "--hours", "--out")
-    parser.set_defaults(run=campaign)
+    parser.set_defaults(run=campaign, begin=_begin_campaign)
+
+
+def _begin_run(arguments: argparse.Namespace) -> str:
+    """Find the calculations."""
+    folder = require_folder(arguments.folder, MANIFEST, "matgen export")
+    if arguments.engine not in CODES:
+        raise unknown_name("engine", arguments.engine, CODES)
+    return f"running {folder} with {arguments.engine}, {arguments.workers} at once"
+
+
+def _begin_campaign(arguments: argparse.Namespace) -> str:
+    """Find the candidates."""
+    candidates = require_input(arguments.candidates)
+    if arguments.engine not in CODES:
+        raise unknown_name("engine", arguments.engine, CODES)
+    if arguments.pseudopotentials is not None:
+        require_input(arguments.pseudopotentials)
+    return f"campaign by {arguments.engine} of the first {arguments.top:,} of {candidates}, in {shown(arguments.out)}/"
+
+
+def _begin_collect(arguments: argparse.Namespace) -> str:
+    """Find the calculations, and where their table goes."""
+    folder = require_folder(arguments.folder, MANIFEST, "matgen export")
+    default = arguments.folder / "results.csv"
+    arguments.out = claim_output(arguments.out, default, force=arguments.force, suffixes=TABLES)
+    return f"collecting the results of {folder} into {shown(arguments.out)}"
 
 
 def _finish(arguments: argparse.Namespace) -> str | None:
@@ -194,7 +223,6 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.command, arguments.hours, arguments.workers, arguments.scheduler, arguments.retry_failed
     )
     _say_changed(arguments)
-    say(arguments, f"running {arguments.folder} with {arguments.engine}, {settings.workers} at once")
     summary = run_folder(arguments.folder, arguments.engine, settings, progress=bars(arguments))
     for id, reason in summary.failed.items():
         say(arguments, f"failed {id}: {reason}")

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.beginning import claim_output, require_input, require_references, shown
 from matgen.cli.options import column_option, judging_options, pareto_option, reference_options, references_of, rules_of
 from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
@@ -26,6 +27,7 @@ def add(verbs: Any) -> None:
         "matgen evaluate candidates.csv --reference hybrid --out report/",
         "matgen evaluate structures/ --out report/",
         "matgen evaluate candidates.csv --protocol published",
+        begin=begin,
     )
     parser.add_argument(
         "candidates",
@@ -47,8 +49,21 @@ def add(verbs: Any) -> None:
     parser.group("computation").add_argument(
         "--scheduler", metavar="ADDRESS", help="a running Dask scheduler whose workers judge, such as tcp://host:8786"
     )
+    parser.group("output").add_argument(
+        "--verbose", action="store_true", help="print the tables by group, of recovery and of known compounds too"
+    )
     common_options(parser, out="report")
     parser.common("--reference", "--column", "--protocol", "--pareto", "--out", "--force")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find candidates and references, and where the report goes."""
+    table = require_input(arguments.candidates)
+    require_references(references_of(arguments))
+    if arguments.reference_structures is not None:
+        require_input(arguments.reference_structures)
+    arguments.out = claim_output(arguments.out, "report", force=arguments.force)
+    return f"judging {table} against {', '.join(references_of(arguments))} into {shown(arguments.out)}/"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -61,8 +76,8 @@ def run(arguments: argparse.Namespace) -> None:
     say(arguments, f"judging {arguments.candidates} against {', '.join(references_of(arguments))} into {out}/")
     report = judge(arguments.candidates, out=out)
     if not arguments.quiet:
-        print_summary(report.content)
-        say(arguments, f"open {out}/report.html, or read {out}/report.json")
+        print_summary(report.content, verbose=arguments.verbose)
+        say(arguments, f"open {shown(out)}/report.html, or read {shown(out)}/report.json")
 
 
 def judging_of(arguments: argparse.Namespace) -> Callable[..., Report]:

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.beginning import claim_output, require_folder, require_input, shown
 from matgen.cli.parser import Parser, one_of
 from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.dft.codes import CODES
-from matgen.dft.formats import WITHOUT_MOMENTS, format_names
+from matgen.dft.formats import WITHOUT_MOMENTS, format_names, require_format
 from matgen.dft.settings import DFTSettings
 from matgen.errors import OptionError
 
@@ -23,6 +24,7 @@ def add(verbs: Any) -> None:
         f"write inputs for {one_of(code.title for code in CODES.values())}, or plain structure files",
         "matgen export structures/ --format gpaw --element-references --out dft/",
         "matgen export structures/ --format vasp --top 10 --out dft/",
+        begin=begin,
     )
     parser.add_argument("structures", type=path, help="folder that `matgen structure` wrote")
     output = parser.group("output")
@@ -88,6 +90,17 @@ def calculation_options(parser: Parser) -> None:
     )
 
 
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the structures, and where the inputs go."""
+    require_format(arguments.format)
+    structures = require_folder(arguments.structures, "structures.json", "matgen structure")
+    for named in (arguments.scheduler_template, arguments.pseudopotentials):
+        if named is not None:
+            require_input(named)
+    arguments.out = claim_output(arguments.out, "dft", force=arguments.force)
+    return f"inputs for {arguments.format} of {structures} into {shown(arguments.out)}/"
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Write inputs and say what a user has to know."""
     from matgen.dft.export import export, jobs_of, require_exportable
@@ -111,7 +124,7 @@ def run(arguments: argparse.Namespace) -> None:
         say(arguments, "note: these structures were not relaxed; they are first guesses at predicted volumes")
     references, lacking_phases = _references(arguments, jobs)
     jobs += references
-    say(arguments, f"inputs of {len(jobs):,} calculations ({arguments.format}, {settings.calculation}) into {out}/")
+    say(arguments, f"inputs of {len(jobs):,} calculations ({arguments.format}, {settings.calculation})")
     exported = export(
         jobs, out, arguments.format, settings, lacking_phases=lacking_phases,
         scheduler_template=arguments.scheduler_template, flow=arguments.flow, force=arguments.force,

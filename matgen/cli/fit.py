@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.beginning import claim_output, require_input, shown
 from matgen.cli.options import column_option
 from matgen.cli.shared import INTERRUPTED, bars, common_options, folder_name, path, say, verb
 from matgen.errors import OptionError
@@ -26,6 +27,7 @@ def add(verbs: Any) -> None:
         "matgen fit --table my.csv --target Tc --out models/tc",
         "matgen fit --table alloys.csv --target hardness --features temperature method --group paper --kind trees",
         "matgen fit --property band_gap --kind trees --out models/gap",
+        begin=begin,
     )
     data = parser.group("data")
     data.add_argument(
@@ -121,6 +123,17 @@ def add(verbs: Any) -> None:
     parser.common("--table", "--target", "--property", "--kind", "--max-minutes", "--out")
 
 
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the table, and where the predictor goes."""
+    _require_sense(arguments)
+    source = "the bundled table" if arguments.table is None else require_input(arguments.table)
+    name = "-".join(arguments.target) if arguments.table is not None else f"{arguments.property}-{arguments.source}"
+    resume, default = arguments.resume, Path("models") / folder_name(name)
+    arguments.out = claim_output(arguments.out, default, force=arguments.force, resume=resume)
+    what = ", ".join(arguments.target) if arguments.table is not None else arguments.property
+    return f"learning {what} of {source} ({arguments.kind}) into {shown(arguments.out)}"
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Fit, or go on fitting."""
     from matgen.io.files import next_free, refuse_to_overwrite
@@ -186,7 +199,7 @@ def _fit(arguments: argparse.Namespace, data: PropertyData, out: Path) -> bool:
     members = plan.members if data.fold is None else int(data.fold.max()) + 1
     what = "rows" if data.features else "compositions"
     how = f"{members} members" if data.fold is None else f"{members} folds that calibrate in turn, a member each"
-    say(arguments, f"{data.name}{_of_classes(data)}: {learned:,} {what} to learn from, {how}, into {out}")
+    say(arguments, f"{data.name}{_of_classes(data)}: {learned:,} {what} to learn from, {how}, into {shown(out)}")
     if data.features:
         say(arguments, f"features beside the formula: {', '.join(map(str, data.features))}")
     for reason, count in data.left_out.items():

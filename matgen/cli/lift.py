@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.beginning import TABLES, claim_output, require_input, shown
 from matgen.cli.lift_evaluate import evaluate, scores_file
 from matgen.cli.lift_learn import fit, predict
 from matgen.cli.lift_options import learning_options
 from matgen.cli.lift_rows import impute, sample, show
 from matgen.cli.parser import Parser
 from matgen.cli.shared import common_options, folder_name, path
+from matgen.errors import CheckpointError
 from matgen.io.files import lock, next_free
 
 
@@ -42,6 +44,7 @@ def _step(
     help_: str,
     example: str,
     default: Callable[[argparse.Namespace], Path] | None = None,
+    suffixes: tuple[str, ...] = (),
 ) -> Parser:
     """Add the parser of a step; one that writes has a default for `--out`, and holds its output alone."""
     made: Parser = steps.add_parser(
@@ -53,8 +56,39 @@ def _step(
         with lock(arguments.out):
             return run(arguments)
 
-    made.set_defaults(run=run if default is None else alone)
+    def begin(arguments: argparse.Namespace) -> str:
+        for named in ("table", "update", "model"):
+            if getattr(arguments, named, None) is not None:
+                require_input(getattr(arguments, named))
+        if getattr(arguments, "given", None) and "=" not in arguments.given:
+            require_input(Path(arguments.given))
+        if getattr(arguments, "model", None) is not None and not (arguments.model / "lift.json").is_file():
+            raise CheckpointError(f"{arguments.model} has no lift.json: name a folder that `matgen lift fit` wrote")
+        if default is None:
+            return ""
+        if arguments.out is None:
+            arguments.out = default(arguments)
+        elif not getattr(arguments, "resume", False) and not getattr(arguments, "protocol", None):
+            claim_output(arguments.out, arguments.out, force=arguments.force, suffixes=suffixes)
+        return _in_words(name, arguments)
+
+    made.set_defaults(run=run if default is None else alone, begin=begin)
     return made
+
+
+def _in_words(step: str, arguments: argparse.Namespace) -> str:
+    """What a step does, in a line."""
+    table = None if getattr(arguments, "table", None) is None else require_input(arguments.table)
+    model = None if getattr(arguments, "model", None) is None else shown(arguments.model)
+    target = getattr(arguments, "target", None)
+    what = {
+        "fit": f"learning {target or 'whole rows'} of {table}",
+        "predict": f"predicting {table} by {model}",
+        "evaluate": f"scores of {table}" if table else f"scores by the protocol {getattr(arguments, 'protocol', None)}",
+        "sample": f"drawing {getattr(arguments, 'n', 0):,} rows from {model}",
+        "impute": f"filling in {table} by {model}",
+    }[step]
+    return f"{what} into {shown(arguments.out)}"
 
 
 def _add_fit(steps: Any) -> None:
@@ -90,6 +124,7 @@ def _add_predict(steps: Any) -> None:
         "predict the learned column of a table",
         "matgen lift predict new.csv --model models/iris --out predicted.csv",
         lambda _: next_free(Path("predicted.csv")),
+        TABLES,
     )
     parser.add_argument(
         "table",
@@ -150,6 +185,7 @@ def _add_sample(steps: Any) -> None:
         "draw rows like those learned, given any columns",
         "matgen lift sample --model models/rows -n 100 --given species=setosa",
         lambda _: next_free(Path("rows.csv")),
+        TABLES,
     )
     parser.group("drawing").add_argument(
         "-n", type=int, default=100, help="rows, of each given row where a table is given (default: 100)"
@@ -175,6 +211,7 @@ def _add_impute(steps: Any) -> None:
         "fill in the empty cells of a table",
         "matgen lift impute holes.csv --model models/rows --out filled.csv",
         lambda _: next_free(Path("filled.csv")),
+        TABLES,
     )
     parser.add_argument("table", type=path, help="table (CSV, Excel, Parquet, JSON ...), or - for standard input")
     parser.group("model").add_argument(

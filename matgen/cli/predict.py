@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.beginning import shown
+from matgen.cli.beginning import TABLES, claim_output, require_input, require_predictors, shown
 from matgen.cli.options import column_option
 from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
@@ -24,6 +24,7 @@ def add(verbs: Any) -> None:
         "matgen predict candidates.csv --property formation_energy --out predicted.csv",
         "matgen predict candidates.csv --model models/tc",
         "matgen predict shards/ --out predicted.parquet --resume",
+        begin=begin,
     )
     parser.add_argument(
         "formulas",
@@ -91,6 +92,23 @@ def predictor_folder(arguments: argparse.Namespace) -> Path:
     return property_predictor(arguments.property or "formation_energy", arguments.source)
 
 
+def begin(arguments: argparse.Namespace) -> str:
+    """Find table and predictor, and where the rows go."""
+    from matgen.io.files import read_json
+    from matgen.prediction.locate import METADATA
+
+    table, folder = require_input(arguments.formulas), predictor_folder(arguments)
+    require_predictors([folder])
+    if arguments.entries and arguments.entries != "materials-project":
+        require_input(Path(arguments.entries))
+    resume = arguments.resume
+    out = claim_output(arguments.out, "predicted.csv", force=arguments.force, resume=resume, suffixes=TABLES)
+    arguments.out = out
+    metadata = read_json(folder / METADATA)
+    unit = f" in {metadata['unit']}" if metadata.get("unit") else ""
+    return f"predicting {metadata.get('property', 'values')}{unit} of {table} by {shown(folder)} into {shown(out)}"
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Predict for a file."""
     from matgen.io.files import next_free
@@ -100,8 +118,6 @@ def run(arguments: argparse.Namespace) -> None:
     folder = predictor_folder(arguments)
     predictor = Predictor.load(folder)
     out = arguments.out or (Path("predicted.csv") if arguments.resume else next_free(Path("predicted.csv")))
-    unit = f" in {predictor.metadata['unit']}" if predictor.metadata["unit"] else ""
-    say(arguments, f"predicting {predictor.name}{unit} of {arguments.formulas} by {shown(folder)} into {out}")
     predicted = predict_file(
         predictor,
         arguments.formulas,

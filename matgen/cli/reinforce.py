@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-from matgen.cli.beginning import shown
+from matgen.cli.beginning import (
+    claim_output,
+    require_checkpoint,
+    require_input,
+    require_predictors,
+    require_references,
+    shown,
+)
 from matgen.cli.options import device_option, model_option, pick_device, reward_options
 from matgen.cli.shared import INTERRUPTED, bars, common_options, path, say, verb
 from matgen.errors import OptionError
+from matgen.io.places import RUNS
 
 
 def add(verbs: Any) -> None:
@@ -23,6 +30,7 @@ def add(verbs: Any) -> None:
         "matgen reinforce --reward 'probability_hull_0.05 * balanced_common * novel' --max-minutes 10",
         "matgen reinforce --reward '(band_gap > 2) * probability_hull_0.1 * not contains(Pb)' --out runs/gap",
         "matgen reinforce --resume --out runs/gap",
+        begin=begin,
     )
     model_option(parser)
     group = parser.add_argument_group("reward")
@@ -69,10 +77,24 @@ def add(verbs: Any) -> None:
     parser.common("--reward", "--model", "--max-minutes", "--reference", "--out", "--resume")
 
 
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the checkpoint and what rewards, and where the run goes."""
+    if arguments.resume:
+        if arguments.out is None:
+            raise OptionError("name the folder of the run to resume by --out")
+        return f"resuming the run in {require_input(arguments.out)}"
+    if not arguments.reward:
+        raise OptionError("name what to reward: --reward 'probability_hull_0.05 * balanced_common * novel'")
+    checkpoint = require_checkpoint(arguments.model)
+    require_predictors(arguments.predictor or ())
+    require_references(arguments.reference or ())
+    arguments.out = claim_output(arguments.out, RUNS / "reinforced", force=arguments.force)
+    return f"reinforcing {checkpoint} by {arguments.reward} into {shown(arguments.out)}"
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Reinforce, or go on with it."""
     from matgen.io.files import next_free
-    from matgen.models.locate import RUNS
     from matgen.reinforcement import reinforce
     from matgen.reinforcement.plan import saved_plan
 
@@ -80,12 +102,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.out is None:
             raise OptionError("name the folder of the run to resume by --out")
         out, plan = arguments.out, saved_plan(arguments.out)[0]
-        say(arguments, f"resuming the run in {out}")
     else:
         out, plan = arguments.out or next_free(RUNS / "reinforced"), _plan(arguments)
         length = f"{plan.steps:,} steps" if plan.max_minutes is None else f"at most {plan.max_minutes:g} minutes"
-        start = shown(Path(plan.model))
-        say(arguments, f"{start}, {plan.batch_size:,} draws a step, {length}, rewarded by {plan.reward}, into {out}")
+        say(arguments, f"{plan.batch_size:,} draws a step, {length}")
     result = reinforce(
         plan,
         out,

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.beginning import TABLES, claim_output, require_input, shown
 from matgen.cli.options import column_option, pareto_option
 from matgen.cli.shared import common_options, path, say, verb
 
@@ -20,6 +21,7 @@ def add(verbs: Any) -> None:
         "matgen screen predicted.csv --where 'cost < 50 and toxic = 0 and energy_above_hull < 0.1' --max-per-system 3",
         "matgen screen candidates.csv --max-per-system 1 --family anonymous_formula",
         "matgen screen ranked.csv --pareto energy_above_hull,cost,novelty",
+        begin=begin,
     )
     parser.add_argument(
         "candidates",
@@ -49,6 +51,13 @@ def add(verbs: Any) -> None:
     parser.common("--where", "--max-per-system", "--pareto", "--column", "--out", "--force")
 
 
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the table, and where the rows go."""
+    table = require_input(arguments.candidates)
+    arguments.out = claim_output(arguments.out, "screened.csv", force=arguments.force, suffixes=TABLES)
+    return f"screening {table} into {shown(arguments.out)}"
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Screen a file."""
     from matgen.io.files import next_free
@@ -70,4 +79,4 @@ def run(arguments: argparse.Namespace) -> None:
     beaten = f"; {summary['beyond_front']:,} not on the Pareto front" * bool(summary["beyond_front"])
     beyond = f"; {summary['beyond_family']:,} beyond the cap of their family" * bool(summary["beyond_family"])
     kept = f"{summary['kept']:,} of {summary['rows']:,} rows kept"
-    say(arguments, f"{kept}, into {out}{failed}{beaten}{beyond}{screened.unreadable}")
+    say(arguments, f"{kept}, into {shown(out)}{failed}{beaten}{beyond}{screened.unreadable}")

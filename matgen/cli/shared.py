@@ -91,7 +91,7 @@ def folder_name(text: str) -> str:
 
 def say(arguments: argparse.Namespace, text: str) -> None:
     """A remark on standard error, so that standard output holds results only."""
-    if not arguments.quiet:
+    if not getattr(arguments, "quiet", False):
         print(text, file=sys.stderr, flush=True)
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.beginning import claim_output, require_input, shown
 from matgen.cli.options import column_option
 from matgen.cli.parser import Parser, one_of
 from matgen.cli.shared import bars, common_options, path, say, verb
@@ -30,6 +31,7 @@ def add(verbs: Any) -> None:
         "matgen structure ranked.csv --top 20 --out structures/",
         "matgen structure ranked.csv --top 20 --workers 4 --resume --out structures/",
         "matgen structure tinker.csv --top 5 --compensate --out doped/",
+        begin=begin,
     )
     parser.add_argument(
         "candidates",
@@ -201,6 +203,20 @@ def _check_values(arguments: argparse.Namespace) -> None:
         raise OptionError("--hull relaxed needs relaxed structures: drop --no-relax")
 
 
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the table and what is named besides, and where the structures go."""
+    _check_values(arguments)
+    table = require_input(arguments.candidates)
+    for named in (arguments.templates, arguments.proposals, arguments.host):
+        if named is not None:
+            require_input(named)
+    resume = arguments.resume
+    arguments.out = claim_output(arguments.out, "structures", force=arguments.force, resume=resume)
+    which = f"the first {arguments.top:,} of {table}" if arguments.top else table
+    how = "not relaxed" if arguments.no_relax else f"relaxed by {arguments.potential}"
+    return f"structures of {which}, {how}, into {shown(arguments.out)}/"
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Make structures and say what came of it."""
     from matgen.datasets import read_formula_table
@@ -227,7 +243,7 @@ def make(arguments: argparse.Namespace, frame: pd.DataFrame, column: str, out: P
         frame = frame.head(arguments.top)
     say(
         arguments,
-        f"structures of {len(frame):,} compositions of {arguments.candidates}, {plan.in_words()}, into {out}/",
+        f"structures of {len(frame):,} compositions of {arguments.candidates}, {plan.in_words()}",
     )
     return make_structures(frame, column, out, plan, resume=arguments.resume, force=arguments.force,
                            progress=bars(arguments), tell=lambda text: say(arguments, text))  # fmt: skip

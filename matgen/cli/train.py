@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.beginning import claim_output, require_checkpoint, require_references, shown
 from matgen.cli.options import column_option, default_preset, training_options
 from matgen.cli.shared import INTERRUPTED, bars, common_options, say, verb
-from matgen.errors import OptionError
+from matgen.errors import OptionError, OutputError
+from matgen.io.places import CHECKPOINT_METADATA, RUNS, checkpoint_folder
 
 if TYPE_CHECKING:
     from matgen.models.shapes import Shape
@@ -27,6 +29,7 @@ def add(verbs: Any) -> None:
         "matgen train --model gptj --dataset hybrid-pure --max-minutes 10 --out runs/gptj",
         "matgen train --resume --out runs/gptj",
         "matgen train --dataset mine.csv --init hybrid-pure-gptj-small --out runs/mine",
+        begin=begin,
     )
     model = parser.group("model")
     model.add_argument("--model", help="gpt, gpt2, gptneo, gptj, bart, blmm or roberta (default: gptj)")
@@ -94,6 +97,34 @@ def add(verbs: Any) -> None:
     parser.common("--model", "--dataset", "--preset", "--max-minutes", "--out", "--resume")
 
 
+def begin(arguments: argparse.Namespace) -> str:
+    """Find what is to be learned from, and where it goes."""
+    if arguments.resume:
+        out = arguments.out or _default_run(arguments)
+        if not out.exists():
+            raise OutputError(f"nothing to resume in {out}: it does not exist")
+        return f"resuming the run in {shown(out)}"
+    require_references([arguments.dataset])
+    start = f" from {require_checkpoint(arguments.init)}" if arguments.init else ""
+    name = arguments.model or ("the preset's model" if Path(arguments.preset or "").suffix else "gptj")
+    model = _model_of(arguments.init) if arguments.init and not arguments.model else name
+    if arguments.out is not None or " " not in model:
+        out = claim_output(arguments.out, RUNS / model, force=arguments.force)
+        into = f" into {shown(out)}"
+    else:
+        into = ""
+    return f"training {model} on {arguments.dataset}{start}{into}"
+
+
+def _model_of(checkpoint: str) -> str:
+    """The architecture of a checkpoint, where that can be told at once."""
+    from matgen.io.files import read_json
+
+    folder = checkpoint_folder(checkpoint)
+    path = None if folder is None else folder / CHECKPOINT_METADATA
+    return str(read_json(path).get("architecture", "its model")) if path and path.is_file() else "its model"
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on training."""
     from matgen.runtime.processes import Processes, leave_cores_to_others
@@ -117,13 +148,11 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         plan = completed(plan)
     arguments.quiet |= not processes.is_main
     out = arguments.out or _default_run(arguments)
-    if arguments.resume:
-        say(arguments, f"resuming the run in {out}")
-    else:
+    if not arguments.resume:
         out = arguments.out or processes.broadcast(next_free(out))
         budget, init = plan.settings, f", starting from {plan.init}" if plan.init else ""
         length = f"{budget.max_minutes:g} minutes" if budget.max_minutes else f"at most {budget.epochs:g} epochs"
-        say(arguments, f"{plan.model} ({plan.preset}, {plan.notation}) on {plan.dataset}{init}, {length}, into {out}")
+        say(arguments, f"{plan.model} ({plan.preset}, {plan.notation}) on {plan.dataset}{init}, {length}")
     result = train_model(
         plan,
         out,
@@ -143,7 +172,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     say(
         arguments,
         f"{why}{result.state.best_loss:.3f} nats per validation formula{balanced} at step {result.state.best_step:,}. "
-        f"Next: matgen sample -n 10000 --model {out}",
+        f"Next: matgen sample -n 10000 --model {shown(out)}",
     )
     return 0
 
@@ -237,8 +266,6 @@ def _with_dropout(arguments: argparse.Namespace, preset: str, model: str) -> Sha
 
 def _default_run(arguments: argparse.Namespace) -> Path:
     """`runs/<model>`; to resume, the newest unfinished run."""
-    from matgen.models.locate import RUNS
-
     if not arguments.resume:
         return RUNS / _what(arguments)[0]
     states = [p for p in RUNS.glob("*/training/plan.json") if not (p.parent.parent / "matgen.json").exists()]

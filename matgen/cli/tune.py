@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.beginning import claim_output, require_references, shown
 from matgen.cli.options import training_options
 from matgen.cli.shared import INTERRUPTED, common_options, say, verb
 from matgen.errors import OptionError
@@ -26,6 +27,7 @@ def add(verbs: Any) -> None:
         "search a model's size and training settings",
         "matgen tune --model gptj --notation counted --max-minutes 60",
         "matgen train --preset tuning/gptj/preset.json",
+        begin=begin,
     )
     parser.group("model").add_argument(
         "--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart ... (default: gptj)"
@@ -56,6 +58,19 @@ def add(verbs: Any) -> None:
     )
     common_options(parser, out="tuning/<model>")
     parser.common("--model", "--dataset", "--max-minutes", "--trials", "--out", "--resume")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find what is to be learned from, and where it goes."""
+    default = Path("tuning") / arguments.model
+    if arguments.resume:
+        out = arguments.out or default
+        if not out.exists():
+            raise OptionError(f"no search in {out}: name its folder by --out")
+        return f"resuming the search in {shown(out)}"
+    require_references([arguments.dataset])
+    arguments.out = claim_output(arguments.out, default, force=arguments.force)
+    return f"tuning {arguments.model} on {arguments.dataset} into {shown(arguments.out)}"
 
 
 def run(arguments: argparse.Namespace) -> int:

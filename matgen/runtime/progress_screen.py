@@ -106,6 +106,14 @@ def _progress() -> Any:
             of = "" if task.total is None else f"/{int(task.total):,}"
             return Text(f"{int(task.completed):,}{of} {task.fields['unit']}")
 
+    class Bar(BarColumn):
+        """A bar of what is counted; nothing where only time goes by."""
+
+        def render(self, task: Any) -> Any:
+            from rich.text import Text
+
+            return super().render(task) if task.fields["unit"] else Text("")
+
     class Left(Remaining):
         """The time that is left; nothing where that cannot be known."""
 
@@ -117,7 +125,7 @@ def _progress() -> Any:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
+        Bar(bar_width=24),
         Counted(),
         TimeElapsedColumn(),
         Left(),

@@ -58,7 +58,10 @@ def watched(*words: str) -> tuple[int, list[str]]:
         ("sample --model someone/model", "drawing 10,000 compositions from someone/model (Hugging Face Hub)"),
         ("score t.csv", "scoring t.csv by hybrid-stable-gptj-small into scored.csv"),
         ("tinker SrTiO3 --mask Sr", "changing SrTiO3 by hybrid-stable-gptj-small into tinker.csv"),
-        ("predict t.csv", "predicting formation_energy in eV/atom of t.csv by formation_energy-oqmd into predicted.csv"),
+        (
+            "predict t.csv",
+            "predicting formation_energy in eV/atom of t.csv by formation_energy-oqmd into predicted.csv",
+        ),
         ("evaluate t.csv", "judging t.csv against hybrid into report/"),
         ("evaluate t.csv --reference t.csv --out r", "judging t.csv against t.csv into r/"),
         ("compare s d", "comparing s, d into comparison/"),
@@ -88,7 +91,7 @@ def test_the_first_line_comes_before_anything_heavy(words: str, line: str) -> No
     status, said = watched(*words.split())
     assert said[0].startswith(line), said
     # `dft run` may end before anything heavy is wanted: of a folder of no calculations.
-    assert status == 77 and said[-1].startswith("LOADS") or words.startswith("dft run"), said
+    assert (status == 77 and said[-1].startswith("LOADS")) or words.startswith("dft run"), said
 
 
 @pytest.mark.parametrize(

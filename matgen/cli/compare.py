@@ -41,4 +41,4 @@ def run(arguments: argparse.Namespace) -> None:
     comparison = compare(arguments.reports, out=out, force=arguments.force)
     if not arguments.quiet:
         print_comparison(comparison.content)
-        say(arguments, f"open {out}/compare.html")
+        say(arguments, f"open {shown(out)}/compare.html")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.beginning import shown
 from matgen.cli.parser import Parser
 from matgen.cli.shared import bars, path, say, verb
 from matgen.errors import OptionError
@@ -116,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         same = checksum_ok(read_table(built), built.name) if built.is_file() else None
         verdict = "" if same is None else f": {'the same content as' if same else 'NOT the content of'} the bundled one"
-        say(arguments, f"wrote {built}{verdict}")
+        say(arguments, f"wrote {shown(built)}{verdict}")
     return 0
 
 
@@ -144,4 +145,7 @@ def _export(arguments: argparse.Namespace) -> None:
         progress=bars(arguments),
     )
     say(arguments, "\n".join(export.lines()))
-    say(arguments, f"wrote {out}. Next: matgen train --dataset {out}, or matgen evaluate --reference {out}")
+    say(
+        arguments,
+        f"wrote {shown(out)}. Next: matgen train --dataset {shown(out)}, or matgen evaluate --reference {shown(out)}",
+    )

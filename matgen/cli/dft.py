@@ -252,7 +252,7 @@ def collect(arguments: argparse.Namespace) -> None:
     for row in frame[frame["reason"] != ""].itertuples():
         say(arguments, f"{row.structure_id}: {row.reason}")
     told_counts = ", ".join(f"{counts.get(state, 0)} {state}" for state in ("done", "failed", "waiting"))
-    say(arguments, f"{told_counts}; {out}")
+    say(arguments, f"{told_counts}; {shown(out)}")
 
 
 def _say_changed(arguments: argparse.Namespace) -> None:

@@ -289,7 +289,7 @@ def closing_lines(plan: DiscoveryPlan, discovery: Discovery) -> list[str]:
     content, out = discovery.report.content, shown(discovery.folder)
     shares = ", ".join(f"{100 * content[name]:.1f} % {name}" for name in ("valid", "novel", "unique"))
     by = "the model's probability" if plan.predictor is None else "stability, oxidation states and novelty"
-    first = ", ".join(str(formula) for formula in discovery.ranked["formula"].head(6))
+    first = ", ".join(str(formula) for formula in discovery.ranked["formula"].head(5))
     lines = [
         f"{content['n']:,} compositions: {shares}",
         f"{len(discovery.ranked):,} valid, novel ones, ranked by {by}; first: {first or 'none'}",
@@ -297,11 +297,13 @@ def closing_lines(plan: DiscoveryPlan, discovery: Discovery) -> list[str]:
     if discovery.structures is not None:
         lines.append(_structures_in_words(discovery.structures, plan.finish))
     model = out + "/reinforced" if plan.reinforcement else shown(plan.checkpoint or discovery.folder / "model")
+    aimed = plan.constraints or plan.conditions or plan.screen or plan.novel_to
+    aim = "  (with the same constraints)" if aimed else ""
     inputs = "" if discovery.structures is None else f"; structures/ (CIF) and dft/ ({plan.dft_format} inputs)"
     lines += [
         f"report: {out}/report/report.html (all metrics on the terminal: --verbose)",
         f"files in {out}/: ranked.csv, candidates.csv{inputs}",
-        f"next: matgen sample -n 100000 --model {model}",
+        f"next: matgen sample -n 100000 --model {model}{aim}",
     ]
     if len(discovery.ranked):
         lines.append(f"      matgen structure {out}/ranked.csv --top 20")

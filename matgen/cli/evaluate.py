@@ -73,7 +73,6 @@ def run(arguments: argparse.Namespace) -> None:
 
     judge = judging_of(arguments)
     out = arguments.out or next_free(Path("report"))
-    say(arguments, f"judging {arguments.candidates} against {', '.join(references_of(arguments))} into {out}/")
     report = judge(arguments.candidates, out=out)
     if not arguments.quiet:
         print_summary(report.content, verbose=arguments.verbose)

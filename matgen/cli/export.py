@@ -139,7 +139,10 @@ def run(arguments: argparse.Namespace) -> None:
         say(arguments, f"note ({len(ids):,} calculations): {text}")
     for id, reason in exported.failed.items():
         say(arguments, f"left out {id}: {reason}")
-    say(arguments, f"{len(exported.jobs):,} written, {len(exported.failed):,} left out; {out}/manifest.json lists them")
+    say(
+        arguments,
+        f"{len(exported.jobs):,} written, {len(exported.failed):,} left out; {shown(out)}/manifest.json lists them",
+    )
 
 
 def _magnetic_orders(arguments: argparse.Namespace) -> int:

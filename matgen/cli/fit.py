@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.cli.beginning import claim_output, require_input, shown
 from matgen.cli.options import column_option
-from matgen.cli.shared import INTERRUPTED, bars, common_options, folder_name, path, say, verb
+from matgen.cli.shared import bars, common_options, folder_name, path, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -161,10 +160,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionError("two targets would have the same folder: fit them one by one")
     for data, folder in zip(properties, folders, strict=True):
         if arguments.resume and len(folders) > 1 and (folder / "predictor.json").is_file():
-            say(arguments, f"{data.name}: complete in {folder}")
+            say(arguments, f"{data.name}: complete in {shown(folder)}")
         elif not _fit(arguments, data, folder):
-            print(f"interrupted; resume with the same command and --resume --out {out}", file=sys.stderr)
-            return INTERRUPTED
+            raise KeyboardInterrupt  # the fit took it for itself, and has saved what it needs to go on
     return 0
 
 
@@ -220,7 +218,7 @@ def _fit(arguments: argparse.Namespace, data: PropertyData, out: Path) -> bool:
     if predictor is None:
         return False
     also = "".join(f", with {', '.join(one.name for one in data.features)} as columns" for _ in data.features[:1])
-    say(arguments, f"{_in_words(data, predictor)}. Next: matgen predict candidates.csv --model {out}{also}")
+    say(arguments, f"{_in_words(data, predictor)}. Next: matgen predict candidates.csv --model {shown(out)}{also}")
     return True
 
 

@@ -51,7 +51,7 @@ def _state(arguments: argparse.Namespace, out: Path) -> Path:
     if arguments.verb == "tune":
         return out / "journal.jsonl"
     if arguments.verb == "fit":
-        return out / "training"
+        return next(out.glob("**/training"), out / "training")
     return out / "training" / "latest.json"
 
 

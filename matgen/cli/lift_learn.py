@@ -117,7 +117,7 @@ def predict(arguments: argparse.Namespace) -> None:
     write_with_metadata(out, frame, {"model": str(arguments.model), "target": target, "rows_not_read": len(bad)})
     first = f"; {len(bad):,} rows cannot be read, first: row {min(bad) + 1}: {bad[min(bad)]}" if bad else ""
     unseen = _unseen(frame, sentences.columns)
-    say(arguments, f"{int(good.sum()):,} rows predicted into {out}{first}{unseen}")
+    say(arguments, f"{int(good.sum()):,} rows predicted into {shown(out)}{first}{unseen}")
 
 
 def _unseen(frame: pd.DataFrame, columns: Any) -> str:

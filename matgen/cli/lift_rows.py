@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.beginning import shown
 from matgen.cli.lift_options import chosen, estimator_of, pairs, predictor, with_targets
 from matgen.cli.shared import say
 from matgen.errors import OptionError
@@ -28,7 +29,7 @@ def sample(arguments: argparse.Namespace) -> None:
     again = f"; {100 * generator.redrawn_:.1f} % drawn again for formulas that cannot be read" * bool(
         generator.redrawn_
     )
-    say(arguments, f"{len(rows):,} rows drawn into {out}{again}")
+    say(arguments, f"{len(rows):,} rows drawn into {shown(out)}{again}")
 
 
 def impute(arguments: argparse.Namespace) -> None:
@@ -47,7 +48,7 @@ def impute(arguments: argparse.Namespace) -> None:
     for name in names:  # what was there stays as it was
         frame[name] = frame[name].where(frame[name].notna(), filled[name])
     write_with_metadata(out, frame, {"model": str(arguments.model), "cells": before, "draws": arguments.draws})
-    say(arguments, f"{before:,} empty cells filled in, into {out}")
+    say(arguments, f"{before:,} empty cells filled in, into {shown(out)}")
 
 
 def show(arguments: argparse.Namespace) -> None:

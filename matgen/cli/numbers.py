@@ -65,9 +65,10 @@ def require_ranges(arguments: argparse.Namespace) -> None:
         OptionError: a number out of range, named as its option is.
     """
     for name, value in vars(arguments).items():
-        holds, words = _OF_VERB.get((arguments.verb, name)) or RANGES.get(name, (None, ""))
-        if holds is None or isinstance(value, bool) or not isinstance(value, int | float):
+        rule = _OF_VERB.get((arguments.verb, name)) or RANGES.get(name)
+        if rule is None or isinstance(value, bool) or not isinstance(value, int | float):
             continue
+        holds, words = rule
         if not holds(value):
             option = "-n" if name == "n" else f"--{name.replace('_', '-')}"
             written = f"{value:g}" if isinstance(value, float) else value

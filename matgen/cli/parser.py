@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.renamed: dict[str, str] = {}
-        self._common: tuple[str, ...] = ()
+        self._common: list[argparse.Action] = []
 
     def rename(self, old: str, new: str) -> None:
         """Let an option be written by the name it had in the last release, with a line that says the new one.
@@ -39,9 +39,14 @@ class Parser(argparse.ArgumentParser):
 
         Args:
             names: at most `MOST_COMMON` options of the parser, such as `--model`, in the order of the help.
+
+        Raises:
+            ValueError: more than that.
+            KeyError: the parser has no such option.
         """
-        assert len(names) <= MOST_COMMON, f"{len(names)} common options of {self.prog}"
-        self._common = names
+        if len(names) > MOST_COMMON:
+            raise ValueError(f"{len(names)} common options of {self.prog}, more than {MOST_COMMON}")
+        self._common = [self._option_string_actions[name] for name in names]
 
     def group(self, title: str) -> argparse._ArgumentGroup:
         """The group of options of that title, made where there is none yet."""
@@ -85,7 +90,7 @@ class Parser(argparse.ArgumentParser):
 
     def sections(self) -> dict[str | None, list[argparse.Action]]:
         """Arguments and options as the help lists them: each once, under the title of its section."""
-        first = [self._option_string_actions[name] for name in self._common]
+        first = self._common
         own, *groups = self._action_groups[1:]  # argparse's own group of options, then the named ones
         found = {self._action_groups[0].title: self._action_groups[0]._group_actions, COMMON: first}
         found |= {group.title: [one for one in group._group_actions if one not in first] for group in groups}

@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress=bars(arguments),
     )
     if result.interrupted:
-        again = f"matgen reinforce --resume --out {out}"
+        again = f"matgen reinforce --resume --out {shown(out)}"
         print(f"interrupted after step {len(result.history):,}; saved. Resume with: {again}", file=sys.stderr)
         return INTERRUPTED
     first, last = result.history[0], result.history[-1]
@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments,
         f"reward {first['reward']:.4g} -> {last['reward']:.4g}, {last['kl']:.2f} nats from the start, chemical systems "
         f"{first['chemical_systems']:.1%} -> {last['chemical_systems']:.1%} of the draws. "
-        f"Next: matgen sample -n 10000 --model {out}",
+        f"Next: matgen sample -n 10000 --model {shown(out)}",
     )
     return 0
 

@@ -162,7 +162,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         warn=_warn if processes.is_main else None,
     )
     if result.interrupted:
-        again = f"matgen train --resume --out {out}"
+        again = f"matgen train --resume --out {shown(out)}"
         if processes.is_main:
             print(f"interrupted at step {result.state.step:,}; saved. Resume with: {again}", file=sys.stderr)
         return INTERRUPTED

@@ -89,14 +89,14 @@ def run(arguments: argparse.Namespace) -> int:
     trials = 30 if arguments.trials is None else arguments.trials
     limit = f", none begun after {arguments.max_minutes:g} minutes" if arguments.max_minutes else ""
     if arguments.resume:
-        say(arguments, f"resuming the search in {out} until {trials} trials have ended{limit}")
+        say(arguments, f"until {trials} trials have ended{limit}")
     else:
         budget = plan.training.settings
         each = f"{budget.max_minutes:g} minutes" if budget.max_minutes else f"{budget.epochs:g} epochs"
         say(
             arguments,
             f"{plan.training.model} ({plan.training.notation}) on {plan.training.dataset}: {trials} trials of {each} "
-            f"each{limit}, into {out}",
+            f"each{limit}",
         )
 
     def report(number: int, nats: float | None, preset: Preset) -> None:
@@ -113,15 +113,15 @@ def run(arguments: argparse.Namespace) -> int:
         on_trial=report,
     )
     if result.interrupted:
-        print(f"interrupted; resume with: matgen tune --resume --out {out}", file=sys.stderr)
+        print(f"interrupted; resume with: matgen tune --resume --out {shown(out)}", file=sys.stderr)
         return INTERRUPTED
     if result.best is None:
-        say(arguments, f"no trial has ended; resume with: matgen tune --resume --out {out}")
+        say(arguments, f"no trial has ended; resume with: matgen tune --resume --out {shown(out)}")
         return 0
     say(
         arguments,
         f"best of {result.ended} trials: {result.best_nats:.3f} nats per validation formula ({result.pruned} more "
-        f"were stopped early). Next: matgen train --preset {out / PRESET}",
+        f"were stopped early). Next: matgen train --preset {shown(out / PRESET)}",
     )
     return 0
 

@@ -27,9 +27,8 @@ def summary(content: dict[str, Any]) -> RenderableType:
     protocol = content["protocol"]
     alloys = "accepted without a test" if protocol["include_alloys"] else "tested"
     rules = f"{protocol['oxidation_states']}, alloys {alloys}"
-    title = f"{content['n']:,} candidates against {protocol['reference']} ({protocol['reference_size']:,} compositions)"
     parts: list[RenderableType] = [
-        _table(title, *metric_rows(content, units=False)),
+        _table(_title(content), *metric_rows(content, units=False)),
         _table("Beside compounds that exist", *known_rate_rows(content)),
         _table("Not all metal, and all metal", *group_rows(content)),
         _table("Recovery", *recovery_rows(content)),
@@ -55,6 +54,12 @@ def summary(content: dict[str, Any]) -> RenderableType:
     return Group(*parts, *_not_judged(content))
 
 
+def _title(content: dict[str, Any]) -> str:
+    """What was judged, against what."""
+    protocol = content["protocol"]
+    return f"{content['n']:,} candidates against {protocol['reference']} ({protocol['reference_size']:,} compositions)"
+
+
 def _not_judged(content: dict[str, Any]) -> list[RenderableType]:
     """What could not be read or judged, a line each."""
     lines: list[RenderableType] = []
@@ -70,9 +75,8 @@ def _not_judged(content: dict[str, Any]) -> list[RenderableType]:
 
 def brief(content: dict[str, Any]) -> RenderableType:
     """What a report's content comes to: the metrics, what they say in a sentence, and what was not read."""
-    title = f"{content['n']:,} candidates against {content['protocol']['reference']}"
     parts: list[RenderableType] = [
-        _table(title, *metric_rows(content, units=False)),
+        _table(_title(content), *metric_rows(content, units=False)),
         Text(f"{memorization_verdict(content)} {_elements_in_words(content)}"),
     ]
     if "structures" in content:

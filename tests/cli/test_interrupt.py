@@ -94,7 +94,7 @@ def test_structure_goes_on() -> None:
 @pytest.mark.slow
 def test_lift_fit_goes_on_and_leaves_no_half_learned_model() -> None:
     pd.DataFrame({"x": range(90), "y": [i * 0.7 for i in range(90)]}).to_csv("t.csv", index=False)
-    options = "--table t.csv --target y --out m --options steps=400,width=32,layers=1,views=1"
+    options = "--table t.csv --target y --out m --options steps=6000,width=32,layers=1,views=1"
     state = Path(".m.training/training/latest.json")
     line = interrupted(f"lift fit {options}", state.exists)
     assert line.endswith(f"Resume with: matgen lift fit {options} --resume")

@@ -92,18 +92,6 @@ def test_structure_goes_on() -> None:
 
 
 @pytest.mark.slow
-def test_lift_fit_goes_on_and_leaves_no_half_learned_model() -> None:
-    pd.DataFrame({"x": range(90), "y": [i * 0.7 for i in range(90)]}).to_csv("t.csv", index=False)
-    options = "--table t.csv --target y --out m --options steps=6000,width=32,layers=1,views=1"
-    state = Path(".m.training/training/latest.json")
-    line = interrupted(f"lift fit {options}", state.exists)
-    assert line.endswith(f"Resume with: matgen lift fit {options} --resume")
-    assert state.exists() and not Path("m").exists()
-    go_on(line)
-    assert Path("m/lift.json").exists()
-
-
-@pytest.mark.slow
 def test_discover_says_which_stage_is_complete() -> None:
     line = interrupted("discover -n 300 --structures 0", lambda: Path("discovery/candidates.csv").exists())
     named = line.split("up to ")[1].split(". Go on")[0]

@@ -10,6 +10,7 @@ import argparse
 import re
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def verbs() -> str:
 
 
 def _described(name: str, parser: argparse.ArgumentParser) -> list[str]:
-    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=100)
+    parser.formatter_class = partial(parser.formatter_class, width=100)
     texts = [f"## {name}\n\n```text\n{parser.format_help().strip()}\n```"]
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -2,6 +2,11 @@
 
 import sys
 
-from matgen.cli import main
+try:
+    from matgen.cli import main
 
-sys.exit(main())
+    status = main()
+except KeyboardInterrupt:  # before or after the verb itself: its own are answered by `main`
+    print("matgen: interrupted; nothing was written", file=sys.stderr)
+    status = 130
+sys.exit(status)

@@ -227,7 +227,7 @@ class _Pipeline:
         """The checkpoint's folder, None where its training was interrupted."""
         checkpoint, training = self.plan.checkpoint, self.plan.training
         if checkpoint is not None:
-            self._announce(f"taking the checkpoint {checkpoint.name} in {checkpoint.parent}")
+            self._announce(f"taking the checkpoint {checkpoint.name}")
             return checkpoint
         with self._timed("train", f"training {training.model} ({training.preset}) on {training.dataset}"):
             result = train_model(training, self.out / "model", force=self.force, progress=self.progress)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from matgen.cli import parser_of
-from matgen.cli.shared import one_of, path
+from matgen.cli.parser import one_of
+from matgen.cli.shared import path
 from matgen.errors import OptionError, did_you_mean
 
 _JOINED = {"count": ":", "condition": "="}

@@ -33,8 +33,12 @@ from matgen.cli import (
     train,
     tune,
 )
+from matgen.cli.beginning import is_main_process
 from matgen.cli.encodings import write_in_any_encoding
-from matgen.cli.shared import INTERRUPTED, Parser, reading_as_asked
+from matgen.cli.interruption import after_interrupt
+from matgen.cli.numbers import require_ranges
+from matgen.cli.parser import Parser
+from matgen.cli.shared import INTERRUPTED, reading_as_asked, say
 from matgen.errors import MatgenError, MatgenWarning, OptionError
 from matgen.runtime.cores import limit_threads
 
@@ -62,7 +66,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     limit_threads()
     try:
-        with _warnings_in_one_line(arguments), reading_as_asked(arguments):
+        require_ranges(arguments)
+        _begin(arguments)
+        with _warnings_in_one_line(arguments), reading_as_asked(arguments), _elapsed_time(arguments):
             return int(arguments.run(arguments) or 0)
     except OptionError as error:
         return _complain(arguments, f"{error} (see `matgen {arguments.verb} --help`)")
@@ -73,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _complain(arguments, f"{error.name} is not installed: pip install {error.name}")
     except KeyboardInterrupt:
-        _complain(arguments, "interrupted; what was written so far is kept, --resume goes on where the verb has it")
+        _complain(arguments, after_interrupt(arguments, sys.argv[1:] if argv is None else argv))
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left: nothing to say to anyone
@@ -83,6 +89,23 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(arguments, f"{error.strerror or error}{where}")
     except MemoryError:
         return _complain(arguments, "out of memory: take a smaller --batch-size, or fewer rows at once")
+
+
+def _begin(arguments: argparse.Namespace) -> None:
+    """Let a verb find what is missing, and say at once what it will do: before torch, pandas or pymatgen is loaded."""
+    begin = getattr(arguments, "begin", None)
+    line = begin(arguments) if begin else ""
+    if line and is_main_process():
+        say(arguments, line)
+
+
+def _elapsed_time(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """How long a verb has been silent, on a terminal, until it ends; not of what answers at once, nor of a server."""
+    if getattr(arguments, "begin", None) is None or arguments.verb == "app" or getattr(arguments, "quiet", False):
+        return contextlib.nullcontext()
+    from matgen.runtime.progress import waiting
+
+    return waiting("working")
 
 
 @contextlib.contextmanager

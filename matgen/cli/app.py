@@ -6,7 +6,8 @@ import argparse
 import contextlib
 from typing import Any
 
-from matgen.cli.options import model_option, pick_device
+from matgen.cli.beginning import require_checkpoint
+from matgen.cli.options import device_option, model_option, pick_device
 from matgen.cli.shared import verb
 
 
@@ -19,6 +20,7 @@ def add(verbs: Any) -> None:
         "serve a local web page: choose elements, sample, substitute, relax, export",
         "matgen app",
         "matgen app --port 8090 --no-browser",
+        begin=begin,
     )
     model_option(parser)
     parser.add_argument(
@@ -27,8 +29,19 @@ def add(verbs: Any) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8080, help="port (default: 8080)")
     parser.add_argument("--format", default="vasp", metavar="NAME", help="format of the DFT inputs (default: vasp)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: auto)")
+    device_option(parser, "cpu, cuda, mps or auto (default: auto)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find checkpoint and predictor."""
+    from matgen.dft.formats import require_format
+    from matgen.prediction.locate import ranking_predictor
+
+    require_format(arguments.format)
+    ranking_predictor(arguments.predictor)
+    checkpoint = require_checkpoint(arguments.model)
+    return f"serving {checkpoint} on http://{arguments.host}:{arguments.port} (Ctrl-C ends it)"
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -35,6 +35,7 @@ def add(verbs: Any) -> None:
         help="the formulas are alloys in weight per cent, such as Ti-6Al-4V: convert them to atomic fractions first",
     )
     judging_options(parser)
+    parser.common("--weight-percent", "--mixed-valence", "--include-alloys", "--oxidation-states")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.beginning import claim_output, require_input, shown
 from matgen.cli.shared import common_options, path, say, verb
 
 
@@ -17,9 +18,17 @@ def add(verbs: Any) -> None:
         run,
         "compare reports side by side",
         "matgen compare report-a/ report-b/ --out comparison/",
+        begin=begin,
     )
     parser.add_argument("reports", nargs="+", type=path, metavar="REPORT", help="folders that `matgen evaluate` wrote")
     common_options(parser, out="comparison", seed=False)
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the reports, and where their comparison goes."""
+    names = [require_input(one) for one in arguments.reports]
+    arguments.out = claim_output(arguments.out, "comparison", force=arguments.force)
+    return f"comparing {', '.join(names)} into {shown(arguments.out)}/"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -32,4 +41,4 @@ def run(arguments: argparse.Namespace) -> None:
     comparison = compare(arguments.reports, out=out, force=arguments.force)
     if not arguments.quiet:
         print_comparison(comparison.content)
-        say(arguments, f"open {out}/compare.html")
+        say(arguments, f"open {shown(out)}/compare.html")

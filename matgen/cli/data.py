@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import Parser, bars, path, say, verb
+from matgen.cli.beginning import shown
+from matgen.cli.parser import Parser
+from matgen.cli.shared import bars, path, say, verb
 from matgen.errors import OptionError
 
 
@@ -48,29 +50,30 @@ def add(verbs: Any) -> None:
     build.add_argument("--cif-folder", type=path, metavar="DIR", help="make a dataset of the CIFs in a folder")
     build.add_argument("--table", type=path, metavar="FILE", help="make a dataset of a table with a formula column")
     build.add_argument("--column", metavar="NAME", help="formula column of --table (default: recognized by its name)")
-    build.add_argument(
+    build.group("what is left out").add_argument(
         "--partial",
         choices=("exclude", "keep"),
         help="decimal amounts in --cif-folder or --table: exclude, or keep what at most 60 atoms make whole "
         "(default: exclude)",
     )
-    build.add_argument(
+    build.group("what is left out").add_argument(
         "--organic",
         choices=("exclude", "keep"),
         help="compounds of both carbon and hydrogen in --cif-folder or --table (default: exclude)",
     )
-    build.add_argument(
+    build.group("output").add_argument(
         "--out",
         type=path,
         metavar="PATH",
         help="folder to write into (default: the cache); of --cif-folder or --table, the CSV or Parquet file "
         "(default: the name of the folder or table, with .parquet)",
     )
-    build.add_argument("--force", action="store_true", help="replace an earlier build")
-    build.add_argument("--quiet", action="store_true", help="print errors only")
-    build.add_argument(
+    build.group("output").add_argument("--force", action="store_true", help="replace an earlier build")
+    build.group("output").add_argument("--quiet", action="store_true", help="print errors only")
+    build.group("reading of tables").add_argument(
         "--allow-unreadable", action="store_true", help="take exports of which more than a fifth cannot be read"
     )
+    build.common("--cif-folder", "--table", "--column", "--out", "--force")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -114,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         same = checksum_ok(read_table(built), built.name) if built.is_file() else None
         verdict = "" if same is None else f": {'the same content as' if same else 'NOT the content of'} the bundled one"
-        say(arguments, f"wrote {built}{verdict}")
+        say(arguments, f"wrote {shown(built)}{verdict}")
     return 0
 
 
@@ -142,4 +145,7 @@ def _export(arguments: argparse.Namespace) -> None:
         progress=bars(arguments),
     )
     say(arguments, "\n".join(export.lines()))
-    say(arguments, f"wrote {out}. Next: matgen train --dataset {out}, or matgen evaluate --reference {out}")
+    say(
+        arguments,
+        f"wrote {shown(out)}. Next: matgen train --dataset {shown(out)}, or matgen evaluate --reference {shown(out)}",
+    )

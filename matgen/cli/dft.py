@@ -6,9 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.beginning import TABLES, claim_output, require_folder, require_input, shown
 from matgen.cli.export import calculation_options
-from matgen.cli.shared import INTERRUPTED, Parser, bars, common_options, one_of, path, say
+from matgen.cli.options import column_option
+from matgen.cli.parser import Parser, one_of
+from matgen.cli.shared import INTERRUPTED, bars, common_options, path, say
 from matgen.dft.codes import CODES
+from matgen.dft.settings import MANIFEST
+from matgen.errors import unknown_name
 
 
 def add(verbs: Any) -> None:
@@ -43,14 +48,15 @@ def add(verbs: Any) -> None:
     running.add_argument("--retry-failed", action="store_true", help="run failed calculations again")
     running.rename("--again", "--retry-failed")
     running.add_argument("--quiet", action="store_true", help="print errors only")
-    running.set_defaults(run=run)
+    running.common("--engine", "--workers", "--hours", "--command", "--retry-failed")
+    running.set_defaults(run=run, begin=_begin_run)
     _add_campaign(steps)
     collecting = steps.add_parser(
         "collect", help="collect all results in one table", description="Collect all results in one table."
     )
     collecting.add_argument("folder", type=path, help="folder that `matgen export` wrote")
     common_options(collecting, out="FOLDER/results.csv", seed=False)
-    collecting.set_defaults(run=collect)
+    collecting.set_defaults(run=collect, begin=_begin_collect)
 
 
 def _add_campaign(steps: Any) -> None:
@@ -67,36 +73,36 @@ def _add_campaign(steps: Any) -> None:
     parser.add_argument(
         "candidates", type=path, help="table with formulas, best first, or a folder that `matgen structure` wrote"
     )
-    parser.add_argument("--engine", required=True, metavar="NAME", help=one_of(CODES))
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    parser.add_argument(
+    parser.group("calculation").add_argument("--engine", required=True, metavar="NAME", help=one_of(CODES))
+    column_option(parser)
+    parser.group("which compositions").add_argument(
         "--top", type=int, default=20, metavar="N", help="candidates to take from the top (default: 20)"
     )
-    parser.add_argument(
+    parser.group("structures").add_argument(
         "--max-atoms",
         type=int,
         default=12,
         metavar="N",
         help="most atoms in a candidate's primitive cell; competing phases may have twice as many (default: 12)",
     )
-    parser.add_argument(
+    parser.group("structures").add_argument(
         "--per-formula",
         type=int,
         default=5,
         metavar="N",
         help="structures to relax for each composition; the lowest is calculated (default: 5)",
     )
-    parser.add_argument(
+    parser.group("structures").add_argument(
         "--potential", default="chgnet", metavar="NAME", help="potential that relaxes the structures (default: chgnet)"
     )
-    parser.add_argument(
+    parser.group("structures").add_argument(
         "--finish",
         metavar="NAME",
         help="potential that relaxes the lowest ones further, or none (default: that of `matgen structure`, if it is "
         "installed)",
     )
     calculation_options(parser)
-    parser.add_argument(
+    parser.group("calculation").add_argument(
         "--magnetic-orders",
         type=int,
         default=2,
@@ -104,26 +110,59 @@ def _add_campaign(steps: Any) -> None:
         help="calculations of each structure with magnetic atoms: the ferromagnetic one, and antiferromagnetic ones "
         "(default: 2; 1 is ferromagnetic only)",
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="calculations at once (default: 1)")
-    parser.add_argument(
+    parser.group("computation").add_argument(
+        "--workers", type=int, default=1, metavar="N", help="calculations at once (default: 1)"
+    )
+    parser.group("computation").add_argument(
         "--hours",
         type=float,
         metavar="H",
         help="hours of this call; what runs then is stopped, and run again by the next call",
     )
-    parser.add_argument(
+    parser.group("computation").add_argument(
         "--hours-each", type=float, metavar="H", help="hours after which a calculation is stopped and counts as failed"
     )
-    parser.add_argument("--command", metavar="TEXT", help="command to run in each folder instead of the code's own")
-    parser.add_argument("--retry-failed", action="store_true", help="run failed calculations again")
-    parser.add_argument(
+    parser.group("computation").add_argument(
+        "--command", metavar="TEXT", help="command to run in each folder instead of the code's own"
+    )
+    parser.group("computation").add_argument(
+        "--retry-failed", action="store_true", help="run failed calculations again"
+    )
+    parser.group("output").add_argument(
         "--dry-run", action="store_true", help="say how many calculations and atoms there would be, and write nothing"
     )
-    parser.add_argument(
+    parser.group("output").add_argument(
         "--out", type=path, default=Path("campaign"), metavar="PATH", help="folder of the campaign (default: campaign)"
     )
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
-    parser.set_defaults(run=campaign)
+    parser.group("output").add_argument("--quiet", action="store_true", help="print errors only")
+    parser.common("--engine", "--top", "--max-atoms", "--workers", "--hours", "--out")
+    parser.set_defaults(run=campaign, begin=_begin_campaign)
+
+
+def _begin_run(arguments: argparse.Namespace) -> str:
+    """Find the calculations."""
+    folder = require_folder(arguments.folder, MANIFEST, "matgen export")
+    if arguments.engine not in CODES:
+        raise unknown_name("engine", arguments.engine, CODES)
+    return f"running {folder} with {arguments.engine}, {arguments.workers} at once"
+
+
+def _begin_campaign(arguments: argparse.Namespace) -> str:
+    """Find the candidates."""
+    candidates = require_input(arguments.candidates)
+    if arguments.engine not in CODES:
+        raise unknown_name("engine", arguments.engine, CODES)
+    if arguments.pseudopotentials is not None:
+        require_input(arguments.pseudopotentials)
+    return f"campaign by {arguments.engine} of the first {arguments.top:,} of {candidates}, in {shown(arguments.out)}/"
+
+
+def _begin_collect(arguments: argparse.Namespace) -> str:
+    """Find the calculations, and where their table goes."""
+    folder = require_folder(arguments.folder, MANIFEST, "matgen export")
+    default = arguments.folder / "results.csv"
+    arguments.out = claim_output(arguments.out, default, force=arguments.force, suffixes=TABLES)
+    return f"collecting the results of {folder} into {shown(arguments.out)}"
 
 
 def _finish(arguments: argparse.Namespace) -> str | None:
@@ -184,7 +223,6 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.command, arguments.hours, arguments.workers, arguments.scheduler, arguments.retry_failed
     )
     _say_changed(arguments)
-    say(arguments, f"running {arguments.folder} with {arguments.engine}, {settings.workers} at once")
     summary = run_folder(arguments.folder, arguments.engine, settings, progress=bars(arguments))
     for id, reason in summary.failed.items():
         say(arguments, f"failed {id}: {reason}")
@@ -214,7 +252,7 @@ def collect(arguments: argparse.Namespace) -> None:
     for row in frame[frame["reason"] != ""].itertuples():
         say(arguments, f"{row.structure_id}: {row.reason}")
     told_counts = ", ".join(f"{counts.get(state, 0)} {state}" for state in ("done", "failed", "waiting"))
-    say(arguments, f"{told_counts}; {out}")
+    say(arguments, f"{told_counts}; {shown(out)}")
 
 
 def _say_changed(arguments: argparse.Namespace) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.beginning import claim_output, require_checkpoint, require_predictors, require_references, shown
 from matgen.cli.options import (
     condition_option,
     constraint_options,
     decoding_options,
     default_preset,
+    device_option,
     judging_options,
     keeping_options,
     pareto_option,
@@ -24,7 +25,7 @@ from matgen.cli.options import (
     rules_of,
     training_options,
 )
-from matgen.cli.shared import INTERRUPTED, bars, common_options, say, verb
+from matgen.cli.shared import bars, common_options, say, verb
 from matgen.errors import OptionError
 from matgen.structures.potentials.registry import column_suffix
 
@@ -38,6 +39,9 @@ _STRUCTURES = 8
 
 _FINISHED = 5
 """Of these, how many a second potential relaxes further by default."""
+
+NEAR = 0.1
+"""Structures are near the hull up to this energy above it, in eV/atom."""
 
 _REWARD_MINUTES = 5.0
 _MOST_STEPS = 10_000
@@ -58,32 +62,35 @@ def add(verbs: Any) -> None:
         "matgen discover --contains Li-O --exclude toxic --screen 'band_gap > 2' --novel-to hybrid",
         "matgen discover --reward 'probability_hull_0.05 * balanced_common * novel'",
         "matgen discover --dataset mine.csv --max-minutes 10 --structures 20",
+        begin=begin,
     )
-    parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
-    parser.add_argument(
+    parser.group("which rows are kept (-n then counts those)").add_argument(
+        "-n", type=int, default=10_000, help="compositions to draw (default: 10000)"
+    )
+    parser.group("model").add_argument(
         "--model",
         metavar="CHECKPOINT",
         help="checkpoint to draw from: folder, bundled name or Hub id (default: the bundled or newly trained one)",
     )
-    parser.add_argument(
+    parser.group("ranking").add_argument(
         "--predictor",
         metavar="NAME",
         help="formation-energy predictor to rank by: a folder, a bundled name or none (default: formation_energy-oqmd)",
     )
-    parser.add_argument(
+    parser.group("structures and DFT").add_argument(
         "--structures",
         type=int,
         metavar="N",
         help=f"number of top candidates to give relaxed structures and DFT inputs (default: {_STRUCTURES}; 0: none)",
     )
-    parser.add_argument(
+    parser.group("structures and DFT").add_argument(
         "--finish-top",
         type=int,
         default=_FINISHED,
         metavar="N",
         help=f"number of them that a second potential relaxes further (default: {_FINISHED}; 0: none)",
     )
-    parser.add_argument(
+    parser.group("structures and DFT").add_argument(
         "--dft-format",
         default="vasp",
         metavar="NAME",
@@ -109,8 +116,35 @@ def add(verbs: Any) -> None:
     reference_options(parser)
     judging_options(parser)
     pareto_option(parser, "rank candidates first that no other beats in all of these columns of ranked.csv")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    device_option(parser)
+    parser.group("output").add_argument(
+        "--verbose", action="store_true", help="print all metrics and structures, not only what was found"
+    )
     common_options(parser, out="discovery")
+    parser.common("-n", "--model", "--contains", "--exclude", "--structures", "--out")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the checkpoint and all else that the stages need, and where everything goes."""
+    from matgen.dft.formats import require_format
+    from matgen.prediction.locate import ranking_predictor
+
+    given = [name for name in _TRAINING if getattr(arguments, name) is not None]
+    if arguments.model and given:
+        raise OptionError(f"--model takes a trained checkpoint: leave out --{given[0].replace('_', '-')}")
+    require_format(arguments.dft_format)
+    predictor = ranking_predictor(arguments.predictor)
+    require_predictors([] if predictor is None else [predictor])
+    require_references([*references_of(arguments), *(arguments.novel_to or ()), *_given_dataset(arguments)])
+    start = "a model to be trained" if given else require_checkpoint(arguments.model)
+    arguments.out = claim_output(arguments.out, "discovery", force=arguments.force)
+    ranking = "ranked by its probability" if predictor is None else f"ranked by {shown(predictor)}"
+    return f"{arguments.n:,} compositions from {start}, {ranking}, into {shown(arguments.out)}/"
+
+
+def _given_dataset(arguments: argparse.Namespace) -> list[str]:
+    """The dataset to train on, where one is named."""
+    return [] if arguments.dataset is None else [arguments.dataset]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -124,8 +158,8 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out or next_free(Path("discovery"))
     plan = plan_of(arguments)
     minutes = plan.training.settings.max_minutes
-    training = "" if plan.checkpoint else f", after {minutes:g} minutes of training (--max-minutes)"
-    say(arguments, f"{arguments.n:,} compositions into {out}/{training}")
+    if plan.checkpoint is None:
+        say(arguments, f"after {minutes:g} minutes of training (--max-minutes)")
     discovery = discover(
         plan,
         out,
@@ -134,16 +168,9 @@ def run(arguments: argparse.Namespace) -> int:
         progress=bars(arguments),
     )
     if discovery.report is None:
-        rewarded = (out / "reinforced").is_dir()
-        what, name = ("reinforce", "reinforced") if rewarded else ("train", "model")
-        again = f"matgen {what} --resume --out {out}/{name}"
-        print(
-            f"interrupted in `matgen {what}`; resume with: {again}; then run: matgen discover --model {out}/{name}",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
+        raise KeyboardInterrupt  # of the training, which took it for itself; what is kept is said in one place
     if not arguments.quiet:
-        _print_discovery(plan, discovery)
+        _print_discovery(plan, discovery, verbose=arguments.verbose)
     return 0
 
 
@@ -227,36 +254,71 @@ def _reinforcement(arguments: argparse.Namespace) -> ReinforcementPlan | None:
     )
 
 
-def _print_discovery(plan: DiscoveryPlan, discovery: Discovery) -> None:
+def _print_discovery(plan: DiscoveryPlan, discovery: Discovery, *, verbose: bool) -> None:
+    """What was found, in ten lines at most; `verbose` puts all metrics and structures before them."""
+    assert discovery.report is not None
+    if verbose:
+        _print_tables(plan, discovery)
+    for line in closing_lines(plan, discovery):
+        print(line)
+
+
+def _print_tables(plan: DiscoveryPlan, discovery: Discovery) -> None:
+    """All metrics, the first of the ranking with their oxidation states, and each structure."""
     from matgen.evaluation.page.terminal import print_summary
     from matgen.validity import RARE
 
-    out = discovery.folder
     assert discovery.report is not None
     print_summary(discovery.report.content)
-    print(f"\nthe first of {len(discovery.ranked):,} valid, novel compositions (ranked.csv):")
     first = discovery.ranked.head(12)
-    print("  " + ", ".join(_named(row) for row in first.to_dict("records")))
-    if (first["rarest_state_share"] < RARE).any():
+    print("\nthe first of the ranking: " + ", ".join(_named(row) for row in first.to_dict("records")))
+    if len(first) and (first["rarest_state_share"] < RARE).any():
         print(f"  (!: needs an oxidation state with under {RARE:.0%} of its element's reports in the ICSD)")
-    if plan.predictor is None:
-        print("  ranked by the model's probability: like known compounds, not yet known to be stable")
-    else:
-        print("  ranked by the probabilities to be near the hull and to have been made, oxidation states and novelty")
     if discovery.structures is not None:
         _print_structures(discovery.structures, plan.finish)
-    print(
-        f"\nin {out}/: ranked.csv, candidates.csv, report/report.html, discovery.json"
-        + ("" if plan.checkpoint else ", model/")
-        + (", reinforced/" if plan.reinforcement else "")
-        + ("" if discovery.structures is None else ", structures/ (CIF), dft/")
-    )
-    print(f"next: open {out}/report/report.html")
-    model = out / "reinforced" if plan.reinforcement else plan.checkpoint or out / "model"
+    print()
+
+
+def closing_lines(plan: DiscoveryPlan, discovery: Discovery) -> list[str]:
+    """What the terminal ends in: counts, the first of the ranking, the structures in a line, the report, what is next.
+
+    Returns:
+        At most ten lines.
+    """
+    assert discovery.report is not None
+    content, out = discovery.report.content, shown(discovery.folder)
+    shares = ", ".join(f"{100 * content[name]:.1f} % {name}" for name in ("valid", "novel", "unique"))
+    by = "the model's probability" if plan.predictor is None else "stability, oxidation states and novelty"
+    first = ", ".join(str(formula) for formula in discovery.ranked["formula"].head(5))
+    lines = [
+        f"{content['n']:,} compositions: {shares}",
+        f"{len(discovery.ranked):,} valid, novel ones, ranked by {by}; first: {first or 'none'}",
+    ]
+    if discovery.structures is not None:
+        lines.append(_structures_in_words(discovery.structures, plan.finish))
+    model = out + "/reinforced" if plan.reinforcement else shown(plan.checkpoint or discovery.folder / "model")
     aimed = plan.constraints or plan.conditions or plan.screen or plan.novel_to
-    more = "with the same constraints: more of the same" if aimed else "more of the same"
-    print(f"      matgen sample -n 100000 --model {model}     ({more})")
-    print("      matgen discover --dataset mine.csv            (with a model of your own compounds)")
+    aim = "  (with the same constraints)" if aimed else ""
+    inputs = "" if discovery.structures is None else f"; structures/ (CIF) and dft/ ({plan.dft_format} inputs)"
+    lines += [
+        f"report: {out}/report/report.html (all metrics on the terminal: --verbose)",
+        f"files in {out}/: ranked.csv, candidates.csv{inputs}",
+        f"next: matgen sample -n 100000 --model {model}{aim}",
+    ]
+    if len(discovery.ranked):
+        lines.append(f"      matgen structure {out}/ranked.csv --top 20")
+    return lines
+
+
+def _structures_in_words(made: Any, finish: Finish | None) -> str:
+    """How many of the relaxed structures are near the hull, by the first potential and where there is one by both."""
+    have, near = int(made["structure_id"].notna().sum()), made["energy_above_hull_chgnet"] <= NEAR
+    text = f"structures of {have:,} of {len(made):,}: {int(near.sum()):,} within {NEAR:g} eV/atom of the hull by chgnet"
+    if finish is None:
+        return text
+    second = made[f"energy_above_hull_{column_suffix(finish.potential)}"]
+    both = int((near & (second <= NEAR)).sum())
+    return f"{text}; of the {int(second.notna().sum()):,} that {finish.potential} relaxed too, {both:,} by both"
 
 
 def _named(row: Mapping[Any, Any]) -> str:

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.options import judging_options, pareto_option, reference_options, references_of, rules_of
+from matgen.cli.beginning import claim_output, require_input, require_references, shown
+from matgen.cli.options import column_option, judging_options, pareto_option, reference_options, references_of, rules_of
 from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
 
@@ -26,6 +27,7 @@ def add(verbs: Any) -> None:
         "matgen evaluate candidates.csv --reference hybrid --out report/",
         "matgen evaluate structures/ --out report/",
         "matgen evaluate candidates.csv --protocol published",
+        begin=begin,
     )
     parser.add_argument(
         "candidates",
@@ -33,21 +35,35 @@ def add(verbs: Any) -> None:
         help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, a folder of `matgen "
         "structure`, or - for standard input",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
+    column_option(parser)
     reference_options(parser)
     judging_options(parser)
-    parser.add_argument(
+    parser.group("structures").add_argument(
         "--reference-structures",
         type=path,
         metavar="FOLDER",
         help="CIF or POSCAR files of known crystals: novelty of structures is reported too",
     )
     pareto_option(parser, "rank candidates first that no other beats in all of these columns of the ranking")
-    parser.add_argument("--no-baselines", action="store_true", help="skip the random baselines")
-    parser.add_argument(
+    parser.group("computation").add_argument("--no-baselines", action="store_true", help="skip the random baselines")
+    parser.group("computation").add_argument(
         "--scheduler", metavar="ADDRESS", help="a running Dask scheduler whose workers judge, such as tcp://host:8786"
     )
+    parser.group("output").add_argument(
+        "--verbose", action="store_true", help="print the tables by group, of recovery and of known compounds too"
+    )
     common_options(parser, out="report")
+    parser.common("--reference", "--column", "--protocol", "--pareto", "--out", "--force")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find candidates and references, and where the report goes."""
+    table = require_input(arguments.candidates)
+    require_references(references_of(arguments))
+    if arguments.reference_structures is not None:
+        require_input(arguments.reference_structures)
+    arguments.out = claim_output(arguments.out, "report", force=arguments.force)
+    return f"judging {table} against {', '.join(references_of(arguments))} into {shown(arguments.out)}/"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -57,11 +73,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     judge = judging_of(arguments)
     out = arguments.out or next_free(Path("report"))
-    say(arguments, f"judging {arguments.candidates} against {', '.join(references_of(arguments))} into {out}/")
     report = judge(arguments.candidates, out=out)
     if not arguments.quiet:
-        print_summary(report.content)
-        say(arguments, f"open {out}/report.html, or read {out}/report.json")
+        print_summary(report.content, verbose=arguments.verbose)
+        say(arguments, f"open {shown(out)}/report.html, or read {shown(out)}/report.json")
 
 
 def judging_of(arguments: argparse.Namespace) -> Callable[..., Report]:

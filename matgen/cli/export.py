@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import bars, common_options, one_of, path, say, verb
+from matgen.cli.beginning import claim_output, require_folder, require_input, shown
+from matgen.cli.parser import Parser, one_of
+from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.dft.codes import CODES
-from matgen.dft.formats import WITHOUT_MOMENTS, format_names
+from matgen.dft.formats import WITHOUT_MOMENTS, format_names, require_format
 from matgen.dft.settings import DFTSettings
 from matgen.errors import OptionError
 
@@ -22,60 +24,81 @@ def add(verbs: Any) -> None:
         f"write inputs for {one_of(code.title for code in CODES.values())}, or plain structure files",
         "matgen export structures/ --format gpaw --element-references --out dft/",
         "matgen export structures/ --format vasp --top 10 --out dft/",
+        begin=begin,
     )
     parser.add_argument("structures", type=path, help="folder that `matgen structure` wrote")
-    parser.add_argument("--format", default="vasp", metavar="NAME",
+    output = parser.group("output")
+    output.add_argument("--format", default="vasp", metavar="NAME",
                         help=f"{one_of(format_names())} (default: vasp)")  # fmt: skip
-    parser.add_argument("--top", type=int, metavar="N", help="only the first N compositions")
-    parser.add_argument(
+    which = parser.group("which calculations")
+    which.add_argument("--top", type=int, metavar="N", help="only the first N compositions")
+    which.add_argument(
         "--all", action="store_true", help="every structure, not only the lowest-energy one of each composition"
     )
-    parser.add_argument(
+    which.add_argument(
         "--element-references", action="store_true", help="also export the elements that formation energies refer to"
     )
     parser.rename("--elements", "--element-references")
-    parser.add_argument(
+    which.add_argument(
         "--competing", action="store_true", help="also export the phases that the candidates could decompose into"
     )
     calculation_options(parser)
-    parser.add_argument(
+    calculation = parser.group("calculation")
+    calculation.add_argument(
         "--hubbard-u", action="store_true", help="GPAW and Quantum ESPRESSO: apply U as in the VASP input sets"
     )
-    parser.add_argument(
+    which.add_argument(
         "--magnetic-orders",
         type=int,
         metavar="N",
         help="calculations of each structure with magnetic atoms: the ferromagnetic one, and antiferromagnetic ones as "
         "<id>-afm, <id>-afm2 ... (default: 2; 1 is ferromagnetic only)",
     )
-    parser.add_argument("--input-set", default="mp", metavar="NAME", help="VASP input set: mp or matpes (default: mp)")
-    parser.add_argument(
+    calculation.add_argument(
+        "--input-set", default="mp", metavar="NAME", help="VASP input set: mp or matpes (default: mp)"
+    )
+    output.add_argument(
         "--scheduler-template",
         type=path,
         metavar="FILE",
         help="Jinja template of the job script, instead of the SLURM one",
     )
-    parser.add_argument("--flow", action="store_true", help="also write an atomate2 flow as JSON (VASP)")
+    output.add_argument("--flow", action="store_true", help="also write an atomate2 flow as JSON (VASP)")
     common_options(parser, out="dft", seed=False)
+    parser.common("--format", "--top", "--element-references", "--competing", "--pseudopotentials", "--out")
 
 
-def calculation_options(parser: argparse.ArgumentParser) -> None:
+def calculation_options(parser: Parser) -> None:
     """How structures are calculated, whether or not the inputs are run at once."""
-    parser.add_argument("--calculation", default="static", metavar="KIND", help="static or relax (default: static)")
-    parser.add_argument(
+    calculation = parser.group("calculation")
+    calculation.add_argument(
+        "--calculation", default="static", metavar="KIND", help="static or relax (default: static)"
+    )
+    calculation.add_argument(
         "--cutoff",
         type=float,
         metavar="EV",
         help="plane-wave cutoff (default: that of the code or of the pseudopotentials)",
     )
-    parser.add_argument("--kpoint-density", type=float, default=5.0, metavar="D",
+    calculation.add_argument("--kpoint-density", type=float, default=5.0, metavar="D",
                         help="k-points per inverse angstrom (default: 5; VASP input sets have their own)")  # fmt: skip
-    parser.add_argument(
+    calculation.add_argument(
         "--pseudopotentials",
         type=path,
         metavar="FOLDER",
         help="folder of UPF files for Quantum ESPRESSO, such as SSSP or PseudoDojo (default: $ESPRESSO_PSEUDO)",
     )
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the structures, and where the inputs go."""
+    require_format(arguments.format)
+    structures = require_folder(arguments.structures, "structures.json", "matgen structure")
+    for named in (arguments.scheduler_template, arguments.pseudopotentials):
+        if named is not None:
+            require_input(named)
+    arguments.out = claim_output(arguments.out, "dft", force=arguments.force)
+    return f"inputs for {arguments.format} of {structures} into {shown(arguments.out)}/"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -101,7 +124,7 @@ def run(arguments: argparse.Namespace) -> None:
         say(arguments, "note: these structures were not relaxed; they are first guesses at predicted volumes")
     references, lacking_phases = _references(arguments, jobs)
     jobs += references
-    say(arguments, f"inputs of {len(jobs):,} calculations ({arguments.format}, {settings.calculation}) into {out}/")
+    say(arguments, f"inputs of {len(jobs):,} calculations ({arguments.format}, {settings.calculation})")
     exported = export(
         jobs, out, arguments.format, settings, lacking_phases=lacking_phases,
         scheduler_template=arguments.scheduler_template, flow=arguments.flow, force=arguments.force,
@@ -116,7 +139,10 @@ def run(arguments: argparse.Namespace) -> None:
         say(arguments, f"note ({len(ids):,} calculations): {text}")
     for id, reason in exported.failed.items():
         say(arguments, f"left out {id}: {reason}")
-    say(arguments, f"{len(exported.jobs):,} written, {len(exported.failed):,} left out; {out}/manifest.json lists them")
+    say(
+        arguments,
+        f"{len(exported.jobs):,} written, {len(exported.failed):,} left out; {shown(out)}/manifest.json lists them",
+    )
 
 
 def _magnetic_orders(arguments: argparse.Namespace) -> int:

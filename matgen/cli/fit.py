@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.shared import INTERRUPTED, bars, common_options, folder_name, path, say, verb
+from matgen.cli.beginning import claim_output, require_input, shown
+from matgen.cli.options import column_option
+from matgen.cli.shared import bars, common_options, folder_name, path, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -25,22 +26,24 @@ def add(verbs: Any) -> None:
         "matgen fit --table my.csv --target Tc --out models/tc",
         "matgen fit --table alloys.csv --target hardness --features temperature method --group paper --kind trees",
         "matgen fit --property band_gap --kind trees --out models/gap",
+        begin=begin,
     )
-    parser.add_argument(
+    data = parser.group("data")
+    data.add_argument(
         "--table",
         type=path,
         metavar="FILE",
         help="table with formulas (CSV, Excel, Parquet, JSON ...), or - for standard input",
     )
-    parser.add_argument(
+    data.add_argument(
         "--target",
         nargs="+",
         metavar="NAME",
         help="column of the table to predict: numbers, true and false, or names of classes; of several each gets a "
         "predictor in a folder of its own, <out>/<target>",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    parser.add_argument(
+    column_option(parser)
+    data.add_argument(
         "--features",
         nargs="+",
         default=[],
@@ -48,69 +51,86 @@ def add(verbs: Any) -> None:
         help="columns to learn from beside the formula (text as categories, cells may be empty), or all; tables to "
         "predict for need them too (default: none)",
     )
-    parser.add_argument(
+    data.add_argument(
         "--group", metavar="NAME", help="column whose rows of one value stay together in the split, such as a paper"
     )
-    parser.add_argument(
+    data.add_argument(
         "--duplicates",
         metavar="RULE",
         help="rows of one composition and the same features: mean or median of their numbers (of classes what more of "
         "them say), keep them all, or error (default: mean)",
     )
-    parser.add_argument(
+    data.add_argument(
         "--property", help="formation_energy, band_gap or is_metal of the bundled table, instead of a table"
     )
-    parser.add_argument("--source", default="oqmd", help="database of the labels: oqmd or mp (default: oqmd)")
-    parser.add_argument(
+    data.add_argument("--source", default="oqmd", help="database of the labels: oqmd or mp (default: oqmd)")
+    data.add_argument(
         "--split",
         help="what is held out: split (compositions), split_chemsys (chemical systems), split_anonymous (anonymous "
         "formulas), split_pair (pairs of elements) or split_without_Se (an element) (default: OQMD's official one, "
         "else split)",
     )
-    parser.add_argument(
+    predictor = parser.group("predictor")
+    predictor.add_argument(
         "--kind",
         default="network",
         help="network (attention among elements), trees (boosted, on Magpie features) or language_model (a checkpoint "
         "with a head) (default: network)",
     )
-    parser.add_argument(
+    predictor.add_argument(
         "--init", metavar="NAME", help="start from a predictor (network) or a checkpoint (language_model)"
     )
-    parser.add_argument(
+    predictor.add_argument(
         "--ensemble-size",
         type=int,
         help="number of ensemble members, whose disagreement is part of the uncertainty (default: 3; with folds one "
         "each)",
     )
     parser.rename("--members", "--ensemble-size")
-    parser.add_argument(
+    predictor.add_argument(
         "--folds",
         type=int,
         metavar="K",
         help="calibrate intervals on every row in turn (cross-conformal, CV+), with one member for each of K folds; "
         "0: on a part that is set apart (default: 10 if the table has fewer than 800 rows, else 0)",
     )
-    parser.add_argument(
+    training = parser.group("training")
+    training.add_argument(
         "--max-minutes", type=float, metavar="M", help="time budget in minutes for all members together"
     )
-    parser.add_argument(
+    training.add_argument(
         "--epochs", type=float, help="passes over the data for each member (default: 100; language_model: 20)"
     )
-    parser.add_argument("--layers", type=int, help="layers of each network (default: 3)")
-    parser.add_argument("--width", type=int, help="width of each network (default: 128)")
-    parser.add_argument(
+    predictor.add_argument("--layers", type=int, help="layers of each network (default: 3)")
+    predictor.add_argument("--width", type=int, help="width of each network (default: 128)")
+    training.add_argument(
         "--batch-size", type=int, help="compositions per step (default: 16 to 256, by the size of the table)"
     )
-    parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: 2e-3; language_model: 5e-4)")
-    parser.add_argument(
+    training.add_argument(
+        "--learning-rate", type=float, help="peak learning rate (default: 2e-3; language_model: 5e-4)"
+    )
+    search = parser.group("search of settings")
+    search.add_argument(
         "--tune", action="store_true", help="search the settings of networks or trees first, by Optuna (resumable)"
     )
-    parser.add_argument("--trials", type=int, metavar="N", help="trials of --tune (default: 20)")
-    parser.add_argument(
+    search.add_argument("--trials", type=int, metavar="N", help="trials of --tune (default: 20)")
+    search.add_argument(
         "--tune-minutes", type=float, metavar="M", help="begin no trial of --tune after these minutes (default: 10)"
     )
-    parser.add_argument("--resume", action="store_true", help="resume the interrupted fit in --out")
+    parser.group("output").add_argument("--resume", action="store_true", help="resume the interrupted fit in --out")
     common_options(parser, out="models/<target>")
+    parser.common("--table", "--target", "--property", "--kind", "--max-minutes", "--out")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the table, and where the predictor goes."""
+    _require_sense(arguments)
+    source = "the bundled table" if arguments.table is None else require_input(arguments.table)
+    name = "-".join(arguments.target) if arguments.table is not None else f"{arguments.property}-{arguments.source}"
+    resume, default = arguments.resume, Path("models") / folder_name(name)
+    arguments.out = claim_output(arguments.out, default, force=arguments.force, resume=resume)
+    what = ", ".join(arguments.target) if arguments.table is not None else arguments.property
+    return f"learning {what} of {source} ({arguments.kind}) into {shown(arguments.out)}"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -140,10 +160,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionError("two targets would have the same folder: fit them one by one")
     for data, folder in zip(properties, folders, strict=True):
         if arguments.resume and len(folders) > 1 and (folder / "predictor.json").is_file():
-            say(arguments, f"{data.name}: complete in {folder}")
+            say(arguments, f"{data.name}: complete in {shown(folder)}")
         elif not _fit(arguments, data, folder):
-            print(f"interrupted; resume with the same command and --resume --out {out}", file=sys.stderr)
-            return INTERRUPTED
+            raise KeyboardInterrupt  # the fit took it for itself, and has saved what it needs to go on
     return 0
 
 
@@ -178,7 +197,7 @@ def _fit(arguments: argparse.Namespace, data: PropertyData, out: Path) -> bool:
     members = plan.members if data.fold is None else int(data.fold.max()) + 1
     what = "rows" if data.features else "compositions"
     how = f"{members} members" if data.fold is None else f"{members} folds that calibrate in turn, a member each"
-    say(arguments, f"{data.name}{_of_classes(data)}: {learned:,} {what} to learn from, {how}, into {out}")
+    say(arguments, f"{data.name}{_of_classes(data)}: {learned:,} {what} to learn from, {how}, into {shown(out)}")
     if data.features:
         say(arguments, f"features beside the formula: {', '.join(map(str, data.features))}")
     for reason, count in data.left_out.items():
@@ -199,7 +218,7 @@ def _fit(arguments: argparse.Namespace, data: PropertyData, out: Path) -> bool:
     if predictor is None:
         return False
     also = "".join(f", with {', '.join(one.name for one in data.features)} as columns" for _ in data.features[:1])
-    say(arguments, f"{_in_words(data, predictor)}. Next: matgen predict candidates.csv --model {out}{also}")
+    say(arguments, f"{_in_words(data, predictor)}. Next: matgen predict candidates.csv --model {shown(out)}{also}")
     return True
 
 

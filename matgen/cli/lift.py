@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from matgen.cli.beginning import TABLES, claim_output, require_input, shown
 from matgen.cli.lift_evaluate import evaluate, scores_file
 from matgen.cli.lift_learn import fit, predict
-from matgen.cli.lift_options import learning_options
+from matgen.cli.lift_options import given_parts, learning_options
 from matgen.cli.lift_rows import impute, sample, show
-from matgen.cli.shared import Parser, common_options, folder_name, path
+from matgen.cli.parser import Parser
+from matgen.cli.shared import common_options, folder_name, path
+from matgen.errors import CheckpointError
 from matgen.io.files import lock, next_free
 
 
@@ -41,6 +44,7 @@ def _step(
     help_: str,
     example: str,
     default: Callable[[argparse.Namespace], Path] | None = None,
+    suffixes: tuple[str, ...] = (),
 ) -> Parser:
     """Add the parser of a step; one that writes has a default for `--out`, and holds its output alone."""
     made: Parser = steps.add_parser(
@@ -52,8 +56,39 @@ def _step(
         with lock(arguments.out):
             return run(arguments)
 
-    made.set_defaults(run=run if default is None else alone)
+    def begin(arguments: argparse.Namespace) -> str:
+        for named in ("table", "update", "model"):
+            if getattr(arguments, named, None) is not None:
+                require_input(getattr(arguments, named))
+        if table := given_parts(getattr(arguments, "given", None) or [])[1]:
+            require_input(Path(table))
+        if getattr(arguments, "model", None) is not None and not (arguments.model / "lift.json").is_file():
+            raise CheckpointError(f"{arguments.model} has no lift.json: name a folder that `matgen lift fit` wrote")
+        if default is None:
+            return ""
+        if arguments.out is None:
+            arguments.out = default(arguments)
+        elif not getattr(arguments, "resume", False) and not getattr(arguments, "protocol", None):
+            claim_output(arguments.out, arguments.out, force=arguments.force, suffixes=suffixes)
+        return _in_words(name, arguments)
+
+    made.set_defaults(run=run if default is None else alone, begin=begin)
     return made
+
+
+def _in_words(step: str, arguments: argparse.Namespace) -> str:
+    """What a step does, in a line."""
+    table = None if getattr(arguments, "table", None) is None else require_input(arguments.table)
+    model = None if getattr(arguments, "model", None) is None else shown(arguments.model)
+    target = getattr(arguments, "target", None)
+    what = {
+        "fit": f"learning {target or 'whole rows'} of {table}",
+        "predict": f"predicting {table} by {model}",
+        "evaluate": f"scores of {table}" if table else f"scores by the protocol {getattr(arguments, 'protocol', None)}",
+        "sample": f"drawing {getattr(arguments, 'n', 0):,} rows from {model}",
+        "impute": f"filling in {table} by {model}",
+    }[step]
+    return f"{what} into {shown(arguments.out)}"
 
 
 def _add_fit(steps: Any) -> None:
@@ -65,19 +100,20 @@ def _add_fit(steps: Any) -> None:
         "matgen lift fit --table iris.csv --target species --out models/iris",
         lambda arguments: next_free(Path("models") / folder_name(arguments.target or arguments.table.stem)),
     )
-    parser.add_argument(
+    parser.group("data").add_argument(
         "--table",
         type=path,
         required=True,
         metavar="FILE",
         help="table (CSV, Excel, Parquet, JSON ...), or - for standard input",
     )
-    parser.add_argument(
+    parser.group("data").add_argument(
         "--target", metavar="NAME", help="column to learn; without it whole rows are learned, for sampling"
     )
     learning_options(parser)
-    parser.add_argument("--resume", action="store_true", help="resume the interrupted fit in --out")
+    parser.group("output").add_argument("--resume", action="store_true", help="resume the interrupted fit in --out")
     common_options(parser, out="models/<target>")
+    parser.common("--table", "--target", "--backend", "--columns", "--out", "--resume")
 
 
 def _add_predict(steps: Any) -> None:
@@ -88,6 +124,7 @@ def _add_predict(steps: Any) -> None:
         "predict the learned column of a table",
         "matgen lift predict new.csv --model models/iris --out predicted.csv",
         lambda _: next_free(Path("predicted.csv")),
+        TABLES,
     )
     parser.add_argument(
         "table",
@@ -95,12 +132,17 @@ def _add_predict(steps: Any) -> None:
         help="table with the columns learned from, in any order (CSV, Excel, Parquet, JSON ...), or - for standard "
         "input",
     )
-    parser.add_argument("--model", type=path, required=True, metavar="FOLDER", help="what `matgen lift fit` wrote")
-    parser.add_argument(
+    parser.group("model").add_argument(
+        "--model", type=path, required=True, metavar="FOLDER", help="what `matgen lift fit` wrote"
+    )
+    parser.group("intervals").add_argument(
         "--confidence", type=float, default=0.8, help="confidence level of the intervals of numbers (default: 0.8)"
     )
-    parser.add_argument("--update", type=path, metavar="FILE", help="more rows with the target to retrieve from")
+    parser.group("data").add_argument(
+        "--update", type=path, metavar="FILE", help="more rows with the target to retrieve from"
+    )
     common_options(parser, out="predicted.csv", seed=False)
+    parser.common("--model", "--confidence", "--update", "--out", "--force")
 
 
 def _add_evaluate(steps: Any) -> None:
@@ -112,22 +154,27 @@ def _add_evaluate(steps: Any) -> None:
         "matgen lift evaluate --protocol lift --tables iris,wine",
         scores_file,
     )
-    parser.add_argument(
+    parser.group("data").add_argument(
         "--table", type=path, metavar="FILE", help="table with the target column (CSV, Excel, Parquet, JSON ...)"
     )
-    parser.add_argument("--target", metavar="NAME", help="column to predict")
-    parser.add_argument(
+    parser.group("data").add_argument("--target", metavar="NAME", help="column to predict")
+    parser.group("model").add_argument(
         "--model", type=path, metavar="FOLDER", help="score this fitted model on the table instead of fitting new ones"
     )
-    parser.add_argument("--folds", type=int, default=5, help="folds of cross-validation, without --model (default: 5)")
-    parser.add_argument("--protocol", help="lift (the published tables and splits) or materials (official folds)")
-    parser.add_argument("--tables", metavar="A,B", help="tables of the protocol (default: all)")
-    parser.add_argument(
+    parser.group("scores").add_argument(
+        "--folds", type=int, default=5, help="folds of cross-validation, without --model (default: 5)"
+    )
+    parser.group("scores").add_argument(
+        "--protocol", help="lift (the published tables and splits) or materials (official folds)"
+    )
+    parser.group("scores").add_argument("--tables", metavar="A,B", help="tables of the protocol (default: all)")
+    parser.group("scores").add_argument(
         "--methods", metavar="A,B", help="methods to compare with (default: the published ones; none: no others)"
     )
-    parser.add_argument("--seeds", default="0,1,2", help="seeds of the protocol (default: 0,1,2)")
+    parser.group("scores").add_argument("--seeds", default="0,1,2", help="seeds of the protocol (default: 0,1,2)")
     learning_options(parser)
     common_options(parser, out="lift-evaluation")
+    parser.common("--table", "--target", "--model", "--protocol", "--methods", "--out")
 
 
 def _add_sample(steps: Any) -> None:
@@ -138,24 +185,26 @@ def _add_sample(steps: Any) -> None:
         "draw rows like those learned, given any columns",
         "matgen lift sample --model models/rows -n 100 --given species=setosa",
         lambda _: next_free(Path("rows.csv")),
+        TABLES,
     )
-    parser.add_argument(
+    parser.group("drawing").add_argument(
         "-n", type=int, default=100, help="rows, of each given row where a table is given (default: 100)"
     )
-    parser.add_argument(
+    parser.group("model").add_argument(
         "--model", type=path, required=True, metavar="FOLDER", help="of `matgen lift fit` without --target"
     )
-    parser.add_argument(
+    parser.group("data").add_argument(
         "--given",
         nargs="+",
         metavar="A=1,B=x",
         help="values of columns (A=1,B=x), conditions ('age >= 40' 'class in a,b'), or a table of values (CSV, Excel, "
         "Parquet, JSON ...)",
     )
-    parser.add_argument(
+    parser.group("drawing").add_argument(
         "--temperature", type=float, default=1.0, help="below 1 draws what is more probable (default: 1)"
     )
     common_options(parser, out="rows.csv")
+    parser.common("-n", "--model", "--given", "--temperature", "--out", "--force")
 
 
 def _add_impute(steps: Any) -> None:
@@ -166,15 +215,17 @@ def _add_impute(steps: Any) -> None:
         "fill in the empty cells of a table",
         "matgen lift impute holes.csv --model models/rows --out filled.csv",
         lambda _: next_free(Path("filled.csv")),
+        TABLES,
     )
     parser.add_argument("table", type=path, help="table (CSV, Excel, Parquet, JSON ...), or - for standard input")
-    parser.add_argument(
+    parser.group("model").add_argument(
         "--model", type=path, required=True, metavar="FOLDER", help="of `matgen lift fit` without --target"
     )
-    parser.add_argument(
+    parser.group("drawing").add_argument(
         "--draws", type=int, default=25, help="whose median or most frequent value counts (default: 25)"
     )
     common_options(parser, out="filled.csv")
+    parser.common("--model", "--draws", "--out", "--force")
 
 
 def _add_show(steps: Any) -> None:
@@ -185,22 +236,27 @@ def _add_show(steps: Any) -> None:
         "print the sentences that rows become",
         "matgen lift show --table iris.csv --target species --rows 2",
     )
-    parser.add_argument(
+    parser.group("data").add_argument(
         "--table",
         type=path,
         required=True,
         metavar="FILE",
         help="table (CSV, Excel, Parquet, JSON ...), or - for standard input",
     )
-    parser.add_argument("--target", metavar="NAME", help="column to predict")
-    parser.add_argument("--model", type=path, metavar="FOLDER", help="a fitted model, whose sentences are shown")
-    parser.add_argument("--rows", type=int, default=3, help="how many (default: 3)")
-    parser.add_argument(
+    parser.group("data").add_argument("--target", metavar="NAME", help="column to predict")
+    parser.group("model").add_argument(
+        "--model", type=path, metavar="FOLDER", help="a fitted model, whose sentences are shown"
+    )
+    parser.group("what is shown").add_argument("--rows", type=int, default=3, help="how many (default: 3)")
+    parser.group("what is shown").add_argument(
         "--plot", type=path, metavar="FILE", help="with --model, of two columns: the plane of its predictions, as PNG"
     )
-    parser.add_argument("--explain", action="store_true", help="with --model: effect of each column on the predictions")
+    parser.group("what is shown").add_argument(
+        "--explain", action="store_true", help="with --model: effect of each column on the predictions"
+    )
     parser.rename("--picture", "--plot")
     parser.rename("--why", "--explain")
     learning_options(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of shuffled names (default: 0)")
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    parser.group("computation").add_argument("--seed", type=int, default=0, help="of shuffled names (default: 0)")
+    parser.group("output").add_argument("--quiet", action="store_true", help="print errors only")
+    parser.common("--table", "--target", "--model", "--rows", "--plot", "--explain")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matgen.cli.beginning import shown
 from matgen.cli.lift_options import (
     backend_options,
     chosen,
@@ -16,7 +17,7 @@ from matgen.cli.lift_options import (
     whole_numbers,
     with_targets,
 )
-from matgen.cli.shared import bars, say, shown
+from matgen.cli.shared import bars, say
 from matgen.errors import DataError, OptionError
 from matgen.lift.backends import BACKENDS, backend_kind
 
@@ -127,7 +128,7 @@ def predict(arguments: argparse.Namespace) -> None:
             frame[column] = frame[column].astype(float)
     write_with_metadata(out, frame, {"model": str(arguments.model), "target": target, "rows_not_read": len(bad)})
     first = f"; {len(bad):,} rows cannot be read, first: row {min(bad) + 1}: {bad[min(bad)]}" if bad else ""
-    say(arguments, f"{int(good.sum()):,} rows predicted into {out}{first}")
+    say(arguments, f"{int(good.sum()):,} rows predicted into {shown(out)}{first}")
 
 
 def _steps_bars(arguments: argparse.Namespace) -> ProgressFactory:

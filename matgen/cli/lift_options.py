@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from matgen.lift.backends import BACKENDS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from matgen.cli.shared import Parser
+    from matgen.cli.parser import Parser
 
 _TASKS = ("classification", "regression")
 _FEW_NUMBERS = 10
@@ -25,48 +27,53 @@ _FEW_NUMBERS = 10
 def learning_options(parser: Parser) -> None:
     """Options of what learns, and of the sentences it learns from."""
     examples = [kind for kind in BACKENDS.values() if kind.example]
-    parser.add_argument(
+    backend = parser.group("language model")
+    backend.add_argument(
         "--backend",
         default="scratch",
         help=", ".join(kind.summary for kind in BACKENDS.values()) + " (default: scratch)",
     )
-    parser.add_argument(
+    backend.add_argument(
         "--base",
         "--base-model",
         metavar="NAME",
         help="for the backend path: folder or Hub id of a causal language model; for api: its name on the server",
     )
-    parser.add_argument(
+    backend.add_argument(
         "--base-url",
         metavar="URL",
         help="for the backend api: address of the server, such as http://localhost:8000/v1; its key is read from "
         "OPENAI_API_KEY",
     )
-    parser.add_argument("--task", help="classification or regression (default: by the target's values)")
-    parser.add_argument(
+    sentences = parser.group("sentences")
+    sentences.add_argument("--task", help="classification or regression (default: by the target's values)")
+    sentences.add_argument(
         "--template",
         default="named",
         help="named, x1, shuffled, or a text with {column} in it (default: named)",
     )
-    parser.add_argument("--formulas-as", default="text", help="text, fractions or both (default: text)")
-    parser.add_argument("--columns", metavar="A,B", help="columns to learn from (default: all but the target)")
-    parser.add_argument("--units", metavar="A=eV,B=K", help="units of columns, written after their values")
-    parser.add_argument(
+    sentences.add_argument("--formulas-as", default="text", help="text, fractions or both (default: text)")
+    sentences.add_argument("--columns", metavar="A,B", help="columns to learn from (default: all but the target)")
+    sentences.add_argument("--units", metavar="A=eV,B=K", help="units of columns, written after their values")
+    sentences.add_argument(
         "--precision", metavar="A=2,B=0", help="decimals of columns (default: as many as keep the information)"
     )
-    parser.add_argument(
+    sentences.add_argument(
         "--column-types", metavar="A=category", help="types of columns: number, category, text or formula"
     )
     parser.rename("--kinds", "--column-types")
-    parser.add_argument(
+    training = parser.group("training")
+    training.add_argument(
         "--retrieval", type=int, default=0, metavar="K", help="number of similar rows put into each prompt (default: 0)"
     )
-    parser.add_argument(
+    training.add_argument(
         "--pretext", type=int, default=0, metavar="N", help="number of synthetic tasks to learn first (default: 0)"
     )
-    parser.add_argument("--noise", type=float, help="noise on numbers, in standard deviations (default: the backend's)")
-    parser.add_argument("--mixup", type=float, help="largest share mixed in from another row (default: 0)")
-    parser.add_argument(
+    training.add_argument(
+        "--noise", type=float, help="noise on numbers, in standard deviations (default: the backend's)"
+    )
+    training.add_argument("--mixup", type=float, help="largest share mixed in from another row (default: 0)")
+    backend.add_argument(
         "--options",
         metavar="A=1,B=2",
         help="options of the backend, such as " + ", ".join(f"{kind.example} ({kind.name})" for kind in examples),
@@ -245,3 +252,15 @@ def predictor(estimator: Any, folder: Path) -> Any:
     if isinstance(estimator, LiftGenerator):
         raise OptionError(f"{folder} draws rows and predicts no column: fit with --target, or use matgen lift sample")
     return estimator
+
+
+def given_parts(texts: Sequence[str]) -> tuple[list[str], str, list[str]]:
+    """Conditions, the name of a table of values ("" for none) and pairs such as `A=1`, from what --given names."""
+    where = [text for text in texts if _is_condition(text) and not Path(text).is_file()]
+    others = [text for text in texts if text not in where]
+    return (where, others[0], []) if len(others) == 1 and "=" not in others[0] else (where, "", others)
+
+
+def _is_condition(text: str) -> bool:
+    """Whether a text is a comparison or a set, and not `name=value`."""
+    return bool(re.search(r"[<>]|!=|==", text) or ("=" not in text and re.search(r"\S\s+(not\s+)?in\s+\S", text)))

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.lift_options import chosen, estimator_of, pairs, predictor, with_targets
+from matgen.cli.beginning import shown
+from matgen.cli.lift_options import chosen, estimator_of, given_parts, pairs, predictor, with_targets
 from matgen.cli.shared import say
 from matgen.errors import OptionError
 
@@ -15,26 +16,19 @@ def sample(arguments: argparse.Namespace) -> None:
     """Draw rows into a file."""
     from matgen.io.outputs import claim, write_with_metadata
     from matgen.lift import load
-    from matgen.lift.conditions import is_condition
     from matgen.lift.files import read_any_table
 
     out = arguments.out
     claim(out, force=arguments.force)
     generator = _generator(load(arguments.model), arguments.model)
-    texts = arguments.given or []
-    where = [text for text in texts if is_condition(text) and not Path(text).is_file()]
-    others = [text for text in texts if text not in where]
-    given: Any = None
-    if len(others) == 1 and "=" not in others[0]:
-        given = read_any_table(others[0])
-    elif others:
-        given = pairs(",".join(others))
+    where, table, values = given_parts(arguments.given or [])
+    given: Any = read_any_table(table) if table else pairs(",".join(values)) if values else None
     rows = generator.sample(arguments.n, given, where=where, temperature=arguments.temperature, seed=arguments.seed)
     write_with_metadata(out, rows, {"model": str(arguments.model), "given": arguments.given, "seed": arguments.seed})
     again = f"; {100 * generator.redrawn_:.1f} % drawn again for formulas that cannot be read" * bool(
         generator.redrawn_
     )
-    say(arguments, f"{len(rows):,} rows drawn into {out}{again}")
+    say(arguments, f"{len(rows):,} rows drawn into {shown(out)}{again}")
 
 
 def impute(arguments: argparse.Namespace) -> None:
@@ -56,7 +50,7 @@ def impute(arguments: argparse.Namespace) -> None:
     metadata = {"model": str(arguments.model), "cells": n_filled, "cells_left_empty": left, "draws": arguments.draws}
     write_with_metadata(out, frame, metadata)
     still = f"; {left:,} left empty: their columns had no value to learn, or no formula drawn can be read" * bool(left)
-    say(arguments, f"{n_filled:,} empty cells filled in, into {out}{still}")
+    say(arguments, f"{n_filled:,} empty cells filled in, into {shown(out)}{still}")
 
 
 def show(arguments: argparse.Namespace) -> None:

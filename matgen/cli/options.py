@@ -8,21 +8,35 @@ from typing import TYPE_CHECKING, Any
 from matgen.errors import OptionError, first_line
 
 if TYPE_CHECKING:
-    from matgen.cli.shared import Parser
+    from matgen.cli.parser import Parser
     from matgen.sampling import Constraints, Decoding, SampleRequest
     from matgen.validity import ValidityRules
 
 
-def model_option(parser: argparse.ArgumentParser) -> None:
+CONSTRAINTS = "constraints (always satisfied; they can be combined)"
+"""Title of the group of what every drawn composition must satisfy."""
+
+
+def device_option(parser: Parser, help_: str = "auto, cpu, cuda ... (default: auto)") -> None:
+    """Where to compute."""
+    parser.group("computation").add_argument("--device", default="auto", help=help_)
+
+
+def column_option(parser: Parser, help_: str = "formula column (default: recognized by its name)") -> None:
+    """The column of formulas of the table that is read."""
+    parser.group("reading of tables").add_argument("--column", metavar="NAME", help=help_)
+
+
+def model_option(parser: Parser) -> None:
     """The checkpoint to draw from."""
-    parser.add_argument(
+    parser.group("model").add_argument(
         "--model", metavar="CHECKPOINT", help="folder, bundled name or Hub id (default: the bundled one)"
     )
 
 
-def n_mc_option(parser: argparse.ArgumentParser) -> None:
+def n_mc_option(parser: Parser) -> None:
     """How long a likelihood is estimated where it is no simple product."""
-    parser.add_argument(
+    parser.group("computation").add_argument(
         "--n-mc",
         type=int,
         default=8,
@@ -31,17 +45,18 @@ def n_mc_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def decoding_options(parser: argparse.ArgumentParser) -> None:
+def decoding_options(parser: Parser) -> None:
     """How to draw."""
-    parser.add_argument("--temperature", type=float, default=1.0, help="1 draws from the model itself (default: 1)")
-    parser.add_argument("--top-k", type=int, default=0, help="keep the k most probable tokens (default: 0, all)")
-    parser.add_argument(
+    group = parser.group("decoding")
+    group.add_argument("--temperature", type=float, default=1.0, help="1 draws from the model itself (default: 1)")
+    group.add_argument("--top-k", type=int, default=0, help="keep the k most probable tokens (default: 0, all)")
+    group.add_argument(
         "--top-p",
         type=float,
         default=1.0,
         help="keep the most probable tokens that add up to this probability (default: 1, all)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--min-p",
         type=float,
         default=0.0,
@@ -60,9 +75,9 @@ def decoding_of(arguments: argparse.Namespace) -> Decoding:
     return Decoding(arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p)
 
 
-def condition_option(parser: argparse.ArgumentParser) -> None:
+def condition_option(parser: Parser) -> None:
     """What a conditional model is asked for."""
-    parser.add_argument(
+    parser.group(CONSTRAINTS).add_argument(
         "--condition",
         nargs="+",
         default=[],
@@ -71,9 +86,9 @@ def condition_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def keeping_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def keeping_options(parser: Parser) -> argparse._ArgumentGroup:
     """Which samples become rows; returns the group, for options of one verb alone."""
-    group = parser.add_argument_group("which rows are kept (-n then counts those)")
+    group = parser.group("which rows are kept (-n then counts those)")
     group.add_argument("--unique", action="store_true", help="each composition only once")
     group.add_argument(
         "--novel-to", action="append", metavar="NAME", help="no composition of this dataset or file; may be repeated"
@@ -118,7 +133,7 @@ def request_of(arguments: argparse.Namespace, screen: str, **more: Any) -> Sampl
 
 def constraint_options(parser: Parser) -> None:
     """What every row must satisfy."""
-    group = parser.add_argument_group("constraints (always satisfied; they can be combined)")
+    group = parser.group(CONSTRAINTS)
     group.add_argument("--chemsys", metavar="Li-Fe-P-O", help="exactly these elements")
     group.add_argument("--within", metavar="A-B-C", help="only these elements; groups may be named")
     group.add_argument("--contains", metavar="A-B", help="these elements, with any others")
@@ -185,14 +200,14 @@ def reward_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--allow-out-of-domain", action="store_true", help="earn outside of the predictors' domain too")
 
 
-def training_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+def training_options(group: argparse._ArgumentGroup) -> None:
     """What every training needs to know."""
-    parser.add_argument("--dataset", default="hybrid-pure", help="name or file (default: hybrid-pure)")
-    parser.add_argument("--notation", help="expanded or counted (default: counted)")
-    parser.add_argument(
+    group.add_argument("--dataset", default="hybrid-pure", help="name or file (default: hybrid-pure)")
+    group.add_argument("--notation", help="expanded or counted (default: counted)")
+    group.add_argument(
         "--preset", help="tiny, small, paper, large or a file of `matgen tune` (default: paper on a GPU, tiny without)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--max-minutes", type=float, metavar="M", help="time budget in minutes, converted to a number of steps"
     )
 
@@ -220,9 +235,9 @@ def pick_device(name: str) -> str:
         raise OptionError(f"device {name!r} is not usable here: {first_line(error)}") from error
 
 
-def judging_options(parser: argparse.ArgumentParser) -> None:
+def judging_options(parser: Parser) -> None:
     """How validity is judged. Defaults are None, so that options given beside `--protocol` are noticed."""
-    rules = parser.add_argument_group("validity")
+    rules = parser.group("judging")
     rules.add_argument(
         "--oxidation-states",
         metavar="TABLE",
@@ -248,21 +263,22 @@ def judging_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def reference_options(parser: argparse.ArgumentParser) -> None:
+def reference_options(parser: Parser) -> None:
     """What novelty refers to, and the named sets of rules."""
-    parser.add_argument(
+    group = parser.group("judging")
+    group.add_argument(
         "--reference",
         action="append",
         metavar="NAME",
         help="dataset, file or folder that novelty refers to; may be repeated (default: hybrid)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--reference-split",
         default="split",
         metavar="SPLIT",
         help="column that says what was held out: split (by formula) or split_chemsys (default: split)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--protocol",
         choices=("default", "published"),
         help="published: the settings inferred for Fu et al. 2023, instead of those for validity",
@@ -271,7 +287,7 @@ def reference_options(parser: argparse.ArgumentParser) -> None:
 
 def pareto_option(parser: Parser, help: str) -> None:
     """Columns to be best in."""
-    parser.add_argument(
+    parser.group("ranking").add_argument(
         "--pareto",
         default="",
         metavar="COLUMNS",

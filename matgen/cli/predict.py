@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.shared import bars, common_options, path, say, shown, verb
+from matgen.cli.beginning import TABLES, claim_output, require_input, require_predictors, shown
+from matgen.cli.options import column_option
+from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
 
 
@@ -22,36 +24,42 @@ def add(verbs: Any) -> None:
         "matgen predict candidates.csv --property formation_energy --out predicted.csv",
         "matgen predict candidates.csv --model models/tc",
         "matgen predict shards/ --out predicted.parquet --resume",
+        begin=begin,
     )
     parser.add_argument(
         "formulas",
         type=path,
         help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    parser.add_argument("--property", help="formation_energy, band_gap or is_metal (default: formation_energy)")
-    parser.add_argument(
+    column_option(parser)
+    predictor = parser.group("predictor")
+    predictor.add_argument("--property", help="formation_energy, band_gap or is_metal (default: formation_energy)")
+    predictor.add_argument(
         "--source", help="database whose labels the predictor was trained on: oqmd or mp (default: oqmd if bundled)"
     )
-    parser.add_argument(
+    predictor.add_argument(
         "--model",
         "--predictor",
         metavar="FOLDER",
         help="a predictor of `matgen fit` instead of a bundled one; columns that it learned from beside the formula "
         "are found in the table by name",
     )
-    parser.add_argument(
+    hull = parser.group("hull")
+    hull.add_argument(
         "--entries",
         metavar="FILE",
         help="competing phases, instead of those bundled: pymatgen ComputedEntry as JSON, a table with a column "
         "formation_energy, or materials-project (after `matgen data build materials-project`)",
     )
-    parser.add_argument("--no-hull", dest="hull", action="store_false", help="do not compute the distance to the hull")
-    parser.add_argument(
+    hull.add_argument("--no-hull", dest="hull", action="store_false", help="do not compute the distance to the hull")
+    parser.group("computation").add_argument(
         "--scheduler", metavar="ADDRESS", help="a running Dask scheduler whose workers predict, such as tcp://host:8786"
     )
-    parser.add_argument("--resume", action="store_true", help="resume the interrupted run of the same request in --out")
+    parser.group("output").add_argument(
+        "--resume", action="store_true", help="resume the interrupted run of the same request in --out"
+    )
     common_options(parser, out="predicted.csv", seed=False)
+    parser.common("--property", "--model", "--column", "--no-hull", "--out", "--resume")
     # Figures are read only where the help is shown.
     parser.format_help = partial(_help_with_figures, parser.format_help)  # type: ignore[method-assign]
 
@@ -84,6 +92,23 @@ def predictor_folder(arguments: argparse.Namespace) -> Path:
     return property_predictor(arguments.property or "formation_energy", arguments.source)
 
 
+def begin(arguments: argparse.Namespace) -> str:
+    """Find table and predictor, and where the rows go."""
+    from matgen.io.files import read_json
+    from matgen.prediction.locate import METADATA
+
+    table, folder = require_input(arguments.formulas), predictor_folder(arguments)
+    require_predictors([folder])
+    if arguments.entries and arguments.entries != "materials-project":
+        require_input(Path(arguments.entries))
+    resume = arguments.resume
+    out = claim_output(arguments.out, "predicted.csv", force=arguments.force, resume=resume, suffixes=TABLES)
+    arguments.out = out
+    metadata = read_json(folder / METADATA)
+    unit = f" in {metadata['unit']}" if metadata.get("unit") else ""
+    return f"predicting {metadata.get('property', 'values')}{unit} of {table} by {shown(folder)} into {shown(out)}"
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Predict for a file."""
     from matgen.io.files import next_free
@@ -93,8 +118,6 @@ def run(arguments: argparse.Namespace) -> None:
     folder = predictor_folder(arguments)
     predictor = Predictor.load(folder)
     out = arguments.out or (Path("predicted.csv") if arguments.resume else next_free(Path("predicted.csv")))
-    unit = f" in {predictor.metadata['unit']}" if predictor.metadata["unit"] else ""
-    say(arguments, f"predicting {predictor.name}{unit} of {arguments.formulas} by {shown(folder)} into {out}")
     predicted = predict_file(
         predictor,
         arguments.formulas,

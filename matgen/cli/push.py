@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from matgen.cli.beginning import require_checkpoint
 from matgen.cli.shared import say, verb
+from matgen.errors import OptionError
+from matgen.io.places import bundled_checkpoints, is_hub_name
 
 
 def add(verbs: Any) -> None:
@@ -17,6 +20,7 @@ def add(verbs: Any) -> None:
         "upload a checkpoint to the Hugging Face Hub",
         "matgen push runs/gptj organization/name",
         "matgen sample -n 10000 --model organization/name",
+        begin=begin,
     )
     parser.add_argument("model", metavar="CHECKPOINT", help="folder, or name of a bundled checkpoint")
     parser.add_argument("name", metavar="ORGANIZATION/NAME", help="repository on the Hub, made if it does not exist")
@@ -24,12 +28,18 @@ def add(verbs: Any) -> None:
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the checkpoint."""
+    checkpoint = require_checkpoint(arguments.model)
+    if not is_hub_name(arguments.name):
+        raise OptionError(f"{arguments.name!r} is no name on the Hub: write it as organization/name")
+    return f"uploading {checkpoint} to {arguments.name}"
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Upload a checkpoint."""
     from matgen.models.hub import push
-    from matgen.models.locate import bundled_checkpoints
 
     folder = bundled_checkpoints().get(arguments.model, arguments.model)
-    say(arguments, f"uploading {arguments.model} to {arguments.name}")
     address = push(folder, arguments.name, private=arguments.private)
     say(arguments, f"uploaded: {address}. Next: matgen sample -n 10000 --model {arguments.name}")

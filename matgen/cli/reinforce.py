@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-from matgen.cli.options import model_option, pick_device, reward_options
-from matgen.cli.shared import INTERRUPTED, bars, common_options, path, say, shown, verb
+from matgen.cli.beginning import (
+    claim_output,
+    require_checkpoint,
+    require_input,
+    require_predictors,
+    require_references,
+    shown,
+)
+from matgen.cli.options import device_option, model_option, pick_device, reward_options
+from matgen.cli.shared import INTERRUPTED, bars, common_options, path, say, verb
 from matgen.errors import OptionError
+from matgen.io.places import RUNS
 
 
 def add(verbs: Any) -> None:
@@ -22,6 +30,7 @@ def add(verbs: Any) -> None:
         "matgen reinforce --reward 'probability_hull_0.05 * balanced_common * novel' --max-minutes 10",
         "matgen reinforce --reward '(band_gap > 2) * probability_hull_0.1 * not contains(Pb)' --out runs/gap",
         "matgen reinforce --resume --out runs/gap",
+        begin=begin,
     )
     model_option(parser)
     group = parser.add_argument_group("reward")
@@ -33,25 +42,28 @@ def add(verbs: Any) -> None:
     group.add_argument(
         "--reference", action="append", metavar="NAME", help="dataset or file that novel refers to (default: hybrid)"
     )
-    parser.add_argument("--steps", type=int, default=150, help="batches to draw and learn from (default: 150)")
-    parser.add_argument("--max-minutes", type=float, metavar="M", help="end after so many minutes (default: no limit)")
-    parser.add_argument("--batch-size", type=int, default=2048, help="draws of a step (default: 2048)")
-    parser.add_argument("--learning-rate", type=float, default=5e-4, help="of AdamW (default: 5e-4)")
-    parser.add_argument(
+    training = parser.group("training")
+    training.add_argument("--steps", type=int, default=150, help="batches to draw and learn from (default: 150)")
+    training.add_argument(
+        "--max-minutes", type=float, metavar="M", help="end after so many minutes (default: no limit)"
+    )
+    training.add_argument("--batch-size", type=int, default=2048, help="draws of a step (default: 2048)")
+    training.add_argument("--learning-rate", type=float, default=5e-4, help="of AdamW (default: 5e-4)")
+    training.add_argument(
         "--kl",
         type=float,
         default=0.05,
         metavar="WEIGHT",
         help="cost of each nat away from the start, in standard deviations of the reward (default: 0.05; 0: none)",
     )
-    parser.add_argument(
+    parser.group("constraints (always satisfied; they can be combined)").add_argument(
         "--condition",
         nargs="+",
         default=[],
         metavar="band_gap=2..3",
         help="ranges of properties that a conditional model is to draw from",
     )
-    parser.add_argument(
+    training.add_argument(
         "--average",
         type=float,
         default=1.0,
@@ -59,15 +71,30 @@ def add(verbs: Any) -> None:
         help="share of the reinforced weights in those that are written; the rest is the start's, which brings back "
         "variety and known compounds (default: 1)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
-    parser.add_argument("--resume", action="store_true", help="resume the interrupted run in --out")
+    device_option(parser)
+    parser.group("output").add_argument("--resume", action="store_true", help="resume the interrupted run in --out")
     common_options(parser, out="runs/reinforced")
+    parser.common("--reward", "--model", "--max-minutes", "--reference", "--out", "--resume")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the checkpoint and what rewards, and where the run goes."""
+    if arguments.resume:
+        if arguments.out is None:
+            raise OptionError("name the folder of the run to resume by --out")
+        return f"resuming the run in {require_input(arguments.out)}"
+    if not arguments.reward:
+        raise OptionError("name what to reward: --reward 'probability_hull_0.05 * balanced_common * novel'")
+    checkpoint = require_checkpoint(arguments.model)
+    require_predictors(arguments.predictor or ())
+    require_references(arguments.reference or ())
+    arguments.out = claim_output(arguments.out, RUNS / "reinforced", force=arguments.force)
+    return f"reinforcing {checkpoint} by {arguments.reward} into {shown(arguments.out)}"
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Reinforce, or go on with it."""
     from matgen.io.files import next_free
-    from matgen.models.locate import RUNS
     from matgen.reinforcement import reinforce
     from matgen.reinforcement.plan import saved_plan
 
@@ -75,12 +102,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.out is None:
             raise OptionError("name the folder of the run to resume by --out")
         out, plan = arguments.out, saved_plan(arguments.out)[0]
-        say(arguments, f"resuming the run in {out}")
     else:
         out, plan = arguments.out or next_free(RUNS / "reinforced"), _plan(arguments)
         length = f"{plan.steps:,} steps" if plan.max_minutes is None else f"at most {plan.max_minutes:g} minutes"
-        start = shown(Path(plan.model))
-        say(arguments, f"{start}, {plan.batch_size:,} draws a step, {length}, rewarded by {plan.reward}, into {out}")
+        say(arguments, f"{plan.batch_size:,} draws a step, {length}")
     result = reinforce(
         plan,
         out,
@@ -90,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress=bars(arguments),
     )
     if result.interrupted:
-        again = f"matgen reinforce --resume --out {out}"
+        again = f"matgen reinforce --resume --out {shown(out)}"
         print(f"interrupted after step {len(result.history):,}; saved. Resume with: {again}", file=sys.stderr)
         return INTERRUPTED
     first, last = result.history[0], result.history[-1]
@@ -98,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments,
         f"reward {first['reward']:.4g} -> {last['reward']:.4g}, {last['kl']:.2f} nats from the start, chemical systems "
         f"{first['chemical_systems']:.1%} -> {last['chemical_systems']:.1%} of the draws. "
-        f"Next: matgen sample -n 10000 --model {out}",
+        f"Next: matgen sample -n 10000 --model {shown(out)}",
     )
     return 0
 

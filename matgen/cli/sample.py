@@ -6,16 +6,26 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.beginning import (
+    TABLES,
+    claim_output,
+    is_alone,
+    require_checkpoint,
+    require_predictors,
+    require_references,
+    shown,
+)
 from matgen.cli.options import (
     condition_option,
     constraint_options,
     decoding_options,
+    device_option,
     keeping_options,
     model_option,
     pick_device,
     request_of,
 )
-from matgen.cli.shared import bars, common_options, path, say, shown, verb
+from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -41,13 +51,18 @@ def add(verbs: Any) -> None:
         "matgen sample -n 1000 --contains Li-O --exclude toxic --valid --unique --novel-to hybrid",
         "matgen sample -n 1000000 --out candidates.parquet",
         "matgen sample -n 500 --anonymous-formula ABC3 --temperature 0.8",
+        begin=begin,
     )
-    parser.add_argument("-n", type=int, default=10_000, help="compositions to draw (default: 10000)")
+    parser.group("which rows are kept (-n then counts those)").add_argument(
+        "-n", type=int, default=10_000, help="compositions to draw (default: 10000)"
+    )
     model_option(parser)
     decoding_options(parser)
-    parser.add_argument("--prompt", default="", metavar="'Li Fe'", help="tokens that every formula begins with")
+    parser.group("decoding").add_argument(
+        "--prompt", default="", metavar="'Li Fe'", help="tokens that every formula begins with"
+    )
     condition_option(parser)
-    parser.add_argument(
+    parser.group("decoding").add_argument(
         "--trace", action="store_true", help="write the steps of each draw (blank language models only)"
     )
     constraint_options(parser)
@@ -64,17 +79,40 @@ def add(verbs: Any) -> None:
         help="database whose labels the predictors were trained on: oqmd or mp (default: oqmd if there is one)",
     )
     group.add_argument("--max-minutes", type=float, metavar="M", help="stop after this many minutes")
-    parser.add_argument(
+    parser.group("which rows are kept (-n then counts those)").add_argument(
         "--top", type=int, metavar="N", help="list the N most probable compositions instead of sampling"
     )
-    parser.add_argument(
+    parser.group("computation").add_argument(
         "--batch-size", type=int, help="distinct prefixes held at once (default: 8192; on a GPU 262144)"
     )
-    parser.add_argument("--block-size", type=int, metavar="N", help="samples per block (default: by n)")
-    parser.add_argument("--precision", default="auto", help="auto, bf16 or fp32 (default: bf16 where built in)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
-    parser.add_argument("--resume", action="store_true", help="resume an interrupted file")
+    parser.group("computation").add_argument(
+        "--block-size", type=int, metavar="N", help="samples per block (default: by n)"
+    )
+    parser.group("computation").add_argument(
+        "--precision", default="auto", help="auto, bf16 or fp32 (default: bf16 where built in)"
+    )
+    device_option(parser)
+    parser.group("output").add_argument("--resume", action="store_true", help="resume an interrupted file")
     common_options(parser, out="candidates.csv")
+    parser.common("-n", "--model", "--contains", "--valid", "--novel-to", "--out")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the checkpoint and all else that drawing needs, and where the rows go."""
+    checkpoint = require_checkpoint(arguments.model)
+    require_predictors(arguments.predictor or ())
+    require_references(arguments.novel_to or ())
+    listing = arguments.top is not None
+    default = Path("most_probable.csv" if listing else "candidates.csv")
+    if arguments.resume and arguments.out is None:
+        arguments.out = _unfinished_sample()
+    named = arguments.out is not None
+    out = claim_output(arguments.out, default, force=arguments.force, resume=arguments.resume, suffixes=TABLES)
+    if named or is_alone():
+        arguments.out = out
+    if listing:
+        return f"listing the {arguments.top:,} most probable compositions of {checkpoint} into {shown(out)}"
+    return f"drawing {arguments.n:,} compositions from {checkpoint} into {shown(out)}"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -139,7 +177,6 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
     out = arguments.out or (
         _unfinished_sample() if arguments.resume else processes.broadcast(next_free(Path("candidates.csv")))
     )
-    say(arguments, f"drawing {arguments.n:,} compositions from {shown(folder)} into {out}")
     metadata = sample_to_file(
         sampler,
         request,
@@ -154,7 +191,8 @@ def _sample(arguments: argparse.Namespace, request: SampleRequest, processes: Pr
     kept += WHY_STOPPED[metadata["stopped"]]
     say(
         arguments,
-        f"{metadata['rows']:,} rows{kept}, {metadata['formulas_per_second']:,.0f} draws/s. Next: matgen evaluate {out}",
+        f"{metadata['rows']:,} rows{kept}, {metadata['formulas_per_second']:,.0f} draws/s. "
+        f"Next: matgen evaluate {shown(out)}",
     )
 
 
@@ -168,7 +206,6 @@ def _list_most_probable(arguments: argparse.Namespace, sampler: Any, request: An
     if drawing or request.decoding != Decoding():
         raise OptionError("--top lists the model's most probable compositions: it takes constraints and nothing else")
     out = arguments.out or next_free(Path("most_probable.csv"))
-    say(arguments, f"listing the {arguments.top:,} most probable compositions into {out}")
     listed = list_to_file(
         sampler.checkpoint,
         arguments.top,

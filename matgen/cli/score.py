@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.options import model_option, n_mc_option, pick_device
-from matgen.cli.shared import bars, common_options, path, say, shown, verb
+from matgen.cli.beginning import TABLES, claim_output, require_checkpoint, require_input, shown
+from matgen.cli.options import column_option, device_option, model_option, n_mc_option, pick_device
+from matgen.cli.shared import bars, common_options, path, say, verb
 
 
 def add(verbs: Any) -> None:
@@ -19,17 +20,26 @@ def add(verbs: Any) -> None:
         "compute the log-probability of formulas under a model",
         "matgen score formulas.csv --model runs/gptj --out scored.csv",
         "matgen score formulas.csv --column formula",
+        begin=begin,
     )
     parser.add_argument(
         "formulas",
         type=path,
         help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
+    column_option(parser)
     model_option(parser)
     n_mc_option(parser)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    device_option(parser)
     common_options(parser, out="scored.csv", seed=False)
+    parser.common("--model", "--column", "--device", "--out", "--force")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find table and checkpoint, and where the rows go."""
+    table, checkpoint = require_input(arguments.formulas), require_checkpoint(arguments.model)
+    arguments.out = claim_output(arguments.out, "scored.csv", force=arguments.force, suffixes=TABLES)
+    return f"scoring {table} by {checkpoint} into {shown(arguments.out)}"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -41,7 +51,6 @@ def run(arguments: argparse.Namespace) -> None:
 
     folder = find_checkpoint(arguments.model)
     out = arguments.out or next_free(Path("scored.csv"))
-    say(arguments, f"scoring {arguments.formulas} by {shown(folder)} into {out}")
     sampler = Sampler(folder, device=pick_device(arguments.device), precision="fp32")
     scored = score_file(
         sampler,

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.options import pareto_option
+from matgen.cli.beginning import TABLES, claim_output, require_input, shown
+from matgen.cli.options import column_option, pareto_option
 from matgen.cli.shared import common_options, path, say, verb
 
 
@@ -20,25 +21,26 @@ def add(verbs: Any) -> None:
         "matgen screen predicted.csv --where 'cost < 50 and toxic = 0 and energy_above_hull < 0.1' --max-per-system 3",
         "matgen screen candidates.csv --max-per-system 1 --family anonymous_formula",
         "matgen screen ranked.csv --pareto energy_above_hull,cost,novelty",
+        begin=begin,
     )
     parser.add_argument(
         "candidates",
         type=path,
         help="table of formulas (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for standard input",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    parser.add_argument(
+    column_option(parser)
+    parser.group("which rows are kept").add_argument(
         "--where",
         metavar="CONDITION",
         help="condition on columns of the file and on these, which are added: cost (US dollars per kilogram), "
         "crustal_abundance (mg/kg, of the least abundant element), hhi_production, hhi_reserve (0 to 10,000), toxic, "
         "radioactive (0 or 1); such as 'cost < 50 and (source == \"exp\" or toxic == false)'",
     )
-    parser.add_argument(
+    parser.group("which rows are kept").add_argument(
         "--max-per-system", type=int, metavar="N", help="most rows of one family, see --family (default: all)"
     )
     parser.rename("--per-family", "--max-per-system")
-    parser.add_argument(
+    parser.group("which rows are kept").add_argument(
         "--family",
         default="chemical_system",
         metavar="NAME",
@@ -46,6 +48,14 @@ def add(verbs: Any) -> None:
     )
     pareto_option(parser, "keep only rows that no other row beats in all of these columns")
     common_options(parser, out="screened.csv", seed=False)
+    parser.common("--where", "--max-per-system", "--pareto", "--column", "--out", "--force")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the table, and where the rows go."""
+    table = require_input(arguments.candidates)
+    arguments.out = claim_output(arguments.out, "screened.csv", force=arguments.force, suffixes=TABLES)
+    return f"screening {table} into {shown(arguments.out)}"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -69,4 +79,4 @@ def run(arguments: argparse.Namespace) -> None:
     beaten = f"; {summary['beyond_front']:,} not on the Pareto front" * bool(summary["beyond_front"])
     beyond = f"; {summary['beyond_family']:,} beyond the cap of their family" * bool(summary["beyond_family"])
     kept = f"{summary['kept']:,} of {summary['rows']:,} rows kept"
-    say(arguments, f"{kept}, into {out}{failed}{beaten}{beyond}{screened.unreadable}")
+    say(arguments, f"{kept}, into {shown(out)}{failed}{beaten}{beyond}{screened.unreadable}")

@@ -6,7 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.shared import bars, common_options, one_of, path, say, verb
+from matgen.cli.beginning import claim_output, require_input, shown
+from matgen.cli.options import column_option
+from matgen.cli.parser import Parser, one_of
+from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
 from matgen.structures.potentials.registry import FINISHING, POTENTIALS, column_suffix
 
@@ -28,6 +31,7 @@ def add(verbs: Any) -> None:
         "matgen structure ranked.csv --top 20 --out structures/",
         "matgen structure ranked.csv --top 20 --workers 4 --resume --out structures/",
         "matgen structure tinker.csv --top 5 --compensate --out doped/",
+        begin=begin,
     )
     parser.add_argument(
         "candidates",
@@ -35,34 +39,35 @@ def add(verbs: Any) -> None:
         help="table of formulas, best first (CSV, Excel, Parquet, JSON, text ...), a folder of them, or - for "
         "standard input",
     )
-    parser.add_argument("--column", metavar="NAME", help="formula column (default: recognized by its name)")
-    parser.add_argument(
+    column_option(parser)
+    parser.group("which compositions").add_argument(
         "--top", type=int, default=20, metavar="N", help="number of rows to take from the top (default: 20; 0: all)"
     )
-    parser.add_argument(
+    proposals = parser.group("proposals")
+    proposals.add_argument(
         "--per-formula", type=int, default=5, metavar="N", help="structures per composition (default: 5)"
     )
-    parser.add_argument(
+    proposals.add_argument(
         "--max-atoms",
         type=int,
         metavar="N",
         help="largest number of atoms in a primitive cell (default: 40; in supercells of doped formulas: 60)",
     )
-    parser.add_argument(
+    proposals.add_argument(
         "--templates", type=path, metavar="FOLDER", help="your CIF or POSCAR files, used as additional templates"
     )
-    parser.add_argument("--templates-from", action="append", default=[], metavar="SOURCE",
+    proposals.add_argument("--templates-from", action="append", default=[], metavar="SOURCE",
                         help="more templates: materials-project (needs MP_API_KEY), or the https:// address of an "
                         "OPTIMADE database; may be repeated")  # fmt: skip
-    parser.add_argument("--only-own-templates", action="store_true", help="do not use the bundled templates")
-    parser.add_argument("--symmetric", type=int, default=2, metavar="N",
+    proposals.add_argument("--only-own-templates", action="store_true", help="do not use the bundled templates")
+    proposals.add_argument("--symmetric", type=int, default=2, metavar="N",
                         help="structures on Wyckoff positions, if templates give fewer "
                         "(default: 2; 0: none)")  # fmt: skip
-    parser.add_argument("--no-templates", action="store_true", help="use structures on Wyckoff positions only")
-    parser.add_argument("--space-group", action="append", default=[], metavar="N",
+    proposals.add_argument("--no-templates", action="store_true", help="use structures on Wyckoff positions only")
+    proposals.add_argument("--space-group", action="append", default=[], metavar="N",
                         help="allow only this space group, or a range such as 195..230, for templates and symmetric "
                         "structures; may be repeated")  # fmt: skip
-    parser.add_argument("--proposals", type=path, metavar="FOLDER",
+    proposals.add_argument("--proposals", type=path, metavar="FOLDER",
                         help="CIF, POSCAR or extxyz files of other programs (CrystaLLM, Chemeleon, MatterGen ...), "
                         "used for compositions of their reduced formula, beyond --per-formula")  # fmt: skip
     doped = parser.add_argument_group("doped formulas, such as those of matgen tinker --dope")
@@ -70,43 +75,48 @@ def add(verbs: Any) -> None:
     doped.add_argument("--compensate", action="store_true", help="add vacancies that compensate the dopants' charge")
     relaxation_options(parser)
     finish_options(parser)
-    parser.add_argument("--hull", choices=("labels", "relaxed"), default="labels",
+    relaxation = parser.group("relaxation")
+    relaxation.add_argument("--hull", choices=("labels", "relaxed"), default="labels",
                         help="relaxed: also the energy above a hull of phases that the potential itself relaxed, where "
                         "their structures are known (default: labels, those of the Materials Project)")  # fmt: skip
-    parser.add_argument("--phonons", type=int, default=0, metavar="N",
+    relaxation.add_argument("--phonons", type=int, default=0, metavar="N",
                         help="phonons of the lowest structure of the first N compositions; one that is unstable is "
                         "followed to a lower one (default: 0, none)")  # fmt: skip
-    parser.add_argument("--no-relax", action="store_true", help="do not relax the proposed structures")
-    parser.add_argument("--resume", action="store_true", help="resume the run in --out")
+    relaxation.add_argument("--no-relax", action="store_true", help="do not relax the proposed structures")
+    parser.group("output").add_argument("--resume", action="store_true", help="resume the run in --out")
     common_options(parser, out="structures")
+    parser.common("--top", "--per-formula", "--potential", "--workers", "--out", "--resume")
 
 
-def relaxation_options(parser: argparse.ArgumentParser) -> None:
+def relaxation_options(parser: Parser) -> None:
     """How structures are relaxed, and where."""
-    parser.add_argument("--potential", default="chgnet", metavar="NAME",
+    relaxation = parser.group("relaxation")
+    relaxation.add_argument("--potential", default="chgnet", metavar="NAME",
                         help=f"{one_of(POTENTIALS)} (default: chgnet)")  # fmt: skip
-    parser.add_argument(
+    relaxation.add_argument(
         "--max-force",
         type=float,
         default=0.05,
         metavar="F",
         help="largest force after relaxation, in eV/angstrom (default: 0.05)",
     )
-    parser.add_argument(
+    relaxation.add_argument(
         "--max-steps", type=int, default=300, metavar="N", help="most steps of a relaxation (default: 300)"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
+    computation = parser.group("computation")
+    computation.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+    computation.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
 
 
-def finish_options(parser: argparse.ArgumentParser) -> None:
+def finish_options(parser: Parser) -> None:
     """Which structures a second potential relaxes further."""
-    parser.add_argument("--finish", metavar="NAME",
+    relaxation = parser.group("relaxation")
+    relaxation.add_argument("--finish", metavar="NAME",
                         help="potential that relaxes the lowest structures further, or none "
                         f"(default: {FINISHING} if sevenn is installed)")  # fmt: skip
-    parser.add_argument("--finish-lowest", type=int, metavar="N",
+    relaxation.add_argument("--finish-lowest", type=int, metavar="N",
                         help="structures per composition that it relaxes (default: 2)")  # fmt: skip
-    parser.add_argument("--finish-top", type=int, metavar="N",
+    relaxation.add_argument("--finish-top", type=int, metavar="N",
                         help="only those of the first N compositions (default: 0, all)")  # fmt: skip
 
 
@@ -193,6 +203,20 @@ def _check_values(arguments: argparse.Namespace) -> None:
         raise OptionError("--hull relaxed needs relaxed structures: drop --no-relax")
 
 
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the table and what is named besides, and where the structures go."""
+    _check_values(arguments)
+    table = require_input(arguments.candidates)
+    for named in (arguments.templates, arguments.proposals, arguments.host):
+        if named is not None:
+            require_input(named)
+    resume = arguments.resume
+    arguments.out = claim_output(arguments.out, "structures", force=arguments.force, resume=resume)
+    which = f"the first {arguments.top:,} of {table}" if arguments.top else table
+    how = "not relaxed" if arguments.no_relax else f"relaxed by {arguments.potential}"
+    return f"structures of {which}, {how}, into {shown(arguments.out)}/"
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Make structures and say what came of it."""
     from matgen.datasets import read_formula_table
@@ -219,7 +243,7 @@ def make(arguments: argparse.Namespace, frame: pd.DataFrame, column: str, out: P
         frame = frame.head(arguments.top)
     say(
         arguments,
-        f"structures of {len(frame):,} compositions of {arguments.candidates}, {plan.in_words()}, into {out}/",
+        f"structures of {len(frame):,} compositions of {arguments.candidates}, {plan.in_words()}",
     )
     return make_structures(frame, column, out, plan, resume=arguments.resume, force=arguments.force,
                            progress=bars(arguments), tell=lambda text: say(arguments, text))  # fmt: skip

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.options import model_option, n_mc_option, pick_device
-from matgen.cli.shared import bars, common_options, say, shown, verb
+from matgen.cli.beginning import TABLES, claim_output, require_checkpoint, require_references, shown
+from matgen.cli.options import device_option, model_option, n_mc_option, pick_device
+from matgen.cli.shared import bars, common_options, say, verb
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,7 @@ def add(verbs: Any) -> None:
         "matgen tinker SrTiO3 --mask Sr --exclude radioactive",
         "matgen tinker '_ Ti O3' --top 20",
         "matgen tinker SrTiO3 --mask Sr --dope 1/8",
+        begin=begin,
     )
     parser.add_argument(
         "formula",
@@ -57,15 +59,24 @@ def add(verbs: Any) -> None:
     fill.add_argument("--exclude", metavar="A,GROUP", help="none of these: elements, or lanthanides, toxic ...")
     model_option(parser)
     n_mc_option(parser)
-    parser.add_argument("--top", type=int, metavar="N", help="rows to write (default: all)")
-    parser.add_argument(
+    parser.group("output").add_argument("--top", type=int, metavar="N", help="rows to write (default: all)")
+    parser.group("judging").add_argument(
         "--novel-to",
         action="append",
         metavar="NAME",
         help="dataset or file that novelty refers to; may be repeated (default: hybrid)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    device_option(parser)
     common_options(parser, out="tinker.csv", seed=False)
+    parser.common("--mask", "--dope", "--exclude", "--model", "--top", "--out")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find the checkpoint, and where the rows go."""
+    checkpoint = require_checkpoint(arguments.model)
+    require_references(arguments.novel_to or ())
+    arguments.out = claim_output(arguments.out, "tinker.csv", force=arguments.force, suffixes=TABLES)
+    return f"changing {arguments.formula} by {checkpoint} into {shown(arguments.out)}"
 
 
 def tinker_request_of(arguments: argparse.Namespace) -> TinkerRequest:
@@ -102,7 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     folder = find_checkpoint(arguments.model)
     out = arguments.out or next_free(Path("tinker.csv"))
-    say(arguments, f"{request}: by {shown(folder)} into {out}")
+    say(arguments, str(request))
     sampler = Sampler(folder, device=pick_device(arguments.device), precision="fp32")
     tinkered = tinker_to_file(sampler, request, out, top=arguments.top, force=arguments.force, progress=bars(arguments))
     if not arguments.quiet:

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.cli.options import default_preset, training_options
+from matgen.cli.beginning import claim_output, require_checkpoint, require_references, shown
+from matgen.cli.options import column_option, default_preset, training_options
 from matgen.cli.shared import INTERRUPTED, bars, common_options, say, verb
-from matgen.errors import OptionError
+from matgen.errors import OptionError, OutputError
+from matgen.io.places import CHECKPOINT_METADATA, RUNS, checkpoint_folder
 
 if TYPE_CHECKING:
     from matgen.models.shapes import Shape
@@ -27,14 +29,17 @@ def add(verbs: Any) -> None:
         "matgen train --model gptj --dataset hybrid-pure --max-minutes 10 --out runs/gptj",
         "matgen train --resume --out runs/gptj",
         "matgen train --dataset mine.csv --init hybrid-pure-gptj-small --out runs/mine",
+        begin=begin,
     )
-    parser.add_argument("--model", help="gpt, gpt2, gptneo, gptj, bart, blmm or roberta (default: gptj)")
-    training_options(parser)
-    parser.add_argument("--objective", metavar="NAME", help="masked-fixed: the published control for roberta")
-    parser.add_argument("--column", metavar="NAME", help="formula column of a file (default: recognized by its name)")
-    parser.add_argument("--where", metavar="CONDITION", help="condition on rows to keep, such as 'band_gap > 1.98'")
-    parser.add_argument("--split", default="split", help="split (by formula) or split_chemsys (default: split)")
-    filters = parser.add_mutually_exclusive_group()
+    model = parser.group("model")
+    model.add_argument("--model", help="gpt, gpt2, gptneo, gptj, bart, blmm or roberta (default: gptj)")
+    training_options(parser.group("training"))
+    data = parser.group("data")
+    data.add_argument("--objective", metavar="NAME", help="masked-fixed: the published control for roberta")
+    column_option(parser, "formula column of a file (default: recognized by its name)")
+    data.add_argument("--where", metavar="CONDITION", help="condition on rows to keep, such as 'band_gap > 1.98'")
+    data.add_argument("--split", default="split", help="split (by formula) or split_chemsys (default: split)")
+    filters = parser.group("data").add_mutually_exclusive_group()
     filters.add_argument(
         "--published-filter",
         action="store_const",
@@ -42,47 +47,82 @@ def add(verbs: Any) -> None:
         help="2-8 elements, at most 30 atoms (default: on for -mix, -pure and -strict)",
     )
     filters.add_argument("--no-published-filter", dest="published_filter", action="store_const", const=False)
-    parser.add_argument("--epochs", type=float, help="passes over the data (default: the preset's, 30 for tiny)")
-    parser.add_argument("--batch-size", type=int, help="formulas per step, over all processes (default: 256)")
-    parser.add_argument("--accumulate", type=int, help="parts that a batch is computed in, to save memory (default: 1)")
-    parser.add_argument("--shard", action="store_true", help="shard the model over the processes (FSDP)")
-    parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: the preset's, 3e-3 for tiny)")
-    parser.add_argument("--weight-decay", type=float, help="AdamW's weight decay, on matrices (default: 0.05)")
-    parser.add_argument("--optimizer", help="adamw, or muon for short budgets (default: adamw)")
-    parser.add_argument(
+    training = parser.group("training")
+    training.add_argument("--epochs", type=float, help="passes over the data (default: the preset's, 30 for tiny)")
+    training.add_argument("--batch-size", type=int, help="formulas per step, over all processes (default: 256)")
+    training.add_argument(
+        "--accumulate", type=int, help="parts that a batch is computed in, to save memory (default: 1)"
+    )
+    computation = parser.group("computation")
+    computation.add_argument("--shard", action="store_true", help="shard the model over the processes (FSDP)")
+    training.add_argument(
+        "--learning-rate", type=float, help="peak learning rate (default: the preset's, 3e-3 for tiny)"
+    )
+    training.add_argument("--weight-decay", type=float, help="AdamW's weight decay, on matrices (default: 0.05)")
+    training.add_argument("--optimizer", help="adamw, or muon for short budgets (default: adamw)")
+    training.add_argument(
         "--dropout", type=float, metavar="P", help="dropout probability in training (default: the preset's)"
     )
-    parser.add_argument("--precision", help="auto (times both), bf16 or fp32 (default: auto)")
-    parser.add_argument("--evaluations", type=int, help="number of validations over the run (default: 20)")
-    parser.add_argument("--patience", type=int, help="validations without improvement before stopping (default: 5)")
-    parser.add_argument(
+    computation.add_argument("--precision", help="auto (times both), bf16 or fp32 (default: auto)")
+    training.add_argument("--evaluations", type=int, help="number of validations over the run (default: 20)")
+    training.add_argument("--patience", type=int, help="validations without improvement before stopping (default: 5)")
+    training.add_argument(
         "--trackers", nargs="+", metavar="NAME", help="experiment trackers: tensorboard, wandb, trackio ..."
     )
-    parser.add_argument(
+    data.add_argument(
         "--condition",
         nargs="+",
         default=[],
         metavar="PROPERTY",
         help="columns of numbers to condition on, for `matgen sample --condition`: band_gap, formation_energy",
     )
-    parser.add_argument(
+    data.add_argument(
         "--balance",
         metavar="FAMILY",
         help="anonymous_formula: rows of an anonymous formula (ABC3) with n rows weigh n^-A, so that none dominates",
     )
-    parser.add_argument(
+    data.add_argument(
         "--balance-exponent",
         type=float,
         metavar="A",
         help="exponent of --balance: 1 lets all families count the same (default: 0.5)",
     )
-    parser.add_argument(
+    model.add_argument(
         "--init",
         metavar="CHECKPOINT",
         help="fine-tune this checkpoint, at a fifth of the learning rate and for a quarter of the epochs",
     )
-    parser.add_argument("--resume", action="store_true", help="resume the interrupted run in --out")
+    parser.group("output").add_argument("--resume", action="store_true", help="resume the interrupted run in --out")
     common_options(parser, out="runs/<model>")
+    parser.common("--model", "--dataset", "--preset", "--max-minutes", "--out", "--resume")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find what is to be learned from, and where it goes."""
+    if arguments.resume:
+        out = arguments.out or _default_run(arguments)
+        if not out.exists():
+            raise OutputError(f"nothing to resume in {out}: it does not exist")
+        return f"resuming the run in {shown(out)}"
+    require_references([arguments.dataset])
+    start = f" from {require_checkpoint(arguments.init)}" if arguments.init else ""
+    name = arguments.model or ("the preset's model" if Path(arguments.preset or "").suffix else "gptj")
+    model = _model_of(arguments.init) if arguments.init and not arguments.model else name
+    if arguments.out is not None or " " not in model:
+        out = claim_output(arguments.out, RUNS / model, force=arguments.force)
+        into = f" into {shown(out)}"
+    else:
+        into = ""
+    return f"training {model} on {arguments.dataset}{start}{into}"
+
+
+def _model_of(checkpoint: str) -> str:
+    """The architecture of a checkpoint, where that can be told at once."""
+    from matgen.io.files import read_json
+
+    folder = checkpoint_folder(checkpoint)
+    path = None if folder is None else folder / CHECKPOINT_METADATA
+    return str(read_json(path).get("architecture", "its model")) if path and path.is_file() else "its model"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -108,13 +148,11 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         plan = completed(plan)
     arguments.quiet |= not processes.is_main
     out = arguments.out or _default_run(arguments)
-    if arguments.resume:
-        say(arguments, f"resuming the run in {out}")
-    else:
+    if not arguments.resume:
         out = arguments.out or processes.broadcast(next_free(out))
         budget, init = plan.settings, f", starting from {plan.init}" if plan.init else ""
         length = f"{budget.max_minutes:g} minutes" if budget.max_minutes else f"at most {budget.epochs:g} epochs"
-        say(arguments, f"{plan.model} ({plan.preset}, {plan.notation}) on {plan.dataset}{init}, {length}, into {out}")
+        say(arguments, f"{plan.model} ({plan.preset}, {plan.notation}) on {plan.dataset}{init}, {length}")
     result = train_model(
         plan,
         out,
@@ -124,7 +162,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
         warn=_warn if processes.is_main else None,
     )
     if result.interrupted:
-        again = f"matgen train --resume --out {out}"
+        again = f"matgen train --resume --out {shown(out)}"
         if processes.is_main:
             print(f"interrupted at step {result.state.step:,}; saved. Resume with: {again}", file=sys.stderr)
         return INTERRUPTED
@@ -134,7 +172,7 @@ def _train(arguments: argparse.Namespace, processes: Processes) -> int:
     say(
         arguments,
         f"{why}{result.state.best_loss:.3f} nats per validation formula{balanced} at step {result.state.best_step:,}. "
-        f"Next: matgen sample -n 10000 --model {out}",
+        f"Next: matgen sample -n 10000 --model {shown(out)}",
     )
     return 0
 
@@ -228,8 +266,6 @@ def _with_dropout(arguments: argparse.Namespace, preset: str, model: str) -> Sha
 
 def _default_run(arguments: argparse.Namespace) -> Path:
     """`runs/<model>`; to resume, the newest unfinished run."""
-    from matgen.models.locate import RUNS
-
     if not arguments.resume:
         return RUNS / _what(arguments)[0]
     states = [p for p in RUNS.glob("*/training/plan.json") if not (p.parent.parent / "matgen.json").exists()]

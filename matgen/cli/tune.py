@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.cli.beginning import claim_output, require_references, shown
 from matgen.cli.options import training_options
 from matgen.cli.shared import INTERRUPTED, common_options, say, verb
 from matgen.errors import OptionError
@@ -26,27 +27,50 @@ def add(verbs: Any) -> None:
         "search a model's size and training settings",
         "matgen tune --model gptj --notation counted --max-minutes 60",
         "matgen train --preset tuning/gptj/preset.json",
+        begin=begin,
     )
-    parser.add_argument("--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart ... (default: gptj)")
-    training_options(parser)
-    parser.add_argument("--where", metavar="CONDITION", help="condition on rows to keep, such as 'band_gap > 1.98'")
-    parser.add_argument("--split", default="split", help="split (by formula) or split_chemsys (default: split)")
-    parser.add_argument("--trials", type=int, metavar="N", help="stop after this many trials have ended (default: 30)")
-    budget = parser.add_mutually_exclusive_group()
+    parser.group("model").add_argument(
+        "--model", default="gptj", help="gpt, gpt2, gptneo, gptj, bart ... (default: gptj)"
+    )
+    training_options(parser.group("training"))
+    parser.group("data").add_argument(
+        "--where", metavar="CONDITION", help="condition on rows to keep, such as 'band_gap > 1.98'"
+    )
+    parser.group("data").add_argument(
+        "--split", default="split", help="split (by formula) or split_chemsys (default: split)"
+    )
+    parser.group("search").add_argument(
+        "--trials", type=int, metavar="N", help="stop after this many trials have ended (default: 30)"
+    )
+    budget = parser.group("search").add_mutually_exclusive_group()
     budget.add_argument(
         "--trial-minutes", type=float, metavar="M", help=f"minutes of training per trial (default: {_TRIAL_MINUTES:g})"
     )
     budget.add_argument("--epochs", type=float, help="passes over the data per trial, instead of minutes")
-    parser.add_argument(
+    parser.group("search").add_argument(
         "--search",
         nargs="+",
         metavar="NAME",
         help="learning_rate, weight_decay, batch_size, dropout, initializer, layers, width, head_width (default: all)",
     )
-    parser.add_argument(
+    parser.group("output").add_argument(
         "--resume", action="store_true", help="resume the search in --out, or join it from another terminal"
     )
     common_options(parser, out="tuning/<model>")
+    parser.common("--model", "--dataset", "--max-minutes", "--trials", "--out", "--resume")
+
+
+def begin(arguments: argparse.Namespace) -> str:
+    """Find what is to be learned from, and where it goes."""
+    default = Path("tuning") / arguments.model
+    if arguments.resume:
+        out = arguments.out or default
+        if not out.exists():
+            raise OptionError(f"no search in {out}: name its folder by --out")
+        return f"resuming the search in {shown(out)}"
+    require_references([arguments.dataset])
+    arguments.out = claim_output(arguments.out, default, force=arguments.force)
+    return f"tuning {arguments.model} on {arguments.dataset} into {shown(arguments.out)}"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,14 +89,14 @@ def run(arguments: argparse.Namespace) -> int:
     trials = 30 if arguments.trials is None else arguments.trials
     limit = f", none begun after {arguments.max_minutes:g} minutes" if arguments.max_minutes else ""
     if arguments.resume:
-        say(arguments, f"resuming the search in {out} until {trials} trials have ended{limit}")
+        say(arguments, f"until {trials} trials have ended{limit}")
     else:
         budget = plan.training.settings
         each = f"{budget.max_minutes:g} minutes" if budget.max_minutes else f"{budget.epochs:g} epochs"
         say(
             arguments,
             f"{plan.training.model} ({plan.training.notation}) on {plan.training.dataset}: {trials} trials of {each} "
-            f"each{limit}, into {out}",
+            f"each{limit}",
         )
 
     def report(number: int, nats: float | None, preset: Preset) -> None:
@@ -89,15 +113,15 @@ def run(arguments: argparse.Namespace) -> int:
         on_trial=report,
     )
     if result.interrupted:
-        print(f"interrupted; resume with: matgen tune --resume --out {out}", file=sys.stderr)
+        print(f"interrupted; resume with: matgen tune --resume --out {shown(out)}", file=sys.stderr)
         return INTERRUPTED
     if result.best is None:
-        say(arguments, f"no trial has ended; resume with: matgen tune --resume --out {out}")
+        say(arguments, f"no trial has ended; resume with: matgen tune --resume --out {shown(out)}")
         return 0
     say(
         arguments,
         f"best of {result.ended} trials: {result.best_nats:.3f} nats per validation formula ({result.pruned} more "
-        f"were stopped early). Next: matgen train --preset {out / PRESET}",
+        f"were stopped early). Next: matgen train --preset {shown(out / PRESET)}",
     )
     return 0
 

@@ -1,11 +1,20 @@
-"""Datasets: the catalog, loading by name or from a file, fixed splits, and building from the sources."""
+"""Datasets: the catalog, loading by name or from a file, fixed splits, and building from the sources.
 
-from matgen.datasets.builders import BUILDERS, build
-from matgen.datasets.catalog import CATALOG, DEFAULT_DATASET, CatalogueRow, catalog_row
-from matgen.datasets.load import Dataset, describe, load_dataset, load_task, passes_published_filter
-from matgen.datasets.splits import PARTS, SHIFTED_SPLITS, SPLITS, assign_splits, shifted_parts, split_batch
-from matgen.datasets.storage import built_folder, data_folder
-from matgen.datasets.tables import read_formula_table
+Names are imported when they are asked for: what is in the catalog is known without pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matgen.datasets.builders import BUILDERS, build
+    from matgen.datasets.catalog import CATALOG, DEFAULT_DATASET, CatalogueRow, catalog_row
+    from matgen.datasets.load import Dataset, describe, load_dataset, load_task, passes_published_filter
+    from matgen.datasets.splits import PARTS, SHIFTED_SPLITS, SPLITS, assign_splits, shifted_parts, split_batch
+    from matgen.datasets.storage import built_folder, data_folder
+    from matgen.datasets.tables import read_formula_table
 
 __all__ = [
     "BUILDERS",
@@ -29,3 +38,32 @@ __all__ = [
     "shifted_parts",
     "split_batch",
 ]
+
+_HOMES = {
+    "BUILDERS": "builders",
+    "CATALOG": "catalog",
+    "CatalogueRow": "catalog",
+    "DEFAULT_DATASET": "catalog",
+    "Dataset": "load",
+    "PARTS": "splits",
+    "SHIFTED_SPLITS": "splits",
+    "SPLITS": "splits",
+    "assign_splits": "splits",
+    "build": "builders",
+    "built_folder": "storage",
+    "catalog_row": "catalog",
+    "data_folder": "storage",
+    "describe": "load",
+    "load_dataset": "load",
+    "load_task": "load",
+    "passes_published_filter": "load",
+    "read_formula_table": "tables",
+    "shifted_parts": "splits",
+    "split_batch": "splits",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'matgen.datasets' has no attribute {name!r}")
+    return getattr(import_module(f"matgen.datasets.{_HOMES[name]}"), name)

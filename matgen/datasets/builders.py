@@ -24,10 +24,11 @@ from matgen.datasets.sources import (
     read_member,
 )
 from matgen.datasets.splits import split_batch
-from matgen.datasets.storage import CHECKSUMS, built_folder, checksum_entry, write_table
+from matgen.datasets.storage import built_folder, checksum_entry, write_table
 from matgen.errors import DataError, unknown_name
 from matgen.hull import hull_distances
 from matgen.io.files import read_json, refuse_to_overwrite, write_json
+from matgen.io.places import CHECKSUMS
 from matgen.runtime.progress import ProgressFactory, part_of, silent
 from matgen.validity import COMMON, ValidityRules, check
 

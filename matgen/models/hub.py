@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError, OutputError, first_line
+from matgen.io.places import is_hub_name
 from matgen.models.checkpoint import read_metadata
 
 FILES = ("*.json", "*.safetensors", "README.md")
 """What a checkpoint consists of: no pickle, no state of the training."""
-
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-
-
-def is_hub_name(name: str) -> bool:
-    """Whether a name is of the form `organization/name`, and not of a run."""
-    return _NAME.fullmatch(name) is not None and not name.startswith("runs/")
 
 
 def download(name: str) -> Path:

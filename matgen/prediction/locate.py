@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from matgen.datasets import data_folder
-from matgen.datasets.labels import SOURCES
+from matgen.datasets.catalog import SOURCES
 from matgen.errors import CheckpointError, did_you_mean, unknown_name
+from matgen.io.places import bundled_folders
 
 METADATA = "predictor.json"
 """The file that makes a folder a predictor's."""
@@ -14,8 +14,7 @@ METADATA = "predictor.json"
 
 def bundled_predictors() -> dict[str, Path]:
     """Names (`formation_energy-oqmd`) and folders of the predictors that come with matgen."""
-    folder = data_folder() / "predictors"
-    return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{METADATA}"))}
+    return bundled_folders("predictors", METADATA)
 
 
 def bundled_name(name: str, source: str | None = None) -> str:

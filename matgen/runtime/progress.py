@@ -13,8 +13,11 @@ What `update` raises ends the work: so the web page cancels it.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any, Protocol, Self
+
+from matgen.runtime.progress_screen import SCREEN
 
 
 class Progress(Protocol):
@@ -98,40 +101,35 @@ class _Bar:
     """One bar of a `TerminalProgress`."""
 
     def __init__(self, factory: TerminalProgress, total: int | None, description: str, unit: str, done: int) -> None:
-        from tqdm import tqdm
-
-        self._factory = factory
-        self._bar: Any = tqdm(
-            total=total,
-            initial=done,
-            desc=description,
-            unit=f" {unit}",
-            disable=not sys.stderr.isatty(),
-            dynamic_ncols=True,
-            unit_scale=unit in ("B", "formulas"),
-        )
+        self._factory, self._what = factory, (total, description, unit, done)
+        self._task: Any = None
 
     def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._task = SCREEN.begin(*self._what)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.close()
+        if self._task is not None:
+            SCREEN.end(self._task)
 
     def update(self, n: int = 1, rate: float | None = None) -> None:
-        if rate is not None:
-            self._bar.set_postfix_str(f"{rate:,.0f} {self._factory.examples}/s", refresh=False)
-        self._bar.update(n)
+        if self._task is not None:
+            SCREEN.advance(self._task, n, "" if rate is None else f"{rate:,.0f} {self._factory.examples}/s")
 
     def note(self, figures: dict[str, float]) -> None:
-        """Print a line of figures above the bar."""
-        from tqdm import tqdm
-
+        """Print a line of figures; it goes above the bar."""
         if "train_loss" not in figures:
-            tqdm.write("  ".join(f"{name} {value:.4g}" for name, value in figures.items()), file=sys.stderr)
-            return
-        rate = f"{figures['formulas_per_second']:7,.0f} {self._factory.examples}/s"
-        tqdm.write(
-            f"step {figures['step']:>7,.0f}  epoch {figures['epoch']:6.2f}  train {figures['train_loss']:7.3f}  "
-            f"valid {figures['valid_loss']:7.3f} {self._factory.loss_unit}  {rate}",
-            file=sys.stderr,
-        )
+            line = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        else:
+            rate = f"{figures['formulas_per_second']:7,.0f} {self._factory.examples}/s"
+            line = (
+                f"step {figures['step']:>7,.0f}  epoch {figures['epoch']:6.2f}  train {figures['train_loss']:7.3f}  "
+                f"valid {figures['valid_loss']:7.3f} {self._factory.loss_unit}  {rate}"
+            )
+        print(line, file=sys.stderr, flush=True)
+
+
+def waiting(description: str) -> contextlib.AbstractContextManager[None]:
+    """Within the block, a terminal shows how long the work has been silent, wherever no bar is shown."""
+    return SCREEN.waiting(description) if sys.stderr.isatty() else contextlib.nullcontext()

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from matgen.datasets.storage import data_folder
 from matgen.errors import DataError, first_line
 from matgen.io.files import write_text
 from matgen.io.parquet import read_parquet
+from matgen.io.places import data_folder
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from matgen.cli import _parser, main
-from matgen.cli.discover import _print_structures, plan_of
+from matgen.cli.discover import _print_structures, closing_lines, plan_of
 from matgen.cli.options import request_of
+from matgen.discovery import Discovery
 from matgen.structures.finish import Finish
 
 
@@ -85,7 +88,8 @@ def test_bad_rewards_are_refused_before_any_work(
 
 def test_aims_that_contradict_each_other_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["discover", "--chemsys", "Li-O", "--exclude", "O", "--out", str(tmp_path / "out")]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert [line.startswith("matgen discover: ") for line in said] == [False, True]
     assert not (tmp_path / "out").exists()
 
 
@@ -93,3 +97,25 @@ def test_a_bad_number_of_structures_to_finish(tmp_path: Path, capsys: pytest.Cap
     assert main(["discover", "--finish-top", "-1", "--out", str(tmp_path / "out")]) == 2
     assert "--finish-top is -1, it must be 0 (none) or more" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_terminal_ends_in_ten_lines_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = plan_of(_parser().parse_args(["discover", "--contains", "Li-O", "--structures", "4"]))
+    report = SimpleNamespace(content={"n": 2000, "valid": 0.981, "novel": 0.5, "unique": 0.99})
+    ranked = pd.DataFrame({"formula": [f"Li{i}O" for i in range(2, 40)]})
+    found = Discovery(tmp_path / "discovery", ranked, report, {}, made())
+    lines = closing_lines(replace(plan, finish=Finish(top=2)), found)
+    assert lines == [
+        "2,000 compositions: 98.1 % valid, 50.0 % novel, 99.0 % unique",
+        "38 valid, novel ones, ranked by stability, oxidation states and novelty; first: Li2O, Li3O, Li4O, Li5O, Li6O",
+        "structures of 3 of 4: 2 within 0.1 eV/atom of the hull by chgnet; "
+        "of the 2 that 7net-l3i5 relaxed too, 1 by both",
+        "report: discovery/report/report.html (all metrics on the terminal: --verbose)",
+        "files in discovery/: ranked.csv, candidates.csv; structures/ (CIF) and dft/ (vasp inputs)",
+        "next: matgen sample -n 100000 --model hybrid-stable-gptj-small  (with the same constraints)",
+        "      matgen structure discovery/ranked.csv --top 20",
+    ]
+    nothing = Discovery(tmp_path / "discovery", ranked.head(0), report, {})
+    assert "0 valid, novel ones" in closing_lines(plan, nothing)[1]
+    assert len(closing_lines(plan, nothing)) < len(lines)

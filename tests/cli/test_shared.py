@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from matgen.cli import _parser
-from matgen.cli.shared import Parser
+from matgen.cli.parser import Parser
 
 RENAMED = [
     (("sample",), "--elements", "--num-elements", ["3..5"]),

@@ -220,6 +220,7 @@ def test_ctrl_c_stops_the_program_and_leaves_the_rest(dft: Path, stand_in) -> No
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in said
+    assert f"what is done is kept. Go on with: matgen dft run {dft} --engine gpaw" in said
     assert not is_alive(program.processes()[0])
     assert read_status(dft / IDS[0])["state"] == "waiting"
 

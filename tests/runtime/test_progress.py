@@ -10,14 +10,6 @@ from tests.progress import Recorder
 FIGURES = {"step": 40, "epoch": 1.5, "train_loss": 3.25, "valid_loss": 3.5, "formulas_per_second": 1234.0}
 
 
-def test_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    with TerminalProgress(examples="rows")(10, "lift", "steps", done=4) as count:
-        count.update(3, rate=1234.5)
-    shown = capsys.readouterr().err
-    assert "lift" in shown and "7/10" in shown and "1,234 rows/s" in shown
-
-
 def test_without_a_terminal_only_trainings_print(capsys: pytest.CaptureFixture[str]) -> None:
     with TerminalProgress(loss_unit="eV")(10, "train", "steps") as count:
         count.update(10)

@@ -24,12 +24,11 @@ from matgen.evaluation.page.tables import (
 
 def summary(content: dict[str, Any]) -> RenderableType:
     """Tables of metrics, groups and recovery from a report's content (`Report.content` or `report.json`)."""
-    protocol, count = content["protocol"], content["counts"]
+    protocol = content["protocol"]
     alloys = "accepted without a test" if protocol["include_alloys"] else "tested"
     rules = f"{protocol['oxidation_states']}, alloys {alloys}"
-    title = f"{content['n']:,} candidates against {protocol['reference']} ({protocol['reference_size']:,} compositions)"
     parts: list[RenderableType] = [
-        _table(title, *metric_rows(content, units=False)),
+        _table(_title(content), *metric_rows(content, units=False)),
         _table("Beside compounds that exist", *known_rate_rows(content)),
         _table("Not all metal, and all metal", *group_rows(content)),
         _table("Recovery", *recovery_rows(content)),
@@ -52,14 +51,37 @@ def summary(content: dict[str, Any]) -> RenderableType:
             _table("By anion, and how far the potential is off", *anion_rows(content["structures"])),
             Text(sentence(content["structures"])),
         ]
+    return Group(*parts, *_not_judged(content))
+
+
+def _title(content: dict[str, Any]) -> str:
+    """What was judged, against what."""
+    protocol = content["protocol"]
+    return f"{content['n']:,} candidates against {protocol['reference']} ({protocol['reference_size']:,} compositions)"
+
+
+def _not_judged(content: dict[str, Any]) -> list[RenderableType]:
+    """What could not be read or judged, a line each."""
+    lines: list[RenderableType] = []
     if content["bad"]:
         first = content["bad"][0]
         # A formula is the input's text: a Text is never read as markup, and repr keeps control characters harmless.
         where = f"row {first['row'] + 1}: {first['formula'][:40]!r}: {first['reason']}"
-        parts.append(Text(f"{count['bad']:,} rows could not be read; first: {where}"))
-    if count["unjudged"]:
-        parts.append(Text(f"{count['unjudged']:,} rows were not judged: their charges are too large to add up"))
-    return Group(*parts)
+        lines.append(Text(f"{content['counts']['bad']:,} rows could not be read; first: {where}"))
+    if unjudged := content["counts"]["unjudged"]:
+        lines.append(Text(f"{unjudged:,} rows were not judged: their charges are too large to add up"))
+    return lines
+
+
+def brief(content: dict[str, Any]) -> RenderableType:
+    """What a report's content comes to: the metrics, what they say in a sentence, and what was not read."""
+    parts: list[RenderableType] = [
+        _table(_title(content), *metric_rows(content, units=False)),
+        Text(f"{memorization_verdict(content)} {_elements_in_words(content)}"),
+    ]
+    if "structures" in content:
+        parts += [_table("Structures", *share_rows(content["structures"])), Text(sentence(content["structures"]))]
+    return Group(*parts, *_not_judged(content))
 
 
 def _elements_in_words(content: dict[str, Any]) -> str:
@@ -70,9 +92,9 @@ def _elements_in_words(content: dict[str, Any]) -> str:
     )
 
 
-def print_summary(content: dict[str, Any], console: Console | None = None) -> None:
-    """Print `summary`, by default on standard output."""
-    (console or Console()).print(summary(content))
+def print_summary(content: dict[str, Any], console: Console | None = None, *, verbose: bool = True) -> None:
+    """Print `summary`, or with `verbose` off `brief`, by default on standard output."""
+    (console or Console()).print(summary(content) if verbose else brief(content))
 
 
 def _table(title: str, head: list[str], rows: list[list[str]]) -> Table:

@@ -189,7 +189,9 @@ class PretrainedBackend:
             return float(torch.cat([completion_nats(model, table.batch(part)) for part in parts]).mean())
 
         begun = resume and (folder / "training").exists()
-        Fitter(self.language.model, train, loss, validate, folder, settings, progress, "lift").run(resume=begun)
+        fitter = Fitter(self.language.model, train, loss, validate, folder, settings, progress, "lift")
+        if fitter.run(resume=begun).interrupted:
+            raise KeyboardInterrupt  # a model that has not learned all is none: its state is what goes on
 
     def _table(self, frame: pd.DataFrame, store: pd.DataFrame, examples: np.ndarray | None) -> PromptTable:
         assert self.sentences.target is not None

@@ -1,0 +1,138 @@
+"""Ctrl-C in real processes: what is said to be kept is on the disk, and the command that is named goes on."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from matgen.cli import _parser, main
+from matgen.cli.interruption import after_interrupt
+
+# A suite that runs in a shell's background ignores Ctrl-C, and so would what it starts.
+CODE = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from matgen.cli import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+@pytest.fixture(autouse=True)
+def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def interrupted(words: str, ready: Callable[[], bool] | None = None) -> str:
+    """The last line of a verb whose process group gets SIGINT once it is ready, by default at its first line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE, *shlex.split(words)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    deadline = time.monotonic() + 400
+    while ready is not None and not ready() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 130, first + said
+    assert "Traceback" not in said, said
+    return said.splitlines()[-1]
+
+
+def go_on(line: str) -> None:
+    """Give the command that a line names."""
+    words = shlex.split(line.split(" with: matgen ")[1].split(";")[0])
+    assert main([*words, "--quiet"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["train", "sample", "predict t.csv", "structure t.csv", "evaluate t.csv", "discover"])
+def test_while_packages_are_loaded_nothing_is_written(words: str) -> None:
+    Path("t.csv").write_text("formula\nNaCl\n")
+    verb = words.split()[0]
+    assert interrupted(words) == f"matgen {verb}: interrupted; nothing was written"
+    assert [path.name for path in Path().iterdir()] == ["t.csv"]
+
+
+@pytest.mark.slow
+def test_sample_goes_on() -> None:
+    line = interrupted("sample -n 60000 --block-size 2000", lambda: any(Path("candidates.csv.parts").glob("part-*")))
+    assert line.endswith("Resume with: matgen sample -n 60000 --block-size 2000 --resume --out candidates.csv")
+    assert any(Path("candidates.csv.parts").glob("part-*")) and not Path("candidates.csv").exists()
+    go_on(line)
+    assert len(pd.read_csv("candidates.csv")) == 60_000
+
+
+@pytest.mark.slow
+def test_predict_goes_on() -> None:
+    Path("t.csv").write_text("formula\n" + "NaCl\nMgO\nSrTiO3\n" * 40_000)
+    line = interrupted("predict t.csv --no-hull", lambda: Path("predicted.csv.parts/plan.json").exists())
+    assert line.endswith("Resume with: matgen predict t.csv --no-hull --resume --out predicted.csv")
+    go_on(line)
+    assert len(pd.read_csv("predicted.csv")) == 120_000
+
+
+@pytest.mark.slow
+def test_structure_goes_on() -> None:
+    Path("t.csv").write_text("formula\nNaCl\nKMgF3\nLi2O\n")
+    options = "--workers 2 --per-formula 2 --max-atoms 12 --max-steps 40 --finish none"
+    line = interrupted(f"structure t.csv {options}", lambda: Path("structures/parts/structures.json").exists())
+    assert line.endswith(f"Resume with: matgen structure t.csv {options} --resume --out structures")
+    go_on(line)
+    assert Path("structures/structures.parquet").exists()
+
+
+@pytest.mark.slow
+def test_discover_says_which_stage_is_complete() -> None:
+    line = interrupted("discover -n 300 --structures 0", lambda: Path("discovery/candidates.csv").exists())
+    named = line.split("up to ")[1].split(". Go on")[0]
+    assert Path(named).exists()
+    _parser().parse_args(shlex.split(line.split("Go on with: matgen ")[1]))
+
+
+def said_after(words: str) -> str:
+    listed = shlex.split(words)
+    arguments = _parser().parse_args(listed)
+    if getattr(arguments, "begin", None):
+        arguments.begin(arguments)
+    return after_interrupt(arguments, listed)
+
+
+def test_verbs_without_resume_have_written_nothing_or_say_what_is_incomplete() -> None:
+    Path("t.csv").write_text("formula\nNaCl\n")
+    for words in ("screen t.csv", "evaluate t.csv", "score t.csv", "sample", "train", "predict t.csv"):
+        assert said_after(words) == "interrupted; nothing was written"
+    arguments = _parser().parse_args(["evaluate", "t.csv", "--out", "r"])
+    Path("r").mkdir()
+    Path("r/candidates.parquet").write_text("")
+    assert after_interrupt(arguments, []) == "interrupted; r is not complete"
+
+
+def test_what_discover_goes_on_with_follows_its_stages() -> None:
+    arguments = _parser().parse_args(["discover", "--out", "d"])
+    assert after_interrupt(arguments, []) == "interrupted; nothing was written"
+    Path("d/model/training").mkdir(parents=True)
+    Path("d/model/training/latest.json").write_text("{}")
+    again = "matgen train --resume --out d/model; then run: matgen discover --model d/model"
+    assert after_interrupt(arguments, []) == f"interrupted in `matgen train`; resume with: {again}"
+    Path("d/model/matgen.json").write_text("{}")
+    assert after_interrupt(arguments, []).endswith("Go on with: matgen discover --model d/model")
+    for name, verb in (("candidates.csv", "predict"), ("predicted.parquet", "evaluate"), ("ranked.csv", "structure")):
+        Path("d", name).write_text("")
+        assert after_interrupt(arguments, []).endswith(f"up to d/{name}. Go on with: matgen {verb} d/{name}")
+
+
+def test_calculations_go_on_with_the_same_command() -> None:
+    Path("dft").mkdir()
+    Path("dft/manifest.json").write_text("{}")
+    words = "dft run dft --engine gpaw --command 'mpirun -n 4 gpaw python input.py'"
+    assert said_after(words) == f"interrupted; what is done is kept. Go on with: matgen {words}"

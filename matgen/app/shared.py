@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from matgen.app.cache import FormulaCache
+from matgen.datasets import Dataset, load_dataset
 from matgen.datasets.sources import cache_folder
 from matgen.prediction import Predictor
 from matgen.prediction.screening import Screen
@@ -50,6 +51,12 @@ def shared_predictor(folder: Path) -> Predictor:
 def shared_screen(text: str, predictors: tuple[Path, ...]) -> Screen:
     """A filter with predictors of its own, which is used while drawing; whoever does holds `DRAWING`."""
     return Screen(text, predictors)
+
+
+@_once
+def shared_known() -> Dataset:
+    """What is known: compositions of OQMD and the Materials Project."""
+    return load_dataset("hybrid")
 
 
 @_once

@@ -57,17 +57,23 @@ def served(tree: Path) -> Iterator[tuple[str, psutil.Process]]:
             server.wait()
 
 
-def processor_seconds(process: psutil.Process) -> float:
-    """What a process has used so far, all cores together."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def processor_seconds(*processes: psutil.Process) -> float:
+    """What processes have used so far, all cores together."""
+    times = [process.cpu_times() for process in processes]
+    return float(sum(one.user + one.system for one in times))
 
 
-def idle_share(process: psutil.Process) -> float:
-    """Share of one core that a process uses while nobody does anything."""
-    before = processor_seconds(process)
+def idle_shares(server: psutil.Process) -> dict[str, float]:
+    """Shares of one core that the server and the browser use while nobody does anything."""
+    asked = {"server": [server], "browser": browser_processes()}
+    before = {name: processor_seconds(*processes) for name, processes in asked.items()}
     time.sleep(IDLE_S)
-    return (processor_seconds(process) - before) / IDLE_S
+    return {name: (processor_seconds(*processes) - before[name]) / IDLE_S for name, processes in asked.items()}
+
+
+def browser_processes() -> list[psutil.Process]:
+    """All of the browser that this process started."""
+    return [one for one in psutil.Process().children(recursive=True) if "chrom" in one.name()]
 
 
 class Steps:
@@ -148,7 +154,7 @@ def measured(tree: Path) -> Iterator[dict[str, Any]]:
         opened(page, address)  # what is loaded once for all
         content["open"] = opened(page, address)
         content["tabs_to_generate"] = tabs_to_generate(page)
-        content["idle_share"] = idle_share(process)
+        content["idle_share"] = idle_shares(process)
         content["axe"] = {str(width): violations(page, width) for width in (390, 1280)}
         yield content
         for name in ("first", "second"):
@@ -163,7 +169,7 @@ def measured(tree: Path) -> Iterator[dict[str, Any]]:
                 "load_average": [load, os.getloadavg()[0]],
             }
             yield content
-        content["idle_share_after_work"] = idle_share(process)
+        content["idle_share_after_work"] = idle_shares(process)
         content["axe_after_work"] = {str(width): violations(page, width) for width in (390, 1280)}
         chromium.close()
     yield content

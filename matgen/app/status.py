@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from nicegui import run, ui
 
-from matgen.app.session import CancellableProgress, Cancelled
+from matgen.app.progress import CancellableProgress, Cancelled
 from matgen.app.widgets import button
 from matgen.errors import MatgenError
 

@@ -1,0 +1,159 @@
+"""The app as a visitor meets it: when it is painted, how far the keyboard has to go, how long each thing takes.
+
+python -m benchmarks.app_page
+python -m benchmarks.app_page --tree ../earlier --name before
+
+A checkout is served by itself, with an empty cache of its own, and a browser (Chromium) goes the same way twice, the
+second time after a reload: elements, Generate, one formula, its relaxed structure, its CIF.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, sync_playwright
+
+from benchmarks.record import continued, write_result
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+REQUIRED, AMOUNT, KINDS, MOST_ATOMS = ("Ti", "O"), 10, "3", "5"
+IDLE_S = 20
+LONGEST_MS = 900_000
+MOST_TABS = 400
+
+_FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
+_FOCUSED = "document.activeElement?.textContent.trim() ?? ''"
+
+
+@contextmanager
+def served(tree: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The app of a checkout: its address and its process."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    with tempfile.TemporaryDirectory() as cache:
+        own = {"PYTHONPATH": str(tree), "MATGEN_CACHE": cache, "TOKENIZERS_PARALLELISM": "false"}
+        words = [sys.executable, "-m", "matgen", "app", "--port", str(port), "--no-browser"]
+        server = subprocess.Popen(words, cwd=tree, env=os.environ | own, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            yield server.stdout.readline().strip(), psutil.Process(server.pid)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def idle_share(process: psutil.Process) -> float:
+    """Share of one core that a process uses while nobody does anything."""
+    before = process.cpu_times()
+    time.sleep(IDLE_S)
+    after = process.cpu_times()
+    return (after.user + after.system - before.user - before.system) / IDLE_S
+
+
+def violations(page: Page, width: int) -> dict[str, Any]:
+    """What axe finds at a width: rules that are broken, and which of them keep people from using the page."""
+    page.set_viewport_size({"width": width, "height": 900})
+    found = Axe().run(page).response["violations"]
+    grave = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+    return {"rules": sorted(one["id"] for one in found), "serious": sorted(grave)}
+
+
+def tabs_to_generate(page: Page) -> int | None:
+    """How often Tab is pressed, from the top, until the button that draws has the focus."""
+    for pressed in range(1, MOST_TABS + 1):
+        page.keyboard.press("Tab")
+        if page.evaluate(_FOCUSED) == "Generate":
+            return pressed
+    return None
+
+
+def opened(page: Page, address: str) -> dict[str, Any]:
+    """Seconds until something is painted, and until the page can be used."""
+    began = time.monotonic()
+    page.goto(address)
+    page.get_by_role("button", name="Generate", exact=True).wait_for()
+    return {"usable": time.monotonic() - began, "first_paint": page.evaluate(_FIRST_PAINT) / 1000}
+
+
+def walked(page: Page) -> dict[str, Any]:
+    """Seconds of each thing on the way from elements to a CIF, and the formula that was looked at."""
+    for symbol in REQUIRED:
+        page.get_by_role("button", name=f"{symbol}: any", exact=True).click()
+        page.get_by_role("button", name=f"{symbol}: required", exact=True).wait_for()
+    page.get_by_label("compositions", exact=True).fill(str(AMOUNT))
+    page.get_by_label("number of elements").fill(KINDS)
+    page.get_by_label("max-atoms").fill(MOST_ATOMS)
+    seconds = {}
+    began = time.monotonic()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    rows = page.locator("tbody tr")
+    rows.first.wait_for()
+    seconds["rows"] = time.monotonic() - began
+    # whatever the order of the rows, the same one of the same draws
+    formula = min(page.locator("tbody tr td:first-child").all_inner_texts()).strip()
+    page.get_by_role("button", name=f"Look at {formula}", exact=True).click()
+    began = time.monotonic()
+    page.get_by_role("button", name="Relax a structure").first.click()
+    page.locator("canvas").first.wait_for()
+    seconds["structure"] = time.monotonic() - began
+    page.get_by_role("button", name=f"Add {formula} to the basket", exact=True).first.click()
+    page.get_by_text("Basket: 1").wait_for()
+    began = time.monotonic()
+    with page.expect_download(timeout=LONGEST_MS):
+        page.get_by_role("button", name="Download CIF", exact=True).click()
+    seconds["cif"] = time.monotonic() - began
+    return {"formula": formula, "seconds": seconds}
+
+
+def measured(tree: Path) -> dict[str, Any]:
+    """All figures of a checkout."""
+    with served(tree) as (address, process), sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+        )
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(LONGEST_MS)
+        opened(page, address)  # what is loaded once for all
+        content: dict[str, Any] = {"open": opened(page, address), "tabs_to_generate": tabs_to_generate(page)}
+        content["idle_share"] = idle_share(process)
+        content["axe"] = {str(width): violations(page, width) for width in (390, 1280)}
+        content["load_average"] = list(os.getloadavg())
+        for name in ("first", "second"):
+            opened(page, address)
+            content[name] = walked(page)
+        content["idle_share_after_work"] = idle_share(process)
+        content["axe_after_work"] = {str(width): violations(page, width) for width in (390, 1280)}
+        content["load_average_at_end"] = list(os.getloadavg())
+        chromium.close()
+    return content
+
+
+def main() -> None:
+    """Measure one checkout and write its figures beside those of others."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tree", type=Path, default=ROOT, help="checkout to serve (default: this one)")
+    parser.add_argument("--name", default="now", help="name of its figures (default: now)")
+    arguments = parser.parse_args()
+    figures = measured(arguments.tree.resolve())
+    content = continued("app_page")
+    content.setdefault("pages", {})[arguments.name] = figures
+    write_result("app_page", content)
+    print(figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,8 @@ python -m benchmarks.app_page
 python -m benchmarks.app_page --tree ../earlier --name before
 
 A checkout is served by itself, with an empty cache of its own, and a browser (Chromium) goes the same way twice, the
-second time after a reload: elements, Generate, one formula, its relaxed structure, its CIF.
+second time after a reload: elements, Generate, one formula, its relaxed structure, its CIF. Beside the seconds that
+pass stand those of the processor that the server used, which depend less on what else the machine does.
 """
 
 from __future__ import annotations
@@ -56,12 +57,34 @@ def served(tree: Path) -> Iterator[tuple[str, psutil.Process]]:
             server.wait()
 
 
+def processor_seconds(process: psutil.Process) -> float:
+    """What a process has used so far, all cores together."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def idle_share(process: psutil.Process) -> float:
     """Share of one core that a process uses while nobody does anything."""
-    before = process.cpu_times()
+    before = processor_seconds(process)
     time.sleep(IDLE_S)
-    after = process.cpu_times()
-    return (after.user + after.system - before.user - before.system) / IDLE_S
+    return (processor_seconds(process) - before) / IDLE_S
+
+
+class Steps:
+    """Seconds and processor seconds of the server, step by step."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self.process = process
+        self.seconds: dict[str, float] = {}
+        self.processor: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Measure what happens in the block."""
+        began, used = time.monotonic(), processor_seconds(self.process)
+        yield
+        self.seconds[name] = time.monotonic() - began
+        self.processor[name] = processor_seconds(self.process) - used
 
 
 def violations(page: Page, width: int) -> dict[str, Any]:
@@ -89,38 +112,33 @@ def opened(page: Page, address: str) -> dict[str, Any]:
     return {"usable": time.monotonic() - began, "first_paint": page.evaluate(_FIRST_PAINT) / 1000}
 
 
-def walked(page: Page) -> dict[str, Any]:
-    """Seconds of each thing on the way from elements to a CIF, and the formula that was looked at."""
+def walked(page: Page, steps: Steps) -> str:
+    """Go from elements to a CIF; the formula that was looked at."""
     for symbol in REQUIRED:
         page.get_by_role("button", name=f"{symbol}: any", exact=True).click()
         page.get_by_role("button", name=f"{symbol}: required", exact=True).wait_for()
     page.get_by_label("compositions", exact=True).fill(str(AMOUNT))
     page.get_by_label("number of elements").fill(KINDS)
     page.get_by_label("max-atoms").fill(MOST_ATOMS)
-    seconds = {}
-    began = time.monotonic()
-    page.get_by_role("button", name="Generate", exact=True).click()
-    rows = page.locator("tbody tr")
-    rows.first.wait_for()
-    seconds["rows"] = time.monotonic() - began
+    with steps.step("rows"):
+        page.get_by_role("button", name="Generate", exact=True).click()
+        page.locator("tbody tr").first.wait_for()
     # whatever the order of the rows, the same one of the same draws
     formula = min(page.locator("tbody tr td:first-child").all_inner_texts()).strip()
     page.get_by_role("button", name=f"Look at {formula}", exact=True).click()
-    began = time.monotonic()
-    page.get_by_role("button", name="Relax a structure").first.click()
-    page.locator("canvas").first.wait_for()
-    seconds["structure"] = time.monotonic() - began
+    with steps.step("structure"):
+        page.get_by_role("button", name="Relax a structure").first.click()
+        page.locator("canvas").first.wait_for()
     page.get_by_role("button", name=f"Add {formula} to the basket", exact=True).first.click()
     page.get_by_text("Basket: 1").wait_for()
-    began = time.monotonic()
-    with page.expect_download(timeout=LONGEST_MS):
+    with steps.step("cif"), page.expect_download(timeout=LONGEST_MS):
         page.get_by_role("button", name="Download CIF", exact=True).click()
-    seconds["cif"] = time.monotonic() - began
-    return {"formula": formula, "seconds": seconds}
+    return formula
 
 
-def measured(tree: Path) -> dict[str, Any]:
-    """All figures of a checkout."""
+def measured(tree: Path) -> Iterator[dict[str, Any]]:
+    """All figures of a checkout, after each part those that are there."""
+    content: dict[str, Any] = {}
     with served(tree) as (address, process), sync_playwright() as driver:
         chromium = driver.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
@@ -128,18 +146,27 @@ def measured(tree: Path) -> dict[str, Any]:
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(LONGEST_MS)
         opened(page, address)  # what is loaded once for all
-        content: dict[str, Any] = {"open": opened(page, address), "tabs_to_generate": tabs_to_generate(page)}
+        content["open"] = opened(page, address)
+        content["tabs_to_generate"] = tabs_to_generate(page)
         content["idle_share"] = idle_share(process)
         content["axe"] = {str(width): violations(page, width) for width in (390, 1280)}
-        content["load_average"] = list(os.getloadavg())
+        yield content
         for name in ("first", "second"):
             opened(page, address)
-            content[name] = walked(page)
+            steps = Steps(process)
+            load = os.getloadavg()[0]
+            formula = walked(page, steps)
+            content[name] = {
+                "formula": formula,
+                "seconds": steps.seconds,
+                "processor_seconds": steps.processor,
+                "load_average": [load, os.getloadavg()[0]],
+            }
+            yield content
         content["idle_share_after_work"] = idle_share(process)
         content["axe_after_work"] = {str(width): violations(page, width) for width in (390, 1280)}
-        content["load_average_at_end"] = list(os.getloadavg())
         chromium.close()
-    return content
+    yield content
 
 
 def main() -> None:
@@ -148,11 +175,10 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=ROOT, help="checkout to serve (default: this one)")
     parser.add_argument("--name", default="now", help="name of its figures (default: now)")
     arguments = parser.parse_args()
-    figures = measured(arguments.tree.resolve())
     content = continued("app_page")
-    content.setdefault("pages", {})[arguments.name] = figures
-    write_result("app_page", content)
-    print(figures)
+    for figures in measured(arguments.tree.resolve()):
+        content.setdefault("pages", {})[arguments.name] = figures
+        write_result("app_page", content)
 
 
 if __name__ == "__main__":

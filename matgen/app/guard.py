@@ -13,9 +13,10 @@ import ipaddress
 import secrets
 import socket
 from dataclasses import dataclass
+from html import escape
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,7 +31,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
 }
 # Not a redirect: of one that began on another site (a link in a mail) browsers keep a strict cookie back.
-_ENTER = '<!doctype html><title>matgen</title><meta http-equiv="refresh" content="0; url=/"><a href="/">matgen</a>'
+_ENTER = '<!doctype html><title>matgen</title><meta http-equiv="refresh" content="0; url={0}"><a href="{0}">matgen</a>'
 
 
 def is_loopback(host: str) -> bool:
@@ -88,7 +89,7 @@ class Access:
         origin = headers.get("origin")
         if origin is None and (is_socket or scope["method"] not in _SAFE):
             return "a request that acts needs an Origin"
-        if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
+        if origin is not None and origin.lower() not in _origins(headers["host"]):
             return "requests of other pages are not answered"
         if headers.get("sec-fetch-site", "none") in ("cross-site", "same-site") and not _opens_the_page(scope, headers):
             return "requests of other sites are not answered"
@@ -125,6 +126,11 @@ class Access:
         return is_loopback(name) or _is_number(name) or name in {socket.gethostname().lower(), socket.getfqdn().lower()}
 
 
+def _origins(host: str) -> tuple[str, str]:
+    """Of pages of the app; the second behind a server that speaks TLS for it."""
+    return f"http://{host.lower()}", f"https://{host.lower()}"
+
+
 def _is_number(name: str) -> bool:
     """Whether a name is an address, which no name server can turn into another."""
     try:
@@ -142,6 +148,12 @@ def _opens_the_page(scope: Scope, headers: dict[str, str]) -> bool:
         and headers.get("sec-fetch-mode") == "navigate"
         and headers.get("sec-fetch-dest") == "document"
     )
+
+
+def _without_token(scope: Scope) -> str:
+    """The address of the page that a visitor enters: conditions in it stay."""
+    fields = [one for one in parse_qsl(scope["query_string"].decode("latin-1")) if one[0] != TOKEN]
+    return f"/?{urlencode(fields)}" if fields else "/"
 
 
 def _cookies(headers: dict[str, str]) -> dict[str, str]:
@@ -167,7 +179,8 @@ class Guard:
             await _refuse(scope, send, reason)
         elif self.access.enters(scope):
             cookie = f"{self.access.cookie}={self.access.token}; Path=/; HttpOnly; SameSite=Strict"
-            await _answer(send, 200, _ENTER, {"set-cookie": cookie, "cache-control": "no-store"}, "text/html")
+            page = _ENTER.format(escape(_without_token(scope)))
+            await _answer(send, 200, page, {"set-cookie": cookie, "cache-control": "no-store"}, "text/html")
         else:
             await self.app(scope, receive, _with_headers(send))
 

@@ -68,6 +68,7 @@ def serve(
         app.on_shutdown(held.cleanup)
         app.on_startup(lambda: print(access.address, flush=True))
         ui.run(
-            host=host, port=port, show=access.path if browser else False, reload=False, show_welcome_message=False, title="matgen", favicon="⚗️",
+            host=host, port=port, show=access.path if browser else False, reload=False,
+            show_welcome_message=False, title="matgen", favicon="⚗️",
             uvicorn_logging_level="warning",
         )  # fmt: skip

@@ -17,13 +17,21 @@ import pandas as pd
 from matgen.app.cache import frame_from_json, frame_to_json
 from matgen.app.progress import CancellableProgress
 from matgen.app.relaxed import kept_structure, relaxed_structures
-from matgen.app.shared import DRAWING, PREDICTING, shared_cache, shared_predictor, shared_sampler, shared_screen
+from matgen.app.shared import (
+    DRAWING,
+    PREDICTING,
+    shared_cache,
+    shared_known,
+    shared_predictor,
+    shared_sampler,
+    shared_screen,
+)
 from matgen.composition.batch import CompositionBatch
-from matgen.datasets import load_dataset
 from matgen.dft.export import export
 from matgen.evaluation import evaluate
 from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
 from matgen.io.files import file_sha256
+from matgen.io.parquet import read_parquet
 from matgen.prediction.locate import METADATA
 from matgen.prediction.writing import predict_file
 from matgen.sampling import Sampler, SampleRequest, Tinkered, sample_to_file, tinker
@@ -227,19 +235,20 @@ def _judged(table: Path, progress: CancellableProgress) -> pd.DataFrame:
 
     First those of `matgen discover`'s ranking, by `rank`; then those that are not valid or not novel, without a rank.
     """
-    report = evaluate(table, baselines=False, progress=progress.stage("Judging"))
-    frame = report.frame[report.frame["duplicate_of"].isna()]
-    first = chosen(frame)
-    best = ranked(first) if report.ranked is None else report.ranked
-    order = [name for name in ("valid", "novel", PROBABILITY, "log_prob") if name in frame]
-    others = frame.drop(index=first.index).sort_values(order, ascending=False, kind="stable")
+    rows, known = read_parquet(table), shared_known()
+    # Without it the evaluation makes no ranking of its own: below all rows are ranked, once.
+    probability = rows.pop(PROBABILITY) if PROBABILITY in rows else None
+    frame = evaluate(rows, known, baselines=False, progress=progress.stage("Judging")).frame
+    if probability is not None:
+        frame = frame.assign(**{PROBABILITY: probability.to_numpy()})
+    frame = frame[frame["duplicate_of"].isna()]
     progress.check()
-    rest = ranked(others, [load_dataset("hybrid").batch]) if len(others) else others
-    columns = pd.concat([best, rest.assign(rank=pd.NA)], ignore_index=True)
-    columns["rank"] = columns["rank"].astype("Int64")
-    placed = frame.set_index("formula").loc[[*best["formula"], *others["formula"]]].reset_index()
-    new = columns[["formula", *(name for name in columns if name not in frame)]]
-    return placed.merge(new, on="formula", how="left", validate="one_to_one")
+    best = frame["formula"].isin(chosen(frame)["formula"])
+    order = ranked(frame, [known.batch])
+    order = order.sort_values("formula", key=lambda formulas: ~formulas.isin(frame.loc[best, "formula"]), kind="stable")
+    ranks = pd.Series(range(1, len(order) + 1), order.index, dtype="Int64").where(range(len(order)) < best.sum())
+    new = order[["formula", *(name for name in order if name not in frame)]].assign(rank=ranks)
+    return new[["formula"]].merge(frame, on="formula", validate="one_to_one").merge(new, on="formula")
 
 
 def energies_in_words(row: Mapping[str, Any]) -> str:

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 from matgen.app.cache import FormulaCache
+from matgen.datasets import Dataset, load_dataset
 from matgen.datasets.sources import cache_folder
 from matgen.prediction import Predictor
 from matgen.prediction.screening import Screen
@@ -22,37 +23,48 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def _once(load: Callable[_P, _T]) -> Callable[_P, _T]:
+class once(Generic[_P, _T]):  # noqa: N801, a decorator
     """What a function gives, computed once for each arguments even where several threads ask at the same time."""
-    lock, kept = threading.Lock(), functools.lru_cache(maxsize=16)(load)
 
-    @functools.wraps(load)
-    def loaded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        with lock:
-            return kept(*args, **kwargs)
+    def __init__(self, load: Callable[_P, _T]) -> None:
+        self._lock, self._load = threading.Lock(), functools.lru_cache(maxsize=16)(load)
+        functools.update_wrapper(self, load)
 
-    return loaded
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """The result, which is computed first where it was not yet."""
+        with self._lock:
+            return self._load(*args, **kwargs)
+
+    def cache_clear(self) -> None:
+        """Compute again at the next call."""
+        self._load.cache_clear()
 
 
-@_once
+@once
 def shared_sampler(checkpoint: Path, device: str) -> Sampler:
     """The model in a folder; whoever draws from it holds `DRAWING`."""
     return Sampler(checkpoint, device=device)
 
 
-@_once
+@once
 def shared_predictor(folder: Path) -> Predictor:
     """The predictor in a folder; whoever predicts by it holds `PREDICTING`."""
     return Predictor.load(folder)
 
 
-@_once
+@once
 def shared_screen(text: str, predictors: tuple[Path, ...]) -> Screen:
     """A filter with predictors of its own, which is used while drawing; whoever does holds `DRAWING`."""
     return Screen(text, predictors)
 
 
-@_once
+@once
+def shared_known() -> Dataset:
+    """What is known: compositions of OQMD and the Materials Project."""
+    return load_dataset("hybrid")
+
+
+@once
 def shared_cache() -> FormulaCache:
     """Results of earlier work in matgen's cache folder."""
     return FormulaCache(cache_folder() / "app")

@@ -62,7 +62,7 @@ def _text(name: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 COLUMNS = (
-    _number("score", "{:.2f}", "Score", "P(within 0.1 eV/atom) times the geometric mean of P(made), states and novelty"),
+    _number("score", "{:.2f}", "Score", "P(within 0.1 eV/atom) times the geometric mean of P(made), States, Novelty"),
     _number("energy_above_hull", "{:+.3f}", "Above hull", "predicted energy above the hull of known phases, eV/atom"),
     _number(PROBABILITY, "{:.0%}", "P(within 0.1 eV/atom)", "predicted probability of lying that close to the hull"),
     _number("band_gap", "{:.2f}", "Band gap", "predicted, eV"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from nicegui import app, ui
 
@@ -48,11 +46,9 @@ class Page:
             with ui.element("div").classes("side"):
                 self._section = ui.element("section").props('aria-label="Results"')
                 detail = ui.element("section").props('aria-label="Candidate"')
-        self.detail = FormulaView(
-            detail, session, self.status, self.basket.add, self._save_inputs, lambda formula: self.results.mark(formula)
-        )
+        self.detail = FormulaView(detail, session, self.status, self.basket.add, self._save_inputs, self._opened)
         with self._section:
-            self.results = Results(self._look, self.basket.turn, lambda: self.basket.rows)
+            self.results = Results(self.detail.open, self.basket.turn, lambda: self.basket.rows)
         self.status.disable_while_busy(self.conditions.button)
         client.on_connect(self._restore)
 
@@ -93,8 +89,8 @@ class Page:
         show(self._section)
         self._keep(query=query)
 
-    async def _look(self, row: dict[str, Any]) -> None:
-        await self.detail.open(row)
+    def _opened(self, formula: str) -> None:
+        self.results.mark(formula)
         self._keep()
 
     async def _save_inputs(self, formula: str, line: StatusLine) -> None:
@@ -106,8 +102,10 @@ class Page:
 
     def _keep(self, query: str | None = None) -> None:
         """Remember what is shown while the tab of the browser is open."""
-        kept = app.storage.tab.get(_KEPT, {})
-        app.storage.tab[_KEPT] = {
+        with self._section:  # what was clicked may be gone, and with it its page's storage
+            tab = app.storage.tab
+        kept = tab.get(_KEPT, {})
+        tab[_KEPT] = {
             "query": kept.get("query", "") if query is None else query,
             "frame": self._frame,
             "summary": self._summary,

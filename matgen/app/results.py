@@ -37,6 +37,7 @@ class Results:
         self._by, self._down = "", False
         self._open = ""
         self._heads: dict[str, ui.element] = {}
+        self._rows: dict[str, tuple[ui.element, ui.html, ui.html]] = {}
         heading("Results")
         self._said = note("None yet: choose conditions or an example, then Generate.")
         self._place = ui.element("div").classes("w-full")
@@ -49,15 +50,22 @@ class Results:
         self._build()
 
     def mark(self, formula: str | None = None) -> None:
-        """Show anew which formula is open and which are in the basket."""
+        """Show anew which formula is open and which are in the basket; the rows stay, and with them the focus."""
         self._open = self._open if formula is None else formula
-        if not self._frame.empty:
-            self._fill()
+        basket = self._in_basket()
+        for name, (row, look, add) in self._rows.items():
+            is_open, kept = name == self._open, name in basket
+            row.classes(replace="open" if is_open else "")
+            look.props["aria-current"] = "true" if is_open else "false"
+            look.update()
+            add.props["aria-label"] = f"Remove {name} from the basket" if kept else f"Add {name} to the basket"
+            add.set_content("✓ Added" if kept else "Add")
+            add.update()
 
     def _build(self) -> None:
         """The table around the rows, which is not made again when they change: what has the focus keeps it."""
         self._place.clear()
-        self._heads = {}
+        self._heads, self._rows = {}, {}
         if self._frame.empty:
             return
         columns = columns_of(self._frame, more=self._more)
@@ -85,34 +93,30 @@ class Results:
 
     def _fill(self) -> None:
         columns = columns_of(self._frame, more=self._more)
-        basket = self._in_basket()
         self._body.clear()
         with self._body:
-            for row in records(self._sorted.iloc[self._first : self._first + ROWS]):
-                self._row(row, columns, row["reduced_formula"] in basket)
+            page = records(self._sorted.iloc[self._first : self._first + ROWS])
+            self._rows = {row["reduced_formula"]: self._row(row, columns) for row in page}
+        self.mark()
         last = min(self._first + ROWS, len(self._frame))
         self._where.set_text(f"{self._first + 1:,} to {last:,} of {len(self._frame):,}")
         for name, head in self._heads.items():
             order = "none" if name != self._by else "descending" if self._down else "ascending"
             head.props(f'aria-sort="{order}"')
 
-    def _row(self, row: dict[str, Any], columns: list[Column], kept: bool) -> None:
+    def _row(self, row: dict[str, Any], columns: list[Column]) -> tuple[ui.element, ui.html, ui.html]:
+        """The elements of a row: itself, the button that opens it, and that of the basket."""
         formula = row["reduced_formula"]
-        with ui.element("tr").classes("open" if formula == self._open else ""):
+        with ui.element("tr") as made:
             with ui.element("th").props('scope="row"'):
-                one = button("", lambda: self._look(row), label=f"Look at {formula}").classes(replace="formula")
-                one.set_content(formula_html(formula))
-                if formula == self._open:
-                    one.props('aria-current="true"')
+                look = button("", lambda: self._look(row), label=f"Look at {formula}").classes(replace="formula")
+                look.set_content(formula_html(formula))
             for column in columns:
                 cell = ui.html(column.html(row), sanitize=False, tag="td")
                 cell.classes("wide" if column.wide else "")
             with ui.element("td"):
-                label = f"Remove {formula} from the basket" if kept else f"Add {formula} to the basket"
-                self._basket_button(row, kept, label)
-
-    def _basket_button(self, row: dict[str, Any], kept: bool, label: str) -> None:
-        button("✓ Added" if kept else "Add", lambda: self._add(row), label=label).classes("small")
+                add = button("Add", lambda: self._add(row)).classes("small")
+        return made, look, add
 
     def _sort(self, name: str) -> None:
         """By another column, the high values first where it has numbers; by the same one the other way round."""

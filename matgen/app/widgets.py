@@ -17,7 +17,7 @@ def button(
     main: bool = False,
     label: str | None = None,
     title: str = "",
-) -> ui.element:
+) -> ui.html:
     """A plain button of HTML, which the keyboard and screen readers know; without `act` it submits its form."""
     made = ui.html(escape(text), sanitize=False, tag="button").classes("plain main" if main else "plain")
     made.props["type"] = "submit" if act is None else "button"

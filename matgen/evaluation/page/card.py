@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +25,7 @@ from matgen.evaluation.page.candidates import embedded_json
 from matgen.evaluation.page.explanation import known_in_words
 from matgen.evaluation.page.ions import Ion, ions_of
 from matgen.evaluation.page.reaction import reaction
+from matgen.evaluation.page.still import still
 from matgen.evaluation.ranking import MADE, PROBABILITY, SUPPLY
 from matgen.runtime.notebook import formula_html
 from matgen.screening import supply
@@ -44,6 +45,10 @@ _TITLES = {
     "formation_energy_mp_min": "in the Materials Project",
     "energy_above_hull_mp": "above its hull",
 }
+_NUMBERS = ("rank", "cost", "formation_energy", "potential_spread", "chemical_distance", PROBABILITY, MADE,
+            "nearest_known_energy_above_hull")  # fmt: skip
+"""Columns of numbers that a card shows, besides the distances to the hull."""
+
 _SCALE = (-0.1, 0.3)  # eV/atom, of the bar beside each distance
 
 
@@ -66,6 +71,11 @@ class Crystal:
     cif: str
     poscar: str
     energies: Mapping[str, float]
+
+    @property
+    def picture(self) -> Markup:
+        """A still picture of it, for where no script draws it."""
+        return still(self.scene)
 
     def files(self, formula: str) -> list[tuple[str, str, str]]:
         """Downloads: label, file name, address that holds the file itself."""
@@ -101,8 +111,14 @@ class Distance:
     note: str = ""
 
     @property
+    def beyond(self) -> str:
+        """`low` or `high` where it lies beyond the ends of the bar, else ""."""
+        low, high = _SCALE
+        return "low" if self.value < low else "high" if self.value > high else ""
+
+    @property
     def place(self) -> float:
-        """Where it stands on the bar, in percent."""
+        """Where it stands on the bar, in percent; at its end where it lies beyond."""
         low, high = _SCALE
         return round(100 * min(max((self.value - low) / (high - low), 0.0), 1.0), 1)
 
@@ -180,8 +196,8 @@ def candidate_cards(
         return []
     column = "formula" if "formula" in frame else "reduced_formula"
     batch = CompositionBatch.from_formulas(frame[column].astype(str).tolist())
-    explanation = explain(batch, rules or ValidityRules())
-    mixed = explain(batch, ValidityRules(mixed_valence=True))
+    rules = rules or ValidityRules()
+    explanation, mixed = explain(batch, rules), explain(batch, replace(rules, mixed_valence=True))
     known, made = known_in_words(batch), facts(batch)["made"].tolist()
     crystals, links = crystals or {}, links or {}
     cards = []
@@ -206,7 +222,12 @@ def candidate_cards(
 
 
 def _rows(frame: pd.DataFrame, batch: CompositionBatch) -> list[dict[str, Any]]:
-    """Each row's values that are there, by column; prices and hazards are added."""
+    """Each row's values that are there, by column; prices and hazards are added.
+
+    A user's own column may have the name of one of ours: where ours holds numbers, what is none is left out.
+    """
+    numbers = [name for name in frame.columns if name in _NUMBERS or str(name).startswith(_ABOVE)]
+    frame = frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in numbers})
     costs = supply(batch)[list(SUPPLY)].to_dict("records")
     rows = []
     for own, cost in zip(frame.to_dict("records"), costs, strict=True):

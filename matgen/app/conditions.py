@@ -34,7 +34,7 @@ class _Field:
 
 
 _FIELDS = {
-    "n": _Field("Compositions", f"How many distinct compositions to draw, {MOST:,} at most", "200"),
+    "n": _Field("Compositions", f"How many to draw, {MOST:,} at most; what is drawn twice is listed once", "200"),
     "num_elements": _Field("Number of elements", "A number or a range", hint="3 or 2..4"),
     "max_atoms": _Field("Atoms at most", "Atoms in the reduced formula", hint="20"),
     "near": _Field(

@@ -33,6 +33,7 @@ class Page:
         written = dict(client.request.query_params)
         add_assets()
         self._dark = ui.dark_mode(None)
+        ui.colors(primary="#0b5394")
         with ui.element("div").classes("matgen"):  # NiceGUI has a <main> around it
             self._header()
             with ui.element("div").classes("side"):
@@ -85,7 +86,6 @@ class Page:
             return
         self._frame, self._summary = drawn.frame, _summary(drawn)
         self.results.show(self._frame, self._summary)
-        self.line.say(self._summary)
         show(self._section)
         self._keep(query=query)
 

@@ -39,7 +39,7 @@ class Results:
         self._heads: dict[str, ui.element] = {}
         self._rows: dict[str, tuple[ui.element, ui.html, ui.html]] = {}
         heading("Results")
-        self._said = note("None yet: choose conditions or an example, then Generate.")
+        self._said = note("None yet: choose conditions or an example, then Generate.").props('role="status"')
         self._place = ui.element("div").classes("w-full")
 
     def show(self, frame: pd.DataFrame, summary: str) -> None:
@@ -79,7 +79,7 @@ class Results:
                 self._body = ui.element("tbody")
             with ui.element("div").classes("pages"):
                 button("Previous", lambda: self._turn(-ROWS))
-                self._where = ui.label().props('role="status"')
+                self._where = ui.label()
                 button("Next", lambda: self._turn(ROWS))
                 button("Fewer columns" if self._more else "More columns", self._columns).classes("right")
             with ui.element("details").classes("more"):

@@ -57,8 +57,5 @@ def in_words(row: dict[str, Any]) -> str:
 
 
 def show(element: ui.element) -> None:
-    """Scroll to an element that is out of sight; not by the slot, which what was clicked may have taken with it."""
-    smooth = "matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'"
-    element.client.run_javascript(
-        f"getHtmlElement({element.id}).scrollIntoView({{block: 'start', behavior: {smooth}}})"
-    )
+    """Scroll to an element unless its beginning is in sight; it need not be in what was clicked, which may be gone."""
+    element.client.run_javascript(f"matgenShow(getHtmlElement({element.id}))")

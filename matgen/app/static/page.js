@@ -1,5 +1,11 @@
-// The periodic tables: one tab stop each, arrows go from element to element.
+// The periodic tables: one tab stop each, arrows go from element to element. Scrolling to what has come.
 "use strict";
+window.matgenShow = (element) => {
+  const top = element.getBoundingClientRect().top;
+  if (top >= 0 && top < innerHeight / 2) return;
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
+};
 (() => {
   const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
   const place = (button) => [parseInt(button.style.gridRowStart, 10), parseInt(button.style.gridColumnStart, 10)];

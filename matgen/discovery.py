@@ -301,7 +301,16 @@ class _Pipeline:
                 return report, None
             for text in sorted({text for remarks in exported.remarks.values() for text in remarks}):
                 self.say(f"note on dft/: {text}")
-            return report.with_structures(section(judged, first)), made.candidates
+            links = self._links(judged.frame)
+            return report.with_structures(section(judged, first), links), made.candidates
+
+    def _links(self, lowest: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+        """Files of each composition with a structure, by formula, as the report's folder reaches them."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for formula, id in lowest[["formula", "structure_id"]].dropna().itertuples(index=False, name=None):
+            files = {"CIF": f"structures/cif/{id}.cif", "DFT inputs": f"dft/{id}/"}
+            found[str(formula)] = [(label, f"../{at}") for label, at in files.items() if (self.out / at).exists()]
+        return found
 
     def _write_summary(self, checkpoint: Path, n_ranked: int, structures: pd.DataFrame | None, report: Report) -> None:
         summary: dict[str, Any] = {

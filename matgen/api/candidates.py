@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from matgen.runtime.notebook import cell_html, formula_html, table_html
+from matgen.runtime.notebook import cell_html, folded_html, formula_html, table_html
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from matgen.api.options import EvaluateOptions, PredictOptions, ScreenOptions
     from matgen.composition.batch import CompositionBatch
     from matgen.evaluation import Report
+    from matgen.evaluation.page.card import Crystal
+    from matgen.validity import ValidityRules
 
 _SHOWN = 10
 """Rows that a notebook shows."""
+
+_CARDS = 3
+"""Cards of candidates below them, folded away."""
 
 
 class Candidates:
@@ -117,6 +122,9 @@ class Candidates:
         return f"{type(self).__name__}(n={len(self)}, {first}; columns: {', '.join(map(str, self.frame.columns))})"
 
     def _repr_html_(self) -> str:
+        return self._table_html() + cards_html(self.frame, self.column)
+
+    def _table_html(self) -> str:
         head = self.frame.head(_SHOWN)
         at = list(map(str, self.frame.columns)).index(self.column)
         rows = [
@@ -125,6 +133,33 @@ class Candidates:
         ]
         more = f"<p>the first {len(head)} of {len(self):,}</p>" if len(self) > len(head) else ""
         return table_html(f"{len(self):,} candidates", map(str, self.frame.columns), rows) + more
+
+
+def cards_html(
+    frame: pd.DataFrame,
+    column: str,
+    crystals: Mapping[str, Crystal] | None = None,
+    rules: ValidityRules | None = None,
+) -> str:
+    """Cards of the first formulas of a table that can be read, for a notebook, folded away; "" for none.
+
+    Args:
+        frame: any table.
+        column: of formulas.
+        crystals: structures by reduced formula.
+        rules: how validity is judged.
+    """
+    from matgen.composition.batch import parse_formulas
+    from matgen.evaluation.page.card import candidate_cards, card_page
+
+    texts = frame[column].head(_SHOWN).astype(str)
+    first = frame.iloc[parse_formulas(texts.tolist()).rows[:_CARDS]]
+    if first.empty:
+        return ""
+    # whatever the column is called, and whatever another one that has the name of ours holds
+    first = first.drop(columns=[name for name in ("formula",) if name != column and name in first])
+    cards = candidate_cards(first.rename(columns={column: "formula"}), crystals, rules=rules)
+    return folded_html(f"Cards: {', '.join(card.formula for card in cards)}", str(card_page(cards)))
 
 
 class Replacements(Candidates):

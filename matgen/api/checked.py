@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from matgen.api.candidates import cards_html
 from matgen.runtime.notebook import cell_html, formula_html, table_html
 from matgen.validity import Explanation, Validity, ValidityRules, explain
 
@@ -79,7 +80,8 @@ class Checked(Validity):
         ]
         more = f"<p>the first {len(frame)} of {len(self):,}</p>" if len(self) > len(frame) else ""
         caption = f"{int(self.valid.sum()):,} of {len(self):,} compositions are valid"
-        return table_html(caption, frame.columns, rows) + more
+        cards = cards_html(frame[["formula"]], "formula", rules=self.rules)
+        return table_html(caption, frame.columns, rows) + more + cards
 
     def __getitem__(self, rows: slice) -> Checked:
         """The verdicts on some of the compositions."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.api.arguments import arguments_of
-from matgen.api.candidates import Candidates
+from matgen.api.candidates import Candidates, cards_html
 from matgen.api.inputs import table_of
 from matgen.api.options import DiscoverOptions, StructureOptions
 from matgen.cli.shared import bars, reading_as_asked, say
@@ -97,7 +97,15 @@ class Structures:
         return f"Structures({self.said}; in {self.folder}/)"
 
     def _repr_html_(self) -> str:
-        return self.candidates._repr_html_()
+        from matgen.errors import DataError
+        from matgen.structure_report import crystals_in
+
+        try:
+            crystals = crystals_in(self.folder)
+        except DataError:  # proposed and not relaxed, or gone
+            crystals = {}
+        table = self.candidates
+        return table._table_html() + cards_html(table.frame, table.column, crystals)
 
 
 def make_structures(candidates: Any, **options: Unpack[StructureOptions]) -> Structures:

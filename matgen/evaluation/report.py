@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -134,10 +134,16 @@ class Report:
             _write_structures(folder, self.structures)
         return Report(self.content, self.frame, folder, self.ranked, self.structures)
 
-    def with_structures(self, section: StructureSection) -> Report:
+    def with_structures(
+        self, section: StructureSection, links: Mapping[str, Sequence[tuple[str, str]]] | None = None
+    ) -> Report:
         """The report with crystal structures; where it lies in a folder, its page and numbers there are written anew.
 
         The folder gets `structures.parquet` too.
+
+        Args:
+            section: the structures.
+            links: labels and relative addresses of files beside the folder, by reduced formula, for its page.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -145,7 +151,7 @@ class Report:
         report = Report(self.content | {"structures": section.content}, self._frame, self.folder, self.ranked, section)
         if self.folder is not None:
             _write_structures(self.folder, section)
-            _write_pages(self.folder, report.content, report._page_frame(), self.ranked, section)
+            _write_pages(self.folder, report.content, report._page_frame(), self.ranked, section, links)
         return report
 
     def _page_frame(self) -> pd.DataFrame:
@@ -328,12 +334,13 @@ def _write_pages(
     frame: pd.DataFrame,
     order: pd.DataFrame | None,
     structures: StructureSection | None = None,
+    links: Mapping[str, Sequence[tuple[str, str]]] | None = None,
 ) -> None:
     if order is not None and PROBABILITY not in order:
         order = None  # the page shows what was predicted of them
     with _writing(stage.parent):
-        write_text(stage / "report.md", pages.markdown(content))
-        write_text(stage / "report.html", pages.html(content, frame, order, structures))
+        write_text(stage / "report.md", pages.markdown(content, order))
+        write_text(stage / "report.html", pages.html(content, frame, order, structures, links))
         write_json(stage / "report.json", content)
 
 

@@ -35,3 +35,8 @@ def table_html(caption: str, head: Iterable[str], rows: Iterable[Sequence[str]])
 def facts_html(caption: str, facts: Iterable[tuple[str, Any]]) -> str:
     """A table of names and values, those that are None left out."""
     return table_html(caption, (), [(escape(name), cell_html(value)) for name, value in facts if value is not None])
+
+
+def folded_html(summary: str, inner: str) -> str:
+    """HTML that is folded away under a line of text until that is clicked; "" for nothing to fold."""
+    return f"<details><summary>{escape(summary)}</summary>{inner}</details>" if inner else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,23 @@ PAGE_ROWS = 50
 """Rows that the page shows at once, and without its script."""
 
 _MOST_INPUT_COLUMNS = 12
+_INPUT_COLUMNS_AT_FIRST = 3
 _MOST_TEXT = 200
+_EXTRA = {
+    "charge_neutral",
+    "electronegativity_balanced",
+    "rarest_state_share",
+    "oxidation_state_score",
+    "metallicity_score",
+    "near_duplicate_of",
+    "duplicate_of",
+    "all_metal",
+    "rare_state",
+    "parsed",
+    "judged",
+}
+"""Columns of ours that are shown only where all are asked for: the table is to fit 1280 pixels."""
+
 
 _FORMULAS = ("reduced_formula", "near_duplicate_of")
 _FLAGS = (
@@ -71,9 +87,13 @@ class Column:
         name: in the table.
         title: in the head.
         meaning: one sentence, for the pointer.
-        kind: `flag` (yes or no), `number`, `row` (a row's number, from 1), `formula`, `ions`, `state` or `text`.
-        values: of the rows on the page: str, float, int, bool or None.
+        kind: `flag` (yes or no), `number`, `row` (a row's number, from 1), `formula`, `ions`, `state`, `links`, `text`.
+        values: of the rows on the page: str, float, int, bool or None; of `links` lists of label and address.
         marked: of a `state`, rows whose value stands out; empty for other kinds.
+        hidden: whether it is there to filter by alone.
+        lower: of a `number`, whether low values are the better ones, which sorting begins with.
+        digits: of a `number`, decimals that are shown; None for as many as it has.
+        extra: whether it is shown only where all columns are asked for.
     """
 
     name: str
@@ -82,6 +102,10 @@ class Column:
     kind: str
     values: list[Any]
     marked: list[bool] = field(default_factory=list)
+    hidden: bool = False
+    lower: bool = False
+    digits: int | None = None
+    extra: bool = False
 
     @property
     def style(self) -> str:
@@ -109,11 +133,14 @@ class Candidates:
         """Columns of yes and no, each of which gets a filter."""
         return [column for column in self.columns if column.kind == "flag"]
 
+    def shown(self) -> list[Column]:
+        """Columns that are shown from the beginning."""
+        return [column for column in self.columns if not column.hidden and not column.extra]
+
     def json(self) -> Markup:
         """The rows as JSON that may stand in a `<script>`: no character of it can end the element or open another."""
         data = {
             "n": self.n,
-            "page": PAGE_ROWS,
             "columns": [
                 {
                     "name": column.name,
@@ -122,18 +149,19 @@ class Candidates:
                     "values": _bits(column.values) if column.kind == "flag" else column.values,
                 }
                 | ({"marked": _bits(list(column.marked))} if column.marked else {})
+                | ({"hidden": True} if column.hidden else {})
+                | ({"lower": True} if column.lower else {})
+                | ({"extra": True} if column.extra else {})
+                | ({} if column.digits is None else {"digits": column.digits})
                 for column in self.columns
             ],
         }
         return embedded_json(data)
 
-    def first_rows(self) -> list[list[Markup]]:
+    def first_rows(self, most: int = PAGE_ROWS) -> list[list[Markup]]:
         """The rows that are there without the script, as HTML cells."""
-        shown = min(PAGE_ROWS, self.n)
-        return [
-            [_cell(column.kind, column.values[i], any(column.marked[i : i + 1])) for column in self.columns]
-            for i in range(shown)
-        ]
+        shown = min(most, self.n)
+        return [[_cell(column, i) for column in self.shown()] for i in range(shown)]
 
 
 def candidates(frame: pd.DataFrame, total: int) -> Candidates:
@@ -166,6 +194,11 @@ def candidates(frame: pd.DataFrame, total: int) -> Candidates:
         if name == "novel" and "duplicate_of" in frame and "parsed" in frame:
             columns.append(_first_of_its_kind(frame))
     columns += [_input(_shown(str(name)), frame[name]) for name in others[:_MOST_INPUT_COLUMNS]]
+    columns = [replace(column, extra=column.name in _EXTRA) for column in columns]
+    at_first = sum(column.name not in COLUMNS and not column.extra for column in columns)
+    for place in range(len(columns) - 1, -1, -1):  # the last of the input's own columns go first
+        if at_first > _INPUT_COLUMNS_AT_FIRST and columns[place].name not in COLUMNS:
+            columns[place], at_first = replace(columns[place], extra=True), at_first - 1
     return Candidates(columns, len(frame), total, [_shown(str(name)) for name in others[_MOST_INPUT_COLUMNS:]])
 
 
@@ -258,8 +291,11 @@ def _bits(values: list[bool | None]) -> str:
     return "".join("-" if value is None else "1" if value else "0" for value in values)
 
 
-def _cell(kind: str, value: Any, marked: bool = False) -> Markup:
+def _cell(column: Column, i: int) -> Markup:
     """A value as the page's script would show it; the script's `show` does the same."""
+    kind, value, marked = column.kind, column.values[i], any(column.marked[i : i + 1])
+    if kind == "number" and value is not None and column.digits is not None:
+        return escape(f"{value:.{column.digits}f}")
     if value is None:
         return Markup("")
     if kind == "flag":
@@ -270,6 +306,8 @@ def _cell(kind: str, value: Any, marked: bool = False) -> Markup:
         return Markup(re.sub(r"(\d+)", r"<sub>\1</sub>", str(escape(value)))) if _plain(value) else escape(value)
     if kind == "state" and marked:
         return Markup('<strong class="rare">{}</strong>').format(value)
+    if kind == "links":
+        return Markup(" ").join(Markup('<a href="{}">{}</a>').format(address, label) for label, address in value)
     if kind == "ions":
         return Markup(" ").join(_ion(word) for word in value.split(" "))
     return escape(value)

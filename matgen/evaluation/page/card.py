@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +25,7 @@ from matgen.evaluation.page.candidates import embedded_json
 from matgen.evaluation.page.explanation import known_in_words
 from matgen.evaluation.page.ions import Ion, ions_of
 from matgen.evaluation.page.reaction import reaction
+from matgen.evaluation.page.still import still
 from matgen.evaluation.ranking import MADE, PROBABILITY, SUPPLY
 from matgen.runtime.notebook import formula_html
 from matgen.screening import supply
@@ -44,6 +45,10 @@ _TITLES = {
     "formation_energy_mp_min": "in the Materials Project",
     "energy_above_hull_mp": "above its hull",
 }
+_NUMBERS = ("rank", "cost", "formation_energy", "potential_spread", "chemical_distance", PROBABILITY, MADE,
+            "nearest_known_energy_above_hull")  # fmt: skip
+"""Columns of numbers that a card shows, besides the distances to the hull."""
+
 _SCALE = (-0.1, 0.3)  # eV/atom, of the bar beside each distance
 
 
@@ -66,6 +71,11 @@ class Crystal:
     cif: str
     poscar: str
     energies: Mapping[str, float]
+
+    @property
+    def picture(self) -> Markup:
+        """A still picture of it, for where no script draws it."""
+        return still(self.scene)
 
     def files(self, formula: str) -> list[tuple[str, str, str]]:
         """Downloads: label, file name, address that holds the file itself."""
@@ -101,8 +111,14 @@ class Distance:
     note: str = ""
 
     @property
+    def beyond(self) -> str:
+        """`low` or `high` where it lies beyond the ends of the bar, else ""."""
+        low, high = _SCALE
+        return "low" if self.value < low else "high" if self.value > high else ""
+
+    @property
     def place(self) -> float:
-        """Where it stands on the bar, in percent."""
+        """Where it stands on the bar, in percent; at its end where it lies beyond."""
         low, high = _SCALE
         return round(100 * min(max((self.value - low) / (high - low), 0.0), 1.0), 1)
 
@@ -180,33 +196,44 @@ def candidate_cards(
         return []
     column = "formula" if "formula" in frame else "reduced_formula"
     batch = CompositionBatch.from_formulas(frame[column].astype(str).tolist())
-    explanation = explain(batch, rules or ValidityRules())
-    mixed = explain(batch, ValidityRules(mixed_valence=True))
-    known, made = known_in_words(batch), facts(batch)["made"]
-    costs = supply(batch)
+    rules = rules or ValidityRules()
+    explanation, mixed = explain(batch, rules), explain(batch, replace(rules, mixed_valence=True))
+    known, made = known_in_words(batch), facts(batch)["made"].tolist()
     crystals, links = crystals or {}, links or {}
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     cards = []
-    for i, (formula, row) in enumerate(zip(batch.formulas().tolist(), rows, strict=True)):
-        row = {**costs.iloc[i][list(SUPPLY)].to_dict(), **{str(k): v for k, v in row.items() if v is not None}}
+    for i, (formula, row) in enumerate(zip(batch.formulas().tolist(), _rows(frame, batch), strict=True)):
         ions, note = ions_of(explanation, mixed, i)
-        crystal = crystals.get(formula)
-        distances = list(_distances(row, crystal))
+        distances = list(_distances(row, crystals.get(formula)))
         cards.append(
             CandidateCard(
-                formula,
-                None if row.get("rank") is None else int(row["rank"]),
-                [*_validity(explanation, mixed, i), _made(known[i], bool(made.iloc[i])), *_hazards(row)],
-                ions,
-                note,
-                distances,
-                _remark(distances, row),
-                list(_facts(formula, row, known[i])),
-                crystal,
-                list(links.get(formula, ())),
+                formula=formula,
+                rank=None if row.get("rank") is None else int(row["rank"]),
+                verdicts=[*_validity(explanation, mixed, i), _made(known[i], made[i]), *_hazards(row)],
+                ions=ions,
+                states_note=note,
+                distances=distances,
+                remark=_remark(distances, row),
+                facts=list(_facts(formula, row, known[i])),
+                crystal=crystals.get(formula),
+                links=list(links.get(formula, ())),
             )
         )
     return cards
+
+
+def _rows(frame: pd.DataFrame, batch: CompositionBatch) -> list[dict[str, Any]]:
+    """Each row's values that are there, by column; prices and hazards are added.
+
+    A user's own column may have the name of one of ours: where ours holds numbers, what is none is left out.
+    """
+    numbers = [name for name in frame.columns if name in _NUMBERS or str(name).startswith(_ABOVE)]
+    frame = frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in numbers})
+    costs = supply(batch)[list(SUPPLY)].to_dict("records")
+    rows = []
+    for own, cost in zip(frame.to_dict("records"), costs, strict=True):
+        there = {str(name): value for name, value in own.items() if value is not None and value == value}
+        rows.append({**{str(name): value for name, value in cost.items()}, **there})
+    return rows
 
 
 def cards_html(cards: Sequence[CandidateCard], actions: Sequence[tuple[str, str]] = ()) -> Markup:
@@ -323,7 +350,7 @@ def _facts(formula: str, row: Mapping[str, Any], known: str) -> Iterator[tuple[s
         yield "Formation energy", f"{energy:.3f} eV/atom, predicted"
     if (cost := row.get("cost")) is not None and math.isfinite(cost):
         scarce = f"; the scarcest element is {row['scarcest_element']}" if row.get("scarcest_element") else ""
-        yield "Price of the elements", f"{cost:,.3g} USD/kg{scarce}"
+        yield "Price of the elements", f"{float(f'{cost:.3g}'):,g} USD/kg{scarce}"
 
 
 def _in_titles(text: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from matgen.composition.batch import CompositionBatch, parse_formulas
+from matgen.composition.batch import CompositionBatch, parse_formulas, sort_keys
 from matgen.composition.elements import SYMBOLS
-from matgen.composition.keys import KeySet
+from matgen.composition.keys import find_keys
 from matgen.datasets import load_dataset
 from matgen.validity import RARE, Explanation, ValidityRules, explain, state_table
 from matgen.validity.commonness import share_text
@@ -157,16 +158,21 @@ def _settings(rules: ValidityRules) -> str:
 
 def known_in_words(batch: CompositionBatch) -> list[str]:
     """Whether each composition is in the bundled table, and what is known of it there."""
+    ascending, known = _bundled()
+    return [
+        _facts(known.iloc[at]) if at >= 0 else "not in the bundled snapshots of OQMD and the Materials Project"
+        for at in find_keys(ascending, batch.keys())
+    ]
+
+
+@lru_cache(maxsize=1)
+def _bundled() -> tuple[np.ndarray, pd.DataFrame]:
+    """Distinct keys of the bundled table, ascending, and what is shown of each: a page asks again and again."""
     dataset = load_dataset("hybrid")
     keys = dataset.batch.keys()
-    order = np.lexsort((keys[:, 1], keys[:, 0]))
-    wanted = batch.keys()
-    here = KeySet(keys).contains(wanted)
-    place = order[np.minimum(np.searchsorted(keys[order, 0], wanted[:, 0]), len(order) - 1)]
-    return [
-        _facts(dataset.frame.iloc[at]) if known else "not in the bundled snapshots of OQMD and the Materials Project"
-        for known, at in zip(here, place, strict=True)
-    ]
+    order, new = sort_keys(keys)
+    order = order[new]
+    return keys[order], dataset.frame[["in_oqmd", "in_mp", *_SHOWN]].iloc[order].reset_index(drop=True)
 
 
 def _facts(row: pd.Series) -> str:

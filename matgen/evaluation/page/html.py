@@ -18,18 +18,20 @@ from markupsafe import Markup
 from matgen.evaluation.labels import KNOWN_RATES, METRICS
 from matgen.evaluation.metrics import wilson
 from matgen.evaluation.page import figures as page_figures
+from matgen.evaluation.page import opening
 from matgen.evaluation.page import structures as page_structures
 from matgen.evaluation.page import tables as page_tables
 from matgen.evaluation.page.assets import asset, environment
 from matgen.evaluation.page.candidates import PAGE_ROWS, candidates
+from matgen.evaluation.page.card import CARD_SCRIPTS, CARD_STYLE, cards_html
 from matgen.evaluation.page.markdown import markdown
+from matgen.evaluation.page.ranking_table import ranking_table
 from matgen.evaluation.page.structures import StructureSection
 
 __all__ = ["Card", "html", "markdown", "render"]
 
 _SYSTEMS = 15
-_RANKED = 50
-_CRYSTAL_SCRIPTS = ("3Dmol-min.js", "crystals.js")
+_RANKED = 25
 _CARDS = (
     "valid_unique_novel",
     "valid",
@@ -73,6 +75,7 @@ def html(
     frame: pd.DataFrame,
     ranked: pd.DataFrame | None = None,
     structures: StructureSection | None = None,
+    links: Mapping[str, Sequence[tuple[str, str]]] | None = None,
 ) -> str:
     """The report as one self-contained page; every text is escaped.
 
@@ -81,14 +84,24 @@ def html(
         frame: the judged candidates, or the first of them; `content["n"]` says how many there are.
         ranked: the order in which to look at those that were predicted, None where none were.
         structures: what is known of crystal structures, None where nothing is.
+        links: labels and addresses of files beside the report, by reduced formula.
     """
+    links = links or {}
+    known = ranked is not None and not ranked["energy_above_hull"].isna().all()
+    crystals = {} if structures is None else opening.crystals_by_formula(structures)
+    first = opening.cards(content, frame, ranked, structures, links)
     return render(
         "report.html",
-        more_scripts=() if structures is None else _CRYSTAL_SCRIPTS,
+        more_styles=(CARD_STYLE,),
+        more_scripts=CARD_SCRIPTS if any(card.crystal for card in first) else CARD_SCRIPTS[1:],
         structures=None if structures is None else _structure_values(structures),
         content=content,
-        headline=_headline(content),
-        lead=_lead(content),
+        headline=opening.headline(content),
+        lead=opening.lead(content, ranked),
+        cards_title=_cards_title(ranked, structures),
+        first_cards=cards_html(first[: opening.FIRST]) if first else "",
+        more_cards=cards_html(first[opening.FIRST :]) if len(first) > opening.FIRST else "",
+        n_more_cards=len(first[opening.FIRST :]),
         cards=[*_metric_cards(content), *_recovery_cards(content)],
         curves=page_figures.curves(content),
         maps=page_figures.maps(content),
@@ -110,21 +123,28 @@ def html(
         baseline_notes=page_tables.baseline_notes(content),
         near_duplicates=page_tables.near_duplicate_sentence(content),
         memorization=page_tables.memorization_sentence(content),
-        ranking=None if ranked is None or ranked["energy_above_hull"].isna().all() else page_figures.ranking(ranked),
-        ranked=page_tables.ranked_rows(ranked, _RANKED),
+        ranking=page_figures.ranking(ranked) if known and ranked is not None else None,
+        ranked=ranking_table(ranked, crystals, links) if ranked is not None else None,
+        ranked_rows=_RANKED,
         candidates=candidates(frame, content["n"]),
         page_rows=PAGE_ROWS,
         protocol=page_tables.protocol_rows(content),
     )
 
 
-def render(template: str, *, more_scripts: Sequence[str] = (), **values: Any) -> str:
-    """A page from a template, with the style sheet, the scripts and their hashes for the security policy."""
+def _cards_title(ranked: pd.DataFrame | None, structures: StructureSection | None) -> str:
+    if ranked is not None and len(ranked):
+        return "First candidates"
+    return "Candidates with a structure" if structures is not None else "Some valid, new candidates"
+
+
+def render(template: str, *, more_styles: Sequence[str] = (), more_scripts: Sequence[str] = (), **values: Any) -> str:
+    """A page from a template, with the style sheets, the scripts and their hashes for the security policy."""
     scripts = [asset(name) for name in (*more_scripts, "page.js")]
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     page = environment().get_template(template)
     return page.render(
-        style=Markup(asset("page.css")),
+        style=Markup("\n".join(asset(name) for name in ("page.css", *more_styles))),
         scripts=[Markup(script) for script in scripts],
         script_hash=Markup(hashes),
         **values,
@@ -144,29 +164,7 @@ def _structure_values(section: StructureSection) -> dict[str, Any]:
         "failures": page_structures.failure_rows(section.content),
         "heads": section.heads,
         "rows": section.rows(),
-        "data": section.data(),
     }
-
-
-def _headline(content: Mapping[str, Any]) -> str:
-    protocol = content["protocol"]
-    return (
-        f"{content['n']:,} candidates, judged against {protocol['reference_size']:,} known compositions of "
-        f"{protocol['reference']}"
-    )
-
-
-def _lead(content: Mapping[str, Any]) -> str:
-    count, all_three = content["counts"], content["valid_unique_novel"]
-    text = f"{page_tables.percent(all_three, 1)} of them are valid, unique and novel at once"
-    if (times := content["enrichment"].get("valid_unique_novel")) is not None:
-        text += f", {times:.1f} times what the best of the random baselines reaches"
-    text += "."
-    if count["bad"]:
-        text += f" {count['bad']:,} rows could not be read."
-    if count["unjudged"]:
-        text += f" {count['unjudged']:,} rows were not judged: their charges are too large to add up."
-    return text
 
 
 def _metric_cards(content: Mapping[str, Any]) -> list[Card]:

@@ -7,17 +7,32 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from matgen.evaluation.page import structures as structures
-from matgen.evaluation.page import tables as tables
+import pandas as pd
+
+from matgen.evaluation.page import opening, structures, tables
+from matgen.evaluation.ranking import PROBABILITY
 
 _SYSTEMS = 15
+_FIRST = 10
+_RANKED = ("formula", "score", PROBABILITY, "energy_above_hull", "novelty")
 
 
-def markdown(content: Mapping[str, Any]) -> str:
-    """The report as Markdown; text from the input is escaped."""
+def markdown(content: Mapping[str, Any], ranked: pd.DataFrame | None = None) -> str:
+    """The report as Markdown; text from the input is escaped.
+
+    Args:
+        content: of `report.json`.
+        ranked: the order in which to look at those that were predicted, None where none were.
+    """
     count = content["counts"]
-    parts = [
-        "# Evaluation",
+    parts = [f"# {cell(opening.headline(content))}", cell(opening.lead(content, ranked))]
+    if ranked is not None and len(ranked):
+        first = ranked.head(_FIRST)
+        rows = [[str(row[name]) if name == "formula" else f"{row[name]:.3f}" for name in _RANKED]
+                for row in first.to_dict("records")]  # fmt: skip
+        parts += ["## First candidates", table((list(_RANKED), rows))]
+    parts += [
+        "## The sample",
         f"{content['n']:,} candidates, {count['bad']:,} of them unreadable, {count['unjudged']:,} not judged. "
         f"{cell(content['protocol']['novel_means'])}.",
         "## Metrics",

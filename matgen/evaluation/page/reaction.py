@@ -31,7 +31,10 @@ def reaction(formula: str, decomposition: str) -> str | None:
         batch = CompositionBatch.from_formulas([formula, *names])
     except FormulaError:
         return None
-    amounts = _amounts(batch)
+    names = batch.formulas().tolist()[1:]
+    single = (batch.n_elements == 1).tolist()[1:]
+    units = [2 if alone and name.endswith("2") else 1 for alone, name in zip(single, names, strict=True)]  # as in N2
+    amounts = _amounts(batch, units)
     if amounts is None:
         return None
     scale = lcm(*(amount.denominator for amount in amounts))
@@ -43,13 +46,19 @@ def reaction(formula: str, decomposition: str) -> str | None:
     return f"{formula} → {' + '.join(f'{float(n):.3g} {name}' for n, name in zip(amounts, names, strict=True))}"
 
 
-def _amounts(batch: CompositionBatch) -> list[Fraction] | None:
-    """Formula units of each phase for one of the first composition; None where they do not balance it."""
+def _amounts(batch: CompositionBatch, units: list[int]) -> list[Fraction] | None:
+    """Formula units of each phase for one of the first composition; None where they do not balance it.
+
+    Args:
+        batch: the composition, then the phases.
+        units: of each phase, atoms of an element in what counts as one of it, 1 for a compound.
+    """
     elements = np.unique(batch.elements[batch.elements > 0])
     atoms = np.zeros((len(elements), len(batch)))
     for column in range(len(batch)):
         present = batch.elements[column] > 0
         atoms[np.searchsorted(elements, batch.elements[column][present]), column] = batch.counts[column][present]
+    atoms[:, 1:] *= units
     found, _, rank, _ = np.linalg.lstsq(atoms[:, 1:], atoms[:, 0], rcond=None)
     amounts = [Fraction(float(value)).limit_denominator(100_000) for value in found]
     left = atoms[:, 0] - atoms[:, 1:] @ np.array([float(amount) for amount in amounts])

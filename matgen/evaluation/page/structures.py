@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
+from matgen.composition.batch import CompositionBatch
 from matgen.evaluation.labels import Label
 from matgen.evaluation.metrics import ratio, wilson
-from matgen.evaluation.page.candidates import embedded_json
 from matgen.evaluation.page.card import Crystal
 from matgen.evaluation.page.tables import Table, interval, percent
 
@@ -74,29 +73,15 @@ class StructureSection:
         """Names of a quantity's columns, one for each potential."""
         return [f"{quantity}_{name.replace('-', '_')}" for name in self.potentials]
 
-    def data(self) -> Markup:
-        """The views as JSON that may stand in a `<script>`."""
-        return embedded_json([{**self.crystals[id].scene, "words": self._words(row)} for id, row in self._rows()])
-
-    def _rows(self) -> list[tuple[str, dict[str, Any]]]:
-        names = list(self.frame.columns)
-        records = self.shown().itertuples(index=False, name=None)
-        return [
-            (str(row["structure_id"]), row) for row in (dict(zip(names, values, strict=True)) for values in records)
-        ]
-
-    def _words(self, row: Mapping[str, Any]) -> str:
-        origins = {"template": "template", "followed": "followed down from"}
-        made = f"{origins.get(row['origin'], 'random,')} {row['template']}"
-        return (
-            f"{row['formula']}, space group {_text(row['space_group'])}, {_text(row['n_atoms'])} atoms a cell; {made}"
-        )
-
     def rows(self) -> list[list[str]]:
-        """Cells of the table, in the order of `heads`; the first is on the button that shows the structure."""
+        """Cells of the table, in the order of `heads`; the first is the reduced formula, which leads to its card."""
+        shown = self.shown()
+        reduced = CompositionBatch.from_formulas(shown["formula"].astype(str).tolist()).formulas().tolist()
+        names = list(map(str, shown.columns))
+        rows = (dict(zip(names, values, strict=True)) for values in shown.itertuples(index=False, name=None))
         return [
             [
-                str(row["formula"]),
+                formula,
                 self._novel(row),
                 *(_energy(row[name]) for name in self._columns("energy_above_hull")),
                 _energy(row.get("energy_above_hull")),
@@ -106,7 +91,7 @@ class StructureSection:
                 _text(row["n_atoms"]),
                 str(row["template"]),
             ]
-            for _, row in self._rows()
+            for formula, row in zip(reduced, rows, strict=True)
         ]
 
     def _novel(self, row: Mapping[str, Any]) -> str:

@@ -133,22 +133,37 @@ def scatter(
         low, high = min(ascending[0], 0.0), max(ascending[int(0.99 * (len(y) - 1))], *y[:n], 0.0)
         low, high = low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3
         axes.set_ylim(low, high)
-        # Names in order of height, none over another.
-        place = low
-        for i in sorted(range(n), key=lambda i: y[i]):
-            place = max(place + (high - low) / 22, y[i])
+        # Names in a column of their own at the right, where there are no points, in order of height.
+        left, right = min(x), max(x)
+        axes.set_xlim(left - 0.03 * (right - left) - 1e-3, right + 0.03 * (right - left) + 1e-3)
+        for i, place in zip(*_spread_out(y[:n], low, high, (high - low) / 21), strict=True):
             axes.annotate(
                 names[i],
                 (x[i], y[i]),
-                (x[i] + 0.012 * (max(x) - min(x) + 1e-9), place),
+                (1.02, place),
+                textcoords=axes.get_yaxis_transform(),
                 fontsize=8,
                 va="center",
-                arrowprops={"arrowstyle": "-", "color": _LINE, "linewidth": 0.6},
+                arrowprops={"arrowstyle": "-", "color": SERIES[1], "linewidth": 0.5, "alpha": 0.6},
+                annotation_clip=False,
             )
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
 
     return _svg(title, draw)
+
+
+def _spread_out(heights: Sequence[float], low: float, high: float, gap: float) -> tuple[list[int], list[float]]:
+    """Numbers in ascending order and places near their heights, at least a gap apart, inside while there is room."""
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    places: list[float] = []
+    for i in order:
+        places.append(max(heights[i], low + gap / 2, *(place + gap for place in places[-1:])))
+    ceiling = high - gap / 2
+    for k in range(len(places) - 1, -1, -1):  # what stands over the top pushes those below it down
+        places[k] = min(places[k], ceiling)
+        ceiling = places[k] - gap
+    return order, places
 
 
 def parity(title: str, x: Sequence[float], series: Sequence[Series], x_label: str, y_label: str) -> str:

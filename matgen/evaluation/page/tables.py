@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import pandas as pd
-
 from matgen.evaluation.known_rates import RATES
 from matgen.evaluation.labels import BASELINES, DISTRIBUTIONS, GROUPS, KNOWN_RATES, METRICS, Label
-from matgen.evaluation.ranking import MADE, PROBABILITY
 from matgen.validity.commonness import RARE, share_text
 
 Rows = list[list[str]]
@@ -184,46 +181,6 @@ def system_rows(content: Mapping[str, Any], first: int = 0, last: int | None = N
         for system in content["chemical_systems"]["top"][first:last]
     ]
     return ["Chemical system", "Candidates", "Distinct", "Valid", "Novel", "Known in the reference"], rows
-
-
-def ranked_rows(ranked: pd.DataFrame | None, most: int) -> Table:
-    """The first of the ranking."""
-    head = [
-        "Formula", "Nearest known", "Decomposes into", "Rarest state", "Hazards", "Rank", "Score", "Within 0.1 eV/atom",
-        "Made", "State score", "Novelty", "Above the hull / eV/atom", "Cost / $/kg", "In domain",
-    ]  # fmt: skip
-    rows = []
-    for row in [] if ranked is None else ranked.head(most).to_dict("records"):
-        known = pd.notna(row["energy_above_hull"])  # the hull has all its elements
-        spread = f"{row['energy_above_hull']:.3f} ± {row['energy_above_hull_std']:.3f}"
-        rows.append(
-            [
-                str(row["formula"]),
-                nearest_known(row),
-                str(row["decomposition"]),
-                rarest_state(row),
-                ", ".join(word for word in ("toxic", "radioactive") if row[word]) or "-",
-                str(row["rank"]),
-                f"{row['score']:.3f}" if known else "-",
-                percent(row[PROBABILITY], 1) if known else "-",
-                percent(row[MADE], 0) if pd.notna(row.get(MADE)) else "-",
-                f"{row['oxidation_state_score']:.2f}",
-                f"{row['novelty']:.2f}",
-                spread if known else "-",
-                f"{row['cost']:,.0f}" if pd.notna(row["cost"]) else "-",
-                "yes" if row["in_domain"] else "no",
-            ]
-        )
-    return head, rows
-
-
-def nearest_known(row: Mapping[Any, Any]) -> str:
-    """The nearest known composition with what is known of it, such as `NaNi2BiO6 (0.267 eV/atom)`; `-` without one."""
-    if not isinstance(row["nearest_known"], str):
-        return "-"
-    above = row["nearest_known_energy_above_hull"]
-    words = ["made"] * bool(row["nearest_known_made"]) + [f"{above:.3f} eV/atom"] * bool(pd.notna(above))
-    return f"{row['nearest_known']} ({', '.join(words)})" if words else str(row["nearest_known"])
 
 
 def rarest_state(row: Mapping[Any, Any]) -> str:

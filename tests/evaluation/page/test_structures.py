@@ -12,6 +12,7 @@ import pytest
 
 from matgen.evaluation import evaluate
 from matgen.evaluation.metrics import wilson
+from matgen.evaluation.page.card import Crystal
 from matgen.evaluation.page.structures import (
     StructureSection,
     anion_rows,
@@ -55,7 +56,11 @@ def section() -> StructureSection:
                      "metastable": 0.1, "implausible": -0.5, "matcher": {"ltol": 0.2, "stol": 0.3, "angle_tol": 5.0},
                      "novel": "composition"},
     }  # fmt: skip
-    return StructureSection(content, frame, {"0001-NaBr-1": scene, "0002-SrZrO3-1": scene})
+    crystals = {
+        id: Crystal(id, scene, HOSTILE, "data_x", "POSCAR", {"chgnet": energy})
+        for id, energy in (("0001-NaBr-1", 0.05), ("0002-SrZrO3-1", -0.2))
+    }
+    return StructureSection(content, frame, crystals)
 
 
 def section_of_two() -> StructureSection:
@@ -76,7 +81,7 @@ def section_of_two() -> StructureSection:
         "protocol": one.content["protocol"] | {"finish": {"potential": "7net-l3i5", "lowest": 2, "top": 1,
                                                           "version": "0.13.0", "disagree": 0.1}},
     }  # fmt: skip
-    return StructureSection(content, frame, one.scenes)
+    return StructureSection(content, frame, one.crystals)
 
 
 def test_two_potentials_side_by_side(tmp_path: Path) -> None:
@@ -147,4 +152,4 @@ def test_a_report_gets_its_structures(tmp_path: Path, written: bool) -> None:
 def test_a_page_without_structures_carries_no_viewer(tmp_path: Path) -> None:
     evaluate(["NaBr"], Reference(), out=tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "3Dmol" not in page and "crystal-data" not in page and len(page) < 400_000
+    assert "3Dmol.js" not in page and 'class="matgen-scene"' not in page and len(page) < 400_000

@@ -44,20 +44,30 @@ window.matgenCards = window.matgenCards || (() => {
     viewer.render();
   }
 
-  // Browsers keep about sixteen WebGL contexts: the ones drawn first are given up for those in sight.
+  // Browsers keep about sixteen WebGL contexts: what is out of sight gives its own up. The still picture is there instead.
   const most = 12;
+  const stills = new WeakMap();
+  const inSight = new Set();
   function draw(place) {
     if (drawn.has(place) || !window.$3Dmol) return;
+    if (drawn.size >= most) {
+      const hidden = [...drawn.keys()].find((one) => !inSight.has(one));
+      if (!hidden) return;
+      forget(hidden);
+    }
     const scene = JSON.parse(place.closest(".matgen-card").querySelector(".matgen-scene").textContent);
+    stills.set(place, [...place.childNodes]);
+    place.replaceChildren();
     try {
       const viewer = window.$3Dmol.createViewer(place, { antialias: true });
       fill(viewer, scene, surface(place));
       drawn.set(place, viewer);
       place.dataset.drawn = "yes";
-    } catch (error) {
-      place.textContent = "This browser has no WebGL: open the CIF file instead.";
+    } catch (error) {  // no WebGL
+      place.replaceChildren(...stills.get(place));
+      if (watcher) watcher.unobserve(place);
+      inSight.delete(place);
     }
-    if (drawn.size > most) forget(drawn.keys().next().value);
   }
 
   function forget(place) {
@@ -65,38 +75,60 @@ window.matgenCards = window.matgenCards || (() => {
     const context = canvas && (canvas.getContext("webgl2") || canvas.getContext("webgl"));
     const lose = context && context.getExtension("WEBGL_lose_context");
     if (lose) lose.loseContext();
-    place.replaceChildren();
+    place.replaceChildren(...(stills.get(place) || []));
     delete place.dataset.drawn;
     drawn.delete(place);
-    if (watcher) { watcher.unobserve(place); watcher.observe(place); }
   }
 
   const watcher = "IntersectionObserver" in window
-    ? new IntersectionObserver((seen) => seen.forEach((one) => { if (one.isIntersecting) draw(one.target); }), { rootMargin: "100px" })
+    ? new IntersectionObserver((seen) => {
+      for (const one of seen) inSight[one.isIntersecting ? "add" : "delete"](one.target);
+      inSight.forEach(draw);
+    }, { rootMargin: "100px" })
     : null;
 
-  function turn(event) {
-    const by = { ArrowLeft: [-10, "y"], ArrowRight: [10, "y"], ArrowUp: [-10, "x"], ArrowDown: [10, "x"] }[event.key];
+  const turns = { ArrowLeft: [-10, "y"], ArrowRight: [10, "y"], ArrowUp: [-10, "x"], ArrowDown: [10, "x"] };
+  const zooms = { "+": 1.2, "=": 1.2, "-": 1 / 1.2 };
+  function press(event) {
     const viewer = drawn.get(event.currentTarget);
-    if (!by || !viewer) return;
+    if (!viewer || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key in turns) viewer.rotate(...turns[event.key]);
+    else if (event.key in zooms) viewer.zoom(zooms[event.key]);
+    else return;
     event.preventDefault();
-    viewer.rotate(...by);
     viewer.render();
   }
 
-  function copy(button) {
-    const text = button.parentElement.querySelector("code").textContent;
-    const said = button.textContent;
-    const show = (words) => {
-      button.textContent = words;
-      setTimeout(() => { button.textContent = said; }, 1500);
+  // A wheel or a finger that goes over a structure scrolls the page, until the structure has been clicked.
+  function letPass(event) {
+    if (document.activeElement !== event.currentTarget) event.stopPropagation();
+  }
+  function bind(place) {
+    place.addEventListener("keydown", press);
+    for (const name of ["wheel", "touchstart", "touchmove"]) place.addEventListener(name, letPass, { capture: true, passive: true });
+    place.addEventListener("mousedown", () => place.focus({ preventScroll: true }), { capture: true });
+    if (watcher) watcher.observe(place); else draw(place);
+  }
+
+  // Pages that were not loaded from this machine over https have no clipboard of their own but the old command.
+  function written(text, code) {
+    const byCommand = () => {
+      getSelection().selectAllChildren(code);
+      return document.execCommand("copy") ? Promise.resolve() : Promise.reject(new Error("no clipboard"));
     };
-    const written = navigator.clipboard ? navigator.clipboard.writeText(text) : Promise.reject(new Error("no clipboard"));
-    written.then(() => show("Copied"), () => {
-      // Where the clipboard is shut, the command is marked for the keys of the user.
-      getSelection().selectAllChildren(button.parentElement.querySelector("code"));
-      show("Marked: press Ctrl+C");
-    });
+    return navigator.clipboard ? navigator.clipboard.writeText(text).catch(byCommand) : byCommand();
+  }
+
+  function copy(button) {
+    const code = button.parentElement.querySelector("code");
+    const label = button.querySelector("span");
+    const said = label.dataset.said || label.textContent;
+    label.dataset.said = said;
+    const show = (words) => {
+      label.textContent = words;
+      setTimeout(() => { label.textContent = said; }, 1500);
+    };
+    written(code.textContent, code).then(() => show("Copied"), () => show("Selected: press Ctrl+C"));
   }
 
   function attach(root) {
@@ -104,27 +136,25 @@ window.matgenCards = window.matgenCards || (() => {
       if (card.dataset.attached) continue;
       card.dataset.attached = "yes";
       const place = card.querySelector(".matgen-view");
-      if (place) {
-        place.addEventListener("keydown", turn);
-        if (watcher) watcher.observe(place); else draw(place);
-      }
+      if (place) bind(place);
       card.querySelectorAll(".matgen-copy").forEach((button) => button.addEventListener("click", () => copy(button)));
       card.querySelectorAll("[data-action]").forEach((button) => button.addEventListener("click", () => {
         const detail = { action: button.dataset.action, formula: card.dataset.formula };
         card.dispatchEvent(new CustomEvent("matgen-card", { bubbles: true, detail }));
       }));
     }
-    for (const place of [...drawn.keys()]) if (!place.isConnected) drawn.delete(place);
+    for (const place of [...drawn.keys(), ...inSight]) if (!place.isConnected) { forget(place); inSight.delete(place); }
   }
 
   function recolor() {
     for (const [place, viewer] of drawn) { viewer.setBackgroundColor(surface(place)); viewer.render(); }
   }
   dark.addEventListener("change", () => setTimeout(recolor, 50));
+  const watchBody = () => new MutationObserver(recolor).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   for (const [name, value] of [["beforeprint", true], ["afterprint", false]]) {
     window.addEventListener(name, () => { printing = value; recolor(); });
   }
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => attach(document));
-  else attach(document);
+  const start = () => { watchBody(); attach(document); };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
   return { attach, recolor };
 })();

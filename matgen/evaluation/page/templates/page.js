@@ -1,21 +1,22 @@
-// The candidate table: filter, sort and page through rows that stand in the page as JSON.
+// Tables whose rows stand in the page as JSON: filter, sort, turn pages, write as CSV.
 "use strict";
-(() => {
-  const source = document.getElementById("candidate-data");
-  if (!source) return;
-  const data = JSON.parse(source.textContent);
+document.querySelectorAll(".data-table").forEach((root) => {
+  const find = (name) => root.querySelector(`.${name}`);
+  const data = JSON.parse(find("data").textContent);
   const columns = data.columns;
-  const body = document.querySelector("#candidates tbody");
-  const heads = Array.from(document.querySelectorAll("#candidates th[data-column]"));
-  const query = document.getElementById("query");
-  const flags = Array.from(document.querySelectorAll("select[data-column]"));
-  const size = document.getElementById("page-size");
-  const status = document.getElementById("status");
-  const place = document.getElementById("place");
+  const numbered = "numbered" in root.dataset;
+  const noun = root.dataset.noun;
+  const body = root.querySelector("tbody");
+  const heads = Array.from(root.querySelectorAll("th[data-column]"));
+  const query = find("query");
+  const flags = Array.from(root.querySelectorAll("select[data-column]"));
+  const size = find("page-size");
+  const status = find("status");
+  const place = find("place");
   const buttons = { first: null, previous: null, next: null, last: null };
-  for (const name of Object.keys(buttons)) buttons[name] = document.getElementById(name);
+  for (const name of Object.keys(buttons)) buttons[name] = find(name);
 
-  const state = { rows: [], page: 0, column: -1, descending: false };
+  const state = { rows: [], page: 0, column: -1, descending: false, all: false };
   const all = Array.from({ length: data.n }, (_, row) => row);
   const count = (number) => number.toLocaleString("en-US");
 
@@ -48,6 +49,14 @@
       const mark = raised("strong", found);
       mark.className = "rare";
       cell.append(mark);
+    } else if (column.kind === "links") {
+      found.forEach(([label, address], i) => {
+        const link = raised("a", label);
+        link.setAttribute("href", address);
+        cell.append(i ? " " : "", link);
+      });
+    } else if (column.kind === "number" && "digits" in column) {
+      cell.append(found.toFixed(column.digits));
     } else if (column.kind === "row") {
       cell.append(count(found));
     } else if (column.kind === "formula" && /^[A-Za-z0-9()]+$/.test(found)) {
@@ -72,11 +81,14 @@
     const lines = document.createDocumentFragment();
     for (const row of state.rows.slice(start, start + per)) {
       const line = document.createElement("tr");
-      const number = document.createElement("td");
-      number.className = "number";
-      number.append(count(row + 1));
-      line.append(number);
+      if (numbered) {
+        const number = document.createElement("td");
+        number.className = "number";
+        number.append(count(row + 1));
+        line.append(number);
+      }
       for (const column of columns) {
+        if (column.hidden || (column.extra && !state.all)) continue;
         const cell = document.createElement("td");
         cell.className = column.style;
         show(cell, column, row);
@@ -86,8 +98,8 @@
     }
     body.replaceChildren(lines);
     status.textContent = state.rows.length === data.n
-      ? `${count(data.n)} candidates`
-      : `${count(state.rows.length)} of ${count(data.n)} candidates match`;
+      ? `${count(data.n)} ${noun}`
+      : `${count(state.rows.length)} of ${count(data.n)} ${noun} match`;
     place.textContent = state.rows.length
       ? `rows ${count(start + 1)} to ${count(Math.min(start + per, state.rows.length))}`
       : "no rows";
@@ -124,6 +136,7 @@
   heads.forEach((head) => {
     // No <button>: browsers leave buttons out where a printed table's head is repeated on the next page.
     const sorter = head.querySelector(".sorter");
+    if (!sorter) return;
     sorter.setAttribute("role", "button");
     sorter.tabIndex = 0;
     sorter.addEventListener("keydown", (event) => {
@@ -135,8 +148,8 @@
       const column = Number(head.dataset.column);
       if (state.column !== column) {
         state.column = column;
-        // The best first: yes before no, high numbers before low ones; text from A.
-        state.descending = ["flag", "number"].includes(columns[column].kind);
+        // The best first: yes before no, high numbers before low ones (where low ones are not better); text from A.
+        state.descending = ["flag", "number"].includes(columns[column].kind) && !columns[column].lower;
       } else {
         state.descending = !state.descending;
       }
@@ -147,6 +160,15 @@
       draw();
     });
   });
+  const more = find("all-columns");
+  if (more) {
+    more.addEventListener("click", () => {
+      state.all = !state.all;
+      more.setAttribute("aria-pressed", String(state.all));
+      heads.forEach((head) => { head.hidden = Boolean(columns[Number(head.dataset.column)].extra) && !state.all; });
+      draw();
+    });
+  }
   let waiting = 0;
   query.addEventListener("input", () => {
     clearTimeout(waiting);
@@ -154,7 +176,7 @@
   });
   flags.forEach((select) => select.addEventListener("change", filter));
   size.addEventListener("change", draw);
-  document.getElementById("reset").addEventListener("click", () => {
+  find("reset").addEventListener("click", () => {
     query.value = "";
     flags.forEach((select) => { select.value = ""; });
     state.column = -1;
@@ -165,6 +187,41 @@
   for (const [name, to] of Object.entries(turn)) {
     buttons[name].addEventListener("click", () => { state.page = to(); draw(); });
   }
+  // The rows that match, in the order shown, as RFC 4180 has them; what a spreadsheet would take for a formula is quoted.
+  function csv() {
+    const shown = columns.filter((column) => column.kind !== "links");
+    const field = (found) => {
+      if (found === null || found === undefined) return "";
+      const text = typeof found === "string" && /^[=+@\t\r-]/.test(found) ? `'${found}` : String(found);
+      return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    };
+    const said = (column, row) => {
+      const found = value(column, row);
+      return column.kind === "flag" && found !== null ? (found ? "yes" : "no") : found;
+    };
+    const lines = state.rows.map((row) => shown.map((column) => field(said(column, row))).join(","));
+    return [shown.map((column) => field(column.name)).join(","), ...lines].join("\r\n") + "\r\n";
+  }
+  find("download").addEventListener("click", (event) => {
+    const link = document.createElement("a");
+    link.download = event.currentTarget.dataset.file;
+    link.href = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  });
   document.documentElement.classList.add("scripted");
   filter();
+});
+
+// A link to a card that is folded away unfolds it.
+(() => {
+  const unfold = () => {
+    const wanted = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const folded = wanted && wanted.closest("details:not([open])");
+    if (!folded) return;
+    folded.open = true;
+    wanted.scrollIntoView();
+  };
+  window.addEventListener("hashchange", unfold);
+  unfold();
 })();

@@ -28,7 +28,7 @@ import psutil
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.record import continued, write_result
+from benchmarks.record import command_line, read_result, write_result
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -134,7 +134,7 @@ def walked(page: Page, steps: Steps) -> str:
         page.get_by_role("button", name=f"{symbol}: any", exact=True).click()
         page.get_by_role("button", name=f"{symbol}: required", exact=True).wait_for()
     for label, text in _FIELDS.items():
-        page.get_by_label(re.compile(label, re.IGNORECASE)).fill(text)
+        page.get_by_role("textbox", name=re.compile(label, re.IGNORECASE)).fill(text)
     with steps.step("rows"):
         page.get_by_role("button", name="Generate", exact=True).click()
         page.locator("tbody tr").first.wait_for()
@@ -192,10 +192,10 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=ROOT, help="checkout to serve (default: this one)")
     parser.add_argument("--name", default="now", help="name of its figures (default: now)")
     arguments = parser.parse_args()
-    content = continued("app_page")
     for figures in measured(arguments.tree.resolve()):
-        content.setdefault("pages", {})[arguments.name] = figures
-        write_result("app_page", content)
+        # read anew: another checkout may have been measured meanwhile
+        pages = read_result("app_page").get("pages", {})
+        write_result("app_page", {"pages": {**pages, arguments.name: {"command": command_line(), **figures}}})
 
 
 if __name__ == "__main__":

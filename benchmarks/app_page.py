@@ -28,7 +28,7 @@ import psutil
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.record import command_line, read_result, write_result
+from benchmarks.record import read_result, write_result
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -98,7 +98,8 @@ class Steps:
 def violations(page: Page, width: int) -> dict[str, Any]:
     """What axe finds at a width: rules that are broken, and which of them keep people from using the page."""
     page.set_viewport_size({"width": width, "height": 900})
-    found = Axe().run(page).response["violations"]
+    # Without style sheets fetched by axe itself: Quasar shows a loading bar for each request, and axe would find that.
+    found = Axe().run(page, options={"preload": False}).response["violations"]
     grave = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
     return {"rules": sorted(one["id"] for one in found), "serious": sorted(grave)}
 
@@ -144,7 +145,7 @@ def walked(page: Page, steps: Steps) -> str:
     page.get_by_role("button", name=f"Look at {formula}", exact=True).click()
     with steps.step("structure"):
         page.get_by_role("button", name="Relax a structure").first.click()
-        page.locator("canvas").first.wait_for()
+        page.locator("canvas, .matgen-view > *").first.wait_for()
     page.get_by_role("button", name=f"Add {formula} to the basket", exact=True).first.click()
     page.get_by_text("Basket: 1").wait_for()
     with steps.step("cif"), page.expect_download(timeout=LONGEST_MS):
@@ -152,8 +153,8 @@ def walked(page: Page, steps: Steps) -> str:
     return formula
 
 
-def measured(tree: Path) -> Iterator[dict[str, Any]]:
-    """All figures of a checkout, after each part those that are there."""
+def measured(tree: Path, work: bool) -> Iterator[dict[str, Any]]:
+    """All figures of a checkout, after each part those that are there; without `work` those of the empty page."""
     content: dict[str, Any] = {}
     with served(tree) as (address, process), sync_playwright() as driver:
         chromium = driver.chromium.launch(
@@ -166,7 +167,7 @@ def measured(tree: Path) -> Iterator[dict[str, Any]]:
         content["idle_share"] = idle_shares(process)
         content["axe"] = {str(width): violations(page, width) for width in (390, 1280)}
         yield content
-        for name in ("first", "second"):
+        for name in ("first", "second") if work else ():
             page.close()
             page = new_page(chromium)
             opened(page, address)
@@ -180,8 +181,8 @@ def measured(tree: Path) -> Iterator[dict[str, Any]]:
                 "load_average": [load, os.getloadavg()[0]],
             }
             yield content
-        content["idle_share_after_work"] = idle_shares(process)
-        content["axe_after_work"] = {str(width): violations(page, width) for width in (390, 1280)}
+        if work:
+            content["idle_share_after_work"] = idle_shares(process)
         chromium.close()
     yield content
 
@@ -191,11 +192,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tree", type=Path, default=ROOT, help="checkout to serve (default: this one)")
     parser.add_argument("--name", default="now", help="name of its figures (default: now)")
+    parser.add_argument("--without-work", action="store_true", help="the empty page only; other figures stay")
     arguments = parser.parse_args()
-    for figures in measured(arguments.tree.resolve()):
+    for figures in measured(arguments.tree.resolve(), not arguments.without_work):
         # read anew: another checkout may have been measured meanwhile
         pages = read_result("app_page").get("pages", {})
-        write_result("app_page", {"pages": {**pages, arguments.name: {"command": command_line(), **figures}}})
+        write_result("app_page", {"pages": {**pages, arguments.name: pages.get(arguments.name, {}) | figures}})
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ STEPS = {
 
 
 def page_rows(content: Json) -> Iterator[Json]:
-    """Of each page, with the rules that axe finds broken before and after work."""
+    """Of each page, with the rules that axe finds broken."""
     for title, page in _pages(content):
         yield {**page, "title": title, "wide": _broken(page, "1280"), "narrow": _broken(page, "390")}
 
@@ -49,6 +49,5 @@ def _pages(content: Json) -> Iterator[tuple[str, Json]]:
 
 
 def _broken(page: Json, width: str) -> str:
-    rules = sorted({rule for part in ("axe", "axe_after_work") for rule in page[part][width]["rules"]})
-    serious = {rule for part in ("axe", "axe_after_work") for rule in page[part][width]["serious"]}
-    return ", ".join(f"{rule} (serious)" if rule in serious else rule for rule in rules) or "none"
+    found = page["axe"][width]
+    return ", ".join(f"{rule} (serious)" if rule in found["serious"] else rule for rule in found["rules"]) or "none"

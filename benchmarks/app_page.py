@@ -4,7 +4,7 @@ python -m benchmarks.app_page
 python -m benchmarks.app_page --tree ../earlier --name before
 
 A checkout is served by itself, with an empty cache of its own, and a browser (Chromium) goes the same way twice, the
-second time after a reload: elements, Generate, one formula, its relaxed structure, its CIF. Beside the seconds that
+second time in a new window: elements, Generate, one formula, its relaxed structure, its CIF. Beside the seconds that
 pass stand those of the processor that the server used, which depend less on what else the machine does.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -25,13 +26,14 @@ from typing import Any
 
 import psutil
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.record import continued, write_result
+from benchmarks.record import command_line, read_result, write_result
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-REQUIRED, AMOUNT, KINDS, MOST_ATOMS = ("Ti", "O"), 10, "3", "5"
+REQUIRED = ("Ti", "O")
+_FIELDS = {"^compositions$": "10", "^number of elements$": "3", "^(max-atoms|atoms at most)$": "5"}
 IDLE_S = 20
 LONGEST_MS = 900_000
 MOST_TABS = 400
@@ -57,17 +59,23 @@ def served(tree: Path) -> Iterator[tuple[str, psutil.Process]]:
             server.wait()
 
 
-def processor_seconds(process: psutil.Process) -> float:
-    """What a process has used so far, all cores together."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def processor_seconds(*processes: psutil.Process) -> float:
+    """What processes have used so far, all cores together."""
+    times = [process.cpu_times() for process in processes]
+    return float(sum(one.user + one.system for one in times))
 
 
-def idle_share(process: psutil.Process) -> float:
-    """Share of one core that a process uses while nobody does anything."""
-    before = processor_seconds(process)
+def idle_shares(server: psutil.Process) -> dict[str, float]:
+    """Shares of one core that the server and the browser use while nobody does anything."""
+    asked = {"server": [server], "browser": browser_processes()}
+    before = {name: processor_seconds(*processes) for name, processes in asked.items()}
     time.sleep(IDLE_S)
-    return (processor_seconds(process) - before) / IDLE_S
+    return {name: (processor_seconds(*processes) - before[name]) / IDLE_S for name, processes in asked.items()}
+
+
+def browser_processes() -> list[psutil.Process]:
+    """All of the browser that this process started."""
+    return [one for one in psutil.Process().children(recursive=True) if "chrom" in one.name()]
 
 
 class Steps:
@@ -104,11 +112,19 @@ def tabs_to_generate(page: Page) -> int | None:
     return None
 
 
+def new_page(chromium: Browser) -> Page:
+    """A window that knows nothing of earlier ones."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(LONGEST_MS)
+    return page
+
+
 def opened(page: Page, address: str) -> dict[str, Any]:
     """Seconds until something is painted, and until the page can be used."""
     began = time.monotonic()
     page.goto(address)
     page.get_by_role("button", name="Generate", exact=True).wait_for()
+    page.wait_for_function("window.socket?.connected")
     return {"usable": time.monotonic() - began, "first_paint": page.evaluate(_FIRST_PAINT) / 1000}
 
 
@@ -117,14 +133,14 @@ def walked(page: Page, steps: Steps) -> str:
     for symbol in REQUIRED:
         page.get_by_role("button", name=f"{symbol}: any", exact=True).click()
         page.get_by_role("button", name=f"{symbol}: required", exact=True).wait_for()
-    page.get_by_label("compositions", exact=True).fill(str(AMOUNT))
-    page.get_by_label("number of elements").fill(KINDS)
-    page.get_by_label("max-atoms").fill(MOST_ATOMS)
+    for label, text in _FIELDS.items():
+        page.get_by_role("textbox", name=re.compile(label, re.IGNORECASE)).fill(text)
     with steps.step("rows"):
         page.get_by_role("button", name="Generate", exact=True).click()
         page.locator("tbody tr").first.wait_for()
     # whatever the order of the rows, the same one of the same draws
-    formula = min(page.locator("tbody tr td:first-child").all_inner_texts()).strip()
+    rows = page.locator("tbody").get_by_role("button", name="Look at ")
+    formula = min(str(one.get_attribute("aria-label")) for one in rows.all()).removeprefix("Look at ")
     page.get_by_role("button", name=f"Look at {formula}", exact=True).click()
     with steps.step("structure"):
         page.get_by_role("button", name="Relax a structure").first.click()
@@ -143,15 +159,16 @@ def measured(tree: Path) -> Iterator[dict[str, Any]]:
         chromium = driver.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
         )
-        page = chromium.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(LONGEST_MS)
+        page = new_page(chromium)
         opened(page, address)  # what is loaded once for all
         content["open"] = opened(page, address)
         content["tabs_to_generate"] = tabs_to_generate(page)
-        content["idle_share"] = idle_share(process)
+        content["idle_share"] = idle_shares(process)
         content["axe"] = {str(width): violations(page, width) for width in (390, 1280)}
         yield content
         for name in ("first", "second"):
+            page.close()
+            page = new_page(chromium)
             opened(page, address)
             steps = Steps(process)
             load = os.getloadavg()[0]
@@ -163,7 +180,7 @@ def measured(tree: Path) -> Iterator[dict[str, Any]]:
                 "load_average": [load, os.getloadavg()[0]],
             }
             yield content
-        content["idle_share_after_work"] = idle_share(process)
+        content["idle_share_after_work"] = idle_shares(process)
         content["axe_after_work"] = {str(width): violations(page, width) for width in (390, 1280)}
         chromium.close()
     yield content
@@ -175,10 +192,10 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=ROOT, help="checkout to serve (default: this one)")
     parser.add_argument("--name", default="now", help="name of its figures (default: now)")
     arguments = parser.parse_args()
-    content = continued("app_page")
     for figures in measured(arguments.tree.resolve()):
-        content.setdefault("pages", {})[arguments.name] = figures
-        write_result("app_page", content)
+        # read anew: another checkout may have been measured meanwhile
+        pages = read_result("app_page").get("pages", {})
+        write_result("app_page", {"pages": {**pages, arguments.name: {"command": command_line(), **figures}}})
 
 
 if __name__ == "__main__":

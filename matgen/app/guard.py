@@ -69,10 +69,11 @@ class Access:
         return f"/?{TOKEN}={self.token}" if self.token else "/"
 
     @property
-    def address(self) -> str:
-        """What to open, with the token; of all addresses of this machine, by its name."""
-        host = socket.gethostname() if self._is_any else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{self.path if self.token else ''}"
+    def addresses(self) -> list[str]:
+        """What to open, with the token; of all addresses of this machine, by its name and for itself."""
+        hosts = [socket.gethostname(), "127.0.0.1"] if self._is_any else [self.host]
+        end = f":{self.port}{self.path if self.token else ''}"
+        return [f"http://{f'[{host}]' if ':' in host else host}{end}" for host in hosts]
 
     @property
     def cookie(self) -> str:

@@ -66,7 +66,7 @@ def serve(
         app.add_middleware(Guard, access=access)
         # A signal ends the process before the folder's context does.
         app.on_shutdown(held.cleanup)
-        app.on_startup(lambda: print(access.address, flush=True))
+        app.on_startup(lambda: print(*access.addresses, sep="\n", flush=True))
         ui.run(
             host=host, port=port, show=access.path if browser else False, reload=False,
             show_welcome_message=False, title="matgen", favicon="⚗️",

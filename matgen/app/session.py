@@ -243,10 +243,10 @@ def _judged(table: Path, progress: CancellableProgress) -> pd.DataFrame:
         frame = frame.assign(**{PROBABILITY: probability.to_numpy()})
     frame = frame[frame["duplicate_of"].isna()]
     progress.check()
-    best = frame["formula"].isin(chosen(frame)["formula"])
+    best = set(chosen(frame)["formula"])
     order = ranked(frame, [known.batch])
-    order = order.sort_values("formula", key=lambda formulas: ~formulas.isin(frame.loc[best, "formula"]), kind="stable")
-    ranks = pd.Series(range(1, len(order) + 1), order.index, dtype="Int64").where(range(len(order)) < best.sum())
+    order = order.sort_values("formula", key=lambda formulas: ~formulas.isin(best), kind="stable")
+    ranks = pd.array([i if i <= len(best) else pd.NA for i in range(1, len(order) + 1)], dtype="Int64")
     new = order[["formula", *(name for name in order if name not in frame)]].assign(rank=ranks)
     return new[["formula"]].merge(frame, on="formula", validate="one_to_one").merge(new, on="formula")
 

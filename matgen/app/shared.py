@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from matgen.app.cache import FormulaCache
 from matgen.datasets import Dataset, load_dataset
@@ -23,17 +23,19 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class once(Generic[_P, _T]):  # noqa: N801, a decorator
+class once(Generic[_P, _T]):
     """What a function gives, computed once for each arguments even where several threads ask at the same time."""
 
     def __init__(self, load: Callable[_P, _T]) -> None:
-        self._lock, self._load = threading.Lock(), functools.lru_cache(maxsize=16)(load)
+        self._lock = threading.Lock()
+        self._load: Any = functools.lru_cache(maxsize=16)(load)
         functools.update_wrapper(self, load)
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """The result, which is computed first where it was not yet."""
         with self._lock:
-            return self._load(*args, **kwargs)
+            result: _T = self._load(*args, **kwargs)
+        return result
 
     def cache_clear(self) -> None:
         """Compute again at the next call."""

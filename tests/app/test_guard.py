@@ -93,11 +93,11 @@ def test_a_token_is_asked_for_where_others_reach_the_port():
 
 def test_tokens_are_new_and_loopback_has_none():
     assert Access.at("127.0.0.1", 80).token == Access.at("localhost", 80).token == Access.at("::1", 80).token == ""
-    assert Access.at("::1", 8080).address == "http://[::1]:8080"
+    assert Access.at("::1", 8080).addresses == ["http://[::1]:8080"]
     one, other = Access.at("0.0.0.0", 80), Access.at("0.0.0.0", 80)
     assert one.token != other.token
     assert len(one.token) > 40
-    assert one.address == f"http://{socket.gethostname()}:80/?token={one.token}"
+    assert one.addresses == [f"http://{host}:80/?token={one.token}" for host in (socket.gethostname(), "127.0.0.1")]
     assert Access("lab.example", 80, "x").refusal(scope("lab.example", cookie="matgen-80=x")) == ""
     assert "not the name" in Access("lab.example", 80, "x").refusal(scope("10.0.0.7", cookie="matgen-80=x"))
 

@@ -82,7 +82,7 @@ def page(address: str, request: pytest.FixtureRequest) -> Iterator[Any]:
 def ready(page: Any) -> None:
     """Wait until the server listens to the page."""
     expect(page.get_by_role("button", name="Generate")).to_be_visible(timeout=SOON)
-    page.wait_for_function("window.socket?.connected && window.matgenCards")
+    page.wait_for_function("window.did_handshake && window.matgenCards")
 
 
 def serious(page: Any) -> list[Any]:

@@ -1,22 +1,25 @@
-"""One formula in detail: what could take each element's place, and a relaxed structure."""
+"""One formula in detail: its card, its relaxed structure, and what could take each element's place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nicegui import ui
+import pandas as pd
+from nicegui import run, ui
 
 from matgen.app.periodic_table import probabilities
-from matgen.app.structure_view import show_structure
-from matgen.app.widgets import button, in_words, records, region
+from matgen.app.status import Status, StatusLine
+from matgen.app.widgets import button, heading, note, records, region, show
 from matgen.composition.batch import CompositionBatch
 from matgen.composition.elements import SYMBOLS
-from matgen.evaluation.page.explanation import states_in_words
+from matgen.evaluation.page.card import Crystal, candidate_cards, cards_html
+from matgen.runtime.notebook import formula_html
 
 if TYPE_CHECKING:
+    from nicegui.events import GenericEventArguments
+
     from matgen.app.session import Session
-    from matgen.app.status import Status
     from matgen.sampling import Tinkered
 
 VARIANTS = 8
@@ -30,40 +33,98 @@ _LEAVE = "() => clearTimeout(window.matgenRest)"
 
 
 class FormulaView:
-    """The section of one formula. Its elements show their replacements under the mouse, by a click and by Enter."""
+    """The section of one formula. Its elements show their replacements under the mouse, by a click and by Enter.
+
+    Args:
+        section: where it stands.
+        session: knows what there is to show.
+        status: of the visitor's work.
+        add: puts a row into the basket.
+        save_inputs: has the browser save the DFT inputs of a formula.
+        opened: called with each formula that is opened.
+    """
 
     def __init__(
-        self, section: ui.element, session: Session, status: Status, add: Callable[[dict[str, Any]], None]
+        self,
+        section: ui.element,
+        session: Session,
+        status: Status,
+        add: Callable[[dict[str, Any]], None],
+        save_inputs: Callable[[str, StatusLine], Any],
+        opened: Callable[[str], None],
     ) -> None:
         self.section, self.session, self.status, self.add = section, session, status, add
-        self.formula = ""
+        self._save_inputs, self._opened = save_inputs, opened
+        self.row: dict[str, Any] = {}
         self._wanted = self._shown = ""
         self._variants: dict[str, Tinkered] = {}
         with self.section:
-            ui.label("Choose a formula of the table to see it in detail.")
+            heading("Candidate")
+            self._hint = note("Choose a formula of the table to see it in detail.")
+            self._card = ui.html("", sanitize=False).classes("w-full").on("matgen-card", self._act, args=["detail"])
+            self.line = StatusLine(status, "Progress of the candidate")
+            self._below = ui.element("div").classes("w-full")
 
-    def open(self, row: dict[str, Any]) -> None:
-        """Show one formula."""
-        self.formula = row["reduced_formula"]
+    @property
+    def formula(self) -> str:
+        """The formula that is open, "" where none is."""
+        return str(self.row.get("reduced_formula", ""))
+
+    async def open(self, row: dict[str, Any], *, scroll: bool = True) -> None:
+        """Show one formula, with its structure if it was relaxed before."""
+        self.row, formula = row, row["reduced_formula"]
         self._wanted, self._shown, self._variants = "", "", {}
-        self.section.clear()
-        with self.section:
-            with ui.element("h2"):
-                ui.label(self.formula)
-            ui.label(in_words(row))
-            for line, warns in states_in_words(self.formula):
-                ui.label(line).classes("error" if warns else "")
-            with ui.row().classes("items-center q-my-sm"):
+        self._opened(formula)
+        self._hint.set_visibility(False)
+        await self._draw()
+        if formula != self.formula:
+            return
+        self.line.say("")
+        self._below.clear()
+        with self._below:
+            with ui.element("div").classes("buttons"):
                 ui.label("What could take the place of")
-                for symbol in elements_of(self.formula):
-                    one = button(symbol, lambda _, s=symbol: self.replace(s), label=f"Replace {symbol}")
-                    one.on("mouseenter", lambda _, s=symbol: self._under_mouse(s), js_handler=_ENTER)
+                for symbol in elements_of(formula):
+                    one = button(symbol, lambda s=symbol: self.replace(s), label=f"Replace {symbol}").classes("small")
+                    one.on("mouseenter", lambda s=symbol: self._under_mouse(s), js_handler=_ENTER)
                     one.on("mouseleave", js_handler=_LEAVE)
                 ui.label("?")
-                button("Relax a structure", self.relax)
-            self.below = ui.element("div").classes("w-full")
-        # by the section: what was clicked may have been in it, and be gone
-        self.section.client.run_javascript(f"getHtmlElement({self.section.id}).scrollIntoView({{behavior: 'smooth'}})")
+            self._replacements = ui.element("div").classes("w-full")
+        if scroll:
+            show(self.section)
+
+    async def _draw(self) -> None:
+        """The card of the open formula."""
+        row, formula = self.row, self.formula
+        html = await run.io_bound(lambda: _card(row, self.session.kept_crystals([formula])))
+        if html is not None and formula == self.formula:
+            self._card.set_content(html)
+            self._card.client.run_javascript(f"matgenCards.attach(getHtmlElement({self._card.id}))")
+
+    async def _act(self, event: GenericEventArguments) -> None:
+        """A button of the card."""
+        action, formula = event.args["detail"]["action"], event.args["detail"]["formula"]
+        if formula != self.formula:
+            return
+        if action == "basket":
+            self.add(self.row)
+            self.line.say(f"{formula} is in the basket")
+        elif action == "dft":
+            await self._save_inputs(formula, self.line)
+        elif action == "relax":
+            await self.relax()
+
+    async def relax(self) -> None:
+        """Show the lowest relaxed structure."""
+        formula = self.formula
+        crystal: Crystal | None = await self.line.do(lambda progress: self.session.crystal(formula, progress))
+        if crystal is None:
+            return
+        if formula != self.formula:
+            self.line.say(f"{formula} is relaxed, but not open any more")
+            return
+        await self._draw()
+        self.line.say(f"{formula} is relaxed: a hypothesis, to be checked by DFT")
 
     async def _under_mouse(self, symbol: str) -> None:
         self._wanted = symbol
@@ -73,63 +134,53 @@ class FormulaView:
     async def replace(self, symbol: str) -> None:
         """Show what could take an element's place."""
         formula, self._wanted, self._shown = self.formula, symbol, symbol
-        variants = self._variants.get(symbol) or await self.status.do(
+        variants = self._variants.get(symbol) or await self.line.do(
             lambda progress: self.session.variants(formula, symbol, progress)
         )
         if formula != self.formula:
-            if variants is not None:
-                self.status.say(f"elements in the place of {symbol} in {formula}, which is not open any more")
             return
-        if variants is None:  # it failed or was cancelled: not again while the mouse rests there
+        if variants is None:  # it failed or was canceled: not again while the mouse rests there
             self._shown = ""
             if self._wanted == symbol:
                 self._wanted = ""
             return
         self._variants[symbol] = variants
-        self.status.say(f"elements in the place of {symbol} in {formula}")
         rows = [{**row, "reduced_formula": row["formula"]} for row in records(variants.frame)]
         by_symbol = {row["fill_1"]: row for row in rows}
-        self.below.clear()
-        with self.below:
-            ui.label(f"In the place of {symbol}:")
+        self._replacements.clear()
+        with self._replacements:
+            note(f"In the place of {symbol}, by the model's probability:")
             with region("Heat map"):
-                probabilities(variants.positions[0], lambda s: self.open(by_symbol[s]))
+                probabilities(variants.positions[0], lambda s: self._look(by_symbol[s]["reduced_formula"]))
             with region("Variants"), ui.element("table"), ui.element("tbody"):
                 for row in rows[:VARIANTS]:
                     self._variant(row)
 
     def _variant(self, row: dict[str, Any]) -> None:
+        formula = row["reduced_formula"]
         with ui.element("tr"):
-            with ui.element("td"):
-                button(row["formula"], lambda: self.open(row), label=f"Look at {row['formula']}")
-            novel = "novel" if row["novel"] else "known"
-            for text in (f"{row['probability']:.1%}", "valid" if row["valid"] else "not valid", novel):
-                with ui.element("td"):
-                    ui.label(text)
-            with ui.element("td"):
-                button("Add", lambda: self.add(row), label=f"Add {row['formula']} to the basket")
+            with ui.element("th").props('scope="row"'):
+                one = button("", lambda: self._look(formula), label=f"Look at {formula}").classes(replace="formula")
+                one.set_content(formula_html(formula))
+            for text in (
+                f"{row['probability']:.1%}",
+                "valid" if row["valid"] else "not valid",
+                "novel" if row["novel"] else "known",
+            ):
+                ui.html(text, sanitize=False, tag="td")
 
-    async def relax(self) -> None:
-        """Show the lowest relaxed structure."""
-        formula = self.formula
-        relaxed = await self.status.do(lambda progress: self.session.structure(formula, progress))
-        if relaxed is None:
-            return
-        structure, energies = relaxed
-        if formula != self.formula:
-            self.status.say(f"{formula} is relaxed, but not open any more")
-            return
-        self._wanted = self._shown = ""
-        self.status.say(f"{formula} relaxed ({energies}): a hypothesis, to be checked by DFT")
-        text = structure.to(fmt="cif")
-        self.below.clear()
-        with self.below:
-            show_structure(structure)
-            button(
-                "Save this CIF",
-                lambda: ui.download(text.encode(), f"{formula}.cif", "chemical/x-cif"),
-                label=f"Download the CIF of {formula}",
-            )
+    async def _look(self, formula: str) -> None:
+        """Open a formula of which only the name is known."""
+        details = await self.line.do(lambda progress: self.session.details(formula, progress))
+        if details is not None:
+            await self.open(records(details)[0])
+
+
+def _card(row: dict[str, Any], crystals: dict[str, Crystal]) -> str:
+    """The card of a row as HTML."""
+    cards = candidate_cards(pd.DataFrame([row]), crystals)
+    relax = [] if cards[0].crystal else [("relax", "Relax a structure")]
+    return str(cards_html(cards, [*relax, ("dft", "DFT inputs"), ("basket", "Add to basket")]))
 
 
 def elements_of(formula: str) -> list[str]:

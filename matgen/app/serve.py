@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nicegui import app, ui
 
+from matgen.app.guard import Access, Guard
 from matgen.app.page import Page
 from matgen.app.session import Session
 from matgen.errors import OptionError
@@ -20,7 +21,7 @@ def refuse_taken_port(host: str, port: int) -> None:
         OptionError: the address cannot be listened at.
     """
     try:
-        with socket.create_server((host, port)):
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
         raise OptionError(f"nothing can listen at {host}:{port} ({error.strerror}): take another --port") from error
@@ -41,7 +42,8 @@ def serve(
     Args:
         checkpoint: folder of the model.
         predictor: folder of a predictor of formation energies; None leaves energies out.
-        host: the address to listen at. By default nobody but this machine can ask.
+        host: the address to listen at. By default nobody but this machine can ask; at any other, the address that is
+            printed has a token that visitors must know (see `matgen.app.guard`).
         port: the port.
         device: where to draw.
         dft_format: of inputs for DFT.
@@ -51,6 +53,7 @@ def serve(
         OptionError: the port is taken.
     """
     refuse_taken_port(host, port)
+    access = Access.at(host, port)
     held = tempfile.TemporaryDirectory(prefix="matgen-app-", ignore_cleanup_errors=True)
     with held as folder:
 
@@ -60,10 +63,12 @@ def serve(
             page = Page(Session(own, checkpoint, predictor, device, dft_format))
             ui.context.client.on_delete(page.status.cancel)  # nobody waits for what a closed page asked for
 
+        app.add_middleware(Guard, access=access)
         # A signal ends the process before the folder's context does.
         app.on_shutdown(held.cleanup)
-        app.on_startup(lambda: print(f"http://{host}:{port}", flush=True))
+        app.on_startup(lambda: print(*access.addresses, sep="\n", flush=True))
         ui.run(
-            host=host, port=port, show=browser, reload=False, show_welcome_message=False, title="matgen", favicon="⚗️",
+            host=host, port=port, show=access.path if browser else False, reload=False,
+            show_welcome_message=False, title="matgen", favicon="⚗️",
             uvicorn_logging_level="warning",
         )  # fmt: skip

@@ -1,88 +1,49 @@
-"""What the page asks of the stages, apart from how it is shown: draw and judge, tinker, relax, export."""
+"""What the page asks of the stages, apart from how it is shown: draw and judge, look closer, tinker, relax, export."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import shutil
-import threading
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from matgen.dft.export import export, jobs_of
+from matgen.app.cache import frame_from_json, frame_to_json
+from matgen.app.progress import CancellableProgress
+from matgen.app.relaxed import kept_structure, relaxed_structures
+from matgen.app.shared import (
+    DRAWING,
+    PREDICTING,
+    shared_cache,
+    shared_known,
+    shared_predictor,
+    shared_sampler,
+    shared_screen,
+)
+from matgen.composition.batch import CompositionBatch
+from matgen.dft.export import export
 from matgen.evaluation import evaluate
-from matgen.evaluation.ranking import PROBABILITY
-from matgen.prediction import Predictor
-from matgen.prediction.screening import Screen
+from matgen.evaluation.ranking import PROBABILITY, chosen, ranked
+from matgen.io.files import file_sha256
+from matgen.io.parquet import read_parquet
+from matgen.prediction.locate import METADATA
 from matgen.prediction.writing import predict_file
-from matgen.runtime.progress import Progress, SilentProgress
 from matgen.sampling import Sampler, SampleRequest, Tinkered, sample_to_file, tinker
+from matgen.structure_report import crystal_of
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+    from matgen.evaluation.page.card import Crystal
 
 _ABOVE = "energy_above_hull_"
 """How the columns of potentials' energies above the hull begin."""
-
-
-class Cancelled(Exception):
-    """The user does not want the result any more."""
-
-
-class CancellableProgress:
-    """A factory of counts for another thread to read, and to end the work by.
-
-    Attributes:
-        label: of the current stage.
-        share: done of what is counted in it, from 0 to 1; None where its length is unknown.
-    """
-
-    def __init__(self) -> None:
-        self.label = ""
-        self.share: float | None = None
-        self._ended = threading.Event()
-
-    def cancel(self) -> None:
-        """End the work at its next step."""
-        self._ended.set()
-
-    def stage(self, label: str) -> CancellableProgress:
-        """Begin another stage.
-
-        Raises:
-            Cancelled: the work was ended.
-        """
-        self.label, self.share = label, None
-        self.check()
-        return self
-
-    def __call__(self, total: int | None, description: str, unit: str, *, done: int = 0) -> Progress:
-        """A count, see `ProgressFactory`; beginning and updating it raise as `stage` does."""
-        self.check()
-        return _Count(self, total, done)
-
-    def check(self) -> None:
-        """Raise `Cancelled` if the work was ended."""
-        if self._ended.is_set():
-            raise Cancelled
-
-
-class _Count(SilentProgress):
-    """What is counted in a stage."""
-
-    def __init__(self, stage: CancellableProgress, total: int | None, done: int) -> None:
-        self._stage, self._total, self._done = stage, total, done
-        stage.share = None
-
-    def update(self, n: int = 1, rate: float | None = None) -> None:
-        self._done += n
-        self._stage.share = self._done / self._total if self._total else None
-        self._stage.check()
 
 
 @dataclass(frozen=True)
@@ -90,9 +51,9 @@ class Drawn:
     """What came of a request.
 
     Attributes:
-        frame: distinct compositions with the columns of `matgen predict`, of the screen's properties too, and of
-            `matgen evaluate`; valid ones first, of these novel ones, of these those most probably at most 0.1 eV/atom
-            above the hull. No rows where none was kept.
+        frame: distinct compositions with the columns of `matgen predict`, of the screen's properties too, of
+            `matgen evaluate`, and of `ranked.csv`. Valid and novel ones come first, as `matgen discover` ranks them
+            (`rank`); then the others, without a rank. No rows where none was kept.
         draws: how many samples were drawn.
         stopped: why drawing ended: `reached`, `budget`, `exhausted`.
     """
@@ -104,7 +65,9 @@ class Drawn:
 
 @dataclass
 class Session:
-    """A model, a predictor of formation energies, and a folder for what is made; it does one thing at a time.
+    """A visitor's access to the models that all visitors share, and a folder for what is made; one call at a time.
+
+    Predictions, replacements and structures of single formulas are kept in matgen's cache folder.
 
     Attributes:
         folder: for files that are made on the way, which may be deleted afterwards.
@@ -120,17 +83,13 @@ class Session:
     device: str = "cpu"
     dft_format: str = "vasp"
 
-    @functools.cached_property
+    @property
     def sampler(self) -> Sampler:
-        """The model, loaded at its first use."""
-        return Sampler(self.checkpoint, device=self.device)
-
-    @functools.cached_property
-    def _energies(self) -> Predictor | None:
-        return None if self.predictor is None else Predictor.load(self.predictor)
+        """The model, loaded at its first use in this process."""
+        return shared_sampler(self.checkpoint, self.device)
 
     def generate(self, request: SampleRequest, progress: CancellableProgress, screen: str = "") -> Drawn:
-        """Draw, predict and judge.
+        """Draw, predict, judge and rank.
 
         Args:
             request: what to draw.
@@ -143,26 +102,46 @@ class Session:
             MatgenError: as the stages raise.
         """
         progress.stage("Loading the model")
-        sampler, energies = self.sampler, self._energies
-        predictors = {energies.name: energies} if energies else {}
-        sampler.accept = None
-        if screen:
-            sampler.accept = accept = Screen(screen, [self.predictor] if self.predictor else [])
-            predictors |= accept.columns.predictors
-            request = dataclasses.replace(request, screen=accept.describe())
-        table = self.folder / "drawn.parquet"
-        written = sample_to_file(sampler, request, table, force=True, progress=progress.stage("Drawing"))
-        draws, stopped = written["tally"]["drawn"], written["stopped"]
-        if not written["rows"]:
-            return Drawn(pd.DataFrame(), draws, stopped)
-        for name, predictor in predictors.items():
-            out = self.folder / f"{name}.parquet"
-            predict_file(predictor, table, out, force=True, progress=progress.stage(f"Predicting {name}"))
-            table = out
-        frame = evaluate(table, baselines=False, progress=progress.stage("Judging")).frame
-        frame = frame[frame["duplicate_of"].isna()]
-        order = [name for name in ("valid", "novel", PROBABILITY, "log_prob") if name in frame]
-        return Drawn(frame.sort_values(order, ascending=False, kind="stable").reset_index(drop=True), draws, stopped)
+        folders = [] if self.predictor is None else [self.predictor]
+        with self._scratch() as own:
+            table = own / "drawn.parquet"
+            with DRAWING.taken(progress):
+                sampler = self.sampler
+                sampler.accept = None
+                if screen:
+                    sampler.accept = accept = shared_screen(screen, tuple(folders))
+                    folders += [one.folder for one in accept.columns.predictors.values() if one.folder is not None]
+                    request = dataclasses.replace(request, screen=accept.describe())
+                try:
+                    written = sample_to_file(sampler, request, table, progress=progress.stage("Drawing"))
+                finally:
+                    sampler.accept = None  # it is everyone's
+            draws, stopped = written["tally"]["drawn"], written["stopped"]
+            if not written["rows"]:
+                return Drawn(pd.DataFrame(), draws, stopped)
+            table = self._predicted(table, list(dict.fromkeys(folders)), progress)
+            return Drawn(_judged(table, progress), draws, stopped)
+
+    def details(self, formula: str, progress: CancellableProgress) -> pd.DataFrame:
+        """One row with all that is known of a formula without relaxing it: the columns of `generate`, no `rank`.
+
+        Raises:
+            Cancelled: `progress.cancel` was called.
+            FormulaError: it cannot be read.
+            MatgenError: as the stages raise.
+        """
+        reduced = _reduced(formula)
+        depends_on = {"predictor": self._predictor_sha256}
+        kept = shared_cache().get("details", reduced, depends_on)
+        if kept is not None:
+            return frame_from_json(kept)
+        with self._scratch() as own:
+            table = own / "one.parquet"
+            pd.DataFrame({"formula": [reduced]}).to_parquet(table)
+            folders = [] if self.predictor is None else [self.predictor]
+            frame = _judged(self._predicted(table, folders, progress), progress).drop(columns="rank")
+        shared_cache().put("details", reduced, depends_on, frame_to_json(frame))
+        return frame
 
     def variants(self, formula: str, mask: str, progress: CancellableProgress) -> Tinkered:
         """What could take the place of an element of a formula.
@@ -171,30 +150,38 @@ class Session:
             Cancelled: `progress.cancel` was called.
             MatgenError: as `tinker` raises.
         """
-        progress.stage("Loading the model")
-        return tinker(self.sampler, formula, mask=mask, progress=progress.stage(f"Replacing {mask}"))
+        progress.check()
+        reduced = _reduced(formula)
+        depends_on = {"mask": mask, "model": self._model_sha256, "device": self.device}
+        kept = shared_cache().get("variants", reduced, depends_on)
+        if kept is None:
+            progress.stage("Loading the model")
+            with DRAWING.taken(progress):
+                found = tinker(self.sampler, reduced, mask=mask, progress=progress.stage(f"Replacing {mask}"))
+            kept = {"frame": frame_to_json(found.frame), "positions": found.positions, "summary": found.summary}
+            shared_cache().put("variants", reduced, depends_on, kept)
+        return Tinkered(frame_from_json(kept["frame"]), kept["positions"], kept["summary"])
 
-    def relax(self, formulas: Sequence[str], progress: CancellableProgress) -> Path:
-        """The folder of relaxed structures of some formulas, as `matgen structure` writes it.
+    def structure(self, formula: str, progress: CancellableProgress) -> tuple[Structure, str]:
+        """The lowest relaxed structure of a formula and what potentials say of it.
 
         Raises:
             Cancelled: `progress.cancel` was called.
+            StructureError: none could be made.
             MatgenError: as `make_structures` raises.
         """
-        from matgen.structures.finish import Finish
-        from matgen.structures.make import make_structures
-        from matgen.structures.plan import StructurePlan
-
-        folder = self.folder / "structures"
-        plan = StructurePlan.quick(finish=Finish.if_installed())
-        table = pd.DataFrame({"formula": list(formulas)})
-        make_structures(table, "formula", folder, plan, force=True, progress=progress.stage("Relaxing"))
-        return folder
-
-    def structure(self, formula: str, progress: CancellableProgress) -> tuple[Structure, str]:
-        """The lowest relaxed structure of a formula and what potentials say of it; raises as `relax` does."""
-        job = jobs_of(self.relax([formula], progress))[0]
+        job = relaxed_structures([_reduced(formula)], self.folder, progress)[0]
         return job.structure, energies_in_words(job.provenance)
+
+    def crystal(self, formula: str, progress: CancellableProgress) -> Crystal:
+        """The same structure as cards show it; raises as `structure` does."""
+        job = relaxed_structures([_reduced(formula)], self.folder, progress)[0]
+        return crystal_of(job.structure, job.provenance)
+
+    def kept_crystals(self, formulas: Sequence[str]) -> dict[str, Crystal]:
+        """By reduced formula the structures that were relaxed before; nothing is relaxed."""
+        jobs = {reduced: kept_structure(reduced) for reduced in map(_reduced, formulas)}
+        return {reduced: crystal_of(job.structure, job.provenance) for reduced, job in jobs.items() if job is not None}
 
     def as_csv(self, rows: pd.DataFrame) -> bytes:
         """A basket as a table."""
@@ -206,12 +193,62 @@ class Session:
 
         Raises:
             Cancelled: `progress.cancel` was called.
-            MatgenError: as `relax` and `export` raise.
+            StructureError: of no formula a structure could be made.
+            MatgenError: as `make_structures` and `export` raise.
         """
-        jobs = jobs_of(self.relax(formulas, progress))
-        folder = self.folder / format
-        export(jobs, folder, format, force=True, progress=progress.stage("Writing"))
-        return Path(shutil.make_archive(str(folder), "zip", folder)).read_bytes(), len(jobs)
+        jobs = relaxed_structures([_reduced(formula) for formula in formulas], self.folder, progress)
+        with self._scratch() as own:
+            export(jobs, own / format, format, progress=progress.stage("Writing"))
+            return Path(shutil.make_archive(str(own / "packed"), "zip", own / format)).read_bytes(), len(jobs)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A folder for one call."""
+        with tempfile.TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as own:
+            yield Path(own)
+
+    def _predicted(self, table: Path, folders: Sequence[Path], progress: CancellableProgress) -> Path:
+        """A table with the columns of some predictors, in a file beside it."""
+        with PREDICTING.taken(progress):
+            for i, folder in enumerate(folders):
+                predictor, out = shared_predictor(folder), table.with_name(f"predicted-{i}.parquet")
+                predict_file(predictor, table, out, progress=progress.stage(f"Predicting {predictor.name}"))
+                table = out
+        return table
+
+    @functools.cached_property
+    def _model_sha256(self) -> str:
+        return file_sha256(self.checkpoint / "model.safetensors")
+
+    @functools.cached_property
+    def _predictor_sha256(self) -> str | None:
+        """Of the description, which has the checksums of the other files."""
+        return None if self.predictor is None else file_sha256(self.predictor / METADATA)
+
+
+def _reduced(formula: str) -> str:
+    return str(CompositionBatch.from_formulas([formula]).formulas()[0])
+
+
+def _judged(table: Path, progress: CancellableProgress) -> pd.DataFrame:
+    """Distinct rows of a table of predictions with the columns of `matgen evaluate` and of a ranking.
+
+    First those of `matgen discover`'s ranking, by `rank`; then those that are not valid or not novel, without a rank.
+    """
+    rows, known = read_parquet(table), shared_known()
+    # Without it the evaluation makes no ranking of its own: below all rows are ranked, once.
+    probability = rows.pop(PROBABILITY) if PROBABILITY in rows else None
+    frame = evaluate(rows, known, baselines=False, progress=progress.stage("Judging")).frame
+    if probability is not None:
+        frame = frame.assign(**{PROBABILITY: probability.to_numpy()})
+    frame = frame[frame["duplicate_of"].isna()]
+    progress.check()
+    best = set(chosen(frame)["formula"])
+    order = ranked(frame, [known.batch])
+    order = order.sort_values("formula", key=lambda formulas: ~formulas.isin(best), kind="stable")
+    ranks = pd.array([i if i <= len(best) else pd.NA for i in range(1, len(order) + 1)], dtype="Int64")
+    new = order[["formula", *(name for name in order if name not in frame)]].assign(rank=ranks)
+    return new[["formula"]].merge(frame, on="formula", validate="one_to_one").merge(new, on="formula")
 
 
 def energies_in_words(row: Mapping[str, Any]) -> str:

@@ -1,30 +1,30 @@
-"""The bar at the foot of the page: what is going on, one piece of work at a time, and the button that cancels it."""
+"""What is being done for a visitor, one piece of work at a time, and lines that show it beside what asked for it."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from nicegui import run, ui
 
-from matgen.app.session import CancellableProgress, Cancelled
+from matgen.app.progress import CancellableProgress, Cancelled
 from matgen.app.widgets import button
 from matgen.errors import MatgenError
 
 _T = TypeVar("_T")
 
+TICK_S = 0.3
+"""How often the progress of work is shown, while there is any: an idle page does nothing."""
+
 
 class Status:
-    """Runs work in another thread and shows how it goes; made where the bar is to stand."""
+    """The work of one visitor, of which there is one at a time."""
 
     def __init__(self) -> None:
         self.progress: CancellableProgress | None = None
         self._disabled_while_busy: list[Any] = []
-        with ui.element("section").classes("bar").props('aria-label="What is going on"'):
-            self._text = ui.label("").classes("status").props('role="status"')
-            self._cancel_button = button("Cancel", self.cancel).props("disabled")
-        ui.timer(0.3, self._show_progress)
 
     @property
     def busy(self) -> bool:
@@ -40,37 +40,72 @@ class Status:
         if self.progress is not None:
             self.progress.cancel()
 
-    async def do(self, work: Callable[[CancellableProgress], _T]) -> _T | None:
-        """Work in another thread; None where it failed or was cancelled; the bar says so."""
-        if self.progress is not None:
-            self.say("something is being done already: wait or cancel it", error=True)
-            return None
-        self.progress = progress = CancellableProgress()
-        self._cancel_button.props(remove="disabled")
+    def begin(self) -> CancellableProgress:
+        """Take the turn."""
+        self.progress = CancellableProgress()
         for element in self._disabled_while_busy:
             element.props("disabled")
+        return self.progress
+
+    def end(self) -> None:
+        """Give the turn back."""
+        self.progress = None
+        for element in self._disabled_while_busy:
+            element.props(remove="disabled")
+
+
+class StatusLine:
+    """A line of text with a bar and a button that cancels; made where it is to stand.
+
+    Args:
+        status: whose work it shows: what was begun by this line.
+        name: of the bar, for screen readers.
+    """
+
+    def __init__(self, status: Status, name: str) -> None:
+        self._status = status
+        with ui.element("div").classes("status-line"):
+            self._text = ui.label("").classes("status").props('role="status"')
+            with ui.element("div").classes("working") as self._working:
+                self._bar = ui.element("progress").props(f'max="1" aria-label="{name}"')
+                button("Cancel", status.cancel)
+        self._working.set_visibility(False)
+
+    async def do(self, work: Callable[[CancellableProgress], _T]) -> _T | None:
+        """Work in another thread; None where it failed or was canceled; the line says so."""
+        if self._status.busy:
+            self.say("something is being done already: wait or cancel it", error=True)
+            return None
+        progress = self._status.begin()
+        self._working.set_visibility(True)
         try:
-            return await run.io_bound(work, progress)
+            done = asyncio.ensure_future(run.io_bound(work, progress))
+            while not done.done():
+                self._show(progress)
+                await asyncio.wait([done], timeout=TICK_S)
+            self.say("")
+            return done.result()
         except Cancelled:
-            self.say("cancelled")
+            self.say("canceled")
         except (MatgenError, OSError) as error:
             self.say(str(error), error=True)
         except Exception as error:  # the page goes on, whatever failed
             logging.getLogger(__name__).exception("what the page asked for failed")
             self.say(f"Unexpected error: {type(error).__name__}: {error}", error=True)
         finally:
-            self.progress = None
-            self._cancel_button.props("disabled")
-            for element in self._disabled_while_busy:
-                element.props(remove="disabled")
+            self._status.end()
+            self._working.set_visibility(False)
         return None
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """Show a message to the visitor in the bar."""
+        """Show a message to the visitor."""
         self._text.set_text(text)
         self._text.classes(replace="status error" if error else "status")
 
-    def _show_progress(self) -> None:
-        if self.progress is not None:
-            share = "" if self.progress.share is None else f" {self.progress.share:.0%}"
-            self.say(f"{self.progress.label or 'Working'}{share} ...")
+    def _show(self, progress: CancellableProgress) -> None:
+        label, share = progress.label or "Working", progress.share
+        self.say(f"{label} ..." if share is None else f"{label}: {share:.0%}")
+        if share is None:
+            self._bar.props(remove="value")  # it runs to and fro
+        else:
+            self._bar.props(f'value="{share:.3f}"')

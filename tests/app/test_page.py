@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -71,11 +72,17 @@ def page(address: str, request: pytest.FixtureRequest) -> Iterator[Any]:
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("console", lambda one: heard.append(one.text) if one.type == "error" else None)
         page.goto(address)
-        expect(page.get_by_role("button", name="Generate")).to_be_visible(timeout=SOON)
+        ready(page)
         yield page
         chromium.close()
     assert not heard
     assert all(url.startswith((address, "data:", "blob:")) for url in asked)
+
+
+def ready(page: Any) -> None:
+    """Wait until the server listens to the page."""
+    expect(page.get_by_role("button", name="Generate")).to_be_visible(timeout=SOON)
+    page.wait_for_function("window.did_handshake && window.matgenCards")
 
 
 def serious(page: Any) -> list[Any]:
@@ -90,6 +97,22 @@ def turn(page: Any, symbol: str, now: str, then: str) -> None:
     page.get_by_role("button", name=f"{symbol}: {then}", exact=True).wait_for()
 
 
+def focused(page: Any) -> str:
+    """What the focused element is called."""
+    return page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText")
+
+
+def formulas_of(page: Any) -> list[str]:
+    """The formulas of the rows that are shown."""
+    labels = page.locator(".results tbody").get_by_role("button", name="Look at").all()
+    return [one.get_attribute("aria-label").removeprefix("Look at ") for one in labels]
+
+
+def scores(page: Any) -> list[float]:
+    """Their scores."""
+    return [float(text) for text in page.locator(".results tbody td:nth-child(2)").all_inner_texts()]
+
+
 @pytest.mark.slow
 def test_from_elements_to_exported_structures(page):
     assert serious(page) == []
@@ -97,37 +120,63 @@ def test_from_elements_to_exported_structures(page):
     turn(page, "O", "any", "required")
     turn(page, "F", "any", "required")
     turn(page, "F", "required", "forbidden")
-    page.get_by_label("compositions", exact=True).fill("40")
-    page.get_by_label("number of elements").fill("3")
-    page.get_by_label("max-atoms").fill("5")
-    page.get_by_text("valid ones only").click()
-    page.get_by_role("button", name="Generate").click()
+    amount = page.get_by_label("Compositions", exact=True)
+    amount.fill("120")
+    page.get_by_label("Number of elements").fill("3")
+    page.get_by_label("Atoms at most").fill("5")
+    page.get_by_text("Valid ones only").click()
+    amount.press("Enter")
+    expect(page.get_by_role("form", name="Conditions").get_by_text(re.compile(r": \d+%"))).to_be_visible()
+    expect(page.get_by_role("progressbar", name="Progress of generating")).to_be_visible()
     page.get_by_text("distinct compositions").wait_for()
-    formulas = page.locator("tbody tr td:first-child").all_inner_texts()
+    formulas = formulas_of(page)
     assert formulas
     assert all("Ti" in formula and "O" in formula for formula in formulas)
-    assert set(page.locator("tbody tr td:nth-child(2)").all_inner_texts()) == {"yes"}
+    assert set(page.locator(".results tbody td:nth-child(5)").all_inner_texts()) == {"yes"}
+    expect(page.get_by_role("heading", name="Results")).to_be_in_viewport()
     assert serious(page) == []
 
-    # one formula: what could take an element's place
-    page.get_by_role("button", name=f"Look at {formulas[0]}", exact=True).click()
+    # a sortable table with a focus that stays
+    ranking = scores(page)
+    assert ranking == sorted(ranking, reverse=True)
+    score = page.get_by_role("columnheader", name="Score").get_by_role("button")
+    score.press("Enter")
+    expect(page.get_by_role("columnheader", name="Score")).to_have_attribute("aria-sort", "descending")
+    score.press("Enter")
+    expect(page.get_by_role("columnheader", name="Score")).to_have_attribute("aria-sort", "ascending")
+    assert scores(page) == sorted(scores(page))
+    assert focused(page) == "Score"
+    page.get_by_role("button", name="More columns").press("Enter")
+    page.get_by_role("columnheader", name="Nearest known").wait_for()
+    page.get_by_role("button", name="Fewer columns").press("Enter")
+    expect(page.get_by_role("columnheader", name="Nearest known")).to_have_count(0)
+    score.press("Enter")
+    expect(page.get_by_role("columnheader", name="Score")).to_have_attribute("aria-sort", "ascending")
+
+    # one formula: its card, and what could take an element's place
+    opened = page.locator(".results tbody").get_by_role("button", name=f"Look at {formulas[0]}", exact=True)
+    score.press("Enter")
+    opened.press("Enter")
+    card = page.get_by_role("article", name=formulas[0], exact=True)
+    card.wait_for()
+    expect(opened).to_have_attribute("aria-current", "true")
+    expect(card.get_by_text("Energy above the hull")).to_be_visible()
     page.get_by_role("button", name="Replace O", exact=True).press("Enter")
-    page.get_by_text("In the place of O:").wait_for()
+    page.get_by_text("In the place of O").wait_for()
     page.get_by_role("button", name="Replace Ti", exact=True).hover()
-    page.get_by_text("In the place of Ti:").wait_for()
+    page.get_by_text("In the place of Ti").wait_for()
     heat = page.get_by_role("group", name="Probabilities of elements")
-    heat.wait_for()
-    assert heat.get_by_role("button", name="Zr: ").count() == 1
     assert serious(page) == []
     heat.get_by_role("button", name="Zr: ").click()
     page.get_by_role("button", name="Replace Zr", exact=True).wait_for()
-    page.get_by_role("button", name=f"Look at {formulas[0]}", exact=True).click()
+    opened.click()
+    card.wait_for()
 
     # its structure
-    page.get_by_role("button", name="Relax a structure").click()
-    page.locator("canvas").wait_for(timeout=LONG)
+    card.get_by_role("button", name="Relax a structure").click()
+    card.locator(".matgen-view canvas").first.wait_for(timeout=LONG)
     with page.expect_download() as cif:
-        page.get_by_role("button", name="Download the CIF").click()
+        card.get_by_role("link", name="CIF").click()
     assert {"Ti", "O"} <= {
         one.symbol for one in Structure.from_str(Path(cif.value.path()).read_text(), fmt="cif").composition
     }
@@ -135,8 +184,9 @@ def test_from_elements_to_exported_structures(page):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     # the basket
-    page.get_by_role("button", name=f"Add {formulas[0]} to the basket", exact=True).first.click()
+    card.get_by_role("button", name="Add to basket").click()
     page.get_by_text("Basket: 1").wait_for()
+    page.get_by_role("button", name=f"Remove {formulas[0]} from the basket").wait_for()
     with page.expect_download() as table:
         page.get_by_role("button", name="Download as CSV").click()
     assert pd.read_csv(table.value.path())["formula"].tolist() == [formulas[0]]
@@ -144,37 +194,121 @@ def test_from_elements_to_exported_structures(page):
         page.get_by_role("button", name="Download DFT inputs").click()
     names = zipfile.ZipFile(io.BytesIO(Path(inputs.value.path()).read_bytes())).namelist()
     assert any(name.endswith("POSCAR") for name in names)
+
+    # all of it is there when the page is loaded again
+    page.reload()
+    ready(page)
+    page.get_by_role("article", name=formulas[0], exact=True).locator(".matgen-view canvas").first.wait_for()
+    assert formulas_of(page) == formulas
+    page.get_by_text("Basket: 1").wait_for()
+    assert page.get_by_label("Atoms at most").input_value() == "5"
+    page.get_by_role("button", name="F: forbidden", exact=True).wait_for()
     page.get_by_role("button", name=f"Remove {formulas[0]}", exact=True).click()
     page.get_by_text("Basket: 0").wait_for()
 
 
 @pytest.mark.slow
-def test_errors_are_sentences_and_work_can_be_cancelled(page):
-    amount, said = page.get_by_label("compositions", exact=True), page.get_by_role("status")
+def test_the_periodic_table_is_one_tab_stop_with_arrows(page):
+    stops = []
+    while "Generate" not in stops and len(stops) < 40:
+        page.keyboard.press("Tab")
+        stops.append(focused(page))
+    assert stops.count("H: any") == 1
+    assert not any(stop.endswith(": any") and stop != "H: any" for stop in stops)
+    assert len(stops) <= 15
+    page.get_by_role("button", name="H: any", exact=True).focus()
+    for key, there in (("ArrowDown", "Li"), ("ArrowRight", "Be"), ("ArrowRight", "B"), ("End", "F"), ("Home", "Li")):
+        page.keyboard.press(key)
+        assert focused(page) == f"{there}: any"
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Li: required", exact=True).wait_for()
+    assert focused(page) == "Li: required"
+    expect(page.get_by_role("button", name="Ne: unknown to the model")).to_be_disabled()
+
+
+@pytest.mark.slow
+def test_examples_and_shared_links_fill_in_the_conditions(page, address):
+    page.get_by_role("button", name="Wide-gap oxide").click()
+    page.get_by_role("button", name="O: required", exact=True).wait_for()
+    expect(page.get_by_label("Predicted properties")).to_have_value("band_gap > 4")
+    page.get_by_label("Compositions", exact=True).fill("3")
+    page.get_by_role("button", name="Generate").click()
+    page.get_by_role("columnheader", name="Band gap").wait_for()
+    gaps = page.locator(".results tbody td:nth-child(5)").all_inner_texts()
+    assert gaps
+    assert all(float(gap) > 4 for gap in gaps)
+    assert "contains=O" in page.url
+    shared = page.url
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="O: any", exact=True).wait_for()
+    assert page.get_by_label("Predicted properties").input_value() == ""
+    other = page.context.browser.new_page()
+    other.goto(shared)
+    ready(other)
+    other.get_by_role("button", name="O: required", exact=True).wait_for()
+    assert other.get_by_label("Predicted properties").input_value() == "band_gap > 4"
+    assert other.get_by_text("None yet").count() == 1
+    other.goto(f"{address}/?contains=Ne,O&nonsense=1")
+    ready(other)
+    expect(other.get_by_text("the model does not know Ne")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_dark_and_idle(page):
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{background} !== '{light}'")
+    page.get_by_role("button", name="Theme: system").click()
+    page.get_by_role("button", name="Theme: dark").click()
+    page.get_by_role("button", name="Theme: light").wait_for()
+    page.wait_for_function(f"{background} === '{light}'")
+    page.reload()
+    ready(page)
+    page.get_by_role("button", name="Theme: light").click()
+    page.get_by_role("button", name="Theme: system").wait_for()
+    page.wait_for_function(f"{background} !== '{light}'")
+    assert serious(page) == []
+
+    frames = []
+    for way in ("framereceived", "framesent"):
+        page.on("websocket", lambda socket, way=way: socket.on(way, lambda frame: frames.append(frame)))
+    page.reload()
+    ready(page)
+    page.wait_for_timeout(2000)
+    assert frames
+    frames.clear()
+    page.wait_for_timeout(3000)
+    kept_alive = ("2", "3", '42["ack"')  # pings and pongs, and what NiceGUI acknowledges from time to time
+    assert [one for one in frames if not str(one).startswith(kept_alive)] == []
+
+
+@pytest.mark.slow
+def test_errors_are_sentences_and_work_can_be_canceled(page):
+    amount = page.get_by_label("Compositions", exact=True)
+    said = page.get_by_role("region", name="Conditions").get_by_role("status")
     amount.fill("many")
     page.get_by_role("button", name="Generate").click()
-    expect(said).to_have_text("compositions is 'many', it must be a number")
+    expect(said).to_have_text("Compositions is 'many', it must be a number")
     amount.fill("5")
-    properties = page.get_by_label("properties")
+    properties = page.get_by_label("Predicted properties")
     properties.fill("hardness > 2")
     page.get_by_role("button", name="Generate").click()
     expect(said).to_contain_text("no predictor writes a column hardness", timeout=SOON)
-    properties.fill("band_gap > 2")
-    page.get_by_role("button", name="Generate").click()
-    page.get_by_role("columnheader", name="band gap").wait_for()
     properties.fill("band_gap > 1 and")
-    page.get_by_label("near hull").fill("50")
+    near = page.get_by_label("P(within 0.1 eV/atom)")
+    near.fill("50")
     page.get_by_role("button", name="Generate").click()
     expect(said).to_contain_text("cannot read the condition 'and'")
     properties.fill("")
-    page.get_by_label("near hull").fill("500")
+    near.fill("500")
     page.get_by_role("button", name="Generate").click()
-    expect(said).to_have_text("near hull is 500, it must be from 0 to 100 %")
-    page.get_by_label("near hull").fill("")
+    expect(said).to_have_text("P(within 0.1 eV/atom) is 500, it must be from 0 to 100 %")
+    near.fill("")
     amount.fill("5000")
     page.get_by_role("button", name="Generate").click()
     page.get_by_role("button", name="Cancel").click()
-    expect(said).to_have_text("cancelled", timeout=SOON)
+    expect(said).to_have_text("canceled", timeout=SOON)
     amount.fill("10")
     page.get_by_role("button", name="Generate").click()
     page.get_by_text("distinct compositions").wait_for()

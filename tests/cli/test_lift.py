@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
+from matgen.cli.lift_options import given_parts
 from tests.cli.test_main import refused, run
 
 OPTIONS = "steps=60,width=32,layers=1,views=1"
@@ -269,3 +270,11 @@ def test_rows_learned_later_are_retrieved(capsys):
     assert "fitted with retrieval" in refused(
         capsys, "lift", "predict", "iris.csv", "--model", "plain", "--update", "iris.csv", "--out", "q.csv"
     )
+
+
+def test_conditions_are_told_from_values_and_tables():
+    conditions = ["age >= 40", "age<4", "class in a,b", "class not in a", "a != 3", "a == b"]
+    assert given_parts(conditions) == (conditions, "", [])
+    assert given_parts(["A=1,B=x", "in stock=yes", "age > 3"]) == (["age > 3"], "", ["A=1,B=x", "in stock=yes"])
+    assert given_parts(["given.csv", "age > 3"]) == (["age > 3"], "given.csv", [])
+    assert given_parts(["rows in file=3"]) == ([], "", ["rows in file=3"])

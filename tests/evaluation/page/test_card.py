@@ -127,7 +127,7 @@ def test_nothing_of_the_input_is_html() -> None:
     hostile = Crystal(made.id, {**made.scene, "note": HOSTILE}, HOSTILE, HOSTILE, HOSTILE, {HOSTILE: 0.1})
     frame = pd.DataFrame({"formula": ["NaCl"], "nearest_known": [HOSTILE], "decomposition": [HOSTILE]})
     html = str(cards_html(candidate_cards(frame, {"NaCl": hostile}), [("relax", HOSTILE)]))
-    assert "<script>window" not in html and html.count("</script>") == 1
+    assert "<script" not in html and "</script" not in html
 
 
 def test_actions_commands_and_a_page_by_itself() -> None:

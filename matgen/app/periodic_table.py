@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 from nicegui import ui
 
@@ -15,7 +16,7 @@ LAST = 103
 """The last element that is shown; the ones after it are in no data."""
 
 
-def _cell(z: int, symbol: str, act: Callable[..., None] | None, *, first: bool) -> ui.element:
+def _cell(z: int, symbol: str, act: Callable[..., Any] | None, *, first: bool) -> ui.element:
     """A button at its place; all but the first are reached by arrows from there, see `static/page.js`."""
     row, column = place(z)
     made = button(symbol, act or (lambda: None)).classes(replace="element")
@@ -74,7 +75,7 @@ class ElementChoice:
         self._buttons[symbol].update()
 
 
-def probabilities(shares: Mapping[str, float], choose: Callable[[str], None]) -> None:
+def probabilities(shares: Mapping[str, float], choose: Callable[[str], Any]) -> None:
     """A heat map: the darker an element, the more probable; a click on it chooses it.
 
     Args:

@@ -47,7 +47,8 @@ def _state(arguments: argparse.Namespace, out: Path) -> Path:
     if arguments.verb == "structure":
         return out / "parts" / "structures.json"
     if arguments.verb == "lift":
-        return out.with_name(f".{out.name}.training") / "training" / "latest.json"
+        folder = out.with_name(f".{out.name}.training")  # of which each member has a folder of its own
+        return next(folder.glob("**/latest.json"), folder / "latest.json")
     if arguments.verb == "tune":
         return out / "journal.jsonl"
     if arguments.verb == "fit":

@@ -136,3 +136,12 @@ def test_calculations_go_on_with_the_same_command() -> None:
     Path("dft/manifest.json").write_text("{}")
     words = "dft run dft --engine gpaw --command 'mpirun -n 4 gpaw python input.py'"
     assert said_after(words) == f"interrupted; what is done is kept. Go on with: matgen {words}"
+
+
+def test_a_lift_fit_resumes_from_what_any_of_its_members_has_saved() -> None:
+    Path("t.csv").write_text("x,y\n1,2\n")
+    words = "lift fit --table t.csv --target y --out m"
+    assert said_after(words) == "interrupted; nothing was written"
+    Path(".m.training/member-0/table/training").mkdir(parents=True)
+    Path(".m.training/member-0/table/training/latest.json").write_text("{}")
+    assert said_after(words) == f"interrupted; what is done is kept. Resume with: matgen {words} --resume"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.tables.render import Json
 
-PAGES = {"before": "0.2", "now": "this version"}
+PAGES = {"before": "the earlier page", "now": "this version"}
 STEPS = {
     "rows": "the first rows (10 samples)",
     "structure": "a relaxed structure",

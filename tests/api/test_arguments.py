@@ -10,7 +10,7 @@ from matgen.api.arguments import arguments_of
 from matgen.cli import parser_of
 from matgen.errors import OptionError
 
-FILES = {"help", "n", "column", "resume", "scheduler"}
+FILES = {"help", "n", "column", "resume", "scheduler", "verbose"}
 """What calls leave to the command line, or take otherwise."""
 
 CALLS = [

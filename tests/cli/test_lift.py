@@ -236,7 +236,7 @@ def test_the_published_protocol_goes_on_where_it_stopped(capsys):
         (["fit", "--table", "one.csv", "--target", "y", "--task", "classification"], "one class only"),
         (["fit", "--table", "iris.csv", "--backend", "smollm2"], "scratch only"),
         (["fit", "--table", "wide.csv", "--target", "y", "--task", "regression"], "choose columns"),
-        (["predict", "iris.csv", "--model", "nowhere"], "holds no fitted LIFT model"),
+        (["predict", "iris.csv", "--model", "nowhere"], "no such file: nowhere"),
         (["evaluate", "--protocol", "lyft"], "lift"),
         (["evaluate", "--table", "iris.csv"], "give --target"),
         (["evaluate"], "give --table and --target"),

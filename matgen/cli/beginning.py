@@ -143,9 +143,7 @@ def require_predictors(folders: Iterable[str | Path]) -> None:
     Raises:
         CheckpointError: there is none of that name.
     """
-    from matgen.prediction.locate import METADATA, find_predictor
+    from matgen.prediction.locate import find_predictor, require_predictor
 
     for name in folders:
-        folder = find_predictor(str(name))
-        if not (folder / METADATA).is_file():
-            raise CheckpointError(f"{folder} has no {METADATA}: name a folder that `matgen fit` wrote")
+        require_predictor(find_predictor(str(name)))

@@ -50,6 +50,20 @@ def find_predictor(name: str) -> Path:
     )
 
 
+def require_predictor(folder: Path) -> None:
+    """Do nothing where a folder holds a predictor.
+
+    Raises:
+        CheckpointError: it does not, or it holds those of several targets, one of which has to be named.
+    """
+    if (folder / METADATA).is_file():
+        return
+    if several := sorted(path.parent for path in folder.glob(f"*/{METADATA}")):
+        names = ", ".join(map(str, several))
+        raise CheckpointError(f"{folder} holds predictors of several targets: name one of {names}")
+    raise CheckpointError(f"{folder} has no {METADATA}: make a predictor with `matgen fit --out {folder}`")
+
+
 def property_predictor(name: str, source: str | None = None) -> Path:
     """The folder of the bundled predictor of a property.
 

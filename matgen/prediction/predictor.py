@@ -21,7 +21,7 @@ from matgen.io.weights import load_arrays, save_arrays
 from matgen.prediction.classes import class_columns, class_probabilities
 from matgen.prediction.cross_conformal import CrossCalibration
 from matgen.prediction.features import Feature, FeaturedBatch, require_features, with_features
-from matgen.prediction.locate import METADATA, find_predictor
+from matgen.prediction.locate import METADATA, find_predictor, require_predictor
 from matgen.prediction.selection import SelectionCalibration
 from matgen.prediction.stability_model import StabilityModel
 from matgen.prediction.trees import TreesMember
@@ -341,12 +341,7 @@ class Predictor:
         if isinstance(folder, str) and not Path(folder).exists() and Path(folder).name == folder:
             folder = find_predictor(folder)
         folder = Path(folder)
-        if not (folder / METADATA).is_file():
-            several = sorted(path.parent.name for path in folder.glob(f"*/{METADATA}"))
-            if several:
-                names = ", ".join(str(folder / name) for name in several)
-                raise CheckpointError(f"{folder} holds predictors of several targets: name one of {names}")
-            raise CheckpointError(f"{folder} has no {METADATA}: make a predictor with `matgen fit --out {folder}`")
+        require_predictor(folder)
         try:
             metadata = read_description(folder, METADATA)
             verify_files(folder, METADATA, metadata, "run `matgen fit` again")

@@ -24,8 +24,8 @@ RENAMED = [
 
 
 def read(words: list[str]) -> dict[str, Any]:
-    """What the command line holds, but for the function that carries it out, which is made anew each time."""
-    return {name: value for name, value in vars(_parser().parse_args(words)).items() if name != "run"}
+    """What the command line holds, but for the functions that carry it out, which are made anew each time."""
+    return {name: value for name, value in vars(_parser().parse_args(words)).items() if name not in ("run", "begin")}
 
 
 @pytest.mark.parametrize(("verb", "old", "new", "value"), RENAMED)

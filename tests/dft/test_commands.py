@@ -80,7 +80,7 @@ def test_notes_are_grouped(structures, matgen: Matgen, monkeypatch: pytest.Monke
     monkeypatch.setitem(pymatgen.core.SETTINGS, "PMG_VASP_PSP_DIR", None)
     _, said = matgen("export", structures("MgO", "NaCl", "MgO"))
     assert "note (2 calculations): no POTCAR of Mg_pv, O (PBE)" in said
-    assert "inputs of 3 calculations (vasp, static) into dft/" in said
+    assert "inputs for vasp of structures into dft/" in said
 
 
 def test_bad_requests_of_export(structures, refused: Refused) -> None:
@@ -90,16 +90,16 @@ def test_bad_requests_of_export(structures, refused: Refused) -> None:
     Path("broken.jinja").write_text("{{ account")
     before = files()
     for arguments, message in [
-        (("nowhere",), "give a folder that `matgen structure`"),
+        (("nowhere",), "no such file: nowhere"),
         ((folder, "--format", "siesta"), "unknown format 'siesta'; known: vasp, espresso, gpaw, cif"),
         ((folder, "--calculation", "bands"), "unknown calculation 'bands'"),
         ((folder, "--input-set", "mit"), "unknown input set 'mit'"),
-        ((folder, "--cutoff", "-1"), "cutoff is -1.0"),
-        ((folder, "--cutoff", "nan"), "cutoff is nan"),
-        ((folder, "--kpoint-density", "0"), "kpoint_density is 0.0"),
-        ((folder, "--magnetic-orders", "0"), "magnetic_orders is 0, it must be at least 1"),
+        ((folder, "--cutoff", "-1"), "--cutoff is -1"),
+        ((folder, "--cutoff", "nan"), "--cutoff is nan"),
+        ((folder, "--kpoint-density", "0"), "--kpoint-density is 0"),
+        ((folder, "--magnetic-orders", "0"), "magnetic-orders is 0"),
         ((folder, "--magnetic-orders", "2", "--format", "cif"), "cif files hold no moments: leave out"),
-        ((folder, "--kpoint-density", "inf"), "must be finite"),
+        ((folder, "--kpoint-density", "inf"), "above 0 and finite"),
         ((folder, "--top", "0"), "top is 0"),
         ((folder, "--out", "taken"), "taken exists"),
         ((folder, "--format", "gpaw", "--flow"), "take --format vasp"),
@@ -122,15 +122,15 @@ def test_bad_requests_of_dft(structures, matgen: Matgen, refused: Refused, monke
     before = files()
     run = ("dft", "run", "dft", "--engine", "gpaw")
     for arguments, message in [
-        (("dft", "run", "nowhere", "--engine", "gpaw"), "nowhere holds no manifest.json"),
+        (("dft", "run", "nowhere", "--engine", "gpaw"), "no such file: nowhere"),
         (("dft", "run", "dft", "--engine", "siesta"), "unknown engine 'siesta'"),
         (("dft", "run", "dft", "--engine", "vasp"), "holds inputs of gpaw, not of vasp"),
         (("dft", "run", "dft"), "--engine"),
-        ((*run, "--hours", "0"), "hours is 0.0"),
+        ((*run, "--hours", "0"), "--hours is 0, it must be above 0"),
         ((*run, "--workers", "0"), "workers is 0"),
         ((*run, "--command", "no-such-program"), "no-such-program is not installed"),
         ((*run, "--command", "a 'b"), "cannot be read"),
-        (("dft", "collect", "nowhere"), "nowhere holds no manifest.json"),
+        (("dft", "collect", "nowhere"), "no such file: nowhere"),
         (("dft", "collect", "cif"), "holds cif files"),
         (("dft", "collect", "dft", "--out", "taken.csv"), "taken.csv exists"),
         (("dft", "collect", "dft", "--out", "x.txt"), "must end in .csv or .parquet"),

@@ -148,7 +148,7 @@ def test_find_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         find_checkpoint("nothing")
     with pytest.raises(CheckpointError, match="no checkpoint folder runs/mistyped"):
         find_checkpoint("runs/mistyped")
-    monkeypatch.setattr("matgen.models.locate.bundled_checkpoints", dict)
+    monkeypatch.setattr("matgen.io.places.bundled_checkpoints", dict)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError, match="no checkpoint yet: train one"):
         find_checkpoint(None)

@@ -81,6 +81,6 @@ def test_dropout_of_a_preset_can_be_set(small_table: Path, tmp_path: Path, capsy
     metadata = read_metadata(tmp_path / "a")
     assert (metadata["shape"]["dropout"], metadata["settings"]["weight_decay"]) == (0.25, 0.01)
     assert main([*argv, "--dropout", "1.5", "--out", str(tmp_path / "b")]) == 2
-    assert "dropout is 1.5, it must be from 0 to below 1" in capsys.readouterr().err
+    assert "--dropout is 1.5, it must be 0 (none) or above, and below 1" in capsys.readouterr().err
     assert main([*argv, "--dropout", "0.1", "--init", str(tmp_path / "a"), "--out", str(tmp_path / "b")]) == 2
     assert "leave out --preset and --dropout" in capsys.readouterr().err

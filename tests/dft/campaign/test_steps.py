@@ -149,7 +149,7 @@ def test_other_settings_are_refused(relaxed, program: StandIn, matgen: Matgen, r
         (("--top", 1, "--max-atoms", 4), "begun with other --max-atoms, --top: "),
         (("--calculation", "relax"), "other --calculation"),
         (("--out", "structures"), "structures exists and holds no campaign.json: choose another --out"),
-        (("--hours", 0), "hours is 0.0"),
+        (("--hours", 0), "--hours is 0, it must be above 0"),
         (("--top", 0), "top is 0"),
         (("--workers", 0), "workers is 0"),
         (("--potential", "nothing"), "unknown potential 'nothing'"),

@@ -240,7 +240,7 @@ def test_command(in_own_folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert lines[0].split()[:3] == ["fill_1", "formula", "probability"]
     assert "LiFePO4 (itself)" in captured.out
     assert "Li+ Fe2+ P5+ 4O2-" in captured.out
-    assert "LiFePO4 with another element in place of Fe: by" in captured.err
+    assert "LiFePO4 with another element in place of Fe" in captured.err
     assert "the compound itself is number" in captured.err
     assert len(pd.read_csv("tinker.csv", keep_default_na=False)) == 115
     assert math.isclose(pd.read_csv("tinker.csv")["probability"].sum(), 1, abs_tol=1e-6)

@@ -105,9 +105,9 @@ def test_bad_requests_of_export(structures, refused: Refused) -> None:
         ((folder, "--format", "gpaw", "--flow"), "take --format vasp"),
         ((folder, "--flow", "--input-set", "matpes", "--calculation", "relax"), "no relaxation by the MatPES set"),
         ((folder, "--scheduler-template", "broken.jinja"), "broken.jinja is no usable template"),
-        ((folder, "--scheduler-template", "missing.jinja"), "cannot read missing.jinja"),
+        ((folder, "--scheduler-template", "missing.jinja"), "no such file: missing.jinja"),
         ((folder, "--scheduler-template", "broken.jinja", "--format", "cif"), "nothing to run"),
-        ((folder, "--format", "espresso", "--pseudopotentials", "nowhere"), "no pseudopotentials at nowhere"),
+        ((folder, "--format", "espresso", "--pseudopotentials", "nowhere"), "no such file: nowhere"),
         ((folder, "--format", "espresso", "--pseudopotentials", "taken"), "no scalar-relativistic PBE"),
         ((folder, "--out", ""), "an empty name"),
     ]:  # fmt: skip

@@ -27,7 +27,7 @@ def test_compositions_and_structures_in_one_report(relaxed_folder: Path, tmp_pat
 @pytest.mark.slow
 def test_the_verb(relaxed_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report"
-    assert main(["evaluate", str(relaxed_folder), "--no-baselines", "--out", str(out)]) == 0
+    assert main(["evaluate", str(relaxed_folder), "--no-baselines", "--verbose", "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert "Metastable, unique and novel" in said and "By anion" in said
     assert read_json(out / "report.json")["structures"]["counts"]["metastable"] >= 3

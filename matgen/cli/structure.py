@@ -223,8 +223,6 @@ def run(arguments: argparse.Namespace) -> None:
 
     out = folder_of(arguments)
     plan = plan_of(arguments, out)
-    if plan.finish is not None:
-        say(arguments, plan.in_words())
     frame, column = read_formula_table(arguments.candidates, arguments.column)
     say(arguments, in_words(make(arguments, frame, column, out, plan), plan))
 

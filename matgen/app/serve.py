@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 from pathlib import Path
 
@@ -11,20 +10,7 @@ from nicegui import app, ui
 from matgen.app.guard import Access, Guard
 from matgen.app.page import Page
 from matgen.app.session import Session
-from matgen.errors import OptionError
-
-
-def refuse_taken_port(host: str, port: int) -> None:
-    """Say in a sentence that somebody else listens there.
-
-    Raises:
-        OptionError: the address cannot be listened at.
-    """
-    try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            pass
-    except OSError as error:
-        raise OptionError(f"nothing can listen at {host}:{port} ({error.strerror}): take another --port") from error
+from matgen.runtime.ports import refuse_taken_port
 
 
 def serve(

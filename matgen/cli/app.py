@@ -34,10 +34,12 @@ def add(verbs: Any) -> None:
 
 
 def begin(arguments: argparse.Namespace) -> str:
-    """Find checkpoint and predictor."""
+    """Find checkpoint and predictor, and whether the port is free."""
     from matgen.dft.formats import require_format
     from matgen.prediction.locate import ranking_predictor
+    from matgen.runtime.ports import refuse_taken_port
 
+    refuse_taken_port(arguments.host, arguments.port)
     require_format(arguments.format)
     ranking_predictor(arguments.predictor)
     checkpoint = require_checkpoint(arguments.model)

@@ -104,6 +104,14 @@ def focused(page: Any) -> str:
     return page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText")
 
 
+def drawn(card: Any) -> None:
+    """Wait until a card's structure is drawn, which it is once it is in sight."""
+    view = card.locator(".matgen-view").first
+    view.wait_for(timeout=LONG)
+    view.scroll_into_view_if_needed()
+    view.locator("canvas").first.wait_for()
+
+
 def formulas_of(page: Any) -> list[str]:
     """The formulas of the rows that are shown."""
     labels = page.locator(".results tbody").get_by_role("button", name="Look at").all()
@@ -178,7 +186,7 @@ def test_from_elements_to_exported_structures(page):
     relax = card.get_by_role("button", name="Relax a structure")
     if relax.count():  # what was relaxed before, at the other width, is kept and shown at once
         relax.click()
-    card.locator(".matgen-view canvas").first.wait_for(timeout=LONG)
+    drawn(card)
     with page.expect_download() as cif:
         card.get_by_role("link", name="CIF").click()
     assert {"Ti", "O"} <= {
@@ -202,7 +210,7 @@ def test_from_elements_to_exported_structures(page):
     # all of it is there when the page is loaded again
     page.reload()
     ready(page)
-    page.get_by_role("article", name=formulas[0], exact=True).locator(".matgen-view canvas").first.wait_for()
+    drawn(page.get_by_role("article", name=formulas[0], exact=True))
     assert formulas_of(page) == formulas
     page.get_by_text("Basket: 1").wait_for()
     assert page.get_by_label("Atoms at most").input_value() == "5"

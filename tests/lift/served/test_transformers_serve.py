@@ -42,7 +42,7 @@ def served(tmp_path_factory):
     command = [sys.executable, "-c", start, "serve", str(folder), "--port", str(port), "--device", "cpu"]
     log = tmp_path_factory.mktemp("served") / "log"
     with log.open("w") as out:
-        environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+        environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path_factory.mktemp("hub"))}
         server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
     try:
         for _ in range(600):

@@ -98,7 +98,13 @@ def require_references(names: Iterable[str | Path]) -> None:
 
 
 def claim_output(
-    out: Path | None, default: str | Path, *, force: bool, resume: bool = False, suffixes: Iterable[str] = ()
+    out: Path | None,
+    default: str | Path,
+    *,
+    force: bool,
+    resume: bool = False,
+    suffixes: Iterable[str] = (),
+    files: Iterable[str] = (),
 ) -> Path:
     """Where to write: the named place, which must be free, or the next free one.
 
@@ -108,6 +114,7 @@ def claim_output(
         force: an earlier result may be replaced.
         resume: an unfinished run is gone on with, so that the place may be taken.
         suffixes: one of which a file's name must have; none for a folder.
+        files: of a result; a folder without any of them is free, whatever else is in it. None: any file takes it.
 
     Raises:
         OptionError: another suffix.
@@ -118,7 +125,9 @@ def claim_output(
     allowed = tuple(suffixes)
     if allowed and out.suffix not in allowed:
         raise OptionError(f"cannot write {out}: the name must end in {' or '.join(allowed)}")
-    if is_main_process() and not resume:
+    files = tuple(files)
+    free = bool(files) and out.is_dir() and not any((out / name).exists() for name in files)
+    if is_main_process() and not resume and not free:
         refuse_to_overwrite(out, force=force)
     in_the_way = next((parent for parent in out.parents if parent.exists()), None)
     if in_the_way is not None and not (in_the_way.is_dir() and os.access(in_the_way, os.W_OK)):

@@ -8,6 +8,7 @@ from typing import Any
 
 from matgen.cli.beginning import claim_output, require_input, shown
 from matgen.cli.shared import common_options, path, say, verb
+from matgen.io.places import COMPARISON_FILES
 
 
 def add(verbs: Any) -> None:
@@ -27,7 +28,7 @@ def add(verbs: Any) -> None:
 def begin(arguments: argparse.Namespace) -> str:
     """Find the reports, and where their comparison goes."""
     names = [require_input(one) for one in arguments.reports]
-    arguments.out = claim_output(arguments.out, "comparison", force=arguments.force)
+    arguments.out = claim_output(arguments.out, "comparison", force=arguments.force, files=COMPARISON_FILES)
     return f"comparing {', '.join(names)} into {shown(arguments.out)}/"
 
 

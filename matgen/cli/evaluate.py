@@ -12,6 +12,7 @@ from matgen.cli.beginning import claim_output, require_input, require_references
 from matgen.cli.options import column_option, judging_options, pareto_option, reference_options, references_of, rules_of
 from matgen.cli.shared import bars, common_options, path, say, verb
 from matgen.errors import OptionError
+from matgen.io.places import REPORT_FILES
 
 if TYPE_CHECKING:
     from matgen.evaluation import Report
@@ -62,7 +63,7 @@ def begin(arguments: argparse.Namespace) -> str:
     require_references(references_of(arguments))
     if arguments.reference_structures is not None:
         require_input(arguments.reference_structures)
-    arguments.out = claim_output(arguments.out, "report", force=arguments.force)
+    arguments.out = claim_output(arguments.out, "report", force=arguments.force, files=REPORT_FILES)
     return f"judging {table} against {', '.join(references_of(arguments))} into {shown(arguments.out)}/"
 
 

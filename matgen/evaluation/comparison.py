@@ -25,8 +25,9 @@ from matgen.evaluation.page import comparison as page_compare
 from matgen.evaluation.page.svg import SERIES
 from matgen.evaluation.page.tables import PARTS
 from matgen.io.files import atomic_write_files, locked, read_json, write_json, write_text
+from matgen.io.places import COMPARISON_FILES
 
-FILES = ("compare.html", "compare.md", "compare.json")
+FILES = COMPARISON_FILES
 """What a comparison consists of, in the order in which it is written."""
 
 MOST = len(SERIES)

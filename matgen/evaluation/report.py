@@ -37,6 +37,7 @@ from matgen.evaluation.ranking import PROBABILITY, RANKED_NUMBERS, chosen, first
 from matgen.io.chunks import ColumnTypes, plain
 from matgen.io.files import atomic_write, atomic_write_files, locked, write_json, write_text
 from matgen.io.parquet import CHECKED_READING, write_parquet
+from matgen.io.places import REPORT_FILES
 from matgen.pareto import Objective, parse_objectives, require_columns
 from matgen.runtime.notebook import table_html
 from matgen.runtime.progress import ProgressFactory, silent
@@ -45,7 +46,7 @@ from matgen.validity import ValidityRules
 RANKED = "ranked.csv"
 """The candidates in the order in which to look at them, where there is one."""
 
-FILES = ("candidates.parquet", RANKED, f"{RANKED}.json", "report.md", "report.html", "report.json")
+FILES = REPORT_FILES
 """What a report consists of. `report.json` is moved into place last: where it is, the others are."""
 
 STRUCTURES = "structures.parquet"

@@ -19,6 +19,12 @@ DEFAULT_CHECKPOINT = "hybrid-stable-gptj-small"
 CHECKPOINT_METADATA = "matgen.json"
 """The file that makes a folder a finished checkpoint."""
 
+REPORT_FILES = ("candidates.parquet", "ranked.csv", "ranked.csv.json", "report.md", "report.html", "report.json")
+"""What a report consists of; other files in its folder are left alone. The last is moved into place last."""
+
+COMPARISON_FILES = ("compare.html", "compare.md", "compare.json")
+"""The same of a comparison."""
+
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from matgen.cli.beginning import claim_output
+from matgen.errors import OutputError
+from matgen.io.places import REPORT_FILES
+
 HEAVY = ("torch", "transformers", "pymatgen", "pandas")
 
 WATCH = f"""
@@ -186,3 +190,16 @@ def test_paths_are_shown_from_the_working_directory_and_bundled_things_by_name(t
     assert shown("a/b.csv") == "a/b.csv"
     assert shown(tmp_path.parent / "elsewhere") == str(tmp_path.parent / "elsewhere")
     assert [shown(folder) for folder in bundled_checkpoints().values()] == list(bundled_checkpoints())
+
+
+def test_a_report_goes_into_a_folder_that_holds_none(tmp_path: Path) -> None:
+    """Such as one that a killed evaluation has left behind."""
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "notes.txt").write_text("mine")
+    assert claim_output(tmp_path / "report", "report", force=False, files=REPORT_FILES) == tmp_path / "report"
+    (tmp_path / "report" / "report.json").write_text("{}")
+    with pytest.raises(OutputError, match="exists: choose another --out"):
+        claim_output(tmp_path / "report", "report", force=False, files=REPORT_FILES)
+    (tmp_path / "report" / "report.json").unlink()
+    with pytest.raises(OutputError, match="exists: choose another --out"):
+        claim_output(tmp_path / "report", "report", force=False)

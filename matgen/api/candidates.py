@@ -157,8 +157,8 @@ def cards_html(
     first = frame.iloc[parse_formulas(texts.tolist()).rows[:_CARDS]]
     if first.empty:
         return ""
-    # whatever the column is called, and whatever another one that has the name of ours holds
-    first = first.drop(columns=[name for name in ("formula",) if name != column and name in first])
+    if column != "formula":
+        first = first.drop(columns="formula", errors="ignore")  # another column of the name that cards look for
     cards = candidate_cards(first.rename(columns={column: "formula"}), crystals, rules=rules)
     return folded_html(f"Cards: {', '.join(card.formula for card in cards)}", str(card_page(cards)))
 

@@ -6,7 +6,7 @@ Only what needs no package is checked here, so that a verb answers at once; stag
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from matgen.errors import CheckpointError, DataError, OptionError, OutputError, did_you_mean
@@ -104,7 +104,7 @@ def claim_output(
     force: bool,
     resume: bool = False,
     suffixes: Iterable[str] = (),
-    files: Iterable[str] = (),
+    files: Collection[str] = (),
 ) -> Path:
     """Where to write: the named place, which must be free, or the next free one.
 
@@ -114,7 +114,7 @@ def claim_output(
         force: an earlier result may be replaced.
         resume: an unfinished run is gone on with, so that the place may be taken.
         suffixes: one of which a file's name must have; none for a folder.
-        files: of a result; a folder without any of them is free, whatever else is in it. None: any file takes it.
+        files: as `refuse_to_overwrite` takes them.
 
     Raises:
         OptionError: another suffix.
@@ -125,10 +125,8 @@ def claim_output(
     allowed = tuple(suffixes)
     if allowed and out.suffix not in allowed:
         raise OptionError(f"cannot write {out}: the name must end in {' or '.join(allowed)}")
-    files = tuple(files)
-    free = bool(files) and out.is_dir() and not any((out / name).exists() for name in files)
-    if is_main_process() and not resume and not free:
-        refuse_to_overwrite(out, force=force)
+    if is_main_process() and not resume:
+        refuse_to_overwrite(out, force=force, files=files)
     in_the_way = next((parent for parent in out.parents if parent.exists()), None)
     if in_the_way is not None and not (in_the_way.is_dir() and os.access(in_the_way, os.W_OK)):
         what = "is not a folder" if not in_the_way.is_dir() else "cannot be written to"

@@ -5,8 +5,9 @@ Names are imported when they are asked for: what is in the catalog is known with
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from matgen.runtime.lazy import lazily
 
 if TYPE_CHECKING:
     from matgen.datasets.builders import BUILDERS, build
@@ -62,8 +63,4 @@ _HOMES = {
     "split_batch": "splits",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'matgen.datasets' has no attribute {name!r}")
-    return getattr(import_module(f"matgen.datasets.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -222,14 +222,22 @@ def locked(argument: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     return decorate
 
 
-def refuse_to_overwrite(path: Path | str, *, force: bool) -> None:
+def refuse_to_overwrite(path: Path | str, *, force: bool, files: Collection[str] = ()) -> None:
     """Stop before work begins where it would end by overwriting a result.
 
+    Args:
+        path: of the result.
+        force: it may be replaced.
+        files: what a result consists of; a folder with none of them is free. None are named: anything in it takes it.
+
     Raises:
-        OutputError: `path` is a file, or a folder with something in it, and `force` is off.
+        OutputError: `path` is a file, or a folder that is taken, and `force` is off.
     """
     path = Path(path)
-    taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    if path.is_dir():
+        taken = any((path / name).exists() for name in files) if files else any(path.iterdir())
+    else:
+        taken = path.exists()
     if taken and not force:
         raise OutputError(f"{path} exists: choose another --out, or add --force to replace it")
 

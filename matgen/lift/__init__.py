@@ -5,24 +5,19 @@ them in folders.
 After Dinh et al., "LIFT: Language-Interfaced Fine-Tuning for Non-Language Machine Learning Tasks", NeurIPS 2022.
 """
 
-from importlib import import_module
-from typing import Any
+from matgen.runtime.lazy import lazily
 
 _PUBLIC = {
-    "LiftClassifier": "matgen.lift.estimators.classifier",
-    "LiftGenerator": "matgen.lift.generator",
-    "LiftRegressor": "matgen.lift.estimators.regressor",
-    "load": "matgen.lift.store",
-    "save": "matgen.lift.store",
+    "LiftClassifier": "estimators.classifier",
+    "LiftGenerator": "generator",
+    "LiftRegressor": "estimators.regressor",
+    "load": "store",
+    "save": "store",
 }
 
 __all__ = ["LiftClassifier", "LiftGenerator", "LiftRegressor", "load", "save"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+__getattr__ = lazily(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

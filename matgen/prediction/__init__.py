@@ -5,8 +5,9 @@ Names are imported when they are asked for: tables, uncertainties and predictors
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from matgen.runtime.lazy import lazily
 
 if TYPE_CHECKING:
     from matgen.prediction.estimators import PropertyClassifier, PropertyRegressor
@@ -43,8 +44,4 @@ _HOMES = {
     "table_property": "training_tables",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'matgen.prediction' has no attribute {name!r}")
-    return getattr(import_module(f"matgen.prediction.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

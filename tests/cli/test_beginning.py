@@ -35,7 +35,7 @@ FORMULAS = "formula\nNaCl\nMgO\n"
 def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("t.csv").write_text(FORMULAS)
-    for name, file in (("s", "structures.json"), ("d", "manifest.json"), ("l", "lift.json"), ("taken", "x")):
+    for name, file in (("s", "structures.json"), ("d", "manifest.json"), ("l", "lift.json"), ("taken", "report.json")):
         Path(name).mkdir()
         Path(name, file).write_text("{}")
     Path("taken.csv").write_text(FORMULAS)

@@ -13,6 +13,7 @@ import pandas as pd
 from matgen.errors import DataError, MissingDependencyError, OptionError, StructureError
 from matgen.evaluation import Report, evaluate
 from matgen.evaluation.ranking import RANKED_NUMBERS, chosen, ranked, write_ranked
+from matgen.evaluation.settling import settled
 from matgen.io.files import locked, refuse_to_overwrite, write_json
 from matgen.models.checkpoint import read_metadata
 from matgen.pareto import parse_objectives, require_columns
@@ -208,7 +209,7 @@ class _Pipeline:
         write_ranked(order, self.out / "ranked.csv")
         structures = None
         if self.plan.structures and len(order):
-            report, structures = self._relaxed(order.head(self.plan.structures), report)
+            report, order, structures = self._relaxed(order, report)
         self._write_summary(checkpoint, len(order), structures, report)
         return Discovery(self.out, order, report, self.seconds, structures)
 
@@ -279,8 +280,8 @@ class _Pipeline:
                 progress=self.progress,
             )
 
-    def _relaxed(self, first: pd.DataFrame, report: Report) -> tuple[Report, pd.DataFrame | None]:
-        """Structures and DFT inputs of the first candidates, shown in the report too."""
+    def _relaxed(self, order: pd.DataFrame, report: Report) -> tuple[Report, pd.DataFrame, pd.DataFrame | None]:
+        """Structures and DFT inputs of the first candidates, shown in the report too, and the ranking they settle."""
         import numpy as np
 
         from matgen.dft.export import export, jobs_of
@@ -289,7 +290,7 @@ class _Pipeline:
         from matgen.structures.make import make_structures
         from matgen.structures.plan import StructurePlan
 
-        plan, folder = self.plan, self.out / "structures"
+        plan, folder, first = self.plan, self.out / "structures", order.head(self.plan.structures)
         how = StructurePlan.quick(plan.seed, plan.workers, plan.finish)
         with self._timed("structure", f"structures of the first {len(first)}, {how.in_words()}"):
             try:
@@ -298,11 +299,14 @@ class _Pipeline:
                 exported = export(jobs_of(folder), self.out / "dft", plan.dft_format, force=self.force)
             except StructureError as error:
                 self.say(f"no structures: {error}")
-                return report, None
+                return report, order, None
             for text in sorted({text for remarks in exported.remarks.values() for text in remarks}):
                 self.say(f"note on dft/: {text}")
-            links = self._links(judged.frame)
-            return report.with_structures(section(judged, first), links), made.candidates
+            order = settled(order, made.candidates)
+            write_ranked(order, self.out / "ranked.csv")
+            shown = None if report.ranked is None else order
+            report = report.with_structures(section(judged, first), self._links(judged.frame), shown)
+            return report, order, made.candidates
 
     def _links(self, lowest: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
         """Files of each composition with a structure, by formula, as the report's folder reaches them."""

@@ -97,6 +97,11 @@ def test_it_ends_in_structures_and_inputs_for_dft(found, tmp_path: Path) -> None
                          finish=Finish("7net-0", top=1))  # fmt: skip
     again = discover(plan, out)
     assert again.structures["formula"].tolist() == found.ranked["formula"].head(2).tolist()
+    written = pd.read_csv(out / "ranked.csv", keep_default_na=False, na_values=[""])
+    for order in (again.ranked, written):
+        above = order.set_index("formula")["energy_above_hull_chgnet"]
+        assert sorted(order["formula"]) == sorted(found.ranked["formula"]) and above.notna().sum() <= 2
+        assert (above[above > 0.1].index == order["formula"].tail((above > 0.1).sum())).all()
     ids = again.structures["structure_id"].dropna().tolist()
     assert ids and {f"{id}.cif" for id in ids} <= {path.name for path in (out / "structures" / "cif").iterdir()}
     assert all((out / "dft" / id / "run.py").exists() for id in ids)

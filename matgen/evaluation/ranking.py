@@ -15,7 +15,8 @@ alone foretells most of what is found (`benchmarks/ranking.py`).
   element mover's distance along the modified Pettifor scale (`novelty.NearestKnown`). It does not count atoms, so that
   small formulas win nothing by being small.
 
-Equal scores go by `energy_above_hull`, lower first, then by `log_prob`, higher first.
+Equal scores go by `energy_above_hull`, lower first, then by `log_prob`, higher first. Where some candidates were
+relaxed, `settling.settled` puts what was found in the place of what was predicted.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ from matgen.screening import supply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+NEAR = 0.1
+"""eV/atom above the hull up to which a compound counts as near it."""
+
+ENERGY = "energy_above_hull"
+"""Column of `matgen predict`: predicted energy above the hull of known phases, eV/atom."""
 
 PROBABILITY = "probability_hull_0.1"
 """Column of `matgen predict`: the probability to be at most 0.1 eV/atom above the hull."""
@@ -113,8 +120,14 @@ def plausibility(rows: pd.DataFrame) -> pd.Series:
     return score(rows, pd.Series(1.0, rows.index))
 
 
-def score(rows: pd.DataFrame, novelty: pd.Series) -> pd.Series:
-    """The score of the module's docstring, float64 `(n,)`; the mean is over the factors that the rows have."""
+def score(rows: pd.DataFrame, novelty: pd.Series, probability: pd.Series | None = None) -> pd.Series:
+    """The score of the module's docstring, float64 `(n,)`; the mean is over the factors that the rows have.
+
+    Args:
+        rows: `n` candidates, with `PROBABILITY` unless a `probability` is given.
+        novelty: of each.
+        probability: of being near the hull, instead of the predicted one.
+    """
     factors = [novelty]
     if MADE in rows:
         factors.append(_numbers(rows[MADE]))
@@ -125,7 +138,8 @@ def score(rows: pd.DataFrame, novelty: pd.Series) -> pd.Series:
             states = states.mask(alloy, _numbers(rows["metallicity_score"]))
         factors.append(states)
     product: pd.Series = pd.concat(factors, axis=1).prod(axis=1, skipna=False)
-    return _numbers(rows[PROBABILITY]) * product ** (1.0 / len(factors))
+    stable = _numbers(rows[PROBABILITY]) if probability is None else probability
+    return stable * product ** (1.0 / len(factors))
 
 
 def _numbers(column: pd.Series) -> pd.Series:
@@ -169,11 +183,10 @@ def ranked(
             within = ranked[ranked["in_domain"].astype(bool)]
             front = within.index[on_front(within, objectives)]
             ranked = ranked.assign(**{PARETO: ranked.index.isin(front)})
-        ranked = _in_order(ranked)
+        ranked = in_order(ranked)
     elif "log_prob" in ranked:
         ranked = ranked.sort_values("log_prob", ascending=False, kind="stable")
-    ranked = ranked.reset_index(drop=True)
-    ranked.insert(0, "rank", ranked.index + 1)
+    ranked = numbered(ranked)
     wanted = [*_LEADING, *(one.column for one in objectives if one.column not in _LEADING)]
     return ranked[[name for name in wanted if name in ranked]]
 
@@ -188,8 +201,12 @@ def write_ranked(order: pd.DataFrame, path: Path) -> None:
     """
     with atomic_write(path) as temporary:
         order.to_csv(temporary, index=False, float_format="%.6f")
-    ours = [name for name in order if name in _LEADING and name not in ("formula", "log_prob")]
+    ours = [name for name in order if _is_ours(str(name)) and name not in ("formula", "log_prob")]
     write_json(Path(f"{path}.json"), {"column": "formula", "columns": ours})
+
+
+def _is_ours(name: str) -> bool:
+    return name in _LEADING or name.startswith(f"{ENERGY}_")
 
 
 def _nearest(batch: CompositionBatch, known: CompositionBatch) -> dict[str, np.ndarray]:
@@ -213,7 +230,15 @@ def _nearest(batch: CompositionBatch, known: CompositionBatch) -> dict[str, np.n
     }
 
 
-def _in_order(ranked: pd.DataFrame) -> pd.DataFrame:
+def numbered(ranked: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of a ranking, with their `rank` in front."""
+    ranked = ranked.reset_index(drop=True)
+    ranked.insert(0, "rank", ranked.index + 1)
+    return ranked
+
+
+def in_order(ranked: pd.DataFrame) -> pd.DataFrame:
+    """Rows with predictions, those to look at first first: what is in the domain, by the front, then by the score."""
     keys = {"in_domain": False, PARETO: False, "score": False, "energy_above_hull": True, "log_prob": False}
     by = [name for name in keys if name in ranked]
     return ranked.sort_values(by, ascending=[keys[name] for name in by], kind="stable", na_position="last")

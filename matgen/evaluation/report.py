@@ -136,7 +136,10 @@ class Report:
         return Report(self.content, self.frame, folder, self.ranked, self.structures)
 
     def with_structures(
-        self, section: StructureSection, links: Mapping[str, Sequence[tuple[str, str]]] | None = None
+        self,
+        section: StructureSection,
+        links: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+        ranked: pd.DataFrame | None = None,
     ) -> Report:
         """The report with crystal structures; where it lies in a folder, its page and numbers there are written anew.
 
@@ -145,14 +148,18 @@ class Report:
         Args:
             section: the structures.
             links: labels and relative addresses of files beside the folder, by reduced formula, for its page.
+            ranked: the ranking as the structures have settled it (`settling.settled`), by default as it was.
 
         Raises:
             OutputError: the folder cannot be written.
         """
-        report = Report(self.content | {"structures": section.content}, self._frame, self.folder, self.ranked, section)
+        order = self.ranked if ranked is None else ranked
+        report = Report(self.content | {"structures": section.content}, self._frame, self.folder, order, section)
         if self.folder is not None:
+            if ranked is not None:
+                write_ranked(ranked, self.folder / RANKED)
             _write_structures(self.folder, section)
-            _write_pages(self.folder, report.content, report._page_frame(), self.ranked, section, links)
+            _write_pages(self.folder, report.content, report._page_frame(), order, section, links)
         return report
 
     def _page_frame(self) -> pd.DataFrame:

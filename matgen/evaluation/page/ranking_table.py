@@ -130,7 +130,8 @@ def ranking_table(
     columns: list[Column] = []
     for name in _FIRST:
         columns += relaxed if name == "relaxed" else [there[name]] if name in there else []
-    own = [name for name in there if name not in (*_FIRST, *_LATER, *_FILTERED)]
+    shown = {column.name for column in relaxed}
+    own = [name for name in there if name not in (*_FIRST, *_LATER, *_FILTERED) and name not in shown]
     columns += [replace(there[name], extra=True) for name in (*_LATER, *own) if name in there]
     columns += [replace(there[name], hidden=True) for name in _FILTERED if name in there]
     return Candidates(columns, len(frame), len(ranked), [])

@@ -1,0 +1,52 @@
+"""A ranking after some of its candidates were relaxed: what relaxation found takes the place of what was predicted.
+
+The probability in the score of a relaxed candidate (see `ranking`) becomes
+
+    P(true energy above hull <= 0.1) = Phi((0.1 - energy_above_hull_chgnet) / RELAXED_STD)
+
+of a normal distribution around the relaxed energy. Candidates that nothing relaxed keep their predicted probability, so
+that a relaxed one 0.1 eV/atom above the hull competes with a predicted probability of one half. Only the potential that
+relaxes every structure counts; a second one that finishes some of them is shown beside it and changes no order, so that
+it stays an independent judge of the ranking.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from matgen.evaluation.ranking import ENERGY, NEAR, PROBABILITY, in_order, numbered, score
+
+RELAXED = f"{ENERGY}_chgnet"
+"""Column of relaxed tables: energy above the hull by the potential that relaxes all structures, eV/atom."""
+
+RELAXED_STD = 0.079
+"""Standard deviation of its energies above hull, eV/atom: that of a normal distribution with the mean absolute error of
+CHGNet 0.3.0 in Matbench Discovery, 0.063 (Riebesell et al., Nat. Mach. Intell. 7, 836 (2025)), times sqrt(pi / 2)."""
+
+
+def settled(order: pd.DataFrame, relaxed: pd.DataFrame) -> pd.DataFrame:
+    """A ranking in the order that it has once some of its candidates were relaxed.
+
+    Args:
+        order: of `ranking.ranked`, `n` rows.
+        relaxed: a row for each relaxed candidate, with `formula` as there and columns `energy_above_hull_<potential>`.
+
+    Returns:
+        The `n` rows with these columns behind `energy_above_hull`, with `score` and `rank` anew. A ranking without
+        predictions starts with what is within 0.1 eV/atom of the hull, and ends with what was found above.
+    """
+    by_potential = [name for name in relaxed if str(name).startswith(f"{ENERGY}_") and name != f"{ENERGY}_std"]
+    found = relaxed.drop_duplicates("formula").set_index("formula")[by_potential].reindex(order["formula"].to_numpy())
+    kept = order.drop(columns=["rank", *(name for name in by_potential if name in order)])
+    place = kept.columns.get_loc(ENERGY) + 1 if ENERGY in kept else len(kept.columns)
+    for shift, name in enumerate(by_potential):
+        kept.insert(place + shift, name, pd.to_numeric(found[name], errors="coerce").to_numpy(np.float64))
+    if RELAXED not in kept:
+        return numbered(kept)
+    if "score" not in kept:
+        group = np.select([kept[RELAXED] <= NEAR, kept[RELAXED].isna()], [0, 1], default=2)
+        return numbered(kept.iloc[np.argsort(group, kind="stable")])
+    probability = pd.Series(norm.cdf((NEAR - kept[RELAXED]) / RELAXED_STD), kept.index).fillna(kept[PROBABILITY])
+    return numbered(in_order(kept.assign(score=score(kept, kept["novelty"], probability))))

@@ -31,6 +31,19 @@ def _near_hull(relaxed: Json, interval: str) -> Json:
     return {"msun": f"{found['count']} of {relaxed['n']} ({low} to {high} %)"}
 
 
+def novel_samples(content: Json) -> Json:
+    """Novel draws of the default checkpoint: near the hull by both potentials, and far from the prediction."""
+    relaxed = content["discovery"]["rows"][DEFAULT_CHECKPOINT]["relaxed"]
+    off = relaxed["far_off"]["chgnet"]
+    found = {"n": relaxed["novel"], "near": relaxed["by"]["all"]["metastable"]["count"]}
+    return found | {"off": off["off"]["count"], "judged": off["n"]}
+
+
+def known_compositions(content: Json) -> Json:
+    """Share of the Materials Project's compositions that are not valid by the default rule."""
+    return {"invalid": 1 - content["validity"]["valid"]["mp-mix"]["icsd24"]}
+
+
 def best_published(content: Json) -> str:
     return prediction.PUBLISHED["oqmd"]
 

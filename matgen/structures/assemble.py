@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +24,7 @@ from matgen.structures.energies import (
 from matgen.structures.finish import agreement
 from matgen.structures.folder import with_present_names, write_crystals
 from matgen.structures.potentials.interface import Potential
-from matgen.structures.potentials.registry import column_suffix
+from matgen.structures.potentials.registry import POTENTIALS, column_suffix
 from matgen.structures.propose import same_crystals
 from matgen.structures.relaxed_hull import RelaxedHull, with_relaxed_hull
 from matgen.structures.symmetry import space_group_number
@@ -102,7 +102,8 @@ def _joined(candidates: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     lowest.loc[lowest["reason"] != "", "structure_id"] = None
     lowest = lowest.rename(columns={"reason": "structure_reason"})
     candidates = with_present_names(candidates)
-    earlier = [name for name in lowest.columns if name in candidates]  # of a former run
+    # Of a former run, even by a potential that took no part in this one: those energies are of other structures.
+    earlier = [name for name in candidates if name in lowest or name in _energies_of(POTENTIALS)]
     rows = candidates.drop(columns=earlier).reset_index(drop=True)
     return pd.concat([rows, lowest.reindex(range(1, len(candidates) + 1)).reset_index(drop=True)], axis=1)
 
@@ -122,7 +123,11 @@ def _described(names: pd.Series, structures: dict[str, Any]) -> pd.DataFrame:
 
 def energy_columns(potentials: Sequence[Potential]) -> list[str]:
     """Names of the columns with what potentials say."""
-    return [f"{column}_{column_suffix(potential.name)}" for potential in potentials for column in ENERGY_COLUMNS]
+    return _energies_of([potential.name for potential in potentials])
+
+
+def _energies_of(names: Iterable[str]) -> list[str]:
+    return [f"{column}_{column_suffix(name)}" for name in names for column in ENERGY_COLUMNS]
 
 
 def _with_energies(frame: pd.DataFrame, potentials: Sequence[Potential],

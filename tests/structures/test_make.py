@@ -62,7 +62,9 @@ def same_run(one: Path, other: Path) -> None:
 
 
 def test_without_relaxation(tmp_path: Path) -> None:
-    made = make_structures(table(reason=["a", "b", "c"], score=[1.0, 2.0, 3.0]), "formula", tmp_path / "out", BARE)
+    earlier = {"energy_above_hull_7net_l3i5": [0.1, 0.2, 0.3]}  # of other structures
+    rows = table(reason=["a", "b", "c"], score=[1.0, 2.0, 3.0], **earlier)
+    made = make_structures(rows, "formula", tmp_path / "out", BARE)
     frame, structures = read_structures(tmp_path / "out")
     pd.testing.assert_frame_equal(made.frame, frame)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(OWN)
@@ -79,6 +81,7 @@ def test_without_relaxation(tmp_path: Path) -> None:
     assert candidates["formula"].tolist() == FORMULAS
     assert candidates["reason"].tolist() == ["a", "b", "c"]  # the user's own column
     assert candidates["score"].tolist() == [1.0, 2.0, 3.0]
+    assert not set(earlier) & set(candidates)
     assert candidates["structure_reason"].tolist() == ["", "", ""]
     assert candidates["structure_id"].tolist() == [f"000{i + 1}-{f}-1" for i, f in enumerate(FORMULAS)]
     plan = read_json(tmp_path / "out" / "structures.json")

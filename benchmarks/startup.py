@@ -17,6 +17,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
@@ -62,8 +63,8 @@ def _environment(tree: Path, folder: Path) -> dict[str, str]:
     return os.environ | own | {"TOKENIZERS_PARALLELISM": "false"}
 
 
-def measure(trees: dict[str, Path], rounds: int) -> dict[str, dict[str, list[float]]]:
-    """User seconds of each command and import, by version, one a round."""
+def measure(trees: dict[str, Path], rounds: int) -> Iterator[dict[str, dict[str, list[float]]]]:
+    """After each round, user seconds of each command and import so far, by version, one a round."""
     seconds: dict[str, dict[str, list[float]]] = {name: {} for name in (*trees, "imports")}
     with tempfile.TemporaryDirectory() as name:
         folders = {version: Path(name, version) for version in trees}
@@ -81,8 +82,8 @@ def measure(trees: dict[str, Path], rounds: int) -> dict[str, dict[str, list[flo
                 taken.append(("now", "the draw", draw_seconds(trees["now"], folders["now"])))
                 for version, title, value in taken:
                     seconds[version].setdefault(title, []).append(round(value, 3))
+                yield seconds
             print(f"round {turn} of {rounds}: {taken}", flush=True)
-    return seconds
 
 
 def main() -> None:
@@ -92,15 +93,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     trees = {"now": ROOT} | ({"before": arguments.before.resolve()} if arguments.before else {})
-    load = os.getloadavg()[0]
-    seconds = measure(trees, arguments.rounds)
-    medians = {
-        version: {title: round(median(values), 3) for title, values in of_version.items()}
-        for version, of_version in seconds.items()
-    }
     commits = {version: _commit(tree) for version, tree in trees.items()}
-    content = {"rounds": arguments.rounds, "commits": commits, "user_seconds": seconds, "median": medians}
-    write_result("startup", content | {"load_average": [round(load, 1), round(os.getloadavg()[0], 1)]})
+    loads = [round(os.getloadavg()[0], 1)]
+    for done, seconds in enumerate(measure(trees, arguments.rounds), start=1):
+        medians = {
+            version: {title: round(median(values), 3) for title, values in of_version.items()}
+            for version, of_version in seconds.items()
+        }
+        loads.append(round(os.getloadavg()[0], 1))
+        content = {"rounds": done, "commits": commits, "user_seconds": seconds, "median": medians}
+        write_result("startup", content | {"load_average": [min(loads), max(loads)]})
 
 
 def _commit(tree: Path) -> str:

@@ -2,11 +2,11 @@
 
 python -m benchmarks.startup --before ../earlier
 
-Commands of this version, and of the checkout that `--before` names (`git worktree add ../earlier COMMIT`), run in turns,
-each in a process of its own, `--rounds` times after a first time that is not measured. What is written down is the
-median of the user time that a process took, which depends less on what else the machine does than the time that passes.
-Importing numpy and torch is measured in the same turns, and so is the draw itself: 10,000 compositions by a sampler that
-has drawn before.
+Commands of this version, and of the checkout that `--before` names (`git worktree add ../earlier COMMIT`), run in
+turns, each in a process of its own, `--rounds` times after a first time that is not measured. What is written down is
+the median of the user time that a process took, which depends less on what else the machine does than the time that
+passes. Importing numpy and torch is measured in the same turns, and so is the draw itself: 10,000 compositions by a
+sampler that has drawn before.
 """
 
 from __future__ import annotations
@@ -47,14 +47,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_utime - began)
 def user_seconds(words: list[str], tree: Path, folder: Path) -> float:
     """User time of a process that runs Python with these words, the package of a checkout at hand."""
     began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    subprocess.run([sys.executable, *words], cwd=folder, env=_environment(tree, folder), stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        [sys.executable, *words], cwd=folder, env=_environment(tree, folder), stdout=subprocess.DEVNULL, check=True
+    )
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began
 
 
 def draw_seconds(tree: Path, folder: Path) -> float:
     """User time of drawing 10,000 compositions by a sampler that has drawn before."""
     words = [sys.executable, "-c", DRAW]
-    done = subprocess.run(words, cwd=folder, env=_environment(tree, folder), stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        words, cwd=folder, env=_environment(tree, folder), stdout=subprocess.PIPE, text=True, check=True
+    )
     return float(done.stdout)
 
 

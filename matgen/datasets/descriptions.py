@@ -1,7 +1,8 @@
-"""What `matgen data info` tells of a dataset of the catalog, kept in the cache: it takes reading and judging all rows."""
+"""What `matgen data info` tells of a dataset of the catalog, kept in the cache: it takes reading all rows."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,8 @@ def description(name: str, column: str | None = None) -> dict[str, Any]:
         return {**read_checksummed(kept), "path": str(table_path(row))}
     except DataError:  # not there, or damaged
         told = _described(name, column)
-    try:
+    with contextlib.suppress(OutputError):  # a cache that cannot be written keeps nothing
         write_checksummed(kept, told)
-    except OutputError:
-        pass  # a cache that cannot be written keeps nothing
     return told
 
 

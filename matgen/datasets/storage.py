@@ -16,7 +16,6 @@ from matgen.io.files import atomic_write, read_json
 from matgen.io.parquet import CHECKED_WRITING, read_parquet
 from matgen.io.places import CHECKSUMS, data_folder
 
-
 __all__ = [
     "built_folder",
     "checksum_entry",

@@ -1,7 +1,7 @@
 """Arrow arrays from numpy ones and back, through their bytes.
 
-pyarrow's own ways (`pa.array`, `to_numpy`, `pq.read_table`) import pandas, which takes longer than all that a table of a
-few columns needs of it.
+pyarrow's own ways (`pa.array`, `to_numpy`, `pq.read_table`) import pandas, which takes longer than all that a table of
+a few columns needs of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def numbers_as_arrow(values: np.ndarray) -> pa.Array:
 
     if values.dtype == bool:
         # Arrow keeps eight truth values a byte, the first in the lowest bit.
-        return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
+        return pa.Array.from_buffers(
+            pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))]
+        )
     kind = {"float64": pa.float64(), "uint64": pa.uint64(), "int64": pa.int64()}[values.dtype.name]
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 

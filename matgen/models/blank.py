@@ -22,6 +22,7 @@ from transformers.utils.generic import ModelOutput
 
 from matgen.models.blank_config import BlankConfig
 
+
 @dataclass
 class BlankOutput(ModelOutput):
     """What a canvas gives.

@@ -86,9 +86,9 @@ def read_causal_model(folder: Path, model_type: str, device: torch.device | str 
     except (DataError, SafetensorError, OSError, AttributeError, TypeError):
         return None  # transformers says what is wrong
     embedding = tensors.get(f"transformer.{layout.embedding}.weight")
-    if config.tie_word_embeddings and embedding is not None:
-        if not torch.equal(tensors.setdefault("lm_head.weight", embedding), embedding):
-            return None
+    is_tied = config.tie_word_embeddings and embedding is not None
+    if is_tied and not torch.equal(tensors.setdefault("lm_head.weight", embedding), embedding):
+        return None
     expected = config.shapes()
     if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != expected:
         return None
@@ -145,9 +145,10 @@ def _attended(x: Tensor, layer: DecoderLayer, decoder: Decoder) -> Tensor:
         even, odd = turned[..., ::2], turned[..., 1::2]
         turned = torch.stack([even * cosine - odd * sine, odd * cosine + even * sine], dim=-1).flatten(-2)
     # (b, heads, length, width of a head) each
-    query, key, value = (part.unflatten(-1, (decoder.heads, -1)).transpose(1, 2) for part in (
-        turned[..., :width], turned[..., width:], value
-    ))
+    query, key, value = (
+        part.unflatten(-1, (decoder.heads, -1)).transpose(1, 2)
+        for part in (turned[..., :width], turned[..., width:], value)
+    )
     seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=decoder.scale)
     return _product(seen.transpose(1, 2).reshape(b, length, width), layer.back, layer.back_bias)
 
@@ -170,7 +171,7 @@ def _angles(positions: int, width: int) -> Tensor:
 
 
 def _tree(tensors: dict[str, Tensor]) -> Any:
-    """Tensors by their dotted names as nested namespaces, with a list of the layers; a bias that is not there is None."""
+    """Tensors by their dotted names as nested namespaces, the layers a list; a bias that is not there is None."""
     root = SimpleNamespace()
     layers: dict[str, SimpleNamespace] = {}
     for name, tensor in tensors.items():

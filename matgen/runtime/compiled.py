@@ -29,7 +29,7 @@ def load_kernel(name: str) -> ModuleType | None:
 
 
 def _keep_code_in_the_cache() -> None:
-    """Let numba keep its code in matgen's cache where the package cannot be written, unless the user has named a folder.
+    """Let numba keep its code in matgen's cache where the package cannot be written and no folder is named.
 
     numba reads this when it is imported.
     """

@@ -163,7 +163,7 @@ def _keep(name: str, code: bytes) -> None:
             handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
             with os.fdopen(handle, "wb") as file:
                 file.write(hashlib.sha256(code).hexdigest().encode() + b"\n" + code)
-            os.chmod(temporary, 0o644)  # for whoever else uses this installation
+            Path(temporary).chmod(0o644)  # for whoever else uses this installation
             os.replace(temporary, folder / name)
         except OSError:
             continue

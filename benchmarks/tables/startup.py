@@ -28,8 +28,9 @@ def explanation(content: Json) -> str:
     median, loads, cores = content["median"], content["load_average"], content["machine"]["cores"]
     numpy, torch = (median["imports"][f"import {name}"] for name in ("numpy", "torch"))
     return (
-        f'User time of a process, median of {content["rounds"]} in turns; `python -c "import numpy"` takes {numpy:.2f} s, '
-        f"`import torch` {torch:.2f} s, and the draw of 10,000 compositions by itself {median['now']['the draw']:.2f} s. "
+        f"User time of a process, median of {content['rounds']} in turns; a Python that imports numpy takes "
+        f"{numpy:.2f} s, one that imports torch {torch:.2f} s, and the draw of 10,000 compositions by itself "
+        f"{median['now']['the draw']:.2f} s. "
         f"The machine did other work meanwhile (load average {loads[0]:.0f} to {loads[1]:.0f} on {cores} cores), which "
         "makes all of them longer: compare the ratios."
     )

@@ -60,9 +60,14 @@ def _verdicts() -> None:
 
 def _predictions() -> None:
     """Properties by the bundled predictors, and the distance to the hull."""
-    from matgen.api.judgment import predict
+    import pandas as pd
 
-    predict(["NaCl", "SrTiO3"], "formation_energy")
+    from matgen.prediction import Predictor
+    from matgen.prediction.locate import property_predictor
+    from matgen.prediction.predicting import predict_table
+
+    predictor = Predictor.load(property_predictor("formation_energy", None))
+    predict_table(predictor, pd.DataFrame({"formula": ["NaCl", "SrTiO3"]}), "formula")
 
 
 _WORK: dict[str, Callable[[], None]] = {

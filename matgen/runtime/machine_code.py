@@ -27,7 +27,7 @@ from matgen.runtime.cache import cache_folder
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
-_KINDS = {
+_KINDS: dict[str, tuple[Any, str]] = {
     "float32": (ctypes.c_float, "float32"),
     "int64": (ctypes.c_int64, "int64"),
     "float32*": (ctypes.c_void_p, "float32"),
@@ -109,11 +109,14 @@ class Kernel:
         plain = getattr(import_module(f"matgen.{self.module}"), self.function)
         compiled = numba.njit(signature, no_cpython_wrapper=True, no_cfunc_wrapper=True, **self.options)(plain)
         symbol = compiled.overloads[signature].fndesc.llvm_func_name
-        module = llvm.parse_assembly(compiled.inspect_llvm(signature))
-        declared = {one.name: str(one) for one in module.functions if one.is_declaration}
-        if _NEVER_CALLED in declared:
-            head = declared.pop(_NEVER_CALLED).strip().partition(")")[0].replace("declare", "define", 1)
-            module.link_in(llvm.parse_assembly(f"{head}) {{ ret void }}"))
+        try:
+            module = llvm.parse_assembly(compiled.inspect_llvm(signature))
+            declared = {one.name: str(one) for one in module.functions if one.is_declaration}
+            if _NEVER_CALLED in declared:
+                head = declared.pop(_NEVER_CALLED).strip().partition(")")[0].replace("declare", "define", 1)
+                module.link_in(llvm.parse_assembly(f"{head}) {{ ret void }}"))
+        except RuntimeError:  # a version of llvmlite that writes it otherwise
+            return None
         called = {name for name in declared if not name.startswith("llvm.")}
         if not called <= _SYMBOLS:  # such as those of Intel's vector library, where numba uses it
             return None

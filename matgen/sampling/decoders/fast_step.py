@@ -185,11 +185,11 @@ class FastStep:
         stored = self.stored[number]
         # Before attending: a token attends to itself too. The padding repeats the last real prefix, whose row it reads.
         stored[first_new : first_new + n_new] = mixed[:n_new, w:]
-        query = mixed[:, :w].float()
+        query = mixed[:, :w].float()  # a view of float32, else a copy whose rows follow one another
         if self.kernel is not None:
             out, score, rows = torch.empty(b, w), torch.empty(n_tokens), rows.contiguous()
             # Read where they lie, by their addresses: nothing is gathered or copied.
-            steps = () if self.dtype != torch.float32 else (4 * query.stride(0), 4)
+            steps = (4 * query.stride(0), 4) if self.dtype == torch.float32 else ()
             shape = (b, n_tokens, h, w // h)
             given = (stored.data_ptr(), len(stored), rows.data_ptr(), *shape, self.scale, score.data_ptr())
             self.kernel(query.data_ptr(), *steps, *given, out.data_ptr())

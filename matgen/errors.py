@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable
@@ -71,6 +70,8 @@ def require_above_zero(options: Any, *names: str) -> None:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`, did you mean sample?`, the nearest of the known names, as the end of a sentence; "" where none is near."""
+    import difflib
+
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.72)
     return f", did you mean {nearest[0]}?" if nearest else ""
 

@@ -7,32 +7,10 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Iterator
-from types import ModuleType
+from importlib import import_module
 from typing import Any
 
 from matgen import __version__
-from matgen.cli import (
-    app,
-    check,
-    compare,
-    data,
-    dft,
-    discover,
-    evaluate,
-    export,
-    fit,
-    lift,
-    predict,
-    push,
-    reinforce,
-    sample,
-    score,
-    screen,
-    structure,
-    tinker,
-    train,
-    tune,
-)
 from matgen.cli.beginning import is_main_process
 from matgen.cli.encodings import write_in_any_encoding
 from matgen.cli.interruption import after_interrupt
@@ -43,23 +21,26 @@ from matgen.errors import MatgenError, MatgenWarning, OptionError
 from matgen.runtime.cores import limit_threads
 
 GROUPS = {
-    "make": (discover, sample, tinker, train, tune, reinforce, push),
-    "judge": (check, evaluate, compare, score),
-    "predict": (predict, fit, screen),
-    "structures and DFT": (structure, export, dft),
-    "tables": (data, lift),
-    "tools": (app,),
+    "make": ("discover", "sample", "tinker", "train", "tune", "reinforce", "push"),
+    "judge": ("check", "evaluate", "compare", "score"),
+    "predict": ("predict", "fit", "screen"),
+    "structures and DFT": ("structure", "export", "dft"),
+    "tables": ("data", "lift"),
+    "tools": ("app",),
 }
-"""Modules of the verbs by what they are for, in the order of the help; each has `add`, which adds its parser."""
+"""Verbs by what they are for, in the order of the help; each is a module of this package with `add`, which adds its
+parser."""
 
-VERBS = tuple(module for modules in GROUPS.values() for module in modules)
+VERBS = tuple(verb for verbs in GROUPS.values() for verb in verbs)
 """The same in one row."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 2 on bad input (one line says why), 130 after Ctrl-C."""
     write_in_any_encoding()
-    parser = _parser()
+    words = sys.argv[1:] if argv is None else argv
+    # The module of one verb is imported where it is named first; help, completion and mistakes need all of them.
+    parser = _parser(words[0] if words and words[0] in VERBS else None)
     arguments = parser.parse_args(argv)
     if arguments.verb is None:
         parser.print_help()
@@ -79,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _complain(arguments, f"{error.name} is not installed: pip install {error.name}")
     except KeyboardInterrupt:
-        _complain(arguments, after_interrupt(arguments, sys.argv[1:] if argv is None else argv))
+        _complain(arguments, after_interrupt(arguments, words))
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left: nothing to say to anyone
@@ -137,6 +118,15 @@ class _Completion(argparse.Action):
         parser.exit(0)
 
 
+class _Compilation(argparse.Action):
+    """Compiles all kernels, and ends."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        from matgen.cli.compilation import compile_kernels
+
+        parser.exit(compile_kernels())
+
+
 def _complain(arguments: argparse.Namespace, reason: str) -> int:
     print(f"matgen {arguments.verb}: {' '.join(reason.split())}", file=sys.stderr)
     return 2
@@ -152,9 +142,9 @@ class _Main(Parser):
         formatter.add_text(self.description)
         verbs = next(action for action in self._actions if isinstance(action, argparse._SubParsersAction))
         help_of = {action.dest: action for action in verbs._get_subactions()}
-        for name, modules in GROUPS.items():
+        for name, members in GROUPS.items():
             formatter.start_section(name)
-            formatter.add_arguments([help_of[_name(module)] for module in modules])
+            formatter.add_arguments([help_of[verb] for verb in members])
             formatter.end_section()
         formatter.start_section("options")
         formatter.add_arguments([action for action in self._actions if action.option_strings])
@@ -163,24 +153,25 @@ class _Main(Parser):
         return formatter.format_help()
 
 
-def _name(module: ModuleType) -> str:
-    """The verb of a module."""
-    return module.__name__.rpartition(".")[2]
+def _add(verb: str, verbs: Any) -> None:
+    """Add the parser of a verb."""
+    import_module(f"{__name__}.{verb}").add(verbs)
 
 
 def parser_of(verb: str) -> Parser:
     """The parser of one verb, from which Python takes the names of its options and what they are by default.
 
     Args:
-        verb: the name of a module of `VERBS`.
+        verb: one of `VERBS`.
     """
     verbs = Parser(prog="matgen").add_subparsers(parser_class=Parser)
-    next(module for module in VERBS if _name(module) == verb).add(verbs)
+    _add(verb, verbs)
     parser: Parser = verbs.choices[verb]
     return parser
 
 
-def _parser() -> Parser:
+def _parser(only: str | None = None) -> Parser:
+    """The parser of the command line, with all verbs or with one of them."""
     parser = _Main(
         prog="matgen",
         description="From known inorganic compounds to new, valid, likely stable compositions.",
@@ -193,7 +184,13 @@ def _parser() -> Parser:
         metavar="SHELL",
         help="print a script that completes verbs and options: bash, zsh, fish ...",
     )
+    parser.add_argument(
+        "--compile",
+        action=_Compilation,
+        nargs=0,
+        help="compile what numba would compile when it is first used, such as after an installation, and end",
+    )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
-    for module in VERBS:
-        module.add(verbs)
+    for verb in VERBS if only is None else (only,):
+        _add(verb, verbs)
     return parser

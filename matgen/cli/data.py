@@ -78,16 +78,18 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List, describe, check or build; returns 2 where a file was checked of which no formula can be read."""
-    from matgen.datasets import CATALOG, build, describe
-    from matgen.datasets.storage import checksum_ok, read_table, table_path
-
     if arguments.action == "list":
+        from matgen.datasets.catalog import CATALOG
+        from matgen.datasets.places import table_path
+
         width = max(len(name) for name in CATALOG)
         for name, row in CATALOG.items():
             here = "" if table_path(row).is_file() else f"  [matgen data build {row.builder}]"
             print(f"{name:<{width}}  {row.description}{here}")
     elif arguments.action == "info":
-        for key, value in describe(arguments.name, arguments.column).items():
+        from matgen.datasets.descriptions import description
+
+        for key, value in description(arguments.name, arguments.column).items():
             if isinstance(value, dict):
                 print(f"{key}:")
                 for inner, text in value.items():
@@ -109,6 +111,9 @@ def run(arguments: argparse.Namespace) -> int:
         for option in ("column", "partial", "organic"):
             if getattr(arguments, option) is not None:
                 raise OptionError(f"--{option} is for --cif-folder and --table")
+        from matgen.datasets import build
+        from matgen.datasets.storage import checksum_ok, read_table
+
         built = build(
             arguments.name,
             arguments.out,

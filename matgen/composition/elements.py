@@ -7,7 +7,7 @@ needs either library.
 from __future__ import annotations
 
 import json
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 N_ELEMENTS = 118
 """Number of known elements; atomic numbers run from 1 to this."""
 
-_FILE = files("matgen.composition").joinpath("elements.json")
+_FILE = Path(__file__).with_name("elements.json")
 _ROWS: list[dict[str, Any]] = json.loads(_FILE.read_text(encoding="utf-8"))["elements"]
 
 SYMBOLS: np.ndarray = np.array(["", *(row["symbol"] for row in _ROWS)], dtype=object)

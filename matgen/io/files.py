@@ -6,7 +6,6 @@ import contextlib
 import functools
 import glob
 import hashlib
-import inspect
 import json
 import os
 import shutil
@@ -14,8 +13,6 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
-
-from filelock import FileLock, Timeout
 
 from matgen.errors import DataError, OutputError
 
@@ -167,6 +164,8 @@ def lock(path: Path | str) -> Iterator[None]:
     Raises:
         OutputError: another run is at this output, or nothing can be written beside it.
     """
+    from filelock import FileLock, Timeout
+
     path = Path(path).absolute()
     lock_file = path.with_name(f".{path.name}.lock")
     missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
@@ -207,11 +206,11 @@ def locked(argument: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     """
 
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
-        signature = inspect.signature(function)
-
         @functools.wraps(function)
         def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-            out = signature.bind(*args, **kwargs).arguments.get(argument)
+            import inspect
+
+            out = inspect.signature(function).bind(*args, **kwargs).arguments.get(argument)
             if out is None or os.environ.get("RANK", "0") != "0":
                 return function(*args, **kwargs)
             with lock(out):

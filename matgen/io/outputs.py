@@ -6,14 +6,15 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from matgen.errors import OptionError, OutputError
 from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
 from matgen.io.own_columns import columns_of_metadata
 from matgen.io.parquet import write_parquet
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIXES = (".csv", ".parquet")
 

@@ -6,11 +6,12 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from matgen.errors import MatgenWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIX = "_matgen"
 """Behind the name of a column of matgen's where the user has one of that name."""
@@ -69,6 +70,8 @@ def put_own_columns(theirs: pd.DataFrame, ours: pd.DataFrame) -> tuple[pd.DataFr
     kept = theirs.drop(columns=remade)
     names = {str(name): f"{name}{SUFFIX}" for name in ours if name in kept}
     added = ours.rename(columns=names)
+    import pandas as pd
+
     joined = pd.concat([kept, added], axis=1)
     before: list[Any] = [name for name in earlier if name in kept]
     joined.attrs[_OWN] = [*before, *map(str, added.columns)]

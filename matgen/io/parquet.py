@@ -6,9 +6,8 @@ import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 CHECKED_WRITING: dict[str, Any] = {"write_page_checksum": True}
@@ -29,6 +28,8 @@ def read_parquet(path: Path | str) -> pd.DataFrame:
     Raises:
         OSError, ValueError: it is damaged (pyarrow's errors are of these kinds).
     """
+    import pandas as pd
+
     check_names(path)
     try:
         return pd.read_parquet(path, **CHECKED_READING)

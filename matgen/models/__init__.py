@@ -1,13 +1,18 @@
 """Architectures, objectives and checkpoints of the language models.
 
 Importing this package registers the blank language model with transformers, so that `AutoModel.from_pretrained` opens
-it.
+it; transformers itself is not imported for that. Public names are imported when they are first asked for.
 """
 
-from matgen.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from matgen.models.objectives import OBJECTIVES, Objective
-from matgen.models.registration import register
-from matgen.models.registry import MODELS, Architecture, architecture, build_model
+from typing import TYPE_CHECKING
+
+from matgen.models.registration import register_with_transformers
+from matgen.runtime.lazy import lazily
+
+if TYPE_CHECKING:
+    from matgen.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from matgen.models.objectives import OBJECTIVES, Objective
+    from matgen.models.registry import MODELS, Architecture, architecture, build_model
 
 __all__ = [
     "MODELS",
@@ -21,4 +26,12 @@ __all__ = [
     "save_checkpoint",
 ]
 
-register()
+_HOMES = {
+    **dict.fromkeys(("Checkpoint", "load_checkpoint", "save_checkpoint"), "checkpoint"),
+    **dict.fromkeys(("OBJECTIVES", "Objective"), "objectives"),
+    **dict.fromkeys(("MODELS", "Architecture", "architecture", "build_model"), "registry"),
+}
+
+__getattr__ = lazily(__name__, _HOMES)
+
+register_with_transformers()

@@ -21,10 +21,6 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from matgen.models.blank_config import BlankConfig
-from matgen.models.canvas import collapse_runs
-
-LEFT, RIGHT = 1, 2
-"""Flags of a step, which add up: a new blank to the left of the word, one to its right."""
 
 
 @dataclass
@@ -159,22 +155,3 @@ class _Layer(nn.Module):
         x = x + self.dropout(self.attention_out(looked.transpose(1, 2).reshape(b, length, width)))
         inner = functional.gelu(self.feed_forward(self.feed_forward_norm(x)))
         return x + self.dropout(self.feed_forward_out(inner))
-
-
-def steps_from(ids: Tensor, hidden: Tensor, blank: int) -> tuple[Tensor, Tensor]:
-    """The canvas of sequences with hidden words, and the step that would write each hidden word next.
-
-    Args:
-        ids: int64 `(b, length)`, `<bos> words <eos> <pad> ...`.
-        hidden: bool `(b, length)`, words not yet written.
-        blank: id of a blank.
-
-    Returns:
-        `(canvas, actions)`: int64 `(b, shorter)`; int64 `(m, 4)`, as `BlankLanguageModel.forward` takes them, one for
-        each True in `hidden`, in the order of `hidden.nonzero()`.
-    """
-    canvas, place = collapse_runs(ids, hidden, blank)
-    row, column = hidden.nonzero(as_tuple=True)
-    # `<bos>` and `<eos>` are never hidden, so the neighbors of a hidden word exist.
-    flags = LEFT * hidden[row, column - 1].long() + RIGHT * hidden[row, column + 1].long()
-    return canvas, torch.stack([row, place[row, column], ids[row, column], flags], dim=1)

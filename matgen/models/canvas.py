@@ -12,6 +12,9 @@ from matgen.models.tokenizer import PAD
 if TYPE_CHECKING:
     from torch import Tensor
 
+LEFT, RIGHT = 1, 2
+"""Flags of a step of the blank language model, which add up: a new blank to the left of the word, one to its right."""
+
 
 def token_places(ids: Tensor, n_tokens: Tensor) -> Tensor:
     """True at the tokens between `<bos>` and `<eos>`, bool `(b, length)`."""
@@ -79,3 +82,22 @@ def collapse_runs(ids: Tensor, hidden: Tensor, mark: int) -> tuple[Tensor, Tenso
     canvas = torch.full((len(ids), width + 1), PAD, dtype=ids.dtype, device=ids.device)
     canvas.scatter_(1, target, torch.where(hidden, mark, ids))
     return canvas[:, :width], place
+
+
+def steps_from(ids: Tensor, hidden: Tensor, blank: int) -> tuple[Tensor, Tensor]:
+    """The canvas of sequences with hidden words, and the step that would write each hidden word next.
+
+    Args:
+        ids: int64 `(b, length)`, `<bos> words <eos> <pad> ...`.
+        hidden: bool `(b, length)`, words not yet written.
+        blank: id of a blank.
+
+    Returns:
+        `(canvas, actions)`: int64 `(b, shorter)`; int64 `(m, 4)`, as `BlankLanguageModel.forward` takes them, one for
+        each True in `hidden`, in the order of `hidden.nonzero()`.
+    """
+    canvas, place = collapse_runs(ids, hidden, blank)
+    row, column = hidden.nonzero(as_tuple=True)
+    # `<bos>` and `<eos>` are never hidden, so the neighbors of a hidden word exist.
+    flags = LEFT * hidden[row, column - 1].long() + RIGHT * hidden[row, column + 1].long()
+    return canvas, torch.stack([row, place[row, column], ids[row, column], flags], dim=1)

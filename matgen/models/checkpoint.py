@@ -19,12 +19,15 @@ from matgen.io.files import read_checksummed, write_json, write_text
 from matgen.io.folders import FILES_KEY, read_description, verify_files, write_description
 from matgen.io.versions import versions
 from matgen.models.conditions import Conditions, attach_conditions
+from matgen.models.registration import register
 from matgen.models.registry import MODELS, Architecture, architecture
 from matgen.models.tokenizer import EOS, NOTATIONS, hugging_face_tokenizer, suppressed_ids, vocabulary
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from matgen.models.causal_model import CausalModel
 
 METADATA = "matgen.json"
 REINFORCEMENT_PLAN = Path("training") / "reinforcement.json"
@@ -38,18 +41,37 @@ class Checkpoint:
     """A loaded model and what is known of it.
 
     Attributes:
-        model: the transformers model, in evaluation mode.
         architecture: its row in the registry.
         notation: notation of its tokens.
         metadata: the content of `matgen.json`.
         folder: where it was read from.
+        device: where its weights are.
+        read: the model as matgen reads it by itself, None where it is left to transformers.
     """
 
-    model: PreTrainedModel
     architecture: Architecture
     notation: str
     metadata: dict[str, Any]
     folder: Path
+    device: torch.device | str = "cpu"
+    read: CausalModel | None = None
+
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        """The transformers model, in evaluation mode, opened when it is first asked for (which takes seconds).
+
+        Raises:
+            CheckpointError: the folder was changed, and cannot be opened any more.
+        """
+        model = _open_by_transformers(self.folder, self.architecture).to(self.device).eval()
+        if self.conditions is not None:
+            attach_conditions(model, self.conditions)
+        return model
+
+    @property
+    def network(self) -> CausalModel | PreTrainedModel:
+        """What computes logits: the transformers model once it was opened, since it may be trained, else `read`."""
+        return self.model if self.read is None or "model" in vars(self) else self.read
 
     @cached_property
     def conditions(self) -> Conditions | None:
@@ -100,12 +122,11 @@ def save_checkpoint(folder: Path, model: PreTrainedModel, metadata: dict[str, An
 def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -> Checkpoint:
     """Open a checkpoint folder, with weights as float32 on `device`.
 
+    GPT, GPT-2, GPT-Neo and GPT-J are read without transformers, which is imported once `Checkpoint.model` is asked for.
+
     Raises:
         CheckpointError: the folder is missing, is not a matgen checkpoint, is damaged, or does not fit its vocabulary.
     """
-    import torch
-    import transformers
-
     folder = Path(folder)
     metadata = read_metadata(folder)
     row, notation = architecture(metadata["architecture"]), metadata["notation"]
@@ -113,22 +134,37 @@ def load_checkpoint(folder: Path | str, *, device: torch.device | str = "cpu") -
         verify_files(folder, METADATA, metadata, "run `matgen train` again")
     except DataError as error:
         raise CheckpointError(str(error)) from error
+    read = None
+    if row.layout is not None:
+        from matgen.models.causal_model import read_causal_model
+
+        read = read_causal_model(folder, row.model_type, device)
+    checkpoint = Checkpoint(row, notation, metadata, folder, device, read)
+    n_tokens = checkpoint.network.config.vocab_size
+    if n_tokens != len(vocabulary(notation)):
+        raise CheckpointError(
+            f"{folder} has {n_tokens} tokens, the notation {notation} has {len(vocabulary(notation))}: "
+            "it was not written by matgen"
+        )
+    if read is not None and checkpoint.conditions is not None:
+        attach_conditions(read, checkpoint.conditions)
+    return checkpoint
+
+
+def _open_by_transformers(folder: Path, row: Architecture) -> PreTrainedModel:
+    """The model with weights as float32; raises as `load_checkpoint`."""
+    import torch
+    import transformers
+
+    if not row.stock:
+        register()
     try:
         with _quiet_transformers():
-            model = getattr(transformers, row.auto_class).from_pretrained(
+            return getattr(transformers, row.auto_class).from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
     except Exception as error:  # transformers and safetensors raise many kinds for a damaged folder
         raise CheckpointError(f"cannot open the checkpoint {folder}: {first_line(error)}") from error
-    if model.config.vocab_size != len(vocabulary(notation)):
-        raise CheckpointError(
-            f"{folder} has {model.config.vocab_size} tokens, the notation {notation} has {len(vocabulary(notation))}: "
-            "it was not written by matgen"
-        )
-    checkpoint = Checkpoint(model.to(device).eval(), row, notation, metadata, folder)
-    if checkpoint.conditions is not None:
-        attach_conditions(model, checkpoint.conditions)
-    return checkpoint
 
 
 def read_metadata(folder: Path | str) -> dict[str, Any]:

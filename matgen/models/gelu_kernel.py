@@ -5,18 +5,21 @@ from __future__ import annotations
 import numba
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False)
-def look_up(x, table, out):
-    """Write the function values of bfloat16 numbers.
+def look_up(x, x_step, table, b, width, out):
+    """Write the function values of bfloat16 numbers; a `runtime.machine_code.Kernel`, given pointers and numbers.
 
     Args:
-        x: uint16 `(b, width)`, the bits of the numbers.
+        x: uint16 `(b, x_step)`, of which the first `width` columns are the bits of the numbers.
+        x_step: numbers from one row to the next.
         table: uint16 `(65536,)`, by the bits of a number those of its value.
+        b, width: the shape.
         out: uint16 `(b, width)`, written.
     """
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            out[i, j] = table[x[i, j]]
+    read, values = numba.carray(x, (b, x_step)), numba.carray(table, (65536,))
+    written = numba.carray(out, (b, width))
+    for i in range(b):
+        for j in range(width):
+            written[i, j] = values[read[i, j]]
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matgen.errors import unknown_name
 from matgen.models import configurations, layouts, shapes
 from matgen.models.objectives import BLANKS, CAUSAL, DENOISING, MASKED
+from matgen.models.registration import register
 from matgen.models.shapes import Shape
 from matgen.models.tokenizer import BOS, EOS, PAD, vocabulary
 
@@ -200,6 +201,8 @@ def build_model(key: str, size: str | Shape, notation: str, *, seed: int) -> Pre
     import transformers
 
     row = architecture(key)
+    if not row.stock:
+        register()
     config = transformers.AutoConfig.for_model(
         row.model_type,
         vocab_size=len(vocabulary(notation)),

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from matgen.prediction.cross_conformal import guarantee
-from matgen.prediction.features import Feature
-
 _KINDS = {
     "network": "Networks of attention among the elements of a formula",
     "trees": "Boosted trees on Magpie features",
@@ -106,6 +103,8 @@ def _and_columns(metadata: dict[str, Any]) -> str:
 
 
 def _columns(metadata: dict[str, Any]) -> str:
+    from matgen.prediction.features import Feature
+
     features = [Feature.from_json(one) for one in metadata.get("features", ())]
     if not features:
         return ""
@@ -129,6 +128,8 @@ def _of_folds(metadata: dict[str, Any]) -> str:
         return f"""
 Each member has learned from all folds but its own; probabilities are calibrated by what each says of its own.{tuned}
 """
+    from matgen.prediction.cross_conformal import guarantee
+
     least = 100 * guarantee(metadata["formulas"]["train"], metadata["folds"], 0.95)
     return f"""
 Each member has learned from all folds but its own, and its errors there calibrate the intervals (CV+: Barber, Candes,

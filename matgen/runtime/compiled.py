@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
+
+from matgen.runtime.cache import cache_folder
 
 
 @cache
@@ -13,6 +17,7 @@ def load_kernel(name: str) -> ModuleType | None:
 
     It may not be installed, may find numpy too new for it, or have nowhere to keep compiled code.
     """
+    _keep_code_in_the_cache()
     try:
         return import_module(f"matgen.{name}")
     except RuntimeError:
@@ -21,3 +26,12 @@ def load_kernel(name: str) -> ModuleType | None:
         if (error.name or "").startswith("matgen"):
             raise
         return None
+
+
+def _keep_code_in_the_cache() -> None:
+    """Let numba keep its code in matgen's cache where the package cannot be written and no folder is named.
+
+    numba reads this when it is imported.
+    """
+    if not os.access(Path(__file__).parent, os.W_OK):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))

@@ -137,7 +137,7 @@ class _Search:
         accept: Callable[[CompositionBatch], np.ndarray] | None,
         tokens: np.ndarray | None,
     ) -> None:
-        self.model, self.notation = checkpoint.model, checkpoint.notation
+        self.model, self.notation = checkpoint.network, checkpoint.notation
         self.device = next(self.model.parameters()).device
         self.n, self.accept = n, accept
         forbidden = np.zeros(self.model.config.vocab_size, dtype=bool)

@@ -39,6 +39,8 @@ from matgen.sampling.reading import DrawnBlock, read_block
 from matgen.sampling.request import Accept, PreparedRequest, SampleRequest
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from matgen.models.registry import Architecture
     from matgen.sampling.constraints.reachability import DecodingMask
 
@@ -93,8 +95,8 @@ class Sampler:
             checkpoint = find_checkpoint(checkpoint)
         loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, device=device)
         self.checkpoint, self.accept = loaded, accept
-        self.model, self.notation = loaded.model, loaded.notation
-        self.device = next(self.model.parameters()).device
+        self.notation = loaded.notation
+        self.device = next(loaded.network.parameters()).device
         self.objective = loaded.architecture.objective
         self.precision = _precision(precision, self.device, loaded.architecture)
         self.likelihood = Likelihood(loaded)
@@ -102,6 +104,11 @@ class Sampler:
         self._prefixes = None if loaded.architecture.any_order else self._drawer(width)
         # A GPU draws the next block while this one is read on the CPU.
         self.reads_ahead = self.device.type != "cpu" and self._prefixes is not None
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The checkpoint's model as transformers has it; sampling and scoring do without it where they can."""
+        return self.checkpoint.model
 
     def __repr__(self) -> str:
         return f"Sampler({', '.join(f'{name} {value}' for name, value in self._facts())})"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from matgen.composition.keys import KeySet
-from matgen.datasets import CATALOG, load_dataset
+from matgen.datasets.catalog import CATALOG
 
 
 def known_compositions(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict[str, Any]]]:
@@ -21,6 +21,8 @@ def known_compositions(names: tuple[str, ...]) -> tuple[KeySet | None, list[dict
 
 
 def _read_compositions(names: tuple[str, ...]) -> tuple[KeySet, list[dict[str, Any]]]:
+    from matgen.datasets.load import load_dataset
+
     datasets = [load_dataset(name) for name in names]
     keys = KeySet(np.concatenate([dataset.batch.keys() for dataset in datasets]))
     references: list[dict[str, Any]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -53,12 +53,17 @@ class Likelihood:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint, self.model = checkpoint, checkpoint.model
+        self.checkpoint = checkpoint
         self.objective, self.notation = checkpoint.architecture.objective, checkpoint.notation
         self.device = next(self.model.parameters()).device
         self._suppressed = torch.tensor(suppressed_ids(self.notation), device=self.device)
         self._drawer: PrefixDrawer | None = None
         self.orders = Orders(checkpoint) if checkpoint.architecture.any_order else None
+
+    @property
+    def model(self) -> Any:
+        """What computes logits."""
+        return self.checkpoint.network
 
     def of(self, batch: CompositionBatch, *, batch_size: int = 64) -> np.ndarray:
         """Ln probability of the canonical sequence of each composition, float64 `(n,)`, in nats.

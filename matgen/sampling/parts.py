@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from matgen.io.arrow import column_as_numpy, numbers_as_arrow, read_arrow, texts_as_arrow
 from matgen.io.files import atomic_write
-from matgen.io.parquet import CHECKED_READING, CHECKED_WRITING
+from matgen.io.parquet import CHECKED_WRITING
 from matgen.io.parts import PartsFolder
 from matgen.sampling.block import SampleBlock
 from matgen.sampling.constraints.definition import with_present_names
@@ -32,12 +33,12 @@ class Parts(PartsFolder):
         """Write a block under its number."""
         table = pa.table(
             {
-                "formula": pa.array(block.formulas, pa.string()),
-                "log_prob": pa.array(block.log_prob, pa.float64()),
-                "canonical": pa.array(block.canonical, pa.bool_()),
-                _KEYS[0]: pa.array(block.keys[:, 0]),
-                _KEYS[1]: pa.array(block.keys[:, 1]),
-                **({} if block.trace is None else {"trace": pa.array(block.trace, pa.string())}),
+                "formula": texts_as_arrow(block.formulas),
+                "log_prob": numbers_as_arrow(block.log_prob),
+                "canonical": numbers_as_arrow(block.canonical),
+                _KEYS[0]: numbers_as_arrow(block.keys[:, 0]),
+                _KEYS[1]: numbers_as_arrow(block.keys[:, 1]),
+                **({} if block.trace is None else {"trace": texts_as_arrow(block.trace)}),
             }
         ).replace_schema_metadata(
             {"number": str(block.number), "drawn": str(block.drawn), "unfinished": str(block.unfinished)}
@@ -47,19 +48,18 @@ class Parts(PartsFolder):
 
     def read(self, number: int) -> SampleBlock:
         """A block that was written."""
-        table = pq.read_table(self.path(number), **CHECKED_READING)
+        table = read_arrow(self.path(number))
         numbers = {name.decode(): int(value) for name, value in table.schema.metadata.items() if name != b"pandas"}
-        keys = np.stack([table[name].to_numpy() for name in _KEYS], axis=1)
-        formulas, canonical = table["formula"].to_numpy(zero_copy_only=False), table["canonical"].to_numpy()
+        keys = np.stack([column_as_numpy(table, name) for name in _KEYS], axis=1)
         return SampleBlock(
             numbers["number"],
             numbers["drawn"],
             numbers["unfinished"],
-            formulas.astype(object),
-            table["log_prob"].to_numpy(),
-            canonical.astype(bool),
-            keys.astype(np.uint64).reshape(-1, 2),
-            table["trace"].to_numpy(zero_copy_only=False) if "trace" in table.schema.names else None,
+            column_as_numpy(table, "formula"),
+            column_as_numpy(table, "log_prob"),
+            column_as_numpy(table, "canonical"),
+            keys,
+            column_as_numpy(table, "trace") if "trace" in table.schema.names else None,
         )
 
     def __iter__(self) -> Iterator[SampleBlock]:

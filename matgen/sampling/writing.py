@@ -7,18 +7,20 @@ resumed.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from matgen.io.arrow import numbers_as_arrow, texts_as_arrow
 from matgen.io.files import atomic_write, file_sha256, locked, write_json
 from matgen.io.outputs import claim
 from matgen.io.parquet import CHECKED_WRITING
@@ -221,19 +223,34 @@ def _join(parts: Parts, prepared: PreparedRequest, out: Path) -> _Joined:
             else None
         )
         if writer is None:
-            pd.DataFrame(columns=schema.names).to_csv(temporary, index=False)
+            _append_rows(temporary, [schema.names])
         for drawn in parts:
             if joined.collector.stopped is not None:
                 break
             block = joined.take(drawn)
-            columns = {"formula": block.formulas, "log_prob": block.log_prob, "canonical": block.canonical}
-            if block.trace is not None:
-                columns[_TRACE.name] = block.trace
             if writer is not None:
-                writer.write_table(pa.table(columns, schema=schema))
+                writer.write_table(_as_table(block, schema))
             else:
-                frame = pd.DataFrame(columns)
-                frame.to_csv(temporary, mode="a", header=False, index=False, float_format="%.6f")
+                _append_rows(temporary, _as_rows(block))
         if writer is not None:
             writer.close()
     return joined
+
+
+def _as_table(block: SampleBlock, schema: pa.Schema) -> pa.Table:
+    columns = [texts_as_arrow(block.formulas), numbers_as_arrow(block.log_prob), numbers_as_arrow(block.canonical)]
+    if block.trace is not None:
+        columns.append(texts_as_arrow(block.trace))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _as_rows(block: SampleBlock) -> Iterable[tuple[str, ...]]:
+    """The rows of a block as the text of their cells; an unknown probability is an empty one."""
+    log_prob = ["" if math.isnan(value) else f"{value:.6f}" for value in block.log_prob.tolist()]
+    traces = [] if block.trace is None else [block.trace.tolist()]
+    return zip(block.formulas.tolist(), log_prob, map(str, block.canonical.tolist()), *traces, strict=True)
+
+
+def _append_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    with open(path, "a", encoding="utf-8", newline="") as handle:
+        csv.writer(handle, lineterminator="\n").writerows(rows)

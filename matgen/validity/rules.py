@@ -7,7 +7,6 @@ import json
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -169,7 +168,7 @@ def read_states(path: Path | str) -> dict[str, list[int]]:
 
 @lru_cache(maxsize=1)
 def _bundled() -> dict[str, dict]:
-    return json.loads(files("matgen.validity").joinpath("oxidation_states.json").read_text(encoding="utf-8"))
+    return json.loads(Path(__file__).with_name("oxidation_states.json").read_text(encoding="utf-8"))
 
 
 def icsd_reports() -> np.ndarray:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from matgen.models import build_model, load_checkpoint
-from matgen.models.blank import LEFT, RIGHT, BlankLanguageModel, steps_from
+from matgen.models.blank import BlankLanguageModel
+from matgen.models.canvas import LEFT, RIGHT, steps_from
 from matgen.models.tokenizer import BLANK, BOS, EOS, PAD
 
 A, B, C = 40, 41, 42

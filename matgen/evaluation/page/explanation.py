@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.composition.elements import SYMBOLS
-from matgen.composition.keys import find_keys
-from matgen.evaluation.facts import bundled
+from matgen.datasets.bundled_rows import bundled_rows
 from matgen.validity import RARE, Explanation, ValidityRules, explain, state_table
 from matgen.validity.commonness import share_text
 
 _SHOWN = ("formation_energy_oqmd", "formation_energy_mp_min", "energy_above_hull_mp")
 """Columns of the bundled table shown for a known composition, all in eV/atom."""
+
+_SOURCES = {"in_oqmd": "OQMD", "in_mp": "the Materials Project"}
+"""Columns that say where a composition is, and the names of these places."""
 
 
 def check_in_words(formulas: Sequence[str], rules: ValidityRules | None = None) -> list[str]:
@@ -157,14 +159,15 @@ def _settings(rules: ValidityRules) -> str:
 
 def known_in_words(batch: CompositionBatch) -> list[str]:
     """Whether each composition is in the bundled table, and what is known of it there."""
-    ascending, known = bundled()
+    formulas = batch.formulas().tolist()
+    known = bundled_rows(formulas, (*_SOURCES, *_SHOWN))
     return [
-        _facts(known.iloc[at]) if at >= 0 else "not in the bundled snapshots of OQMD and the Materials Project"
-        for at in find_keys(ascending, batch.keys())
+        _facts(known[formula]) if formula in known else "not in the bundled snapshots of OQMD and the Materials Project"
+        for formula in formulas
     ]
 
 
-def _facts(row: pd.Series) -> str:
-    sources = [name for name, column in (("OQMD", "in_oqmd"), ("the Materials Project", "in_mp")) if row[column]]
-    facts = [f"{name} {row[name]:.3f} eV/atom" for name in _SHOWN if pd.notna(row[name])]
+def _facts(row: dict[str, Any]) -> str:
+    sources = [name for column, name in _SOURCES.items() if row[column]]
+    facts = [f"{name} {row[name]:.3f} eV/atom" for name in _SHOWN if row[name] is not None]
     return "; ".join([f"known: in {' and '.join(sources)}", *facts])

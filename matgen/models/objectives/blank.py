@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from matgen.models.blank import steps_from
-from matgen.models.canvas import choose_hidden
+from matgen.models.canvas import choose_hidden, steps_from
 from matgen.models.objectives.base import Objective, WritingSteps
 from matgen.models.tokenizer import BLANK
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from matgen.errors import OptionError
-from matgen.models.blank import LEFT, RIGHT
+from matgen.models.canvas import LEFT, RIGHT
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import BLANK, BOS, EOS, FIRST_ELEMENT, PAD, vocabulary
 from matgen.sampling.decoders.decoding import Decoding, choose, cut

@@ -14,18 +14,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.nn import functional
 
 from matgen.models.decoder import Decoder
-from matgen.models.gelu import bits, gelu_tables
-from matgen.runtime.compiled import load_kernel
+from matgen.models.gelu import gelu_tables
+from matgen.runtime.machine_code import Kernel
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from matgen.models.layouts import DecoderLayer, Norm
+
+_STORED = ("float32*", "int64", "int64*", *["int64"] * 4, "float32", "float32*", "float32*")
+_ATTENTION = {"nogil": True, "fastmath": True, "boundscheck": False, "error_model": "numpy"}
+ATTEND = Kernel("sampling.decoders.step_kernel", "attend", ("float32*", "int64", "int64", *_STORED), _ATTENTION)
+ATTEND_WHOLE = Kernel("sampling.decoders.step_kernel", "attend_whole", ("float32*", *_STORED), _ATTENTION)
+LOOK_UP = Kernel(
+    "models.gelu_kernel",
+    "look_up",
+    ("uint16*", "int64", "uint16*", "int64", "int64", "uint16*"),
+    {"nogil": True, "boundscheck": False},
+)
 
 _FIRST_ROWS = 4096
 """Rows that are made room for at first."""
@@ -113,10 +123,13 @@ class FastStep:
         # Rows of each layer, (capacity, 2 w): the key of a prefix's last token, then its value.
         self.stored = [self.embedding.new_empty(0, 2 * self.width, dtype=kept) for _ in self.layers]
         self.rotated: dict[tuple[int, int], Tensor] = {}
-        self.kernel = load_kernel("sampling.decoders.step_kernel") if self.embedding.device.type == "cpu" else None
+        self.kernel = None
+        if self.embedding.device.type == "cpu":
+            # Queries are part of the rows of a product, unless they were converted from another type.
+            self.kernel = (ATTEND if product_dtype == torch.float32 else ATTEND_WHOLE).load()
         # On a CPU, an activation of bfloat16 numbers is looked up.
         looks_up = self.kernel is not None and product_dtype == torch.bfloat16
-        self.gelu_kernel = load_kernel("models.gelu_kernel") if looks_up else None
+        self.gelu_kernel = LOOK_UP.load() if looks_up else None
 
     @classmethod
     def of(cls, model: Any, product_dtype: torch.dtype = torch.float32) -> FastStep | None:
@@ -161,8 +174,8 @@ class FastStep:
         """The activation of `(b, width)` numbers."""
         if self.gelu_kernel is None:
             return functional.gelu(x, approximate="tanh")
-        out = torch.empty(x.shape, dtype=x.dtype)
-        self.gelu_kernel.look_up(bits(x), gelu_tables()[0], bits(out))
+        out, table = torch.empty(x.shape, dtype=x.dtype), gelu_tables()[0]
+        self.gelu_kernel(x.data_ptr(), x.stride(0), table.ctypes.data, *x.shape, out.data_ptr())
         return out
 
     def _attend(self, number: int, mixed: Tensor, rows: Tensor, first_new: int, n_new: int) -> Tensor:
@@ -172,12 +185,14 @@ class FastStep:
         stored = self.stored[number]
         # Before attending: a token attends to itself too. The padding repeats the last real prefix, whose row it reads.
         stored[first_new : first_new + n_new] = mixed[:n_new, w:]
-        query = mixed[:, :w].float()
+        query = mixed[:, :w].float()  # a view of float32, else a copy whose rows follow one another
         if self.kernel is not None:
-            out, by_head = torch.empty(b, w), (h, w // h)
-            # Views of the same memory, (b, h, d) and (capacity, 2, h, d): nothing is gathered or copied.
-            queries, kept = query.numpy().reshape(b, *by_head), stored.numpy().reshape(-1, 2, *by_head)
-            self.kernel.attend(queries, kept, rows.numpy(), np.float32(self.scale), out.numpy().reshape(b, *by_head))
+            out, score, rows = torch.empty(b, w), torch.empty(n_tokens), rows.contiguous()
+            # Read where they lie, by their addresses: nothing is gathered or copied.
+            steps = (4 * query.stride(0), 4) if self.dtype == torch.float32 else ()
+            shape = (b, n_tokens, h, w // h)
+            given = (stored.data_ptr(), len(stored), rows.data_ptr(), *shape, self.scale, score.data_ptr())
+            self.kernel(query.data_ptr(), *steps, *given, out.data_ptr())
             return out.to(self.dtype)
         # Without the kernel every prefix gets a copy of the rows of its tokens, (b, t, 2, h, d).
         gathered = stored.index_select(0, rows.reshape(-1)).view(b, n_tokens, 2, h, w // h)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from matgen.models import build_model
-from matgen.models.blank import steps_from
+from matgen.models.canvas import steps_from
 from matgen.models.objectives.blank import insertion_loss
 from matgen.models.tokenizer import BLANK
 from tests.models.objectives.batches import batch_of

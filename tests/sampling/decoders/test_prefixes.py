@@ -190,7 +190,7 @@ def test_random_numbers_are_streams_of_their_own() -> None:
 @pytest.mark.parametrize("with_numba", [True, False])
 def test_the_step_written_out_gives_the_models_logits(checkpoints, key: str, with_numba: bool, monkeypatch) -> None:
     if not with_numba:
-        monkeypatch.setattr(fast_step, "load_kernel", lambda name: None)
+        monkeypatch.setattr(fast_step.Kernel, "load", lambda kernel: None)
     checkpoint = load_checkpoint(checkpoints(key))
     step = fast_step.FastStep.of(checkpoint.model)
     assert step is not None

@@ -120,7 +120,7 @@ class PretrainedBackend:
         self.sentences = training_set.sentences
         self._open(seed)
         if self.fine_tuning == "head":
-            self._fit_head(training_set, seed, progress)
+            self._fit_head(training_set, seed, folder, progress)
         if self.fine_tuning != "adapters":
             return
         with tempfile.TemporaryDirectory() as scratch:
@@ -133,7 +133,9 @@ class PretrainedBackend:
             self._train(train, valid, seed, where / "table", resume, progress)
         self.language.model.eval()
 
-    def _fit_head(self, training_set: TrainingSet, seed: int, progress: ProgressFactory) -> None:
+    def _fit_head(
+        self, training_set: TrainingSet, seed: int, folder: Path | None, progress: ProgressFactory
+    ) -> None:
         if training_set.stages:
             raise OptionError("pretext tasks train adapters: a head has no use for them (fine_tuning=adapters)")
         train, valid, target = training_set.train, training_set.valid, self.sentences.target
@@ -144,13 +146,16 @@ class PretrainedBackend:
             prompts += self._encoded_prompts(valid, train, training_set.valid_examples)
             rows = pd.concat([train, valid], ignore_index=True)
         self._require_room(max(map(len, prompts)))
+        states = None if folder is None else Path(folder) / "states"
         with progress(len(prompts), "lift", "rows") as count:
             if target.type == "number":
                 answers, n_labels = rows[target.name].to_numpy(np.float64), 0
             else:
                 answers = np.array([target.values.index(label) for label in rows[target.name]])
                 n_labels = len(target.values)
-            self.head = head_on_language(self.language, prompts, answers, n_labels, len(train), seed, count.update)
+            self.head = head_on_language(
+                self.language, prompts, answers, n_labels, len(train), seed, count.update, states
+            )
 
     def _head_scores(self, queries: Queries) -> np.ndarray:
         prompts = self._prompts(queries)

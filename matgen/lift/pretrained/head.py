@@ -69,6 +69,7 @@ def head_on_language(
     n_train: int,
     seed: int,
     count: Callable[[int], None],
+    folder: Path | None = None,
 ) -> LinearHead:
     """The best head on the states of a language model.
 
@@ -79,12 +80,13 @@ def head_on_language(
         n_labels: number of labels; 0 for numbers.
         n_train: sentences to learn from.
         seed: of the parts that training rows are split into.
-        count: is told of every batch how many sentences were read.
+        count: is told how many sentences each batch accounts for.
+        folder: where states are kept, from which an interrupted reading goes on; None keeps none.
     """
     layers = lower_layers(language.model.config.num_hidden_layers, CANDIDATE_LAYERS)
     twice = 2 * max(map(len, sentences)) <= language.max_length
     poolings = [pooling for pooling in POOLINGS if twice or pooling != "again"]
-    features = sentence_features(language, sentences, layers, poolings, count)
+    features = sentence_features(language, sentences, layers, poolings, count, folder)
     names = [(layer, pooling) for layer in layers for pooling in poolings]
     candidates = features.reshape(-1, *features.shape[2:])
     if n_labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError, first_line
 
 NUMBER_CHARACTERS = "0123456789-.e"
+_FINGERPRINTED = 64
+"""Numbers of each weight that tell a model from others."""
 
 
 class LanguageModel:
@@ -71,6 +74,15 @@ class LanguageModel:
             torch.manual_seed(seed)
             config = LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **settings)
             self.model = get_peft_model(self.model, config)
+
+    @property
+    def fingerprint(self) -> str:
+        """Short text that tells models apart by their configuration and the first numbers of each weight."""
+        digest = hashlib.blake2b(self.model.config.to_json_string().encode(), digest_size=16)
+        for name, weight in self.model.named_parameters():
+            first = weight.detach().reshape(-1)[:_FINGERPRINTED].float().cpu().numpy()
+            digest.update(name.encode() + first.tobytes())
+        return digest.hexdigest()
 
     @property
     def n_trained(self) -> int:

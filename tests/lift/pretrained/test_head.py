@@ -203,3 +203,40 @@ def test_models_of_0_2_are_read_as_adapters(tiny, tmp_path):
     queries = model._queries(TABLE)
     expected = model.backend_.label_log_probabilities(queries)
     assert again.label_log_probabilities(queries) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_killed_reading_goes_on_and_sentences_alike_are_read_once(tiny, tmp_path, monkeypatch):
+    from matgen.lift.pretrained import features
+
+    language = LanguageModel(tiny)
+    rows = [language.encode(f"a={i % 30}, b=no###") for i in range(40)]
+    whole = sentence_features(language, rows, [1, 2])
+    read = []
+    plain = features._pooled_states
+    monkeypatch.setattr(features, "_ROWS_PER_FILE", 16)
+    monkeypatch.setattr(features, "_pooled_states", lambda *a: (read.extend(a[1]), plain(*a))[1])
+
+    class Killed(Exception):
+        pass
+
+    counted = []
+
+    def count(n):
+        counted.append(n)
+        if sum(counted) > 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        sentence_features(language, rows, [1, 2], count=count, folder=tmp_path)
+    before, counted = len(read), []
+    again = sentence_features(language, rows, [1, 2], count=counted.append, folder=tmp_path)
+    assert len(read) == 30 and 16 <= before < 30  # each of the 30 that differ once, in both runs together
+    assert sum(counted) == 40 and again == pytest.approx(whole, abs=0.03)
+    read.clear()
+    assert np.array_equal(sentence_features(language, rows, [1, 2], folder=tmp_path), again) and not read
+    sentence_features(language, rows[:1], [2], folder=tmp_path)  # other layers are other states
+    next(iter(tmp_path.glob("states-000000*"))).write_bytes(b"no")
+    with torch.no_grad():
+        language.model.get_input_embeddings().weight.mul_(1.5)
+    sentence_features(language, rows[:2], [1, 2], folder=tmp_path)  # another model, and a damaged file
+    assert len(read) == 3

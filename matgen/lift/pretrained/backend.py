@@ -25,7 +25,6 @@ from matgen.fitting.state import set_weights, weights_of
 from matgen.io.files import atomic_write, read_checksummed, write_checksummed
 from matgen.lift.number_grammar import END, NumberGrammar
 from matgen.lift.pretrained.examples import PromptTable
-from matgen.lift.pretrained.features import sentence_features
 from matgen.lift.pretrained.generation import MarkCriterion, NumberProcessor, SamplingProcessor, continuations
 from matgen.lift.pretrained.head import LinearHead, head_on_language, load_head, save_head
 from matgen.lift.pretrained.language_model import LanguageModel
@@ -159,9 +158,8 @@ class PretrainedBackend:
 
     def _head_scores(self, queries: Queries) -> np.ndarray:
         prompts = self._prompts(queries)
-        self._require_room(max(map(len, prompts), default=0) * (2 if self.head.pooling == "again" else 1))
-        features = sentence_features(self.language, prompts, [self.head.layer], [self.head.pooling])
-        return self.head.scores(features[0, 0])
+        self._require_room(max(map(len, prompts), default=0))
+        return self.head.of_language(self.language, prompts)
 
     def _train(
         self,

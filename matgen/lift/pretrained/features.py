@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from matgen.lift.pretrained.language_model import layers_of
 from matgen.lift.pretrained.states import KeptStates, Sentence, key_of
 
 if TYPE_CHECKING:
@@ -32,12 +33,6 @@ _ROWS_PER_FILE = 256
 
 class _Enough(Exception):
     """The highest layer that is asked for is computed."""
-
-
-def layers_of(model: Any) -> nn.ModuleList:
-    """The layers of a model, lowest first, whatever its architecture calls them."""
-    count = model.config.num_hidden_layers
-    return next(part for part in model.modules() if isinstance(part, nn.ModuleList) and len(part) == count)
 
 
 def lower_layers(count: int, most: int) -> list[int]:

@@ -13,9 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from matgen.errors import CheckpointError, OptionError
 from matgen.lift import LiftClassifier, LiftRegressor, load, save
 from matgen.lift.pretrained.backend import PretrainedBackend
-from matgen.lift.pretrained.features import POOLINGS, layers_of, lower_layers, sentence_features
+from matgen.lift.pretrained.features import POOLINGS, lower_layers, sentence_features
 from matgen.lift.pretrained.head import fit_label_head, fit_number_head
-from matgen.lift.pretrained.language_model import LanguageModel
+from matgen.lift.pretrained.language_model import LanguageModel, layers_of
 from tests.lift.pretrained.tiny import save_tiny_model
 
 TABLE = pd.DataFrame({"x": np.tile([0.5, 9.5], 20), "kind": ["a", "b", "c", None] * 10})
@@ -175,7 +175,7 @@ def test_numbers_of_a_head_are_in_range_rounded_and_ordered(tiny, tmp_path):
 def test_examples_stand_in_prompts_of_a_head_too(tiny):
     model = LiftClassifier("path", model=tiny, retrieval=2, backend_options=HEAD | {"max_length": 256})
     model.fit(TABLE, LABELS)
-    assert model.backend_.language.tokenizer.decode(model.backend_._prompts(model._queries(TABLE))[0]).count("#") == 9
+    assert model.backend_.language.tokenizer.decode(model.backend_.prompts.of_queries(model._queries(TABLE))[0]).count("#") == 9
     assert model.score(TABLE, LABELS) > 0.9
 
 
@@ -188,14 +188,18 @@ def test_which_way_is_meant():
     ways = {
         "head": [{}, {"fine_tuning": "head"}, {"max_length": 500}],
         "adapters": [{"epochs": 5}, {"rank": 8}, {"fine_tuning": "adapters"}],
+        "top-layers": [{"layers": 2}, {"fine_tuning": "top-layers", "epochs": 3}],
+        "ensemble": [{"fine_tuning": "ensemble"}],
         None: [{"in_context": True}],
     }
     for way, options in ways.items():
         for given in options:
             assert PretrainedBackend("smollm2", **given).fine_tuning == way
     assert PretrainedBackend("path", model="m").fine_tuning == "adapters"
-    with pytest.raises(OptionError, match="epochs is an option of fine_tuning=adapters"):
+    with pytest.raises(OptionError, match="epochs is an option of fine_tuning=adapters, not of head"):
         PretrainedBackend("smollm2", fine_tuning="head", epochs=3)
+    with pytest.raises(OptionError, match="layers is an option of fine_tuning=ensemble, not of adapters"):
+        PretrainedBackend("smollm2", fine_tuning="adapters", layers=3)
     with pytest.raises(OptionError, match="in_context trains nothing"):
         PretrainedBackend("smollm2", fine_tuning="head", in_context=True)
     with pytest.raises(OptionError, match="unknown fine_tuning 'heads', did you mean head"):
@@ -203,7 +207,7 @@ def test_which_way_is_meant():
 
 
 def test_pretext_tasks_are_not_for_a_head(tiny):
-    with pytest.raises(OptionError, match="a head has no use for them"):
+    with pytest.raises(OptionError, match="head has no use for them"):
         LiftClassifier("path", model=tiny, pretext=1, backend_options=HEAD).fit(TABLE, LABELS)
 
 

@@ -1,0 +1,69 @@
+"""Rows as token ids of prompts and completions, no longer than the model reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matgen.errors import OptionError
+from matgen.lift.pretrained.examples import PromptTable
+from matgen.lift.pretrained.writing import LONGEST_COMPLETION
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from matgen.lift.interface import Queries
+    from matgen.lift.pretrained.language_model import LanguageModel
+    from matgen.lift.sentences import Sentences
+
+
+class Prompts:
+    """How the rows of a table are given to a model.
+
+    Args:
+        language: the model.
+        sentences: how rows are written.
+    """
+
+    def __init__(self, language: LanguageModel, sentences: Sentences) -> None:
+        self.language, self.sentences = language, sentences
+
+    def of_queries(self, queries: Queries) -> list[list[int]]:
+        """Token ids of each row's prompt."""
+        return self.of_rows(queries.frame, queries.store, queries.examples)
+
+    def of_rows(
+        self, frame: pd.DataFrame, store: pd.DataFrame | None, examples: np.ndarray | None
+    ) -> list[list[int]]:
+        """Token ids of each row's prompt, after the sentences of its examples, rows of `store`.
+
+        Raises:
+            OptionError: one is longer than what the model reads.
+        """
+        own = [self.language.encode(text) for text in self.sentences.prompts(frame)]
+        if examples is None:
+            return own
+        assert store is not None
+        known = [self.language.encode(text + "\n") for text in self.sentences.sentences(store)]
+        made = [[i for row in rows for i in known[row]] + ids for rows, ids in zip(examples.tolist(), own, strict=True)]
+        self.require_room(max(map(len, made)), LONGEST_COMPLETION)
+        return made
+
+    def with_completions(
+        self, frame: pd.DataFrame, store: pd.DataFrame, examples: np.ndarray | None
+    ) -> PromptTable:
+        """Prompts with the completions of rows that have a target; raises as `of_rows`."""
+        assert self.sentences.target is not None
+        target = self.sentences.target.name
+        completions = [self.language.encode(self.sentences.completion(value)) for value in frame[target]]
+        prompts = self.of_rows(frame, store, examples)
+        self.require_room(max(len(p) + len(c) for p, c in zip(prompts, completions, strict=True)))
+        return PromptTable(prompts, completions)
+
+    def require_room(self, tokens: int, more: int = 0) -> None:
+        """Raise an `OptionError` where so many tokens, and so many more, are longer than what the model reads."""
+        longest = self.language.max_length
+        if tokens + more > longest:
+            raise OptionError(
+                f"a sentence takes {tokens:,} tokens, the model reads {longest:,}: choose columns, or fewer examples"
+            )

@@ -1,12 +1,13 @@
-"""SmolLM2-135M on LIFT's tables: a linear head, LoRA, and no training; with and without the names of columns.
+"""SmolLM2-135M on LIFT's tables: a linear head, LoRA in the top layers or in all, their ensemble, and no training.
 
-The head reads numbers as they were measured, and stands on random weights of the same architecture too. LoRA and
-prompts of examples were measured on standardised numbers, as published. Nothing is chosen by test rows.
+All with and without the names of columns. The head and the top layers read numbers as they were measured, and the head
+stands on random weights of the same architecture too. LoRA in all layers and prompts of examples were measured on
+standardised numbers, as published. Nothing is chosen by test rows.
 
 Every finished fit is a file in `--work`, and a line of the result, from which a later run goes on, on another machine
 too; a fit that was cut off goes on from its last validation. `--collect` makes the result of what is done.
 
-python -m benchmarks.lift_pretrained [--work FOLDER] [--workers 1] [--seconds 3600] [--small]
+python -m benchmarks.lift_pretrained [--work FOLDER] [--heads] [--top-layers] [--workers 1] [--seconds 3600] [--small]
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ RESULT = "lift_pretrained"
 
 
 HEAD, RANDOM = "head", "head on random weights"
+TOP, ENSEMBLE = "top layers", "ensemble"
+MEASURED = (HEAD, RANDOM, TOP, ENSEMBLE)
+"""Kinds whose numbers are written as they were measured."""
 HEAD_EDITION = 2
 """Heads of the first edition read one layer, those of the second the mean of several."""
 
@@ -51,11 +55,21 @@ def head_tasks() -> list[dict[str, Any]]:
     ]
 
 
+def top_tasks() -> list[dict[str, Any]]:
+    """Top layers and ensembles, a seed of each table first, so that all tables have one before any has three."""
+    return [
+        {"table": table, "seed": seed, "template": "named", "kind": kind}
+        for seed in range(3)
+        for kind in (TOP, ENSEMBLE)
+        for table in ("tae", "iris", "wine", "cmc")
+    ]
+
+
 def tasks(small: bool) -> list[dict[str, Any]]:
     """What is to be fitted, the quickest first."""
     if small:
         return [{"table": "iris", "seed": 0, "template": "named", "kind": "lora"}]
-    made = head_tasks()
+    made = head_tasks() + top_tasks()
     made += [
         {"table": t, "seed": s, "template": n, "kind": "lora"}
         for t in ("iris", "tae")
@@ -80,6 +94,8 @@ def options_of(task: dict[str, Any]) -> dict[str, Any]:
         return {"in_context": True}
     if task["kind"] in (HEAD, RANDOM):
         return {"fine_tuning": "head"}
+    if task["kind"] in (TOP, ENSEMBLE):
+        return {"fine_tuning": task["kind"].replace(" ", "-")}
     name = task["table"]
     return {"batch_size": 8, "learning_rate": LEARNING_RATES[name], "epochs": EPOCHS[name]}
 
@@ -138,8 +154,8 @@ def work(task: dict[str, Any], out: Path, tables: Path | None) -> None:
     from matgen.lift import LiftClassifier
     from matgen.lift.augment import shuffled_labels
 
-    of_head = task["kind"] in (HEAD, RANDOM)
-    train, valid, test = parts_of(task["table"], task["seed"], tables, standardised=not of_head)
+    of_head, measured = task["kind"] in (HEAD, RANDOM), task["kind"] in MEASURED
+    train, valid, test = parts_of(task["table"], task["seed"], tables, standardised=not measured)
     in_context = task["kind"] == "in context"
     options = options_of(task)
     answers = shuffled_labels(train[1], 0) if task["kind"] == "shuffled labels" else train[1]
@@ -176,6 +192,8 @@ def work(task: dict[str, Any], out: Path, tables: Path | None) -> None:
     if of_head:
         row["chosen"] = [list(place) for place in model.backend_.head.places]
         row["sentences_read_before"] = read_before
+    if task["kind"] == ENSEMBLE:
+        row["share_of_head"] = model.backend_.share_of_head
     write_json(out / f"{name_of(task)}.json", row)
     print(name_of(task), row["accuracy"], row["valid_accuracy"], row["raw_parse_rate"], row["seconds"], flush=True)
 
@@ -250,6 +268,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--heads", action="store_true", help="heads only, one after the other in this process")
+    parser.add_argument("--top-layers", action="store_true", help="top layers and ensembles likewise")
     parser.add_argument("--small", action="store_true", help="one fit")
     parser.add_argument("--tables", type=Path, help="folder that --prepare wrote")
     parser.add_argument("--prepare", type=Path, metavar="FOLDER", help="write the tables, and nothing else")
@@ -262,10 +281,10 @@ def main() -> None:
         work(json.loads(options.one), options.work, options.tables)
     elif options.collect:
         collect(options.work)
-    elif options.heads:
+    elif options.heads or options.top_layers:
         options.work.mkdir(parents=True, exist_ok=True)
         restore(options.work)
-        for task in head_tasks():
+        for task in (head_tasks() if options.heads else []) + (top_tasks() if options.top_layers else []):
             if not (options.work / f"{name_of(task)}.json").is_file():
                 work(task, options.work, options.tables)
         collect(options.work)

@@ -83,9 +83,11 @@ def pretrained(content: Json) -> Iterator[Json]:
     titles = {
         "head": "linear head on hidden states",
         "head on random weights": "linear head on hidden states of random weights",
-        "lora": "fine-tuned by adapters",
+        "top layers": "top layers fine-tuned by adapters",
+        "ensemble": "ensemble of the head and the top layers",
+        "lora": "all layers fine-tuned by adapters",
         "in context": f"{content['examples']} similar rows in the prompt, no training",
-        "shuffled labels": "fine-tuned by adapters on shuffled labels",
+        "shuffled labels": "all layers fine-tuned by adapters on shuffled labels",
     }
     cell = "{accuracy!c:.2f} ± {accuracy_std!c:.2f} ({interval[0]!c:.1f} to {interval[1]!c:.1f})"
     rows = {(row["table"], row["kind"], row["template"]): row for row in content["rows"]}

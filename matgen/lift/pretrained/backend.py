@@ -172,15 +172,15 @@ class PretrainedBackend:
         rows = self._answered(training_set.train, training_set.train, training_set.examples)
         self.question = question_length(rows.prompts)
         held_out = training_set.valid
-        valid = held_out if held_out is None else self._answered(held_out, training_set.train, training_set.valid_examples)
+        valid = (
+            held_out if held_out is None else self._answered(held_out, training_set.train, training_set.valid_examples)
+        )
         top_layers.fit_top_layers(
             self.language, rows, valid, self._decisions[0], self.question, folder / "top-layers", self.options, seed,
             resume, progress,
         )  # fmt: skip
 
-    def _answered(
-        self, frame: pd.DataFrame, store: pd.DataFrame, examples: np.ndarray | None
-    ) -> top_layers.Rows:
+    def _answered(self, frame: pd.DataFrame, store: pd.DataFrame, examples: np.ndarray | None) -> top_layers.Rows:
         prompts = self.prompts.of_rows(frame, store, examples)
         decisions, labels = self._decisions
         target, values = self._target, frame[self._target.name]

@@ -32,9 +32,7 @@ class Prompts:
         """Token ids of each row's prompt."""
         return self.of_rows(queries.frame, queries.store, queries.examples)
 
-    def of_rows(
-        self, frame: pd.DataFrame, store: pd.DataFrame | None, examples: np.ndarray | None
-    ) -> list[list[int]]:
+    def of_rows(self, frame: pd.DataFrame, store: pd.DataFrame | None, examples: np.ndarray | None) -> list[list[int]]:
         """Token ids of each row's prompt, after the sentences of its examples, rows of `store`.
 
         Raises:
@@ -49,9 +47,7 @@ class Prompts:
         self.require_room(max(map(len, made)), LONGEST_COMPLETION)
         return made
 
-    def with_completions(
-        self, frame: pd.DataFrame, store: pd.DataFrame, examples: np.ndarray | None
-    ) -> PromptTable:
+    def with_completions(self, frame: pd.DataFrame, store: pd.DataFrame, examples: np.ndarray | None) -> PromptTable:
         """Prompts with the completions of rows that have a target; raises as `of_rows`."""
         assert self.sentences.target is not None
         target = self.sentences.target.name

@@ -73,10 +73,13 @@ def fit_top_layers(
         KeyboardInterrupt: training was interrupted; the state is in the folder.
     """
     lower = LowerLayers(language, language.n_layers - min(options["layers"], language.n_layers))
+    language.model.eval()
     read = []
     with progress(len(train.prompts) + (len(valid.prompts) if valid else 0), "lift, reading", "rows") as count:
         for rows in (train, valid):
-            read.append(rows and QuestionTable(lower.read(rows.prompts, rows.answers, question, count.update), question))
+            read.append(
+                rows and QuestionTable(lower.read(rows.prompts, rows.answers, question, count.update), question)
+            )
     table, held_out = read
     assert table is not None
     epochs = options["epochs"]
@@ -100,9 +103,7 @@ def fit_top_layers(
             return 0.0
         own = held_out.to(language.device)
         batches = (own.batch(part) for part in np.array_split(np.arange(len(own)), -(-len(own) // _ROWS_AT_ONCE)))
-        return float(
-            torch.cat([decisions.nats(lower.logits(model, b), b.sets, b.chosen) for b in batches]).mean()
-        )
+        return float(torch.cat([decisions.nats(lower.logits(model, b), b.sets, b.chosen) for b in batches]).mean())
 
     begun = resume and (folder / "training").exists()
     fitter = Fitter(language.model, table, loss, validate, folder, settings, progress, "lift")

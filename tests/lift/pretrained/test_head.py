@@ -175,7 +175,10 @@ def test_numbers_of_a_head_are_in_range_rounded_and_ordered(tiny, tmp_path):
 def test_examples_stand_in_prompts_of_a_head_too(tiny):
     model = LiftClassifier("path", model=tiny, retrieval=2, backend_options=HEAD | {"max_length": 256})
     model.fit(TABLE, LABELS)
-    assert model.backend_.language.tokenizer.decode(model.backend_.prompts.of_queries(model._queries(TABLE))[0]).count("#") == 9
+    assert (
+        model.backend_.language.tokenizer.decode(model.backend_.prompts.of_queries(model._queries(TABLE))[0]).count("#")
+        == 9
+    )
     assert model.score(TABLE, LABELS) > 0.9
 
 

@@ -21,22 +21,17 @@ from matgen.fitting.state import set_weights, weights_of
 from matgen.io.files import atomic_write, read_checksummed, write_checksummed
 from matgen.lift.pretrained import top_layers, writing
 from matgen.lift.pretrained.adapters import fit_adapters
-from matgen.lift.pretrained.decisions import Answer, Decisions, label_decisions, number_answer, number_decisions
-from matgen.lift.pretrained.head import LinearHead, head_on_language, load_head, save_head
+from matgen.lift.pretrained.head import LinearHead, best_share, head_on_language, load_head, save_head
 from matgen.lift.pretrained.language_model import LanguageModel
 from matgen.lift.pretrained.options import OPTIONS, fine_tuning_of
 from matgen.lift.pretrained.prompts import Prompts
 from matgen.lift.pretrained.question import question_length
 from matgen.lift.pretrained.scoring import label_log_probabilities
-from matgen.lift.sentences import END_OF_COMPLETION
 from matgen.runtime.progress import ProgressFactory
 
 if TYPE_CHECKING:
     from matgen.lift.interface import Queries, TrainingSet
     from matgen.lift.sentences import Sentences
-
-_SHARES_OF_HEAD = np.linspace(0, 1, 5)
-"""Weights of the head in an ensemble that are compared."""
 
 
 class PretrainedBackend:
@@ -148,7 +143,7 @@ class PretrainedBackend:
             self._weigh(training_set, seed)
 
     def _fit_head(self, training_set: TrainingSet, seed: int, folder: Path | None, progress: ProgressFactory) -> None:
-        train, valid, target = training_set.train, training_set.valid, self._target
+        train, valid, target = training_set.train, training_set.valid, self.prompts.target
         prompts = self.prompts.of_rows(train, train, training_set.examples)
         rows = train
         if valid is not None:
@@ -169,47 +164,18 @@ class PretrainedBackend:
     def _fit_top_layers(
         self, training_set: TrainingSet, seed: int, folder: Path, resume: bool, progress: ProgressFactory
     ) -> None:
-        rows = self._answered(training_set.train, training_set.train, training_set.examples)
+        rows = self.prompts.answered(training_set.train, training_set.train, training_set.examples)
         self.question = question_length(rows.prompts)
         held_out = training_set.valid
         valid = (
-            held_out if held_out is None else self._answered(held_out, training_set.train, training_set.valid_examples)
+            held_out
+            if held_out is None
+            else self.prompts.answered(held_out, training_set.train, training_set.valid_examples)
         )
         top_layers.fit_top_layers(
-            self.language, rows, valid, self._decisions[0], self.question, folder / "top-layers", self.options, seed,
-            resume, progress,
+            self.language, rows, valid, self.prompts.decisions[0], self.question, folder / "top-layers", self.options,
+            seed, resume, progress,
         )  # fmt: skip
-
-    def _answered(self, frame: pd.DataFrame, store: pd.DataFrame, examples: np.ndarray | None) -> top_layers.Rows:
-        prompts = self.prompts.of_rows(frame, store, examples)
-        decisions, labels = self._decisions
-        target, values = self._target, frame[self._target.name]
-        if target.type == "number":
-            assert target.format is not None
-            texts = (target.format.text(value) for value in values)
-            answers = [number_answer(text, self.language.number_tokens, decisions) for text in texts]
-        else:
-            answers = [labels[target.values.index(value)] for value in values]
-        self.prompts.require_room(max(len(p) + len(a.tokens) for p, a in zip(prompts, answers, strict=True)))
-        return top_layers.Rows(prompts, answers)
-
-    @property
-    def _target(self) -> Any:
-        target = self.prompts.sentences.target
-        assert target is not None
-        return target
-
-    @property
-    def _labels(self) -> list[list[int]]:
-        """Token ids of each label's completion."""
-        return [self.language.encode(self.prompts.sentences.completion(value)) for value in self._target.values]
-
-    @property
-    def _decisions(self) -> tuple[Decisions, list[Answer]]:
-        """What there is to decide of a target, and of labels each as an answer."""
-        if self._target.type == "number":
-            return number_decisions(self.language.number_tokens, self.language.encode(END_OF_COMPLETION)[0]), []
-        return label_decisions(self._labels)
 
     def _fit_adapters(
         self, training_set: TrainingSet, seed: int, folder: Path, resume: bool, progress: ProgressFactory
@@ -229,16 +195,21 @@ class PretrainedBackend:
         if training_set.valid is None or not len(training_set.valid):
             return
         prompts = self.prompts.of_rows(training_set.valid, training_set.train, training_set.valid_examples)
-        answers = training_set.valid[self._target.name]
-        if self._target.type == "number":
+        target = self.prompts.target
+        answers = training_set.valid[target.name]
+        if target.type == "number":
             median, truth = np.array([0.5]), answers.to_numpy(np.float64)
-            parts = [way(prompts, median, 0, seed)[:, 0] for way in (self._quantiles_of_model, self._quantiles_of_head)]
-            losses = [np.abs((1 - s) * parts[0] + s * parts[1] - truth).mean() for s in _SHARES_OF_HEAD]
-        else:
-            right = (np.arange(len(answers)), [self._target.values.index(label) for label in answers])
-            scores = self._scores_of_model(prompts), self._scores_of_head(prompts)
-            losses = [-log_softmax((1 - s) * scores[0] + s * scores[1], axis=1)[right].mean() for s in _SHARES_OF_HEAD]
-        self.share_of_head = float(_SHARES_OF_HEAD[int(np.argmin(losses))])
+            of_head, of_model = (
+                way(prompts, median, 0, seed)[:, 0] for way in (self._quantiles_of_head, self._quantiles_of_model)
+            )
+            self.share_of_head = best_share(of_head, of_model, lambda found: float(np.abs(found - truth).mean()))
+            return
+        right = (np.arange(len(answers)), [target.values.index(label) for label in answers])
+        self.share_of_head = best_share(
+            self._scores_of_head(prompts),
+            self._scores_of_model(prompts),
+            lambda scores: -float(log_softmax(scores, axis=1)[right].mean()),
+        )
 
     # --- predictions ---------------------------------------------------------------------------------------------
 
@@ -261,8 +232,8 @@ class PretrainedBackend:
     def _scores_of_model(self, prompts: list[list[int]]) -> np.ndarray:
         """Log-probabilities of labels by the model itself, float64 `(n, labels)`."""
         if self._of_top_layers:
-            return top_layers.label_log_probabilities(self.language, prompts, *self._decisions, self.question)
-        return label_log_probabilities(self.language, prompts, self._labels)
+            return top_layers.label_log_probabilities(self.language, prompts, *self.prompts.decisions, self.question)
+        return label_log_probabilities(self.language, prompts, self.prompts.labels)
 
     def number_quantiles(self, queries: Queries, quantiles: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
         """See `Backend.number_quantiles`: those of numbers sampled under the grammar (32 where `samples` is 0).
@@ -292,21 +263,21 @@ class PretrainedBackend:
     ) -> np.ndarray:
         question = self.question if self._of_top_layers else None
         return writing.number_quantiles(
-            self.language, prompts, self._target, quantiles, samples=samples, seed=seed, question=question
+            self.language, prompts, self.prompts.target, quantiles, samples=samples, seed=seed, question=question
         )
 
     def _rounded(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers as targets are written, within their padded range."""
-        low, high = self._target.padded_range()
-        rounded = np.vectorize(self._target.format.rounded, otypes=[np.float64])(numbers.clip(low, high))
+        low, high = self.prompts.target.padded_range()
+        rounded = np.vectorize(self.prompts.target.format.rounded, otypes=[np.float64])(numbers.clip(low, high))
         return rounded.clip(low, high)
 
     def complete(self, queries: Queries, *, seed: int) -> list[str]:
-        """See `Backend.complete`; what learned to choose and not to write gives a label by its probability, or a number."""
+        """See `Backend.complete`; what has learned to choose, and not to write, draws a label or a number."""
         if not self._has_head and not self._of_top_layers:
             generator = torch.Generator().manual_seed(seed)
             return writing.texts(self.language, self.prompts.of_queries(queries), generator)
-        target = self._target
+        target = self.prompts.target
         if target.type == "number":
             values: Any = self.number_quantiles(queries, np.array([0.5]), samples=1, seed=seed)[:, 0]
         else:

@@ -39,6 +39,8 @@ _PENALTIES = (1.0, 0.1, 0.01, 0.001)
 _TEMPERATURES = np.geomspace(0.1, 3.0, 40)
 _LEAST_LOG_SHARE = -20.0
 """Score of a label that no training row has."""
+_SHARES = np.linspace(0, 1, 5)
+"""Weights of a head beside other predictions that are compared."""
 Split = tuple[np.ndarray, np.ndarray]
 """Rows to learn from and rows to predict."""
 
@@ -148,6 +150,16 @@ def fit_number_head(
 
     head, found = _averaged(features, places, numbers, n_train, splits, _ridge, judge)
     return dataclasses.replace(head, residuals=np.sort(numbers[judged] - found[:, 0]))
+
+
+def best_share(own: np.ndarray, other: np.ndarray, loss: Callable[[np.ndarray], float]) -> float:
+    """Weight of the predictions of a head, of `_SHARES`, at which their mean with others has the smallest loss.
+
+    Args:
+        own, other: predictions for the same rows.
+        loss: of the weighted mean.
+    """
+    return float(min(_SHARES, key=lambda share: loss(share * own + (1 - share) * other)))
 
 
 def save_head(head: LinearHead, folder: Path) -> dict[str, Any]:

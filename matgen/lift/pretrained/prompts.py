@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matgen.errors import OptionError
+from matgen.lift.pretrained.decisions import Answer, Decisions, label_decisions, number_answer, number_decisions
 from matgen.lift.pretrained.examples import PromptTable
+from matgen.lift.pretrained.top_layers import Rows
 from matgen.lift.pretrained.writing import LONGEST_COMPLETION
+from matgen.lift.sentences import END_OF_COMPLETION
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from matgen.lift.columns import Column
     from matgen.lift.interface import Queries
     from matgen.lift.pretrained.language_model import LanguageModel
     from matgen.lift.sentences import Sentences
@@ -49,12 +53,42 @@ class Prompts:
 
     def with_completions(self, frame: pd.DataFrame, store: pd.DataFrame, examples: np.ndarray | None) -> PromptTable:
         """Prompts with the completions of rows that have a target; raises as `of_rows`."""
-        assert self.sentences.target is not None
-        target = self.sentences.target.name
-        completions = [self.language.encode(self.sentences.completion(value)) for value in frame[target]]
+        completions = [self.language.encode(self.sentences.completion(value)) for value in frame[self.target.name]]
         prompts = self.of_rows(frame, store, examples)
         self.require_room(max(len(p) + len(c) for p, c in zip(prompts, completions, strict=True)))
         return PromptTable(prompts, completions)
+
+    @property
+    def target(self) -> Column:
+        """The column that is predicted."""
+        assert self.sentences.target is not None
+        return self.sentences.target
+
+    @property
+    def labels(self) -> list[list[int]]:
+        """Token ids of each label's completion."""
+        return [self.language.encode(self.sentences.completion(value)) for value in self.target.values]
+
+    @property
+    def decisions(self) -> tuple[Decisions, list[Answer]]:
+        """What there is to decide of the target, and of labels each as an answer."""
+        if self.target.type == "number":
+            return number_decisions(self.language.number_tokens, self.language.encode(END_OF_COMPLETION)[0]), []
+        return label_decisions(self.labels)
+
+    def answered(self, frame: pd.DataFrame, store: pd.DataFrame, examples: np.ndarray | None) -> Rows:
+        """Prompts with the answers of rows that have a target; raises as `of_rows`."""
+        prompts = self.of_rows(frame, store, examples)
+        decisions, labels = self.decisions
+        target, values = self.target, frame[self.target.name]
+        if target.type == "number":
+            assert target.format is not None
+            texts = (target.format.text(value) for value in values)
+            answers = [number_answer(text, self.language.number_tokens, decisions) for text in texts]
+        else:
+            answers = [labels[target.values.index(value)] for value in values]
+        self.require_room(max(len(p) + len(a.tokens) for p, a in zip(prompts, answers, strict=True)))
+        return Rows(prompts, answers)
 
     def require_room(self, tokens: int, more: int = 0) -> None:
         """Raise an `OptionError` where so many tokens, and so many more, are longer than what the model reads."""

@@ -2,7 +2,7 @@
 
 Adapters act on the last tokens of a prompt alone, the question, which is the same in every row, and on the answer
 (activated LoRA: Greenewald et al., arXiv:2504.12397). The keys and values of all that stands before the question are
-then those of the model without adapters, as are the states that its lower layers, which have none, make of the question.
+then those of the model without adapters, and so are the states of the question after the lower layers, which have none.
 An epoch costs no more than the upper layers on a dozen tokens a row.
 """
 

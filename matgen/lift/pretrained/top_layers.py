@@ -1,8 +1,8 @@
 """Fine-tuning of the top layers alone, by the decisions that a completion is: minutes where all layers take hours.
 
-Low-rank adapters (LoRA: Hu et al., ICLR 2022) in the top layers act on the question and the answer; what the model makes
-of the rest of a row is computed once, see `matgen.lift.pretrained.question`. The loss is over the allowed tokens alone,
-see `matgen.lift.pretrained.decisions`.
+Low-rank adapters (LoRA: Hu et al., ICLR 2022) in the top layers act on the question and the answer; what the model
+makes of the rest of a row is computed once, see `matgen.lift.pretrained.question`. The loss is over the allowed tokens
+alone, see `matgen.lift.pretrained.decisions`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a language model writes after prompts: numbers under their grammar, text up to a mark, answers to instructions."""
+"""What a language model writes: numbers under their grammar, text up to a mark, answers to instructions."""
 
 from __future__ import annotations
 

@@ -33,6 +33,8 @@ EPOCHS = {"iris": 10, "tae": 10, "wine": 6, "cmc": 3}
 LEARNING_RATES = {"iris": 2e-3, "tae": 2e-3, "wine": 7e-4, "cmc": 2e-3}
 """At 2e-3 learning begins only when the rate has fallen below about 8e-4, which short trainings hardly reach."""
 EXAMPLES = 8
+RESAMPLED = 10_000
+"""Sets of test rows that the intervals of differences are from."""
 RESULT = "lift_pretrained"
 
 
@@ -179,6 +181,7 @@ def work(task: dict[str, Any], out: Path, tables: Path | None) -> None:
     row = task | {
         "accuracy": float((predicted == test[1].to_numpy()).mean()),
         "valid_accuracy": float((model.predict(valid[0]) == valid[1].to_numpy()).mean()),
+        "right": [int(right) for right in predicted == test[1].to_numpy()],
         "raw_parse_rate": model.raw_parse_rate(test[0]),
         "n_test": len(test[1]),
         "options": options,
@@ -227,6 +230,31 @@ def drive(options: argparse.Namespace) -> None:
         time.sleep(0.2)
 
 
+def differences(fits: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What names, and pre-training, are worth to a head: accuracies with them minus those without, of the same rows.
+
+    The test rows are the same for all seeds, so a row's difference is the mean over its seeds, and the interval of 95 %
+    is by resampling test rows.
+    """
+    right = {
+        (fit["kind"], fit["table"], fit["template"], fit["seed"]): np.array(fit["right"], np.float64)
+        for fit in fits
+        if "right" in fit
+    }
+    made = []
+    for table, (kind, template) in product(TABLES, ((HEAD, "x1"), (HEAD, "shuffled"), (RANDOM, "named"))):
+        pairs = [((HEAD, table, "named", seed), (kind, table, template, seed)) for seed in range(3)]
+        pairs = [pair for pair in pairs if pair[0] in right and pair[1] in right]
+        if not pairs:
+            continue
+        of_row = np.mean([right[ours] - right[others] for ours, others in pairs], axis=0)
+        drawn = np.random.default_rng(0).integers(0, len(of_row), (RESAMPLED, len(of_row)))
+        interval = np.quantile(of_row[drawn].mean(axis=1), (0.025, 0.975))
+        against = {"kind": kind, "template": template, "seeds": len(pairs)}
+        made.append({"table": table, "difference": float(of_row.mean()), "interval": interval.tolist(), **against})
+    return made
+
+
 def collect(folder: Path) -> None:
     """One line for each table, kind and template: mean and standard deviation of its seeds."""
     from matgen.lift.measures import accuracy_interval
@@ -258,7 +286,8 @@ def collect(folder: Path) -> None:
                 "gpu": own[0]["machine"]["gpu"],
             }
         )
-    write_result(RESULT, {"epochs": EPOCHS, "examples": EXAMPLES, "rows": results, "fits": rows})
+    content = {"epochs": EPOCHS, "examples": EXAMPLES, "rows": results, "differences": differences(rows), "fits": rows}
+    write_result(RESULT, content)
     print(json.dumps(results, indent=1))
 
 

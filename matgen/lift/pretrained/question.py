@@ -121,7 +121,7 @@ class QuestionTable:
             line[: before - row.keys.shape[2]] = 0
         states = None
         if chosen[0].states is not None:
-            states = torch.stack([_longer(row.states, after, -2, right=True) for row in chosen]).to(self.device)  # type: ignore[arg-type]
+            states = torch.stack([_longer(row.states, after, -2, right=True) for row in chosen]).to(self.device)
         decisions = max(len(row.answer.places) for row in chosen)
 
         def padded(numbers: list[Sequence[int]], length: int, filling: int) -> Tensor:

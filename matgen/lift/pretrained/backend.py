@@ -268,8 +268,10 @@ class PretrainedBackend:
 
     def _rounded(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers as targets are written, within their padded range."""
-        low, high = self.prompts.target.padded_range()
-        rounded = np.vectorize(self.prompts.target.format.rounded, otypes=[np.float64])(numbers.clip(low, high))
+        target = self.prompts.target
+        assert target.format is not None
+        low, high = target.padded_range()
+        rounded = np.vectorize(target.format.rounded, otypes=[np.float64])(numbers.clip(low, high))
         return rounded.clip(low, high)
 
     def complete(self, queries: Queries, *, seed: int) -> list[str]:

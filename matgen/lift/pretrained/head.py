@@ -239,13 +239,14 @@ def _averaged(
     losses = [judge(scores) for scores in means]
     n = int(np.argmin([loss for loss, _ in losses])) + 1
     factor = losses[n - 1][1] / n
-    weights, bias = [], 0.0
+    weights: list[np.ndarray] = []
+    bias = np.zeros(())
     for one in best[:n]:
         own_weights, own_bias = _learned(features[one.place, :n_train], targets[:n_train], one.penalty, learn)
         weights.append(own_weights * one.factor * factor)
         bias = bias + own_bias * one.factor * factor
     chosen = tuple(places[one.place] for one in best[:n])
-    return LinearHead(chosen, np.stack(weights, axis=1), np.asarray(bias), np.zeros(0)), means[n - 1]
+    return LinearHead(chosen, np.stack(weights, axis=1), bias, np.zeros(0)), means[n - 1]
 
 
 def _candidates(

@@ -119,9 +119,8 @@ class QuestionTable:
         mask = torch.ones((len(chosen), before + after), dtype=torch.long)
         for line, row in zip(mask, chosen, strict=True):
             line[: before - row.keys.shape[2]] = 0
-        states = None
-        if chosen[0].states is not None:
-            states = torch.stack([_longer(row.states, after, -2, right=True) for row in chosen]).to(self.device)
+        below = [_longer(row.states, after, -2, right=True) for row in chosen if row.states is not None]
+        states = torch.stack(below).to(self.device) if below else None
         decisions = max(len(row.answer.places) for row in chosen)
 
         def padded(numbers: list[Sequence[int]], length: int, filling: int) -> Tensor:

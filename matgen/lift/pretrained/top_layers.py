@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from matgen.lift.pretrained.language_model import LanguageModel
 
 _WARMUP = 0.1
-_PATIENCE = 4
-"""Validations without improvement after which training stops."""
+_PATIENCE = 10
+"""Validations without improvement after which training stops. At first the loss stays at chance for many steps."""
 _ROWS_AT_ONCE = 64
 
 
@@ -74,13 +74,12 @@ def fit_top_layers(
     """
     lower = LowerLayers(language, language.n_layers - min(options["layers"], language.n_layers))
     language.model.eval()
-    read = []
+    tables: list[QuestionTable | None] = []
     with progress(len(train.prompts) + (len(valid.prompts) if valid else 0), "lift, reading", "rows") as count:
         for rows in (train, valid):
-            read.append(
-                rows and QuestionTable(lower.read(rows.prompts, rows.answers, question, count.update), question)
-            )
-    table, held_out = read
+            read = None if rows is None else lower.read(rows.prompts, rows.answers, question, count.update)
+            tables.append(None if read is None else QuestionTable(read, question))
+    table, held_out = tables
     assert table is not None
     epochs = options["epochs"]
     settings = FitSettings(

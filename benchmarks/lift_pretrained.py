@@ -255,6 +255,13 @@ def differences(fits: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return made
 
 
+def times(fits: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean seconds of fits that read all of their sentences themselves; nothing where none did."""
+    own = [fit for fit in fits if not fit.get("sentences_read_before")]
+    keys = [key for key in ("seconds", "core_seconds") if own and all(key in fit for fit in own)]
+    return {key: float(np.mean([fit[key] for fit in own])) for key in keys}
+
+
 def collect(folder: Path) -> None:
     """One line for each table, kind and template: mean and standard deviation of its seeds."""
     from matgen.lift.measures import accuracy_interval
@@ -276,10 +283,10 @@ def collect(folder: Path) -> None:
                 "accuracy_std": float(np.std(right)),
                 "interval": list(accuracy_interval(float(np.mean(right)), own[0]["n_test"])),
                 "raw_parse_rate": float(np.mean([row["raw_parse_rate"] for row in own])),
-                "seconds": float(np.mean([row["seconds"] for row in own])),
+                **times(own),
                 **{
                     key: float(np.mean([row[key] for row in own]))
-                    for key in ("core_seconds", "rows_per_core_second")
+                    for key in ("rows_per_core_second",)
                     if all(key in row for row in own)
                 },
                 "n_parameters": own[0]["n_parameters"],

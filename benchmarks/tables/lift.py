@@ -93,13 +93,13 @@ def pretrained(content: Json) -> Iterator[Json]:
     rows = {(row["table"], row["kind"], row["template"]): row for row in content["rows"]}
     for table, kind in dict.fromkeys((table, kind) for table, kind, _ in rows):
         own = {template: rows.get((table, kind, template)) for template in ("named", "x1", "shuffled")}
-        seconds = [row.get("core_seconds", row["seconds"]) for row in own.values() if row]
+        seconds = [row.get("core_seconds", row.get("seconds")) for row in own.values() if row and "seconds" in row]
         yield {
             **{template: fill(cell, row) if row else "" for template, row in own.items()},
             "title": f"{table}, {titles[kind]}",
             "seeds": " / ".join(str(row["seeds"]) if row else "-" for row in own.values()),
             "epochs": content["epochs"][table] if kind in ("lora", "shuffled labels") else "",
-            "seconds": sum(seconds) / len(seconds),
+            "minutes": f"{sum(seconds) / len(seconds) / 60:.1f}" if seconds else "",
         }
 
 

@@ -1,12 +1,13 @@
-"""SmolLM2-135M on LIFT's tables: a linear head, LoRA, and no training; with and without the names of columns.
+"""SmolLM2-135M on LIFT's tables: a linear head, LoRA in the top layers or in all, their ensemble, and no training.
 
-The head reads numbers as they were measured, and stands on random weights of the same architecture too. LoRA and
-prompts of examples were measured on standardised numbers, as published. Nothing is chosen by test rows.
+All with and without the names of columns. The head and the top layers read numbers as they were measured, and the head
+stands on random weights of the same architecture too. LoRA in all layers and prompts of examples were measured on
+standardised numbers, as published. Nothing is chosen by test rows.
 
 Every finished fit is a file in `--work`, and a line of the result, from which a later run goes on, on another machine
 too; a fit that was cut off goes on from its last validation. `--collect` makes the result of what is done.
 
-python -m benchmarks.lift_pretrained [--work FOLDER] [--workers 1] [--seconds 3600] [--small]
+python -m benchmarks.lift_pretrained [--work FOLDER] [--heads] [--top-layers] [--workers 1] [--seconds 3600] [--small]
 """
 
 from __future__ import annotations
@@ -32,20 +33,37 @@ EPOCHS = {"iris": 10, "tae": 10, "wine": 6, "cmc": 3}
 LEARNING_RATES = {"iris": 2e-3, "tae": 2e-3, "wine": 7e-4, "cmc": 2e-3}
 """At 2e-3 learning begins only when the rate has fallen below about 8e-4, which short trainings hardly reach."""
 EXAMPLES = 8
+RESAMPLED = 10_000
+"""Sets of test rows that the intervals of differences are from."""
 RESULT = "lift_pretrained"
 
 
 HEAD, RANDOM = "head", "head on random weights"
+TOP, ENSEMBLE = "top layers", "ensemble"
+MEASURED = (HEAD, RANDOM, TOP, ENSEMBLE)
+"""Kinds whose numbers are written as they were measured."""
+HEAD_EDITION = 2
+"""Heads of the first edition read one layer, those of the second the mean of several."""
 
 
 def head_tasks() -> list[dict[str, Any]]:
-    """Heads; those with the names of columns first, and of them the quickest tables."""
+    """Heads, the quickest tables first; the seeds of a table stand together, since they share the states."""
     ways = ((HEAD, "named"), (HEAD, "x1"), (HEAD, "shuffled"), (RANDOM, "named"))
     return [
         {"table": table, "seed": seed, "template": template, "kind": kind}
-        for kind, template in ways
         for table in ("tae", "iris", "wine", "cmc")
+        for kind, template in ways
         for seed in range(3)
+    ]
+
+
+def top_tasks() -> list[dict[str, Any]]:
+    """Top layers and ensembles, a seed of each table first, so that all tables have one before any has three."""
+    return [
+        {"table": table, "seed": seed, "template": "named", "kind": kind}
+        for seed in range(3)
+        for kind in (TOP, ENSEMBLE)
+        for table in ("tae", "iris", "wine", "cmc")
     ]
 
 
@@ -53,7 +71,7 @@ def tasks(small: bool) -> list[dict[str, Any]]:
     """What is to be fitted, the quickest first."""
     if small:
         return [{"table": "iris", "seed": 0, "template": "named", "kind": "lora"}]
-    made = head_tasks()
+    made = head_tasks() + top_tasks()
     made += [
         {"table": t, "seed": s, "template": n, "kind": "lora"}
         for t in ("iris", "tae")
@@ -78,8 +96,15 @@ def options_of(task: dict[str, Any]) -> dict[str, Any]:
         return {"in_context": True}
     if task["kind"] in (HEAD, RANDOM):
         return {"fine_tuning": "head"}
+    if task["kind"] in (TOP, ENSEMBLE):
+        return {"fine_tuning": task["kind"].replace(" ", "-")}
     name = task["table"]
     return {"batch_size": 8, "learning_rate": LEARNING_RATES[name], "epochs": EPOCHS[name]}
+
+
+def edition_of(task: dict[str, Any]) -> int:
+    """Which edition of the method a fit is of: those of earlier ones are measured again."""
+    return HEAD_EDITION if task["kind"] in (HEAD, RANDOM) else 1
 
 
 def name_of(task: dict[str, Any]) -> str:
@@ -131,8 +156,8 @@ def work(task: dict[str, Any], out: Path, tables: Path | None) -> None:
     from matgen.lift import LiftClassifier
     from matgen.lift.augment import shuffled_labels
 
-    of_head = task["kind"] in (HEAD, RANDOM)
-    train, valid, test = parts_of(task["table"], task["seed"], tables, standardised=not of_head)
+    of_head, measured = task["kind"] in (HEAD, RANDOM), task["kind"] in MEASURED
+    train, valid, test = parts_of(task["table"], task["seed"], tables, standardised=not measured)
     in_context = task["kind"] == "in context"
     options = options_of(task)
     answers = shuffled_labels(train[1], 0) if task["kind"] == "shuffled labels" else train[1]
@@ -143,8 +168,12 @@ def work(task: dict[str, Any], out: Path, tables: Path | None) -> None:
         backend, model=source, template=task["template"], retrieval=EXAMPLES if in_context else 0,
         backend_options=options, random_state=task["seed"],
     )  # fmt: skip
+    # The states of a sentence are the same for all seeds, which therefore share a folder; shuffled names are not.
+    shared = of_head and task["template"] != "shuffled"
+    folder = out / f".{name_of(task | {'seed': 'all'} if shared else task)}"
+    read_before = folder.exists() and of_head
     began, began_core = time.perf_counter(), time.process_time()
-    model.fit(train[0], answers, validation=valid, folder=out / f".{name_of(task)}", resume=True)
+    model.fit(train[0], answers, validation=valid, folder=folder, resume=True)
     seconds, core_seconds = time.perf_counter() - began, time.process_time() - began_core
     began_core = time.process_time()
     predicted = model.predict(test[0])
@@ -152,9 +181,11 @@ def work(task: dict[str, Any], out: Path, tables: Path | None) -> None:
     row = task | {
         "accuracy": float((predicted == test[1].to_numpy()).mean()),
         "valid_accuracy": float((model.predict(valid[0]) == valid[1].to_numpy()).mean()),
+        "right": [int(right) for right in predicted == test[1].to_numpy()],
         "raw_parse_rate": model.raw_parse_rate(test[0]),
         "n_test": len(test[1]),
         "options": options,
+        "edition": edition_of(task),
         "n_parameters": model.n_parameters_,
         "seconds": round(seconds, 1),
         "core_seconds": round(core_seconds, 1),
@@ -162,17 +193,20 @@ def work(task: dict[str, Any], out: Path, tables: Path | None) -> None:
         "machine": machine(),
     }
     if of_head:
-        row["chosen"] = {"layer": model.backend_.head.layer, "pooling": model.backend_.head.pooling}
+        row["chosen"] = [list(place) for place in model.backend_.head.places]
+        row["sentences_read_before"] = read_before
+    if task["kind"] == ENSEMBLE:
+        row["share_of_head"] = model.backend_.share_of_head
     write_json(out / f"{name_of(task)}.json", row)
     print(name_of(task), row["accuracy"], row["valid_accuracy"], row["raw_parse_rate"], row["seconds"], flush=True)
 
 
 def restore(folder: Path) -> None:
-    """Write the fits of an earlier result as files of the folder, those of other options aside."""
+    """Write the fits of an earlier result as files of the folder, those of other options or editions aside."""
     path = RESULTS / f"{RESULT}.json"
     for row in read_json(path)["fits"] if path.is_file() else []:
         own = folder / f"{name_of(row)}.json"
-        if not own.is_file() and row["options"] == options_of(row):
+        if not own.is_file() and row["options"] == options_of(row) and row.get("edition", 1) == edition_of(row):
             write_json(own, row)
 
 
@@ -196,6 +230,38 @@ def drive(options: argparse.Namespace) -> None:
         time.sleep(0.2)
 
 
+def differences(fits: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What names, and pre-training, are worth to a head: accuracies with them minus those without, of the same rows.
+
+    The test rows are the same for all seeds, so a row's difference is the mean over its seeds, and the interval of 95 %
+    is by resampling test rows.
+    """
+    right = {
+        (fit["kind"], fit["table"], fit["template"], fit["seed"]): np.array(fit["right"], np.float64)
+        for fit in fits
+        if "right" in fit
+    }
+    made = []
+    for table, (kind, template) in product(TABLES, ((HEAD, "x1"), (HEAD, "shuffled"), (RANDOM, "named"))):
+        pairs = [((HEAD, table, "named", seed), (kind, table, template, seed)) for seed in range(3)]
+        pairs = [pair for pair in pairs if pair[0] in right and pair[1] in right]
+        if not pairs:
+            continue
+        of_row = np.mean([right[ours] - right[others] for ours, others in pairs], axis=0)
+        drawn = np.random.default_rng(0).integers(0, len(of_row), (RESAMPLED, len(of_row)))
+        interval = np.quantile(of_row[drawn].mean(axis=1), (0.025, 0.975))
+        against = {"kind": kind, "template": template, "seeds": len(pairs)}
+        made.append({"table": table, "difference": float(of_row.mean()), "interval": interval.tolist(), **against})
+    return made
+
+
+def times(fits: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean seconds of fits that read all of their sentences themselves; nothing where none did."""
+    own = [fit for fit in fits if not fit.get("sentences_read_before")]
+    keys = [key for key in ("seconds", "core_seconds") if own and all(key in fit for fit in own)]
+    return {key: float(np.mean([fit[key] for fit in own])) for key in keys}
+
+
 def collect(folder: Path) -> None:
     """One line for each table, kind and template: mean and standard deviation of its seeds."""
     from matgen.lift.measures import accuracy_interval
@@ -217,17 +283,18 @@ def collect(folder: Path) -> None:
                 "accuracy_std": float(np.std(right)),
                 "interval": list(accuracy_interval(float(np.mean(right)), own[0]["n_test"])),
                 "raw_parse_rate": float(np.mean([row["raw_parse_rate"] for row in own])),
-                "seconds": float(np.mean([row["seconds"] for row in own])),
+                **times(own),
                 **{
                     key: float(np.mean([row[key] for row in own]))
-                    for key in ("core_seconds", "rows_per_core_second")
+                    for key in ("rows_per_core_second",)
                     if all(key in row for row in own)
                 },
                 "n_parameters": own[0]["n_parameters"],
                 "gpu": own[0]["machine"]["gpu"],
             }
         )
-    write_result(RESULT, {"epochs": EPOCHS, "examples": EXAMPLES, "rows": results, "fits": rows})
+    content = {"epochs": EPOCHS, "examples": EXAMPLES, "rows": results, "differences": differences(rows), "fits": rows}
+    write_result(RESULT, content)
     print(json.dumps(results, indent=1))
 
 
@@ -237,6 +304,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--heads", action="store_true", help="heads only, one after the other in this process")
+    parser.add_argument("--top-layers", action="store_true", help="top layers and ensembles likewise")
     parser.add_argument("--small", action="store_true", help="one fit")
     parser.add_argument("--tables", type=Path, help="folder that --prepare wrote")
     parser.add_argument("--prepare", type=Path, metavar="FOLDER", help="write the tables, and nothing else")
@@ -249,10 +317,10 @@ def main() -> None:
         work(json.loads(options.one), options.work, options.tables)
     elif options.collect:
         collect(options.work)
-    elif options.heads:
+    elif options.heads or options.top_layers:
         options.work.mkdir(parents=True, exist_ok=True)
         restore(options.work)
-        for task in head_tasks():
+        for task in (head_tasks() if options.heads else []) + (top_tasks() if options.top_layers else []):
             if not (options.work / f"{name_of(task)}.json").is_file():
                 work(task, options.work, options.tables)
         collect(options.work)

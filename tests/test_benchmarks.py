@@ -14,6 +14,7 @@ from benchmarks import (
     conditional,
     dft_agreement,
     doping,
+    lift_pretrained,
     phonons,
     predictors,
     relaxed_draws,
@@ -544,3 +545,19 @@ def test_tables_of_phonons_add_up() -> None:
     assert unstable["W (fcc)"] == "**1.00 (0 0 1/2)** | 2"
     assert "1 false alarms of 3 (NaCl), 1 of 2 instabilities detected" in of_structures.phonon_counts(content)
     assert "1.50 THz of 1" in of_structures.phonon_spreads(content)
+
+
+def test_what_names_are_worth_is_a_mean_over_pairs_of_the_same_rows():
+    rng = np.random.default_rng(0)
+    named, plain = rng.integers(0, 2, (2, 3, 200))
+    fits = [
+        {"kind": lift_pretrained.HEAD, "table": "tae", "template": template, "seed": seed, "right": right.tolist()}
+        for template, own in (("named", named), ("x1", plain))
+        for seed, right in enumerate(own)
+    ]
+    (found,) = lift_pretrained.differences(fits[:-1])
+    assert found["seeds"] == 2 and found["difference"] == pytest.approx(named[:2].mean() - plain[:2].mean())
+    error = (named[:2] - plain[:2]).mean(axis=0).std() / np.sqrt(200)  # the normal approximation
+    expected = found["difference"] + 1.96 * error * np.array([-1, 1])
+    assert np.array(found["interval"]) == pytest.approx(expected, abs=0.15 * error + 0.005)
+    assert lift_pretrained.differences(fits[:3]) == []

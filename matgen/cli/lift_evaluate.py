@@ -108,5 +108,5 @@ def _seeds(text: str) -> tuple[int, ...]:
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the estimator of a protocol is made with."""
     names = ("backend", "base", "template", "formulas_as", "retrieval", "pretext", "noise", "mixup", "options")
-    server = {"base_url": arguments.base_url} if arguments.base_url else {}
-    return {name: getattr(arguments, name) for name in names} | server
+    given = {name: getattr(arguments, name) for name in ("base_url", "fine_tuning") if getattr(arguments, name)}
+    return {name: getattr(arguments, name) for name in names} | given

@@ -74,6 +74,12 @@ def learning_options(parser: Parser) -> None:
     )
     training.add_argument("--mixup", type=float, help="largest share mixed in from another row (default: 0)")
     backend.add_argument(
+        "--fine-tuning",
+        metavar="WAY",
+        help="for smollm2 and path: head (a linear head on fixed weights), top-layers (adapters in the top layers), "
+        "ensemble (the mean of both) or adapters (in all layers) (default: head for smollm2, adapters for path)",
+    )
+    backend.add_argument(
         "--options",
         metavar="A=1,B=2",
         help="options of the backend, such as " + ", ".join(f"{kind.example} ({kind.name})" for kind in examples),
@@ -131,6 +137,8 @@ def backend_options(arguments: argparse.Namespace, *, generator: bool = False) -
     options = {name: _value(text) for name, text in (pairs(arguments.options) or {}).items()}
     if arguments.base_url:
         options["base_url"] = arguments.base_url
+    if arguments.fine_tuning:
+        options["fine_tuning"] = arguments.fine_tuning
     if generator:
         options |= {k: v for k, v in (("noise", arguments.noise), ("mixup", arguments.mixup)) if v is not None}
     return options

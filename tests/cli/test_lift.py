@@ -42,6 +42,18 @@ def test_fit_then_predict_labels(capsys):
     assert "150 rows predicted into p.parquet" in capsys.readouterr().err
 
 
+def test_ways_of_fine_tuning_are_named(capsys):
+    command = ("lift", "fit", "--table", "iris.csv", "--target", "species", "--out", "m")
+    smollm2 = (*command, "--backend", "smollm2")
+    assert "unknown fine_tuning 'top-layer', did you mean top-layers" in refused(
+        capsys, *smollm2, "--fine-tuning", "top-layer"
+    )
+    assert "layers is an option of fine_tuning=ensemble, not of adapters" in refused(
+        capsys, *smollm2, "--fine-tuning", "adapters", "--options", "layers=4"
+    )
+    assert "unknown option of the backend 'fine_tuning'" in refused(capsys, *command, "--fine-tuning", "head")
+
+
 @pytest.mark.slow
 def test_fit_then_predict_numbers():
     learn("--options", OPTIONS.replace("steps=60", "steps=400"), target="petal width", out="w")

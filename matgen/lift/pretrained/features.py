@@ -1,40 +1,38 @@
 """What a language model makes of a sentence: its hidden states, pooled over the tokens.
 
 States are those that leave a layer, before any last normalization, so that layers above the highest one that is asked
-for are never computed. A causal model reads a sentence once from left to right, so the first columns know nothing of
-the later ones; read twice, the second reading knows the whole row (Springer et al., "Repetition improves language model
-embeddings", ICLR 2025).
+for are never computed. A sentence is read once: read twice, as by Springer et al. ("Repetition improves language model
+embeddings", ICLR 2025), it takes twice the time, and predictions for rows of Iris and TAE were no better.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from matgen.lift.pretrained.language_model import layers_of
+from matgen.lift.pretrained.states import KeptStates, Sentence, key_of
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from matgen.lift.pretrained.language_model import LanguageModel
 
-POOLINGS = ("tail", "mean", "again")
-"""The mean of the last eight tokens (the end of the question), of all, and of all when the sentence is read again."""
+POOLINGS = ("tail", "mean")
+"""The mean of the last eight tokens (the end of the question), and of all."""
 _TAIL = 8
 _ROWS_AT_ONCE = 16
+_ROWS_PER_FILE = 256
 
 
 class _Enough(Exception):
     """The highest layer that is asked for is computed."""
-
-
-def layers_of(model: Any) -> nn.ModuleList:
-    """The layers of a model, lowest first, whatever its architecture calls them."""
-    count = model.config.num_hidden_layers
-    return next(part for part in model.modules() if isinstance(part, nn.ModuleList) and len(part) == count)
 
 
 def lower_layers(count: int, most: int) -> list[int]:
@@ -52,39 +50,68 @@ def sentence_features(
     layers: Sequence[int],
     poolings: Sequence[str] = POOLINGS,
     count: Callable[[int], None] = lambda rows: None,
+    folder: Path | None = None,
 ) -> np.ndarray:
-    """Pooled hidden states of sentences.
+    """Pooled hidden states of sentences; of those that are alike, one is read.
 
     Args:
         language: the model; weights are not changed.
-        sentences: token ids of each of `n`; with `again` among the poolings, the model reads twice as many.
+        sentences: token ids of each of `n`.
         layers: `l` numbers of layers, from 1, ascending.
         poolings: `p` of `POOLINGS`.
-        count: is told of every batch how many rows it had.
+        count: is told how many sentences each batch accounts for.
+        folder: where states are kept as they are read, and taken from where they are there; None keeps none.
 
     Returns:
         float32 `(l, p, n, width)`.
     """
+    kept = None if folder is None else KeptStates(folder, _origin(language, layers, poolings))
+    known = {} if kept is None else kept.read()
+    rows_of: dict[Sentence, list[int]] = {}
+    for row, ids in enumerate(sentences):
+        rows_of.setdefault(tuple(ids), []).append(row)
+    out = np.empty((len(layers), len(poolings), len(sentences), language.model.config.hidden_size), np.float32)
+    new: list[Sentence] = []
+    for sentence, rows in rows_of.items():
+        states = known.get(key_of(sentence))
+        if states is None:
+            new.append(sentence)
+        else:
+            out[:, :, rows] = states[:, :, None]
+            count(len(rows))
     # Sentences of like length share a batch, so that little is computed for padding.
-    order = np.argsort([len(ids) for ids in sentences], kind="stable")
-    parts = []
-    with torch.inference_mode(), language.autocast():
-        for start in range(0, len(order), _ROWS_AT_ONCE):
-            chosen = [sentences[row] for row in order[start : start + _ROWS_AT_ONCE]]
-            read = [ids * 2 for ids in chosen] if "again" in poolings else chosen
-            states, lengths = _states(language, read, layers), [len(ids) for ids in chosen]
-            parts.append(_pooled(states, lengths, poolings).cpu().numpy())
-            count(len(chosen))
-    features = np.concatenate(parts, axis=2)
-    out = np.empty_like(features)
-    out[:, :, order] = features
+    new.sort(key=len)
+    unwritten: list[Sentence] = []
+    for start in range(0, len(new), _ROWS_AT_ONCE):
+        batch = new[start : start + _ROWS_AT_ONCE]
+        for sentence, states in zip(batch, _pooled_states(language, batch, layers, poolings), strict=True):
+            out[:, :, rows_of[sentence]] = states[:, :, None]
+        unwritten += batch
+        if kept and (len(unwritten) >= _ROWS_PER_FILE or start + len(batch) == len(new)):
+            first_rows = [rows_of[sentence][0] for sentence in unwritten]
+            kept.write(unwritten, np.moveaxis(out[:, :, first_rows], 2, 0))
+            unwritten = []
+        count(sum(len(rows_of[sentence]) for sentence in batch))
     return out
 
 
-def _states(language: LanguageModel, sentences: list[list[int]], layers: Sequence[int]) -> Tensor:
+def _pooled_states(
+    language: LanguageModel, sentences: Sequence[Sentence], layers: Sequence[int], poolings: Sequence[str]
+) -> np.ndarray:
+    """Of one batch, float32 `(B, l, p, width)`."""
+    with torch.inference_mode(), language.autocast():
+        pooled = _pooled(_states(language, sentences, layers), [len(ids) for ids in sentences], poolings)
+    return np.moveaxis(pooled.cpu().numpy(), 2, 0)
+
+
+def _origin(language: LanguageModel, layers: Sequence[int], poolings: Sequence[str]) -> bytes:
+    return repr((language.fingerprint, language.bf16, list(layers), list(poolings))).encode()
+
+
+def _states(language: LanguageModel, sentences: Sequence[Sentence], layers: Sequence[int]) -> Tensor:
     """Hidden states after layers, float32 `(l, B, T, width)`; what follows a sentence is padding."""
     longest = max(map(len, sentences))
-    ids = torch.tensor([row + [0] * (longest - len(row)) for row in sentences], device=language.device)
+    ids = torch.tensor([[*row] + [0] * (longest - len(row)) for row in sentences], device=language.device)
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in sentences], device=language.device)
     with _kept_states(language.model, layers) as kept, suppress(_Enough):
         language.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
@@ -117,7 +144,7 @@ def _pooled(states: Tensor, lengths: list[int], poolings: Sequence[str]) -> Tens
     """States `(l, B, T, width)` pooled over the tokens of each sentence, `(l, p, B, width)`."""
 
     def tokens(pooling: str, n: int) -> slice:
-        return {"tail": slice(max(0, n - _TAIL), n), "mean": slice(0, n), "again": slice(n, 2 * n)}[pooling]
+        return slice(max(0, n - _TAIL), n) if pooling == "tail" else slice(0, n)
 
     pooled = [
         torch.stack([states[:, row, tokens(pooling, n)].mean(dim=1) for row, n in enumerate(lengths)], dim=1)

@@ -5,6 +5,7 @@ Labels are scored, not generated: see `matgen.lift.pretrained.scoring`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -101,19 +102,24 @@ class MarkCriterion(StoppingCriteria):
         return torch.tensor(ended, device=input_ids.device)
 
 
-def prefilled(model: Any, ids: Tensor, mask: Tensor, copies: int = 1) -> Any:
+def prefilled(model: Any, ids: Tensor, mask: Tensor, copies: int = 1, plain: int = 0) -> Any:
     """Keys and values of prompts, computed once and then repeated for so many continuations of each.
 
     Args:
         model: a causal language model.
         ids, mask: int64 `(n, length)`, padded on the left.
         copies: of each prompt, one after the other.
+        plain: tokens from the start, padding included, that are read without the adapters of the model.
     """
-    cache = DynamicCache(config=model.config)
-    model(
-        input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=True, logits_to_keep=1,
-        **cache_argument(cache),
-    )  # fmt: skip
+    cache, positions = DynamicCache(config=model.config), positions_of(mask)
+    for start, stop in ((0, plain), (plain, ids.shape[1])):
+        if start == stop:
+            continue
+        with model.disable_adapter() if stop == plain else contextlib.nullcontext():
+            model(
+                input_ids=ids[:, start:stop], attention_mask=mask[:, :stop], position_ids=positions[:, start:stop],
+                use_cache=True, logits_to_keep=1, **cache_argument(cache),
+            )  # fmt: skip
     cache.batch_repeat_interleave(copies)
     return cache
 
@@ -127,6 +133,7 @@ def continuations(
     longest: int,
     end: int | None = None,
     copies: int = 1,
+    question: int | None = None,
 ) -> Tensor:
     """Continue prompts until every row has ended.
 
@@ -138,14 +145,15 @@ def continuations(
         longest: tokens of a continuation at most.
         end: token that ends a row; None for none but the criteria. Rows that have ended are filled up with it.
         copies: continuations of each prompt; those of one prompt stand together.
+        question: tokens at the end of each prompt that the adapters of the model act on; None for all.
 
     Returns:
         New tokens, int64 `(n * copies, t)`, on the CPU.
     """
     ids, mask = (tensor.to(model.device) for tensor in padded_left(prompts))
     # The last token is left to `generate`, which needs the scores after it.
-    cache = prefilled(model, ids[:, :-1], mask[:, :-1], copies)
     length = ids.shape[1]
+    cache = prefilled(model, ids[:, :-1], mask[:, :-1], copies, 0 if question is None else length - question)
     settings = GenerationConfig(
         do_sample=False,
         max_new_tokens=longest,

@@ -1,11 +1,13 @@
-"""A regularized linear head on the hidden states of a language model that is not trained itself.
+"""A regularized linear head on the hidden states of a language model that is not trained itself (a linear probe).
 
-Layer, pooling and strength of the regularization are chosen by predictions for rows that were not learned from: the
+A candidate is a layer and a way of pooling its states over the tokens. The best few candidates are averaged; they,
+their number and the strengths of the regularization are chosen by predictions for rows that were not learned from: the
 validation rows, and parts of the training rows in turn where those are few.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ HEAD = "head.safetensors"
 
 CANDIDATE_LAYERS = 8
 """Layers that are compared, evenly spread."""
+_MOST_AVERAGED = 6
+"""Candidates that are averaged at most."""
 _FOLDS = 5
 _FEW_ROWS = 500
 """Training rows up to which they are predicted in turn: validation rows beside so few are too few to choose by."""
@@ -35,30 +39,45 @@ _PENALTIES = (1.0, 0.1, 0.01, 0.001)
 _TEMPERATURES = np.geomspace(0.1, 3.0, 40)
 _LEAST_LOG_SHARE = -20.0
 """Score of a label that no training row has."""
+_SHARES = np.linspace(0, 1, 5)
+"""Weights of a head beside other predictions that are compared."""
 Split = tuple[np.ndarray, np.ndarray]
 """Rows to learn from and rows to predict."""
 
 
+Place = tuple[int, str]
+"""A layer, from 1, and a pooling, one of `POOLINGS`."""
+
+
 @dataclass(frozen=True)
 class LinearHead:
-    """A linear map of pooled hidden states.
+    """A linear map of pooled hidden states, which is the average of a map for each place.
 
     Attributes:
-        layer: whose states are read, from 1.
-        pooling: of the states, one of `POOLINGS`.
-        weights, bias: float64 `(k, width)` and `(k,)`; k labels, or one number.
+        places: `p` layers and poolings whose states are read.
+        weights, bias: float64 `(k, p, width)` and `(k,)`; k labels, or one number.
         residuals: of numbers, those of rows that were not learned from, ascending; else empty.
     """
 
-    layer: int
-    pooling: str
+    places: tuple[Place, ...]
     weights: np.ndarray
     bias: np.ndarray
     residuals: np.ndarray
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """Scores of the labels (up to a constant of each row log-probabilities), or the number, float64 `(n, k)`."""
-        return features.astype(np.float64) @ self.weights.T + self.bias
+        """Scores of the labels (up to a constant of each row log-probabilities), or the number, float64 `(n, k)`.
+
+        Args:
+            features: float32 `(p, n, width)`, of each place.
+        """
+        return np.einsum("pnw,kpw->nk", features.astype(np.float64), self.weights, optimize=True) + self.bias
+
+    def of_language(self, language: LanguageModel, sentences: list[list[int]]) -> np.ndarray:
+        """`scores` of sentences by the states of a language model."""
+        layers = sorted({layer for layer, _ in self.places})
+        poolings = [pooling for pooling in POOLINGS if pooling in {pooling for _, pooling in self.places}]
+        states = sentence_features(language, sentences, layers, poolings)
+        return self.scores(np.stack([states[layers.index(layer), poolings.index(p)] for layer, p in self.places]))
 
 
 def head_on_language(
@@ -69,6 +88,7 @@ def head_on_language(
     n_train: int,
     seed: int,
     count: Callable[[int], None],
+    folder: Path | None = None,
 ) -> LinearHead:
     """The best head on the states of a language model.
 
@@ -79,32 +99,26 @@ def head_on_language(
         n_labels: number of labels; 0 for numbers.
         n_train: sentences to learn from.
         seed: of the parts that training rows are split into.
-        count: is told of every batch how many sentences were read.
+        count: is told how many sentences each batch accounts for.
+        folder: where states are kept, from which an interrupted reading goes on; None keeps none.
     """
     layers = lower_layers(language.model.config.num_hidden_layers, CANDIDATE_LAYERS)
-    twice = 2 * max(map(len, sentences)) <= language.max_length
-    poolings = [pooling for pooling in POOLINGS if twice or pooling != "again"]
-    features = sentence_features(language, sentences, layers, poolings, count)
-    names = [(layer, pooling) for layer in layers for pooling in poolings]
+    features = sentence_features(language, sentences, layers, POOLINGS, count, folder)
+    places = [(layer, pooling) for layer in layers for pooling in POOLINGS]
     candidates = features.reshape(-1, *features.shape[2:])
     if n_labels:
-        return fit_label_head(candidates, names, answers, n_labels, n_train, seed)
-    return fit_number_head(candidates, names, answers, n_train, seed)
+        return fit_label_head(candidates, places, answers, n_labels, n_train, seed)
+    return fit_number_head(candidates, places, answers, n_train, seed)
 
 
 def fit_label_head(
-    features: np.ndarray,
-    names: Sequence[tuple[int, str]],
-    labels: np.ndarray,
-    n_labels: int,
-    n_train: int,
-    seed: int,
+    features: np.ndarray, places: Sequence[Place], labels: np.ndarray, n_labels: int, n_train: int, seed: int
 ) -> LinearHead:
     """A logistic head; its temperature is the best for the rows that it was chosen by.
 
     Args:
         features: float32 `(c, n, width)` of `c` candidates; the first `n_train` rows are learned from.
-        names: layer and pooling of each candidate.
+        places: of the candidates.
         labels: int64 `(n,)`.
         n_labels: number of labels.
         n_train: rows to learn from; those after them are only chosen by.
@@ -121,13 +135,11 @@ def fit_label_head(
     def learn(rows: np.ndarray, answers: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
         return _logistic(rows, answers, n_labels, penalty)
 
-    best, penalty, temperature, _ = _choose(features, labels, splits, learn, judge)
-    weights, bias = _learned(features[best, :n_train], labels[:n_train], penalty, learn)
-    return LinearHead(*names[best], weights * temperature, bias * temperature, np.zeros(0))
+    return _averaged(features, places, labels, n_train, splits, learn, judge)[0]
 
 
 def fit_number_head(
-    features: np.ndarray, names: Sequence[tuple[int, str]], numbers: np.ndarray, n_train: int, seed: int
+    features: np.ndarray, places: Sequence[Place], numbers: np.ndarray, n_train: int, seed: int
 ) -> LinearHead:
     """A ridge head, with the residuals of the rows that it was chosen by; arguments as of `fit_label_head`."""
     splits = list(_splits(numbers, n_train, seed, by_label=False))
@@ -136,9 +148,18 @@ def fit_number_head(
     def judge(found: np.ndarray) -> tuple[float, float]:
         return float(((found[:, 0] - numbers[judged]) ** 2).mean()), 1.0
 
-    best, penalty, _, found = _choose(features, numbers, splits, _ridge, judge)
-    weights, bias = _learned(features[best, :n_train], numbers[:n_train], penalty, _ridge)
-    return LinearHead(*names[best], weights, bias, np.sort(numbers[judged] - found[:, 0]))
+    head, found = _averaged(features, places, numbers, n_train, splits, _ridge, judge)
+    return dataclasses.replace(head, residuals=np.sort(numbers[judged] - found[:, 0]))
+
+
+def best_share(own: np.ndarray, other: np.ndarray, loss: Callable[[np.ndarray], float]) -> float:
+    """Weight of the predictions of a head, of `_SHARES`, at which their mean with others has the smallest loss.
+
+    Args:
+        own, other: predictions for the same rows.
+        loss: of the weighted mean.
+    """
+    return float(min(_SHARES, key=lambda share: loss(share * own + (1 - share) * other)))
 
 
 def save_head(head: LinearHead, folder: Path) -> dict[str, Any]:
@@ -146,7 +167,7 @@ def save_head(head: LinearHead, folder: Path) -> dict[str, Any]:
     arrays = {"weights": head.weights, "bias": head.bias, "residuals": head.residuals}
     with atomic_write(folder / HEAD) as part:
         save_arrays(arrays, part)
-    return {"layer": head.layer, "pooling": head.pooling}
+    return {"places": [list(place) for place in head.places]}
 
 
 def load_head(folder: Path, content: Mapping[str, Any]) -> LinearHead:
@@ -159,7 +180,8 @@ def load_head(folder: Path, content: Mapping[str, Any]) -> LinearHead:
 
     try:
         arrays = load_arrays(folder / HEAD)
-        return LinearHead(content["layer"], content["pooling"], *(arrays[n] for n in ("weights", "bias", "residuals")))
+        places = tuple((layer, pooling) for layer, pooling in content["places"])
+        return LinearHead(places, *(arrays[name] for name in ("weights", "bias", "residuals")))
     except (OSError, SafetensorError, KeyError) as error:
         raise CheckpointError(f"{folder / HEAD} is missing or damaged: fit again") from error
 
@@ -185,31 +207,67 @@ def _splits(targets: np.ndarray, n_train: int, seed: int, *, by_label: bool) -> 
         yield from list(kind(folds, shuffle=True, random_state=seed).split(train, targets[:n_train]))
 
 
-def _choose(
+Learn = Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]]
+"""From rows, their targets and a penalty to weights `(k, width)` and bias `(k,)`."""
+Judge = Callable[[np.ndarray], tuple[float, float]]
+"""From scores of all rows that are predicted to a loss, and the factor of the scores at which it is the smallest."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """The best penalty of a candidate: its loss, the factor of its scores, and its scores times that factor."""
+
+    loss: float
+    place: int
+    penalty: float
+    factor: float
+    scores: np.ndarray
+
+
+def _averaged(
     features: np.ndarray,
+    places: Sequence[Place],
     targets: np.ndarray,
+    n_train: int,
     splits: list[Split],
-    learn: Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]],
-    judge: Callable[[np.ndarray], tuple[float, float]],
-) -> tuple[int, float, float, np.ndarray]:
-    """The candidate and penalty whose predictions are judged the least bad, what `judge` adds, and the predictions."""
-    best: tuple[float, int, float, float, np.ndarray] | None = None
-    for candidate, states in enumerate(features):
+    learn: Learn,
+    judge: Judge,
+) -> tuple[LinearHead, np.ndarray]:
+    """The mean of the best candidates, as many as are judged the least bad together, and its scores of the splits."""
+    best = sorted(_candidates(features, targets, splits, learn, judge), key=lambda candidate: candidate.loss)
+    means = [np.mean([one.scores for one in best[:n]], axis=0) for n in range(1, 1 + min(_MOST_AVERAGED, len(best)))]
+    losses = [judge(scores) for scores in means]
+    n = int(np.argmin([loss for loss, _ in losses])) + 1
+    factor = losses[n - 1][1] / n
+    weights: list[np.ndarray] = []
+    bias = np.zeros(())
+    for one in best[:n]:
+        own_weights, own_bias = _learned(features[one.place, :n_train], targets[:n_train], one.penalty, learn)
+        weights.append(own_weights * one.factor * factor)
+        bias = bias + own_bias * one.factor * factor
+    chosen = tuple(places[one.place] for one in best[:n])
+    return LinearHead(chosen, np.stack(weights, axis=1), bias, np.zeros(0)), means[n - 1]
+
+
+def _candidates(
+    features: np.ndarray, targets: np.ndarray, splits: list[Split], learn: Learn, judge: Judge
+) -> Iterator[_Candidate]:
+    """Each candidate with the penalty whose predictions are judged the least bad."""
+    for place, states in enumerate(features):
         prepared = [(_Basis(states[rows]), targets[rows], states[others]) for rows, others in splits]
+        tried = []
         for penalty in _PENALTIES:
             parts = []
             for basis, answers, others in prepared:
                 weights, bias = learn(basis.rows, answers, penalty)
                 parts.append(basis.of(others) @ weights.T + bias)
-            found = np.concatenate(parts)
-            loss, more = judge(found)
-            if best is None or loss < best[0]:
-                best = loss, candidate, penalty, more, found
-    assert best is not None
-    return best[1:]
+            scores = np.concatenate(parts)
+            loss, factor = judge(scores)
+            tried.append(_Candidate(loss, place, penalty, factor, scores * factor))
+        yield min(tried, key=lambda candidate: candidate.loss)
 
 
-def _learned(rows: np.ndarray, answers: np.ndarray, penalty: float, learn: Any) -> tuple[np.ndarray, np.ndarray]:
+def _learned(rows: np.ndarray, answers: np.ndarray, penalty: float, learn: Learn) -> tuple[np.ndarray, np.ndarray]:
     """Weights and bias for the states as they are."""
     basis = _Basis(rows)
     return basis.undone(*learn(basis.rows, answers, penalty))

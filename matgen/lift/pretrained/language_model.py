@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import re
 from typing import Any
 
 import torch
+from torch import nn
 
 from matgen.errors import CheckpointError, MissingDependencyError, OptionError, first_line
 
 NUMBER_CHARACTERS = "0123456789-.e"
+_FINGERPRINTED = 64
+"""Numbers of each weight that tell a model from others."""
+
+
+def layers_of(model: Any) -> nn.ModuleList:
+    """The layers of a model, lowest first, whatever its architecture calls them."""
+    count = model.config.num_hidden_layers
+    return next(part for part in model.modules() if isinstance(part, nn.ModuleList) and len(part) == count)
 
 
 class LanguageModel:
@@ -51,11 +62,12 @@ class LanguageModel:
             )
         return ids[0]
 
-    def add_adapters(self, seed: int, **settings: Any) -> None:
-        """Make all weights fixed and add low-rank adapters to every linear layer.
+    def add_adapters(self, seed: int, *, layers: int | None = None, **settings: Any) -> None:
+        """Make all weights fixed and add low-rank adapters to the linear maps.
 
         Args:
             seed: of their initial weights.
+            layers: how many layers have them, from the top; None for all.
             settings: as of peft's `LoraConfig`.
 
         Raises:
@@ -69,8 +81,40 @@ class LanguageModel:
             ) from error
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            config = LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **settings)
+            targets = "all-linear" if layers is None else self._linear_maps(layers)
+            config = LoraConfig(task_type="CAUSAL_LM", target_modules=targets, **settings)
             self.model = get_peft_model(self.model, config)
+
+    def _linear_maps(self, layers: int) -> list[str]:
+        """Names of the linear maps of the top layers."""
+        from transformers.pytorch_utils import Conv1D  # the linear map of GPT-2
+
+        blocks = set(layers_of(self.model)[-layers:].children())
+        names = [name for name, module in self.model.named_modules() if module in blocks]
+        return [
+            f"{name}.{inner}"
+            for name in names
+            for inner, module in self.model.get_submodule(name).named_modules()
+            if isinstance(module, nn.Linear | Conv1D)
+        ]
+
+    def without_adapters(self) -> Any:
+        """The context in which the model is as it was before adapters were added."""
+        return self.model.disable_adapter() if hasattr(self.model, "disable_adapter") else contextlib.nullcontext()
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers."""
+        return len(layers_of(self.model))
+
+    @property
+    def fingerprint(self) -> str:
+        """Short text that tells models apart by their configuration and the first numbers of each weight."""
+        digest = hashlib.blake2b(self.model.config.to_json_string().encode(), digest_size=16)
+        for name, weight in self.model.named_parameters():
+            first = weight.detach().reshape(-1)[:_FINGERPRINTED].float().cpu().numpy()
+            digest.update(name.encode() + first.tobytes())
+        return digest.hexdigest()
 
     @property
     def n_trained(self) -> int:

@@ -7,14 +7,25 @@ from typing import Any
 
 from matgen.errors import OptionError, unknown_name
 
-FINE_TUNINGS = ("head", "adapters")
-ADAPTERS: dict[str, Any] = {
+FINE_TUNINGS = ("head", "top-layers", "ensemble", "adapters")
+_OF_ALL_LAYERS: dict[str, Any] = {
     "rank": 16, "alpha": 32, "dropout": 0.0, "learning_rate": 2e-3, "epochs": 20.0, "batch_size": 8,
 }  # fmt: skip
+_OF_TOP_LAYERS: dict[str, Any] = _OF_ALL_LAYERS | {"layers": 8, "learning_rate": 1e-3, "epochs": 30.0}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "head": {}, "top-layers": _OF_TOP_LAYERS, "ensemble": _OF_TOP_LAYERS, "adapters": _OF_ALL_LAYERS,
+}  # fmt: skip
+"""Options of each way with their defaults."""
 
 
-def fine_tuning_of(kind: str, given: str | None, in_context: bool, of_adapters: Sequence[str]) -> str | None:
-    """`head`, `adapters`, or None where nothing is trained.
+def fine_tuning_of(kind: str, given: str | None, in_context: bool, options: Sequence[str]) -> str | None:
+    """One of `FINE_TUNINGS`, or None where nothing is trained.
+
+    Args:
+        kind: of the backend.
+        given: by the user, or None.
+        in_context: predict from examples.
+        options: of `OPTIONS` that the user gave.
 
     Raises:
         OptionError: an unknown way, or options that exclude each other.
@@ -23,8 +34,13 @@ def fine_tuning_of(kind: str, given: str | None, in_context: bool, of_adapters: 
         raise unknown_name("fine_tuning", given, FINE_TUNINGS)
     if in_context and given is not None:
         raise OptionError(f"in_context trains nothing: leave out fine_tuning={given}")
-    if given == "head" and of_adapters:
-        raise OptionError(f"{of_adapters[0]} is an option of fine_tuning=adapters: a head has no use for it")
     if in_context:
         return None
-    return given or ("head" if kind == "smollm2" and not of_adapters else "adapters")
+    if given is None:
+        by_option = "top-layers" if "layers" in options else "adapters"
+        given = "head" if kind == "smollm2" and not options else by_option
+    for option in options:
+        if option not in OPTIONS[given]:
+            takers = ", ".join(way for way in FINE_TUNINGS if option in OPTIONS[way])
+            raise OptionError(f"{option} is an option of fine_tuning={takers.split(', ')[-1]}, not of {given}")
+    return given

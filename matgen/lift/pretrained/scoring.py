@@ -16,7 +16,12 @@ from matgen.lift.pretrained.examples import IGNORED, padded_left, positions_of
 from matgen.lift.pretrained.generation import prefilled
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
+
+    from matgen.lift.pretrained.language_model import LanguageModel
+
+_ROWS_AT_ONCE = 64
 
 
 def completion_nats(model: Any, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -63,3 +68,20 @@ def label_nats(model: Any, prompts: list[list[int]], labels: list[list[int]]) ->
     )  # fmt: skip
     nats = cross_entropy(out.logits.float().transpose(1, 2), tokens, reduction="none").cpu()
     return (nats * kept).sum(dim=1).reshape(n, m).double()
+
+
+def label_log_probabilities(language: LanguageModel, prompts: list[list[int]], labels: list[list[int]]) -> np.ndarray:
+    """Log-probabilities of labels as whole completions, normalized over them, float64 `(prompts, labels)`.
+
+    Args:
+        language: the model.
+        prompts, labels: as of `label_nats`.
+    """
+    at_once = max(1, _ROWS_AT_ONCE // len(labels))
+    with torch.inference_mode(), language.autocast():
+        parts = [
+            label_nats(language.model, prompts[start : start + at_once], labels)
+            for start in range(0, len(prompts), at_once)
+        ]
+    nats = torch.cat(parts) if parts else torch.zeros((0, len(labels)), dtype=torch.float64)
+    return torch.log_softmax(-nats, dim=1).numpy()

@@ -51,7 +51,7 @@ def test_labels_are_scored_as_by_plain_passes(fitted):
     queries = fitted._queries(TABLE.head(7))
     found = fitted.backend_.label_log_probabilities(queries)
     completions = [fitted.sentences_.completion(label) for label in fitted.sentences_.target.values]
-    expected = by_plain_passes(fitted.backend_, fitted.backend_._prompts(queries), completions)
+    expected = by_plain_passes(fitted.backend_, fitted.backend_.prompts.of_queries(queries), completions)
     expected -= np.logaddexp.reduce(expected, axis=1, keepdims=True)
     assert found == pytest.approx(expected, abs=0.05 if fitted.backend_.language.bf16 else 1e-4)
     assert np.exp(found).sum(axis=1) == pytest.approx(1)
@@ -72,7 +72,7 @@ def test_padding_on_the_left():
 def test_the_loss_is_that_of_the_completion_alone(fitted):
     backend = fitted.backend_
     rows = fitted._rows(TABLE.head(3), ["no", "yes", "nope"])
-    table = backend._table(rows, rows, None)
+    table = backend.prompts.with_completions(rows, rows, None)
     with torch.inference_mode():
         found = completion_nats(backend.language.model, table.batch(np.arange(3)))
         for row in range(3):
@@ -120,7 +120,7 @@ def test_in_context_nothing_is_trained(tiny):
     model = LiftClassifier("path", model=tiny, retrieval=2, backend_options={"in_context": True, "max_length": 400})
     model.fit(TABLE, labels)
     assert model.n_parameters_ == 0
-    prompts = model.backend_._prompts(model._queries(TABLE.head(2)))
+    prompts = model.backend_.prompts.of_queries(model._queries(TABLE.head(2)))
     text = model.backend_.language.tokenizer.decode(prompts[0]).replace(" ", "")
     assert text.count("@@@") == 2 and text.endswith("###")
     logits = by_plain_passes(model.backend_, prompts, ["no@@@", "yes@@@"])

@@ -12,6 +12,7 @@ from matgen.lift.number_grammar import END, NumberGrammar
 from matgen.lift.pretrained.backend import PretrainedBackend
 from matgen.lift.pretrained.generation import MarkCriterion, NumberProcessor, SamplingProcessor, continuations
 from matgen.lift.pretrained.language_model import LanguageModel
+from matgen.lift.pretrained.writing import numbers, texts
 from tests.lift.pretrained.tiny import save_tiny_model
 
 PROMPTS = ["x=1 y=22 what?###", "a?###", "When we have a=123.5, b=no, c=12###"]
@@ -75,14 +76,14 @@ def by_plain_loop(backend, grammar, copies, generator):
 def test_greedy_numbers_are_those_of_a_plain_loop(either, name):
     prompts = [either.language.encode(text) for text in PROMPTS]
     expected = by_plain_loop(either, GRAMMARS[name], 1, None)
-    assert either._numbers(prompts, 1, GRAMMARS[name], None) == expected
-    assert [either._numbers([prompt], 1, GRAMMARS[name], None)[0] for prompt in prompts] == expected
+    assert numbers(either.language, prompts, 1, GRAMMARS[name], None) == expected
+    assert [numbers(either.language, [prompt], 1, GRAMMARS[name], None)[0] for prompt in prompts] == expected
 
 
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_sampled_numbers_are_those_of_a_plain_loop_with_the_same_generator(either, name):
     prompts = [either.language.encode(text) for text in PROMPTS]
-    made = either._numbers(prompts, 4, GRAMMARS[name], torch.Generator().manual_seed(3))
+    made = numbers(either.language, prompts, 4, GRAMMARS[name], torch.Generator().manual_seed(3))
     assert made == by_plain_loop(either, GRAMMARS[name], 4, torch.Generator().manual_seed(3))
     assert len(set(made)) > 3
 
@@ -96,14 +97,14 @@ def test_unconstrained_text_is_that_of_a_plain_loop_with_the_same_generator(eith
         logits = torch.stack([whole_pass(model, row) for row in ids])
         chosen = torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0].tolist()
         ids = [[*row, token] for row, token in zip(ids, chosen, strict=True)]
-    texts = [tokenizer.decode(row[len(prompt) :]) for row, prompt in zip(ids, prompts, strict=True)]
-    mark = texts[0].split()[10]
-    monkeypatch.setattr("matgen.lift.pretrained.backend.END_OF_COMPLETION", mark)
+    written = [tokenizer.decode(row[len(prompt) :]) for row, prompt in zip(ids, prompts, strict=True)]
+    mark = written[0].split()[10]
+    monkeypatch.setattr("matgen.lift.pretrained.writing.END_OF_COMPLETION", mark)
     monkeypatch.setattr(model.generation_config, "eos_token_id", ids[0][len(prompts[0])])  # the first that is sampled
     monkeypatch.setattr(model.generation_config, "repetition_penalty", 9.0)
-    expected = ["".join(text.partition(mark)[:2]) for text in texts]
-    assert either._unconstrained(prompts, torch.Generator().manual_seed(1)) == expected
-    assert 3 < len(expected[0]) < len(texts[0])
+    expected = ["".join(text.partition(mark)[:2]) for text in written]
+    assert texts(either.language, prompts, torch.Generator().manual_seed(1)) == expected
+    assert 3 < len(expected[0]) < len(written[0])
 
 
 def test_processors_leave_what_the_grammar_allows():
@@ -133,7 +134,7 @@ def test_sampling_leaves_the_global_generator_alone(backend):
     torch.manual_seed(0)
     before = torch.get_rng_state()
     prompts = [backend.language.encode(text) for text in PROMPTS]
-    backend._numbers(prompts, 2, GRAMMARS["fixed"], torch.Generator().manual_seed(0))
+    numbers(backend.language, prompts, 2, GRAMMARS["fixed"], torch.Generator().manual_seed(0))
     assert torch.equal(before, torch.get_rng_state())
 
 

@@ -1,19 +1,21 @@
 """The linear head: states against plain passes, the choice against scikit-learn, and what is kept."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from matgen.errors import CheckpointError, OptionError
 from matgen.lift import LiftClassifier, LiftRegressor, load, save
 from matgen.lift.pretrained.backend import PretrainedBackend
-from matgen.lift.pretrained.features import POOLINGS, layers_of, lower_layers, sentence_features
+from matgen.lift.pretrained.features import POOLINGS, lower_layers, sentence_features
 from matgen.lift.pretrained.head import fit_label_head, fit_number_head
-from matgen.lift.pretrained.language_model import LanguageModel
+from matgen.lift.pretrained.language_model import LanguageModel, layers_of
 from tests.lift.pretrained.tiny import save_tiny_model
 
 TABLE = pd.DataFrame({"x": np.tile([0.5, 9.5], 20), "kind": ["a", "b", "c", None] * 10})
@@ -39,17 +41,11 @@ def test_states_are_those_of_plain_passes_whatever_the_batch(tiny):
     states = {}
     block.register_forward_hook(lambda module, inputs, output: states.update(top=output))
     for row, ids in enumerate(rows):
-        expected = {}
-        for name, read in (("once", ids), ("twice", ids + ids)):
-            with torch.inference_mode(), language.autocast():
-                low = language.model(input_ids=torch.tensor([read]), output_hidden_states=True).hidden_states[1]
-            top = states["top"][0] if isinstance(states["top"], tuple) else states["top"]
-            expected[name] = torch.stack([low[0], top.reshape(low[0].shape)]).float()
-        pooled = {
-            "tail": expected["once"][:, -8:].mean(dim=1),
-            "mean": expected["once"].mean(dim=1),
-            "again": expected["twice"][:, len(ids) :].mean(dim=1),
-        }
+        with torch.inference_mode(), language.autocast():
+            low = language.model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[1]
+        top = states["top"][0] if isinstance(states["top"], tuple) else states["top"]
+        expected = torch.stack([low[0], top.reshape(low[0].shape)]).float()
+        pooled = {"tail": expected[:, -8:].mean(dim=1), "mean": expected.mean(dim=1)}
         for place, pooling in enumerate(POOLINGS):
             assert found[:, place, row] == pytest.approx(pooled[pooling].numpy(), abs=0.03)
 
@@ -74,9 +70,10 @@ def test_a_label_head_is_logistic_regression_of_the_candidate_that_predicts(widt
     telling[:, :n_labels] += 4 * np.eye(n_labels)[labels]
     features = np.stack([noise, telling, 0.01 * noise]).astype(np.float32)
     head = fit_label_head(features, [(1, "tail"), (5, "mean"), (9, "mean")], labels, n_labels, len(labels) - 12, 0)
-    assert (head.layer, head.pooling) == (5, "mean")
+    assert head.places[0] == (5, "mean")
+    head = fit_label_head(features[1:2], [(5, "mean")], labels, n_labels, len(labels) - 12, 0)
     states = StandardScaler().fit(telling[:-12])
-    found = head.scores(telling.astype(np.float32))
+    found = head.scores(telling[None].astype(np.float32))
     agreement = []
     for penalty in (1.0, 0.1, 0.01, 0.001):
         rows = states.transform(telling) / np.sqrt(width)
@@ -95,17 +92,41 @@ def test_probabilities_are_calibrated_by_rows_that_were_not_learned_from():
     labels = rng.integers(0, 2, 100)
     features = rng.normal(size=(1, 100, 300)).astype(np.float32)
     head = fit_label_head(features, [(1, "mean")], labels, 2, 80, 0)
-    chances = softmax(head.scores(rng.normal(size=(500, 300))), axis=1)
+    chances = softmax(head.scores(rng.normal(size=(1, 500, 300))), axis=1)
     assert np.abs(chances - 0.5).mean() < 0.2
+
+
+def test_the_mean_of_candidates_is_that_of_their_heads_and_predicts_better_than_one():
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 60)
+    signal = labels[:, None] * np.ones(8)
+    features = (signal + 3 * rng.normal(size=(5, 120, 8))).astype(np.float32)  # five views with noise of their own
+    places = [(layer, "tail") for layer in range(1, 6)]
+    head = fit_label_head(features[:, :100], places, labels[:100], 2, 80, 0)
+    assert len(head.places) > 1
+    rows = [places.index(place) for place in head.places]
+    found = head.scores(features[rows])
+    one_by_one = sum(
+        dataclasses.replace(head, places=(place,), weights=head.weights[:, [i]]).scores(features[[row]]) - head.bias
+        for i, (place, row) in enumerate(zip(head.places, rows, strict=True))
+    )
+    assert found == pytest.approx(one_by_one + head.bias)
+    alone = [fit_label_head(features[[row], :100], [places[row]], labels[:100], 2, 80, 0) for row in rows]
+
+    def nats(scores):
+        return -log_softmax(scores[100:], axis=1)[np.arange(20), labels[100:]].mean()
+
+    assert nats(found) < min(nats(one.scores(features[[row]])) for one, row in zip(alone, rows, strict=True))
 
 
 def test_labels_of_validation_rows_alone_and_lone_labels_are_possible():
     labels = np.array([0, 1, 1, 0, 1, 0, 2, 2])
     features = np.random.default_rng(0).normal(size=(2, 8, 5)).astype(np.float32)
     head = fit_label_head(features, [(1, "tail"), (1, "mean")], labels, 4, 6, 0)
-    assert np.isfinite(head.scores(features[0])).all() and head.weights.shape == (4, 5)
+    n = len(head.places)
+    assert np.isfinite(head.scores(features[:n])).all() and head.weights.shape == (4, n, 5)
     alone = fit_label_head(features[:, :1], [(1, "tail"), (1, "mean")], labels[:1], 2, 1, 0)
-    assert alone.scores(features[0, :1]).argmax() == 0
+    assert alone.scores(features[: len(alone.places), :1]).argmax() == 0
 
 
 def test_a_number_head_is_ridge_with_residuals_of_rows_not_learned_from():
@@ -113,19 +134,19 @@ def test_a_number_head_is_ridge_with_residuals_of_rows_not_learned_from():
     telling = rng.normal(size=(60, 5)).astype(np.float32)
     numbers = telling @ np.array([3.0, -2, 0, 0, 1]) + 50 + rng.normal(0, 0.1, 60)
     features = np.stack([rng.normal(size=(60, 5)).astype(np.float32), telling])
-    head = fit_number_head(features, [(1, "tail"), (2, "again")], numbers, 45, 0)
-    assert (head.layer, head.pooling) == (2, "again")
+    head = fit_number_head(features, [(1, "tail"), (2, "mean")], numbers, 45, 0)
+    assert head.places == ((2, "mean"),)  # a mean with noise is worse
     assert len(head.residuals) == 60  # fifteen validation rows, and the training rows in turn
     assert np.abs(head.residuals).mean() == pytest.approx(0.1, abs=0.05)
     rows = StandardScaler().fit(telling[:45]).transform(telling) / np.sqrt(5)
     ways = [Ridge(alpha=alpha).fit(rows[:45], numbers[:45]).predict(rows) for alpha in (1.0, 0.1, 0.01, 0.001)]
-    assert min(np.abs(head.scores(telling)[:, 0] - way).max() for way in ways) < 1e-3
+    assert min(np.abs(head.scores(telling[None])[:, 0] - way).max() for way in ways) < 1e-3
 
 
 def test_a_fitted_head_predicts_writes_and_is_kept_without_pickle(fitted, tmp_path):
     assert fitted.score(TABLE, LABELS) == 1.0
     assert fitted.raw_parse_rate(TABLE) == 1.0
-    assert fitted.n_parameters_ == 2 * 32 + 2
+    assert fitted.n_parameters_ == 2 * 32 * len(fitted.backend_.head.places) + 2
     assert not any(
         weight.requires_grad and weight.grad is not None for weight in fitted.backend_.language.model.parameters()
     )
@@ -154,14 +175,14 @@ def test_numbers_of_a_head_are_in_range_rounded_and_ordered(tiny, tmp_path):
 def test_examples_stand_in_prompts_of_a_head_too(tiny):
     model = LiftClassifier("path", model=tiny, retrieval=2, backend_options=HEAD | {"max_length": 256})
     model.fit(TABLE, LABELS)
-    assert model.backend_.language.tokenizer.decode(model.backend_._prompts(model._queries(TABLE))[0]).count("#") == 9
+    assert (
+        model.backend_.language.tokenizer.decode(model.backend_.prompts.of_queries(model._queries(TABLE))[0]).count("#")
+        == 9
+    )
     assert model.score(TABLE, LABELS) > 0.9
 
 
-def test_sentences_that_fit_once_but_not_twice_are_read_once(tiny):
-    longest = max(len(LanguageModel(tiny).encode(text)) for text in LiftClassifier().show(TABLE, LABELS))
-    model = LiftClassifier("path", model=tiny, backend_options=HEAD | {"max_length": longest + 5}).fit(TABLE, LABELS)
-    assert model.backend_.head.pooling != "again"
+def test_sentences_longer_than_the_model_reads_are_refused(tiny):
     with pytest.raises(OptionError, match="choose columns"):
         LiftClassifier("path", model=tiny, backend_options=HEAD | {"max_length": 20}).fit(TABLE, LABELS)
 
@@ -170,14 +191,18 @@ def test_which_way_is_meant():
     ways = {
         "head": [{}, {"fine_tuning": "head"}, {"max_length": 500}],
         "adapters": [{"epochs": 5}, {"rank": 8}, {"fine_tuning": "adapters"}],
+        "top-layers": [{"layers": 2}, {"fine_tuning": "top-layers", "epochs": 3}],
+        "ensemble": [{"fine_tuning": "ensemble"}],
         None: [{"in_context": True}],
     }
     for way, options in ways.items():
         for given in options:
             assert PretrainedBackend("smollm2", **given).fine_tuning == way
     assert PretrainedBackend("path", model="m").fine_tuning == "adapters"
-    with pytest.raises(OptionError, match="epochs is an option of fine_tuning=adapters"):
+    with pytest.raises(OptionError, match="epochs is an option of fine_tuning=adapters, not of head"):
         PretrainedBackend("smollm2", fine_tuning="head", epochs=3)
+    with pytest.raises(OptionError, match="layers is an option of fine_tuning=ensemble, not of adapters"):
+        PretrainedBackend("smollm2", fine_tuning="adapters", layers=3)
     with pytest.raises(OptionError, match="in_context trains nothing"):
         PretrainedBackend("smollm2", fine_tuning="head", in_context=True)
     with pytest.raises(OptionError, match="unknown fine_tuning 'heads', did you mean head"):
@@ -185,7 +210,7 @@ def test_which_way_is_meant():
 
 
 def test_pretext_tasks_are_not_for_a_head(tiny):
-    with pytest.raises(OptionError, match="a head has no use for them"):
+    with pytest.raises(OptionError, match="head has no use for them"):
         LiftClassifier("path", model=tiny, pretext=1, backend_options=HEAD).fit(TABLE, LABELS)
 
 
@@ -203,3 +228,40 @@ def test_models_of_0_2_are_read_as_adapters(tiny, tmp_path):
     queries = model._queries(TABLE)
     expected = model.backend_.label_log_probabilities(queries)
     assert again.label_log_probabilities(queries) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_killed_reading_goes_on_and_sentences_alike_are_read_once(tiny, tmp_path, monkeypatch):
+    from matgen.lift.pretrained import features
+
+    language = LanguageModel(tiny)
+    rows = [language.encode(f"a={i % 30}, b=no###") for i in range(40)]
+    whole = sentence_features(language, rows, [1, 2])
+    read = []
+    plain = features._pooled_states
+    monkeypatch.setattr(features, "_ROWS_PER_FILE", 16)
+    monkeypatch.setattr(features, "_pooled_states", lambda *a: (read.extend(a[1]), plain(*a))[1])
+
+    class Killed(Exception):
+        pass
+
+    counted = []
+
+    def count(n):
+        counted.append(n)
+        if sum(counted) > 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        sentence_features(language, rows, [1, 2], count=count, folder=tmp_path)
+    before, counted = len(read), []
+    again = sentence_features(language, rows, [1, 2], count=counted.append, folder=tmp_path)
+    assert len(read) == 30 and 16 <= before < 30  # each of the 30 that differ once, in both runs together
+    assert sum(counted) == 40 and again == pytest.approx(whole, abs=0.03)
+    read.clear()
+    assert np.array_equal(sentence_features(language, rows, [1, 2], folder=tmp_path), again) and not read
+    sentence_features(language, rows[:1], [2], folder=tmp_path)  # other layers are other states
+    next(iter(tmp_path.glob("states-000000*"))).write_bytes(b"no")
+    with torch.no_grad():
+        language.model.get_input_embeddings().weight.mul_(1.5)
+    sentence_features(language, rows[:2], [1, 2], folder=tmp_path)  # another model, and a damaged file
+    assert len(read) == 3

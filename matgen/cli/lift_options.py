@@ -143,50 +143,6 @@ def _value(text: str) -> Any:
         return text
 
 
-def task_of(targets: Any) -> str:
-    """Whether targets are labels or numbers, where no task is given.
-
-    Raises:
-        DataError: most of them are numbers and some are not, such as `>60`.
-    """
-    import numpy as np
-
-    from matgen.lift.cells import mostly_numbers
-    from matgen.lift.columns import as_numbers
-
-    numbers = as_numbers(targets)
-    if targets.dtype == bool:
-        return "classification"
-    if numbers is None:
-        odd = mostly_numbers(targets)
-        if odd and targets.nunique() > _FEW_NUMBERS:
-            raise DataError(
-                f"{targets.name}: {odd[1][:30]!r} (row {odd[0] + 1} of those with a value) is not a number, most others"
-                " are: correct it, or learn them as labels by --task classification"
-            )
-        return "classification"
-    few = len(np.unique(numbers)) <= _FEW_NUMBERS and bool((numbers == np.rint(numbers)).all())
-    return "classification" if few else "regression"
-
-
-def numbers_of(targets: pd.Series) -> pd.Series:
-    """Targets as numbers, without their unit.
-
-    Raises:
-        DataError: one is no number.
-    """
-    import pandas as pd
-
-    from matgen.lift.cells import mostly_numbers
-    from matgen.lift.columns import as_numbers
-
-    numbers = as_numbers(targets)
-    if numbers is None:
-        row, text = mostly_numbers(targets) or (0, str(targets.iloc[0]))
-        raise DataError(f"{targets.name}: {text[:30]!r} (row {row + 1} of those with a value) is not a number")
-    return pd.Series(numbers, name=targets.name)
-
-
 def pairs(text: str | None) -> dict[str, str] | None:
     """`A=1,B=x` as a mapping; None of nothing.
 

@@ -115,7 +115,7 @@ def test_perturbed_rows_keep_answers_and_miss_some_values():
     codec, rows = Codec(columns, {}), typed(FRAME, columns)
     options = ScratchOptions(noise=0.1, missing=0.3)
     generator = torch.Generator().manual_seed(0)
-    seen = perturbed(codec.encoded(rows), codec, options, generator, columns[-1])
+    seen = perturbed(codec.encoded(rows), codec, options, generator, columns[-1:])
     assert torch.equal(seen.codes[:, -1], codec.encoded(rows).codes[:, -1])
     assert 2 < int(torch.isnan(seen.numbers).sum()) < 25
     assert not torch.equal(seen.codes[:, 0], codec.encoded(rows).codes[:, 0])

@@ -52,7 +52,9 @@ class TargetChain:
         noise_alone = dataclasses.replace(options, missing=0.0, mixup=0.0, answer_noise=0.0)
         generator = torch.Generator().manual_seed(seed)
         views = options.views if options.noise and any(column.type == "number" for column in features) else 1
-        seen = [perturbed(encoded, codec, noise_alone, generator, targets) if view else encoded for view in range(views)]
+        seen = [
+            perturbed(encoded, codec, noise_alone, generator, targets) if view else encoded for view in range(views)
+        ]
         return [self.model.arranged(one, list(range(first)))[0] for one in seen]
 
     @property

@@ -261,17 +261,28 @@ class LiftMultiTarget(BaseEstimator):
 
     # --- text --------------------------------------------------------------------------------------------------------
 
-    def show(self, X: Any, y: Any) -> list[str]:
-        """Each row as one sentence for each of its targets; before `fit` columns are described by X and y."""
+    def show(self, X: Any, y: Any = None) -> list[str]:
+        """Rows as sentences, a line for each target that they have; before `fit` columns are described by X and y.
+
+        Args:
+            X: `n` rows.
+            y: their targets; without them, what is asked of the first target is shown.
+
+        Returns:
+            `n` texts.
+        """
         if not hasattr(self, "columns_"):
             described = clone(self)
             described._describe(X, y)
             return described.show(X, y)
-        rows, given, written = self._rows(X, y), list(self.columns_), {}
-        for place, target in enumerate(self.targets_.columns):
+        given, rows = list(self.columns_), self._rows(X, y)
+        if y is None:
+            return Sentences((*given,), self.targets_.columns[0], formulas_as=self.formulas_as).prompts(rows)
+        lines: list[list[str]] = [[] for _ in range(len(rows))]
+        for target in self.targets_.columns:
             there = np.flatnonzero(rows[target.name].notna())
-            sentences = Sentences(tuple(given), target, formulas_as=self.formulas_as)
-            texts = sentences.sentences(rows.iloc[there].reset_index(drop=True))
-            written |= {(row, place): text for row, text in zip(there.tolist(), texts, strict=True)}
+            sentences = Sentences((*given,), target, formulas_as=self.formulas_as)
+            for row, text in zip(there, sentences.sentences(rows.iloc[there].reset_index(drop=True)), strict=True):
+                lines[row].append(text)
             given.append(target)
-        return [written[key] for key in sorted(written)]
+        return ["\n".join(own) for own in lines]

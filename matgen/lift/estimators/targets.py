@@ -139,7 +139,9 @@ class Targets:
             out[f"{name}_predicted"] = predicted[name].to_numpy()
             if name in self.classes:
                 chances = answers[name].T
-                out |= {f"{name}_probability_{label}": own for label, own in zip(self.classes[name], chances, strict=True)}
+                out |= {
+                    f"{name}_probability_{label}": own for label, own in zip(self.classes[name], chances, strict=True)
+                }
             else:
                 bounds = bounds_of(self.calibrations[name], column, answers[name], confidence)
                 out |= {f"{name}_low": bounds[:, 0], f"{name}_high": bounds[:, 1]}

@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import argparse
 import time
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.record import continued
+from benchmarks.record import write_result
 from matgen.datasets.sources import cache_folder
 from matgen.io.files import read_json, write_json
+from matgen.lift.drawn.comparison import compared
 
 
 NAME, SEED = "lift_tables", 0
@@ -109,6 +111,55 @@ def matgen(seconds: float, work: Path) -> dict[str, Any]:
 PARTS = {"great": great, "matgen": matgen}
 
 
+def score(work: Path) -> dict[str, Any]:
+    """What `matgen lift evaluate --drawn` says of the rows of each, beside the metrics of be-great and sdmetrics."""
+    real, held_out = iris()
+    rows = []
+    for name, title in TITLES.items():
+        if not (work / f"{name}.json").is_file():
+            continue
+        cost, drawn = read_json(work / f"{name}.json"), pd.read_csv(work / f"{name}.csv")
+        report = compared(real, drawn, held_out, targets=["species"], quasi_identifiers=["species", "petal width"])
+        rows.append({"name": name, "title": title, **cost, "report": report, "others": others(real, drawn, held_out)})
+    baseline = {"rows": len(held_out), **rows[0]["report"]["held_out"]}
+    return {"table": "iris", "learned": len(real), "held_out": len(held_out), "baseline": baseline, "rows": rows}
+
+
+def others(real: pd.DataFrame, drawn: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, Any]:
+    """The same quantities by be-great's metrics and by sdmetrics, where their definitions are ours, and beyond."""
+    from be_great.metrics import (
+        ColumnShapes,
+        DiscriminatorMetric,
+        DistanceToClosestRecord,
+        MembershipInference,
+        kAnonymization,
+    )
+    from sdmetrics.column_pairs import CorrelationSimilarity
+    from sdmetrics.single_column import KSComplement, TVComplement
+
+    numbers = [name for name in real.columns if name != "species"]
+    shapes = {name: 1 - KSComplement.compute(real[name], drawn[name]) for name in numbers}
+    shapes["species"] = 1 - TVComplement.compute(real["species"], drawn["species"])
+    pairs = [
+        2 * (1 - CorrelationSimilarity.compute(real[[one, other]], drawn[[one, other]]))
+        for one, other in combinations(numbers, 2)
+    ]
+    closest = DistanceToClosestRecord().compute(real, drawn, num_cols=numbers, cat_cols=["species"])
+    return {
+        "sdmetrics": {"columns": shapes, "correlations": float(np.mean(pairs))},
+        "be_great": {
+            "columns": 1 - ColumnShapes().compute(real, drawn, numbers, ["species"])["column_shapes_mean"],
+            "discriminator": DiscriminatorMetric(n_runs=3).compute(real, drawn, ["species"])["discriminator_mean"],
+            "closest_record": closest["dcr_mean"],
+            "copies": closest["ratio_copies"],
+            "membership_inference": MembershipInference().compute(real, drawn, held_out, numbers, ["species"])[
+                "membership_inference_score"
+            ],
+            "k_anonymization": kAnonymization().compute(real, drawn)["k_synthetic"],
+        },
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", default=[*PARTS, "score"], choices=[*PARTS, "score"])
@@ -119,6 +170,8 @@ def main() -> None:
     for part in arguments.parts:
         if part in PARTS:
             write_json(arguments.work / f"{part}.json", PARTS[part](arguments.seconds, arguments.work))
+        else:
+            write_result(NAME, score(arguments.work))
 
 
 if __name__ == "__main__":

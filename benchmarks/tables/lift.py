@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.tables.render import Json, fill
+from matgen.lift.drawn.comparison import mean_difference, mean_distance
 
 UNITS = {"matbench_expt_gap": "eV", "matbench_steels": "MPa", "formation_energy": "eV/atom"}
 METHODS = {"LIFT": "matgen", "k_nearest": "k nearest", "random_forest": "random forest", "xgboost": "XGBoost",
@@ -98,6 +99,21 @@ def pretrained(content: Json) -> Iterator[Json]:
             "seeds": " / ".join(str(row["seeds"]) if row else "-" for row in own.values()),
             "epochs": content["epochs"][table] if kind in ("lora", "shuffled labels") else "",
             "seconds": sum(seconds) / len(seconds),
+        }
+
+
+def drawn_rows(content: Json) -> Iterator[Json]:
+    """Models of rows, and the rows that none learned from, by what their rows are like."""
+    for row in content["rows"]:
+        report = row["report"]
+        yield {
+            **row,
+            **report,
+            "columns": mean_distance(report["marginals"]),
+            "relations": mean_difference(report["associations"]),
+            "closest": report["closest_records"]["drawn"],
+            "membership": report["membership_inference"],
+            "forest": report["usefulness"]["species"]["drawn"],
         }
 
 

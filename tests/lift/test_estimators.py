@@ -14,14 +14,10 @@ from matgen.lift import LiftClassifier, LiftRegressor
 
 QUICK = {"steps": 150, "width": 32, "layers": 2, "views": 2}
 CHECKED = {"steps": 40, "width": 16, "heads": 2, "layers": 1, "views": 1}
+TRAINED = {"steps": 200, "width": 32, "heads": 2, "layers": 1, "views": 2}
 
-NOT_OURS = {
-    "check_estimators_nan_inf": "missing numbers are learned from, not refused",
-    "check_classifier_not_supporting_multiclass": "it does",
-    "check_classifiers_train": "asks for an accuracy that 40 steps do not reach; tested on iris below",
-    "check_regressors_train": "asks for a score that 40 steps do not reach; tested on a line below",
-    "check_dataframe_column_names_consistency": "columns are found by name, in any order",
-}
+NOT_OURS = {"check_dataframe_column_names_consistency": "columns are found by name, in any order"}
+"""What scikit-learn asks for and `LiftEstimator` does otherwise on purpose."""
 
 
 @pytest.mark.slow
@@ -31,6 +27,8 @@ NOT_OURS = {
 )
 @pytest.mark.filterwarnings("ignore")
 def test_what_scikit_learn_asks_of_estimators(estimator, check):
+    if "_train" in getattr(check, "func", check).__name__:  # asks for an accuracy of 83 %, or an R2 of 0.5
+        estimator.set_params(backend_options=TRAINED)
     check(estimator)
 
 

@@ -183,9 +183,9 @@ def _relations(found: list[dict[str, Any]], other: list[dict[str, Any]] | None) 
 def _groups(found: dict[str, Any]) -> str:
     own, real = found["drawn"], found["real"]
     return (
-        f"k-anonymity by {', '.join(found['quasi_identifiers'])}: k {own['k']} (real {real['k']}), alone in their group "
-        f"{100 * own['unique']:.1f} % (real {100 * real['unique']:.1f} %), drawn rows in a group that holds one real row "
-        f"{100 * found['unique_hit']:.1f} %"
+        f"k-anonymity by {', '.join(found['quasi_identifiers'])}: k {own['k']} (real {real['k']}); alone in their "
+        f"group are {100 * own['unique']:.1f} % (real {100 * real['unique']:.1f} %); in a group of one real row are "
+        f"{100 * found['unique_hit']:.1f} % of the drawn rows"
     )
 
 

@@ -107,8 +107,8 @@ def discriminator(
     As many rows of each are taken, and each is judged by a forest (100 trees) that learned from the others, in 5 folds.
 
     Returns:
-        `accuracy` (0.5: it cannot tell; below that there are copies) with its `interval` (95 %, Clopper and Pearson), the
-        area under the ROC curve, `auc`, and the number of `rows` judged.
+        `accuracy` (0.5: it cannot tell; below that there are copies) with its `interval` (95 %, Clopper and Pearson),
+        `auc`, the area under the ROC curve, and the number of `rows` judged.
 
     Raises:
         DataError: there are fewer than 5 rows of one, or no columns but text.

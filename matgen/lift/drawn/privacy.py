@@ -54,10 +54,10 @@ def closest_records(
             row learned from to the closest other one.
 
     Returns:
-        `median`, `mean` and `low` (the 5 % quantile) of `drawn` and of the `baseline`, whose `kind` is named; `copies` of
-        both, the fraction of rows whose every cell is that of a row learned from (numbers as their column is written);
-        and with held-out rows `nearer_to_learned`, the fraction of drawn rows that are closer to a row learned from than
-        to one of as many held-out ones (0.5: no preference; ties count half).
+        `median`, `mean` and `low` (the 5 % quantile) of `drawn` and of the `baseline`, whose `kind` is named; `copies`
+        of both, the fraction of rows whose every cell is that of a row learned from (numbers as their column is
+        written); and with held-out rows `nearer_to_learned`, the fraction of drawn rows that are closer to a row
+        learned from than to one of as many held-out ones (0.5: no preference; ties count half).
     """
     neighbors = Neighbors(columns, real)
     own = neighbors.nearest(drawn, real)
@@ -118,8 +118,8 @@ def membership_inference(
 ) -> dict[str, Any]:
     """How well it can be guessed by the distance to the closest drawn row whether a row was learned from.
 
-    The attack calls a row learned from where its distance is below the median of all rows asked about; it knows of no
-    row whether it was. Rows learned from and held out count the same, however many there are.
+    The attack calls a row learned from where it is in the nearer half of all rows asked about; it knows of no row
+    whether it was. Rows learned from and held out count the same, however many there are.
 
     Args:
         columns: of the tables.
@@ -149,16 +149,18 @@ def membership_inference(
 
 
 def _advantage(members: np.ndarray, others: np.ndarray) -> float:
-    """Of the attack at the weighted median of all distances; a distance equal to it counts half."""
+    """Of the attack that calls the nearer half of all rows learned from, where both sides weigh the same.
+
+    Of rows at the distance of the half, such a fraction is called so as makes it half.
+    """
     weights = np.repeat([1 / len(members), 1 / len(others)], [len(members), len(others)])
     distances = np.concatenate([members, others])
     order = np.argsort(distances, kind="stable")
-    median = distances[order][np.searchsorted(weights[order].cumsum(), 1.0 - 1e-12)]
-
-    def called(own: np.ndarray) -> float:
-        return float((own < median).mean() + 0.5 * (own == median).mean())
-
-    return called(members) - called(others)
+    median = distances[order][min(np.searchsorted(weights[order].cumsum(), 1.0 - 1e-9), len(order) - 1)]
+    at = distances == median
+    fraction = (1.0 - weights[distances < median].sum()) / weights[at].sum()
+    called = [(own < median).mean() + fraction * (own == median).mean() for own in (members, others)]
+    return float(called[0] - called[1])
 
 
 def anonymity(

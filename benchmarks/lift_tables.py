@@ -27,7 +27,6 @@ from matgen.datasets.sources import cache_folder
 from matgen.io.files import read_json, write_json
 from matgen.lift.drawn.comparison import compared
 
-
 NAME, SEED = "lift_tables", 0
 LEARNED, HELD_OUT, DRAWN = 100, 50, 100
 TITLES = {"matgen": "matgen, from scratch", "great": "be-great, SmolLM2-135M"}

@@ -156,7 +156,7 @@ def _advantage(members: np.ndarray, others: np.ndarray) -> float:
     weights = np.repeat([1 / len(members), 1 / len(others)], [len(members), len(others)])
     distances = np.concatenate([members, others])
     order = np.argsort(distances, kind="stable")
-    median = distances[order][min(np.searchsorted(weights[order].cumsum(), 1.0 - 1e-9), len(order) - 1)]
+    median = distances[order][min(int(np.searchsorted(weights[order].cumsum(), 1.0 - 1e-9)), len(order) - 1)]
     at = distances == median
     fraction = (1.0 - weights[distances < median].sum()) / weights[at].sum()
     called = [(own < median).mean() + fraction * (own == median).mean() for own in (members, others)]

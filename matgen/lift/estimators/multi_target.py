@@ -199,7 +199,8 @@ class LiftMultiTarget(BaseEstimator):
             OptionError: others than the first targets are said to be known, or all.
             DataError: X has not the columns learned from, or a cell cannot be read.
         """
-        return self.targets_.predicted(self._answers(self._queries(X, known), known))
+        answers = self._answers(self._queries(X, known), known)
+        return self.targets_.predicted(answers)
 
     def predict_proba(self, X: Any, *, known: Sequence[str] = ()) -> dict[str, np.ndarray]:
         """By target that is a label, probabilities in the order of `classes_[target]`, float64 `(n, labels)`."""
@@ -215,7 +216,8 @@ class LiftMultiTarget(BaseEstimator):
                 are infinite where too few rows were held out.
             known: as of `predict`.
         """
-        return self.targets_.as_table(self._answers(self._queries(X, known), known), confidence)
+        answers = self._answers(self._queries(X, known), known)
+        return self.targets_.as_table(answers, confidence)
 
     def sample(self, X: Any, n: int = 1, *, known: Sequence[str] = (), seed: int = 0) -> pd.DataFrame:
         """Targets drawn together, so that they agree as those learned from do: `n` rows for each row of X."""

@@ -84,11 +84,13 @@ def _fit_target(arguments: argparse.Namespace, frame: pd.DataFrame, state: Path)
 def _in_words(estimator: Any, targets: pd.Series | pd.DataFrame) -> str:
     """What is learned, such as `a (numbers)`; several targets in their order."""
     from matgen.lift import LiftClassifier
+    from matgen.lift.estimators.targets import is_there
     from matgen.lift.estimators.tasks import task_of
 
     if targets.ndim == 1:
         return f"{targets.name} ({'classes' if isinstance(estimator, LiftClassifier) else 'numbers'})"
-    tasks = {name: estimator.tasks.get(name) or task_of(targets[name].dropna().infer_objects()) for name in targets}
+    there = {name: targets[name][is_there(targets[name])].reset_index(drop=True).infer_objects() for name in targets}
+    tasks = {name: estimator.tasks.get(name) or task_of(cells) for name, cells in there.items()}
     words = {"classification": "classes", "regression": "numbers"}
     return ", then ".join(f"{name} ({words.get(task, task)})" for name, task in tasks.items())
 

@@ -81,7 +81,8 @@ class TargetChain:
             if name not in known:
                 answers[name] = self._mixture(c, np.asarray(quantiles, dtype=np.float64))
             if c < self._targets[-1]:
-                self._spread()
+                if name not in known or self.rows[name].isna().any():
+                    self._spread()
                 self._answer(c, self._values(c, self._strata(), known))
         return answers
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.tables.render import Json, fill
+from matgen.lift.drawn.comparison import mean_difference, mean_distance
 
 UNITS = {"matbench_expt_gap": "eV", "matbench_steels": "MPa", "formation_energy": "eV/atom"}
 METHODS = {"LIFT": "matgen", "k_nearest": "k nearest", "random_forest": "random forest", "xgboost": "XGBoost",
@@ -117,6 +118,21 @@ def differences(content: Json) -> str:
     return (
         f"Points of accuracy that a head has more with column names (95 % interval, by resampling test rows) {shown}."
     )
+
+
+def drawn_rows(content: Json) -> Iterator[Json]:
+    """Models of rows, and the rows that none learned from, by what their rows are like."""
+    for row in content["rows"]:
+        report = row["report"]
+        yield {
+            **row,
+            **report,
+            "columns": mean_distance(report["marginals"]),
+            "relations": mean_difference(report["associations"]),
+            "closest": report["closest_records"]["drawn"],
+            "membership": report["membership_inference"],
+            "forest": report["usefulness"]["species"]["drawn"],
+        }
 
 
 def outliers(content: Json) -> str:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from matgen.cli.beginning import TABLES, claim_output, require_input, shown
+from matgen.cli.lift_drawn import drawn_options
 from matgen.cli.lift_evaluate import evaluate, scores_file
 from matgen.cli.lift_learn import fit, predict
 from matgen.cli.lift_options import given_parts, learning_options
 from matgen.cli.lift_rows import impute, sample, show
+from matgen.cli.lift_targets import target_option
 from matgen.cli.parser import Parser
 from matgen.cli.shared import common_options, folder_name, path
 from matgen.errors import CheckpointError
@@ -57,7 +59,7 @@ def _step(
             return run(arguments)
 
     def begin(arguments: argparse.Namespace) -> str:
-        for named in ("table", "update", "model"):
+        for named in ("table", "update", "model", "drawn", "held_out"):
             if getattr(arguments, named, None) is not None:
                 require_input(getattr(arguments, named))
         if table := given_parts(getattr(arguments, "given", None) or [])[1]:
@@ -82,9 +84,13 @@ def _in_words(step: str, arguments: argparse.Namespace) -> str:
     model = None if getattr(arguments, "model", None) is None else shown(arguments.model)
     target = getattr(arguments, "target", None)
     what = {
-        "fit": f"learning {target or 'whole rows'} of {table}",
+        "fit": f"learning {', '.join(target) if target else 'whole rows'} of {table}",
         "predict": f"predicting {table} by {model}",
-        "evaluate": f"scores of {table}" if table else f"scores by the protocol {getattr(arguments, 'protocol', None)}",
+        "evaluate": f"comparison of {shown(drawn)} with {table}"
+        if (drawn := getattr(arguments, "drawn", None))
+        else f"scores of {table}"
+        if table
+        else f"scores by the protocol {getattr(arguments, 'protocol', None)}",
         "sample": f"drawing {getattr(arguments, 'n', 0):,} rows from {model}",
         "impute": f"filling in {table} by {model}",
     }[step]
@@ -96,9 +102,9 @@ def _add_fit(steps: Any) -> None:
         steps,
         "fit",
         fit,
-        "train a model of one column of a table, or (without --target) of whole rows",
+        "train a model of one or more columns of a table, or (without --target) of whole rows",
         "matgen lift fit --table iris.csv --target species --out models/iris",
-        lambda arguments: next_free(Path("models") / folder_name(arguments.target or arguments.table.stem)),
+        lambda arguments: next_free(Path("models") / folder_name("-".join(arguments.target or [arguments.table.stem]))),
     )
     parser.group("data").add_argument(
         "--table",
@@ -107,8 +113,10 @@ def _add_fit(steps: Any) -> None:
         metavar="FILE",
         help="table (CSV, Excel, Parquet, JSON ...), or - for standard input",
     )
-    parser.group("data").add_argument(
-        "--target", metavar="NAME", help="column to learn; without it whole rows are learned, for sampling"
+    target_option(
+        parser,
+        "column to learn, or several, which one model learns in this order, each given those before it; without it "
+        "whole rows are learned, for sampling",
     )
     learning_options(parser)
     parser.group("output").add_argument("--resume", action="store_true", help="resume the interrupted fit in --out")
@@ -121,7 +129,7 @@ def _add_predict(steps: Any) -> None:
         steps,
         "predict",
         predict,
-        "predict the learned column of a table",
+        "predict the learned columns of a table",
         "matgen lift predict new.csv --model models/iris --out predicted.csv",
         lambda _: next_free(Path("predicted.csv")),
         TABLES,
@@ -141,6 +149,12 @@ def _add_predict(steps: Any) -> None:
     parser.group("data").add_argument(
         "--update", type=path, metavar="FILE", help="more rows with the target to retrieve from"
     )
+    parser.group("data").add_argument(
+        "--known",
+        nargs="+",
+        metavar="NAME",
+        help="of a model of several targets: the first ones, whose values the table has, to predict the others from",
+    )
     common_options(parser, out="predicted.csv", seed=False)
     parser.common("--model", "--confidence", "--update", "--out", "--force")
 
@@ -150,14 +164,15 @@ def _add_evaluate(steps: Any) -> None:
         steps,
         "evaluate",
         evaluate,
-        "score a model beside standard methods, on a table or by LIFT's published protocol",
+        "score a model beside standard methods, on a table or by LIFT's published protocol, or compare drawn rows with "
+        "those learned from",
         "matgen lift evaluate --protocol lift --tables iris,wine",
         scores_file,
     )
     parser.group("data").add_argument(
         "--table", type=path, metavar="FILE", help="table with the target column (CSV, Excel, Parquet, JSON ...)"
     )
-    parser.group("data").add_argument("--target", metavar="NAME", help="column to predict")
+    target_option(parser, "column to predict, or several")
     parser.group("model").add_argument(
         "--model", type=path, metavar="FOLDER", help="score this fitted model on the table instead of fitting new ones"
     )
@@ -172,9 +187,10 @@ def _add_evaluate(steps: Any) -> None:
         "--methods", metavar="A,B", help="methods to compare with (default: the published ones; none: no others)"
     )
     parser.group("scores").add_argument("--seeds", default="0,1,2", help="seeds of the protocol (default: 0,1,2)")
+    drawn_options(parser)
     learning_options(parser)
     common_options(parser, out="lift-evaluation")
-    parser.common("--table", "--target", "--model", "--protocol", "--methods", "--out")
+    parser.common("--table", "--target", "--model", "--protocol", "--drawn", "--out")
 
 
 def _add_sample(steps: Any) -> None:
@@ -243,7 +259,7 @@ def _add_show(steps: Any) -> None:
         metavar="FILE",
         help="table (CSV, Excel, Parquet, JSON ...), or - for standard input",
     )
-    parser.group("data").add_argument("--target", metavar="NAME", help="column to predict")
+    target_option(parser, "column to predict, or several")
     parser.group("model").add_argument(
         "--model", type=path, metavar="FOLDER", help="a fitted model, whose sentences are shown"
     )

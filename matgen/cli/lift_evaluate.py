@@ -7,14 +7,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-from matgen.cli.lift_options import chosen, estimator_of, numbers_of, predictor, task_of, with_targets
+from matgen.cli.lift_drawn import compare
+from matgen.cli.lift_options import chosen, predictor
+from matgen.cli.lift_targets import estimator_of, tasks_of, with_targets
 from matgen.cli.shared import say
 from matgen.errors import OptionError
 from matgen.io.files import next_free
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Scores by a protocol, by cross-validation, or of a fitted model."""
+    """Scores by a protocol, by cross-validation, or of a fitted model; or a comparison of drawn rows."""
+    if arguments.drawn:
+        compare(arguments)
+        return
+    for name in ("held_out", "quasi_identifiers"):
+        if getattr(arguments, name):
+            raise OptionError(f"--{name.replace('_', '-')} is for drawn rows: give --drawn")
     if arguments.protocol:
         _by_protocol(arguments)
         return
@@ -53,14 +61,17 @@ def _by_protocol(arguments: argparse.Namespace) -> None:
 
 def _of_fitted_model(arguments: argparse.Namespace) -> None:
     from matgen.io.files import write_json
-    from matgen.lift import evaluation, load
+    from matgen.lift import LiftMultiTarget, evaluation, load
     from matgen.lift.files import read_any_table
 
     estimator = predictor(load(arguments.model), arguments.model)
-    target = estimator.sentences_.target.name
-    if arguments.target not in (None, target):
-        raise OptionError(f"{arguments.model} predicts {target}, not {arguments.target}")
-    scores = evaluation.scores(estimator, *with_targets(read_any_table(arguments.table), target, arguments.table))
+    several = isinstance(estimator, LiftMultiTarget)
+    targets = estimator.targets_.names if several else [estimator.sentences_.target.name]
+    if arguments.target not in (None, targets):
+        raise OptionError(f"{arguments.model} predicts {', '.join(targets)}, not {', '.join(arguments.target)}")
+    rows, truth = with_targets(read_any_table(arguments.table), targets, arguments.table)
+    of_kind: Any = evaluation.scores_of_targets if several else evaluation.scores
+    scores = of_kind(estimator, rows, truth)
     write_json(arguments.out, {"table": str(arguments.table), "model": str(arguments.model), **scores})
     print(json.dumps(scores, indent=2))
 
@@ -68,24 +79,34 @@ def _of_fitted_model(arguments: argparse.Namespace) -> None:
 def _by_folds(arguments: argparse.Namespace) -> None:
     from matgen.io.files import write_json
     from matgen.lift import evaluation
+    from matgen.lift.estimators.tasks import numbers_of, task_of
     from matgen.lift.files import read_any_table
     from matgen.lift.paper import protocol
 
     if not arguments.target:
         raise OptionError("give --target, the column to predict")
-    rows, targets = with_targets(read_any_table(arguments.table), arguments.target, arguments.table)
-    rows, task = chosen(rows, arguments), arguments.task or task_of(targets)
-    summaries = evaluation.cross_validated(
-        rows,
-        targets if task == "classification" else numbers_of(targets),
-        task,
-        lambda table, seed: estimator_of(arguments, targets, task=task, seed=seed),
-        folds=arguments.folds,
-        methods=_names(arguments.methods),
-        seed=arguments.seed,
-        say=lambda line: say(arguments, line),
-    )
-    write_json(arguments.out, {"table": str(arguments.table), "target": arguments.target, "rows": summaries})
+    rows, targets = with_targets(read_any_table(arguments.table), arguments.target, arguments.table, every=True)
+    rows, tasks = chosen(rows, arguments), tasks_of(arguments, arguments.target)
+    each = targets.to_frame() if targets.ndim == 1 else targets
+    tasks = {name: tasks.get(name) or task_of(each[name]) for name in arguments.target}
+    truth = each.assign(**{name: numbers_of(each[name]) for name, task in tasks.items() if task == "regression"})
+    settings: dict[str, Any] = {
+        "folds": arguments.folds,
+        "methods": _names(arguments.methods),
+        "seed": arguments.seed,
+        "say": lambda line: say(arguments, line),
+    }
+
+    def make(table: Any, seed: int) -> Any:
+        return estimator_of(arguments, targets, task=table.task, seed=seed)
+
+    if targets.ndim == 1:
+        (name,) = arguments.target
+        summaries = evaluation.cross_validated(rows, truth[name], tasks[name], make, **settings)
+    else:
+        summaries = evaluation.cross_validated_targets(rows, truth, tasks, make, **settings)
+    named: Any = arguments.target[0] if targets.ndim == 1 else arguments.target
+    write_json(arguments.out, {"table": str(arguments.table), "target": named, "rows": summaries})
     print(protocol.as_text(summaries))
 
 

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matgen.cli.beginning import shown
-from matgen.cli.lift_options import (
-    backend_options,
-    chosen,
-    estimator_of,
-    pairs,
-    predictor,
-    tell_requests,
-    whole_numbers,
-    with_targets,
-)
+from matgen.cli.lift_options import backend_options, chosen, pairs, predictor, tell_requests, whole_numbers
+from matgen.cli.lift_targets import estimator_of, with_targets
 from matgen.cli.shared import bars, say
 from matgen.errors import DataError, OptionError
 from matgen.lift.backends import BACKENDS, backend_kind
@@ -24,6 +16,7 @@ from matgen.lift.backends import BACKENDS, backend_kind
 if TYPE_CHECKING:
     import pandas as pd
 
+    from matgen.lift.columns import Column
     from matgen.runtime.progress import ProgressFactory
 
 
@@ -73,18 +66,33 @@ def _fit_target(arguments: argparse.Namespace, frame: pd.DataFrame, state: Path)
     rows, targets = with_targets(frame, arguments.target, arguments.table)
     rows, out = chosen(rows, arguments), arguments.out
     estimator = estimator_of(arguments, targets)
-    content = "classes" if estimator.__class__.__name__ == "LiftClassifier" else "numbers"
     say(
         arguments,
-        f"learning {arguments.target} ({content}) from {len(rows):,} rows of {rows.shape[1]} columns of "
+        f"learning {_in_words(estimator, targets)} from {len(rows):,} rows of {rows.shape[1]} columns of "
         f"{arguments.table} by {arguments.backend} into {shown(out)}",
     )
     estimator.fit(rows, targets, folder=state, resume=arguments.resume, progress=_steps_bars(arguments))
     save(estimator, out, force=True)
-    held_out = len(getattr(getattr(estimator, "calibration_", None), "scores", ()))
+    calibrations = [*getattr(getattr(estimator, "targets_", None), "calibrations", {}).values()]
+    calibrations += [estimator.calibration_] if hasattr(estimator, "calibration_") else []
+    held_out = max((len(one.scores) for one in calibrations), default=0)
     calibrated = f", intervals calibrated on {held_out:,} rows held out" if held_out else ""
     weights = f"{estimator.n_parameters_:,} weights"
     say(arguments, f"{weights}{calibrated}. Next: matgen lift predict new.csv --model {shown(out)}")
+
+
+def _in_words(estimator: Any, targets: pd.Series | pd.DataFrame) -> str:
+    """What is learned, such as `a (numbers)`; several targets in their order."""
+    from matgen.lift import LiftClassifier
+    from matgen.lift.estimators.targets import is_there
+    from matgen.lift.estimators.tasks import task_of
+
+    if targets.ndim == 1:
+        return f"{targets.name} ({'classes' if isinstance(estimator, LiftClassifier) else 'numbers'})"
+    there = {name: targets[name][is_there(targets[name])].reset_index(drop=True).infer_objects() for name in targets}
+    tasks = {name: estimator.tasks.get(name) or task_of(cells) for name, cells in there.items()}
+    words = {"classification": "classes", "regression": "numbers"}
+    return ", then ".join(f"{name} ({words.get(task, task)})" for name, task in tasks.items())
 
 
 def predict(arguments: argparse.Namespace) -> None:
@@ -92,43 +100,78 @@ def predict(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from matgen.io.outputs import claim, write_with_metadata
-    from matgen.lift import LiftClassifier, load
+    from matgen.lift import load
     from matgen.lift.files import read_any_table, unreadable_rows
 
     out = arguments.out
     claim(out, force=arguments.force)
     estimator = predictor(load(arguments.model), arguments.model)
     tell_requests(arguments)
-    if hasattr(estimator.backend_, "progress"):  # of a server, whose answers take their time
-        estimator.backend_.progress = bars(arguments)
     frame = read_any_table(arguments.table)
-    sentences = estimator.sentences_
-    target = sentences.target.name
-    missing = [column.name for column in sentences.columns if column.name not in frame.columns]
+    columns, targets = _columns_of(estimator, arguments.known or [])
+    missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
         raise DataError(f"{arguments.table} has no column {missing[0]!r}; it has {', '.join(frame.columns[:20])}")
     if arguments.update:
-        more, targets = with_targets(read_any_table(arguments.update), target, arguments.update)
-        estimator.update(more, targets)
-    bad = unreadable_rows(frame, sentences.columns)
+        _update(estimator, targets, arguments.update)
+    bad = unreadable_rows(frame, columns)
     good = np.array([row not in bad for row in range(len(frame))])
-    column = f"{target}_predicted"
-    frame[column] = None
     if good.any():
-        readable = frame.loc[good].reset_index(drop=True)
-        if isinstance(estimator, LiftClassifier):
-            chances = estimator.predict_proba(readable)
-            frame.loc[good, column] = estimator.classes_[chances.argmax(axis=1)]
-            for i, label in enumerate(estimator.classes_):
-                frame.loc[good, f"{target}_probability_{label}"] = chances[:, i]
-        else:
-            frame.loc[good, column] = estimator.predict(readable)
-            bounds = estimator.predict_interval(readable, arguments.confidence)
-            frame.loc[good, f"{target}_low"], frame.loc[good, f"{target}_high"] = bounds[:, 0], bounds[:, 1]
-            frame[column] = frame[column].astype(float)
-    write_with_metadata(out, frame, {"model": str(arguments.model), "target": target, "rows_not_read": len(bad)})
+        answers = _answers(estimator, frame.loc[good].reset_index(drop=True), arguments)
+        for name, cells in answers.items():
+            frame[name] = np.nan if cells.dtype.kind == "f" else None
+            frame.loc[good, name] = cells.to_numpy()
+    else:
+        for target in targets:
+            frame[f"{target}_predicted"] = None
+    written: Any = targets[0] if len(targets) == 1 else targets
+    write_with_metadata(out, frame, {"model": str(arguments.model), "target": written, "rows_not_read": len(bad)})
     first = f"; {len(bad):,} rows cannot be read, first: row {min(bad) + 1}: {bad[min(bad)]}" if bad else ""
     say(arguments, f"{int(good.sum()):,} rows predicted into {shown(out)}{first}")
+
+
+def _columns_of(estimator: Any, known: list[str]) -> tuple[tuple[Column, ...], list[str]]:
+    """Columns that an estimator reads, known targets among them, and names of the targets that it predicts."""
+    from matgen.lift import LiftMultiTarget
+
+    if not isinstance(estimator, LiftMultiTarget):
+        if known:
+            raise OptionError("--known is for models of several targets: fit one by --target A B")
+        return estimator.sentences_.columns, [estimator.sentences_.target.name]
+    of_targets = [column for column in estimator.targets_.columns if column.name in known]
+    left = [name for name in estimator.targets_.names if name not in known]
+    return (*estimator.columns_, *of_targets), left
+
+
+def _update(estimator: Any, targets: list[str], path: Path) -> None:
+    from matgen.lift import LiftMultiTarget
+    from matgen.lift.files import read_any_table
+
+    if isinstance(estimator, LiftMultiTarget):
+        raise OptionError("--update is for models of one target that were fitted with --retrieval")
+    estimator.update(*with_targets(read_any_table(path), targets, path))
+
+
+def _answers(estimator: Any, readable: pd.DataFrame, arguments: argparse.Namespace) -> pd.DataFrame:
+    """Columns of the answers: predictions, and probabilities or intervals."""
+    import pandas as pd
+
+    from matgen.lift import LiftClassifier, LiftMultiTarget
+
+    if isinstance(estimator, LiftMultiTarget):
+        return estimator.predict_table(readable, confidence=arguments.confidence, known=arguments.known or ())
+    if hasattr(estimator.backend_, "progress"):  # of a server, whose answers take their time
+        estimator.backend_.progress = bars(arguments)
+    target, out = estimator.sentences_.target.name, {}
+    if isinstance(estimator, LiftClassifier):
+        chances = estimator.predict_proba(readable)
+        out[f"{target}_predicted"] = pd.Series(estimator.classes_[chances.argmax(axis=1)])
+        out |= {f"{target}_probability_{label}": chances[:, i] for i, label in enumerate(estimator.classes_)}
+    else:
+        out[f"{target}_predicted"] = estimator.predict(readable)
+        bounds = estimator.predict_interval(readable, arguments.confidence)
+        out |= {f"{target}_low": bounds[:, 0], f"{target}_high": bounds[:, 1]}
+    return pd.DataFrame(out)
 
 
 def _steps_bars(arguments: argparse.Namespace) -> ProgressFactory:

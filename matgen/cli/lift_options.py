@@ -5,23 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.cli.shared import say
-from matgen.errors import DataError, OptionError
+from matgen.errors import OptionError
 from matgen.lift.backends import BACKENDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from matgen.cli.parser import Parser
-
-_TASKS = ("classification", "regression")
-_FEW_NUMBERS = 10
-"""Distinct whole numbers up to which a target is a class where no task is given."""
 
 
 def learning_options(parser: Parser) -> None:
@@ -46,7 +41,11 @@ def learning_options(parser: Parser) -> None:
         "OPENAI_API_KEY",
     )
     sentences = parser.group("sentences")
-    sentences.add_argument("--task", help="classification or regression (default: by the target's values)")
+    sentences.add_argument(
+        "--task",
+        metavar="TASK",
+        help="classification or regression, or A=classification,B=regression (default: by each target's values)",
+    )
     sentences.add_argument(
         "--template",
         default="named",
@@ -86,39 +85,6 @@ def learning_options(parser: Parser) -> None:
     )
 
 
-def estimator_of(
-    arguments: argparse.Namespace,
-    targets: Any,
-    *,
-    task: str | None = None,
-    units: dict[str, str] | None = None,
-    seed: int | None = None,
-) -> Any:
-    """The estimator that the options describe, for such targets."""
-    from matgen.lift import LiftClassifier, LiftRegressor
-
-    tell_requests(arguments)
-    task = task or arguments.task or task_of(targets)
-    if task not in _TASKS:
-        raise OptionError(f"task {task!r}: give {' or '.join(_TASKS)}")
-    kind = LiftClassifier if task == "classification" else LiftRegressor
-    return kind(
-        arguments.backend,
-        model=arguments.base,
-        template=arguments.template,
-        formulas_as=arguments.formulas_as,
-        units=pairs(arguments.units) or units,
-        precision=whole_numbers(arguments.precision),
-        column_types=pairs(arguments.column_types),
-        retrieval=arguments.retrieval,
-        pretext=arguments.pretext,
-        noise=arguments.noise,
-        mixup=arguments.mixup,
-        backend_options=backend_options(arguments),
-        random_state=arguments.seed if seed is None else seed,
-    )
-
-
 def tell_requests(arguments: argparse.Namespace) -> None:
     """Print what is about to be asked of a server, before it is, and what it took."""
     import logging
@@ -149,50 +115,6 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def task_of(targets: Any) -> str:
-    """Whether targets are labels or numbers, where no task is given.
-
-    Raises:
-        DataError: most of them are numbers and some are not, such as `>60`.
-    """
-    import numpy as np
-
-    from matgen.lift.cells import mostly_numbers
-    from matgen.lift.columns import as_numbers
-
-    numbers = as_numbers(targets)
-    if targets.dtype == bool:
-        return "classification"
-    if numbers is None:
-        odd = mostly_numbers(targets)
-        if odd and targets.nunique() > _FEW_NUMBERS:
-            raise DataError(
-                f"{targets.name}: {odd[1][:30]!r} (row {odd[0] + 1} of those with a value) is not a number, most others"
-                " are: correct it, or learn them as labels by --task classification"
-            )
-        return "classification"
-    few = len(np.unique(numbers)) <= _FEW_NUMBERS and bool((numbers == np.rint(numbers)).all())
-    return "classification" if few else "regression"
-
-
-def numbers_of(targets: pd.Series) -> pd.Series:
-    """Targets as numbers, without their unit.
-
-    Raises:
-        DataError: one is no number.
-    """
-    import pandas as pd
-
-    from matgen.lift.cells import mostly_numbers
-    from matgen.lift.columns import as_numbers
-
-    numbers = as_numbers(targets)
-    if numbers is None:
-        row, text = mostly_numbers(targets) or (0, str(targets.iloc[0]))
-        raise DataError(f"{targets.name}: {text[:30]!r} (row {row + 1} of those with a value) is not a number")
-    return pd.Series(numbers, name=targets.name)
 
 
 def pairs(text: str | None) -> dict[str, str] | None:
@@ -234,19 +156,6 @@ def chosen(frame: pd.DataFrame, arguments: argparse.Namespace) -> pd.DataFrame:
         if name not in frame.columns:
             raise OptionError(f"--columns: there is no column {name!r}; there are {', '.join(frame.columns[:20])}")
     return frame[names]
-
-
-def with_targets(frame: pd.DataFrame, target: str, table: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """Rows with a target, and their targets; others are left out and counted."""
-    if target not in frame.columns:
-        raise DataError(f"{table} has no column {target!r}; it has {', '.join(frame.columns[:20])}")
-    there = frame[target].notna() & (frame[target].astype(str).str.strip() != "")
-    if not there.any():
-        raise DataError(f"{table}: no row has a value in {target!r}")
-    if not there.all():
-        print(f"{int((~there).sum()):,} rows of {table} have nothing in {target} and are left out", file=sys.stderr)
-    kept = frame[there].reset_index(drop=True)
-    return kept.drop(columns=target), kept[target]
 
 
 def predictor(estimator: Any, folder: Path) -> Any:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matgen.cli.beginning import shown
-from matgen.cli.lift_options import chosen, estimator_of, given_parts, pairs, predictor, with_targets
+from matgen.cli.lift_options import chosen, given_parts, pairs, predictor
+from matgen.cli.lift_targets import estimator_of, with_targets
 from matgen.cli.shared import say
 from matgen.errors import OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -60,21 +64,7 @@ def show(arguments: argparse.Namespace) -> None:
 
     frame = read_any_table(arguments.table)
     if arguments.model:
-        estimator = predictor(load(arguments.model), arguments.model)
-        target = estimator.sentences_.target.name
-        some = frame.head(arguments.rows)
-        for i, sentence in enumerate(estimator.show(some, some[target] if target in frame.columns else None)):
-            print(sentence)
-            if arguments.explain:
-                from matgen.lift.explain import explain
-
-                print(explain(estimator, some.iloc[[i]]))
-        if arguments.plot:
-            from matgen.io.files import refuse_to_overwrite
-            from matgen.lift.plots import decision_boundary
-
-            refuse_to_overwrite(arguments.plot, force=False)
-            decision_boundary(estimator, *with_targets(frame, target, arguments.table), arguments.plot)
+        _show_fitted(arguments, predictor(load(arguments.model), arguments.model), frame)
         return
     if arguments.explain or arguments.plot:
         raise OptionError("--explain and --plot need a fitted model: give --model")
@@ -83,6 +73,30 @@ def show(arguments: argparse.Namespace) -> None:
     rows, targets = with_targets(frame, arguments.target, arguments.table)
     for sentence in estimator_of(arguments, targets).show(chosen(rows, arguments), targets)[: arguments.rows]:
         print(sentence)
+
+
+def _show_fitted(arguments: argparse.Namespace, estimator: Any, frame: pd.DataFrame) -> None:
+    """Print sentences of a fitted estimator, and what explains its predictions."""
+    from matgen.lift import LiftMultiTarget
+
+    some = frame.head(arguments.rows)
+    several = isinstance(estimator, LiftMultiTarget)
+    if several and (arguments.explain or arguments.plot):
+        raise OptionError("--explain and --plot are for models of one target")
+    targets = estimator.targets_.names if several else [estimator.sentences_.target.name]
+    there = all(name in frame.columns for name in targets)
+    for i, sentence in enumerate(estimator.show(some, some[targets if several else targets[0]] if there else None)):
+        print(sentence)
+        if arguments.explain:
+            from matgen.lift.explain import explain
+
+            print(explain(estimator, some.iloc[[i]]))
+    if arguments.plot:
+        from matgen.io.files import refuse_to_overwrite
+        from matgen.lift.plots import decision_boundary
+
+        refuse_to_overwrite(arguments.plot, force=False)
+        decision_boundary(estimator, *with_targets(frame, targets, arguments.table), arguments.plot)
 
 
 def _generator(estimator: Any, folder: Path) -> Any:

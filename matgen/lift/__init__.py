@@ -1,7 +1,7 @@
 """LIFT: language models that learn from tables as sentences.
 
-`LiftClassifier`, `LiftRegressor` and `LiftGenerator` are estimators as scikit-learn has them; `save` and `load` keep
-them in folders.
+`LiftClassifier`, `LiftRegressor`, `LiftMultiTarget` and `LiftGenerator` are estimators as scikit-learn has them; `save`
+and `load` keep them in folders.
 After Dinh et al., "LIFT: Language-Interfaced Fine-Tuning for Non-Language Machine Learning Tasks", NeurIPS 2022.
 """
 
@@ -10,12 +10,13 @@ from matgen.runtime.lazy import lazily
 _PUBLIC = {
     "LiftClassifier": "estimators.classifier",
     "LiftGenerator": "generator",
+    "LiftMultiTarget": "estimators.multi_target",
     "LiftRegressor": "estimators.regressor",
     "load": "store",
     "save": "store",
 }
 
-__all__ = ["LiftClassifier", "LiftGenerator", "LiftRegressor", "load", "save"]
+__all__ = ["LiftClassifier", "LiftGenerator", "LiftMultiTarget", "LiftRegressor", "load", "save"]
 
 __getattr__ = lazily(__name__, _PUBLIC)
 

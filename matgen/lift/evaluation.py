@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from matgen.datasets.column_types import as_texts
 from matgen.errors import DataError, OptionError, OutputError
 from matgen.io.files import read_json, write_json
 from matgen.lift.paper import protocol
@@ -111,25 +113,9 @@ def cross_validated(
         OptionError: fewer than 2 folds, or an unknown method.
         DataError: a label is rarer than there are folds.
     """
-    from sklearn.model_selection import KFold, StratifiedKFold
-
-    if folds < 2:
-        raise OptionError(f"folds is {folds}, it must be at least 2")
-    if len(y) < 2 * folds:
-        raise DataError(f"{len(y)} rows are too few for {folds} folds")
-    if task == "classification":
-        rarest = y.astype(str).value_counts()
-        if rarest.min() < folds:
-            raise DataError(f"the label {rarest.idxmin()!r} occurs {rarest.min()} times, fewer than {folds} folds")
-        official = StratifiedKFold(folds, shuffle=True, random_state=seed).split(X, y.astype(str))
-    else:
-        official = KFold(folds, shuffle=True, random_state=seed).split(X)
-    parts = []
-    for train, test in official:
-        order = np.random.default_rng(seed).permutation(train)
-        kept = max(1, len(order) // 10)
-        parts.append((np.sort(order[kept:]), np.sort(order[:kept]), test))
-    table = Table("table", X, y, task, tuple(parts))
+    labels = y.astype(str) if task == "classification" else None
+    parts = _folds(X, pd.DataFrame({} if labels is None else {"label": labels}), folds, seed)
+    table = Table("table", X, y, task, parts)
     usual = protocol.baselines_of(table, methods or _USUAL[task])
     rows = []
     for method, make_one in {protocol.LIFT: make, **usual}.items():
@@ -137,13 +123,150 @@ def cross_validated(
             row = protocol.scored(table, split, method, make_one(table, seed), seed + fold)
             rows.append(row)
             say(f"{method}, fold {fold + 1} of {folds}: {protocol.headline(row)}")
-    summaries = protocol.summary(rows)
-    for summary in summaries:
-        if task == "classification":  # every row was tested once
-            from matgen.lift.measures import accuracy_interval
+    return _with_intervals(protocol.summary(rows), len(y))
 
-            summary["interval"] = list(accuracy_interval(summary["accuracy"], len(y)))
+
+def _folds(
+    X: pd.DataFrame, labels: pd.DataFrame, folds: int, seed: int
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]:
+    """Rows to train on, to validate on and to test on, of each fold; labels are spread evenly."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    if folds < 2:
+        raise OptionError(f"folds is {folds}, it must be at least 2")
+    if len(X) < 2 * folds:
+        raise DataError(f"{len(X)} rows are too few for {folds} folds")
+    for name in labels:
+        rarest = labels[name].value_counts()
+        if rarest.min() < folds:
+            raise DataError(f"the label {rarest.idxmin()!r} occurs {rarest.min()} times, fewer than {folds} folds")
+    together = labels.agg("\0".join, axis=1) if labels.shape[1] else pd.Series([""] * len(X))
+    rare = together.map(together.value_counts()) < folds
+    together = together.where(~rare, "") if rare.sum() >= folds or not rare.any() else labels.iloc[:, 0]
+    if together.nunique() > 1:
+        official = StratifiedKFold(folds, shuffle=True, random_state=seed).split(X, together)
+    else:
+        official = KFold(folds, shuffle=True, random_state=seed).split(X)
+    parts = []
+    for train, test in official:
+        order = np.random.default_rng(seed).permutation(train)
+        kept = max(1, len(order) // 10)
+        parts.append((np.sort(order[kept:]), np.sort(order[:kept]), test))
+    return tuple(parts)
+
+
+def _with_intervals(summaries: list[dict[str, Any]], n: int) -> list[dict[str, Any]]:
+    """Summaries of cross-validation, in which each of `n` rows was tested once, with intervals of accuracies."""
+    from matgen.lift.measures import accuracy_interval
+
+    for summary in summaries:
+        if summary["task"] == "classification":
+            summary["interval"] = list(accuracy_interval(summary["accuracy"], n))
     return summaries
+
+
+def cross_validated_targets(
+    X: pd.DataFrame,
+    y: pd.DataFrame,
+    tasks: Mapping[str, str],
+    make: protocol.Make,
+    *,
+    folds: int = 5,
+    methods: list[str] | None = None,
+    seed: int = 0,
+    say: Say = lambda text: None,
+) -> list[dict[str, Any]]:
+    """Scores of ours, which learns several targets at once, and of the usual methods, which learn each alone.
+
+    Args:
+        X: `n` rows.
+        y: their targets, none missing; numbers as such.
+        tasks: of each target, `classification` or `regression`.
+        make: makes our estimator.
+        folds, methods, seed, say: as of `cross_validated`.
+
+    Returns:
+        Summaries as of `cross_validated`; `table` is the name of the target.
+
+    Raises:
+        OptionError, DataError: as of `cross_validated`.
+    """
+    labels = pd.DataFrame({name: y[name].astype(str) for name in y if tasks[name] == "classification"})
+    parts = _folds(X, labels, folds, seed)
+    tables = {name: Table(name, X, y[name], tasks[name], parts) for name in y}
+    rows = []
+    for fold, (train, valid, test) in enumerate(parts):
+        began = time.perf_counter()
+        model = make(next(iter(tables.values())), seed)
+        model.fit(X.iloc[train], y.iloc[train], validation=(X.iloc[valid], y.iloc[valid]))
+        seconds = round(time.perf_counter() - began, 2)
+        counts = {"n_train": len(train), "n_valid": len(valid), "n_test": len(test), "seconds": seconds}
+        for name, scores in _scores_by_target(model, X.iloc[test], y.iloc[test]).items():
+            row = {"table": name, "task": tasks[name], "method": protocol.LIFT, "seed": seed + fold, **counts, **scores}
+            rows.append(row | {"n_parameters": model.n_parameters_})
+            say(f"{protocol.LIFT}, {name}, fold {fold + 1} of {folds}: {protocol.headline(row)}")
+    for name, table in tables.items():
+        for method, make_one in protocol.baselines_of(table, methods or _USUAL[tasks[name]]).items():
+            for fold, split in enumerate(parts):
+                rows.append(protocol.scored(table, split, method, make_one(table, seed), seed + fold))
+                say(f"{method}, {name}, fold {fold + 1} of {folds}: {protocol.headline(rows[-1])}")
+    order = {name: place for place, name in enumerate(y)}
+    return _with_intervals(protocol.summary(sorted(rows, key=lambda row: order[row["table"]])), len(y))
+
+
+class _OneTarget:
+    """What an estimator of several targets answers for one of them, as an estimator of that target."""
+
+    def __init__(self, answers: pd.DataFrame, name: str, classes: np.ndarray | None) -> None:
+        self.answers, self.name = answers, name
+        if classes is None:
+            self.predict_interval = self._interval
+        else:
+            self.columns = [f"{name}_probability_{label}" for label in classes]
+            self.predict_proba = self._probabilities
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self.answers[f"{self.name}_predicted"].to_numpy()
+
+    def _probabilities(self, X: Any) -> np.ndarray:
+        return self.answers[self.columns].to_numpy()
+
+    def _interval(self, X: Any, confidence: float) -> np.ndarray:
+        return self.answers[[f"{self.name}_low", f"{self.name}_high"]].to_numpy()
+
+
+def _scores_by_target(model: Any, X: pd.DataFrame, y: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Scores of each target, on the rows that have it."""
+    answers = model.predict_table(X, confidence=0.8)
+    out = {}
+    for name in model.targets_.names:
+        there = y[name].notna().to_numpy()
+        classes = model.classes_.get(name)
+        one = _OneTarget(answers[there], name, classes)
+        of_task = protocol.regression_scores if classes is None else protocol.classification_scores
+        out[name] = of_task(one, X[there], y.loc[there, name].to_numpy())
+    return out
+
+
+def scores_of_targets(estimator: Any, X: pd.DataFrame, y: pd.DataFrame) -> dict[str, Any]:
+    """Scores of a fitted estimator of several targets, each on the rows that have it, and of all labels together.
+
+    Raises:
+        DataError: a target or a column cannot be read.
+    """
+    from matgen.lift.measures import accuracy_interval
+
+    read = estimator.targets_.read(y)
+    truth = pd.DataFrame({name: read[name].to_numpy() for name in estimator.targets_.names})
+    for name, classes in estimator.classes_.items():
+        labels = dict(zip(as_texts(pd.Series(classes)), classes, strict=True))
+        truth[name] = pd.Series([labels.get(cell) for cell in truth[name]], dtype=object)
+    by_target = _scores_by_target(estimator, X, truth)
+    for name, own in by_target.items():
+        own["rows"] = int(truth[name].notna().sum())
+        if "accuracy" in own:
+            own["interval"] = list(accuracy_interval(own["accuracy"], own["rows"]))
+    return {"rows": len(X), "targets": by_target}
 
 
 def scores(estimator: Any, X: pd.DataFrame, y: pd.Series) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from matgen.errors import OptionError
 from matgen.fitting.loop import Fitter
-from matgen.lift.codec import Codec, EncodedRows
+from matgen.lift.codec import MISSING, PAD, Codec, EncodedRows
 from matgen.lift.draw import draw_rows
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings
 from matgen.lift.scratch.rows import ScratchRows, perturbed
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _VALIDATION_ORDERS = 4
 """Random orders of columns that the validation loss is averaged over."""
+_NOT_LEARNED = -100
+"""Instead of tokens that no loss is computed of."""
 
 
 class RowModel:
@@ -42,6 +44,9 @@ class RowModel:
         options: size and training.
         random_order: columns are read in a random order at every step; else always in the table's.
         seed: of initial weights, order and noise.
+        answers: so many columns, the last ones, are what is learned, each given all columns before it; 0 learns all. An
+            answer that is missing is not learned. Answers are numbers or categories.
+        formulas_as: of formulas that are given: `text`, `fractions` or `both`.
 
     Attributes:
         codec: tokens of the values.
@@ -60,9 +65,11 @@ class RowModel:
         *,
         random_order: bool,
         seed: int,
+        answers: int = 0,
+        formulas_as: str = "text",
     ) -> None:
-        self.codec = Codec(columns, lengths)
-        self.random_order, self.seed = random_order, seed
+        self.codec = Codec(columns, lengths, formulas_as)
+        self.random_order, self.seed, self.answers = random_order, seed, answers
         length = self.codec.width + len(columns)
         if length > LONGEST:
             raise OptionError(
@@ -91,13 +98,14 @@ class RowModel:
         """
         rows = self.codec.encoded(train)
         held_out = None if valid is None else self.codec.encoded(valid)
+        targets = self.codec.columns[len(self.codec.columns) - self.answers :]
         settings = fit_settings(self.options, len(rows), self.seed, validates=held_out is not None)
 
         def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
             own, _ = batch
             # One order for the whole batch: names and values then stand at the same places in all rows.
             order = self._order(generator)
-            return self._nats(model, perturbed(own, self.codec, self.options, generator), order).sum()
+            return self._nats(model, perturbed(own, self.codec, self.options, generator, targets), order).sum()
 
         def validate(model: Any) -> float:
             if held_out is None:
@@ -107,7 +115,8 @@ class RowModel:
             return float(np.mean(nats))
 
         fitter = Fitter(self.model, ScratchRows(rows, None), loss, validate, folder, settings, progress, "lift")
-        fitter.run(resume=resume)
+        if fitter.run(resume=resume).interrupted:
+            raise KeyboardInterrupt  # a model that has not learned all is none: its state is what goes on
         self.model.eval()
 
     def _order(self, generator: torch.Generator) -> list[int]:
@@ -117,12 +126,17 @@ class RowModel:
 
     def _nats(self, model: Any, rows: EncodedRows, order: list[int]) -> Tensor:
         """Negative log-probability of the values of each row, float32 `(n,)`; the names are given, not predicted."""
-        tokens, predicted = self._arranged(rows, order)
+        tokens, predicted = self.arranged(rows, order)
+        if self.answers:
+            predicted = predicted[-sum(places.width for places in self.codec.places[-self.answers :]) :]
+        values = tokens[:, predicted]
+        if self.answers:
+            values = values.masked_fill((values == MISSING) | (values == PAD), _NOT_LEARNED)
         # The state before a token predicts it; the head is applied to these places alone: (n, values, vocabulary).
         logits = model.lm_head(model.transformer(tokens[:, :-1]).last_hidden_state[:, predicted - 1])
-        return cross_entropy(logits.transpose(1, 2), tokens[:, predicted], reduction="none").sum(dim=1)
+        return cross_entropy(logits.transpose(1, 2), values, reduction="none", ignore_index=_NOT_LEARNED).sum(dim=1)
 
-    def _arranged(self, rows: EncodedRows, order: list[int]) -> tuple[Tensor, Tensor]:
+    def arranged(self, rows: EncodedRows, order: list[int]) -> tuple[Tensor, Tensor]:
         """Names and values in an order of columns, int64 `(n, length)`, and the places of the values, `(values,)`."""
         tokens, starts = self.codec.tokens(rows), self.codec.starts()
         parts: list[Tensor] = []
@@ -171,7 +185,7 @@ class RowModel:
         if self.random_order:
             rest = [rest[i] for i in torch.randperm(len(rest), generator=generator).tolist()]
             rest.sort(key=lambda i: names[i] not in permitted)
-        start = self._arranged(self.codec.encoded(known), given)[0] if given else None
+        start = self.arranged(self.codec.encoded(known), given)[0] if given else None
         values = draw_rows(
             self.model,
             self.codec,

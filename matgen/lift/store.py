@@ -19,7 +19,9 @@ from matgen.io.parquet import read_parquet, write_parquet
 from matgen.lift.backends import load_backend
 from matgen.lift.columns import Column
 from matgen.lift.estimators.classifier import LiftClassifier
+from matgen.lift.estimators.multi_target import LiftMultiTarget
 from matgen.lift.estimators.regressor import LiftRegressor
+from matgen.lift.estimators.targets import Targets
 from matgen.lift.generator import LiftGenerator
 from matgen.lift.sentences import Sentences
 
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANIFEST, STORE = "lift.json", "store.parquet"
-Fitted = LiftClassifier | LiftRegressor | LiftGenerator
+_ROW_MODEL = "generator.safetensors"
+"""Weights of models of rows, of several targets too."""
+Fitted = LiftClassifier | LiftRegressor | LiftMultiTarget | LiftGenerator
 _ESTIMATORS: Mapping[str, type[Any]] = {
-    estimator.__name__: estimator for estimator in (LiftClassifier, LiftRegressor, LiftGenerator)
+    estimator.__name__: estimator for estimator in (LiftClassifier, LiftRegressor, LiftMultiTarget, LiftGenerator)
 }
 _FORMER_OPTIONS = {"kinds": "column_types"}
 """Arguments of the estimators by their names in 0.2."""
@@ -53,6 +57,8 @@ def save(estimator: Fitted, folder: Path | str, *, force: bool = False) -> Path:
     }
     if isinstance(estimator, LiftGenerator):
         _save_generator(estimator, folder, content)
+    elif isinstance(estimator, LiftMultiTarget):
+        _save_multi_target(estimator, folder, content)
     else:
         _save_predictor(estimator, folder, content)
     model = (path.relative_to(folder).as_posix() for path in sorted((folder / "model").rglob("*")))
@@ -84,13 +90,26 @@ def _save_predictor(estimator: LiftClassifier | LiftRegressor, folder: Path, con
 
 
 def _save_generator(estimator: LiftGenerator, folder: Path, content: dict[str, Any]) -> None:
+    content["has_missing"] = estimator.has_missing_
+    _save_row_model(estimator, folder, content)
+
+
+def _save_multi_target(estimator: LiftMultiTarget, folder: Path, content: dict[str, Any]) -> None:
+    targets = estimator.targets_
+    content["targets"] = [column.as_json() for column in targets.columns]
+    content["classes"] = {name: labels.tolist() for name, labels in targets.classes.items()}
+    content["calibrations"] = {name: one.scores.tolist() for name, one in targets.calibrations.items()}
+    content["feature_names"] = estimator.feature_names_
+    _save_row_model(estimator, folder, content)
+
+
+def _save_row_model(estimator: LiftMultiTarget | LiftGenerator, folder: Path, content: dict[str, Any]) -> None:
     from matgen.fitting.state import weights_of
     from matgen.io.weights import save_weights
 
     content["columns"] = [column.as_json() for column in estimator.columns_]
     content["lengths"] = estimator.row_model_.codec.lengths
-    content["has_missing"] = estimator.has_missing_
-    with atomic_write(folder / "model" / "generator.safetensors") as part:
+    with atomic_write(folder / "model" / _ROW_MODEL) as part:
         save_weights(weights_of(estimator.row_model_.model), part)
 
 
@@ -111,7 +130,10 @@ def load(folder: Path | str) -> Fitted:
         verify_files(folder, MANIFEST, content, "run `matgen lift fit` again")
         estimator = _ESTIMATORS[content["estimator"]](**_present_options(content["options"]))
         if isinstance(estimator, LiftGenerator):
-            _load_generator(estimator, folder, content)
+            estimator.has_missing_ = dict(content["has_missing"])
+            _load_row_model(estimator, folder, content)
+        elif isinstance(estimator, LiftMultiTarget):
+            _load_multi_target(estimator, folder, content)
         else:
             _load_predictor(estimator, folder, content)
         estimator.n_parameters_ = content["n_parameters"]
@@ -157,16 +179,28 @@ def _load_store(folder: Path, sentences: Sentences) -> pd.DataFrame:
     return frame
 
 
-def _load_generator(estimator: LiftGenerator, folder: Path, content: Mapping[str, Any]) -> None:
+def _load_multi_target(estimator: LiftMultiTarget, folder: Path, content: Mapping[str, Any]) -> None:
+    from matgen.prediction.uncertainty import Calibration
+
+    estimator.targets_ = Targets(
+        [Column.from_json(column) for column in content["targets"]],
+        {name: np.array(labels) for name, labels in content["classes"].items()},
+        {name: Calibration(np.array(own, dtype=np.float64)) for name, own in content["calibrations"].items()},
+    )
+    estimator.feature_names_ = list(content["feature_names"])
+    estimator.n_features_in_ = len(estimator.feature_names_)
+    _load_row_model(estimator, folder, content)
+
+
+def _load_row_model(estimator: LiftMultiTarget | LiftGenerator, folder: Path, content: Mapping[str, Any]) -> None:
     from safetensors import SafetensorError
 
     from matgen.fitting.state import set_weights
     from matgen.io.weights import load_weights
 
     estimator.columns_ = [Column.from_json(column) for column in content["columns"]]
-    estimator.has_missing_ = dict(content["has_missing"])
     estimator._build(dict(content["lengths"]))
-    path = folder / "model" / "generator.safetensors"
+    path = folder / "model" / _ROW_MODEL
     try:
         set_weights(estimator.row_model_.model, load_weights(path))
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:

@@ -290,3 +290,96 @@ def test_conditions_are_told_from_values_and_tables():
     assert given_parts(["A=1,B=x", "in stock=yes", "age > 3"]) == (["age > 3"], "", ["A=1,B=x", "in stock=yes"])
     assert given_parts(["given.csv", "age > 3"]) == (["age > 3"], "given.csv", [])
     assert given_parts(["rows in file=3"]) == ([], "", ["rows in file=3"])
+
+
+def test_several_targets_are_learned_and_answered(capsys):
+    frame = pd.read_csv("iris.csv")
+    frame.loc[::10, "petal width"] = np.nan
+    frame.to_csv("iris.csv", index=False)
+    learning = ["--target", "petal width", "species", "--options", OPTIONS]
+    assert run("lift", "fit", "--table", "iris.csv", *learning, "--quiet", "--units", "petal width=cm") == 0
+    model = "models/petal-width-species"
+    assert run("lift", "predict", "iris.csv", "--model", model, "--out", "p.csv") == 0
+    predicted = pd.read_csv("p.csv")
+    assert list(predicted.columns[5:]) == [
+        *(f"petal width_{what}" for what in ("predicted", "low", "high")),
+        "species_predicted",
+        *(f"species_probability_{label}" for label in ("setosa", "versicolor", "virginica")),
+    ]
+    assert predicted.filter(like="probability").sum(axis=1).to_numpy() == pytest.approx(1)
+    assert (predicted["petal width_low"] <= predicted["petal width_predicted"]).all()
+    assert json.loads(Path("p.csv.json").read_text())["target"] == ["petal width", "species"]
+    assert run("lift", "predict", "iris.csv", "--model", model, "--known", "petal width", "--out", "k.csv") == 0
+    assert not pd.read_csv("k.csv").filter(like="petal width_").shape[1]
+    capsys.readouterr()
+    assert run("lift", "evaluate", "--table", "iris.csv", "--model", model, "--quiet") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == 150 and found["targets"]["petal width"]["rows"] == 135
+    assert 0 < found["targets"]["species"]["accuracy"] <= 1 and found["targets"]["petal width"]["rae"] > 0
+    assert run("lift", "show", "--table", "iris.csv", "--model", model, "--rows", "2") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3  # row 1 has no petal width
+    for words, message in {
+        (
+            "predict",
+            "iris.csv",
+            "--model",
+            model,
+            "--known",
+            "species",
+        ): "the first of petal width, species can be known",
+        ("predict", "iris.csv", "--model", model, "--update", "iris.csv"): "--update is for models of one target",
+        ("fit", "--table", "iris.csv", *learning, "--backend", "smollm2"): "--backend is for one target",
+        ("fit", "--table", "iris.csv", *learning, "--task", "color=regression"): "--task: there is no target 'color'",
+        ("fit", "--table", "iris.csv", "--target", "species", "species"): "--target names 'species' twice",
+        (
+            "evaluate",
+            "--table",
+            "iris.csv",
+            "--model",
+            model,
+            "--target",
+            "species",
+        ): "predicts petal width, species, not",
+    }.items():
+        assert message in refused(capsys, "lift", *words), words
+
+
+@pytest.mark.slow
+def test_several_targets_are_scored_by_folds_each_beside_its_usual_methods(capsys):
+    command = ["--table", "iris.csv", "--target", "species", "petal width", "--folds", "2", "--options", OPTIONS]
+    assert run("lift", "evaluate", *command, "--methods", "logistic,ridge", "--out", "cv.json", "--quiet") == 0
+    shown = capsys.readouterr().out
+    assert "species (accuracy, %)" in shown and "petal width (RAE" in shown
+    rows = {(row["table"], row["method"]): row for row in json.loads(Path("cv.json").read_text())["rows"]}
+    assert set(rows) == {
+        ("species", "LIFT"),
+        ("species", "logistic"),
+        ("petal width", "LIFT"),
+        ("petal width", "ridge"),
+    }
+    assert rows["species", "logistic"]["accuracy"] > 0.9 and rows["petal width", "ridge"]["rae"] < 0.3
+
+
+def test_drawn_rows_are_compared_with_those_learned_from(capsys):
+    frame = pd.read_csv("iris.csv").sample(frac=1, random_state=0)
+    for name, rows in {"real": frame[:70], "drawn": frame[70:120], "other": frame[120:]}.items():
+        rows.to_csv(f"{name}.csv", index=False)
+    command = ["lift", "evaluate", "--table", "real.csv", "--drawn", "drawn.csv"]
+    more = ["--held-out", "other.csv", "--target", "species", "--quasi-identifiers", "species", "petal width"]
+    assert run(*command, *more, "--bins", "3", "--out", "c.json") == 0
+    shown = capsys.readouterr()
+    assert "comparison of drawn.csv with real.csv into c.json" in shown.err
+    assert "rows: 70 real, 50 drawn, 30 held out" in shown.out and "species predicted from" in shown.out
+    found = json.loads(Path("c.json").read_text())
+    assert found["drawn"] == "drawn.csv" and found["anonymity"]["bins"] == 3
+    assert set(found["marginals"]) == set(frame.columns) and len(found["associations"]) == 10
+    for words, message in {
+        ("--target", "species"): "--target needs --held-out",
+        ("--protocol", "lift"): "--drawn compares tables",
+        ("--held-out", "nowhere.csv"): "no such file: nowhere.csv",
+        ("--quasi-identifiers", "color"): "there is no column 'color'",
+    }.items():
+        assert message in refused(capsys, *command, *words, "--out", "d.json"), words
+    assert not Path("d.json").exists()
+    message = refused(capsys, "lift", "evaluate", "--table", "real.csv", "--held-out", "other.csv")
+    assert "--held-out is for drawn rows: give --drawn" in message

@@ -14,14 +14,10 @@ from matgen.lift import LiftClassifier, LiftRegressor
 
 QUICK = {"steps": 150, "width": 32, "layers": 2, "views": 2}
 CHECKED = {"steps": 40, "width": 16, "heads": 2, "layers": 1, "views": 1}
+TRAINED = {"steps": 300, "width": 32, "heads": 2, "layers": 1, "views": 2}
 
-NOT_OURS = {
-    "check_estimators_nan_inf": "missing numbers are learned from, not refused",
-    "check_classifier_not_supporting_multiclass": "it does",
-    "check_classifiers_train": "asks for an accuracy that 40 steps do not reach; tested on iris below",
-    "check_regressors_train": "asks for a score that 40 steps do not reach; tested on a line below",
-    "check_dataframe_column_names_consistency": "columns are found by name, in any order",
-}
+NOT_OURS = {"check_dataframe_column_names_consistency": "columns are found by name, in any order"}
+"""What scikit-learn asks for and `LiftEstimator` does otherwise on purpose."""
 
 
 @pytest.mark.slow
@@ -31,6 +27,8 @@ NOT_OURS = {
 )
 @pytest.mark.filterwarnings("ignore")
 def test_what_scikit_learn_asks_of_estimators(estimator, check):
+    if "_train" in getattr(check, "func", check).__name__:  # asks for an accuracy of 83 %, or an R2 of 0.5
+        estimator.set_params(backend_options=TRAINED)
     check(estimator)
 
 
@@ -214,6 +212,19 @@ def test_it_is_tuned_in_a_pipeline(iris):
     ).fit(X, y)
     assert search.best_params_ == {"liftclassifier__backend_options": QUICK} and search.best_score_ > 0.8
     assert search.predict(X).shape == (150,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [LiftClassifier, LiftRegressor])
+def test_a_grid_is_searched_as_for_any_estimator(iris, kind):
+    """`GridSearchCV` as it comes: five folds, the estimator's own score, the best one fitted again."""
+    X, y = iris
+    y = y if kind is LiftClassifier else X["petal width (cm)"]
+    X = X.drop(columns="petal width (cm)") if kind is LiftRegressor else X
+    search = GridSearchCV(kind(backend_options=TRAINED | {"steps": 60}), {"noise": [0.05, 1.0]}).fit(X, y)
+    assert search.n_splits_ == 5 and search.best_params_ == {"noise": 0.05}
+    assert search.best_score_ > search.cv_results_["mean_test_score"][1]
+    assert np.array_equal(search.predict(X), search.best_estimator_.predict(X))
 
 
 @pytest.mark.slow

@@ -115,10 +115,29 @@ def test_perturbed_rows_keep_answers_and_miss_some_values():
     codec, rows = Codec(columns, {}), typed(FRAME, columns)
     options = ScratchOptions(noise=0.1, missing=0.3)
     generator = torch.Generator().manual_seed(0)
-    seen = perturbed(codec.encoded(rows), codec, options, generator, columns[-1])
+    seen = perturbed(codec.encoded(rows), codec, options, generator, columns[-1:])
     assert torch.equal(seen.codes[:, -1], codec.encoded(rows).codes[:, -1])
     assert 2 < int(torch.isnan(seen.numbers).sum()) < 25
     assert not torch.equal(seen.codes[:, 0], codec.encoded(rows).codes[:, 0])
+
+
+def test_several_targets_are_kept_and_mixed_within_their_labels():
+    rng = np.random.default_rng(0)
+    kind, part = rng.choice(["a", "b"], 80), rng.choice(["u", "v"], 80)
+    x = np.where(kind == "a", 0, 10) + np.where(part == "u", 0, 100) + rng.random(80)
+    frame = pd.DataFrame({"x": x.round(3), "y": (2 * x).round(3), "kind": kind, "part": part})
+    columns = describe(frame)
+    codec, rows = Codec(columns, {}), typed(frame, columns)
+    before = codec.encoded(rows)
+    options = ScratchOptions(noise=0.0, answer_noise=0.0, missing=0.3, mixup=0.9)
+    seen = perturbed(before, codec, options, torch.Generator().manual_seed(0), columns[1:])
+    assert torch.equal(seen.codes, before.codes) and not torch.isnan(seen.numbers[:, 1]).any()
+    assert 10 < int(torch.isnan(seen.numbers[:, 0]).sum()) < 40
+    there = ~torch.isnan(seen.numbers[:, 0])
+    assert torch.allclose(seen.numbers[there, 1], 2 * seen.numbers[there, 0], atol=0.01)
+    assert not torch.equal(seen.numbers[there, 0], before.numbers[there, 0])
+    # Only rows of the same labels are mixed: numbers stay within those of their labels.
+    assert ((seen.numbers[there, 0] - before.numbers[there, 0]).abs() <= 1).all()
 
 
 def test_prompts_move_as_a_whole():

@@ -73,7 +73,9 @@ def as_vector(y: Any, n: int | None = None) -> np.ndarray:
 
         vector = column_or_1d(vector, warn=True)
     if vector.ndim != 1:
-        raise TableError(f"y should be a 1d array, got an array of shape {vector.shape} instead.")
+        raise TableError(
+            f"y should be a 1d array, got an array of shape {vector.shape} instead. LiftMultiTarget takes more."
+        )
     if n is not None and len(vector) != n:
         raise TableError(f"Found input variables with inconsistent numbers of samples: [{n}, {len(vector)}]")
     return vector

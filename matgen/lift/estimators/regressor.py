@@ -15,6 +15,7 @@ from matgen.lift.cells import mostly_numbers, source_of
 from matgen.lift.columns import DATES, Column, as_numbers, describe
 from matgen.lift.estimators.base import LiftEstimator
 from matgen.lift.estimators.inputs import TableError, as_vector, renamed_argument
+from matgen.lift.estimators.intervals import QUANTILES, bounds_of, calibration_of
 from matgen.lift.number_format import number_format
 from matgen.runtime.progress import ProgressFactory, silent
 
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
 _TARGET_ROUNDING = 0.002
 """Largest step between the numbers that a regression can predict, in standard deviations."""
-_Z90 = 1.2815515655446004
-"""90 % quantile of the standard normal distribution."""
-_QUANTILES = np.array([0.1, 0.5, 0.9])
-"""Quantiles that conformal intervals are made from: lower, median, upper."""
 
 
 class LiftRegressor(RegressorMixin, LiftEstimator):
@@ -128,19 +125,12 @@ class LiftRegressor(RegressorMixin, LiftEstimator):
 
         They are infinite where too few rows were held out, or none.
         """
-        low, median, high = self._quantiles(self._queries(X, tell=False), _QUANTILES).T  # `predict` tells
-        return self.calibration_.intervals(median, self._spread(low, high), confidence)
+        quantiles = self._quantiles(self._queries(X, tell=False), QUANTILES)  # `predict` tells
+        assert self.sentences_.target is not None
+        return bounds_of(self.calibration_, self.sentences_.target, quantiles, confidence)
 
     def _quantiles(self, queries: Queries, quantiles: np.ndarray) -> np.ndarray:
         return self.backend_.number_quantiles(queries, quantiles, samples=self.samples, seed=self.random_state)
-
-    def _spread(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Standard deviation of a normal distribution with these 10 % and 90 % quantiles, `(n,)`.
-
-        At least a hundredth of that of the target, so that a model that is sure of its number gets an interval too.
-        """
-        assert self.sentences_.target is not None
-        return np.maximum((high - low) / (2 * _Z90), 0.01 * self.sentences_.target.spread)
 
     def _targets(self, y: Any, n: int | None) -> list[Any]:
         vector = as_vector(y, n)
@@ -171,7 +161,6 @@ class LiftRegressor(RegressorMixin, LiftEstimator):
         if held_out is None or not len(held_out):
             return
         assert self.sentences_.target is not None
-        low, median, high = self._quantiles(self._queries_of_rows(held_out), _QUANTILES).T
-        residuals = held_out[self.sentences_.target.name].to_numpy(np.float64) - median
-        known = np.isfinite(median)  # a server may have no readable answer for a row
-        self.calibration_ = Calibration.of(residuals[known], self._spread(low, high)[known])
+        quantiles = self._quantiles(self._queries_of_rows(held_out), QUANTILES)
+        truth = held_out[self.sentences_.target.name].to_numpy(np.float64)
+        self.calibration_ = calibration_of(self.sentences_.target, truth, quantiles)

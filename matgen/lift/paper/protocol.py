@@ -118,6 +118,7 @@ def regression_scores(model: Any, X: Any, y: np.ndarray) -> dict[str, Any]:
     if hasattr(model, "predict_interval"):
         bounds = model.predict_interval(X, 0.8)
         row["covered"] = int(((bounds[:, 0] <= y) & (y <= bounds[:, 1])).sum())
+    if hasattr(model, "rounding_floor_"):
         row["rounding_floor"] = model.rounding_floor_
     return row
 

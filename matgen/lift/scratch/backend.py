@@ -110,7 +110,7 @@ class ScratchBackend:
 
         def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
             own, examples = batch
-            seen = perturbed(own, self.codec, options, generator, target)
+            seen = perturbed(own, self.codec, options, generator, (target,))
             if examples is not None and options.shift and target.type == "number":
                 spread = options.shift * float(self.codec.spread[-1])
                 seen, examples = shifted(seen, examples, spread, generator)
@@ -168,7 +168,7 @@ class ScratchBackend:
         target = self.codec.places[-1]
         made = []
         for view in range(views):
-            seen = perturbed(rows, self.codec, noise_alone, generator, target.column) if view else rows
+            seen = perturbed(rows, self.codec, noise_alone, generator, (target.column,)) if view else rows
             made.append(self._sentences(seen, examples)[:, : -target.width - 1])  # without the target and END
         return made
 

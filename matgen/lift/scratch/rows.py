@@ -10,6 +10,8 @@ from matgen.errors import OptionError
 from matgen.lift.codec import MISSING, Codec, EncodedRows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from torch import Tensor
 
@@ -62,7 +64,7 @@ def perturbed(
     codec: Codec,
     options: ScratchOptions,
     generator: torch.Generator,
-    target: Column | None = None,
+    targets: Sequence[Column] = (),
 ) -> EncodedRows:
     """Rows mixed with others, with noise on their numbers, some values left out.
 
@@ -71,13 +73,14 @@ def perturbed(
         codec: how their numbers spread.
         options: `noise`, `answer_noise`, `mixup` and `missing`.
         generator: of all that is drawn, on the CPU.
-        target: column of the target, last of its type: it is never left out, and labels stay as they are.
+        targets: columns of the targets, the last of their types: they are never left out, and labels stay as they are.
     """
     numbers, codes = rows.numbers, rows.codes
-    n_numbers = numbers.shape[1] - (target is not None and target.type == "number")
-    n_codes = codes.shape[1] - (target is not None and target.type == "category")
+    n_numbers = numbers.shape[1] - sum(target.type == "number" for target in targets)
+    n_codes = codes.shape[1] - sum(target.type == "category" for target in targets)
     if options.mixup and numbers.shape[1]:
-        label = codes[:, -1] if target is not None and target.type == "category" else torch.zeros(len(codes))
+        labels = codes[:, n_codes:]
+        label = torch.unique(labels, dim=0, return_inverse=True)[1] if labels.shape[1] else torch.zeros(len(codes))
         partner = _partners(label, generator)
         share = (torch.rand(len(numbers), generator=generator, dtype=torch.float64) * options.mixup)[:, None]
         mixed = (1 - share) * numbers + share * numbers[partner]
@@ -119,7 +122,7 @@ def shifted(
 
 
 def _partners(label: Tensor, generator: torch.Generator) -> Tensor:
-    """For each row another (or the same) row of its label, int64 `(n,)`."""
+    """For each row another (or the same) row of its labels, int64 `(n,)`."""
     order = torch.argsort(label.double() + 0.5 * torch.rand(len(label), generator=generator, dtype=torch.float64))
     sorted_labels = label[order]
     following = torch.roll(order, -1)

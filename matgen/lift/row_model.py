@@ -6,7 +6,7 @@ any part of a row from any other (Borisov et al., "Language Models are Realistic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class RowModel:
         options: size and training.
         random_order: columns are read in a random order at every step; else always in the table's.
         seed: of initial weights, order and noise.
+        alike: names of columns that share their tokens, see `Codec`.
 
     Attributes:
         codec: tokens of the values.
@@ -60,8 +61,9 @@ class RowModel:
         *,
         random_order: bool,
         seed: int,
+        alike: Collection[str] = (),
     ) -> None:
-        self.codec = Codec(columns, lengths)
+        self.codec = Codec(columns, lengths, alike=alike)
         self.random_order, self.seed = random_order, seed
         length = self.codec.width + len(columns)
         if length > LONGEST:

@@ -89,6 +89,7 @@ def _save_generator(estimator: LiftGenerator, folder: Path, content: dict[str, A
 
     content["columns"] = [column.as_json() for column in estimator.columns_]
     content["lengths"] = estimator.row_model_.codec.lengths
+    content["alike"] = sorted(estimator.row_model_.codec.alike)
     content["has_missing"] = estimator.has_missing_
     with atomic_write(folder / "model" / "generator.safetensors") as part:
         save_weights(weights_of(estimator.row_model_.model), part)
@@ -165,7 +166,7 @@ def _load_generator(estimator: LiftGenerator, folder: Path, content: Mapping[str
 
     estimator.columns_ = [Column.from_json(column) for column in content["columns"]]
     estimator.has_missing_ = dict(content["has_missing"])
-    estimator._build(dict(content["lengths"]))
+    estimator._build(dict(content["lengths"]), content.get("alike", ()))  # none in models of 0.2
     path = folder / "model" / "generator.safetensors"
     try:
         set_weights(estimator.row_model_.model, load_weights(path))

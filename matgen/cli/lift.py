@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matgen.cli.beginning import TABLES, claim_output, require_input, shown
+from matgen.cli.lift_data import ENCODINGS, IMAGE_SETS, data
 from matgen.cli.lift_drawn import drawn_options
 from matgen.cli.lift_evaluate import evaluate, scores_file
 from matgen.cli.lift_learn import fit, predict
@@ -37,6 +38,7 @@ def add(verbs: Any) -> None:
     _add_sample(steps)
     _add_impute(steps)
     _add_show(steps)
+    _add_data(steps)
 
 
 def _step(
@@ -93,6 +95,7 @@ def _in_words(step: str, arguments: argparse.Namespace) -> str:
         else f"scores by the protocol {getattr(arguments, 'protocol', None)}",
         "sample": f"drawing {getattr(arguments, 'n', 0):,} rows from {model}",
         "impute": f"filling in {table} by {model}",
+        "data": f"writing tables of {getattr(arguments, 'name', None)}",
     }[step]
     return f"{what} into {shown(arguments.out)}"
 
@@ -276,3 +279,27 @@ def _add_show(steps: Any) -> None:
     parser.group("computation").add_argument("--seed", type=int, default=0, help="of shuffled names (default: 0)")
     parser.group("output").add_argument("--quiet", action="store_true", help="print errors only")
     parser.common("--table", "--target", "--model", "--rows", "--plot", "--explain")
+
+
+def _add_data(steps: Any) -> None:
+    parser = _step(
+        steps,
+        "data",
+        data,
+        "fetch the images of LIFT's paper as tables to train and test on: mnist or fashion-mnist",
+        "matgen lift data mnist --out digits",
+        lambda arguments: next_free(Path(arguments.name)),
+    )
+    parser.add_argument("name", choices=IMAGE_SETS, help="mnist (10,000 digits) or fashion-mnist (70,000 clothes)")
+    parser.group("columns").add_argument(
+        "--encoding",
+        choices=ENCODINGS,
+        default="patches",
+        help="patches (of 4 x 4 pixels, each as one of 256 words), coarse (means of 2 x 2 pixels in ten levels) or "
+        "pixels (the gray values of the central 18 x 18, as published) (default: patches)",
+    )
+    parser.group("columns").add_argument(
+        "--copies", type=int, default=0, metavar="N", help="moved copies of each training image (default: 0)"
+    )
+    common_options(parser, out="the name")
+    parser.common("--encoding", "--copies", "--out", "--force")

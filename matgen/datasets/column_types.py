@@ -96,6 +96,9 @@ def as_texts(cells: Iterable[Any], *, stripped: bool = False) -> list[str | None
         cells: of one column.
         stripped: whether blanks around texts are left out.
     """
+    if isinstance(cells, pd.Series) and isinstance(cells.dtype, pd.CategoricalDtype):
+        texts = [*as_texts(cells.cat.categories, stripped=stripped), None]  # code -1 is a missing cell
+        return [texts[code] for code in cells.cat.codes]
     found: list[str | None] = []
     for cell in cells:
         if pd.isna(cell):

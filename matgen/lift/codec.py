@@ -11,7 +11,7 @@ every step.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +19,12 @@ import torch
 
 from matgen.datasets.column_types import as_texts
 from matgen.errors import DataError
+from matgen.lift.alike import with_one_range
 from matgen.lift.columns import Column
 from matgen.lift.spelling import SYMBOLS_OF_TEXTS, spell, unspell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import pandas as pd
     from torch import Tensor
@@ -49,6 +50,7 @@ class Places:
         low, step: of numbers, the least and the distance of neighbors, as `scaled` leaves them.
         levels: how many numbers, or how many categories.
         small: of scientific notation, the magnitude below which the scale is linear; 0 of others.
+        seen: of categories that share their tokens with other columns, the codes that this column had, int64; else None.
     """
 
     column: Column
@@ -58,6 +60,7 @@ class Places:
     step: float = 1.0
     levels: int = 0
     small: float = 0.0
+    seen: np.ndarray | None = None
 
     @property
     def divisors(self) -> np.ndarray:
@@ -104,10 +107,21 @@ class Codec:
         columns: in the order of the sentence; the target last, where there is one.
         lengths: of text and formula columns by name, the longest that is to be read.
         formulas_as: `text`, `fractions` or `both`.
+        alike: names of columns whose values mean the same in each of them, such as the pixels of an image. They share
+            their tokens, so that a value seen in one of them is known in all.
     """
 
-    def __init__(self, columns: Sequence[Column], lengths: dict[str, int], formulas_as: str = "text") -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        lengths: dict[str, int],
+        formulas_as: str = "text",
+        alike: Collection[str] = (),
+    ) -> None:
+        own_values = {column.name: set(column.values) for column in columns if column.name in alike}
+        columns = with_one_range(columns, alike)
         self.columns, self.lengths, self.formulas_as = tuple(columns), lengths, formulas_as
+        self.alike = frozenset(alike)
         self.places: list[Places] = []
         self.vocabulary = FIRST
         self.letters = torch.zeros(0, dtype=torch.long)
@@ -118,7 +132,12 @@ class Codec:
         if sum(self._number_tokens(column) for column in columns) > _SEPARATE:
             shared = np.arange(20) * 10 + self._take(200)
         for column in columns:
-            self.places.append(self._placed(column, shared))
+            same = next((places for places in self.places if self.alike >= {places.column.name, column.name}), None)
+            places = replace(same, column=column) if same else self._placed(column, shared)
+            if column.name in own_values:
+                seen = [i for i, value in enumerate(column.values) if value in own_values[column.name]]
+                places = replace(places, seen=np.array(seen, dtype=np.int64))
+            self.places.append(places)
         self.width = sum(places.width for places in self.places)
         self._arrange()
 

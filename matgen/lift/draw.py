@@ -119,6 +119,9 @@ def allowed_tokens(
     elif column_type == "category":
         codes = torch.arange(places.levels)
         among = torch.ones(places.levels, dtype=torch.bool) if intervals is None else _meet(codes, codes, intervals)
+        if places.seen is not None:
+            known = among & torch.isin(codes, torch.from_numpy(places.seen))
+            among = known if known.any() else among  # a condition may name what only others of its kind had
         allowed[:, int(places.base[0]) : int(places.base[0]) + places.levels] = among
     else:
         allowed[:, codec.letters] = True

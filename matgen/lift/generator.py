@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from matgen.errors import DataError, MatgenWarning, OptionError, unknown_name
+from matgen.lift.alike import alike_columns
 from matgen.lift.codec import Places
 from matgen.lift.columns import Column, as_source, describe, typed
 from matgen.lift.conditions import Permitted, permitted
@@ -106,7 +107,7 @@ class LiftGenerator(BaseEstimator):
         self.columns_ = describe(frame, units=self.units, precision=self.precision, column_types=column_types)
         rows = typed(frame, self.columns_)
         self.has_missing_ = {column.name: bool(rows[column.name].isna().any()) for column in self.columns_}
-        self._build(longest_texts(self.columns_, rows))
+        self._build(longest_texts(self.columns_, rows), alike_columns(self.columns_))
         held_out = None if validation is None else typed(as_frame(validation), self.columns_)
         if held_out is None and self.held_out:
             rows, held_out = self._split(rows)
@@ -116,10 +117,15 @@ class LiftGenerator(BaseEstimator):
         self.n_parameters_ = self.row_model_.n_parameters
         return self
 
-    def _build(self, lengths: dict[str, int]) -> None:
+    def _build(self, lengths: dict[str, int], alike: Collection[str]) -> None:
         options = ScratchOptions.named(_DEFAULTS | dict(self.backend_options or {}))
         self.row_model_ = RowModel(
-            self.columns_, lengths, options, random_order=self.order == "random", seed=self.random_state
+            self.columns_,
+            lengths,
+            options,
+            random_order=self.order == "random",
+            seed=self.random_state,
+            alike=alike,
         )
 
     def _split(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | None]:
@@ -223,7 +229,7 @@ class LiftGenerator(BaseEstimator):
             raise OptionError(
                 f"there is no column {unknown[0]!r}; there are {', '.join(c.name for c in self.columns_[:20])}"
             )
-        columns = [column for column in self.columns_ if column.name in frame.columns]
+        columns = [column for column in self.row_model_.codec.columns if column.name in frame.columns]
         rows = typed(frame, columns, where="what is given")
         for column in columns:
             if column.type == "category":
@@ -279,7 +285,7 @@ class LiftGenerator(BaseEstimator):
             raise OptionError("only a generator of order 'random' can fill in any column")
         frame = as_frame(X)
         rows = typed(frame, self.columns_)
-        for remark in not_learned(rows, self.columns_):
+        for remark in not_learned(rows, self.row_model_.codec.columns):
             warnings.warn(remark, MatgenWarning, stacklevel=2)
         missing = rows.isna()
         learned = [places.column for places in self.row_model_.codec.places if _has_values(places)]

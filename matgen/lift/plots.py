@@ -10,6 +10,7 @@ import pandas as pd
 
 from matgen.errors import OptionError
 from matgen.io.files import atomic_write
+from matgen.lift.images.completion import draw_grid
 
 if TYPE_CHECKING:
     from matgen.lift.generator import LiftGenerator
@@ -85,24 +86,12 @@ def completed_images(
     Returns:
         The completions, `(n, draws, h, w)`.
     """
-    from matplotlib.figure import Figure
-
     n, height, width = images.shape
     given = height // 2 * width
     names = [column.name for column in generator.columns_]
     upper = pd.DataFrame(images.reshape(n, -1)[:, :given], columns=names[:given])
     made = generator.sample(draws, upper, seed=seed).to_numpy(np.float64).reshape(n, draws, height, width)
-    figure = Figure(figsize=(0.75 * n + 0.9, 0.75 * (draws + 2)), layout="constrained")
     rows = [("given", np.where(np.arange(height)[:, None] < height // 2, images, np.nan)), ("truth", images)]
     rows += [(f"drawn {i + 1}", made[:, i]) for i in range(draws)]
-    for r, (name, shown) in enumerate(rows):
-        for i in range(n):
-            axes = figure.add_subplot(len(rows), n, r * n + i + 1)
-            axes.imshow(shown[i], cmap="gray_r", vmin=0, vmax=images.max())
-            axes.set(xticks=[], yticks=[])
-            axes.set_facecolor("#dde6f0")
-            if i == 0:
-                axes.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
-    with atomic_write(path) as part:
-        figure.savefig(part, format="png", dpi=150)
+    draw_grid(rows, path, brightest=float(images.max()))
     return made

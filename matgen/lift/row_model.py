@@ -6,7 +6,7 @@ any part of a row from any other (Borisov et al., "Language Models are Realistic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ class RowModel:
         answers: so many columns, the last ones, are what is learned, each given all columns before it; 0 learns all. An
             answer that is missing is not learned. Answers are numbers or categories.
         formulas_as: of formulas that are given: `text`, `fractions` or `both`.
+        alike: names of columns that share their tokens, see `Codec`.
 
     Attributes:
         codec: tokens of the values.
@@ -67,8 +68,9 @@ class RowModel:
         seed: int,
         answers: int = 0,
         formulas_as: str = "text",
+        alike: Collection[str] = (),
     ) -> None:
-        self.codec = Codec(columns, lengths, formulas_as)
+        self.codec = Codec(columns, lengths, formulas_as, alike)
         self.random_order, self.seed, self.answers = random_order, seed, answers
         length = self.codec.width + len(columns)
         if length > LONGEST:

@@ -91,6 +91,7 @@ def _save_predictor(estimator: LiftClassifier | LiftRegressor, folder: Path, con
 
 def _save_generator(estimator: LiftGenerator, folder: Path, content: dict[str, Any]) -> None:
     content["has_missing"] = estimator.has_missing_
+    content["alike"] = sorted(estimator.row_model_.codec.alike)
     _save_row_model(estimator, folder, content)
 
 
@@ -131,7 +132,7 @@ def load(folder: Path | str) -> Fitted:
         estimator = _ESTIMATORS[content["estimator"]](**_present_options(content["options"]))
         if isinstance(estimator, LiftGenerator):
             estimator.has_missing_ = dict(content["has_missing"])
-            _load_row_model(estimator, folder, content)
+            _load_row_model(estimator, folder, content, alike=content.get("alike", ()))  # none in models of 0.2
         elif isinstance(estimator, LiftMultiTarget):
             _load_multi_target(estimator, folder, content)
         else:
@@ -192,14 +193,16 @@ def _load_multi_target(estimator: LiftMultiTarget, folder: Path, content: Mappin
     _load_row_model(estimator, folder, content)
 
 
-def _load_row_model(estimator: LiftMultiTarget | LiftGenerator, folder: Path, content: Mapping[str, Any]) -> None:
+def _load_row_model(
+    estimator: LiftMultiTarget | LiftGenerator, folder: Path, content: Mapping[str, Any], **how: Any
+) -> None:
     from safetensors import SafetensorError
 
     from matgen.fitting.state import set_weights
     from matgen.io.weights import load_weights
 
     estimator.columns_ = [Column.from_json(column) for column in content["columns"]]
-    estimator._build(dict(content["lengths"]))
+    estimator._build(dict(content["lengths"]), **how)
     path = folder / "model" / _ROW_MODEL
     try:
         set_weights(estimator.row_model_.model, load_weights(path))

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from matgen.errors import DataError, MatgenWarning, OptionError
+from matgen.lift.alike import alike_columns, with_one_range
 from matgen.lift.augment import augmented
 from matgen.lift.backends import backend_kind, make_backend
 from matgen.lift.columns import Column, describe, typed
@@ -146,6 +147,7 @@ class LiftEstimator(BaseEstimator):
             precision=without_target(self.precision, target),
             column_types=renamed_argument("column_types", self.column_types, "kinds", self.kinds),
         )
+        columns = with_one_range(columns, alike_columns(columns))
         column = self._target_column(target, targets)
         return Sentences(tuple(columns), column, self.template, self.formulas_as, self.random_state)
 

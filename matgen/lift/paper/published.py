@@ -17,6 +17,8 @@ ACCURACY: dict[str, dict[str, float]] = {
     "blobs": {"majority": 25.0, "logistic": 96.75, "xgboost": 96.17, "LIFT GPT-J": 96.17, "LIFT GPT-3": 96.67},
     "two_circles": {"majority": 50.0, "logistic": 49.83, "xgboost": 79.25, "LIFT GPT-J": 75.92, "LIFT GPT-3": 81.42},
     "moons": {"majority": 50.0, "logistic": 88.58, "xgboost": 99.83, "LIFT GPT-J": 99.58, "LIFT GPT-3": 100.0},
+    "mnist": {"LIFT GPT-J": 97.0},
+    "fashion-mnist": {"LIFT GPT-J": 85.1},
 }
 RAE: dict[str, dict[str, float]] = {
     "linear": {"gaussian_process": 0.008, "LIFT GPT-J": 0.081, "LIFT GPT-3": 0.064},

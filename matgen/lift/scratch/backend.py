@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from matgen.errors import CheckpointError, OptionError
 from matgen.fitting.loop import Fitter
 from matgen.io.files import read_checksummed, write_checksummed
+from matgen.lift.alike import alike_columns
 from matgen.lift.codec import END, SEPARATOR, Codec, EncodedRows, Places
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings, longest_texts, next_logits
 from matgen.lift.scratch.quantiles import exact_quantiles
@@ -52,7 +54,7 @@ class ScratchBackend:
         """See `Backend.fit`."""
         self.sentences = training_set.sentences
         self.k = 0 if training_set.examples is None else training_set.examples.shape[1]
-        self._set_codec(self._longest(training_set))
+        self._set_codec(self._longest(training_set), alike_columns(training_set.sentences.columns))
         if self.tokens_a_sentence > LONGEST:
             raise OptionError(
                 f"a row of {len(self.codec.columns) - 1:,} columns takes {self.tokens_a_sentence:,} tokens, the model "
@@ -83,10 +85,10 @@ class ScratchBackend:
         """Tokens of a prompt with its target."""
         return (self.k + 1) * (self.codec.width + 2)
 
-    def _set_codec(self, lengths: dict[str, int]) -> None:
+    def _set_codec(self, lengths: dict[str, int], alike: Collection[str]) -> None:
         assert self.sentences.target is not None
         used = [column for _, column in self.sentences.pieces if column is not None]
-        self.codec = Codec([*used, self.sentences.target], lengths, self.sentences.formulas_as)
+        self.codec = Codec([*used, self.sentences.target], lengths, self.sentences.formulas_as, alike)
 
     def _new_model(self, seed: int) -> Any:
         return build(self.options, self.codec, self.tokens_a_sentence, seed=seed)
@@ -237,7 +239,12 @@ class ScratchBackend:
                 save_weights(weights_of(model), part)
         write_checksummed(
             folder / "scratch.json",
-            {"options": dataclasses.asdict(self.options), "lengths": self.codec.lengths, "examples": self.k},
+            {
+                "options": dataclasses.asdict(self.options),
+                "lengths": self.codec.lengths,
+                "examples": self.k,
+                "alike": sorted(self.codec.alike),
+            },
         )
 
     def load(self, folder: Path, sentences: Sentences) -> None:
@@ -254,7 +261,7 @@ class ScratchBackend:
         content = read_checksummed(folder / "scratch.json")
         self.options = ScratchOptions(**content["options"])
         self.sentences, self.k = sentences, content["examples"]
-        self._set_codec(content["lengths"])
+        self._set_codec(content["lengths"], content.get("alike", ()))  # none in models of 0.2
         self.models = []
         for member in range(self.options.members):
             path = folder / f"member-{member}.safetensors"

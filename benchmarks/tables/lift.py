@@ -135,6 +135,37 @@ def drawn_rows(content: Json) -> Iterator[Json]:
         }
 
 
+def held_out_rows(content: Json) -> Json:
+    """What rows that were not learned from have in place of drawn ones, and how far sdmetrics is from our distances."""
+    base, rows = content["baseline"], content["rows"]
+    apart = [
+        abs(row["report"]["marginals"][name]["distance"] - value)
+        for row in rows
+        for name, value in row["others"]["sdmetrics"]["columns"].items()
+    ]
+    return {
+        "columns": mean_distance(base["marginals"]),
+        "relations": mean_difference(base["associations"]),
+        "discriminator": base["discriminator"],
+        "closest": rows[0]["report"]["closest_records"]["baseline"],
+        "real": rows[0]["report"]["usefulness"]["species"]["real"],
+        "apart": max(apart),
+    }
+
+
+def held_out(content: Json) -> str:
+    return fill(
+        "columns differ by {columns:.3f}, relations by {relations:.3f}, the forest tells them in "
+        "{discriminator[accuracy]!c:.1f} %, the closest record is at {closest[median]:.2f}, {closest[copies]!p} are "
+        "copies; a forest that learned from the real rows is right in {real!c:.1f} %",
+        held_out_rows(content),
+    )
+
+
+def apart(content: Json) -> str:
+    return f"{held_out_rows(content)['apart']:.3f}"
+
+
 def outliers(content: Json) -> str:
     cell = " {clean[mean]:.3f} to {with outliers[mean]:.3f}"
     return "; ".join(METHODS.get(name, name) + fill(cell, row) for name, row in content["outliers"].items())

@@ -26,6 +26,7 @@ from matgen.lift.pretrained.language_model import LanguageModel
 from matgen.lift.pretrained.options import OPTIONS, fine_tuning_of
 from matgen.lift.pretrained.prompts import Prompts
 from matgen.lift.pretrained.question import question_length
+from matgen.lift.pretrained.readout import readout_of
 from matgen.lift.pretrained.scoring import label_log_probabilities
 from matgen.runtime.progress import ProgressFactory
 
@@ -305,6 +306,8 @@ class PretrainedBackend:
             content["head"] = save_head(self.head, folder)
         if self._adapted:
             tensors = {name: tensor.cpu() for name, tensor in weights_of(self.language.model).items()}
+            readout = readout_of(self.language.model)
+            tensors |= {} if readout is None else {"mean": readout.mean.cpu(), "scale": readout.scale.cpu()}
             with atomic_write(folder / "adapter.safetensors") as part:
                 save_weights(tensors, part)
         write_checksummed(folder / "pretrained.json", content)
@@ -332,9 +335,14 @@ class PretrainedBackend:
         if not self._adapted:
             return
         self._add_adapters(seed=0)
-        path = folder / "adapter.safetensors"
+        if self._of_top_layers and self.prompts.target.type != "number":
+            top_layers.add_readout(self.language, self.prompts.decisions[0])
+        path, readout = folder / "adapter.safetensors", readout_of(self.language.model)
         try:
-            set_weights(self.language.model, load_weights(path))
+            tensors = load_weights(path)
+            set_weights(self.language.model, tensors)
+            if readout is not None:
+                readout.mean.data, readout.scale.data = (tensors[n].to(self.language.device) for n in ("mean", "scale"))
         except (OSError, SafetensorError, KeyError, RuntimeError) as error:
             raise CheckpointError(f"{path} is missing or damaged: fit again") from error
         self.language.model.eval()

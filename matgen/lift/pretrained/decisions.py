@@ -51,28 +51,31 @@ class Decisions:
     allowed: Tensor
     paths: tuple[tuple[int, ...], ...] = ()
 
-    def log_probabilities(self, logits: Tensor, sets: Tensor) -> Tensor:
+    def log_probabilities(self, logits: Tensor, sets: Tensor, more: Tensor | None = None) -> Tensor:
         """Of the tokens of a set among themselves.
 
         Args:
             logits: float32 `(..., vocabulary)`.
             sets: int64 `(...)`, rows of `allowed`.
+            more: float32 `(..., most)`, added to the logits of the set's tokens.
 
         Returns:
             float32 `(..., most)`, minus infinity where a set has no more tokens.
         """
         tokens = self.allowed.to(logits.device)[sets]
-        scores = logits.gather(-1, tokens.clamp_min(0)).masked_fill(tokens == NONE, -torch.inf)
-        return scores.log_softmax(dim=-1)
+        scores = logits.gather(-1, tokens.clamp_min(0))
+        scores = scores if more is None else scores + more
+        return scores.masked_fill(tokens == NONE, -torch.inf).log_softmax(dim=-1)
 
-    def nats(self, logits: Tensor, sets: Tensor, chosen: Tensor) -> Tensor:
+    def nats(self, logits: Tensor, sets: Tensor, chosen: Tensor, more: Tensor | None = None) -> Tensor:
         """Negative log-probability of answers, float32 `(B,)`, in nats.
 
         Args:
             logits: float32 `(B, J, vocabulary)`, before each decision.
             sets, chosen: int64 `(B, J)`, `NONE` where an answer has no more decisions.
+            more: as of `log_probabilities`.
         """
-        scores = self.log_probabilities(logits, sets.clamp_min(0))
+        scores = self.log_probabilities(logits, sets.clamp_min(0), more)
         return cross_entropy(scores.transpose(1, 2), chosen, ignore_index=NONE, reduction="none").sum(dim=1)
 
 
@@ -114,19 +117,24 @@ def number_answer(text: str, characters: dict[str, int], decisions: Decisions) -
 
 
 @contextmanager
-def logits_only_at(model: Any, places: Tensor) -> Iterator[None]:
+def logits_only_at(model: Any, places: Tensor) -> Iterator[list[Tensor]]:
     """Have a forward pass compute logits at few tokens of each row: int64 `(B, J)`, places among those that it reads.
 
     The model's own code makes logits of the states, so whatever it does to them is done.
+
+    Yields:
+        A list, to which a pass adds the states `(B, J, width)` that its logits are made of.
     """
+    found: list[Tensor] = []
 
     def chosen(module: Any, inputs: tuple[Tensor]) -> tuple[Tensor]:
         states = inputs[0]
-        return (states.gather(1, places[..., None].expand(-1, -1, states.shape[-1])),)
+        found.append(states.gather(1, places[..., None].expand(-1, -1, states.shape[-1])))
+        return (found[-1],)
 
     handle = model.get_output_embeddings().register_forward_pre_hook(chosen)
     try:
-        yield
+        yield found
     finally:
         handle.remove()
 

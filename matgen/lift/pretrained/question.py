@@ -225,20 +225,23 @@ class LowerLayers:
             for block in blocks:
                 del block.forward
 
-    def logits(self, model: Any, batch: QuestionBatch) -> Tensor:
-        """Logits before each decision, float32 `(B, J, vocabulary)`; only the upper layers are computed."""
+    def logits(self, model: Any, batch: QuestionBatch) -> tuple[Tensor, Tensor]:
+        """Logits before each decision, float32 `(B, J, vocabulary)`, and the states that they are made of.
+
+        Only the upper layers are computed.
+        """
         cache = DynamicCache()
         if self.count:  # of the lowest layer is asked how much was read before
             cache.update(batch.keys[0], batch.values[0], 0)
         for place, (keys, values) in enumerate(zip(batch.keys, batch.values, strict=True)):
             cache.update(keys, values, self.count + place)
         positions = positions_of(batch.mask)[:, -batch.ids.shape[1] :]
-        with self.replaced(batch.states), logits_only_at(model, batch.places):
+        with self.replaced(batch.states), logits_only_at(model, batch.places) as found:
             out = model(
                 input_ids=batch.ids, attention_mask=batch.mask, position_ids=positions, use_cache=True,
                 **cache_argument(cache),
             )  # fmt: skip
-        return out.logits.float()
+        return out.logits.float(), found[0]
 
 
 def _longer(tensor: Tensor, length: int, dim: int, *, right: bool = False) -> Tensor:

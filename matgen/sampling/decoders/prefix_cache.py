@@ -9,6 +9,7 @@ Shapes: `b` prefixes of a tile, `t` tokens of each with the new one, `h` heads o
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -106,6 +107,13 @@ class NextToken:
     def parallel(self) -> bool:
         """True where several threads may ask for logits at once."""
         return self.fast is not None and self.device.type == "cpu"
+
+    def with_own_rows(self) -> NextToken:
+        """The same model, with rows of its own: for prefixes that begin otherwise."""
+        other = copy.copy(self)
+        other.store = Store(self.n_layers)
+        other.fast = None if self.fast is None else self.fast.with_own_rows()
+        return other
 
     def make_room(self, rows: int) -> None:
         """Prepare for rows up to this many, before any thread writes there."""

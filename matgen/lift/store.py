@@ -90,6 +90,7 @@ def _save_generator(estimator: LiftGenerator, folder: Path, content: dict[str, A
     content["columns"] = [column.as_json() for column in estimator.columns_]
     content["lengths"] = estimator.row_model_.codec.lengths
     content["has_missing"] = estimator.has_missing_
+    content["commonest"] = estimator.commonest_
     with atomic_write(folder / "model" / "generator.safetensors") as part:
         save_weights(weights_of(estimator.row_model_.model), part)
 
@@ -165,6 +166,7 @@ def _load_generator(estimator: LiftGenerator, folder: Path, content: Mapping[str
 
     estimator.columns_ = [Column.from_json(column) for column in content["columns"]]
     estimator.has_missing_ = dict(content["has_missing"])
+    estimator.commonest_ = dict(content.get("commonest", {}))  # not in files of 0.2
     estimator._build(dict(content["lengths"]))
     path = folder / "model" / "generator.safetensors"
     try:

@@ -51,6 +51,7 @@ class DrawingOptions(TypedDict, total=False):
     top_k: int
     top_p: float
     min_p: float
+    guidance: float
     condition: Text | Mapping[str, Any]
     chemsys: Text
     within: Text

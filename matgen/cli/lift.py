@@ -122,6 +122,11 @@ def _add_fit(steps: Any) -> None:
         "whole rows are learned, for sampling",
     )
     learning_options(parser)
+    parser.group("training").add_argument(
+        "--balance",
+        metavar="NAME",
+        help="without --target: column whose rare values are learned from more often, for rows drawn for them",
+    )
     parser.group("output").add_argument("--resume", action="store_true", help="resume the interrupted fit in --out")
     common_options(parser, out="models/<target>")
     parser.common("--table", "--target", "--backend", "--columns", "--out", "--resume")
@@ -221,6 +226,13 @@ def _add_sample(steps: Any) -> None:
     )
     parser.group("drawing").add_argument(
         "--temperature", type=float, default=1.0, help="below 1 draws what is more probable (default: 1)"
+    )
+    parser.group("drawing").add_argument(
+        "--guidance",
+        type=float,
+        default=1.0,
+        metavar="STRENGTH",
+        help="with --given: above 1 rows follow it more closely and are less diverse (default: 1)",
     )
     common_options(parser, out="rows.csv")
     parser.common("-n", "--model", "--given", "--temperature", "--out", "--force")

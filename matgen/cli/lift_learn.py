@@ -50,6 +50,7 @@ def _fit_rows(arguments: argparse.Namespace, frame: pd.DataFrame, state: Path) -
         column_types=pairs(arguments.column_types),
         backend_options=backend_options(arguments, generator=True),
         random_state=arguments.seed,
+        balance=arguments.balance,
     )
     say(
         arguments,
@@ -63,6 +64,8 @@ def _fit_rows(arguments: argparse.Namespace, frame: pd.DataFrame, state: Path) -
 def _fit_target(arguments: argparse.Namespace, frame: pd.DataFrame, state: Path) -> None:
     from matgen.lift import save
 
+    if arguments.balance:
+        raise OptionError("--balance is of whole rows, drawn for rare values: leave out --target")
     rows, targets = with_targets(frame, arguments.target, arguments.table)
     rows, out = chosen(rows, arguments), arguments.out
     estimator = estimator_of(arguments, targets)

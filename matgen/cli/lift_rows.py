@@ -27,8 +27,17 @@ def sample(arguments: argparse.Namespace) -> None:
     generator = _generator(load(arguments.model), arguments.model)
     where, table, values = given_parts(arguments.given or [])
     given: Any = read_any_table(table) if table else pairs(",".join(values)) if values else None
-    rows = generator.sample(arguments.n, given, where=where, temperature=arguments.temperature, seed=arguments.seed)
-    write_with_metadata(out, rows, {"model": str(arguments.model), "given": arguments.given, "seed": arguments.seed})
+    rows = generator.sample(
+        arguments.n,
+        given,
+        where=where,
+        temperature=arguments.temperature,
+        seed=arguments.seed,
+        guidance=arguments.guidance,
+    )
+    names = ("given", "seed", "temperature", "guidance")
+    metadata = {"model": str(arguments.model), **{name: getattr(arguments, name) for name in names}}
+    write_with_metadata(out, rows, metadata)
     again = f"; {100 * generator.redrawn_:.1f} % drawn again for formulas that cannot be read" * bool(
         generator.redrawn_
     )

@@ -28,7 +28,7 @@ RANGES: dict[str, tuple[Check, str]] = {
     ),
     **dict.fromkeys(
         ("temperature", "max_minutes", "epochs", "learning_rate", "trial_minutes", "tune_minutes", "reward_minutes",
-         "hours", "hours_each", "max_force", "kpoint_density", "cutoff"),
+         "guidance", "hours", "hours_each", "max_force", "kpoint_density", "cutoff"),
         _ABOVE_0,
     ),
     **dict.fromkeys(("top_p", "average", "balance_exponent"), _SHARE),

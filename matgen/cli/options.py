@@ -72,7 +72,9 @@ def decoding_of(arguments: argparse.Namespace) -> Decoding:
     """
     from matgen.sampling import Decoding
 
-    return Decoding(arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p)
+    return Decoding(
+        arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p, getattr(arguments, "guidance", 1.0)
+    )
 
 
 def condition_option(parser: Parser) -> None:
@@ -83,6 +85,13 @@ def condition_option(parser: Parser) -> None:
         default=[],
         metavar="band_gap=2..3",
         help="ranges of properties that the model was trained with; =2.. and =..3 are open",
+    )
+    parser.group("decoding").add_argument(
+        "--guidance",
+        type=float,
+        default=1.0,
+        metavar="STRENGTH",
+        help="with --condition: above 1 samples follow it more closely and are less diverse (default: 1)",
     )
 
 
@@ -210,6 +219,44 @@ def training_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--max-minutes", type=float, metavar="M", help="time budget in minutes, converted to a number of steps"
     )
+
+
+def balance_options(group: argparse._ArgumentGroup) -> None:
+    """What a model is conditioned on, and how rows are weighed."""
+    group.add_argument(
+        "--condition",
+        nargs="+",
+        default=[],
+        metavar="PROPERTY",
+        help="columns of numbers to condition on, for `matgen sample --condition`: band_gap, formation_energy",
+    )
+    group.add_argument(
+        "--balance",
+        metavar="FAMILY",
+        help="anonymous_formula: rows of an anonymous formula (ABC3) with n rows weigh n^-A, so that none dominates; "
+        "condition: likewise those of a bin of --condition",
+    )
+    group.add_argument(
+        "--balance-exponent",
+        type=float,
+        metavar="A",
+        help="exponent of --balance: 1 lets all families count the same (default: 0.5)",
+    )
+
+
+def balance_exponent_of(arguments: argparse.Namespace) -> float:
+    """The exponent of the balance.
+
+    Raises:
+        OptionError: one is given, and no balance.
+    """
+    from matgen.training.balance import DEFAULT_EXPONENT
+
+    if arguments.balance_exponent is None:
+        return DEFAULT_EXPONENT
+    if arguments.balance is None:
+        raise OptionError("--balance-exponent needs --balance anonymous_formula or condition")
+    return float(arguments.balance_exponent)
 
 
 def default_preset() -> str:

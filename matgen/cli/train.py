@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.cli.beginning import claim_output, require_checkpoint, require_references, shown
-from matgen.cli.options import column_option, default_preset, training_options
+from matgen.cli.options import (
+    balance_exponent_of,
+    balance_options,
+    column_option,
+    default_preset,
+    training_options,
+)
 from matgen.cli.shared import INTERRUPTED, bars, common_options, say, verb
 from matgen.errors import OptionError, OutputError
 from matgen.io.places import CHECKPOINT_METADATA, RUNS, checkpoint_folder
@@ -69,24 +75,7 @@ def add(verbs: Any) -> None:
     training.add_argument(
         "--trackers", nargs="+", metavar="NAME", help="experiment trackers: tensorboard, wandb, trackio ..."
     )
-    data.add_argument(
-        "--condition",
-        nargs="+",
-        default=[],
-        metavar="PROPERTY",
-        help="columns of numbers to condition on, for `matgen sample --condition`: band_gap, formation_energy",
-    )
-    data.add_argument(
-        "--balance",
-        metavar="FAMILY",
-        help="anonymous_formula: rows of an anonymous formula (ABC3) with n rows weigh n^-A, so that none dominates",
-    )
-    data.add_argument(
-        "--balance-exponent",
-        type=float,
-        metavar="A",
-        help="exponent of --balance: 1 lets all families count the same (default: 0.5)",
-    )
+    balance_options(data)
     model.add_argument(
         "--init",
         metavar="CHECKPOINT",
@@ -213,20 +202,10 @@ def _plan(arguments: argparse.Namespace) -> TrainingPlan:
         split=arguments.split,
         condition=tuple(arguments.condition),
         balance=arguments.balance,
-        balance_exponent=_balance_exponent(arguments),
+        balance_exponent=balance_exponent_of(arguments),
         init=arguments.init,
         settings=settings,
     )
-
-
-def _balance_exponent(arguments: argparse.Namespace) -> float:
-    from matgen.training.balance import DEFAULT_EXPONENT
-
-    if arguments.balance_exponent is None:
-        return DEFAULT_EXPONENT
-    if arguments.balance is None:
-        raise OptionError("--balance-exponent needs --balance anonymous_formula")
-    return float(arguments.balance_exponent)
 
 
 def _warn(remarks: list[str]) -> None:

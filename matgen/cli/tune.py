@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.cli.beginning import claim_output, require_references, shown
-from matgen.cli.options import training_options
+from matgen.cli.options import balance_exponent_of, balance_options, training_options
 from matgen.cli.shared import INTERRUPTED, common_options, say, verb
 from matgen.errors import OptionError
 
@@ -39,6 +39,7 @@ def add(verbs: Any) -> None:
     parser.group("data").add_argument(
         "--split", default="split", help="split (by formula) or split_chemsys (default: split)"
     )
+    balance_options(parser.group("data"))
     parser.group("search").add_argument(
         "--trials", type=int, metavar="N", help="stop after this many trials have ended (default: 30)"
     )
@@ -118,10 +119,12 @@ def run(arguments: argparse.Namespace) -> int:
     if result.best is None:
         say(arguments, f"no trial has ended; resume with: matgen tune --resume --out {shown(out)}")
         return 0
+    balance = plan.training.balance if not arguments.resume else None  # of a resumed search the saved plan counts
+    balanced, again = (" (balanced)", f" --balance {balance}") if balance else ("", "")
     say(
         arguments,
-        f"best of {result.ended} trials: {result.best_nats:.3f} nats per validation formula ({result.pruned} more "
-        f"were stopped early). Next: matgen train --preset {shown(out / PRESET)}",
+        f"best of {result.ended} trials: {result.best_nats:.3f} nats per validation formula{balanced} ({result.pruned} "
+        f"more were stopped early). Next: matgen train --preset {shown(out / PRESET)}{again}",
     )
     return 0
 
@@ -146,6 +149,9 @@ def _plan(arguments: argparse.Namespace) -> Any:
         preset=preset.name,
         where=arguments.where,
         split=arguments.split,
+        condition=tuple(arguments.condition),
+        balance=arguments.balance,
+        balance_exponent=balance_exponent_of(arguments),
         settings=settings,
     )
     return SearchPlan(completed(training), None if arguments.search is None else tuple(arguments.search))

@@ -28,8 +28,12 @@ def draw_rows(
     temperature: float,
     generator: torch.Generator,
     intervals: Mapping[int, Tensor] | None = None,
+    guidance: float = 1.0,
 ) -> dict[int, list[Any]]:
     """Draw values of some columns after others, one after the other, `n` rows at once.
+
+    Under guidance the model reads the rows twice, with what is given (or under a condition) and without it, and logits
+    are the latter's plus so many times what the former adds to them (see `matgen.sampling.decoders.decoding`).
 
     Args:
         model: reads names and values.
@@ -42,6 +46,7 @@ def draw_rows(
         temperature: that logits are divided by.
         generator: of the draws.
         intervals: of columns under a condition, the steps or codes that may be drawn, int64 `(k, 2)`.
+        guidance: 1 draws from the model itself.
 
     Returns:
         Values of each column, numbers or texts, as `Codec.values` gives them.
@@ -53,7 +58,7 @@ def draw_rows(
         parts.append(
             _draw(
                 model, codec, begun, rows.stop - first, columns, names, may_be_missing, temperature, generator,
-                intervals or {},
+                intervals or {}, guidance,
             )
         )  # fmt: skip
     return {c: [value for part in parts for value in codec.values(codec.places[c], part[c])] for c in columns}
@@ -70,24 +75,53 @@ def _draw(
     temperature: float,
     generator: torch.Generator,
     intervals: Mapping[int, Tensor],
+    guidance: float,
 ) -> dict[int, np.ndarray]:
-    from transformers import DynamicCache
-
-    cache, out = DynamicCache(), {}
-    unread = torch.zeros((n, 0), dtype=torch.long) if start is None else start
+    nothing = torch.zeros((n, 0), dtype=torch.long)
+    rows, out = _Reader(model, nothing if start is None else start), {}
+    free = _Reader(model, nothing) if guidance != 1 else None  # reads neither what is given nor what has a condition
     with torch.inference_mode():
         for c in columns:
-            places, drawn = codec.places[c], torch.zeros((n, 0), dtype=torch.long)
-            unread = torch.cat([unread, torch.full((n, 1), names + c)], dim=1)
+            places, drawn = codec.places[c], nothing
+            readers = [rows] if free is None or c in intervals else [rows, free]
+            token = torch.full((n, 1), names + c)
             for _ in range(places.width):
-                hidden = model.transformer(unread, use_cache=True, **cache_argument(cache)).last_hidden_state[:, -1]
-                logits = model.lm_head(hidden).double() / temperature
+                logits, *without = [reader.logits_after(token) for reader in readers]
+                for one in without:
+                    logits = torch.lerp(one, logits, guidance)
                 allowed = allowed_tokens(places, drawn, codec, may_be_missing[c], intervals.get(c))
-                logits = logits.masked_fill(~allowed, -torch.inf)
-                unread = torch.multinomial(torch.softmax(logits, dim=1), 1, generator=generator)
-                drawn = torch.cat([drawn, unread], dim=1)
+                logits = (logits / temperature).masked_fill(~allowed, -torch.inf)
+                token = torch.multinomial(torch.softmax(logits, dim=1), 1, generator=generator)
+                drawn = torch.cat([drawn, token], dim=1)
+            for reader in readers:
+                reader.add(token)
             out[c] = drawn.numpy()
     return out
+
+
+class _Reader:
+    """What a model has read of rows that are being drawn, and what it has not read yet.
+
+    Args:
+        model: of transformers.
+        unread: tokens that the rows begin with, int64 `(n, length)`.
+    """
+
+    def __init__(self, model: Any, unread: Tensor) -> None:
+        from transformers import DynamicCache
+
+        self.model, self.cache, self.unread = model, DynamicCache(), unread
+
+    def add(self, tokens: Tensor) -> None:
+        """Take tokens `(n, 1)` that are read with those to come."""
+        self.unread = torch.cat([self.unread, tokens], dim=1)
+
+    def logits_after(self, tokens: Tensor) -> Tensor:
+        """Logits of what follows after one more token `(n, 1)`, float64 `(n, vocabulary)`."""
+        self.add(tokens)
+        read = self.model.transformer(self.unread, use_cache=True, **cache_argument(self.cache))
+        self.unread = self.unread[:, :0]
+        return self.model.lm_head(read.last_hidden_state[:, -1]).double()
 
 
 def allowed_tokens(

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from matgen.errors import DataError, MatgenWarning, OptionError, unknown_name
 from matgen.lift.alike import alike_columns
+from matgen.lift.balance import advice, balance_of, commonest
 from matgen.lift.codec import Places
 from matgen.lift.columns import Column, as_source, describe, typed
 from matgen.lift.conditions import Permitted, permitted
@@ -46,10 +47,13 @@ class LiftGenerator(BaseEstimator):
         backend_options: `ScratchOptions`.
         held_out: fraction of the rows kept to choose weights by, where no validation rows are given.
         random_state: of first weights, order and noise.
+        balance: column of numbers or categories whose rare values are drawn more often in training, so that rows drawn
+            for them follow them; None draws all rows alike.
 
     Attributes:
         columns_: the columns as they were described.
         n_parameters_: weights that were trained.
+        commonest_: of columns most of whose rows have one value, that value and its share, by name.
         redrawn_: share of the last draw whose formulas could not be read at first.
     """
 
@@ -64,6 +68,7 @@ class LiftGenerator(BaseEstimator):
         held_out: float | None = 0.1,
         random_state: int = 0,
         kinds: Mapping[str, str] | None = None,
+        balance: str | None = None,
     ) -> None:
         self.order = order
         self.units = units
@@ -73,6 +78,7 @@ class LiftGenerator(BaseEstimator):
         self.held_out = held_out
         self.random_state = random_state
         self.kinds = kinds
+        self.balance = balance
 
     def fit(
         self,
@@ -96,7 +102,8 @@ class LiftGenerator(BaseEstimator):
 
         Raises:
             DataError: no rows, or columns that cannot be read.
-            OptionError: an option that does not fit, or rows longer than the model reads.
+            OptionError: an option that does not fit, no such column to balance over, or rows longer than the model
+                reads.
         """
         if self.order not in ORDERS:
             raise unknown_name("order of columns", self.order, ORDERS)
@@ -111,9 +118,15 @@ class LiftGenerator(BaseEstimator):
         held_out = None if validation is None else typed(as_frame(validation), self.columns_)
         if held_out is None and self.held_out:
             rows, held_out = self._split(rows)
+        self.commonest_, weights = commonest(rows, self.columns_), None
+        if self.balance is not None:
+            balance = balance_of(rows, held_out, self.columns_, self.balance)
+            weights = balance.train
+            if held_out is not None:
+                held_out = held_out.iloc[balance.validation_rows()].reset_index(drop=True)
         with tempfile.TemporaryDirectory() as scratch:
             where = Path(folder) if folder is not None else Path(scratch)
-            self.row_model_.train(rows, held_out, where, resume and (where / "training").exists(), progress)
+            self.row_model_.train(rows, held_out, where, resume and (where / "training").exists(), progress, weights)
         self.n_parameters_ = self.row_model_.n_parameters
         return self
 
@@ -148,6 +161,7 @@ class LiftGenerator(BaseEstimator):
         where: Sequence[str] = (),
         temperature: float = 1.0,
         seed: int = 0,
+        guidance: float = 1.0,
     ) -> pd.DataFrame:
         """Draw rows.
 
@@ -158,13 +172,16 @@ class LiftGenerator(BaseEstimator):
                 kept while values are drawn: no row is drawn in vain.
             temperature: below 1 draws what is more probable.
             seed: of the draws.
+            guidance: how closely rows follow what is given and the conditions: 1 draws from the model itself, above it
+                they follow more closely and are less diverse.
 
         Returns:
             All columns of the table in its order; given ones as they were given.
 
         Raises:
-            OptionError: an unknown column is given, or (order `table`) others than the first; a temperature of 0; a
-                text that is no condition, or one on a column that is given.
+            OptionError: an unknown column is given, or (order `table`) others than the first; a temperature of 0;
+                guidance of 0, or without anything to follow, or of order `table`; a text that is no condition, or one
+                on a column that is given.
             DataError: a given value cannot be read or is far from all that were learned, or no value learned from
                 meets a condition.
         """
@@ -177,7 +194,11 @@ class LiftGenerator(BaseEstimator):
         twice = next((name for name in limits if name in known), None)
         if twice is not None:
             raise OptionError(f"{twice!r} is given and has a condition: leave out one of them")
-        drawn, bad = self._readable_rows(known, temperature, seed, limits=limits)
+        self._check_guidance(guidance, bool(len(known.columns) or limits))
+        remark = self._advice(known) if guidance == 1 else None
+        if remark:
+            warnings.warn(remark, MatgenWarning, stacklevel=2)
+        drawn, bad = self._readable_rows(known, temperature, seed, limits=limits, guidance=guidance)
         for name, limit in limits.items():
             if limit.numbers:
                 drawn[name] = limit.exactly(drawn[name].tolist())
@@ -188,6 +209,17 @@ class LiftGenerator(BaseEstimator):
             )
         return self._as_given(drawn[~bad].reset_index(drop=True))
 
+    def _advice(self, known: pd.DataFrame) -> str | None:
+        return advice(known, self.columns_, self.commonest_, self.balance) if len(known.columns) else None
+
+    def _check_guidance(self, guidance: float, followed: bool) -> None:
+        if not 0 < guidance < np.inf:
+            raise OptionError(f"guidance is {guidance}, it must be above 0 and finite")
+        if guidance != 1 and not followed:
+            raise OptionError("guidance is how closely rows follow what is given: give a column or a condition")
+        if guidance != 1 and self.order == "table":
+            raise OptionError("a generator of order 'table' takes no guidance: fit one of 'random'")
+
     def _readable_rows(
         self,
         known: pd.DataFrame,
@@ -196,6 +228,7 @@ class LiftGenerator(BaseEstimator):
         *,
         limits: Mapping[str, Permitted] | None = None,
         filled: Sequence[str] = (),
+        guidance: float = 1.0,
     ) -> tuple[pd.DataFrame, np.ndarray]:
         """Draws with what is known, drawn again where a formula cannot be read; bool `(n,)` where it never could."""
         names = [column.name for column in self.columns_ if column.name in known]
@@ -203,14 +236,15 @@ class LiftGenerator(BaseEstimator):
             raise OptionError("a generator of order 'table' can be given the first columns only: fit one of 'random'")
         generator = torch.Generator().manual_seed(seed)
         limits = limits or {}
-        drawn = self._draw(known, temperature, generator, limits, filled)
+        drawn = self._draw(known, temperature, generator, limits, filled, guidance)
         bad = self._unreadable(drawn, names)
         self.redrawn_ = float(bad.mean())
         for _ in range(_REDRAWS):
             where = np.flatnonzero(bad)
             if not len(where):
                 break
-            again = self._draw(known.iloc[where].reset_index(drop=True), temperature, generator, limits, filled)
+            some = known.iloc[where].reset_index(drop=True)
+            again = self._draw(some, temperature, generator, limits, filled, guidance)
             for column in drawn.columns:
                 drawn.loc[where, column] = again[column].to_numpy()
             bad = self._unreadable(drawn, names)
@@ -247,11 +281,12 @@ class LiftGenerator(BaseEstimator):
         generator: torch.Generator,
         limits: Mapping[str, Permitted],
         filled: Sequence[str],
+        guidance: float,
     ) -> pd.DataFrame:
         """Draw once; columns under a condition, and those that are filled in (`filled`), are never missing."""
         never = {*limits, *filled}
         may_be_missing = {name: gaps and name not in never for name, gaps in self.has_missing_.items()}
-        return self.row_model_.draw(known, may_be_missing, temperature, generator, limits)
+        return self.row_model_.draw(known, may_be_missing, temperature, generator, limits, guidance)
 
     def _unreadable(self, rows: pd.DataFrame, given: list[str]) -> np.ndarray:
         """Rows with a formula, drawn and not given, that is none."""

@@ -87,7 +87,13 @@ class RowModel:
         return sum(weight.numel() for weight in self.model.parameters())
 
     def train(
-        self, train: pd.DataFrame, valid: pd.DataFrame | None, folder: Path, resume: bool, progress: ProgressFactory
+        self,
+        train: pd.DataFrame,
+        valid: pd.DataFrame | None,
+        folder: Path,
+        resume: bool,
+        progress: ProgressFactory,
+        weights: np.ndarray | None = None,
     ) -> None:
         """Train on rows.
 
@@ -97,6 +103,7 @@ class RowModel:
             folder: state of the training.
             resume: resume what is in `folder`.
             progress: counts the steps.
+            weights: float64 `(n,)`, how often rows of `train` are drawn, relative to their mean; None for all alike.
         """
         rows = self.codec.encoded(train)
         held_out = None if valid is None else self.codec.encoded(valid)
@@ -116,7 +123,8 @@ class RowModel:
             nats = [self._nats(model, held_out, self._order(generator)).mean() for _ in range(_VALIDATION_ORDERS)]
             return float(np.mean(nats))
 
-        fitter = Fitter(self.model, ScratchRows(rows, None), loss, validate, folder, settings, progress, "lift")
+        data = ScratchRows(rows, None)
+        fitter = Fitter(self.model, data, loss, validate, folder, settings, progress, "lift", weights=weights)
         if fitter.run(resume=resume).interrupted:
             raise KeyboardInterrupt  # a model that has not learned all is none: its state is what goes on
         self.model.eval()
@@ -165,6 +173,7 @@ class RowModel:
         temperature: float,
         generator: torch.Generator,
         permitted: Mapping[str, Permitted] | None = None,
+        guidance: float = 1.0,
     ) -> pd.DataFrame:
         """Draw the columns that are not given, after those that are.
 
@@ -176,6 +185,7 @@ class RowModel:
             generator: of the draws.
             permitted: by name, of columns under a condition. They are drawn first where the order is random: what is
                 drawn later then agrees with them, and with one condition rows have their probabilities given it.
+            guidance: how closely what is drawn follows what is given and the conditions; see `draw_rows`.
 
         Returns:
             `n` rows of all columns, in the table's order.
@@ -199,6 +209,7 @@ class RowModel:
             temperature,
             generator,
             {i: permitted[names[i]].intervals for i in rest if names[i] in permitted},
+            guidance,
         )
         drawn = {names[i]: values[i] for i in rest} | {names[i]: known[names[i]].to_numpy() for i in given}
         return pd.DataFrame({name: drawn[name] for name in names})

@@ -92,6 +92,7 @@ def _save_predictor(estimator: LiftClassifier | LiftRegressor, folder: Path, con
 def _save_generator(estimator: LiftGenerator, folder: Path, content: dict[str, Any]) -> None:
     content["has_missing"] = estimator.has_missing_
     content["alike"] = sorted(estimator.row_model_.codec.alike)
+    content["commonest"] = estimator.commonest_
     _save_row_model(estimator, folder, content)
 
 
@@ -132,6 +133,7 @@ def load(folder: Path | str) -> Fitted:
         estimator = _ESTIMATORS[content["estimator"]](**_present_options(content["options"]))
         if isinstance(estimator, LiftGenerator):
             estimator.has_missing_ = dict(content["has_missing"])
+            estimator.commonest_ = dict(content.get("commonest", {}))  # not in files of 0.2
             _load_row_model(estimator, folder, content, alike=content.get("alike", ()))  # none in models of 0.2
         elif isinstance(estimator, LiftMultiTarget):
             _load_multi_target(estimator, folder, content)

@@ -36,6 +36,10 @@ def prepare(request: SampleRequest, checkpoint: Checkpoint, block_size: int) -> 
     """
     mask, accept = constraint_filters(request.constraints, checkpoint, rejection=request.rejection)
     weights = condition_weights(request.conditions, checkpoint)
+    if weights is None and request.decoding.guidance != 1:
+        raise OptionError(
+            "guidance is how closely samples follow conditions: give one, such as --condition band_gap=2..3"
+        )
     prompt = check_prompt(request.prompt, checkpoint, mask)
     if request.trace and checkpoint.architecture.objective.decoder != "canvas":
         title = checkpoint.architecture.title

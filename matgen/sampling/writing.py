@@ -34,6 +34,7 @@ from matgen.sampling.parts import Parts
 
 if TYPE_CHECKING:
     from matgen.sampling.block import SampleBlock
+    from matgen.sampling.decoders.decoding import Decoding
     from matgen.sampling.request import PreparedRequest, SampleRequest
 
 _SCHEMA = pa.schema([("formula", pa.string()), ("log_prob", pa.float64()), ("canonical", pa.bool_())])
@@ -174,7 +175,7 @@ def _plan(sampler: Sampler, prepared: PreparedRequest) -> dict[str, Any]:
         "block_size": prepared.block_size,
         "precision": sampler.precision,
         "device": sampler.device.type,
-        **dataclasses.asdict(request.decoding),
+        **_decoding(request.decoding),
         "prompt": request.prompt,
         "conditions": list(request.conditions),
         "condition_bins": {} if weights is None or properties is None else properties.in_words(weights),
@@ -188,6 +189,12 @@ def _plan(sampler: Sampler, prepared: PreparedRequest) -> dict[str, Any]:
         "novel_to": prepared.references,
         "max_draws": prepared.most_draws,
     }
+
+
+def _decoding(decoding: Decoding) -> dict[str, float]:
+    """Temperature and cuts, and guidance where there is any: files begun without know no word for it."""
+    content = dataclasses.asdict(decoding)
+    return content if decoding.guidance != 1 else {name: v for name, v in content.items() if name != "guidance"}
 
 
 @dataclasses.dataclass

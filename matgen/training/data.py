@@ -13,8 +13,8 @@ from matgen.datasets.load import find_row
 from matgen.errors import DataError, OptionError
 from matgen.fitting.examples import TokenTable
 from matgen.models.registry import MAX_POSITIONS
-from matgen.models.tokenizer import encode, sequence_lengths
-from matgen.training.balance import Balance
+from matgen.models.tokenizer import encode, sequence_lengths, vocabulary
+from matgen.training.balance import Balance, advice
 from matgen.training.conditional import condition_examples
 
 if TYPE_CHECKING:
@@ -46,6 +46,14 @@ class TrainingData:
         """Symbols of the elements that occur in training, by atomic number."""
         elements = self.dataset.batch[self.rows["train"]].elements
         return [str(symbol) for symbol in SYMBOLS[np.unique(elements[elements > 0])]]
+
+    def advice(self, plan: TrainingPlan) -> list[str]:
+        """Remarks on how the plan learns from these rows."""
+        if self.conditions is None or plan.balance == "condition":
+            return []
+        combinations = self.tables["train"].ids[:, 0].long().numpy() - len(vocabulary(plan.notation))
+        remark = advice(self.conditions, combinations)
+        return [] if remark is None else [remark]
 
 
 def training_data(plan: TrainingPlan) -> TrainingData:
@@ -79,8 +87,17 @@ def training_data(plan: TrainingPlan) -> TrainingData:
     conditions = None
     if plan.condition:
         conditions = condition_examples(plan.condition, dataset, rows, tables, plan.notation)
-    balance = None
-    if plan.balance is not None:
-        train, valid = (dataset.batch[rows[part]] for part in ("train", "valid"))
-        balance = Balance.of(plan.balance, plan.balance_exponent, train, valid)
-    return TrainingData(dataset, rows, tables, conditions, balance)
+    return TrainingData(dataset, rows, tables, conditions, _balance(plan, dataset, rows, tables))
+
+
+def _balance(
+    plan: TrainingPlan, dataset: Dataset, rows: dict[str, np.ndarray], tables: dict[str, TokenTable]
+) -> Balance | None:
+    """Weights of the training and validation rows, as a plan asks for."""
+    if plan.balance is None:
+        return None
+    if plan.balance == "condition":  # sequences begin with their combination of bins
+        keys = {part: tables[part].ids[:, :1].numpy() for part in ("train", "valid")}
+        return Balance.of_keys(plan.balance, plan.balance_exponent, keys["train"], keys["valid"])
+    train, valid = (dataset.batch[rows[part]] for part in ("train", "valid"))
+    return Balance.of(plan.balance, plan.balance_exponent, train, valid)

@@ -40,8 +40,8 @@ class TrainingPlan:
         where: condition on the dataset's columns, such as `band_gap > 1.98`.
         split: `split` (by formula) or `split_chemsys` (by chemical system).
         condition: properties (columns of the dataset) to condition the model on; see `models.conditions`.
-        balance: family that rows are weighed by the size of, `anonymous_formula`; None for equal weights. See
-            `matgen.training.balance`.
+        balance: family that rows are weighed by the size of, `anonymous_formula` or `condition`; None for equal
+            weights. See `matgen.training.balance`.
         balance_exponent: rows of a family of `n` weigh `n ** -balance_exponent`.
         init: checkpoint (as `--model` takes it) to go on from; its shape then stands for that of the preset.
         settings: of the training loop.
@@ -111,7 +111,7 @@ def check_plan(plan: TrainingPlan) -> None:
         possible = ", ".join(one.key for one in MODELS.values() if one.takes_conditions)
         raise OptionError(f"{row.title} cannot be conditioned on properties: take one of {possible}")
     vocabulary(plan.notation)
-    check_balance(plan.balance, plan.balance_exponent)
+    check_balance(plan.balance, plan.balance_exponent, plan.condition)
 
 
 def saved_plan(out: Path) -> TrainingPlan:

@@ -57,7 +57,7 @@ def train_model(
         resume: resume the interrupted run in `out`.
         force: replace an earlier run in `out`.
         progress: counts the steps.
-        warn: receives remarks on the checkpoint that `init` names.
+        warn: receives remarks on the checkpoint that `init` names, and on uneven conditions.
 
     Returns:
         How it ended. The folder holds a checkpoint unless the run was interrupted.
@@ -76,6 +76,8 @@ def train_model(
         check_plan(plan)
         processes.run_on_main(lambda: refuse_to_overwrite(out, force=force))
     data = training_data(plan)
+    if warn and not resume and (remarks := data.advice(plan)):
+        warn(remarks)
     if not resume:
         processes.run_on_main(lambda: _start_anew(out, plan))
     run = _Run(plan, data)

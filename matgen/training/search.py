@@ -25,7 +25,7 @@ from matgen.models.presets import Preset, find_preset, write_preset
 from matgen.models.registry import architecture
 from matgen.models.shapes import Choices, Range, Shape
 from matgen.runtime.progress import Progress, SilentProgress
-from matgen.training.plan import TrainingPlan, completed, default_settings, plan_from
+from matgen.training.plan import TrainingPlan, check_plan, completed, default_settings, plan_from
 from matgen.training.run import train_model
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def search(
         on_trial: called with the number, the validation loss (None where it was stopped) and the preset of each trial.
 
     Raises:
-        OptionError: no trials asked for.
+        OptionError: no trials asked for, or a plan that no model can be trained by.
         OutputError: `out` exists (without `force` or `resume`).
         CheckpointError: there is no search to resume.
         MissingDependencyError: optuna is not installed.
@@ -113,6 +113,7 @@ def search(
     if trials < 1:
         raise OptionError(f"trials is {trials}, it must be above 0")
     plan = _saved_plan(out) if resume else dataclasses.replace(plan, training=completed(plan.training))
+    check_plan(plan.training)
     study = _study(plan, out, resume=resume, force=force, trials_before_pruning=trials_before_pruning)
     began, interrupted = time.monotonic(), False
     while _count(study, "COMPLETE", "PRUNED") < trials and not interrupted:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from pymatgen.core import Composition
 
@@ -49,6 +51,53 @@ def test_weights_are_those_of_a_loop(exponent: float) -> None:
         "largest_share": round(5 / 9, 4),
         "largest_share_balanced": round(max(whole.values()) / 9, 4),
     }
+
+
+GAPS = [0, 0, 0, 0, 0, 0, 1.5, 3, math.nan, 0]
+
+
+@pytest.fixture
+def gaps(tmp_path: Path) -> Path:
+    """A table of compositions of which seven in ten have no band gap, and one in ten an unknown one."""
+    formulas = [
+        f"{metal}{n}{anion}" for metal in ("Na", "Mg", "Al", "Ti", "Fe") for anion in "OFS" for n in range(2, 12)
+    ]
+    table = pd.DataFrame({"formula": formulas, "gap": [GAPS[i % 10] for i in range(len(formulas))]})
+    path = tmp_path / "gaps.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1])
+def test_rows_are_balanced_over_a_condition(gaps: Path, exponent: float) -> None:
+    plan = TrainingPlan(dataset=str(gaps), condition=("gap",), balance="condition", balance_exponent=exponent)
+    data = training_data(plan_of(plan))
+    assert data.balance is not None
+    known = {part: [str(gap) for gap in data.dataset.numbers("gap")[data.rows[part]]] for part in ("train", "valid")}
+    members = Counter(known["train"])
+    assert set(members) == {"0.0", "1.5", "3.0", "nan"}
+    raw = {part: [members[gap] ** -exponent for gap in gaps] for part, gaps in known.items()}
+    mean = sum(raw["train"]) / len(raw["train"])
+    assert data.balance.train.tolist() == pytest.approx([one / mean for one in raw["train"]])
+    assert data.balance.valid.tolist() == pytest.approx([one / mean for one in raw["valid"]])
+    told = data.balance.describe()
+    assert told["by"] == "condition" and told["largest_share"] == round(members["0.0"] / len(known["train"]), 4)
+    assert told["largest_share_balanced"] < told["largest_share"]
+
+
+def test_uneven_conditions_are_told_of(gaps: Path) -> None:
+    plan = plan_of(TrainingPlan(dataset=str(gaps), condition=("gap",)))
+    data = training_data(plan)
+    gap = data.dataset.numbers("gap")[data.rows["train"]]
+    (told,) = data.advice(plan)
+    share = 100 * (gap == 0).sum() / np.isfinite(gap).sum()
+    assert told.startswith(f"{share:.0f} % of the training rows have gap=0") and "--balance condition" in told
+    for quiet in ({"balance": "condition"}, {"condition": ()}):
+        calm = dataclasses.replace(plan, **quiet)
+        assert training_data(calm).advice(calm) == []
+    rows = pd.read_csv(gaps)
+    rows.assign(gap=np.arange(len(rows)) / 10).to_csv(gaps, index=False)
+    assert training_data(plan).advice(plan) == []
 
 
 def test_no_family_of_the_bundled_data_dominates() -> None:
@@ -101,6 +150,7 @@ def test_from_the_command_line(small_table: Path, tmp_path: Path, capsys: pytest
 def test_bad_requests(small_table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for plan, message in (
         (TrainingPlan(dataset=str(small_table), balance="chemistry"), "unknown balance 'chemistry'; known: anonymous_"),
+        (TrainingPlan(dataset=str(small_table), balance="condition"), "needs properties to condition on: --condition"),
         (TrainingPlan(dataset=str(small_table), balance="anonymous_formula", balance_exponent=0), "must be above 0"),
         (TrainingPlan(dataset=str(small_table), balance="anonymous_formula", balance_exponent=1.5), "at most 1"),
         (TrainingPlan(dataset=str(small_table), balance="anonymous_formula", balance_exponent=math.nan), "at most 1"),

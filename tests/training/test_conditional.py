@@ -15,7 +15,7 @@ from matgen.datasets import load_dataset
 from matgen.io.files import read_json
 from matgen.models.checkpoint import load_checkpoint
 from matgen.models.tokenizer import BOS, FIRST_CONDITION, FIRST_ELEMENT, encode, vocabulary
-from matgen.sampling import Constraints, Sampler, SampleRequest
+from matgen.sampling import Constraints, Decoding, Sampler, SampleRequest
 
 pytestmark = pytest.mark.slow  # the model of all of them is trained
 
@@ -111,6 +111,15 @@ def test_draws_depend_on_neither_width_nor_how_many_are_asked_for(run: Path) -> 
     (many,) = wide.sample(300, seed=5, conditions=["size=.."], block_size=400)
     assert (few.formulas == many.formulas[:100]).all()
     assert few.log_prob == pytest.approx(many.log_prob[:100], abs=1e-6)
+
+
+def test_guidance_strengthens_conditions(run: Path) -> None:
+    def chlorides(guidance: float, condition: str) -> float:
+        request = SampleRequest(1_000, seed=2, conditions=(condition,), decoding=Decoding(guidance=guidance))
+        (block,) = Sampler(run).sample(request)
+        return float((CompositionBatch.from_formulas(block.formulas).elements == 17).any(axis=1).mean())
+
+    assert chlorides(4, "size=..1") < chlorides(1, "size=..1") < chlorides(1, "size=5..") < chlorides(4, "size=5..")
 
 
 def test_conditions_and_constraints_together(run: Path) -> None:

@@ -70,6 +70,22 @@ def test_it_goes_on_where_it_stood_with_other_trials(plan: SearchPlan, tmp_path:
     assert search(plan, out, trials=1, force=True).ended == 1
 
 
+def test_conditions_and_balance_are_those_of_every_trial(small_table: Path, tmp_path: Path, capsys) -> None:
+    quick = ["tune", "--model", "gpt2", "--dataset", str(small_table), "--epochs", "1", "--trials", "1"]
+    out = tmp_path / "out"
+    assert main([*quick, "--balance", "condition", "--out", str(out)]) == 2
+    assert "needs properties to condition on" in capsys.readouterr().err
+    assert not out.exists()
+    balance = ["--balance", "anonymous_formula", "--balance-exponent", "1"]
+    assert main([*quick, *balance, "--search", "dropout", "--out", str(out)]) == 0
+    assert "balanced" in capsys.readouterr().err
+    training = json.loads((out / "search.json").read_text())["training"]
+    assert (training["balance"], training["balance_exponent"]) == ("anonymous_formula", 1)
+    assert main([*quick, "--search", "dropout", "--out", str(tmp_path / "plain")]) == 0
+    balanced, plain = (json.loads((folder / "preset.json").read_text()) for folder in (out, tmp_path / "plain"))
+    assert balanced["valid_nats"] != pytest.approx(plain["valid_nats"], abs=1e-3)  # compared by what they learn for
+
+
 @pytest.mark.slow
 def test_two_processes_share_a_search(plan: SearchPlan, tmp_path: Path) -> None:
     out = tmp_path / "out"

@@ -22,6 +22,7 @@ from matgen.fitting.loop import Fitter
 from matgen.io.files import read_checksummed, write_checksummed
 from matgen.lift.alike import alike_columns
 from matgen.lift.codec import END, SEPARATOR, Codec, EncodedRows, Places
+from matgen.lift.scratch.formulas import FormulaColumns
 from matgen.lift.scratch.model import LONGEST, ScratchOptions, build, fit_settings, longest_texts, next_logits
 from matgen.lift.scratch.quantiles import exact_quantiles
 from matgen.lift.scratch.rows import ScratchRows, perturbed, shifted
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+    from matgen.lift.columns import Column
     from matgen.lift.interface import Queries, TrainingSet
     from matgen.lift.sentences import Sentences
 
@@ -54,6 +56,7 @@ class ScratchBackend:
         """See `Backend.fit`."""
         self.sentences = training_set.sentences
         self.k = 0 if training_set.examples is None else training_set.examples.shape[1]
+        self.formulas = self._formula_columns(training_set)
         self._set_codec(self._longest(training_set), alike_columns(training_set.sentences.columns))
         if self.tokens_a_sentence > LONGEST:
             raise OptionError(
@@ -76,6 +79,19 @@ class ScratchBackend:
                 )  # fmt: skip
             self.models.append(model.eval())
 
+    def _formula_columns(self, training_set: TrainingSet) -> FormulaColumns:
+        """Columns of numbers that stand for formulas, where fractions are asked for."""
+        if training_set.sentences.formulas_as != "fractions":
+            return FormulaColumns({}, {})
+        return FormulaColumns.of(self._used(), training_set.train)
+
+    def _used(self) -> list[Column]:
+        """Columns that the sentences are written with, the target left out."""
+        return [column for _, column in self.sentences.pieces if column is not None]
+
+    def _encoded(self, rows: pd.DataFrame) -> EncodedRows:
+        return self.codec.encoded(self.formulas.expanded(rows))
+
     def _longest(self, training_set: TrainingSet) -> dict[str, int]:
         sentences = training_set.sentences
         return longest_texts(sentences.columns, training_set.train, sentences.formulas_as)
@@ -87,8 +103,8 @@ class ScratchBackend:
 
     def _set_codec(self, lengths: dict[str, int], alike: Collection[str]) -> None:
         assert self.sentences.target is not None
-        used = [column for _, column in self.sentences.pieces if column is not None]
-        self.codec = Codec([*used, self.sentences.target], lengths, self.sentences.formulas_as, alike)
+        columns = [*self.formulas.instead_of(self._used()), self.sentences.target]
+        self.codec = Codec(columns, lengths, self.sentences.formulas_as, alike)
 
     def _new_model(self, seed: int) -> Any:
         return build(self.options, self.codec, self.tokens_a_sentence, seed=seed)
@@ -106,8 +122,8 @@ class ScratchBackend:
         progress: ProgressFactory,
     ) -> None:
         options, target = self.options, self.codec.places[-1].column
-        rows = self.codec.encoded(train)
-        held_out = None if valid is None else self.codec.encoded(valid)
+        rows = self._encoded(train)
+        held_out = None if valid is None else self._encoded(valid)
         before = None if valid_examples is None else rows[torch.from_numpy(valid_examples).reshape(-1)]
 
         def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
@@ -160,11 +176,11 @@ class ScratchBackend:
 
     def _prompts(self, queries: Queries, views: int, seed: int) -> list[Tensor]:
         """Tokens of the prompts, up to the target, int64 `(n, tokens)` of each view; the first view has no noise."""
-        rows = self.codec.encoded(queries.frame)
+        rows = self._encoded(queries.frame)
         examples = None
         if queries.examples is not None:
             assert queries.store is not None
-            examples = self.codec.encoded(queries.store)[torch.from_numpy(queries.examples).reshape(-1)]
+            examples = self._encoded(queries.store)[torch.from_numpy(queries.examples).reshape(-1)]
         generator = torch.Generator().manual_seed(seed)
         noise_alone = dataclasses.replace(self.options, missing=0.0, mixup=0.0, answer_noise=0.0)
         target = self.codec.places[-1]
@@ -244,6 +260,7 @@ class ScratchBackend:
                 "lengths": self.codec.lengths,
                 "examples": self.k,
                 "alike": sorted(self.codec.alike),
+                "formulas": self.formulas.as_json(),
             },
         )
 
@@ -261,7 +278,8 @@ class ScratchBackend:
         content = read_checksummed(folder / "scratch.json")
         self.options = ScratchOptions(**content["options"])
         self.sentences, self.k = sentences, content["examples"]
-        self._set_codec(content["lengths"], content.get("alike", ()))  # none in models of 0.2
+        self.formulas = FormulaColumns.from_json(content.get("formulas", {}))  # those of 0.2 are all letters
+        self._set_codec(content["lengths"], content.get("alike", ()))  # likewise none
         self.models = []
         for member in range(self.options.members):
             path = folder / f"member-{member}.safetensors"

@@ -28,22 +28,38 @@ class Decoding:
             1 keeps all.
         min_p: keep tokens at least this probable relative to the most probable one (Nguyen et al. 2024,
             arXiv:2407.01082); 0 keeps all.
+        guidance: of conditions: logits are those without conditions plus so many times what the conditions add to them
+            (classifier-free guidance: Ho and Salimans, arXiv:2207.12598; of language models: Sanchez et al.,
+            arXiv:2306.17806); 1 draws from the conditional model itself, more follows the conditions more closely.
     """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    guidance: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
             raise OptionError(f"temperature is {self.temperature}, it must be above 0 and finite")
+        if not 0 < self.guidance < math.inf:
+            raise OptionError(f"guidance is {self.guidance}, it must be above 0 and finite")
         if self.top_k < 0:
             raise OptionError(f"top-k is {self.top_k}, it must be 0 (off) or above")
         if not 0 < self.top_p <= 1:
             raise OptionError(f"top-p is {self.top_p}, it must be above 0 and at most 1")
         if not 0 <= self.min_p < 1:
             raise OptionError(f"min-p is {self.min_p}, it must be 0 (off) or above, and below 1")
+
+
+def guided(conditional: Tensor, unconditional: Tensor, guidance: float) -> Tensor:
+    """Logits moved from those without conditions through those with them, float `(b, vocabulary)`; see `Decoding`.
+
+    Args:
+        conditional, unconditional: float `(b, vocabulary)`, finite.
+        guidance: 0 gives the latter, 1 the former.
+    """
+    return torch.lerp(unconditional, conditional, guidance)
 
 
 def cut(logits: Tensor, decoding: Decoding) -> Tensor:

@@ -11,6 +11,7 @@ width, `f` the width of the feed-forward (usually `4 w`), `v` words of the vocab
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,12 @@ class FastStep:
         """The step of a model, or None where it is of another kind."""
         decoder = Decoder.of(model)
         return None if decoder is None else cls(decoder, product_dtype)
+
+    def with_own_rows(self) -> FastStep:
+        """The same weights, with rows of its own."""
+        other = copy.copy(self)
+        other.stored = [stored.new_empty(0, 2 * self.width) for stored in self.stored]
+        return other
 
     def logits(self, tokens: Tensor, rows: Tensor, first_new: int, n_new: int) -> Tensor:
         """As `NextToken.logits`."""

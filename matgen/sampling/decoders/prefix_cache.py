@@ -6,6 +6,7 @@ which is matgen's own, or in `prefix_store` for transformers, which is imported 
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,13 @@ class NextToken:
     def parallel(self) -> bool:
         """True where several threads may ask for logits at once."""
         return self.fast is not None and self.device.type == "cpu"
+
+    def with_own_rows(self) -> NextToken:
+        """The same model, with rows of its own: for prefixes that begin otherwise."""
+        other = copy.copy(self)
+        other.store = Store(self.n_layers)
+        other.fast = None if self.fast is None else self.fast.with_own_rows()
+        return other
 
     def make_room(self, rows: int) -> None:
         """Prepare for rows up to this many, before any thread writes there."""

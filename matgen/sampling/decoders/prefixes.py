@@ -25,7 +25,7 @@ import torch
 
 from matgen.models.registry import MAX_POSITIONS
 from matgen.models.tokenizer import BOS, EOS, FIRST_ELEMENT, suppressed_ids
-from matgen.sampling.decoders.decoding import Decoding, choose, cut
+from matgen.sampling.decoders.decoding import Decoding, choose, cut, guided
 from matgen.sampling.decoders.prefix_block import Drawn, Mask, PrefixBlock
 from matgen.sampling.decoders.prefix_cache import NextToken
 from matgen.sampling.decoders.prefix_groups import PrefixGroups, group_of_samples
@@ -58,6 +58,7 @@ class PrefixDrawer:
     def __init__(self, checkpoint: Checkpoint, *, width: int | None = None, precision: str = "fp32") -> None:
         self.checkpoint = checkpoint
         self.next_token = NextToken(checkpoint, precision)
+        self.unconditional = self.next_token.with_own_rows()  # of the same prefixes, but after `<bos>`, under guidance
         self.device = self.next_token.device
         kind = self.device.type if self.device.type in TILES else "cuda"
         self.width = WIDTHS[kind] if width is None else width
@@ -172,14 +173,17 @@ class PrefixDrawer:
         ends = groups.sizes.cumsum(0).cpu()
         # Before threads write to the rows: growing replaces the tensor that holds them.
         self.next_token.make_room(groups.base + len(groups))
+        if block.decoding.guidance != 1:
+            self.unconditional.make_room(groups.base + len(groups))
 
         def extend(tiles: list[tuple[int, int, int]]) -> tuple[Tensor, ...]:
             start, stop = tiles[0][0], tiles[-1][1]
             with torch.inference_mode():  # it holds for one thread only
                 by_tile = [self._logits(groups, *tile, place, block) for tile in tiles]
-                logits = by_tile[0] if len(by_tile) == 1 else torch.cat(by_tile)
+                logits = _together([one for one, _ in by_tile])
+                drawn_from = logits if block.decoding.guidance == 1 else _together([one for _, one in by_tile])
                 samples = groups.samples[int(ends[start - 1]) if start else 0 : int(ends[stop - 1])]
-                return self._split(groups, start, stop, logits, samples, place, block)
+                return self._split(groups, start, stop, logits, drawn_from, samples, place, block)
 
         tiles = list(self._tiles(len(groups)))
         block.prefixes += len(groups)
@@ -206,8 +210,14 @@ class PrefixDrawer:
             yield start, min(start + tile, n), tile
             start += tile
 
-    def _logits(self, groups: PrefixGroups, start: int, stop: int, tile: int, place: int, block: PrefixBlock) -> Tensor:
-        """Logits after some of the prefixes, with what is never drawn at minus infinity, float32 `(b, vocabulary)`."""
+    def _logits(
+        self, groups: PrefixGroups, start: int, stop: int, tile: int, place: int, block: PrefixBlock
+    ) -> tuple[Tensor, Tensor]:
+        """Logits after some of the prefixes, with what is never drawn at minus infinity, float32 `(b, vocabulary)`.
+
+        Returns:
+            Those of the model, and those that are drawn from, which guidance moves.
+        """
         n = stop - start
         chosen = torch.arange(start, start + tile, device=self.device).clamp_(max=stop - 1)  # (b,), padded by repeating
         own = chosen + groups.base
@@ -218,11 +228,16 @@ class PrefixDrawer:
             # Without a cache the model reads prefixes whole, (b, place): as the first sample of each group has it.
             first = groups.sizes.cumsum(0)[chosen] - groups.sizes[chosen]
             tokens = block.ids[groups.samples[first], :place].long()
-        logits = self.next_token.logits(tokens, rows, groups.base + start, n)[:n]
-        logits[:, self.suppressed] = -torch.inf
-        if place == 1:
-            logits[:, EOS] = -torch.inf  # an empty formula is no formula
-        return logits
+        drawn_from = logits = self.next_token.logits(tokens, rows, groups.base + start, n)[:n]
+        if block.decoding.guidance != 1:
+            begun = torch.full_like(tokens, BOS) if place == 1 else tokens
+            without = self.unconditional.logits(begun, rows, groups.base + start, n)[:n]
+            drawn_from = guided(logits, without, block.decoding.guidance)
+        for one in (logits,) if drawn_from is logits else (logits, drawn_from):
+            one[:, self.suppressed] = -torch.inf
+            if place == 1:
+                one[:, EOS] = -torch.inf  # an empty formula is no formula
+        return logits, drawn_from
 
     def _split(
         self,
@@ -230,13 +245,15 @@ class PrefixDrawer:
         start: int,
         stop: int,
         logits: Tensor,
+        drawn_from: Tensor,
         samples: Tensor,
         place: int,
         block: PrefixBlock,
     ) -> tuple[Tensor, ...]:
         """Give each sample its token; returns parents, tokens, log_prob, samples and sizes of the groups that go on."""
         n_tokens = logits.shape[1]
-        # (stop - start, v), before constraints, temperature and cuts: what is reported is the model's own probability.
+        # (stop - start, v), before guidance, constraints, temperature and cuts: what is reported is the model's own
+        # probability.
         log_prob = logits.log_softmax(1)
         group = group_of_samples(groups.sizes[start:stop], len(samples))  # (s,), rows of `logits`
         if place < block.given.shape[1]:
@@ -244,8 +261,8 @@ class PrefixDrawer:
         else:
             if block.mask is not None:
                 allowed = block.mask.allowed(groups.states[np.arange(start, stop)])
-                logits = logits.masked_fill(~torch.from_numpy(allowed).to(self.device), -torch.inf)
-            token = choose(cut(logits, block.decoding), group, block.uniforms(place)[samples])
+                drawn_from = drawn_from.masked_fill(~torch.from_numpy(allowed).to(self.device), -torch.inf)
+            token = choose(cut(drawn_from, block.decoding), group, block.uniforms(place)[samples])
         block.ids[samples, place] = token.to(block.ids.dtype)
         # Samples with the same prefix and the same token form the next groups. A stable sort keeps samples in one order
         # within a group, however the groups were cut into tiles and parts.
@@ -263,6 +280,10 @@ class PrefixDrawer:
         # On a GPU every choice by truth values waits for it; so there are two, of places.
         on, going_on = (~over).nonzero().squeeze(1), (~ended).nonzero().squeeze(1)
         return parents[going_on] + start, tokens[going_on], total[going_on], samples[on], sizes[going_on]
+
+
+def _together(by_tile: list[Tensor]) -> Tensor:
+    return by_tile[0] if len(by_tile) == 1 else torch.cat(by_tile)
 
 
 def _joined(parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:

@@ -6,7 +6,7 @@ import torch
 
 from matgen.errors import OptionError
 from matgen.sampling import Decoding
-from matgen.sampling.decoders.decoding import choose, cut
+from matgen.sampling.decoders.decoding import choose, cut, guided
 
 DECODINGS = [
     Decoding(),
@@ -63,9 +63,21 @@ def test_a_choice_does_not_depend_on_the_rows_beside_it() -> None:
     assert together.tolist() == alone
 
 
+@pytest.mark.parametrize("guidance", [0.5, 1.0, 2.5])
+def test_guidance_is_that_of_the_papers(guidance: float) -> None:
+    """p(x | c) / Z (p(x | c) / p(x))^(guidance - 1), with the probabilities themselves."""
+    generator = torch.Generator().manual_seed(3)
+    conditional, free = (torch.randn(20, 40, generator=generator).double() for _ in range(2))
+    given, without = conditional.softmax(1), free.softmax(1)
+    expected = given * (given / without) ** (guidance - 1)
+    drawn_from = guided(conditional, free, guidance).softmax(1)
+    torch.testing.assert_close(drawn_from, expected / expected.sum(1, keepdim=True))
+
+
 @pytest.mark.parametrize(
-    "change", [{"temperature": 0.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}, {"min_p": 1.0}, {"min_p": -0.1}]
-)
+    "change", [{"temperature": 0.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}, {"min_p": 1.0}, {"min_p": -0.1},
+     {"guidance": 0.0}, {"guidance": float("inf")}],
+)  # fmt: skip
 def test_bad_decoding(change: dict) -> None:
     with pytest.raises(OptionError, match="must be"):
         Decoding(**change)

@@ -50,7 +50,7 @@ class Places:
         low, step: of numbers, the least and the distance of neighbors, as `scaled` leaves them.
         levels: how many numbers, or how many categories.
         small: of scientific notation, the magnitude below which the scale is linear; 0 of others.
-        seen: of categories that share their tokens with other columns, the codes that this column had, int64; else None.
+        seen: of categories that share tokens with other columns, the codes that this column had, int64; else None.
     """
 
     column: Column

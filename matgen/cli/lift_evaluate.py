@@ -81,13 +81,15 @@ def _by_folds(arguments: argparse.Namespace) -> None:
     from matgen.lift import evaluation
     from matgen.lift.estimators.tasks import numbers_of, task_of
     from matgen.lift.files import read_any_table
+    import pandas as pd
+
     from matgen.lift.paper import protocol
 
     if not arguments.target:
         raise OptionError("give --target, the column to predict")
     rows, targets = with_targets(read_any_table(arguments.table), arguments.target, arguments.table, every=True)
     rows, tasks = chosen(rows, arguments), tasks_of(arguments, arguments.target)
-    each = targets.to_frame() if targets.ndim == 1 else targets
+    each = pd.DataFrame(targets)  # a column of its own for one target too
     tasks = {name: tasks.get(name) or task_of(each[name]) for name in arguments.target}
     truth = each.assign(**{name: numbers_of(each[name]) for name, task in tasks.items() if task == "regression"})
     settings: dict[str, Any] = {

@@ -86,13 +86,17 @@ def _fit_target(arguments: argparse.Namespace, frame: pd.DataFrame, state: Path)
 
 def _in_words(estimator: Any, targets: pd.Series | pd.DataFrame) -> str:
     """What is learned, such as `a (numbers)`; several targets in their order."""
+    import pandas as pd
+
     from matgen.lift import LiftClassifier
     from matgen.lift.estimators.targets import is_there
     from matgen.lift.estimators.tasks import task_of
 
-    if targets.ndim == 1:
+    if isinstance(targets, pd.Series):
         return f"{targets.name} ({'classes' if isinstance(estimator, LiftClassifier) else 'numbers'})"
-    there = {name: targets[name][is_there(targets[name])].reset_index(drop=True).infer_objects() for name in targets}
+    there = {
+        str(name): cells[is_there(cells)].reset_index(drop=True).infer_objects() for name, cells in targets.items()
+    }
     tasks = {name: estimator.tasks.get(name) or task_of(cells) for name, cells in there.items()}
     words = {"classification": "classes", "regression": "numbers"}
     return ", then ".join(f"{name} ({words.get(task, task)})" for name, task in tasks.items())

@@ -106,6 +106,8 @@ def with_targets(
         DataError: a column is not there, or no row has a target.
         OptionError: a column is named twice.
     """
+    import pandas as pd
+
     from matgen.lift.estimators.targets import is_there
 
     if len(set(target)) < len(target):
@@ -115,7 +117,8 @@ def with_targets(
             raise DataError(f"{table} has no column {name!r}; it has {', '.join(frame.columns[:20])}")
         if not is_there(frame[name]).any():
             raise DataError(f"{table}: no row has a value in {name!r}")
-    there = sum(is_there(frame[name]).astype(int) for name in target) >= (len(target) if every else 1)
+    cells = pd.DataFrame({name: is_there(frame[name]) for name in target})
+    there = cells.all(axis=1) if every else cells.any(axis=1)
     if not there.any():
         raise DataError(f"{table}: no row has a value in all of {', '.join(target)}")
     if not there.all():

@@ -191,9 +191,10 @@ def cross_validated_targets(
     Raises:
         OptionError, DataError: as of `cross_validated`.
     """
-    labels = pd.DataFrame({name: y[name].astype(str) for name in y if tasks[name] == "classification"})
+    names = [str(name) for name in y]
+    labels = pd.DataFrame({name: y[name].astype(str) for name in names if tasks[name] == "classification"})
     parts = _folds(X, labels, folds, seed)
-    tables = {name: Table(name, X, y[name], tasks[name], parts) for name in y}
+    tables = {name: Table(name, X, y[name], tasks[name], parts) for name in names}
     rows = []
     for fold, (train, valid, test) in enumerate(parts):
         began = time.perf_counter()

@@ -77,12 +77,12 @@ def _of_fitted_model(arguments: argparse.Namespace) -> None:
 
 
 def _by_folds(arguments: argparse.Namespace) -> None:
+    import pandas as pd
+
     from matgen.io.files import write_json
     from matgen.lift import evaluation
     from matgen.lift.estimators.tasks import numbers_of, task_of
     from matgen.lift.files import read_any_table
-    import pandas as pd
-
     from matgen.lift.paper import protocol
 
     if not arguments.target:

@@ -105,7 +105,10 @@ def main() -> None:
             for version, of_version in seconds.items()
         }
         loads.append(round(os.getloadavg()[0], 1))
-        content = {"rounds": done, "commits": commits, "user_seconds": seconds, "median": medians}
+        command = f"python -m benchmarks.startup --rounds {arguments.rounds}" + " --before ../earlier" * (
+            "before" in trees
+        )
+        content = {"command": command, "rounds": done, "commits": commits, "user_seconds": seconds, "median": medians}
         write_result("startup", content | {"load_average": [min(loads), max(loads)]})
 
 

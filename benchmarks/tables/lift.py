@@ -12,6 +12,8 @@ METHODS = {"LIFT": "matgen", "k_nearest": "k nearest", "random_forest": "random 
            "logistic": "logistic regression", "svm": "SVM", "gradient_boosting": "gradient boosting",
            "gaussian_process": "Gaussian process"}  # fmt: skip
 
+IMAGE_METHODS = ("logistic", "k_nearest", "random_forest")
+
 
 def classification(content: Json) -> list[Json]:
     return [row | {"title": row["table"].replace("_", " ")} for row in _by_table(content, "classification")]
@@ -203,3 +205,38 @@ def generated(content: Json) -> str:
 def by_gap(content: Json) -> str:
     cell = ": {median predicted gap:.2f} eV, {electronegativity_balanced!p} balanced, {novel!p} novel"
     return "; ".join(gap + fill(cell, row) for gap, row in content["composition"].items() if isinstance(row, dict))
+
+
+def images(content: Json) -> Iterator[Json]:
+    """Sets of images with every method's accuracy; None for what is not measured."""
+    for name, parts in content["sets"].items():
+        own, usual = parts.get("classifier"), parts.get("baselines", {})
+        cell = "{accuracy!c:.2f} ({interval[0]!c:.1f} to {interval[1]!c:.1f})"
+        yield {
+            "title": {"mnist": "MNIST, 10,000 digits", "fashion-mnist": "Fashion-MNIST"}[name],
+            "averaged": fill(cell, own["averaged"]) if own else None,
+            "plain": fill(cell, own["plain"]) if own else None,
+            **{method: fill(cell, usual[method]) if usual else None for method in IMAGE_METHODS},
+            "gptj": content["published"][name]["LIFT GPT-J"],
+            "steps": own["steps"] if own else None,
+            "parameters": own["n_parameters"] if own else None,
+            "minutes": own["core_seconds"] / 60 if own else None,
+        }
+
+
+def split(content: Json) -> str:
+    return "; ".join(f"{name}: {text}" for name, text in content["splits"].items())
+
+
+def noisy(content: Json) -> str:
+    """Accuracies of each method over the shares of noise."""
+    noise = content["sets"]["mnist"]["noise"]
+    methods = {
+        METHODS[method]: " / ".join(f"{100 * row[method]:.1f}" for row in noise.values())
+        for method in next(iter(noise.values()))
+    }
+    return "; ".join(f"{method} {shown}" for method, shown in methods.items())
+
+
+def shares(content: Json) -> str:
+    return " / ".join(f"{100 * float(share):g}" for share in content["sets"]["mnist"]["noise"])

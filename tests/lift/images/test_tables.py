@@ -9,6 +9,7 @@ from matgen.cli import main
 from matgen.cli.lift_data import ENCODINGS as OF_HELP
 from matgen.cli.lift_data import IMAGE_SETS as SETS_OF_HELP
 from matgen.errors import DataError, OutputError
+from matgen.lift import load
 from matgen.lift.files import read_any_table
 from matgen.lift.images import sources, tables
 from matgen.lift.images.encoding import ENCODINGS
@@ -141,7 +142,9 @@ def test_a_classifier_is_fitted_and_asked_on_the_command_line(tmp_path, monkeypa
     for command in commands:
         assert main([*command.split(), "--quiet"]) == 0, capsys.readouterr().err
     said = read_any_table(tmp_path / "said.csv")
-    assert (said["label_predicted"] == said["label"]).mean() > 0.2
+    model, rows = load(tmp_path / "model"), read_any_table(tmp_path / "mnist" / TEST)
+    assert model.backend_.codec.alike == set(rows.columns[1:])
+    assert said["label_predicted"].tolist() == model.predict(rows).tolist()
     drawn = read_any_table(tmp_path / "drawn.parquet")
     assert (drawn["label"] == 4).all()
     assert read_encoding(tmp_path / "mnist").images(drawn).shape == (3, 28, 28)

@@ -164,6 +164,11 @@ def held_out(content: Json) -> str:
     )
 
 
+def not_scored(content: Json) -> str:
+    """What is said of models whose rows could not be scored; empty where all were."""
+    return "".join(f" Not scored: {title}, {why}." for title, why in content["not_scored"].items())
+
+
 def apart(content: Json) -> str:
     return f"{held_out_rows(content)['apart']:.3f}"
 

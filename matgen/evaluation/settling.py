@@ -40,7 +40,7 @@ def settled(order: pd.DataFrame, relaxed: pd.DataFrame) -> pd.DataFrame:
     by_potential = [name for name in relaxed if str(name).startswith(f"{ENERGY}_") and name != f"{ENERGY}_std"]
     found = relaxed.drop_duplicates("formula").set_index("formula")[by_potential].reindex(order["formula"].to_numpy())
     kept = order.drop(columns=["rank", *(name for name in by_potential if name in order)])
-    place = kept.columns.get_loc(ENERGY) + 1 if ENERGY in kept else len(kept.columns)
+    place = list(kept).index(ENERGY) + 1 if ENERGY in kept else len(kept.columns)
     for shift, name in enumerate(by_potential):
         kept.insert(place + shift, name, pd.to_numeric(found[name], errors="coerce").to_numpy(np.float64))
     if RELAXED not in kept:

@@ -36,6 +36,14 @@ def _near_hull(relaxed: Json, interval: str) -> Json:
     return {"msun": f"{found['count']} of {relaxed['n']} ({low} to {high} %)"}
 
 
+def by_dft(content: Json) -> Json:
+    """Of the campaign's candidates: near the hull by DFT, and of those that CHGNet found near it."""
+    found = content["campaign"]["verdicts"]
+    dft, chgnet = found["energy_above_hull_dft"], found["energy_above_hull_chgnet"]
+    counts = {"near": dft["within_0.1"], "placed": dft["n"]}
+    return counts | {"chgnet": chgnet["within_0.1"], "both": chgnet["within_0.1_by_both"]}
+
+
 def novel_samples(content: Json) -> Json:
     """Novel draws of the default checkpoint: near the hull by both potentials, and far from the prediction."""
     relaxed = content["discovery"]["rows"][DEFAULT_CHECKPOINT]["relaxed"]

@@ -300,23 +300,3 @@ def novel_by_potential(content: Json) -> Iterator[Json]:
 def _counted(found: Json) -> str:
     low, high = found["interval"]
     return f"{found['count']} ({100 * low:.0f} to {100 * high:.0f} %)"
-
-
-def calculated(content: Json) -> Iterator[Json]:
-    """GPAW's formation energies, of known compounds first."""
-    for row in sorted(content["compounds"], key=lambda row: not row["known"]):
-        done = fill("{formation_energy_dft:.3f}", row) if row["state"] == "done" else row["reason"]
-        known = "known" if row["known"] else "new"
-        yield row | {"known_or_new": known, "result": done, "took": row["seconds"] or 0}
-
-
-def agreement(content: Json) -> Iterator[Json]:
-    """Potentials minus GPAW, of known compounds first."""
-    for row in sorted(content["compounds"], key=lambda row: not row["known"]):
-        said = {name: row[name] - row["formation_energy_dft"] for name in TITLES}
-        yield row | said | {"known_or_new": "known" if row["known"] else "new"}
-
-
-def offsets(content: Json) -> str:
-    named = (f"{name} {value:.3f}" for name, value in content["reference_offsets_chgnet"].items())
-    return ", ".join(named) or "none"

@@ -55,7 +55,7 @@ def _verdicts() -> None:
     from matgen.validity.judging import FEW
 
     for mixed in (False, True):
-        explain(["Fe3O4", "SrTiO3"] * FEW, ValidityRules(mixed_valence=mixed))
+        explain(["Fe3O4", "SrTiO3"] * (2 * FEW), ValidityRules(mixed_valence=mixed))  # of each more than a few
 
 
 def _predictions() -> None:

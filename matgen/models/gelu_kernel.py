@@ -5,8 +5,22 @@ from __future__ import annotations
 import numba
 
 
-def look_up(x, x_step, table, b, width, out):
-    """Write the function values of bfloat16 numbers; a `runtime.machine_code.Kernel`, given pointers and numbers.
+@numba.njit(nogil=True, cache=True, boundscheck=False)
+def look_up(x, table, out):
+    """Write the function values of bfloat16 numbers.
+
+    Args:
+        x: uint16 `(b, width)`, the bits of the numbers.
+        table: uint16 `(65536,)`, by the bits of a number those of its value.
+        out: uint16 `(b, width)`, written.
+    """
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[i, j] = table[x[i, j]]
+
+
+def look_up_at(x, x_step, table, b, width, out):
+    """The same where they lie in memory; a `runtime.machine_code.Kernel`, given pointers and numbers.
 
     Args:
         x: uint16 `(b, x_step)`, of which the first `width` columns are the bits of the numbers.

@@ -30,9 +30,9 @@ def run(encoding: str, *words: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("module", VERBS, ids=lambda module: module.__name__.rpartition(".")[2])
-def test_the_help_of_every_verb(module, encoding: str) -> None:
-    status, written = run(encoding, module.__name__.rpartition(".")[2], "--help")
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_every_verb(verb: str, encoding: str) -> None:
+    status, written = run(encoding, verb, "--help")
     assert status == 0 and "usage" in written
 
 

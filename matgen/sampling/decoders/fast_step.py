@@ -33,7 +33,7 @@ ATTEND = Kernel("sampling.decoders.step_kernel", "attend", ("float32*", "int64",
 ATTEND_WHOLE = Kernel("sampling.decoders.step_kernel", "attend_whole", ("float32*", *_STORED), _ATTENTION)
 LOOK_UP = Kernel(
     "models.gelu_kernel",
-    "look_up",
+    "look_up_at",
     ("uint16*", "int64", "uint16*", "int64", "int64", "uint16*"),
     {"nogil": True, "boundscheck": False},
 )

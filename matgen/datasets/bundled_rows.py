@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from matgen.errors import DataError, OutputError, first_line
-from matgen.io.files import atomic_write, file_sha256
+from matgen.errors import DataError, first_line
+from matgen.io.files import file_sha256
 from matgen.io.places import data_folder
-from matgen.runtime.cache import cache_folder
+from matgen.runtime.cache import cache_folder, keep, read_kept
 
 _TABLE = "hybrid.parquet"
 
@@ -81,25 +81,17 @@ class _Rows:
     @classmethod
     def read(cls, path: Path) -> _Rows | None:
         """What was kept; None where nothing was, or it is damaged."""
-        try:
-            digest, _, content = path.read_bytes().partition(b"\n")
-            if hashlib.sha256(content).hexdigest().encode() != digest:
-                return None
-            size, _, rest = content.partition(b"\n")
-            length, n, columns = json.loads(size)
-        except (OSError, ValueError):
+        content = read_kept(path)
+        if content is None:
             return None
+        size, _, rest = content.partition(b"\n")
+        length, n, columns = json.loads(size)
         return cls(rest[:length], np.frombuffer(rest, offset=length, dtype="<f8").reshape(n, columns))
 
     def keep(self, path: Path) -> None:
-        """Write the rows whole, behind their checksum; a cache that cannot be written keeps nothing."""
+        """Keep the rows for the next look; a cache that cannot be written keeps nothing."""
         size = json.dumps([len(self.text), *self.values.shape]).encode()
-        content = size + b"\n" + self.text + self.values.astype("<f8").tobytes()
-        try:
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
-        except OutputError:
-            return
+        keep(path, size + b"\n" + self.text + self.values.astype("<f8").tobytes())
 
     def find(self, formula: str) -> int | None:
         """The row of a formula, None where it is not there."""

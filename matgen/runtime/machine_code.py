@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from matgen.runtime.cache import cache_folder
+from matgen.runtime.cache import cache_folder, keep, read_kept
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -75,12 +73,13 @@ class Kernel:
         except ImportError:
             return None
         name = self._file_name(llvm)
-        kept = next((code for folder in code_folders() if (code := _read(folder / name)) is not None), None)
+        kept = next((code for folder in code_folders() if (code := read_kept(folder / name)) is not None), None)
         if kept is None:
             kept = self._compiled(llvm)
             if kept is None:
                 return None
-            _keep(name, kept)
+            # Into the first folder that can be written; where none can, it is compiled anew each time.
+            any(keep(folder / name, kept) for folder in code_folders())
         symbol, _, code = kept.partition(b"\n")
         return self._linked(llvm, symbol.decode(), code)
 
@@ -146,28 +145,3 @@ def _machine(llvm: Any) -> Any:
     return target.create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, jit=True
     )
-
-
-def _read(path: Path) -> bytes | None:
-    """What was kept, None where it is not there or was damaged: damaged code must not be run."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    digest, _, kept = content.partition(b"\n")
-    return kept if hashlib.sha256(kept).hexdigest().encode() == digest else None
-
-
-def _keep(name: str, code: bytes) -> None:
-    """Write code whole into the first folder that can be written; where none can, it is compiled anew each time."""
-    for folder in code_folders():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(code).hexdigest().encode() + b"\n" + code)
-            Path(temporary).chmod(0o644)  # for whoever else uses this installation
-            os.replace(temporary, folder / name)
-        except OSError:
-            continue
-        return

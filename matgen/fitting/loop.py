@@ -122,6 +122,18 @@ class Fitter:
             self._restore_best()
         return FitResult(self.state, was_interrupted, stopped_early)
 
+    def run_whole(self, *, resume: bool = False) -> FitResult:
+        """`run`, for a model that is none until it has learned all.
+
+        Raises:
+            KeyboardInterrupt: it was interrupted; what goes on is the state in the folder.
+            CheckpointError: as `run` raises.
+        """
+        result = self.run(resume=resume)
+        if result.interrupted:
+            raise KeyboardInterrupt
+        return result
+
     def _loop(self, interrupted: threading.Event) -> bool:
         """Steps and evaluations to the end; True where patience ended the run early."""
         state = self.state

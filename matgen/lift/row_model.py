@@ -125,8 +125,7 @@ class RowModel:
 
         data = ScratchRows(rows, None)
         fitter = Fitter(self.model, data, loss, validate, folder, settings, progress, "lift", weights=weights)
-        if fitter.run(resume=resume).interrupted:
-            raise KeyboardInterrupt  # a model that has not learned all is none: its state is what goes on
+        fitter.run_whole(resume=resume)
         self.model.eval()
 
     def _order(self, generator: torch.Generator) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from matgen.fitting.loop import Fitter
-from matgen.fitting.settings import FitSettings
+from matgen.lift.pretrained.options import fit_settings
 from matgen.lift.pretrained.scoring import completion_nats
 from matgen.runtime.progress import ProgressFactory
 
@@ -46,18 +46,8 @@ def fit_adapters(
     Raises:
         KeyboardInterrupt: training was interrupted; the state is in the folder.
     """
-    epochs = options["epochs"]
-    settings = FitSettings(
-        batch_size=min(options["batch_size"], len(train)),
-        learning_rate=options["learning_rate"],
-        weight_decay=0.0,
-        warmup=0.1,
-        epochs=epochs,
-        evaluations=max(1, math.ceil(epochs)) if valid is not None else 1,
-        patience=math.ceil(epochs) + 1,
-        precision="bf16" if language.bf16 else "fp32",
-        seed=seed,
-    )
+    never = math.ceil(options["epochs"]) + 1  # more than there are validations
+    settings = fit_settings(options, len(train), seed, validates=valid is not None, patience=never, bf16=language.bf16)
 
     def loss(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
         return completion_nats(model, batch).sum()
@@ -69,5 +59,4 @@ def fit_adapters(
         return float(torch.cat([completion_nats(model, table.batch(part)) for part in parts]).mean())
 
     begun = resume and (folder / "training").exists()
-    if Fitter(language.model, train, loss, validate, folder, settings, progress, "lift").run(resume=begun).interrupted:
-        raise KeyboardInterrupt  # a model that has not learned all is none: its state is what goes on
+    Fitter(language.model, train, loss, validate, folder, settings, progress, "lift").run_whole(resume=begun)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from matgen.errors import OptionError, unknown_name
+from matgen.fitting.settings import FitSettings
 
 FINE_TUNINGS = ("head", "top-layers", "ensemble", "adapters")
 _OF_ALL_LAYERS: dict[str, Any] = {
@@ -44,3 +46,29 @@ def fine_tuning_of(kind: str, given: str | None, in_context: bool, options: Sequ
             takers = ", ".join(way for way in FINE_TUNINGS if option in OPTIONS[way])
             raise OptionError(f"{option} is an option of fine_tuning={takers.split(', ')[-1]}, not of {given}")
     return given
+
+
+def fit_settings(
+    options: dict[str, Any], n: int, seed: int, *, validates: bool, patience: int, bf16: bool
+) -> FitSettings:
+    """How low-rank adapters are trained, with a validation after each epoch.
+
+    Args:
+        options: `learning_rate`, `epochs`, `batch_size`.
+        n: rows to learn from.
+        seed: of the order of rows.
+        validates: whether there are rows to validate on.
+        patience: validations without improvement after which training stops.
+        bf16: whether products are of bfloat16 numbers.
+    """
+    return FitSettings(
+        batch_size=min(options["batch_size"], n),
+        learning_rate=options["learning_rate"],
+        weight_decay=0.0,
+        warmup=0.1,
+        epochs=options["epochs"],
+        evaluations=max(1, math.ceil(options["epochs"])) if validates else 1,
+        patience=patience,
+        precision="bf16" if bf16 else "fp32",
+        seed=seed,
+    )

@@ -8,7 +8,6 @@ alone, see `matgen.lift.pretrained.decisions`. Labels have a readout beside the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,11 @@ import numpy as np
 import torch
 
 from matgen.fitting.loop import Fitter
-from matgen.fitting.settings import FitSettings
 from matgen.lift.key_value_cache import cache_argument
 from matgen.lift.pretrained.decisions import NONE, Answer, Decisions, logits_only_at
 from matgen.lift.pretrained.examples import padded_left, positions_of
 from matgen.lift.pretrained.generation import prefilled
+from matgen.lift.pretrained.options import fit_settings
 from matgen.lift.pretrained.question import LowerLayers, QuestionBatch, QuestionTable
 from matgen.lift.pretrained.readout import READOUT, Readout, readout_of
 from matgen.runtime.progress import ProgressFactory
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from matgen.lift.pretrained.language_model import LanguageModel
 
-_WARMUP = 0.1
 _PATIENCE = 10
 """Validations without improvement after which training stops. At first the loss stays at chance for many steps."""
 _ROWS_AT_ONCE = 64
@@ -84,18 +82,7 @@ def fit_top_layers(
             tables.append(None if read is None else QuestionTable(read, question))
     table, held_out = tables
     assert table is not None
-    epochs = options["epochs"]
-    settings = FitSettings(
-        batch_size=min(options["batch_size"], len(table)),
-        learning_rate=options["learning_rate"],
-        weight_decay=0.0,
-        warmup=_WARMUP,
-        epochs=epochs,
-        evaluations=max(1, math.ceil(epochs)) if held_out else 1,
-        patience=_PATIENCE,
-        precision="bf16" if language.bf16 else "fp32",
-        seed=seed,
-    )
+    settings = fit_settings(options, len(table), seed, validates=bool(held_out), patience=_PATIENCE, bf16=language.bf16)
 
     def nats(model: Any, batch: QuestionBatch) -> Tensor:
         logits, states = lower.logits(model, batch)
@@ -118,9 +105,7 @@ def fit_top_layers(
         states = [found[sets != NONE].float() for found, sets in passes]
         language.model.get_submodule(READOUT).standardize(torch.cat(states))
     begun = resume and (folder / "training").exists()
-    fitter = Fitter(language.model, table, loss, validate, folder, settings, progress, "lift")
-    if fitter.run(resume=begun).interrupted:
-        raise KeyboardInterrupt  # a model that has not learned all is none: its state is what goes on
+    Fitter(language.model, table, loss, validate, folder, settings, progress, "lift").run_whole(resume=begun)
     language.model.eval()
 
 

@@ -142,8 +142,7 @@ class ScratchBackend:
         data = ScratchRows(rows, None if examples is None else torch.from_numpy(examples))
         settings = fit_settings(options, len(rows), seed, validates=held_out is not None)
         begun = resume and (folder / "training").exists()
-        if Fitter(model, data, loss, validate, folder, settings, progress, "lift").run(resume=begun).interrupted:
-            raise KeyboardInterrupt  # a model that has not learned all is none: its state is what goes on
+        Fitter(model, data, loss, validate, folder, settings, progress, "lift").run_whole(resume=begun)
 
     def _sentences(self, rows: EncodedRows, examples: EncodedRows | None) -> Tensor:
         """Tokens of sentences with their targets, int64 `(n, tokens_a_sentence)`: the examples, then the row itself.

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from matgen.datasets.builders import BUILDERS, build
     from matgen.datasets.catalog import CATALOG, DEFAULT_DATASET, CatalogueRow, catalog_row
     from matgen.datasets.load import Dataset, describe, load_dataset, load_task, passes_published_filter
+    from matgen.datasets.places import built_folder
     from matgen.datasets.splits import PARTS, SHIFTED_SPLITS, SPLITS, assign_splits, shifted_parts, split_batch
-    from matgen.datasets.storage import built_folder, data_folder
+    from matgen.datasets.storage import data_folder
     from matgen.datasets.tables import read_formula_table
 
 __all__ = [
@@ -51,7 +52,7 @@ _HOMES = {
     "SPLITS": "splits",
     "assign_splits": "splits",
     "build": "builders",
-    "built_folder": "storage",
+    "built_folder": "places",
     "catalog_row": "catalog",
     "data_folder": "storage",
     "describe": "load",

@@ -16,6 +16,7 @@ from matgen.datasets.catalog import CRITEXAM_FILES, MATBENCH_FILES
 from matgen.datasets.experimental import WHEELS, experimental_frame
 from matgen.datasets.labels import without_outliers
 from matgen.datasets.online import ALEXANDRIA, JARVIS, LEMAT, OnlineTable, build_online
+from matgen.datasets.places import built_folder
 from matgen.datasets.sources import (
     CRABNET,
     MATMINER,
@@ -24,7 +25,7 @@ from matgen.datasets.sources import (
     read_member,
 )
 from matgen.datasets.splits import split_batch
-from matgen.datasets.storage import built_folder, checksum_entry, write_table
+from matgen.datasets.storage import checksum_entry, write_table
 from matgen.errors import DataError, unknown_name
 from matgen.hull import hull_distances
 from matgen.io.files import read_json, refuse_to_overwrite, write_json

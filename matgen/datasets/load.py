@@ -22,9 +22,10 @@ from matgen.datasets.catalog import (
 from matgen.datasets.formats import TABLE_SUFFIXES
 from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.opening import is_standard_input
+from matgen.datasets.places import table_path
 from matgen.datasets.sources import matminer_dataset
 from matgen.datasets.splits import PARTS, SPLITS, split_batch
-from matgen.datasets.storage import checksum_ok, read_metadata, read_table, table_path
+from matgen.datasets.storage import checksum_ok, read_metadata, read_table
 from matgen.datasets.tables import read_formula_table
 from matgen.datasets.where import numeric_column, where_mask
 from matgen.errors import DataError, MatgenError, OptionError, unknown_name

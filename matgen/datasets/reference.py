@@ -15,8 +15,8 @@ from matgen.composition.batch import BadFormula, CompositionBatch, parse_formula
 from matgen.datasets.formats import is_parquet
 from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.load import Dataset, find_row, load_dataset
+from matgen.datasets.places import table_path
 from matgen.datasets.splits import SPLITS, codes_of_parts, part_codes, split_keys
-from matgen.datasets.storage import table_path
 from matgen.datasets.tables import iterate_formula_table, shards_of
 from matgen.errors import DataError, OptionError, unknown_name
 from matgen.runtime.reference_column import reference_column

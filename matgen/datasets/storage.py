@@ -10,22 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from matgen.datasets.places import built_folder, table_path
 from matgen.errors import DataError, first_line
 from matgen.io.files import atomic_write, read_json
 from matgen.io.parquet import CHECKED_WRITING, read_parquet
 from matgen.io.places import CHECKSUMS, data_folder
-
-__all__ = [
-    "built_folder",
-    "checksum_entry",
-    "checksum_ok",
-    "content_sha256",
-    "read_metadata",
-    "read_table",
-    "table_path",
-    "write_table",
-]
 
 
 def write_table(frame: pd.DataFrame, path: Path, metadata: Mapping[str, str] | None = None) -> None:

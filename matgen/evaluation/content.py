@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from matgen.datasets.catalog import CATALOG
-from matgen.datasets.storage import read_metadata, table_path
+from matgen.datasets.places import table_path
+from matgen.datasets.storage import read_metadata
 from matgen.evaluation import baselines as random_baselines
 from matgen.evaluation import metrics
 from matgen.evaluation.distributions import compare

@@ -21,6 +21,7 @@ import pandas as pd
 from matgen.composition.batch import CompositionBatch, first_occurrence
 from matgen.composition.keys import KeySet
 from matgen.evaluation.metrics import wilson
+from matgen.hull.limits import METASTABLE
 from matgen.io.files import read_json, write_json
 from matgen.runtime.progress import TerminalProgress
 from matgen.runtime.workers import run_tasks
@@ -28,7 +29,7 @@ from matgen.structures.assemble import assemble
 from matgen.structures.energies import missing_energies
 from matgen.structures.finish import Finish
 from matgen.structures.folder import safe_name
-from matgen.structures.judge import IMPLAUSIBLE, METASTABLE
+from matgen.structures.judge import IMPLAUSIBLE
 from matgen.structures.plan import StructurePlan
 from matgen.structures.potentials.registry import column_suffix
 from matgen.structures.propose import ProposalSettings

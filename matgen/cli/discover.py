@@ -40,9 +40,6 @@ _STRUCTURES = 8
 _FINISHED = 5
 """Of these, how many a second potential relaxes further by default."""
 
-NEAR = 0.1
-"""Structures are near the hull up to this energy above it, in eV/atom."""
-
 _REWARD_MINUTES = 5.0
 _MOST_STEPS = 10_000
 """Steps of a reinforcement that ends by its minutes."""
@@ -312,12 +309,15 @@ def closing_lines(plan: DiscoveryPlan, discovery: Discovery) -> list[str]:
 
 def _structures_in_words(made: Any, finish: Finish | None) -> str:
     """How many of the relaxed structures are near the hull, by the first potential and where there is one by both."""
-    have, near = int(made["structure_id"].notna().sum()), made["energy_above_hull_chgnet"] <= NEAR
-    text = f"structures of {have:,} of {len(made):,}: {int(near.sum()):,} within {NEAR:g} eV/atom of the hull by chgnet"
+    from matgen.hull.limits import METASTABLE
+
+    have, near = int(made["structure_id"].notna().sum()), made["energy_above_hull_chgnet"] <= METASTABLE
+    within = f"{int(near.sum()):,} within {METASTABLE:g} eV/atom of the hull by chgnet"
+    text = f"structures of {have:,} of {len(made):,}: {within}"
     if finish is None:
         return text
     second = made[f"energy_above_hull_{column_suffix(finish.potential)}"]
-    both = int((near & (second <= NEAR)).sum())
+    both = int((near & (second <= METASTABLE)).sum())
     return f"{text}; of the {int(second.notna().sum()):,} that {finish.potential} relaxed too, {both:,} by both"
 
 

@@ -38,10 +38,7 @@ from matgen.screening import supply
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NEAR = 0.1
-"""eV/atom above the hull up to which a compound counts as near it."""
-
-ENERGY = "energy_above_hull"
+ABOVE_HULL = "energy_above_hull"
 """Column of `matgen predict`: predicted energy above the hull of known phases, eV/atom."""
 
 PROBABILITY = "probability_hull_0.1"
@@ -206,7 +203,7 @@ def write_ranked(order: pd.DataFrame, path: Path) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name in _LEADING or name.startswith(f"{ENERGY}_")
+    return name in _LEADING or name.startswith(f"{ABOVE_HULL}_")
 
 
 def _nearest(batch: CompositionBatch, known: CompositionBatch) -> dict[str, np.ndarray]:

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from matgen.evaluation.ranking import ENERGY, NEAR, PROBABILITY, in_order, numbered, score
+from matgen.evaluation.ranking import ABOVE_HULL, PROBABILITY, in_order, numbered, score
+from matgen.hull.limits import METASTABLE
 
-RELAXED = f"{ENERGY}_chgnet"
+RELAXED = f"{ABOVE_HULL}_chgnet"
 """Column of relaxed tables: energy above the hull by the potential that relaxes all structures, eV/atom."""
 
 RELAXED_STD = 0.079
@@ -37,16 +38,16 @@ def settled(order: pd.DataFrame, relaxed: pd.DataFrame) -> pd.DataFrame:
         The `n` rows with these columns behind `energy_above_hull`, with `score` and `rank` anew. A ranking without
         predictions starts with what is within 0.1 eV/atom of the hull, and ends with what was found above.
     """
-    by_potential = [name for name in relaxed if str(name).startswith(f"{ENERGY}_") and name != f"{ENERGY}_std"]
+    by_potential = [name for name in relaxed if str(name).startswith(f"{ABOVE_HULL}_") and name != f"{ABOVE_HULL}_std"]
     found = relaxed.drop_duplicates("formula").set_index("formula")[by_potential].reindex(order["formula"].to_numpy())
     kept = order.drop(columns=["rank", *(name for name in by_potential if name in order)])
-    place = list(kept).index(ENERGY) + 1 if ENERGY in kept else len(kept.columns)
+    place = list(kept).index(ABOVE_HULL) + 1 if ABOVE_HULL in kept else len(kept.columns)
     for shift, name in enumerate(by_potential):
         kept.insert(place + shift, name, pd.to_numeric(found[name], errors="coerce").to_numpy(np.float64))
     if RELAXED not in kept:
         return numbered(kept)
     if "score" not in kept:
-        group = np.select([kept[RELAXED] <= NEAR, kept[RELAXED].isna()], [0, 1], default=2)
+        group = np.select([kept[RELAXED] <= METASTABLE, kept[RELAXED].isna()], [0, 1], default=2)
         return numbered(kept.iloc[np.argsort(group, kind="stable")])
-    probability = pd.Series(norm.cdf((NEAR - kept[RELAXED]) / RELAXED_STD), kept.index).fillna(kept[PROBABILITY])
+    probability = pd.Series(norm.cdf((METASTABLE - kept[RELAXED]) / RELAXED_STD), kept.index).fillna(kept[PROBABILITY])
     return numbered(in_order(kept.assign(score=score(kept, kept["novelty"], probability))))

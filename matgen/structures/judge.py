@@ -22,6 +22,7 @@ import pandas as pd
 
 from matgen.composition.batch import CompositionBatch
 from matgen.errors import DataError
+from matgen.hull.limits import METASTABLE
 from matgen.io.parquet import read_parquet
 from matgen.structures.energies import anion_class
 from matgen.structures.finish import DISAGREE
@@ -32,9 +33,6 @@ from matgen.structures.templates import TemplateLibrary
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
-
-METASTABLE = 0.1
-"""eV/atom above the hull."""
 
 IMPLAUSIBLE = -0.5
 """eV/atom: what a potential puts further below the hull of known phases is its own failure and counts as unstable."""

@@ -19,13 +19,11 @@ from matgen.dft.collect import collect
 from matgen.dft.run_order import cost
 from matgen.dft.settings import read_manifest
 from matgen.dft.status import read_status
+from matgen.hull.limits import METASTABLE
 from matgen.io.files import atomic_write, write_json, write_text
 from matgen.io.outputs import write_with_metadata
 
 RESULTS, CALCULATIONS, REPORT = "results.csv", "calculations.csv", "report"
-
-METASTABLE = 0.1
-"""eV/atom above the hull up to which a candidate counts as near it."""
 
 _FROM_COLLECT = (
     "state", "reason", "energy_above_hull_dft", "formation_energy_dft", "decomposition_dft", "energy_per_atom_dft",

@@ -26,7 +26,7 @@ from matgen.evaluation.page.explanation import known_in_words
 from matgen.evaluation.page.ions import Ion, ions_of
 from matgen.evaluation.page.reaction import reaction
 from matgen.evaluation.page.still import still
-from matgen.evaluation.ranking import MADE, PROBABILITY, SUPPLY
+from matgen.evaluation.ranking import ABOVE_HULL, MADE, PROBABILITY, SUPPLY
 from matgen.runtime.notebook import formula_html
 from matgen.screening import supply
 from matgen.validity import Explanation, ValidityRules, explain
@@ -38,7 +38,6 @@ CARD_SCRIPTS = ("3Dmol-min.js", "card.js")
 DISAGREE = 0.1
 """eV/atom: distances to the hull farther apart than this are marked."""
 
-_ABOVE = "energy_above_hull"
 _LABELS = {"": "predicted", "_dft": "PBE (DFT)", "_mp": "Materials Project"}
 _TITLES = {
     "formation_energy_oqmd": "formation energy in OQMD",
@@ -226,7 +225,7 @@ def _rows(frame: pd.DataFrame, batch: CompositionBatch) -> list[dict[str, Any]]:
 
     A user's own column may have the name of one of ours: where ours holds numbers, what is none is left out.
     """
-    numbers = [name for name in frame.columns if name in _NUMBERS or str(name).startswith(_ABOVE)]
+    numbers = [name for name in frame.columns if name in _NUMBERS or str(name).startswith(ABOVE_HULL)]
     frame = frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in numbers})
     costs = supply(batch)[list(SUPPLY)].to_dict("records")
     rows = []
@@ -301,7 +300,7 @@ def _distances(row: Mapping[str, Any], crystal: Crystal | None) -> Iterator[Dist
 
 def distance_columns(names: Iterable[str]) -> dict[str, str]:
     """Columns of distances to the hull, each with the name of who gives it: `predicted`, a potential, a database."""
-    ends = {name: name.removeprefix(_ABOVE) for name in names if name.startswith(_ABOVE)}
+    ends = {name: name.removeprefix(ABOVE_HULL) for name in names if name.startswith(ABOVE_HULL)}
     return {
         name: _LABELS.get(end, end.removeprefix("_").replace("_", "-"))
         for name, end in ends.items()
@@ -311,7 +310,7 @@ def distance_columns(names: Iterable[str]) -> dict[str, str]:
 
 def _uncertainty(row: Mapping[str, Any]) -> str:
     notes = []
-    if (spread := row.get(f"{_ABOVE}_std")) is not None:
+    if (spread := row.get(f"{ABOVE_HULL}_std")) is not None:
         notes.append(f"± {spread:.3f}")
     if (probability := row.get(PROBABILITY)) is not None:
         notes.append(f"P(within 0.1) {100 * probability:.0f} %")
@@ -362,7 +361,7 @@ def _in_titles(text: str) -> str:
 
 def _decomposition(formula: str, row: Mapping[str, Any]) -> str:
     text = reaction(formula, str(row["decomposition"]))
-    above = row.get(_ABOVE)
+    above = row.get(ABOVE_HULL)
     if above is None or text is None:
         return text or str(row["decomposition"])
     return f"{text}: {'releases' if above > 0 else 'costs'} {abs(above):.3f} eV/atom, predicted"

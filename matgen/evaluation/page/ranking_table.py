@@ -12,14 +12,12 @@ import pandas as pd
 from matgen.evaluation.page.candidates import Candidates, Column, plain_column
 from matgen.evaluation.page.card import Crystal
 from matgen.evaluation.page.tables import rarest_state
-from matgen.evaluation.ranking import MADE, PROBABILITY
+from matgen.evaluation.ranking import ABOVE_HULL, MADE, PROBABILITY
 from matgen.pareto import COLUMN as PARETO
 from matgen.validity import RARE
 
 MOST_RANKED = 2_000
 """Rows of the ranking that the page holds; `ranked.csv` has all of them."""
-
-_ABOVE = "energy_above_hull"
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,9 @@ class _Number:
 
 _NUMBERS = {
     "score": _Number("score", 3, "what the ranking goes by: the better, the higher"),
-    _ABOVE: _Number("above hull, predicted", 3, "predicted energy above the hull of known phases, eV/atom", lower=True),
-    f"{_ABOVE}_std": _Number("± above hull", 3, "standard deviation of the predicted one, eV/atom", lower=True),
+    ABOVE_HULL: _Number("above hull, predicted", 3, "predicted energy above the hull of known phases, eV/atom",
+                        lower=True),
+    f"{ABOVE_HULL}_std": _Number("± above hull", 3, "standard deviation of the predicted one, eV/atom", lower=True),
     PROBABILITY: _Number("P(near hull)", 2, "probability to be at most 0.1 eV/atom above the hull"),
     MADE: _Number("P(made)", 2, "how much it is like compounds that have been made, 0 to 1"),
     "oxidation_state_score": _Number("state score", 2, "how common its oxidation states are, 0 to 1"),
@@ -72,7 +71,7 @@ _FIRST = (
     PARETO,
     "score",
     PROBABILITY,
-    _ABOVE,
+    ABOVE_HULL,
     "relaxed",
     MADE,
     "rarest_state",
@@ -84,7 +83,7 @@ _FIRST = (
 """Columns that are shown at first, in order; `relaxed` stands for one of each potential."""
 
 _LATER = (
-    f"{_ABOVE}_std",
+    f"{ABOVE_HULL}_std",
     "oxidation_states",
     "oxidation_state_score",
     "balanced_common",
@@ -185,7 +184,7 @@ def _relaxed(formulas: Sequence[str], crystals: Mapping[str, Crystal]) -> Iterat
     for by in dict.fromkeys(by for crystal in crystals.values() for by in crystal.energies):
         energies = [crystals[formula].energies.get(by) if formula in crystals else None for formula in formulas]
         kind = _Number(f"above hull, {by}", 3, f"energy above the hull after relaxation by {by}, eV/atom", lower=True)
-        yield kind.column(f"{_ABOVE}_{by.replace('-', '_')}", pd.Series(energies, dtype=float))
+        yield kind.column(f"{ABOVE_HULL}_{by.replace('-', '_')}", pd.Series(energies, dtype=float))
 
 
 def _rarest(frame: pd.DataFrame) -> Column:

@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.record import write_result
-from matgen.datasets.sources import cache_folder
 from matgen.io.files import read_json, write_json
 from matgen.lift.drawn.comparison import compared
+from matgen.runtime.cache import cache_folder
 
 NAME, SEED = "lift_tables", 0
 LEARNED, HELD_OUT, DRAWN = 100, 50, 100

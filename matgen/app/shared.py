@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from matgen.app.cache import FormulaCache
 from matgen.datasets import Dataset, load_dataset
-from matgen.datasets.sources import cache_folder
 from matgen.prediction import Predictor
 from matgen.prediction.screening import Screen
+from matgen.runtime.cache import cache_folder
 from matgen.sampling import Sampler
 
 if TYPE_CHECKING:

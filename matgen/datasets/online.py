@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.datasets.json_stream import objects_of
-from matgen.datasets.sources import cache_folder, fetch
+from matgen.datasets.sources import fetch
 from matgen.errors import DataError, OutputError, first_line
 from matgen.io.files import atomic_write, file_sha256
 from matgen.io.parquet import CHECKED_WRITING
+from matgen.runtime.cache import cache_folder
 from matgen.runtime.progress import ProgressFactory, silent
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matgen.composition.elements import SYMBOLS
-from matgen.datasets.sources import cache_folder
 from matgen.errors import CheckpointError, first_line
 from matgen.io.files import read_json
 from matgen.models.checkpoint import METADATA, save_checkpoint
 from matgen.models.registry import MODELS, Architecture
 from matgen.models.retokenize import with_tokens
 from matgen.models.tokenizer import BOS, EOS, PAD, vocabulary
+from matgen.runtime.cache import cache_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

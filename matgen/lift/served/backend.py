@@ -161,7 +161,7 @@ class ServedBackend:
 
     def _ask(self, requests: list[Request]) -> list[list[Choice]]:
         if self._asker is None:
-            from matgen.datasets.sources import cache_folder
+            from matgen.runtime.cache import cache_folder
 
             self._server = self._server or Endpoint(self.options)
             path = cache_folder() / "lift-answers.sqlite" if self.options.cache else None

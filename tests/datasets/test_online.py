@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import io
 import json
-import threading
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +24,7 @@ from matgen.datasets import reference as references
 from matgen.datasets.reference import open_reference
 from matgen.datasets.storage import read_metadata, read_table
 from matgen.errors import DataError
+from tests.serving import serving
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -54,12 +54,8 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     monkeypatch.setattr(online, "JARVIS_URL", f"{running.url}/files/38521619")
     monkeypatch.setattr(online, "ALEXANDRIA_URL", f"{running.url}/data/pbe/2025.07.02/")
     monkeypatch.setattr(online, "LEMAT_URL", f"{running.url}/parquet")
-    thread = threading.Thread(target=running.serve_forever)
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with serving(running):
+        yield running
 
 
 def jarvis_zip(*entries: dict[str, Any]) -> bytes:

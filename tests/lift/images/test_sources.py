@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +20,7 @@ from matgen.errors import DataError, OptionError
 from matgen.lift.images import sources
 from matgen.lift.images.sources import CLOTHES, debian_data, idx_array, load_images, read_fashion, read_mnist
 from tests.lift.images.packages import debian_package, idx, npm_package, tar
+from tests.serving import serving
 
 RNG = np.random.default_rng(0)
 DIGITS = [RNG.integers(0, 256, (10 + digit, 28, 28)) for digit in range(10)]
@@ -61,12 +61,8 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
         monkeypatch.setitem(sources.IMAGE_SETS, name, checked)
         monkeypatch.setenv(row.variable, f"{url}/mirror/")
     monkeypatch.setenv("MATGEN_CACHE", str(tmp_path))
-    thread = threading.Thread(target=running.serve_forever)
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with serving(running):
+        yield running
 
 
 @pytest.mark.parametrize("name", list(PACKAGES))

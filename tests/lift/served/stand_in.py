@@ -2,10 +2,11 @@
 
 import contextlib
 import json
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
+
+from tests.serving import serving
 
 
 @contextlib.contextmanager
@@ -41,14 +42,8 @@ def stand_in(answer):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(server):
         yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}/v1", seen=seen)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 NOT_FOUND = (404, {"error": {"message": "no such path"}}, {})

@@ -20,11 +20,11 @@ from sklearn.utils.validation import check_is_fitted
 from matgen.errors import DataError, MatgenWarning, OptionError, unknown_name
 from matgen.lift.alike import alike_columns
 from matgen.lift.balance import advice, balance_of, commonest
-from matgen.lift.codec import Places
-from matgen.lift.columns import Column, as_source, describe, typed
+from matgen.lift.columns import as_source, describe, typed
 from matgen.lift.conditions import Permitted, permitted
 from matgen.lift.estimators.inputs import as_frame, renamed_argument
 from matgen.lift.files import not_learned
+from matgen.lift.filling import filled_in, has_values, typical
 from matgen.lift.row_model import RowModel
 from matgen.lift.scratch.model import ScratchOptions, longest_texts
 from matgen.runtime.progress import ProgressFactory, silent
@@ -32,6 +32,8 @@ from matgen.runtime.progress import ProgressFactory, silent
 ORDERS = ("random", "table")
 _DEFAULTS = {"missing": 0.0, "noise": 0.02}
 """Augmentation of a generator, unless other is given: rows are to be drawn as they were."""
+_OF_PREDICTIONS = ("views", "members")
+"""Options of what predictions are averaged over: rows are drawn from one model of rows as they are."""
 _REDRAWS = 8
 """Times that rows with a formula that cannot be read are drawn again."""
 
@@ -44,7 +46,7 @@ class LiftGenerator(BaseEstimator):
             pictures; trains faster).
         formulas_as: `text` (others cannot be drawn).
         units, precision, column_types, kinds: of columns, as of `LiftClassifier`.
-        backend_options: `ScratchOptions`.
+        backend_options: `ScratchOptions`, without those of averaged predictions (`views`, `members`).
         held_out: fraction of the rows kept to choose weights by, where no validation rows are given.
         random_state: of first weights, order and noise.
         balance: column of numbers or categories whose rare values are drawn more often in training, so that rows drawn
@@ -131,7 +133,11 @@ class LiftGenerator(BaseEstimator):
         return self
 
     def _build(self, lengths: dict[str, int], alike: Collection[str]) -> None:
-        options = ScratchOptions.named(_DEFAULTS | dict(self.backend_options or {}))
+        given = dict(self.backend_options or {})
+        averaged = next((name for name in _OF_PREDICTIONS if given.get(name, 1) != 1), None)
+        if averaged is not None:
+            raise OptionError(f"{averaged} is {given[averaged]}, but predictions are averaged, not draws: leave it out")
+        options = ScratchOptions.named(_DEFAULTS | given)
         self.row_model_ = RowModel(
             self.columns_,
             lengths,
@@ -323,7 +329,7 @@ class LiftGenerator(BaseEstimator):
         for remark in not_learned(rows, self.row_model_.codec.columns):
             warnings.warn(remark, MatgenWarning, stacklevel=2)
         missing = rows.isna()
-        learned = [places.column for places in self.row_model_.codec.places if _has_values(places)]
+        learned = [places.column for places in self.row_model_.codec.places if has_values(places)]
         out = frame[[column.name for column in self.columns_]].copy()
         for pattern, group in missing.groupby(list(missing.columns), sort=False):
             empty = {name for name, gone in zip(missing.columns, np.atleast_1d(pattern), strict=True) if gone}  # type: ignore[arg-type]
@@ -334,47 +340,12 @@ class LiftGenerator(BaseEstimator):
             drawn, bad = self._readable_rows(known, 1.0, seed, filled=[column.name for column in filled])
             for column in filled:
                 usable = ~bad if column.type == "formula" else np.ones(len(bad), dtype=bool)
-                rows.loc[group.index, column.name] = _typical(column, drawn[column.name], usable, draws)
+                rows.loc[group.index, column.name] = typical(column, drawn[column.name], usable, draws)
         for column in self.columns_:
-            holes = missing[column.name]
-            if holes.any():
-                made = as_source(rows[column.name], column)
-                cells = out[column.name].astype(object).where(~holes, made.astype(object))
-                out[column.name] = cells.astype(made.dtype) if _fits(cells, made) else cells
+            if missing[column.name].any():
+                out[column.name] = filled_in(out[column.name], rows[column.name], missing[column.name], column)
         return out
 
     def _as_given(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Whole numbers, truths, dates and numbers with units as such again."""
         return pd.DataFrame({column.name: as_source(rows[column.name], column) for column in self.columns_})
-
-
-def _has_values(places: Places) -> bool:
-    """Whether a training row had a value in the column."""
-    return places.column.type != "category" or places.levels > 0
-
-
-def _fits(cells: pd.Series, made: pd.Series) -> bool:
-    """Whether cells that were there, of a column some of whose cells were made, can have the type of those."""
-    if made.dtype == object or cells.isna().any():
-        return made.dtype.kind == "f" and all(cell is None or isinstance(cell, int | float) for cell in cells)
-    kinds: dict[str, Any] = {"b": bool | np.bool_, "i": int | np.integer, "f": int | float | np.number}
-    kinds |= {"M": pd.Timestamp, "m": pd.Timedelta}
-    kind = kinds.get(made.dtype.kind)
-    return kind is not None and all(isinstance(cell, kind) and getattr(cell, "tz", None) is None for cell in cells)
-
-
-def _typical(column: Column, drawn: pd.Series, usable: np.ndarray, draws: int) -> list[Any]:
-    """Of draws for each row, the median of numbers and the most frequent of other values; None where none is usable.
-
-    Args:
-        column: of numbers or others.
-        drawn: `n * draws` values, those of a row one after the other.
-        usable: bool `(n * draws,)`.
-        draws: for each row.
-    """
-    if column.type == "number":
-        numbers = np.sort(drawn.to_numpy(np.float64).reshape(-1, draws), axis=1)
-        return numbers[:, (draws - 1) // 2].tolist()
-    values = drawn.where(usable & (drawn.astype(str).str.strip() != ""), None).to_numpy(object).reshape(-1, draws)
-    modes = [pd.Series(row).mode() for row in values]
-    return [mode.iloc[0] if len(mode) else None for mode in modes]

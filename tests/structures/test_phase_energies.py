@@ -111,7 +111,7 @@ print(PhaseEnergies("chgnet", LIBRARY, QUICK).of(["NaCl"])[0].energy)
 
 @pytest.mark.slow
 def test_several_processes_share_the_cache(cache: Path) -> None:
-    running = [subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    running = [subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = {process.communicate()[0] for process in running}
     assert all(process.returncode == 0 for process in running) and len(said) == 1
     assert (

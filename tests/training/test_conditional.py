@@ -50,6 +50,8 @@ def run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "30",
         "--optimizer",
         "muon",
+        "--preset",
+        "tiny",
     ]
     assert main([*command, "--batch-size", "32", "--quiet", "--out", str(out)]) == 0
     return out

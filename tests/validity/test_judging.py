@@ -75,7 +75,7 @@ def verdicts(found: judging.Validity) -> list[tuple[bool, bool]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", SETTINGS, ids=str)
 def test_agrees_with_smact_on_bundled_formulas(rules: ValidityRules) -> None:
-    batch = bundled(5_000, seed=1)
+    batch = bundled(3_000, seed=1)
     found, smact = check(batch, rules), smact_check(batch, rules, workers=1)
     assert smact.judged.all() and found.judged.all()
     assert same(found, smact)

@@ -192,9 +192,9 @@ def smollm2():
 
 @pytest.mark.slow
 def test_smollm2_knows_language_and_learns_a_little(smollm2):
-    X = pd.DataFrame({"color": ["red", "green"] * 4, "fruit": ["cherry", "lime"] * 4})
-    y = pd.Series(["sweet", "sour"] * 4, name="taste")
-    model = LiftClassifier("smollm2", backend_options={"epochs": 4, "batch_size": 4}).fit(X, y)
+    X = pd.DataFrame({"color": ["red", "green"] * 8, "fruit": ["cherry", "lime"] * 8})
+    y = pd.Series(["sweet", "sour"] * 8, name="taste")
+    model = LiftClassifier("smollm2", backend_options={"epochs": 3, "batch_size": 4}).fit(X, y)
     assert model.score(X, y) == 1.0
     assert model.n_parameters_ < 10_000_000
     assert len(explain(model, X.head(1)).words) > 10

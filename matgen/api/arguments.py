@@ -85,6 +85,8 @@ def _one(name: str, action: argparse.Action, value: Any) -> Any:
         return Path(value)
     if action.type in (int, float):
         return _number(name, action.type is int, value)
+    if name == "novel_to" and not isinstance(value, str | Path):
+        raise OptionError("novel_to takes names of datasets and files: write a table of your own to a file")
     if name == "num_elements":
         return _range(value)
     return value

@@ -65,12 +65,19 @@ _MARKED_CHARGE = re.compile(
 )
 _CHARGE = re.compile(r"(?<![\d\s+-])(?P<digits>\d{0,3})(?P<sign>\+{1,4}|-{1,4})\s*\Z")
 
-_ALLOY = re.compile(r"([A-Z][a-z]?)(?:\s*-\s*\d+(?:\.\d+)?\s*[A-Z][a-z]?)+(?:\s*\(?\s*wt\.?\s*%\s*\)?)?")
+_UNIT = r"(?:(?:wt|mass|at|mol)\.?\s*%|%)"
+_ALLOY = re.compile(
+    rf"(?:[1-9]\d*(?:\.\d+)?)?[A-Z][a-z]?(?:\s*-\s*\d+(?:\.\d+)?\s*{_UNIT}?\s*[A-Z][a-z]?)+(?:\s*\(?\s*{_UNIT}\s*\)?)?"
+)
 _NOT_ALLOYED = {"O", "F", "Cl", "Br", "I", "He", "Ne", "Ar", "Kr", "Xe", "Rn"}
 _SYSTEM = re.compile(r"[A-Z][a-z]?(?:\s*-\s*[A-Z][a-z]?)+")
 _VARIABLE = re.compile(
     r"(?:(?<=[\d+\-()/.\s·•*∙⋅])|(?<=[A-Z])|(?<=[A-Z][a-z])|^)(?:[xyz]|(?<=[)\d·•*∙⋅.])n)(?![a-z])|[α-ω]"
 )
+_UNKNOWN_IN_LETTERS = re.compile(r"(?<=[\d₀-₉)])(\s*[-+±]\s*)(?:delta|d)$")
+"""What stands for δ where there are no Greek letters: `SrTiO3-d`."""
+_TIMES_WATER = re.compile(r"(?<=[a-z\d₀-₉)\]])\s*[x×]\s*(?=[1-9][0-9]?\s*(?:H[2₂]O|NH[3₃])\s*$)")
+"""Chemists of some countries write a hydrate so: `CuSO4 x 5 H2O`."""
 _TERM = r"\d*\.?\d*\s*[xyznα-ω]?"
 _EXPRESSION = re.compile(rf"{_TERM}(?:\s*[+-]\s*{_TERM})*")
 _SHARE = re.compile(r"0?\.\d+\s*(?=[A-Z(\[])")
@@ -96,6 +103,7 @@ def without_annotations(text: str, notes: list[str], remarks: list[str]) -> str:
         FormulaError: what stands there changes the composition, or has two readings.
     """
     text = " ".join(text.split())
+    text = _UNKNOWN_IN_LETTERS.sub(r"\1δ", _TIMES_WATER.sub("·", text))
     _check_alloy(text)
     text = _host(text, notes, remarks)
     taken: list[str] = []
@@ -116,6 +124,8 @@ def _check_alloy(text: str) -> None:
     if any(symbol not in ATOMIC_NUMBER for symbol in symbols):
         return
     if _ALLOY.fullmatch(text) and not _NOT_ALLOYED & set(symbols):
+        if re.search(r"(?:at|mol)\.?\s*%", text):
+            raise FormulaError("atomic per cent: write the amount of each element, such as Cu90Zn10")
         raise FormulaError(f"{WEIGHT_PER_CENT} {text.partition('(')[0].strip()[:30]}")
     if _SYSTEM.fullmatch(text):
         raise FormulaError("a chemical system without amounts: write a formula, such as " + "".join(symbols)[:20])

@@ -21,7 +21,7 @@ from matgen.composition.isotopes import MASS_NUMBERS, check_flat_mass_numbers
 from matgen.composition.markup import without_markup
 from matgen.composition.objects import written_mapping
 from matgen.composition.roman_numerals import without_states
-from matgen.composition.rounding import as_fraction
+from matgen.composition.rounding import as_fraction, as_fractions, as_shares
 from matgen.composition.spelling import DOT, TWO_COLUMNS, ZERO_FOR_O, prepared
 from matgen.errors import FormulaError
 
@@ -143,7 +143,7 @@ def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np
 
 
 def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `K2Cr207`, `FeIIO`."""
+    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `K2Cr207`, `Ti5012`, `FeIIO`."""
     begins = np.concatenate(([0], ends[:-1] + 1))
     # Few rows end in two digits, and few have three letters.
     long = np.flatnonzero(ends - begins > 2)
@@ -151,6 +151,7 @@ def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.nd
     end, begin = ends[many], begins[many]
     one_element = np.searchsorted(start, end) - np.searchsorted(start, begin) == 1
     zero_inside = (end - begin > 3) & (text[end - 2] == ord("0")) & (kind[end - 3] == _DIGIT)
+    zero_inside |= (end - begin > 4) & (text[end - 3] == ord("0")) & (kind[end - 4] == _DIGIT)
     short = np.flatnonzero(ends - begins == 3)
     letters = [text[begins[short] + place] for place in range(3)]
     missing = (letters[0] == ord("N")) & (letters[1] == ord("a")) & (letters[2] == ord("N"))
@@ -159,13 +160,14 @@ def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.nd
 
 
 def _begin_numerals(text: np.ndarray) -> np.ndarray:
-    """Places of what may be oxidation states, int64: `II`, `IV`, `VI` before O, F or C, `I` or `V` in brackets."""
+    """Places of what may be oxidation states, int64: `II`, `IV`, `VI` before O, F or C, `I` or `V` in brackets; and `CI`."""
     # A line break ends the text, so that there is a sign behind each letter; what is before the first is that break.
     iodine, vanadium = np.flatnonzero(text == ord("I")), np.flatnonzero(text == ord("V"))
     before, behind = text[iodine - 1], text[iodine + 1]
     pair = (behind == ord("I")) | (behind == ord("V"))
     six = (before == ord("V")) & (text[iodine - 2] != ord("\n")) & np.isin(behind, _ANIONS)
     alone = (before == ord("(")) & (behind == ord(")"))
+    alone |= before == ord("C")  # `CaCI2`
     found = vanadium[(text[vanadium - 1] == ord("(")) & (text[vanadium + 1] == ord(")"))]
     return np.concatenate([iodine[pair | six | alone], found])
 
@@ -251,7 +253,7 @@ def parse_exact(text: str) -> Reading:
     if not is_ordinary(text):
         if (mapping := written_mapping(text)) is not None:
             return read_amounts(mapping)
-        text = without_states(without_markup(text), notes, annotated)
+        text = without_states(without_markup(_as_utf8(text)), notes, annotated)
         text = without_annotations(text, notes, annotated)
     else:
         text = without_states(text, notes, annotated)
@@ -260,6 +262,8 @@ def parse_exact(text: str) -> Reading:
     remarks = annotated + remarks
     if parts == [""]:
         raise FormulaError("empty formula")
+    if any(re.search(r"CI\d*$", part) and "H" not in part for part in parts):
+        remarks.append("CI is read as carbon and iodine: chlorine (Cl)?")
     counts, rounded = _counts_of(parts)
     if rounded:
         remarks.append("rounded fractions: " + ", ".join(f"{text[:12]} as {value}" for text, value in rounded.items()))
@@ -269,6 +273,14 @@ def parse_exact(text: str) -> Reading:
         if any(re.search(f"{symbol}(?![a-z])", part) for part in parts):
             remarks.append(f"{symbol} is read as hydrogen")
     return Reading(counts, "; ".join(remarks), "; ".join(notes))
+
+
+def _as_utf8(text: str) -> str:
+    """A text whose bytes Python could not decode in the terminal's encoding, such as an argument under `LC_ALL=C`."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def read_amounts(amounts: Mapping[str, Any]) -> Reading:
@@ -317,16 +329,9 @@ def _digits(symbol: str, amount: Any) -> str:
 
 def _counts_of(parts: list[str]) -> tuple[dict[int, int], dict[str, Fraction]]:
     """The counts, and the decimals that were taken for fractions where that makes a difference."""
-    rounded: dict[str, Fraction] = {}
-
-    def number(digits: str) -> Fraction:
-        fraction = as_fraction(digits)
-        if fraction is None:
-            return _number(digits)
-        rounded[digits] = fraction
-        return fraction
-
-    simple = _counts(parts, number) if any("." in part for part in parts) else {}
+    decimals = [digits for part in parts for digits in _DECIMAL.findall(part)]
+    rounded = as_fractions(decimals) or as_shares("".join(parts))
+    simple = _counts(parts, lambda digits: rounded[digits] if digits in rounded else _number(digits)) if rounded else {}
     try:
         counts = _counts(parts, _number)
     except FormulaError:
@@ -334,6 +339,9 @@ def _counts_of(parts: list[str]) -> tuple[dict[int, int], dict[str, Fraction]]:
             raise
         return simple, rounded
     return (simple, rounded) if rounded and simple != counts else (counts, {})
+
+
+_DECIMAL = re.compile(r"\d*\.\d+(?!\d*e)")
 
 
 def _counts(parts: list[str], number: Callable[[str], Fraction]) -> dict[int, int]:
@@ -394,12 +402,16 @@ def _unreadable(part: str, position: int) -> str:
         return "elements that share a site: write the amount of each, as (Mg0.9Fe0.1)2SiO4"
     if character == "/":
         return "'/' joins two substances: write the formula of one"
+    if character == "," and re.match(r"\d,\d", part[max(0, position - 1) :]):
+        return f"a decimal comma? write a point, or {TWO_COLUMNS}"
     if character in ",;|":
         return f"unexpected {character!r}: {TWO_COLUMNS}"
     if character == "0":
         return f"unexpected '0': {ZERO_FOR_O}"
     if not position and character.isdigit():
         return f"unexpected {character!r} in front: a multiple or a mass number is no part of a composition"
+    if not position and character.islower():
+        return f"unexpected {character!r}: symbols of elements begin with a capital letter"
     return f"unexpected {character!r}"
 
 

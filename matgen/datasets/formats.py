@@ -23,7 +23,7 @@ from matgen.datasets.spreadsheets import sheet_rows
 from matgen.datasets.text_files import OPENERS, encoding_of, head_of, older_encoding, text_blocks
 from matgen.datasets.understood import understood
 from matgen.errors import DataError
-from matgen.io.parquet import CHECKED_READING, check_names, read_parquet
+from matgen.io.parquet import CHECKED_READING, check_names, read_parquet, require_utf8
 
 Chunks = Iterator[tuple[pd.DataFrame, str]]
 """Frames, and with each the name of its formula column."""
@@ -136,6 +136,7 @@ def _parquet_chunks(path: Path, column: str | None, rows: int | None, formula_on
     import pyarrow.parquet as pq
 
     understood(path, "Parquet")
+    require_utf8(path, DataError)
     if rows is None:
         frame = with_formulas_of_index(read_parquet(path), column)
         name = find_formula_column(frame.columns, column, path)
@@ -158,6 +159,7 @@ def _feather_chunks(path: Path, column: str | None, rows: int | None, formula_on
     from pyarrow import feather
 
     understood(path, "Feather")
+    require_utf8(path, DataError)
     table = feather.read_table(path)
     frame = with_formulas_of_index(table.slice(0, 0).to_pandas(), column)
     name = find_formula_column(frame.columns, column, path)

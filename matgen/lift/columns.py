@@ -128,6 +128,23 @@ def describe(
     ]
 
 
+def types_of_mixed(frame: pd.DataFrame) -> dict[str, str]:
+    """Name to type of each column that holds numbers and cells that are none (`>60`), as the whole table shows it.
+
+    A part of the rows, such as those to train on, may hold numbers alone.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MatgenWarning)
+        columns = describe(frame)
+    mixed = {}
+    for place, column in enumerate(columns):
+        if column.type != "number" and column.source_type == "text":
+            texts = pd.Series(as_texts(frame.iloc[:, place]), dtype=object)
+            if pd.to_numeric(texts, errors="coerce").notna().any():
+                mixed[column.name] = column.type
+    return mixed
+
+
 def _described(name: str, cells: pd.Series, unit: str, decimals: int | None, column_type: str | None) -> Column:
     source_type = cell_numbers.source_of(cells)
     categorical = isinstance(cells.dtype, pd.CategoricalDtype)
@@ -292,5 +309,9 @@ def _are_formulas(name: str, texts: list[str]) -> bool:
     if not texts or (not called and len(texts) < 5):
         return False
     parsed = parse_formulas(texts)
+    if called and 0 < len(parsed.bad) <= 0.5 * len(texts):
+        said = f"{len(parsed.bad):,} of {len(texts):,} formulas cannot be read, such as {parsed.bad[0].text!r}"
+        as_text = "" if len(parsed.bad) <= 0.05 * len(texts) else ": the column is read as text"
+        warnings.warn(f"column {name!r}: {said} ({parsed.bad[0].reason}){as_text}", MatgenWarning, stacklevel=5)
     several = np.mean(parsed.batch.n_elements > 1) if len(parsed.batch) else 0.0
     return len(parsed.bad) <= 0.05 * len(texts) and bool(called or several > 0.5)

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 
 from matgen.composition.batch import NOTE
 from matgen.datasets.formats import is_parquet
-from matgen.datasets.opening import is_standard_input, standard_input
 from matgen.datasets.labels import phases_of_table
+from matgen.datasets.opening import is_standard_input, standard_input
 from matgen.datasets.tables import iterate_formula_table, shards_of
 from matgen.errors import DataError, MatgenError, OptionError
 from matgen.hull import CompetingPhases

@@ -143,7 +143,7 @@ def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np
 
 
 def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `K2Cr207`, `Ti5012`, `FeIIO`."""
+    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `Ti5012`, `FeIIO`."""
     begins = np.concatenate(([0], ends[:-1] + 1))
     # Few rows end in two digits, and few have three letters.
     long = np.flatnonzero(ends - begins > 2)
@@ -160,7 +160,7 @@ def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.nd
 
 
 def _begin_numerals(text: np.ndarray) -> np.ndarray:
-    """Places of what may be oxidation states, int64: `II`, `IV`, `VI` before O, F or C, `I` or `V` in brackets; and `CI`."""
+    """Places of what may be oxidation states, int64: `II`, `IV`, `VI` before O, F or C, `(I)`, `(V)`; and `CI`."""
     # A line break ends the text, so that there is a sign behind each letter; what is before the first is that break.
     iodine, vanadium = np.flatnonzero(text == ord("I")), np.flatnonzero(text == ord("V"))
     before, behind = text[iodine - 1], text[iodine + 1]

@@ -83,7 +83,10 @@ def as_shares(text: str) -> dict[str, Fraction]:
     most_off = Fraction(1, 10) if total == 100 else Fraction(1, 20)
     for atoms in range(2, _MOST_ATOMS + 1):
         exact = [Fraction(100 * round(value * atoms / 100), atoms) for value in values]
-        close = all(one > 0 and abs(one - value) <= most_off for one, value in zip(exact, values, strict=True))
+        close = all(
+            one == value or (one > 0 and abs(one - value) <= most_off and not _terminates(one.denominator))
+            for one, value in zip(exact, values, strict=True)
+        )
         if close and sum(exact) == 100:
             return {
                 share: one for share, one in zip(shares, exact, strict=True) if "." in share and one != Fraction(share)

@@ -58,10 +58,10 @@ def _sheets(path: Path) -> dict[str, list[list[Any]]]:
             path, sheet_name=None, header=None, dtype=object, engine="calamine", na_filter=False, keep_default_na=False
         )
     except CalamineError as error:
-        if path.read_bytes()[:512].isascii() and path.stat().st_size:
-            raise DataError(
-                f"{path} is no spreadsheet but text: rename it to .csv (tables in HTML: save as CSV)"
-            ) from error
+        head = path.read_bytes()[:512]
+        if head.isascii() and not head.startswith(b"PK"):
+            told = "rename it to .csv, or save it as CSV where it is HTML"
+            raise DataError(f"{path} is no spreadsheet but text: {told}") from error
         raise DataError(f"cannot read {path} as a spreadsheet: {first_line(error)}") from error
     return {str(name): frame.to_numpy(dtype=object).tolist() for name, frame in frames.items() if not frame.empty}
 

@@ -20,16 +20,18 @@ CHECKED_READING: dict[str, Any] = {"page_checksum_verification": True}
 
 
 def require_utf8(path: Path | str, error: type[MatgenError]) -> None:
-    """Refuse a name that pyarrow cannot open a file by.
+    """Refuse a name by which pyarrow cannot open a file.
 
     Args:
-        path: of a Parquet file, or the folder of one.
+        path: of a Parquet or Feather file, or the folder of one.
         error: what to raise.
     """
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
-        raise error(f"{path}: Parquet files need a name in UTF-8, and this one has other bytes: rename it") from None
+        raise error(
+            f"{path}: files of this kind need a name in UTF-8, and this one has other bytes: rename it"
+        ) from None
 
 
 def write_parquet(frame: pd.DataFrame, path: Path | str) -> None:

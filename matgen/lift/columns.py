@@ -310,7 +310,7 @@ def _are_formulas(name: str, texts: list[str]) -> bool:
         return False
     parsed = parse_formulas(texts)
     if called and 0 < len(parsed.bad) <= 0.5 * len(texts):
-        said = f"{len(parsed.bad):,} of {len(texts):,} formulas cannot be read, such as {parsed.bad[0].text!r}"
+        said = f"{len(parsed.bad):,} of {len(texts):,} formulas cannot be read, such as {parsed.bad[0].formula!r}"
         as_text = "" if len(parsed.bad) <= 0.05 * len(texts) else ": the column is read as text"
         warnings.warn(f"column {name!r}: {said} ({parsed.bad[0].reason}){as_text}", MatgenWarning, stacklevel=5)
     several = np.mean(parsed.batch.n_elements > 1) if len(parsed.batch) else 0.0

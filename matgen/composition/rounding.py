@@ -76,7 +76,7 @@ def as_shares(text: str) -> dict[str, Fraction]:
     if len(shares) < 2 or _SHARE.sub("", text) or not any("." in share for share in shares):
         return {}
     values = [Fraction(share) for share in shares]
-    total = sum(values)
+    total = sum(values, Fraction(0))
     if abs(total - 100) > Fraction(len(values), 20):
         return {}
     # One may have been rounded up so that they are 100 together: `Fe33.3Co33.3Ni33.4`.

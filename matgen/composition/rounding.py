@@ -48,16 +48,17 @@ def as_fractions(decimals: Sequence[str]) -> dict[str, Fraction]:
         decimals: all of the formula, each as often as it is written.
     """
     found = {text: fraction for text in dict.fromkeys(decimals) if (fraction := as_fraction(text)) is not None}
-    for fraction in dict.fromkeys(found.values()):
+    for denominator in dict.fromkeys(fraction.denominator for fraction in found.values()):
         for text in [one for one in dict.fromkeys(decimals) if one not in found]:
+            value = Fraction(text)
+            share = Fraction(round(value * denominator), denominator)
             places = len(text.partition(".")[2])
-            share = Fraction(1, fraction.denominator) * round(Fraction(text) * fraction.denominator)
-            group = [
-                one for one in decimals if one == text or found.get(one, Fraction(0)).denominator == share.denominator
-            ]
-            close = 1 < places < _FLOAT_PLACES and share > 0 and abs(share - Fraction(text)) < Fraction(1, 10**places)
-            fractions = sum((share if one == text else found[one] for one in group), Fraction(0))
-            if close and not _terminates(share.denominator) and fractions == sum(map(Fraction, group)):
+            close = 1 < places < _FLOAT_PLACES and share > 0 and abs(share - value) < Fraction(1, 10**places)
+            if not close or _terminates(share.denominator):
+                continue
+            group = [one for one in decimals if one in found and found[one].denominator == share.denominator]
+            n = decimals.count(text)
+            if n * share + sum((found[one] for one in group), Fraction(0)) == n * value + sum(map(Fraction, group)):
                 found[text] = share
     return found
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from matgen.composition.abbreviations import ENDING, LONGEST, abbreviation_remark
 from matgen.composition.annotations import is_ordinary, without_annotations
 from matgen.composition.elements import ATOMIC_NUMBER
 from matgen.composition.isotopes import MASS_NUMBERS, check_flat_mass_numbers
@@ -96,6 +97,7 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     bracketed = np.zeros(n, dtype=bool)
     bracketed[np.searchsorted(ends, np.flatnonzero(kind == _OPEN))] = True
     plain[row[_perhaps_mass_numbers(row, atomic_number, count, bracketed)]] = False
+    plain[row[_zeros_before_hydrogen(row, atomic_number, count)]] = False
     plain[_leads_with_zero(text, kind, ends)] = False
     count = count * _bracket_factors(text, kind, ends, start, row, plain)
 
@@ -143,7 +145,7 @@ def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np
 
 
 def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `Ti5012`, `FeIIO`."""
+    """Plain rows of which the exact reader may have something to say, int64: `NaN`, `H20`, `Fe203`, `YBCO`, `FeIIO`."""
     begins = np.concatenate(([0], ends[:-1] + 1))
     # Few rows end in two digits, and few have three letters.
     long = np.flatnonzero(ends - begins > 2)
@@ -153,10 +155,20 @@ def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.nd
     zero_inside = (end - begin > 3) & (text[end - 2] == ord("0")) & (kind[end - 3] == _DIGIT)
     zero_inside |= (end - begin > 4) & (text[end - 3] == ord("0")) & (kind[end - 4] == _DIGIT)
     short = np.flatnonzero(ends - begins == 3)
-    letters = [text[begins[short] + place] for place in range(3)]
-    missing = (letters[0] == ord("N")) & (letters[1] == ord("a")) & (letters[2] == ord("N"))
+    letter = [text[begins[short] + place] for place in range(3)]
+    missing = (letter[0] == ord("N")) & (letter[1] == ord("a")) & (letter[2] == ord("N"))
+    letters = np.flatnonzero((ends - begins >= ENDING) & (ends - begins <= LONGEST))
+    for place in range(1, ENDING + 1):
+        letters = letters[kind[ends[letters] - place] == _UPPER]  # `YBCO`
     numeral = _begin_numerals(text)
-    return np.concatenate([many[one_element | zero_inside], short[missing], np.searchsorted(ends, numeral)])
+    return np.concatenate([many[one_element | zero_inside], short[missing], letters, np.searchsorted(ends, numeral)])
+
+
+def _zeros_before_hydrogen(row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Symbols of hydrogen with tens of atoms before more of it (`NH40H`), int64; arrays as `_perhaps_mass_numbers`'."""
+    hydrogen = np.flatnonzero(atomic_number[:-1] == 1)
+    found = hydrogen[(atomic_number[hydrogen + 1] == 1) & (count[hydrogen] > 9) & (count[hydrogen] % 10 == 0)]
+    return found[row[found] == row[found + 1]]
 
 
 def _begin_numerals(text: np.ndarray) -> np.ndarray:
@@ -269,6 +281,8 @@ def parse_exact(text: str) -> Reading:
         remarks.append("rounded fractions: " + ", ".join(f"{text[:12]} as {value}" for text, value in rounded.items()))
     if zero := re.search(r"([A-Z][a-z]?|\))0(?![0-9.e])", DOT.join(parts)):
         remarks.append(f"no atom of {zero[1]}: {ZERO_FOR_O}" if zero[1] != ")" else f"brackets times 0: {ZERO_FOR_O}")
+    if abbreviation := abbreviation_remark(parts[0]) if len(parts) == 1 else "":
+        remarks.append(abbreviation)
     for symbol in ("D", "T"):
         if any(re.search(f"{symbol}(?![a-z])", part) for part in parts):
             remarks.append(f"{symbol} is read as hydrogen")

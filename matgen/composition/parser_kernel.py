@@ -28,6 +28,12 @@ def _digit(byte):
 
 
 @_jit
+def _capital(byte):
+    # 65 to 90 are A to Z.
+    return 65 <= byte <= 90
+
+
+@_jit
 def _number(data, position, end):
     """A whole number at a position: `(number, position after it)`; 1 where there is none, -1 where it is too long.
 
@@ -57,6 +63,9 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
         return -1
     if end - position == 3 and data[position] == 78 and data[position + 1] == 97 and data[position + 2] == 78:
         return -1
+    # YBCO and other short names end in capital letters (`abbreviations`).
+    if 3 <= end - position <= 5 and _capital(data[end - 1]) and _capital(data[end - 2]) and _capital(data[end - 3]):
+        return -1
     while position < end:
         byte = np.int64(data[position])
         position += 1
@@ -81,6 +90,9 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             # Anything that is no plain formula is left to the exact reader, which also says what is wrong with it.
             # 100 and more atoms may be or hold a mass number (`U235O2`, `H218O`). Without a sign, 0 and -1 are huge.
             if element == 0 or np.uint64(amount - 1) >= np.uint64(99) or n == len(elements):
+                return -1
+            # In `NH40H` the zero may be the letter O.
+            if element == 1 and n > 0 and elements[n - 1] == 1 and amounts[n - 1] > 9 and amounts[n - 1] % 10 == 0:
                 return -1
             elements[n], amounts[n] = element, amount
             n += 1

@@ -41,6 +41,8 @@ _LONE_TOKEN = re.compile(rf"[(){DOT}]*(?:[A-Z][a-z]?|\d+\.?\d*|\.\d+)?[(){DOT}]*
 _OF_ONE_ELEMENT = re.compile(r"([A-Z][a-z]?)([1-9][0-9]+)")
 _PERHAPS_OXYGEN = re.compile(r"([A-Z][a-z]?)([2-9]0[2-9]|[1-9]0(?:1[0-9]|2[0-4])|\d*\.[1-9]\d?0[2-9])$")
 """The end of `K2Cr207`, `Li4Ti5012` and `LiNi0.5Mn1.504`."""
+_ZERO_BEFORE_HYDROGEN = re.compile(r"(H[1-9])0(H(?![a-z])\d*)")
+"""`NH40H` and `C2H50H`: no formula has 40 atoms of hydrogen and then more of it."""
 _TAKES_TWO = {"H", "Li", "Na", "K", "Rb", "Cs", "Cu", "Ag", "Tl", "Cl"}
 """Elements whose oxide has two atoms to one of oxygen, so that `H20` is water and not twenty atoms."""
 
@@ -150,3 +152,5 @@ def _check_zeros(text: str, remarks: list[str]) -> None:
             remarks.append(f"{number} atoms of {symbol} alone: {ZERO_FOR_O}")
     elif (match := _PERHAPS_OXYGEN.search(text)) and "O" not in _SYMBOL.findall(text):
         remarks.append(f"{match[2]} atoms of {match[1]}: {ZERO_FOR_O}")
+    if match := _ZERO_BEFORE_HYDROGEN.search(text):
+        remarks.append(f"{match[0]}: {ZERO_FOR_O} write {match[1]}O{match[2]}")

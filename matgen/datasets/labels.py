@@ -12,6 +12,7 @@ from matgen.composition.batch import CompositionBatch, parse_some
 from matgen.datasets.catalog import SOURCES
 from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.load import find_row, load_dataset, load_task
+from matgen.datasets.opening import table_name
 from matgen.datasets.tables import read_formula_table
 from matgen.datasets.where import numeric_column
 from matgen.errors import DataError, OptionError, unknown_name
@@ -64,6 +65,7 @@ def phases_of_table(name_or_path: Path | str, column: str = "formation_energy") 
         formulas = find_formula_column(frame.columns, None, name)
     else:
         frame, formulas = read_formula_table(name_or_path, reference_column())
+        name = table_name(name_or_path)
     energy = _energies(frame, column, name)
     parsed = parse_some(frame[formulas])
     report_unreadable(name, len(parsed.bad), len(frame), parsed.bad[0] if parsed.bad else None)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 _COMPOUNDS = {
     "BBO": "BaB2O4", "BFO": "BiFeO3", "BKBO": "Ba0.6K0.4BiO3", "BNT": "Bi0.5Na0.5TiO3", "BSCCO": "Bi2Sr2CaCu2O8",
@@ -18,6 +22,21 @@ _CUPRATE = re.compile(r"(La|Nd|Sm|Eu|Gd|Dy|Ho|Er|Tm|Yb)BCO")
 
 ENDING = 3
 """Capital letters in which all of them end."""
+
+ENDINGS = np.zeros(26**ENDING, dtype=np.uint8)
+"""1 at the numbers that `ending_code` makes of the last letters of short names, so that others are read fast."""
+
+
+def ending_code(letters: Sequence[Any]) -> Any:
+    """The number that letters, or arrays of them, as ASCII codes make to the base of 26, A being 0."""
+    code = 0
+    for letter in letters:
+        code = code * 26 + letter - ord("A")
+    return code
+
+
+for _name in (*_COMPOUNDS, "BCO"):
+    ENDINGS[ending_code([ord(letter) for letter in _name[-ENDING:]])] = 1
 
 LONGEST = 5
 """Letters of the longest one."""

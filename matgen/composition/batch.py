@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from matgen.composition.abbreviations import ENDINGS
 from matgen.composition.elements import IS_METAL, ORDER_RANK
 from matgen.composition.kernels import arrow_strings, kernel_for
 from matgen.composition.objects import amounts_of, several, shown
@@ -427,7 +428,7 @@ def _parse_arrow(chunk: Any) -> ParsedFormulas:
     elements, counts = np.empty((n, width), dtype=np.uint8), np.empty((n, width), dtype=np.int32)
     # (n,): 0 where the kernel leaves a row to the other readers.
     n_elements = np.empty(n, dtype=np.uint8)
-    kernel.read_plain(data, offsets, SYMBOL_TABLE, ORDER_RANK, MAX_COUNT, elements, counts, n_elements)
+    kernel.read_plain(data, offsets, SYMBOL_TABLE, ENDINGS, ORDER_RANK, MAX_COUNT, elements, counts, n_elements)
 
     reasons: dict[int, str] = {}
     if chunk.null_count:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from matgen.composition.abbreviations import ENDING, LONGEST, abbreviation_remark
+from matgen.composition.abbreviations import ENDING, ENDINGS, LONGEST, abbreviation_remark, ending_code
 from matgen.composition.annotations import is_ordinary, without_annotations
 from matgen.composition.elements import ATOMIC_NUMBER
 from matgen.composition.isotopes import MASS_NUMBERS, check_flat_mass_numbers
@@ -159,7 +159,9 @@ def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.nd
     missing = (letter[0] == ord("N")) & (letter[1] == ord("a")) & (letter[2] == ord("N"))
     letters = np.flatnonzero((ends - begins >= ENDING) & (ends - begins <= LONGEST))
     for place in range(1, ENDING + 1):
-        letters = letters[kind[ends[letters] - place] == _UPPER]  # `YBCO`
+        letters = letters[kind[ends[letters] - place] == _UPPER]
+    codes = ending_code([text[ends[letters] - place].astype(np.int64) for place in range(ENDING, 0, -1)])
+    letters = letters[ENDINGS[codes] > 0]  # `YBCO`
     numeral = _begin_numerals(text)
     return np.concatenate([many[one_element | zero_inside], short[missing], letters, np.searchsorted(ends, numeral)])
 

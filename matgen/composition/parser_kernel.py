@@ -54,7 +54,7 @@ def _number(data, position, end):
 
 
 @_jit
-def _tokens(data, position, end, symbol_table, elements, amounts, limit):
+def _tokens(data, position, end, symbol_table, endings, elements, amounts, limit):
     """Symbols and amounts of one formula in the order of the text; returns how many, or -1 where it is not plain."""
     begin = position
     n, opened = 0, -1  # `opened`: how many symbols there were before the bracket that is open
@@ -63,9 +63,11 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
         return -1
     if end - position == 3 and data[position] == 78 and data[position + 1] == 97 and data[position + 2] == 78:
         return -1
-    # YBCO and other short names end in capital letters (`abbreviations`).
+    # YBCO and other short names end in certain capital letters (`abbreviations`).
     if 3 <= end - position <= 5 and _capital(data[end - 1]) and _capital(data[end - 2]) and _capital(data[end - 3]):
-        return -1
+        last, middle = np.int64(data[end - 1]) - 65, np.int64(data[end - 2]) - 65
+        if endings[((np.int64(data[end - 3]) - 65) * 26 + middle) * 26 + last]:
+            return -1
     while position < end:
         byte = np.int64(data[position])
         position += 1
@@ -158,13 +160,14 @@ def most_symbols(data, offsets):
 
 
 @_jit
-def read_plain(data, offsets, symbol_table, order_rank, limit, elements, counts, n_elements):
+def read_plain(data, offsets, symbol_table, endings, order_rank, limit, elements, counts, n_elements):
     """Read the plain formulas among `n` rows of text.
 
     Args:
         data: uint8, the text of all rows; row `i` is `data[offsets[i]:offsets[i + 1]]`.
         offsets: integers `(n + 1,)`.
         symbol_table: uint8 `(26 * 27,)`, capital and second letter to atomic number.
+        endings: uint8 `(26**3,)`, 1 for the last letters of short names, see `abbreviations.ENDINGS`.
         order_rank: uint8 `(119,)`, matgen's order of the elements.
         limit: atoms of a formula, as written, beyond which it is left to the exact reader.
         elements: uint8 `(n, k)`, `k` as `most_symbols` says, filled with atomic numbers in matgen's order, zero padded.
@@ -180,7 +183,7 @@ def read_plain(data, offsets, symbol_table, order_rank, limit, elements, counts,
         for slot in range(width):
             elements[row, slot], counts[row, slot] = 0, 0
         n_elements[row] = 0
-        n = _tokens(data, offsets[row], offsets[row + 1], symbol_table, numbers, amounts, limit)
+        n = _tokens(data, offsets[row], offsets[row + 1], symbol_table, endings, numbers, amounts, limit)
         if n <= 0:
             continue
         n = _canonical(n, numbers, amounts, order_rank)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from matgen.api import options as calls
 from matgen.cli import parser_of
 from matgen.cli.parser import one_of
-from matgen.cli.shared import path
-from matgen.errors import OptionError, did_you_mean
+from matgen.cli.shared import path, reading_as_asked
+from matgen.errors import MatgenError, OptionError, did_you_mean
 
 _JOINED = {"count": ":", "condition": "="}
 """Options that name something and its range, to what stands between the two."""
+
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
 
 
 def arguments_of(
@@ -48,6 +53,27 @@ def arguments_of(
             action = by_name[name]
             setattr(arguments, action.dest, _read(name, action, value))
     return arguments
+
+
+@contextlib.contextmanager
+def as_asked(arguments: argparse.Namespace) -> Iterator[None]:
+    """Within the block, tables are read as the arguments say, and errors name options as calls do: `allow_unreadable`.
+
+    The same errors tell those at the command line of `--allow-unreadable`.
+    """
+    try:
+        with reading_as_asked(arguments):
+            yield
+    except MatgenError as error:
+        if error.args and isinstance(error.args[0], str) and "in Python" not in error.args[0]:
+            error.args = (_OPTION.sub(_in_python, error.args[0]), *error.args[1:])
+        raise
+
+
+def _in_python(option: re.Match[str]) -> str:
+    name = option[1].replace("-", "_")
+    classes = [one for one in vars(calls).values() if isinstance(one, type)]
+    return name if any(name in getattr(one, "__annotations__", {}) for one in classes) else option[0]
 
 
 def _unknown(
@@ -85,6 +111,8 @@ def _one(name: str, action: argparse.Action, value: Any) -> Any:
         return Path(value)
     if action.type in (int, float):
         return _number(name, action.type is int, value)
+    if name == "novel_to" and not isinstance(value, str | Path):
+        raise OptionError("novel_to takes names of datasets and files: write a table of your own to a file")
     if name == "num_elements":
         return _range(value)
     return value

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from matgen.api.arguments import arguments_of
+from matgen.api.arguments import arguments_of, as_asked
 from matgen.api.candidates import Candidates, Replacements
 from matgen.api.inputs import table_of
 from matgen.api.options import SampleOptions, ScoreOptions, TinkerOptions
 from matgen.cli.options import pick_device
-from matgen.cli.shared import bars, reading_as_asked
+from matgen.cli.shared import bars
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +41,7 @@ def sample(n: int = 10_000, **options: Unpack[SampleOptions]) -> Candidates:
     from matgen.sampling import sample_to_file
 
     arguments = arguments_of("sample", "sample", SampleOptions, options, n=n)
-    with reading_as_asked(arguments):
+    with as_asked(arguments):
         screen = screen_of(arguments)
         request = sample_request_of(arguments, screen)
         sampler = _sampler(arguments, screen, precision=arguments.precision, width=arguments.batch_size)
@@ -91,7 +91,7 @@ def score(formulas: Any, **options: Unpack[ScoreOptions]) -> Candidates:
 
     arguments = arguments_of("score", "score", ScoreOptions, options)
     check_n_mc(arguments.n_mc)
-    with reading_as_asked(arguments):
+    with as_asked(arguments):
         frame, column = table_of(formulas, arguments.column)
         work = partial(
             score_table, _sampler(arguments, precision="fp32"), n_mc=arguments.n_mc, progress=bars(arguments)
@@ -131,7 +131,7 @@ def tinker(formula: Any, request: TinkerRequest | str | None = None, **options: 
     if not isinstance(formula, str):
         formula = table_of(formula)[0]["formula"].iloc[0]
     arguments = arguments_of("tinker", "tinker", TinkerOptions, options, formula=formula)
-    with reading_as_asked(arguments):
+    with as_asked(arguments):
         asked = tinker_request_of(arguments)
         sampler = _sampler(arguments, precision="fp32")
         if arguments.out is not None:

@@ -31,7 +31,7 @@ def table_of(formulas: Any, column: str | None = None) -> tuple[pd.DataFrame, st
     import pandas as pd
 
     from matgen.datasets import read_formula_table
-    from matgen.datasets.formula_column import find_formula_column
+    from matgen.datasets.formula_guess import with_formula_column
 
     if isinstance(formulas, Candidates):
         return formulas.frame, column or formulas.column
@@ -44,7 +44,7 @@ def table_of(formulas: Any, column: str | None = None) -> tuple[pd.DataFrame, st
             formulas = table
             break
     if isinstance(formulas, pd.DataFrame):
-        return formulas, find_formula_column(formulas.columns, column, "the table")
+        return with_formula_column(formulas, column, "the table")
     texts = formulas.formulas() if isinstance(formulas, CompositionBatch) else as_texts(formulas)
     if not len(texts):
         raise DataError("there are no formulas")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from matgen.api.arguments import arguments_of
+from matgen.api.arguments import arguments_of, as_asked
 from matgen.api.candidates import Candidates
 from matgen.api.checked import Checked
 from matgen.api.inputs import batch_of, path_of, table_of
@@ -17,7 +17,7 @@ from matgen.api.options import (
     RuleOptions,
     ScreenOptions,
 )
-from matgen.cli.shared import bars, reading_as_asked
+from matgen.cli.shared import bars
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -87,7 +87,7 @@ def evaluate(candidates: Any, reference: Any = None, **options: Unpack[EvaluateO
     table: Any = path
     if path is None:
         table, arguments.column = table_of(candidates, arguments.column)
-    with reading_as_asked(arguments):
+    with as_asked(arguments):
         return judging_of(arguments)(table, out=arguments.out)
 
 
@@ -114,7 +114,7 @@ def predict(formulas: Any, property: str | None = None, **options: Unpack[Predic
 
     given = {**options, **({} if property is None else {"property": property})}
     arguments = arguments_of("predict", "predict", _PredictOptions, given)
-    with reading_as_asked(arguments):
+    with as_asked(arguments):
         predictor = _predictor(arguments)
         frame, column = table_of(formulas, arguments.column)
         phases = None if arguments.entries is None else open_phases(str(arguments.entries))
@@ -167,18 +167,19 @@ def screen(candidates: Any, where: str | None = None, **options: Unpack[ScreenOp
 
     given = {**options, **({} if where is None else {"where": where})}
     arguments = arguments_of("screen", "screen", _ScreenOptions, given)
-    frame, column = table_of(candidates, arguments.column)
-    work = partial(
-        screened,
-        where=arguments.where,
-        max_per_system=arguments.max_per_system,
-        family=arguments.family,
-        pareto=arguments.pareto,
-    )
-    if arguments.out is None:
-        kept = work(frame, column)
-    else:
-        kept = process_table(arguments.out, lambda: (frame, column), work, force=arguments.force)
+    with as_asked(arguments):
+        frame, column = table_of(candidates, arguments.column)
+        work = partial(
+            screened,
+            where=arguments.where,
+            max_per_system=arguments.max_per_system,
+            family=arguments.family,
+            pareto=arguments.pareto,
+        )
+        if arguments.out is None:
+            kept = work(frame, column)
+        else:
+            kept = process_table(arguments.out, lambda: (frame, column), work, force=arguments.force)
     return Candidates(kept.frame, column, kept.summary, kept.bad)
 
 

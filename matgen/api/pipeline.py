@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matgen.api.arguments import arguments_of
+from matgen.api.arguments import arguments_of, as_asked
 from matgen.api.candidates import Candidates, cards_html
 from matgen.api.inputs import table_of
 from matgen.api.options import DiscoverOptions, StructureOptions
-from matgen.cli.shared import bars, reading_as_asked, say
+from matgen.cli.shared import bars, say
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -45,7 +45,7 @@ def discover(n: int = 10_000, **options: Unpack[DiscoverOptions]) -> Discovery:
 
     arguments = arguments_of("discover", "discover", DiscoverOptions, options, n=n)
     arguments.model = None if arguments.model is None else str(arguments.model)
-    with reading_as_asked(arguments):
+    with as_asked(arguments):
         return run(
             plan_of(arguments),
             arguments.out or next_free(Path("discovery")),
@@ -125,7 +125,7 @@ def make_structures(candidates: Any, **options: Unpack[StructureOptions]) -> Str
     from matgen.cli.structure import folder_of, in_words, make, plan_of
 
     arguments = arguments_of("make_structures", "structure", StructureOptions, options, candidates="the candidates")
-    with reading_as_asked(arguments):
+    with as_asked(arguments):
         out = folder_of(arguments)
         plan = plan_of(arguments, out)
         frame, column = table_of(candidates, arguments.column)

@@ -68,6 +68,12 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return _complain(arguments, f"{error.strerror or error}{where}")
+    except UnicodeEncodeError as error:
+        if not any(0xDC80 <= ord(sign) <= 0xDCFF for sign in error.object[error.start : error.end]):
+            raise
+        return _complain(
+            arguments, f"{error.object[:200]!r} holds bytes that are not UTF-8: give the file another name"
+        )
     except MemoryError:
         return _complain(arguments, "out of memory: take a smaller --batch-size, or fewer rows at once")
 

@@ -64,7 +64,8 @@ def begin(arguments: argparse.Namespace) -> str:
     if arguments.reference_structures is not None:
         require_input(arguments.reference_structures)
     arguments.out = claim_output(arguments.out, "report", force=arguments.force, files=REPORT_FILES)
-    return f"judging {table} against {', '.join(references_of(arguments))} into {shown(arguments.out)}/"
+    references = ", ".join("standard input" if name == "-" else name for name in references_of(arguments))
+    return f"judging {table} against {references} into {shown(arguments.out)}/"
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -81,6 +81,7 @@ def _by_folds(arguments: argparse.Namespace) -> None:
 
     from matgen.io.files import write_json
     from matgen.lift import evaluation
+    from matgen.lift.columns import types_of_mixed
     from matgen.lift.estimators.tasks import numbers_of, task_of
     from matgen.lift.files import read_any_table
     from matgen.lift.paper import protocol
@@ -92,6 +93,7 @@ def _by_folds(arguments: argparse.Namespace) -> None:
     each = pd.DataFrame(targets)  # a column of its own for one target too
     tasks = {name: tasks.get(name) or task_of(each[name]) for name in arguments.target}
     truth = each.assign(**{name: numbers_of(each[name]) for name, task in tasks.items() if task == "regression"})
+    odd = types_of_mixed(rows)
     settings: dict[str, Any] = {
         "folds": arguments.folds,
         "methods": _names(arguments.methods),
@@ -100,7 +102,9 @@ def _by_folds(arguments: argparse.Namespace) -> None:
     }
 
     def make(table: Any, seed: int) -> Any:
-        return estimator_of(arguments, targets, task=table.task, seed=seed)
+        model = estimator_of(arguments, targets, task=table.task, seed=seed)
+        model.column_types = {**odd, **(model.column_types or {})} or None
+        return model
 
     if targets.ndim == 1:
         (name,) = arguments.target

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from matgen.composition.charges import without_charge
 from matgen.composition.elements import ATOMIC_NUMBER
 from matgen.composition.markup import GREEK
 from matgen.errors import FormulaError
@@ -55,22 +56,19 @@ _SYMBOL = re.compile(r"[A-Z][a-z]?")
 _PER_CENT = re.compile(r"\(?\s*\d+(?:\.\d+)?\s*(?:(?:at|mol|wt)\.?\s*)?%\s*\)?")
 _ION = re.compile(r"(?<=[a-zA-Z])(?:\^?\(?\d?\+\d?\)?|\((?:I{1,3}|IV|VI{0,2}|V)\))")
 
-_MARKED_CHARGE = re.compile(
-    r"""(?: \s*\^\s*\(?\s*(?P<n>\d{0,2})\s*(?P<sign>\+{1,4}|-{1,4})\)?  # SO4^2-
-    | \s*\((?P<n2>\d{0,2})\s*(?P<sign2>\+{1,4}|-{1,4})\)  # SO4(2-)
-    | \s+(?P<n3>[1-8])(?P<sign3>[+-])  # SO4 2-, but `GaN -` and `GaN -2` are two columns
-    | (?<!\s)\^?\(?(?P<sign4>[+-])(?P<n4>[1-8])\)?  # Ca+2
-    )\s*""",
-    re.VERBOSE,
+_UNIT = r"(?:(?:wt|mass|at|mol)\.?\s*%|%)"
+_ALLOY = re.compile(
+    rf"(?:[1-9]\d*(?:\.\d+)?)?[A-Z][a-z]?(?:\s*-\s*\d+(?:\.\d+)?\s*{_UNIT}?\s*[A-Z][a-z]?)+(?:\s*\(?\s*{_UNIT}\s*\)?)?"
 )
-_CHARGE = re.compile(r"(?<![\d\s+-])(?P<digits>\d{0,3})(?P<sign>\+{1,4}|-{1,4})\s*\Z")
-
-_ALLOY = re.compile(r"([A-Z][a-z]?)(?:\s*-\s*\d+(?:\.\d+)?\s*[A-Z][a-z]?)+(?:\s*\(?\s*wt\.?\s*%\s*\)?)?")
 _NOT_ALLOYED = {"O", "F", "Cl", "Br", "I", "He", "Ne", "Ar", "Kr", "Xe", "Rn"}
 _SYSTEM = re.compile(r"[A-Z][a-z]?(?:\s*-\s*[A-Z][a-z]?)+")
 _VARIABLE = re.compile(
     r"(?:(?<=[\d+\-()/.\s·•*∙⋅])|(?<=[A-Z])|(?<=[A-Z][a-z])|^)(?:[xyz]|(?<=[)\d·•*∙⋅.])n)(?![a-z])|[α-ω]"
 )
+_UNKNOWN_IN_LETTERS = re.compile(r"(?<=[\d₀-₉)])(\s*[-+±]\s*)(?:delta|d)$")
+"""What stands for δ where there are no Greek letters: `SrTiO3-d`."""
+_TIMES_WATER = re.compile(r"(?<=[a-z\d₀-₉)\]])\s*[x×]\s*(?=[1-9][0-9]?\s*(?:H[2₂]O|NH[3₃])\s*$)")
+"""Chemists of some countries write a hydrate so: `CuSO4 x 5 H2O`."""
 _TERM = r"\d*\.?\d*\s*[xyznα-ω]?"
 _EXPRESSION = re.compile(rf"{_TERM}(?:\s*[+-]\s*{_TERM})*")
 _SHARE = re.compile(r"0?\.\d+\s*(?=[A-Z(\[])")
@@ -96,6 +94,7 @@ def without_annotations(text: str, notes: list[str], remarks: list[str]) -> str:
         FormulaError: what stands there changes the composition, or has two readings.
     """
     text = " ".join(text.split())
+    text = _UNKNOWN_IN_LETTERS.sub(r"\1δ", _TIMES_WATER.sub("·", text))
     _check_alloy(text)
     text = _host(text, notes, remarks)
     taken: list[str] = []
@@ -103,7 +102,7 @@ def without_annotations(text: str, notes: list[str], remarks: list[str]) -> str:
     if taken:
         remarks.append(f"{', '.join(taken)} left out")
     notes += taken
-    text = _without_charge(text, notes, remarks)
+    text = without_charge(text, notes, remarks)
     text = _mixture(text, remarks)
     _check_variables(text)
     return text
@@ -116,6 +115,8 @@ def _check_alloy(text: str) -> None:
     if any(symbol not in ATOMIC_NUMBER for symbol in symbols):
         return
     if _ALLOY.fullmatch(text) and not _NOT_ALLOYED & set(symbols):
+        if re.search(r"(?:at|mol)\.?\s*%", text):
+            raise FormulaError("atomic per cent: write the amount of each element, such as Cu90Zn10")
         raise FormulaError(f"{WEIGHT_PER_CENT} {text.partition('(')[0].strip()[:30]}")
     if _SYSTEM.fullmatch(text):
         raise FormulaError("a chemical system without amounts: write a formula, such as " + "".join(symbols)[:20])
@@ -212,58 +213,6 @@ def _is_annotation(content: str, *, apart: bool) -> bool:
 def _reads_as_formula(text: str) -> bool:
     text = text.replace(" ", "")
     return bool(_SYMBOLS.fullmatch(text)) and all(one in ATOMIC_NUMBER for one in _SYMBOL.findall(text))
-
-
-def _without_charge(text: str, taken: list[str], remarks: list[str]) -> str:
-    """The ion's composition; `SO4^2-` and `SO42-` are SO4, `NH4+` is NH4."""
-    text = text.rstrip()
-    if not text or text[-1] not in "+-)12345678":
-        return text
-    for match in _MARKED_CHARGE.finditer(text):
-        if match.end() == len(text) and match.start() > 0 and text[match.start() - 1] not in "+-^":
-            number = next((match[name] for name in ("n", "n2", "n3", "n4") if match[name]), "")
-            sign = next(match[name] for name in ("sign", "sign2", "sign3", "sign4") if match[name])
-            return _ion(text[: match.start()], number, sign, taken, remarks)
-    last = _CHARGE.search(text)
-    if last is None or not last.start():
-        return text
-    count, number = _count_and_charge(text[: last.start()], last["digits"], last["sign"])
-    return _ion(text[: last.start()] + count, number, last["sign"], taken, remarks)
-
-
-def _ion(text: str, number: str, sign: str, taken: list[str], remarks: list[str]) -> str:
-    charge = f"{number or (len(sign) if len(sign) > 1 else '')}{sign[0]}"
-    taken.append(charge)
-    remarks.append(f"charge {charge} left out, read as {text.strip()}")
-    return text
-
-
-def _count_and_charge(before: str, digits: str, sign: str) -> tuple[str, str]:
-    """How digits right before a sign are shared by the last count and the charge.
-
-    Raises:
-        FormulaError: either may be meant (`VO2+`, `C10H14+`).
-    """
-    elements = _SYMBOL.findall(before)
-    whole_bracket = before.startswith("[") and before.endswith("]") and before.count("[") == 1
-    if not digits or len(set(elements)) < 2 or whole_bracket:
-        return "", digits
-    if len(sign) > 1 or before.endswith("."):
-        return digits, ""
-    readings = (digits, ""), (digits[:-1], digits[-1])
-    if len(digits) == 1:
-        # VO^2+ and VO2^+ both exist, and so do AlOH^2+ and Al(OH)2^+.
-        oxo = len(elements) == 2 and before.endswith("O")
-        if sign == "-" or not (oxo or before.endswith("(OH)")):
-            return readings[0]
-    # 42 atoms of O are unlikely, 14 of H are not.
-    elif digits[-1] in "1234" and (
-        (len(digits) == 2 and digits[0] != "1" and (elements[-1] not in "CH" or before.endswith(")")))
-        or (len(digits) == 3 and digits[-1] != "1")
-    ):
-        return readings[1]
-    written = " or ".join(f"{before[-20:]}{count}^{number}{sign}" for count, number in readings)
-    raise FormulaError(f"count or charge? write {written}")
 
 
 def _mixture(text: str, remarks: list[str]) -> str:

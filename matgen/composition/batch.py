@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from matgen.composition.abbreviations import ENDINGS
 from matgen.composition.elements import IS_METAL, ORDER_RANK
 from matgen.composition.kernels import arrow_strings, kernel_for
-from matgen.composition.objects import amounts_of, is_one_composition, shown
+from matgen.composition.objects import amounts_of, several, shown
 from matgen.composition.parser import MAX_COUNT, SYMBOL_TABLE, parse_exact, parse_plain, read_amounts
 from matgen.composition.writing import anonymous_formulas, chemical_systems, reduced_formulas
 from matgen.errors import DataError, FormulaError
@@ -297,16 +298,16 @@ def parse_formulas(formulas: Any) -> ParsedFormulas:
     Args:
         formulas: any iterable of formulas (list, pandas Series, numpy array, pyarrow array), or one formula. A formula
             is a text, a dict of symbols and amounts, or an object with a composition: pymatgen's `Composition`,
-            `Structure` and `ComputedEntry`, ASE's `Atoms`. Other entries are bad rows. Large columns are read fastest
-            as Arrow strings (a pyarrow array or a Series that holds one), since no Python text is made of them.
+            `Element`, `Structure` and `ComputedEntry`, ASE's `Atoms`. Other entries are bad rows. Large columns are
+            read fastest as Arrow strings (a pyarrow array or a Series that holds one), since no Python text is made of
+            them.
 
     Raises:
-        FormulaError: a whole table instead of one of its columns.
+        FormulaError: a whole table instead of one of its columns, or nothing to iterate over, such as None.
     """
     if hasattr(formulas, "columns") and hasattr(formulas, "shape"):
         raise FormulaError("a table instead of formulas: give one of its columns, such as table['formula']")
-    if is_one_composition(formulas):  # not its letters, elements or atoms
-        formulas = [formulas]
+    formulas = several(formulas)
     # Arrow strings are read from their own bytes; other text is turned into them where that pays.
     chunks = arrow_strings(formulas)
     if chunks is None:
@@ -343,7 +344,7 @@ def as_texts(formulas: Any) -> list[Any]:
     Raises:
         FormulaError: naming the first dict or object whose composition cannot be read.
     """
-    entries = [formulas] if is_one_composition(formulas) else list(formulas)
+    entries = list(several(formulas))
     rows = [i for i, entry in enumerate(entries) if not isinstance(entry, str) and amounts_of(entry) is not None]
     for i, formula in zip(rows, CompositionBatch.from_formulas([entries[i] for i in rows]).formulas(), strict=True):
         entries[i] = str(formula)
@@ -427,7 +428,7 @@ def _parse_arrow(chunk: Any) -> ParsedFormulas:
     elements, counts = np.empty((n, width), dtype=np.uint8), np.empty((n, width), dtype=np.int32)
     # (n,): 0 where the kernel leaves a row to the other readers.
     n_elements = np.empty(n, dtype=np.uint8)
-    kernel.read_plain(data, offsets, SYMBOL_TABLE, ORDER_RANK, MAX_COUNT, elements, counts, n_elements)
+    kernel.read_plain(data, offsets, SYMBOL_TABLE, ENDINGS, ORDER_RANK, MAX_COUNT, elements, counts, n_elements)
 
     reasons: dict[int, str] = {}
     if chunk.null_count:
@@ -466,6 +467,8 @@ def _sort_out(i: int, entry: Any, objects: dict[int, dict[str, Any]], reasons: d
         objects[i] = amounts
     else:
         reasons[i] = "missing" if _is_missing(entry) else f"not text but {type(entry).__name__}"
+        if isinstance(entry, bytes):
+            reasons[i] += ": decode it, as b'NaCl'.decode()"
 
 
 def _read_exactly(

@@ -19,6 +19,7 @@ GREEK = {
 _RAISED = str.maketrans("0123456789", SUPERSCRIPTS)
 _LOWERED = str.maketrans(SUPERSCRIPTS, "0123456789")
 _SIGNS = str.maketrans({**dict.fromkeys("−–—‐‑﹣－₋", "-"), **dict.fromkeys("＋₊", "+")})
+_RAISED_MASS = re.compile(r"\^(\d{1,3})(?=[A-Z])")
 _RAISED_CHARGE = re.compile(rf"([{SUPERSCRIPTS}]*)([⁺⁻]+)")
 
 _QUOTED = re.compile(r"""\s*(['"])\s*([^'"]*\S)\s*\1\s*""")
@@ -61,6 +62,7 @@ def without_markup(text: str) -> str:
         text = _without_latex(text)
     elif "_" in text:
         text = _without_subscripts(text)
+    text = _RAISED_MASS.sub(lambda found: found[1].translate(_RAISED), text)
     return _RAISED_CHARGE.sub(
         lambda found: f"^{found[1].translate(_LOWERED)}{found[2].replace('⁺', '+').replace('⁻', '-')}", text
     )

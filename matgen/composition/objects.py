@@ -14,7 +14,20 @@ _MOST_SHOWN = 40
 
 def is_one_composition(formulas: Any) -> bool:
     """Whether an argument is one composition, though it may be iterated over: a text, a dict, a structure, `Atoms`."""
-    return isinstance(formulas, str | Mapping) or amounts_of(formulas) is not None
+    return isinstance(formulas, str | bytes | Mapping) or amounts_of(formulas) is not None
+
+
+def several(formulas: Any) -> Any:
+    """An argument as something to iterate over: one composition in a list, all else as it is.
+
+    Raises:
+        FormulaError: it is neither.
+    """
+    if is_one_composition(formulas):  # not its letters, elements or atoms
+        return [formulas]
+    if not hasattr(formulas, "__iter__"):
+        raise FormulaError(f"{shown(formulas)} is no formula: give a text such as 'Fe2O3', or a list of formulas")
+    return formulas
 
 
 def amounts_of(entry: Any) -> dict[str, Any] | None:
@@ -22,7 +35,7 @@ def amounts_of(entry: Any) -> dict[str, Any] | None:
 
     Read are mappings from symbols or atomic numbers to amounts (dicts, pymatgen's `Composition`), what has such a
     mapping as its `composition` (`Structure`, `Molecule`, `ComputedEntry`), and what has `get_chemical_symbols` (ASE's
-    `Atoms`).
+    `Atoms`). An element (pymatgen's `Element` and `Species`, ASE's `Atom`) is one atom of it.
 
     Raises:
         FormulaError: the mapping's keys are no elements, or ASE's atoms have partial occupancies.
@@ -36,7 +49,8 @@ def amounts_of(entry: Any) -> dict[str, Any] | None:
         elif hasattr(entry, "get_chemical_symbols"):
             return _of_atoms(entry)
         else:
-            return None
+            symbol = getattr(entry, "symbol", None)
+            return {symbol: 1} if isinstance(symbol, str) and symbol in ATOMIC_NUMBER else None
     amounts: dict[str, Any] = {}
     for key, amount in entry.items():
         symbol = _symbol(key)

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from matgen.composition.abbreviations import ENDING, ENDINGS, LONGEST, abbreviation_remark, ending_code
 from matgen.composition.annotations import is_ordinary, without_annotations
 from matgen.composition.elements import ATOMIC_NUMBER
 from matgen.composition.isotopes import MASS_NUMBERS, check_flat_mass_numbers
 from matgen.composition.markup import without_markup
 from matgen.composition.objects import written_mapping
 from matgen.composition.roman_numerals import without_states
-from matgen.composition.rounding import as_fraction
+from matgen.composition.rounding import as_fraction, as_fractions, as_shares
 from matgen.composition.spelling import DOT, TWO_COLUMNS, ZERO_FOR_O, prepared
 from matgen.errors import FormulaError
 
@@ -96,6 +97,7 @@ def parse_plain(rows: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     bracketed = np.zeros(n, dtype=bool)
     bracketed[np.searchsorted(ends, np.flatnonzero(kind == _OPEN))] = True
     plain[row[_perhaps_mass_numbers(row, atomic_number, count, bracketed)]] = False
+    plain[row[_zeros_before_hydrogen(row, atomic_number, count)]] = False
     plain[_leads_with_zero(text, kind, ends)] = False
     count = count * _bracket_factors(text, kind, ends, start, row, plain)
 
@@ -143,7 +145,7 @@ def _leads_with_zero(text: np.ndarray, kind: np.ndarray, ends: np.ndarray) -> np
 
 
 def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Plain rows of which the exact reader has something to say, int64: `NaN`, `H20`, `Fe203`, `K2Cr207`, `FeIIO`."""
+    """Plain rows of which the exact reader may have something to say, int64: `NaN`, `H20`, `Fe203`, `YBCO`, `FeIIO`."""
     begins = np.concatenate(([0], ends[:-1] + 1))
     # Few rows end in two digits, and few have three letters.
     long = np.flatnonzero(ends - begins > 2)
@@ -151,21 +153,35 @@ def _doubtful(text: np.ndarray, kind: np.ndarray, start: np.ndarray, ends: np.nd
     end, begin = ends[many], begins[many]
     one_element = np.searchsorted(start, end) - np.searchsorted(start, begin) == 1
     zero_inside = (end - begin > 3) & (text[end - 2] == ord("0")) & (kind[end - 3] == _DIGIT)
+    zero_inside |= (end - begin > 4) & (text[end - 3] == ord("0")) & (kind[end - 4] == _DIGIT)
     short = np.flatnonzero(ends - begins == 3)
-    letters = [text[begins[short] + place] for place in range(3)]
-    missing = (letters[0] == ord("N")) & (letters[1] == ord("a")) & (letters[2] == ord("N"))
+    letter = [text[begins[short] + place] for place in range(3)]
+    missing = (letter[0] == ord("N")) & (letter[1] == ord("a")) & (letter[2] == ord("N"))
+    letters = np.flatnonzero((ends - begins >= ENDING) & (ends - begins <= LONGEST))
+    for place in range(1, ENDING + 1):
+        letters = letters[kind[ends[letters] - place] == _UPPER]
+    codes = ending_code([text[ends[letters] - place].astype(np.int64) for place in range(ENDING, 0, -1)])
+    letters = letters[ENDINGS[codes] > 0]  # `YBCO`
     numeral = _begin_numerals(text)
-    return np.concatenate([many[one_element | zero_inside], short[missing], np.searchsorted(ends, numeral)])
+    return np.concatenate([many[one_element | zero_inside], short[missing], letters, np.searchsorted(ends, numeral)])
+
+
+def _zeros_before_hydrogen(row: np.ndarray, atomic_number: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Symbols of hydrogen with tens of atoms before more of it (`NH40H`), int64; arrays as `_perhaps_mass_numbers`'."""
+    hydrogen = np.flatnonzero(atomic_number[:-1] == 1)
+    found = hydrogen[(atomic_number[hydrogen + 1] == 1) & (count[hydrogen] > 9) & (count[hydrogen] % 10 == 0)]
+    return found[row[found] == row[found + 1]]
 
 
 def _begin_numerals(text: np.ndarray) -> np.ndarray:
-    """Places of what may be oxidation states, int64: `II`, `IV`, `VI` before O, F or C, `I` or `V` in brackets."""
+    """Places of what may be oxidation states, int64: `II`, `IV`, `VI` before O, F or C, `(I)`, `(V)`; and `CI`."""
     # A line break ends the text, so that there is a sign behind each letter; what is before the first is that break.
     iodine, vanadium = np.flatnonzero(text == ord("I")), np.flatnonzero(text == ord("V"))
     before, behind = text[iodine - 1], text[iodine + 1]
     pair = (behind == ord("I")) | (behind == ord("V"))
     six = (before == ord("V")) & (text[iodine - 2] != ord("\n")) & np.isin(behind, _ANIONS)
     alone = (before == ord("(")) & (behind == ord(")"))
+    alone |= before == ord("C")  # `CaCI2`
     found = vanadium[(text[vanadium - 1] == ord("(")) & (text[vanadium + 1] == ord(")"))]
     return np.concatenate([iodine[pair | six | alone], found])
 
@@ -251,7 +267,7 @@ def parse_exact(text: str) -> Reading:
     if not is_ordinary(text):
         if (mapping := written_mapping(text)) is not None:
             return read_amounts(mapping)
-        text = without_states(without_markup(text), notes, annotated)
+        text = without_states(without_markup(_as_utf8(text)), notes, annotated)
         text = without_annotations(text, notes, annotated)
     else:
         text = without_states(text, notes, annotated)
@@ -260,15 +276,27 @@ def parse_exact(text: str) -> Reading:
     remarks = annotated + remarks
     if parts == [""]:
         raise FormulaError("empty formula")
+    if any(re.search(r"CI\d*$", part) and "H" not in part for part in parts):
+        remarks.append("CI is read as carbon and iodine: chlorine (Cl)?")
     counts, rounded = _counts_of(parts)
     if rounded:
         remarks.append("rounded fractions: " + ", ".join(f"{text[:12]} as {value}" for text, value in rounded.items()))
     if zero := re.search(r"([A-Z][a-z]?|\))0(?![0-9.e])", DOT.join(parts)):
         remarks.append(f"no atom of {zero[1]}: {ZERO_FOR_O}" if zero[1] != ")" else f"brackets times 0: {ZERO_FOR_O}")
+    if abbreviation := abbreviation_remark(parts[0]) if len(parts) == 1 else "":
+        remarks.append(abbreviation)
     for symbol in ("D", "T"):
         if any(re.search(f"{symbol}(?![a-z])", part) for part in parts):
             remarks.append(f"{symbol} is read as hydrogen")
     return Reading(counts, "; ".join(remarks), "; ".join(notes))
+
+
+def _as_utf8(text: str) -> str:
+    """A text whose bytes Python could not decode in the terminal's encoding, such as an argument under `LC_ALL=C`."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def read_amounts(amounts: Mapping[str, Any]) -> Reading:
@@ -317,16 +345,9 @@ def _digits(symbol: str, amount: Any) -> str:
 
 def _counts_of(parts: list[str]) -> tuple[dict[int, int], dict[str, Fraction]]:
     """The counts, and the decimals that were taken for fractions where that makes a difference."""
-    rounded: dict[str, Fraction] = {}
-
-    def number(digits: str) -> Fraction:
-        fraction = as_fraction(digits)
-        if fraction is None:
-            return _number(digits)
-        rounded[digits] = fraction
-        return fraction
-
-    simple = _counts(parts, number) if any("." in part for part in parts) else {}
+    decimals = [digits for part in parts for digits in _DECIMAL.findall(part)]
+    rounded = as_fractions(decimals) or as_shares("".join(parts))
+    simple = _counts(parts, lambda digits: rounded[digits] if digits in rounded else _number(digits)) if rounded else {}
     try:
         counts = _counts(parts, _number)
     except FormulaError:
@@ -334,6 +355,9 @@ def _counts_of(parts: list[str]) -> tuple[dict[int, int], dict[str, Fraction]]:
             raise
         return simple, rounded
     return (simple, rounded) if rounded and simple != counts else (counts, {})
+
+
+_DECIMAL = re.compile(r"\d*\.\d+(?!\d*e)")
 
 
 def _counts(parts: list[str], number: Callable[[str], Fraction]) -> dict[int, int]:
@@ -394,12 +418,16 @@ def _unreadable(part: str, position: int) -> str:
         return "elements that share a site: write the amount of each, as (Mg0.9Fe0.1)2SiO4"
     if character == "/":
         return "'/' joins two substances: write the formula of one"
+    if character == "," and re.match(r"\d,\d", part[max(0, position - 1) :]):
+        return f"a decimal comma? write a point, or {TWO_COLUMNS}"
     if character in ",;|":
         return f"unexpected {character!r}: {TWO_COLUMNS}"
     if character == "0":
         return f"unexpected '0': {ZERO_FOR_O}"
     if not position and character.isdigit():
         return f"unexpected {character!r} in front: a multiple or a mass number is no part of a composition"
+    if not position and character.islower():
+        return f"unexpected {character!r}: symbols of elements begin with a capital letter"
     return f"unexpected {character!r}"
 
 

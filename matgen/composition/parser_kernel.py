@@ -28,6 +28,12 @@ def _digit(byte):
 
 
 @_jit
+def _capital(byte):
+    # 65 to 90 are A to Z.
+    return 65 <= byte <= 90
+
+
+@_jit
 def _number(data, position, end):
     """A whole number at a position: `(number, position after it)`; 1 where there is none, -1 where it is too long.
 
@@ -48,7 +54,7 @@ def _number(data, position, end):
 
 
 @_jit
-def _tokens(data, position, end, symbol_table, elements, amounts, limit):
+def _tokens(data, position, end, symbol_table, endings, elements, amounts, limit):
     """Symbols and amounts of one formula in the order of the text; returns how many, or -1 where it is not plain."""
     begin = position
     n, opened = 0, -1  # `opened`: how many symbols there were before the bracket that is open
@@ -57,6 +63,11 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
         return -1
     if end - position == 3 and data[position] == 78 and data[position + 1] == 97 and data[position + 2] == 78:
         return -1
+    # YBCO and other short names end in certain capital letters (`abbreviations`).
+    if 3 <= end - position <= 5 and _capital(data[end - 1]) and _capital(data[end - 2]) and _capital(data[end - 3]):
+        last, middle = np.int64(data[end - 1]) - 65, np.int64(data[end - 2]) - 65
+        if endings[((np.int64(data[end - 3]) - 65) * 26 + middle) * 26 + last]:
+            return -1
     while position < end:
         byte = np.int64(data[position])
         position += 1
@@ -81,6 +92,9 @@ def _tokens(data, position, end, symbol_table, elements, amounts, limit):
             # Anything that is no plain formula is left to the exact reader, which also says what is wrong with it.
             # 100 and more atoms may be or hold a mass number (`U235O2`, `H218O`). Without a sign, 0 and -1 are huge.
             if element == 0 or np.uint64(amount - 1) >= np.uint64(99) or n == len(elements):
+                return -1
+            # In `NH40H` the zero may be the letter O.
+            if element == 1 and n > 0 and elements[n - 1] == 1 and amounts[n - 1] > 9 and amounts[n - 1] % 10 == 0:
                 return -1
             elements[n], amounts[n] = element, amount
             n += 1
@@ -146,13 +160,14 @@ def most_symbols(data, offsets):
 
 
 @_jit
-def read_plain(data, offsets, symbol_table, order_rank, limit, elements, counts, n_elements):
+def read_plain(data, offsets, symbol_table, endings, order_rank, limit, elements, counts, n_elements):
     """Read the plain formulas among `n` rows of text.
 
     Args:
         data: uint8, the text of all rows; row `i` is `data[offsets[i]:offsets[i + 1]]`.
         offsets: integers `(n + 1,)`.
         symbol_table: uint8 `(26 * 27,)`, capital and second letter to atomic number.
+        endings: uint8 `(26**3,)`, 1 for the last letters of short names, see `abbreviations.ENDINGS`.
         order_rank: uint8 `(119,)`, matgen's order of the elements.
         limit: atoms of a formula, as written, beyond which it is left to the exact reader.
         elements: uint8 `(n, k)`, `k` as `most_symbols` says, filled with atomic numbers in matgen's order, zero padded.
@@ -168,7 +183,7 @@ def read_plain(data, offsets, symbol_table, order_rank, limit, elements, counts,
         for slot in range(width):
             elements[row, slot], counts[row, slot] = 0, 0
         n_elements[row] = 0
-        n = _tokens(data, offsets[row], offsets[row + 1], symbol_table, numbers, amounts, limit)
+        n = _tokens(data, offsets[row], offsets[row + 1], symbol_table, endings, numbers, amounts, limit)
         if n <= 0:
             continue
         n = _canonical(n, numbers, amounts, order_rank)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 _MOST = {2: 3, 3: 9}
@@ -34,6 +36,63 @@ def as_fraction(text: str) -> Fraction | None:
             written = _terminates(fraction.denominator) and len(places) < _FLOAT_PLACES
             return None if fraction == value or written else fraction
     return None
+
+
+def as_fractions(decimals: Sequence[str]) -> dict[str, Fraction]:
+    """The decimals of one formula that are rounded fractions, to these.
+
+    One that was rounded up so that all are whole together is taken for the fraction of the others: `0.34` beside `0.33`
+    twice.
+
+    Args:
+        decimals: all of the formula, each as often as it is written.
+    """
+    found = {text: fraction for text in dict.fromkeys(decimals) if (fraction := as_fraction(text)) is not None}
+    for denominator in dict.fromkeys(fraction.denominator for fraction in found.values()):
+        for text in [one for one in dict.fromkeys(decimals) if one not in found]:
+            value = Fraction(text)
+            share = Fraction(round(value * denominator), denominator)
+            places = len(text.partition(".")[2])
+            close = 1 < places < _FLOAT_PLACES and share > 0 and abs(share - value) < Fraction(1, 10**places)
+            if not close or _terminates(share.denominator):
+                continue
+            group = [one for one in decimals if one in found and found[one].denominator == share.denominator]
+            n = decimals.count(text)
+            if n * share + sum((found[one] for one in group), Fraction(0)) == n * value + sum(map(Fraction, group)):
+                found[text] = share
+    return found
+
+
+_SHARE = re.compile(r"[A-Z][a-z]?(\d{1,2}(?:\.\d)?)")
+_MOST_ATOMS = 9
+
+
+def as_shares(text: str) -> dict[str, Fraction]:
+    """Atomic per cent with one decimal place that are those of a small formula, to the exact ones: `Fe33.3O66.7`.
+
+    Args:
+        text: a formula; what is not one number behind each of several symbols, 100 in all, has none.
+    """
+    shares = _SHARE.findall(text)
+    if len(shares) < 2 or _SHARE.sub("", text) or not any("." in share for share in shares):
+        return {}
+    values = [Fraction(share) for share in shares]
+    total = sum(values, Fraction(0))
+    if abs(total - 100) > Fraction(len(values), 20):
+        return {}
+    # One may have been rounded up so that they are 100 together: `Fe33.3Co33.3Ni33.4`.
+    most_off = Fraction(1, 10) if total == 100 else Fraction(1, 20)
+    for atoms in range(2, _MOST_ATOMS + 1):
+        exact = [Fraction(100 * round(value * atoms / 100), atoms) for value in values]
+        close = all(
+            one == value or (one > 0 and abs(one - value) <= most_off and not _terminates(one.denominator))
+            for one, value in zip(exact, values, strict=True)
+        )
+        if close and sum(exact) == 100:
+            return {
+                share: one for share, one in zip(shares, exact, strict=True) if "." in share and one != Fraction(share)
+            }
+    return {}
 
 
 def _terminates(denominator: int) -> bool:

@@ -39,6 +39,10 @@ _MISSING_DOT = re.compile(r"(.*\S)\s+([1-9][0-9]?\s*(?:H2O|NH3))", re.DOTALL)
 _BEFORE_NUMBER = re.compile(r"[A-Za-z)]\s+(?:[+-]?[\d.])")
 _LONE_TOKEN = re.compile(rf"[(){DOT}]*(?:[A-Z][a-z]?|\d+\.?\d*|\.\d+)?[(){DOT}]*")
 _OF_ONE_ELEMENT = re.compile(r"([A-Z][a-z]?)([1-9][0-9]+)")
+_PERHAPS_OXYGEN = re.compile(r"([A-Z][a-z]?)([2-9]0[2-9]|[1-9]0(?:1[0-9]|2[0-4])|\d*\.[1-9]\d?0[2-9])$")
+"""The end of `K2Cr207`, `Li4Ti5012` and `LiNi0.5Mn1.504`."""
+_ZERO_BEFORE_HYDROGEN = re.compile(r"(H[1-9])0(H(?![a-z])\d*)")
+"""`NH40H` and `C2H50H`: no formula has 40 atoms of hydrogen and then more of it."""
 _TAKES_TWO = {"H", "Li", "Na", "K", "Rb", "Cs", "Cu", "Ag", "Tl", "Cl"}
 """Elements whose oxide has two atoms to one of oxygen, so that `H20` is water and not twenty atoms."""
 
@@ -99,8 +103,9 @@ def _check_point(text: str) -> None:
     if _IN_MULTIPLIER.search(left):  # CuSO4·0.5H2O
         return
     elements = set(_SYMBOL.findall(right))
-    # Decimals rarely come before an element that was there already; parts of a compound often share oxygen.
-    if len(elements) > 1 and elements & set(_SYMBOL.findall(left)):
+    # Decimals rarely come before an element that was there already; parts of a compound often share oxygen. Molecules
+    # of carbon and hydrogen are solvents (`CaCl2.2CH3OH`).
+    if len(elements) > 1 and (elements & set(_SYMBOL.findall(left)) or {"C", "H"} <= elements):
         raise _two_readings(text, f"{left}{DOT}{right}")
 
 
@@ -116,7 +121,7 @@ def _check_blanks(text: str) -> None:
     if match := _MISSING_DOT.fullmatch(text):
         raise FormulaError(f"a hydrate or two columns? write {match[1]}{DOT}{''.join(match[2].split())}")
     if _SPLIT_NUMBER.search(text):
-        raise FormulaError("blank inside a number")
+        raise FormulaError(f"blank inside a number: {TWO_COLUMNS}")
     if re.fullmatch(r"[+-]?[\d.]+", pieces[0]):
         raise FormulaError(f"begins with a number and a blank: {TWO_COLUMNS}")
     if _BEFORE_NUMBER.search(text) and not _written_apart(pieces):
@@ -145,5 +150,7 @@ def _check_zeros(text: str, remarks: list[str]) -> None:
             raise FormulaError(f"{number} atoms of {symbol} alone: {ZERO_FOR_O}")
         if "0" in number and symbol != "C":  # C60
             remarks.append(f"{number} atoms of {symbol} alone: {ZERO_FOR_O}")
-    elif (match := re.search("([A-Z][a-z]?)([2-9]0[2-9])$", text)) and "O" not in _SYMBOL.findall(text):
+    elif (match := _PERHAPS_OXYGEN.search(text)) and "O" not in _SYMBOL.findall(text):
         remarks.append(f"{match[2]} atoms of {match[1]}: {ZERO_FOR_O}")
+    if match := _ZERO_BEFORE_HYDROGEN.search(text):
+        remarks.append(f"{match[0]}: {ZERO_FOR_O} write {match[1]}O{match[2]}")

@@ -18,10 +18,10 @@ from matgen.datasets.json_tables import entries_of
 from matgen.datasets.number_marks import OddCells
 from matgen.datasets.opening import opened
 from matgen.datasets.spreadsheets import SUFFIXES as SPREADSHEETS
-from matgen.datasets.spreadsheets import sheet_rows
+from matgen.datasets.spreadsheets import sheet_of
 from matgen.datasets.tables import reading
 from matgen.datasets.text_files import older_encoding, text_blocks
-from matgen.datasets.understood import understood
+from matgen.datasets.understood import name_of, understood
 from matgen.errors import DataError
 from matgen.io.parquet import read_parquet
 from matgen.runtime.unreadable import report_unreadable
@@ -60,8 +60,8 @@ def _read(path: Path) -> pd.DataFrame:
     if suffix == ".feather":
         return pd.read_feather(path)
     if suffix in SPREADSHEETS:
-        rows, told = sheet_rows(path, None, formulas=False)
-        return _from_rows(path, rows, ";", told)
+        sheet = sheet_of(path, None, formulas=False)
+        return _from_rows(path, sheet.rows, ";", sheet.told)
     if suffix in (".json", ".jsonl", ".ndjson"):
         return _from_json(path)
     return _from_text(path, any_dialect_of(path, expected_separator(path)))
@@ -92,7 +92,7 @@ def _from_rows(path: Path, rows: Iterable[Sequence[Any]], separator: str, told: 
         if copy.surplus:
             number, fields = copy.surplus[0]
             first = f"row {number + 1}: {fields} fields, {copy.width} in the header"
-            report_unreadable(str(path), len(copy.surplus), copy.rows, first)
+            report_unreadable(name_of(path), len(copy.surplus), copy.rows, first)
         frame, more_told = read_csv_as_written(copy.path)
         understood(path, guesses=more_told)
         return frame
@@ -108,7 +108,7 @@ def _from_json(path: Path) -> pd.DataFrame:
     if not rows:
         raise DataError(f"{path} holds no list of rows")
     if bad := [number for number, entry in enumerate(entries or []) if not isinstance(entry, dict)]:
-        report_unreadable(str(path), len(bad), len(entries or []), f"row {bad[0] + 1}: no keys and values")
+        report_unreadable(name_of(path), len(bad), len(entries or []), f"row {bad[0] + 1}: no keys and values")
     return pd.DataFrame.from_records(rows)
 
 

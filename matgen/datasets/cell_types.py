@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from matgen.datasets.csv_file import MISSING
+from matgen.datasets.text_files import ZERO_BYTE, has_zero_byte
 
 _MARKERS = frozenset(MISSING) - {""} | {"#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 _CODE = re.compile(r"[-+]?0\d+")
@@ -30,8 +31,11 @@ def read_csv_as_written(path: Path, separator: str = ",") -> tuple[pd.DataFrame,
         separator: of columns.
 
     Raises:
+        ValueError: it holds a zero byte.
         ParserError: a row has too many fields (by more than one, or in other rows than the first).
     """
+    if has_zero_byte(path):
+        raise ValueError(ZERO_BYTE)
     raw = pd.read_csv(path, sep=separator, dtype=str, na_filter=False, **_AS_WRITTEN)
     columns = {str(name): _Cells(raw.iloc[:, place]) for place, name in enumerate(raw.columns)}
     among_numbers = {marker: name for name, cells in columns.items() if cells.are_numbers for marker in cells.markers}

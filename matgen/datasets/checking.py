@@ -12,6 +12,7 @@ import numpy as np
 from matgen.composition.batch import BadFormula, Remark, parse_formulas
 from matgen.composition.keys import KeySet
 from matgen.datasets.number_marks import OddCells
+from matgen.datasets.opening import table_name
 from matgen.datasets.tables import iterate_formula_table
 from matgen.datasets.understood import collecting
 
@@ -96,7 +97,7 @@ def check_table(path: Path | str, column: str | None = None) -> TableCheck:
             keys = KeySet(np.concatenate([keys.keys, parsed.batch.keys()]))
     kinds = dict.fromkeys(parts[0] for parts in collected.values())
     return TableCheck(
-        source=str(path),
+        source=table_name(path),
         kind=f"{'folder of tables: ' if Path(path).is_dir() else ''}{' and '.join(kinds)}",
         guesses=list(dict.fromkeys(guess for parts in collected.values() for guess in parts[1:])),
         column=name,

@@ -12,6 +12,7 @@ from typing import Any
 
 from matgen.datasets.csv_file import MISSING
 from matgen.datasets.formula_column import find_formula_column
+from matgen.datasets.formula_guess import column_names
 from matgen.datasets.number_marks import ColumnMarks, decimal_marks, number_text
 
 
@@ -55,12 +56,13 @@ def clean_copy(
     with tempfile.TemporaryDirectory(prefix="matgen-") as folder:
         copy = CleanCopy(Path(folder) / "table.csv")
         iterator = iter(rows)
-        header = [str(name).strip() for name in next(iterator, [])]
+        given = list(next(iterator, []))
+        header = column_names(given)
         copy.width = len(header)
         formula_at = header.index(find_formula_column(header, column, source)) if formulas else -1
         marks = [ColumnMarks() for _ in header]
         raw = Path(folder) / "raw.csv"
-        filled = [bool(name) for name in header]
+        filled = [bool(str(name).strip()) or place == formula_at for place, name in enumerate(given)]
         with raw.open("w", encoding="utf-8", newline="") as handle:
             writer = csv.writer(handle)
             for cells in iterator:
@@ -79,10 +81,13 @@ def clean_copy(
         decimals, copy.guesses = decimal_marks(marks, header, separator == ",")
         decimals = ["" if place == formula_at else mark for place, mark in enumerate(decimals)]
         kept = [place for place, any_cell in enumerate(filled) if any_cell]
-        with raw.open(encoding="utf-8", newline="") as given, copy.path.open("w", encoding="utf-8", newline="") as out:
+        with (
+            raw.open(encoding="utf-8", newline="") as written,
+            copy.path.open("w", encoding="utf-8", newline="") as out,
+        ):
             writer = csv.writer(out)
             writer.writerow([header[place] for place in kept])
-            for row in csv.reader(given):
+            for row in csv.reader(written):
                 cells = [cell[1:] if cell[:1] == "\0" else number_text(cell, decimals[i]) for i, cell in enumerate(row)]
                 writer.writerow([cells[place] for place in kept])
         raw.unlink()

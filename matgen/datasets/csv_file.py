@@ -12,7 +12,7 @@ import pandas as pd
 
 from matgen.datasets.column_types import ChunkTypes
 from matgen.datasets.formula_column import find_formula_column
-from matgen.datasets.text_files import open_text
+from matgen.datasets.text_files import ZERO_BYTE, open_text
 
 MISSING = ["", "NaN", "nan", "NA", "N/A", "n/a", "null", "NULL", "None", "<NA>", "#N/A", "-nan", "-NaN"]
 """What an empty cell looks like, in every column but the formula's: there `NaN` is a text like any other."""
@@ -109,7 +109,10 @@ class _OneMoreColumn:
 
     def read(self, size: int = -1) -> str:
         header, self._header = self._header, ""
-        return header or self._rest.read(size)
+        text = header or self._rest.read(size)
+        if "\0" in text:
+            raise ValueError(ZERO_BYTE)
+        return text
 
     def __iter__(self) -> Iterator[str]:  # pandas takes for a file what has this
         return iter(self._rest)

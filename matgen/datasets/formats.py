@@ -17,13 +17,21 @@ from matgen.datasets.column_types import ChunkTypes
 from matgen.datasets.csv_file import CsvFile
 from matgen.datasets.dialects import Dialect, any_dialect_of, dialect_of, encoding_name
 from matgen.datasets.formula_column import find_formula_column, has_formula_column
+from matgen.datasets.formula_guess import (
+    ROWS_LOOKED_AT,
+    column_names,
+    guess_in,
+    guessed_column,
+    is_read_as_formulas,
+    with_formulas_of_index,
+)
 from matgen.datasets.json_tables import entries_of
 from matgen.datasets.spreadsheets import SUFFIXES as SPREADSHEETS
-from matgen.datasets.spreadsheets import sheet_rows
+from matgen.datasets.spreadsheets import sheet_of
 from matgen.datasets.text_files import OPENERS, encoding_of, head_of, older_encoding, text_blocks
 from matgen.datasets.understood import understood
 from matgen.errors import DataError
-from matgen.io.parquet import CHECKED_READING, check_names, read_parquet
+from matgen.io.parquet import CHECKED_READING, check_names, read_parquet, require_utf8
 
 Chunks = Iterator[tuple[pd.DataFrame, str]]
 """Frames, and with each the name of its formula column."""
@@ -83,18 +91,28 @@ def expected_separator(path: Path) -> str:
 def _csv_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
     separator = expected_separator(path)
     dialect = dialect_of(path, separator, column)
-    if dialect is None:
-        dialect = any_dialect_of(path, separator)
-        find_formula_column(next(dialect.rows(path), []), column, path)  # raises, and shows the columns
-    yield from _chunks_in_dialect(path, dialect, column, rows, formula_only)
+    if dialect is not None:
+        yield from _chunks_in_dialect(path, dialect, column, rows, formula_only)
+        return
+    dialect = any_dialect_of(path, separator)
+    header, guess = _header_and_guess(path, dialect, column)
+    name = find_formula_column(header, guess or column, path)  # raises, and shows the columns
+    yield from _chunks_in_dialect(path, dialect, name, rows, formula_only, guess)
+
+
+def _header_and_guess(path: Path, dialect: Dialect, column: str | None) -> tuple[list[str], str | None]:
+    """The columns of a text file, and the one that holds formulas by its cells where none is asked for."""
+    table = dialect.rows(path)
+    header = column_names(next(table, []))
+    return header, guessed_column(header, table) if column is None else None
 
 
 def _chunks_in_dialect(
-    path: Path, dialect: Dialect, column: str | None, rows: int | None, formula_only: bool
+    path: Path, dialect: Dialect, column: str | None, rows: int | None, formula_only: bool, guess: str | None = None
 ) -> Chunks:
-    done = 0
+    done, guesses = 0, [is_read_as_formulas(guess)] if guess else []
     if dialect.plain:
-        understood(path, dialect.kind)
+        understood(path, dialect.kind, guesses)
         try:
             plain = CsvFile(path, column, dialect.separator)
             for frame in plain.chunks(rows, formula_only):
@@ -106,7 +124,7 @@ def _chunks_in_dialect(
         except pd.errors.ParserError:  # a row has too many fields or is blank, or pandas gives up for another reason
             pass
     with clean_copy(dialect.rows(path), path, column, dialect.separator) as copy:
-        understood(path, dialect.kind, [*dialect.guesses, *copy.guesses])
+        understood(path, dialect.kind, [*guesses, *dialect.guesses, *copy.guesses])
         yield from _rest_of_copy(copy, path, column, rows, formula_only, done)
 
 
@@ -125,10 +143,10 @@ def _rest_of_copy(
 
 
 def _spreadsheet_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
-    sheet, told = sheet_rows(path, column)
-    with clean_copy(sheet, path, column) as copy:
-        understood(path, "spreadsheet", [*told, *copy.guesses])
-        yield from _rest_of_copy(copy, path, column, rows, formula_only, 0)
+    sheet = sheet_of(path, column)
+    with clean_copy(sheet.rows, path, sheet.column) as copy:
+        understood(path, "spreadsheet", [*sheet.told, *copy.guesses])
+        yield from _rest_of_copy(copy, path, sheet.column, rows, formula_only, 0)
 
 
 def _parquet_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
@@ -136,42 +154,48 @@ def _parquet_chunks(path: Path, column: str | None, rows: int | None, formula_on
     import pyarrow.parquet as pq
 
     understood(path, "Parquet")
+    require_utf8(path, DataError)
     if rows is None:
-        frame = with_formulas_of_index(read_parquet(path), column)
-        name = find_formula_column(frame.columns, column, path)
+        frame, name = _with_formula_column(read_parquet(path), column, path)
         yield frame[[name]] if formula_only else frame, name
         return
     check_names(path)
     # A buffer, so that a row group of any size is read piece by piece; without it a column is read whole first.
     with pq.ParquetFile(path, buffer_size=2**20, **CHECKED_READING) as file:
         # As pandas sees it: columns that were a frame's index are not among them.
-        empty = with_formulas_of_index(file.schema_arrow.empty_table().to_pandas(), column)
-        name = find_formula_column(empty.columns, column, path)
-        columns = [name] if formula_only else None
+        some = file.schema_arrow.empty_table()
+        if column is None and not has_formula_column(file.schema_arrow.names, None):
+            some = pa.Table.from_batches(islice(file.iter_batches(batch_size=ROWS_LOOKED_AT), 1), file.schema_arrow)
+        name = _with_formula_column(some.to_pandas(), column, path)[1]
+        stored = name if name in file.schema_arrow.names else f"__index_level_{name.partition('_')[2] or 0}__"
+        columns = [stored] if formula_only else None
         for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=not formula_only):
             # Arrow's types: no Python text is made of formulas, and integers with gaps stay integers in every chunk.
-            frame = pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype)
-            yield with_formulas_of_index(frame, column), name
+            table = pa.Table.from_batches([batch])
+            if formula_only and stored != name:
+                table = table.rename_columns([name]).replace_schema_metadata(None)
+            yield with_formulas_of_index(table.to_pandas(types_mapper=pd.ArrowDtype), name), name
 
 
 def _feather_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
     from pyarrow import feather
 
     understood(path, "Feather")
+    require_utf8(path, DataError)
     table = feather.read_table(path)
-    frame = with_formulas_of_index(table.slice(0, 0).to_pandas(), column)
-    name = find_formula_column(frame.columns, column, path)
+    name = _with_formula_column(table.slice(0, ROWS_LOOKED_AT).to_pandas(), column, path)[1]
     for start in range(0, len(table), rows or max(1, len(table))):
         frame = table.slice(start, rows).to_pandas(types_mapper=pd.ArrowDtype if rows else None)
-        frame = with_formulas_of_index(frame, column)
+        frame = with_formulas_of_index(frame, name)
         yield frame[[name]] if formula_only else frame, name
 
 
-def with_formulas_of_index(frame: pd.DataFrame, column: str | None) -> pd.DataFrame:
-    """A frame whose index is a column where that is the one of formulas, by its name."""
-    if has_formula_column(frame.columns, column) or not has_formula_column(filter(None, frame.index.names), column):
-        return frame
-    return frame.reset_index()
+def _with_formula_column(frame: pd.DataFrame, column: str | None, path: Path) -> tuple[pd.DataFrame, str]:
+    """The frame, with its index as a column where formulas may be there, and its formula column; a guess is told."""
+    frame = with_formulas_of_index(frame, column)
+    if column is None and (column := guess_in(frame)) is not None:
+        understood(path, guesses=[is_read_as_formulas(column)])
+    return frame, find_formula_column(frame.columns, column, path)
 
 
 def _json_lines_chunks(path: Path, column: str | None, rows: int | None, formula_only: bool) -> Chunks:
@@ -185,6 +209,9 @@ def _json_lines_chunks(path: Path, column: str | None, rows: int | None, formula
     reading = entries()
     first = list(islice(reading, rows))
     following = list(islice(reading, 1))
+    if (guess := _guess_among(first, column)) is not None:
+        understood(path, guesses=[is_read_as_formulas(guess)])
+        column = guess
     if not following:
         names = _columns(first)
         name = find_formula_column(names, column, path)
@@ -226,11 +253,21 @@ def _json_chunks(path: Path, column: str | None, rows: int | None, formula_only:
     names = _columns(entries)
     if not any(isinstance(entry, dict) for entry in entries) and all(isinstance(entry, str) for entry in entries):
         names = ["formula"]  # a list of formulas
-    name = find_formula_column(names, column, path)
+    if (guess := _guess_among(entries, column)) is not None:
+        understood(path, guesses=[is_read_as_formulas(guess)])
+    name = find_formula_column(names, guess or column, path)
     frame = pd.DataFrame.from_records(_rows(entries, name), columns=names)
     for start in range(0, len(frame), rows or len(frame)):
         chunk = frame.iloc[start : start + rows] if rows else frame
         yield chunk[[name]] if formula_only else chunk.copy(), name
+
+
+def _guess_among(entries: list[Any], column: str | None) -> str | None:
+    """The column that holds formulas by its cells among rows of JSON, where none is asked for."""
+    if column is not None:
+        return None
+    names = _columns(entries)
+    return guessed_column(names, ([row.get(name) for name in names] for row in entries if isinstance(row, dict)))
 
 
 def _begins_with_a_line_of_json(text: str) -> bool:
@@ -242,6 +279,11 @@ def _text_chunks(path: Path, column: str | None, rows: int | None, formula_only:
     dialect = dialect_of(path, expected_separator(path), column)
     if dialect is not None:  # what Excel saves as text
         yield from _chunks_in_dialect(path, dialect, column, rows, formula_only)
+        return
+    dialect = any_dialect_of(path, expected_separator(path))
+    header, guess = _header_and_guess(path, dialect, column)
+    if guess is not None or (column is not None and has_formula_column(header, column)):
+        yield from _chunks_in_dialect(path, dialect, guess or column, rows, formula_only, guess)
         return
     name = find_formula_column(["formula"], column, path)
     understood(path, f"text in {encoding_name(encoding_of(head_of(path)))}, one formula a line")

@@ -6,14 +6,16 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from matgen.composition.batch import CompositionBatch, parse_some
 from matgen.datasets.catalog import SOURCES
 from matgen.datasets.formula_column import find_formula_column
 from matgen.datasets.load import find_row, load_dataset, load_task
+from matgen.datasets.opening import table_name
 from matgen.datasets.tables import read_formula_table
 from matgen.datasets.where import numeric_column
-from matgen.errors import DataError, unknown_name
+from matgen.errors import DataError, OptionError, unknown_name
 from matgen.hull import CompetingPhases
 from matgen.runtime.reference_column import reference_column
 from matgen.runtime.unreadable import report_unreadable
@@ -54,7 +56,8 @@ def phases_of_table(name_or_path: Path | str, column: str = "formation_energy") 
     Raises:
         DataError: the table is missing, has no formulas, more than a fifth that cannot be read (see
             `matgen.runtime.unreadable`), or none with an energy.
-        OptionError: no such column, or one that holds text.
+            A cell of the column that is no number is an error too.
+        OptionError: no such column.
     """
     name = str(name_or_path)
     if find_row(name) is not None:
@@ -62,7 +65,8 @@ def phases_of_table(name_or_path: Path | str, column: str = "formation_energy") 
         formulas = find_formula_column(frame.columns, None, name)
     else:
         frame, formulas = read_formula_table(name_or_path, reference_column())
-    energy = numeric_column(frame, column).astype(np.float64)
+        name = table_name(name_or_path)
+    energy = _energies(frame, column, name)
     parsed = parse_some(frame[formulas])
     report_unreadable(name, len(parsed.bad), len(frame), parsed.bad[0] if parsed.bad else None)
     phases = CompetingPhases(
@@ -71,6 +75,19 @@ def phases_of_table(name_or_path: Path | str, column: str = "formation_energy") 
     if not len(phases):
         raise DataError(f"{name} has no compound with a number in {column}")
     return phases
+
+
+def _energies(frame: pd.DataFrame, column: str, name: str) -> np.ndarray:
+    """The column of energies, float64 `(n,)`, NaN where a cell is empty."""
+    here = next((one for one in frame.columns if str(one).casefold() == column.casefold()), None)
+    if here is None:
+        raise OptionError(f"{name} has no column {column!r}; its columns: {', '.join(map(str, frame.columns[:12]))}")
+    numbers = pd.to_numeric(frame[here], errors="coerce")
+    odd = np.flatnonzero(numbers.isna() & frame[here].notna())
+    if len(odd):
+        row = int(odd[0])
+        raise DataError(f"{name}, row {row + 1}: {str(frame[here].iloc[row])[:30]!r} in {here} is not a number")
+    return numeric_column(frame, str(here)).astype(np.float64)
 
 
 def _labeled_elements(batch: CompositionBatch, energy: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from matgen.datasets.catalog import (
 )
 from matgen.datasets.formats import TABLE_SUFFIXES
 from matgen.datasets.formula_column import find_formula_column
-from matgen.datasets.opening import is_standard_input
+from matgen.datasets.opening import is_standard_input, table_name
 from matgen.datasets.places import table_path
 from matgen.datasets.sources import matminer_dataset
 from matgen.datasets.splits import PARTS, SPLITS, split_batch
@@ -127,6 +127,7 @@ def load_dataset(
         formula_column = find_formula_column(frame.columns, column, name)
     else:
         frame, formula_column = read_formula_table(name_or_path, column or reference_column())
+        name = table_name(name_or_path)
     if where is not None:
         kept = np.flatnonzero(where_mask(frame, where, row.aliases if row else None))
     else:

@@ -39,6 +39,11 @@ def is_standard_input(path: Path | str) -> bool:
     return str(path) == STANDARD_INPUT
 
 
+def table_name(path: Path | str) -> str:
+    """What to call a table in a message: its path as it is given, or standard input."""
+    return _NAME if is_standard_input(path) else str(path)
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Path]:
     """The file in which a table is within the block: the path itself, or a temporary file.

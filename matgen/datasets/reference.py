@@ -13,8 +13,9 @@ import pandas as pd
 
 from matgen.composition.batch import BadFormula, CompositionBatch, parse_formulas, parse_some, sort_keys
 from matgen.datasets.formats import is_parquet
-from matgen.datasets.formula_column import find_formula_column
+from matgen.datasets.formula_guess import with_formula_column
 from matgen.datasets.load import Dataset, find_row, load_dataset
+from matgen.datasets.opening import table_name
 from matgen.datasets.places import table_path
 from matgen.datasets.splits import SPLITS, codes_of_parts, part_codes, split_keys
 from matgen.datasets.tables import iterate_formula_table, shards_of
@@ -62,7 +63,7 @@ def open_reference(name_or_path: str | Path, split: str = "split") -> Reference:
     if not _is_large(path):
         return Reference.of_dataset(load_dataset(name_or_path, split=split))
     next(iterate_formula_table(path, column, rows_per_chunk=1000, formula_only=True))
-    name = str(name_or_path) if row is None else row.name
+    name = table_name(name_or_path) if row is None else row.name
     reference = Reference(name, lambda: _read_batches(path, column, split, reference, allowed))
     allowed = unreadable_allowed()
     return reference
@@ -117,7 +118,7 @@ class Reference:
         Raises:
             DataError: no formula column, no formula that can be read, or more than a fifth that cannot.
         """
-        column = find_formula_column(frame.columns, None, name)
+        frame, column = with_formula_column(frame, None, name)
         parsed = parse_some(frame[column])
         reference = cls(name, lambda: iter([(parsed.batch, part_codes(split_keys(parsed.batch, split)))]))
         reference.unreadable = report_unreadable(
@@ -222,7 +223,7 @@ def _read_batches(
         if len(parsed.batch):
             yield parsed.batch, part_codes(split_keys(parsed.batch, split))
     if not read:
-        raise DataError(f"none of the {n_bad:,} formulas in {path} can be read; {example}")
+        raise DataError(f"none of the {n_bad:,} formulas in {reference.name} can be read; {example}")
     if not reference.gone_through:
         reference.gone_through = True
         report_remarks(n_remarks, first_remark, reference.name)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from matgen.errors import DataError, first_line
+from matgen.errors import DataError, OutputError, first_line
 from matgen.io.files import atomic_write, read_json
-from matgen.io.parquet import CHECKED_WRITING, read_parquet
+from matgen.io.parquet import CHECKED_WRITING, read_parquet, require_utf8
 from matgen.io.places import CHECKSUMS, data_folder
 
 
@@ -25,6 +25,7 @@ def write_table(frame: pd.DataFrame, path: Path, metadata: Mapping[str, str] | N
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    require_utf8(path, OutputError)
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **(metadata or {})})
     floats = [name for name in frame.columns if frame[name].dtype.kind == "f"]

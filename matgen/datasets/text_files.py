@@ -22,6 +22,9 @@ UTF8 = "utf-8-sig"
 HEAD = 1 << 16
 """Bytes of a file that are looked at first."""
 
+ZERO_BYTE = "it holds a zero byte, at which a cell would end: the file is damaged, or no text"
+"""Why a CSV file is refused of which pandas would drop the rest of a cell in silence."""
+
 _BLOCK = 1 << 20  # bytes
 _SAMPLE = 1 << 16  # bytes of lines that are not ASCII, from which an older encoding is guessed
 
@@ -45,8 +48,16 @@ def head_of(path: Path) -> bytes:
         return bytes(handle.read(HEAD))
 
 
+def has_zero_byte(path: Path) -> bool:
+    """Whether a zero byte is anywhere in a file, unpacked."""
+    with _opener(path)(path, "rb") as handle:
+        return any(b"\0" in block for block in iter(lambda: handle.read(_BLOCK), b""))
+
+
 def encoding_of(head: bytes) -> str:
-    """UTF-8 or UTF-16, by the byte-order mark, or by the zeros of which UTF-16 of plain letters is half."""
+    """UTF-8, or UTF-16 or 32 by the byte-order mark, or by the zeros of which UTF-16 of plain letters is half."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     for encoding, zeros, letters in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):

@@ -36,6 +36,11 @@ def called(path: Path, name: str) -> Iterator[None]:
         del _NAMES[str(path)]
 
 
+def name_of(path: Path) -> str:
+    """The name by which the user knows a file."""
+    return _NAMES.get(str(path), str(path))
+
+
 def understood(path: Path, kind: str = "", guesses: Sequence[str] = ()) -> None:
     """Note how a file is read.
 
@@ -44,7 +49,7 @@ def understood(path: Path, kind: str = "", guesses: Sequence[str] = ()) -> None:
         kind: such as `text in UTF-8, columns separated by commas`.
         guesses: what could have been meant otherwise; a `MatgenWarning` says it, once for each state of the file.
     """
-    name = _NAMES.get(str(path), str(path))
+    name = name_of(path)
     collected = _COLLECTED.get()
     if collected is not None:
         parts = collected.setdefault(name, [])

@@ -39,6 +39,8 @@ _COMPARISON = re.compile(
 _JOINED = re.compile(r"(?:^|\s)\s*(?:and|or|not)\s", re.IGNORECASE)
 _JOINT = re.compile(r"\s*\b(and|or)\b\s+|\s*(&&?|\|\|?)\s*", re.IGNORECASE)
 _MISSING = {"nan", "none", "null", "na"}
+_FLAGS = {"yes": True, "no": False, "true": True, "false": False}
+"""Words for true and false, with which a column of these is compared."""
 _MOST_NESTED = 20
 _FORM = (
     "write conditions as 'COLUMN > NUMBER' or 'COLUMN == \"TEXT\"', joined by 'and' or 'or' (operators > >= < <= == !=)"
@@ -197,14 +199,17 @@ def _mask(frame: pd.DataFrame, condition: Condition | Joined, aliases: Aliases |
     holds_text = isinstance(name, str) and name in frame.columns and not _is_numeric(frame[name])
     if holds_text and not isinstance(condition.value, float):
         return _text_mask(frame[name], condition)
-    if isinstance(condition.value, str):
+    value = condition.value
+    if isinstance(value, str):
         numeric_column(frame, condition.column, aliases)  # no such column
-        raise OptionError(
-            f"column {condition.column!r} holds numbers: compare it with a number, not {condition.value!r}"
-        )
+        flags = isinstance(name, str) and pd.api.types.is_bool_dtype(frame[name])
+        if not flags or value.casefold() not in _FLAGS:
+            held, other = ("true and false", "true or false") if flags else ("numbers", "a number")
+            raise OptionError(f"column {condition.column!r} holds {held}: compare it with {other}, not {value!r}")
+        value = _FLAGS[value.casefold()]
     # The number is rounded to the column's own precision: a float32 of 1.98 is not greater than 1.98.
     values = numeric_column(frame, condition.column, aliases)
-    return np.asarray(compare(values, float(condition.value)) & ~np.isnan(values))
+    return np.asarray(compare(values, float(value)) & ~np.isnan(values))
 
 
 def _text_mask(column: pd.Series, condition: Condition) -> np.ndarray:
@@ -212,6 +217,12 @@ def _text_mask(column: pd.Series, condition: Condition) -> np.ndarray:
     missing = column.isna().to_numpy(dtype=bool)
     texts = column.astype(str).to_numpy(dtype=object)
     wanted = str(condition.value)
+    if (flag := _FLAGS.get(wanted.lower())) is not None:
+        flags = [_FLAGS.get(text.strip().lower()) for text in texts[~missing]]
+        if None not in flags:  # `== true` of a column of yes and no, and the other way around
+            mask = np.zeros(len(column), dtype=bool)
+            mask[~missing] = _OPERATORS[condition.operator](np.array(flags, dtype=bool), flag)
+            return mask
     if isinstance(condition.value, bool):
         texts, wanted = np.array([text.strip().lower() for text in texts], dtype=object), wanted.lower()
     elif condition.operator in ("=", "==", "!="):

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from matgen.composition.batch import as_texts
-from matgen.datasets.formula_column import find_formula_column
+from matgen.datasets.formula_guess import with_formula_column
+from matgen.datasets.opening import table_name
 from matgen.datasets.tables import iterate_formula_table
 from matgen.errors import DataError, MatgenWarning
 from matgen.evaluation.labels import COLUMNS, NEWER
@@ -50,14 +51,14 @@ class CandidateTable:
         self._told = False
         if isinstance(candidates, pd.DataFrame):
             self.source = "the table"
+            candidates, self._column = with_formula_column(candidates, column, self.source)
             self._frame = candidates
-            self._column = find_formula_column(candidates.columns, column, self.source)
             # pymatgen's and ASE's objects cannot be written to files. Two columns of one name are refused later on.
             cells = candidates[self._column]
             if isinstance(cells, pd.Series) and cells.dtype == object:
                 self._frame = candidates.assign(**{self._column: as_texts(cells)})
         elif isinstance(candidates, str | Path):
-            self.source, self._path = str(candidates), Path(candidates)
+            self.source, self._path = table_name(candidates), Path(candidates)
         else:
             self.source, self._column = "the list", "formula"
             self._frame = pd.DataFrame({"formula": as_texts(candidates)}, dtype=object)

@@ -36,7 +36,7 @@ from matgen.evaluation.protocol import protocol_of
 from matgen.evaluation.ranking import PROBABILITY, RANKED_NUMBERS, chosen, first_of, ranked, write_ranked
 from matgen.io.chunks import ColumnTypes, plain
 from matgen.io.files import atomic_write, atomic_write_files, locked, write_json, write_text
-from matgen.io.parquet import CHECKED_READING, write_parquet
+from matgen.io.parquet import CHECKED_READING, require_utf8, write_parquet
 from matgen.io.places import REPORT_FILES
 from matgen.pareto import Objective, parse_objectives, require_columns
 from matgen.runtime.notebook import table_html
@@ -368,6 +368,7 @@ def _staged(folder: Path, *, force: bool) -> Iterator[Path]:
     Raises:
         OutputError: a report is there and `force` is off, or the place cannot be written.
     """
+    require_utf8(folder, OutputError)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file: choose another folder for the report")
     taken = [name for name in FILES if (folder / name).exists()]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from matgen.errors import OptionError, OutputError
 from matgen.io.files import atomic_write, locked, refuse_to_overwrite, write_json
 from matgen.io.own_columns import columns_of_metadata
-from matgen.io.parquet import write_parquet
+from matgen.io.parquet import require_utf8, write_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,6 +81,8 @@ def claim(out: Path, *, force: bool) -> None:
     """
     if out.suffix not in SUFFIXES:
         raise OptionError(f"cannot write {out}: the name must end in {' or '.join(SUFFIXES)}")
+    if out.suffix == ".parquet":
+        require_utf8(out, OutputError)
     refuse_to_overwrite(out, force=force)
     if out.is_dir():
         raise OutputError(f"cannot write {out}: it is a folder")

@@ -6,6 +6,8 @@ import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matgen.errors import DataError, MatgenError
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -15,6 +17,21 @@ CHECKED_WRITING: dict[str, Any] = {"write_page_checksum": True}
 
 CHECKED_READING: dict[str, Any] = {"page_checksum_verification": True}
 """Options for reading. Files of other programs, without checksums, are read as well."""
+
+
+def require_utf8(path: Path | str, error: type[MatgenError]) -> None:
+    """Refuse a name by which pyarrow cannot open a file.
+
+    Args:
+        path: of a Parquet or Feather file, or the folder of one.
+        error: what to raise.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise error(
+            f"{path}: files of this kind need a name in UTF-8, and this one has other bytes: rename it"
+        ) from None
 
 
 def write_parquet(frame: pd.DataFrame, path: Path | str) -> None:
@@ -30,6 +47,7 @@ def read_parquet(path: Path | str) -> pd.DataFrame:
     """
     import pandas as pd
 
+    require_utf8(path, DataError)
     check_names(path)
     try:
         return pd.read_parquet(path, **CHECKED_READING)

@@ -8,6 +8,7 @@ from typing import Any
 
 from matgen.errors import OutputError
 from matgen.io.files import read_json, write_json
+from matgen.io.parquet import require_utf8
 
 
 class PartsFolder:
@@ -24,8 +25,10 @@ class PartsFolder:
         """Begin a run, or with `resume` go on with one of the same plan.
 
         Raises:
-            OutputError: parts of another plan are there, or parts that neither `resume` nor `force` asks for.
+            OutputError: parts of another plan are there, parts that neither `resume` nor `force` asks for, or the
+                folder's name is not in UTF-8.
         """
+        require_utf8(self.folder, OutputError)
         path = self.folder / "plan.json"
         if path.is_file() and resume:
             if self.present_plan(read_json(path)) != plan:

@@ -24,6 +24,8 @@ EXACT = 2**53
 """Magnitude up to which all integers are numbers of 64 bits exactly."""
 BARE = "{}"
 """How cells that are numbers alone are written."""
+DATES = ("date", "duration", "date text")
+"""Types of cells that are numbers of days."""
 
 _NUMBER = re.compile(r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf(?:inity)?)", re.IGNORECASE)
 _CODE = re.compile(r"[-+]?0\d+")

@@ -17,14 +17,13 @@ import pandas as pd
 from matgen.datasets.column_types import as_texts
 from matgen.errors import DataError, MatgenWarning, OptionError, unknown_name
 from matgen.lift import cells as cell_numbers
-from matgen.lift.cells import BARE, Numbers
+from matgen.lift.cells import BARE, DATES, Numbers
 from matgen.lift.number_format import NumberFormat, number_format
+from matgen.lift.recognition import are_formulas, recognized_numbers, unit_of
 
 COLUMN_TYPES = ("number", "category", "text", "formula")
 _FORMER_KEYS = {"kind": "type", "was": "source_type"}
 """Attributes of a column by their names in files of 0.2."""
-DATES = ("date", "duration", "date text")
-"""Types of cells that are numbers of days."""
 _FEW_VALUES = 64
 """Distinct texts up to which a column is a category."""
 
@@ -128,54 +127,41 @@ def describe(
     ]
 
 
+def types_of_mixed(frame: pd.DataFrame) -> dict[str, str]:
+    """Name to type of each column that holds numbers and cells that are none (`>60`), as the whole table shows it.
+
+    A part of the rows, such as those to train on, may hold numbers alone.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MatgenWarning)
+        columns = describe(frame)
+    mixed = {}
+    for place, column in enumerate(columns):
+        if column.type != "number" and column.source_type == "text":
+            texts = pd.Series(as_texts(frame.iloc[:, place]), dtype=object)
+            if pd.to_numeric(texts, errors="coerce").notna().any():
+                mixed[column.name] = column.type
+    return mixed
+
+
 def _described(name: str, cells: pd.Series, unit: str, decimals: int | None, column_type: str | None) -> Column:
     source_type = cell_numbers.source_of(cells)
     categorical = isinstance(cells.dtype, pd.CategoricalDtype)
     if column_type == "number" or (column_type is None and source_type != "bool" and not categorical):
-        numbers = _numbers(name, cells, source_type, given=column_type == "number")
+        numbers = recognized_numbers(name, cells, source_type, given=column_type == "number")
         if numbers is None and column_type == "number":
             raise DataError(f"column {name!r} has the type number, and {_first_non_number(cells)[1]!r} is none")
         if numbers is not None and (column_type == "number" or np.isfinite(numbers.values).any()):
-            unit = unit or _unit_of(numbers, source_type)
+            unit = unit or unit_of(numbers, source_type)
             return _number_column(name, numbers, unit, decimals, source_type)
     texts = as_texts(cells)
     present = sorted({text for text in texts if text is not None})
     if column_type is None:
-        column_type = "formula" if source_type == "text" and _are_formulas(name, present) else None
+        column_type = "formula" if source_type == "text" and are_formulas(name, present) else None
         column_type = column_type or ("category" if categorical or len(present) <= _FEW_VALUES else "text")
     return Column(
         name, column_type, unit, values=tuple(present) if column_type == "category" else (), source_type=source_type
     )
-
-
-def _numbers(name: str, cells: pd.Series, source_type: str, *, given: bool) -> Numbers | None:
-    """A column's cells as numbers, where that loses nothing or the user says (`given`) that they are; else None."""
-    if source_type in DATES:
-        found = cell_numbers.days(cells, source_type)
-        return None if found is None else Numbers(found)
-    numbers = cell_numbers.plain_numbers(cells)
-    if numbers is None:
-        numbers = cell_numbers.marked_numbers(cells)
-        if numbers is not None:
-            first = int(np.flatnonzero(np.isfinite(numbers.values))[0])
-            text = str(cells.iloc[first]).strip()
-            _tell(f"column {name!r}: {text!r} is read as the number {numbers.values[first]:g}")
-    elif not given and cell_numbers.has_codes(cells):
-        return None
-    elif not given and not numbers.exact:
-        _tell(f"column {name!r}: integers beyond 2^53 are kept as text, since a number would change them")
-        return None
-    return numbers
-
-
-def _unit_of(numbers: Numbers, source_type: str) -> str:
-    if source_type in DATES:
-        return "days" if source_type == "duration" else "days since 1970"
-    return numbers.pattern.replace(BARE, "").strip()
-
-
-def _tell(message: str) -> None:
-    warnings.warn(message, MatgenWarning, stacklevel=4)
 
 
 def _number_column(name: str, found: Numbers, unit: str, decimals: int | None, source_type: str) -> Column:
@@ -281,16 +267,3 @@ def _first_non_number(cells: pd.Series, column: Column | None = None) -> tuple[i
         if as_numbers([cells.iloc[row]], column) is None:
             return row, str(text)
     return 0, next((text for text in as_texts(cells) if text is not None), "")  # units differ
-
-
-def _are_formulas(name: str, texts: list[str]) -> bool:
-    """Whether a column is named as formulas are, or holds five or more of several elements; nearly all are readable."""
-    from matgen.composition.batch import parse_formulas
-    from matgen.datasets.formula_column import FORMULA_COLUMNS
-
-    called = name.strip().casefold().replace(" ", "_") in FORMULA_COLUMNS
-    if not texts or (not called and len(texts) < 5):
-        return False
-    parsed = parse_formulas(texts)
-    several = np.mean(parsed.batch.n_elements > 1) if len(parsed.batch) else 0.0
-    return len(parsed.bad) <= 0.05 * len(texts) and bool(called or several > 0.5)

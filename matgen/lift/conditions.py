@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from matgen.errors import DataError, OptionError
+from matgen.lift.cells import DATES
 from matgen.lift.codec import Codec, Places
-from matgen.lift.columns import DATES, Column, as_numbers, as_source
+from matgen.lift.columns import Column, as_numbers, as_source
 
 _OPERATOR = re.compile(r"\s*(<=|>=|!=|==|=|<|>|\bnot\s+in\b|\bin\b)\s*([^\s<>=!].*)", re.DOTALL)
 _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {

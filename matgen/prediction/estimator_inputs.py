@@ -13,6 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.datasets.formula_column import find_formula_column
+from matgen.datasets.formula_guess import guess_in
 from matgen.errors import DataError, MatgenError, MatgenWarning
 from matgen.prediction.features import ALL, Feature, FeaturedBatch, chosen_features, with_features
 
@@ -82,7 +83,7 @@ def further_rows(estimator: Any, X: Any, reading: Reading) -> CompositionBatch:
         frame = _as_table(X, None)
         if frame is None:
             raise TableError("X is no formulas: pass a list of formulas or a table with a column of them")
-        return _parsed(frame[find_formula_column(frame.columns, None, "X")])
+        return _parsed(frame[find_formula_column(frame.columns, guess_in(frame), "X")])
     frame = _as_table(X, reading.column)
     if frame is None or reading.column not in frame:
         raise TableError(f"X lacks the column {reading.column} of formulas that was learned from")
@@ -123,12 +124,13 @@ def _formula_column(frame: pd.DataFrame, formula: str | int | None) -> str | Non
     if isinstance(formula, int):
         return str(frame.columns[formula])
     try:
-        return find_formula_column(frame.columns, formula, "X")
+        guess = guess_in(frame) if formula is None else formula
+        return find_formula_column(frame.columns, guess, "X", remedy="name it by the argument formula")
     except DataError as error:
         numeric = all(pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes)
         if formula is None and numeric:
             return None
-        raise TableError(f"{error}, by the argument formula") from error
+        raise TableError(str(error)) from error
 
 
 def _parsed(formulas: Any) -> CompositionBatch:

@@ -19,6 +19,7 @@ from matgen.composition.batch import CompositionBatch, parse_formulas
 from matgen.datasets import load_dataset
 from matgen.datasets.column_types import as_texts
 from matgen.datasets.labels import OUTLIER_ENERGY
+from matgen.datasets.opening import table_name
 from matgen.datasets.splits import SPLITS, split_batch
 from matgen.datasets.tables import read_formula_table
 from matgen.errors import DataError, OptionError, unknown_name
@@ -183,14 +184,14 @@ def table_properties(path: Path | str, targets: Sequence[str], options: TableOpt
     frame, formula_column = read_formula_table(path, options.column)
     for name in [*targets, *([options.group] if options.group else [])]:
         if name not in frame.columns:
-            raise DataError(f"{path} has no column {name!r}; it has {', '.join(map(str, frame.columns))}")
+            raise DataError(f"{table_name(path)} has no column {name!r}; it has {', '.join(map(str, frame.columns))}")
         if name == formula_column:
             raise OptionError(f"{name} is the column of formulas, not a property")
     if options.group in targets:
         raise OptionError(f"{options.group} is a target and cannot be the --group too")
     read = {name: read_target(frame[name], path, name) for name in targets}
     parsed = parse_formulas(frame[formula_column].astype(str))
-    report_unreadable(str(path), len(parsed.bad), len(frame), parsed.bad[0] if parsed.bad else None)
+    report_unreadable(table_name(path), len(parsed.bad), len(frame), parsed.bad[0] if parsed.bad else None)
     taken = [formula_column, *targets, *([options.group] if options.group else [])]
     rows = _Rows(path, frame.iloc[parsed.rows], parsed.batch, len(parsed.bad), taken, options)
     return [rows.property(name, Target(one.values[parsed.rows], one.task, one.classes)) for name, one in read.items()]

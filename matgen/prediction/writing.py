@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from matgen.composition.batch import NOTE
 from matgen.datasets.formats import is_parquet
 from matgen.datasets.labels import phases_of_table
+from matgen.datasets.opening import is_standard_input, standard_input
 from matgen.datasets.tables import iterate_formula_table, shards_of
 from matgen.errors import DataError, MatgenError, OptionError
 from matgen.hull import CompetingPhases
@@ -347,6 +348,7 @@ def _rename(path: Path, renamed: Mapping[str, str]) -> None:
 
 def _n_rows(path: Path) -> int | None:
     """Rows of Parquet, which says how many it has; None of other files."""
+    path = standard_input() if is_standard_input(path) else path
     shards = shards_of(path) if path.is_dir() else [path]
     if not all(is_parquet(shard) for shard in shards):
         return None
@@ -356,6 +358,6 @@ def _n_rows(path: Path) -> int | None:
 def _sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, or of the names and bytes of the tables in a folder."""
     if not path.is_dir():
-        return file_sha256(path)
+        return file_sha256(standard_input() if is_standard_input(path) else path)
     names = "\n".join(f"{shard.name} {file_sha256(shard)}" for shard in shards_of(path))
     return hashlib.sha256(names.encode()).hexdigest()

@@ -87,6 +87,8 @@ def report_unreadable(name: str, n: int, of: int, first: Any, *, allowed: bool |
         return None
     unreadable = Unreadable(name, n, of, str(first))
     if n > MOST_UNREADABLE * of and not (unreadable_allowed() if allowed is None else allowed):
-        raise DataError(f"{unreadable}: mend the table, or add --allow-unreadable to leave such rows out")
+        raise DataError(
+            f"{unreadable}: mend the table, or leave them out by --allow-unreadable (allow_unreadable=True in Python)"
+        )
     warnings.warn(str(unreadable), MatgenWarning, stacklevel=3)
     return unreadable

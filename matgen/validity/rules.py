@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -132,19 +134,21 @@ def state_table(rules: ValidityRules) -> StateTable:
 
 
 def read_states(path: Path | str) -> dict[str, list[int]]:
-    """Read a table of oxidation states in SMACT's format.
+    """Read a table of oxidation states in SMACT's format; commas or semicolons may stand for its blanks.
 
     Raises:
         DataError: not readable, a line with an unknown element or something that is not a small integer, or two lines
             of one element with other states.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        content = Path(path).read_bytes()
+        encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        lines = content.decode(encoding).replace("\u2212", "-").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read the oxidation states in {path}: {error}") from error
     table: dict[str, list[int]] = {}
     for number, line in enumerate(lines, start=1):
-        symbol, *states = line.partition("#")[0].split() or [""]
+        symbol, *states = re.split(r"[\s,;]+", line.partition("#")[0].strip(" \t,;"))
         if not symbol:
             continue
         if symbol not in SYMBOLS[1:]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from matgen.api import judgment, options
-from matgen.api.arguments import arguments_of
+from matgen.api.arguments import arguments_of, as_asked
 from matgen.cli import parser_of
-from matgen.errors import OptionError
+from matgen.errors import DataError, OptionError
 
 FILES = {"help", "n", "column", "resume", "scheduler", "verbose"}
 """What calls leave to the command line, or take otherwise."""
@@ -82,3 +82,11 @@ def test_values_become_what_the_parser_makes_of_text() -> None:
 def test_values_of_the_wrong_kind_are_refused(name: str, value: object) -> None:
     with pytest.raises(OptionError, match=f"^{name} is .*, it must be "):
         arguments_of("sample", "sample", options.SampleOptions, {name: value})
+
+
+def test_errors_of_calls_name_their_options() -> None:
+    arguments = arguments_of("sample", "sample", options.SampleOptions, {})
+    with pytest.raises(DataError, match="^choose another out, or --unknown-option of matgen$"), as_asked(arguments):
+        raise DataError("choose another --out, or --unknown-option of matgen")
+    with pytest.raises(DataError, match=r"--allow-unreadable \(allow_unreadable=True in Python\)"), as_asked(arguments):
+        raise DataError("add --allow-unreadable (allow_unreadable=True in Python)")

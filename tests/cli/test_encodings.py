@@ -62,6 +62,18 @@ def test_tables_with_strange_names(verb: list[str], encoding: str, tmp_path: Pat
         assert "caf" in json.loads((out / "report.json").read_text(encoding="utf-8"))["protocol"]["source"]
 
 
+@pytest.mark.parametrize("words", [EVALUATE, ["predict"], ["sample", "-n", "5"]], ids=lambda words: words[0])
+def test_outputs_that_parquet_cannot_be_written_under(words: list[str], predictor, tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("formula\nNaCl\n")
+    out = tmp_path / ("caf\udce9" if words[0] == "evaluate" else "caf\udce9.csv")
+    given = [] if words[0] == "sample" else [str(table)]
+    model = {"predict": ["--model", str(predictor.folder)], "sample": ["--model", "hybrid-mix-gptj-tiny"]}
+    status, written = run("utf-8", words[0], *given, *words[1:], *model.get(words[0], []), "--out", str(out))
+    assert status == 2 and "need a name in UTF-8" in written, written
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv"]
+
+
 STRANGE = "formula,name·₂,energy\nNaCl,ä₂,-2.1\nCuSO₄·5H₂O,水,-1.5\nα-Al2O3,δ,-3.4\nLiFePO4,b,-2.6\n水,Ω,0.1\n"
 QUICK_FIT = [
     *["--target", "energy", "--allow-unreadable", "--epochs", "1", "--layers", "1", "--width", "16"],

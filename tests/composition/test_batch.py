@@ -194,7 +194,8 @@ def test_bad_rows_are_named_and_the_rest_goes_on() -> None:
     assert [bad.row for bad in parsed.bad] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 11]
     reasons = [bad.reason for bad in parsed.bad]
     assert reasons[:4] == ["no element 'Xx'", "empty formula", "missing", "missing"]
-    assert reasons[4:8] == ["missing", "not text but int", "not text but bytes", "negative amount"]
+    assert reasons[4:8] == ["missing", "not text but int", reasons[6], "negative amount"]
+    assert reasons[6] == "not text but bytes: decode it, as b'NaCl'.decode()"
     assert "out of range" in reasons[8]
     assert str(parsed.bad[0]) == "row 2: 'Xx2': no element 'Xx'"
     with pytest.raises(FormulaError, match=r"^row 2: 'Xx2': no element 'Xx' \(and 9 more\)$"):

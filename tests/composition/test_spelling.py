@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 
+from matgen.composition import kernels
 from matgen.composition.batch import BadFormula, CompositionBatch, Remark, parse_formulas
 from matgen.composition.elements import SYMBOLS
 from matgen.composition.rounding import as_fraction
@@ -34,6 +35,18 @@ READ = [  # text, the same in another form, part of the remark
     ("Mn20", "Mn", "20 atoms of Mn alone: zero for the letter O?"),
     ("K2Cr207", "K2Cr207", "207 atoms of Cr: zero for the letter O?"),
     ("FeO0", "Fe", "no atom of O"),
+    ("NH40H", "NH41", "H40H: zero for the letter O? write H4OH"),
+    ("C2H50H", "C2H51", "H50H: zero for the letter O? write H5OH"),
+    ("(NH4)20H2", "N20H82", ""),
+    ("C20H42", "C10H21", ""),
+    ("HfH20", "HfH20", ""),
+    ("YBCO", "YBCO", "short for YBa2Cu3O7?"),
+    ("YbBCO", "YbBCO", "short for YbBa2Cu3O7?"),
+    ("KNN", "KN2", "short for K0.5Na0.5NbO3?"),
+    ("STO", "SHO", "short for SrTiO3?"),
+    ("LiBCO", "LiBCO", ""),
+    ("KCN", "KCN", ""),
+    ("(H)0.02(H0.33)0.01", "H", ""),
     ("Fe0.6667O1", "Fe2O3", "0.6667 as 2/3"),
     ("Fe0.6666666666666666O", "Fe2O3", "as 2/3"),
     ("Li0.30000000000000004CoO2", "Li3Co10O20", "as 3/10"),
@@ -134,12 +147,15 @@ def test_refused(text: str, reason: str) -> None:
     assert reason in bad.reason and "\n" not in bad.reason
 
 
-def test_the_compiled_reader_says_the_same() -> None:
+def test_the_compiled_reader_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [text for text, *_ in READ] + [text for text, _ in REFUSED]
-    few, many = parse_formulas(texts), parse_formulas(texts * 1000)
+    few = parse_formulas(texts)
+    monkeypatch.setattr(kernels, "_WORTH_LOADING", 1)
+    monkeypatch.setattr(kernels, "_WORTH_USING", 1)
+    many = parse_formulas(texts * 2)
     assert many.batch[: len(few.batch)].formulas().tolist() == few.batch.formulas().tolist()
-    assert many.bad[: len(few.bad)] == few.bad and len(many.bad) == 1000 * len(few.bad)
-    assert many.remarks[: len(few.remarks)] == few.remarks and len(many.remarks) == 1000 * len(few.remarks)
+    assert many.bad[: len(few.bad)] == few.bad and len(many.bad) == 2 * len(few.bad)
+    assert many.remarks[: len(few.remarks)] == few.remarks and len(many.remarks) == 2 * len(few.remarks)
 
 
 @pytest.mark.parametrize("dot", [*"·•*‧⸱˙∙⋅・.", " · ", " . ", ". ", " .", "* "])

@@ -46,6 +46,13 @@ FORMULAS: list[tuple[str, str | None, str]] = [
     ("H₂¹⁸O", "H2O", "whatever the isotope"),
     ("NaN", "NaN", "or a missing value?"),
     ("C60", "C", ""),
+    ("NH40H", "H41N", "zero for the letter O? write H4OH"),
+    ("CH30H", "H31C", "zero for the letter O?"),
+    ("YBCO", "YBCO", "short for YBa2Cu3O7?"),
+    ("BSCCO", "BC2SO", "short for Bi2Sr2CaCu2O8?"),
+    ("GdBCO", "GdBCO", "short for GdBa2Cu3O7?"),
+    ("KCN", "KCN", ""),
+    ("B20H16", "B5H4", ""),
     ("K2Cr207", "K2Cr207", "zero for the letter O?"),
     ("GaN 3.4", None, "two columns"),
     ("MgO 225", None, "two columns"),
@@ -75,9 +82,35 @@ FORMULAS: list[tuple[str, str | None, str]] = [
     ("H218O", None, "H2 and the isotope 18O?"),
     ("H2O18", "HO9", "or the isotope 18O?"),
     ("13CO2", None, "a mass number is no part"),
+    ("H2^18O", "H2O", "whatever the isotope"),
+    ("Li4Ti5012", "LiTi1253", "zero for the letter O?"),
+    ("LiNi0.5Mn1.504", "Li250Mn376Ni125", "zero for the letter O?"),
+    ("FeSe1.04", "Fe25Se26", ""),
+    ("CaCl2.2CH3OH", None, "write CaCl2·2CH3OH"),
+    ("CuSO4 x 5 H2O", "CuH10SO9", ""),
+    ("CuSO4×5H₂O", "CuH10SO9", ""),
+    ("CuSO4 x H2O", None, "is an unknown amount"),
+    ("YBa2Cu3O7-delta", None, "'7-δ' is an unknown amount"),
+    ("SrTiO3-d", None, "'3-δ' is an unknown amount"),
+    ("63Sn-37Pb", None, "weight per cent?"),
+    ("Al-4.5wt%Cu", None, "weight per cent?"),
+    ("Cu-10at%Zn", None, "atomic per cent: write the amount"),
+    ("Fe33.3O66.7", "FeO2", "33.3 as 100/3"),
+    ("Fe33.3Co33.3Ni33.4", "FeCoNi", "33.4 as 100/3"),
+    ("Fe40.1O59.9", "Fe401O599", ""),
+    ("Fe87.5Si12.5", "Fe7Si", ""),
+    ("LiNi0.33Mn0.33Co0.34O2", "Li3MnCoNiO6", "0.34 as 1/3"),
+    ("LiNi0.333Mn0.333Co0.334O2", "Li3MnCoNiO6", "0.334 as 1/3"),
+    ("Zr0.52Ti0.48", "Zr13Ti12", ""),
+    ("CaCI2", "CaCI2", "chlorine (Cl)?"),
+    ("CH3I", "H3CI", ""),
+    ("Fe0,5Co0,5", None, "a decimal comma?"),
+    ("fe2o3", None, "begin with a capital letter"),
+    ("Fe2O3 225", None, "two columns"),
 ]
 
 _FRAME = pd.DataFrame({"formula": ["NaCl", "MgO"], "gap": [8.5, 7.8]})
+_INDEXED = _FRAME.set_index("formula").rename_axis(None)
 
 
 def _zip(files: dict[str, bytes | str]) -> bytes:
@@ -156,6 +189,11 @@ def _parquet(frame: pd.DataFrame) -> bytes:
     return packed.getvalue()
 
 
+def _called(name: str) -> pd.DataFrame:
+    """The common table with another name of its formula column."""
+    return _FRAME.rename(columns={"formula": name})
+
+
 # Name, content, the formulas that are read, and parts of the reasons of refused rows; or an error's words instead.
 FILES: list[tuple[str, bytes, list[str] | None, list[str]]] = [
     ("plain.csv", b"formula,gap\nNaCl,8.5\nMgO,7.8\n", ["NaCl", "MgO"], []),
@@ -183,6 +221,9 @@ FILES: list[tuple[str, bytes, list[str] | None, list[str]]] = [
     ("not_packed.csv.gz", b"formula\nNaCl\n", None, ["cannot read"]),
     ("damaged.xlsx", b"PK", None, ["as a spreadsheet"]),
     ("binary.csv", b"formula,name\nNaCl,\xff\x00\x81\n", None, ["not text in UTF-8"]),
+    ("zero_byte.csv", b"formula,gap\nNaCl,8.5\nMg\0O,7.8\n", None, ["it holds a zero byte"]),
+    ("zero_byte_semicolons.csv", b"formula;gap\nNa\0Cl;8.5\n", None, ["it holds a zero byte"]),
+    ("text.xls", b"formula\tgap\nNaCl\t8.5\n", None, ["is no spreadsheet but text: rename it to .csv"]),
     ("old_word.doc", b"\xd0\xcf\x11\xe0", None, ["unknown kind of file '.doc'"]),
     (
         "two.zip",
@@ -194,6 +235,18 @@ FILES: list[tuple[str, bytes, list[str] | None, list[str]]] = [
     ("damaged.xlsb", b"PK", None, ["as a spreadsheet"]),
     ("damaged.zip", b"PK", None, ["not a zip file"]),
     ("damaged.feather", b"ARROW1", None, ["cannot read"]),
+    (
+        "sample_index.csv",
+        b",gap\nS1,8.5\nB2,7.8\n",
+        None,
+        ["has no formula column (its columns: Unnamed: 0, gap): name it by --column"],
+    ),
+    (
+        "sample_names.csv",
+        b"Material,gap\nS1,8.5\nB2,7.8\n",
+        None,
+        ["has no formula column (its columns: Material, gap)"],
+    ),
     ("values.json", b'[["NaCl", 8.5], ["MgO", 7.8]]', None, ["has no formula column (its columns: 0, 1)"]),
     ("no_names.csv", b"NaCl;8,5\nMgO;7,8\n", None, ["has no formula column (its columns: NaCl, 8,5)"]),
 ]
@@ -296,6 +349,7 @@ TABLES: list[tuple[str, bytes, str, list[float] | None, list[str]]] = [
     ),
     ("utf16.csv", "formula,gap\nNaCl,8.5\nMgO,7.8\n".encode("utf-16-le"), "gap", [8.5, 7.8], ["text in UTF-16-LE"]),
     ("utf16_be.csv", "formula,gap\nNaCl,8.5\nMgO,7.8\n".encode("utf-16-be"), "gap", [8.5, 7.8], ["text in UTF-16-BE"]),
+    ("utf32.csv", "formula,gap\nNaCl,8.5\nMgO,7.8\n".encode("utf-32"), "gap", [8.5, 7.8], ["text in UTF-32"]),
     ("header.txt", b"formula;gap\nNaCl;8.5\nMgO;7.8\n", "gap", [8.5, 7.8], ["separated by semicolons"]),
     (
         "excel.xlsx",
@@ -360,6 +414,56 @@ TABLES: list[tuple[str, bytes, str, list[float] | None, list[str]]] = [
         [],
     ),
     ("lines_in.json", _FRAME.to_json(orient="records", lines=True).encode(), "gap", [8.5, 7.8], ["JSON lines"]),
+    ("unnamed_index.csv", _INDEXED.to_csv().encode(), "gap", [8.5, 7.8], ["column 'Unnamed: 0' holds formulas"]),
+    (
+        "unnamed_index_german.csv",
+        _INDEXED.to_csv(sep=";", decimal=",").encode(),
+        "gap",
+        [8.5, 7.8],
+        ["column 'Unnamed: 0' holds formulas by its cells", "decimal commas in gap"],
+    ),
+    (
+        "unnamed_index.txt",
+        _INDEXED.to_csv(sep="\t").encode(),
+        "gap",
+        [8.5, 7.8],
+        ["column 'Unnamed: 0' holds formulas"],
+    ),
+    (
+        "unnamed_index.xlsx",
+        _xlsx([["Table 1"], ["", "gap", "note"], ["NaCl", 8.5, "a"], ["MgO", 7.8, "b"]]),
+        "gap",
+        [8.5, 7.8],
+        ["column 'Unnamed: 0' holds formulas"],
+    ),
+    ("unnamed_index.parquet", _parquet(_INDEXED), "gap", [8.5, 7.8], ["column 'index' holds formulas by its cells"]),
+    ("columns_labels.json", _INDEXED.to_json().encode(), "gap", [8.5, 7.8], ["formula column: formula"]),
+    (
+        "table_index.json",
+        _INDEXED.to_json(orient="table").encode(),
+        "gap",
+        [8.5, 7.8],
+        ["column 'index' holds formulas"],
+    ),
+    ("data_lists.json", json.dumps({"data": _FRAME.to_dict(orient="list")}).encode(), "gap", [8.5, 7.8], []),
+    ("cif.csv", b"_cod_database_code,_chemical_formula_sum,gap\n1,Cl Na,8.5\n2,Mg O,7.8\n", "gap", [8.5, 7.8], []),
+    ("formulas.jsonl", _called("Formulas").to_json(orient="records", lines=True).encode(), "gap", [8.5, 7.8], []),
+    (
+        "material.csv",
+        b"sample,Material,gap\nS1,NaCl,8.5\nS2,MgO,7.8\n",
+        "gap",
+        [8.5, 7.8],
+        ["'Material' holds formulas"],
+    ),
+    ("material.parquet", _parquet(_called("Material")), "gap", [8.5, 7.8], ["'Material' holds formulas"]),
+    ("material_columns.json", _called("Material").to_json().encode(), "gap", [8.5, 7.8], ["'Material' holds formulas"]),
+    (
+        "alloy.xlsx",
+        _xlsx([["ALLOY", "gap"], ["NaCl", 8.5], ["MgO", 7.8]]),
+        "gap",
+        [8.5, 7.8],
+        ["column 'ALLOY' holds formulas by its cells"],
+    ),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from matgen.datasets import (
     data_folder,
     describe,
     load_dataset,
+    opening,
     split_batch,
 )
 from matgen.datasets.catalog import DEFAULT_DATASET
-from matgen.datasets.labels import SOURCES, labeled_phases, without_outliers
+from matgen.datasets.labels import SOURCES, labeled_phases, phases_of_table, without_outliers
 from matgen.datasets.reference import open_reference
 from matgen.datasets.storage import checksum_ok, read_metadata, read_table
 from matgen.errors import DataError, MatgenWarning, OptionError
@@ -285,3 +287,12 @@ def test_a_users_table_is_described(tmp_path: Path) -> None:
     assert (facts["rows"], facts["compositions"], facts["formula_column"]) == (6, 4, "formula")
     assert facts["columns"] == {"formula": 4, "gap": 3} and sum(facts["splits"].values()) == 4
     assert facts["unreadable"].startswith("1 of 6 rows")
+
+
+def test_messages_say_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"formula,energy\nNaCl,-1\nXx,-2\nQq,-3\n")))
+    opening.standard_input.cache_clear()
+    for read in (load_dataset, open_reference, phases_of_table):
+        with pytest.raises(DataError, match="^2 of 3 rows of standard input could not be read"):
+            read(*(("-", "energy") if read is phases_of_table else ("-",)))
+    opening.standard_input.cache_clear()

@@ -95,7 +95,7 @@ def test_a_row_with_too_many_fields_becomes_a_bad_row(tmp_path: Path) -> None:
         ("a.json", "3", "holds no list"),
         ("a.parquet", "formula\nNaCl\n", "cannot read"),
         ("a.csv.gz", "formula\nNaCl\n", "cannot read"),
-        ("a.xlsx", "x", "as a spreadsheet"),
+        ("a.xlsx", "x", "no spreadsheet but text"),
         ("a.doc", "x", "unknown kind of file '.doc'"),
     ],
 )

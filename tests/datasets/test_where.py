@@ -91,6 +91,8 @@ def test_columns_that_cannot_be_compared() -> None:
         where_mask(FRAME, "gap == wide")
     with pytest.raises(OptionError, match="'formula' holds text"):
         where_mask(FRAME, "formula == 1")
+    with pytest.raises(OptionError, match="'ok' holds true and false: compare it with true or false, not 'maybe'"):
+        where_mask(FRAME, "ok == maybe")
     with pytest.raises(OptionError, match="'x' holds numbers: compare it with a number, not 'a'"):
         where_mask(FRAME, "x == 'a'")
     with pytest.raises(OptionError, match="'GAP' may be gap or Gap"):
@@ -159,3 +161,13 @@ def test_texts_of_another_case_are_told() -> None:
     frame = pd.DataFrame({"state": ["Solid", "solid", "gas", None]})
     with pytest.warns(MatgenWarning, match="1 cell of state differs from 'solid' by case alone, such as 'Solid'"):
         assert where_mask(frame, "state = solid").tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "cells", [[True, False, True, True], ["Yes", "no", None, "yes"], ["True", "FALSE", None, "true"]]
+)
+def test_yes_and_no_are_true_and_false(cells: list) -> None:
+    frame = pd.DataFrame({"stable": cells})
+    for text, wanted in (("== yes", True), ("== true", True), ("!= no", True), ("= No", False), ("== 'false'", False)):
+        kept = where_mask(frame, f"stable {text}").tolist()
+        assert kept == [cell is not None and (str(cell).lower() in ("yes", "true")) == wanted for cell in cells]

@@ -228,3 +228,13 @@ def test_a_composition_of_very_many_elements_is_done_too() -> None:
     found = phases.decompose(CompositionBatch.from_formulas([formula]))
     assert found.energy[0] < 0
     assert found.fraction.sum() == pytest.approx(1)
+
+
+def test_energies_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("formula,formation_energy\nNaCl,-2\nMgO,\nTiO2,unknown\nSiO2,-3\n")
+    with pytest.raises(DataError, match="mine.csv, row 3: 'unknown' in formation_energy is not a number"):
+        phases_of_table(table)
+    table.write_text("formula,energy\nNaCl,-2\n")
+    with pytest.raises(OptionError, match="mine.csv has no column 'formation_energy'; its columns: formula, energy"):
+        phases_of_table(table)

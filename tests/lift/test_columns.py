@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from matgen.datasets.column_types import as_texts
-from matgen.errors import DataError, OptionError
-from matgen.lift.columns import Column, describe, typed
+from matgen.errors import DataError, MatgenWarning, OptionError
+from matgen.lift.columns import Column, describe, typed, types_of_mixed
 from matgen.lift.number_format import NumberFormat
 
 
@@ -95,3 +95,17 @@ def test_missing_cells_in_any_guise():
 def test_padded_range_stays_above_zero_where_all_was():
     assert Column("a", "number", low=0.0, high=10.0).padded_range() == (0.0, 11.0)
     assert Column("a", "number", low=-10.0, high=10.0).padded_range() == (-12.0, 12.0)
+
+
+def test_columns_of_numbers_with_odd_cells():
+    frame = pd.DataFrame({"x": ["1", ">60", "2"], "y": [1.0, 2.0, 3.0], "c": ["a", "b", "a"], "d": ["1", "", "3"]})
+    assert types_of_mixed(frame) == {"x": "category"}
+
+
+def test_formulas_that_cannot_be_read_are_said():
+    few = pd.DataFrame({"formula": ["NaCl", "MgO", "TiO2", "GaN 3.4"]})
+    with pytest.warns(MatgenWarning, match="1 of 4 formulas cannot be read, such as 'GaN 3.4' .*the column is read"):
+        assert describe(few)[0].type == "category"
+    many = pd.DataFrame({"formula": [*(f"Na{n}Cl" for n in range(1, 31)), "GaN 3.4"]})
+    with pytest.warns(MatgenWarning, match=r"1 of 31 formulas cannot be read, such as 'GaN 3.4' .*formula a cell\)$"):
+        assert describe(many)[0].type == "formula"

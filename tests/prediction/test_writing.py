@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from pymatgen.entries.computed_entries import ComputedEntry
 
 from matgen.cli import main
+from matgen.datasets import opening
 from matgen.errors import DataError, MatgenWarning, OptionError, OutputError
 from matgen.io.files import read_json
 from matgen.prediction import Predictor, writing
@@ -188,3 +190,15 @@ def test_workers_of_a_scheduler(of_oqmd: Predictor, table: pd.DataFrame, tmp_pat
         assert main(command) == 0
     here, there = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("here", "there"))
     pd.testing.assert_frame_equal(here, there)
+
+
+def test_standard_input_is_predicted_as_a_file_is(
+    of_oqmd: Predictor, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidates = written(table, tmp_path / "in.csv")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(candidates.read_bytes())))
+    opening.standard_input.cache_clear()
+    predict_file(of_oqmd, "-", tmp_path / "piped.csv")
+    opening.standard_input.cache_clear()
+    predict_file(of_oqmd, candidates, tmp_path / "named.csv")
+    assert (tmp_path / "piped.csv").read_bytes() == (tmp_path / "named.csv").read_bytes()

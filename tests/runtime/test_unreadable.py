@@ -42,7 +42,9 @@ def test_every_reader_says_so(read, streamed: bool, tmp_path: Path, monkeypatch:
         MatgenWarning, match=r"2 of 42 rows of .*known.csv could not be read, the first: row 41: 'Fe@SiO2'"
     ):
         read(_table(tmp_path, 2))
-    with pytest.raises(DataError, match=r"20 of 60 rows .* add --allow-unreadable"):
+    with pytest.raises(
+        DataError, match=r"20 of 60 rows .* out by --allow-unreadable \(allow_unreadable=True in Python\)"
+    ):
         read(_table(tmp_path, 20))
     with allowing_unreadable(), pytest.warns(MatgenWarning, match="20 of 60 rows"):
         read(_table(tmp_path, 20))

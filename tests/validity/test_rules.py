@@ -113,3 +113,18 @@ def test_two_lines_of_one_element_must_agree(tmp_path: Path) -> None:
     table.write_text("Fe 2\nO -2\nFe 3\n")
     with pytest.raises(DataError, match="line 3: Fe has a line with other states above"):
         state_table(ValidityRules(str(table)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Fe 2 3\nO -2\n".encode("utf-8-sig"),
+        "Fe\t2\t3\r\nO\t\u22122\r\n".encode("utf-16"),
+        b"Fe,2,3,\nO,-2,,\n",
+        b"Fe; 2; 3\nO; -2\n",
+    ],
+)
+def test_tables_as_other_programs_write_them(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "states.csv"
+    path.write_bytes(content)
+    assert rules.read_states(path) == {"Fe": [2, 3], "O": [-2]}

@@ -228,7 +228,7 @@ class LiftEstimator(BaseEstimator):
 
     def _rows(self, frame: pd.DataFrame, targets: list[Any] | None = None) -> pd.DataFrame:
         """Rows as `typed` returns them, the target among the columns where targets are given."""
-        rows = typed(frame, self.sentences_.columns, where="X")
+        rows = typed(frame, self.sentences_.columns, where="the table")
         if targets is not None:
             assert self.sentences_.target is not None
             numeric = self.sentences_.target.type == "number"

@@ -149,7 +149,7 @@ class LiftMultiTarget(BaseEstimator):
         """Rows as `typed` returns them, with targets where they are given: missing ones as nan or None."""
         frame = as_frame(X, self.feature_names_)
         require_cells(frame)
-        rows = typed(frame, self.columns_, where="X")
+        rows = typed(frame, self.columns_, where="the table")
         if y is None:
             return rows
         answers = as_targets(y, self.targets_.names)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import RegressorMixin
 
-from matgen.lift.cells import mostly_numbers, source_of
-from matgen.lift.columns import DATES, Column, as_numbers, describe
+from matgen.lift.cells import DATES, mostly_numbers, source_of
+from matgen.lift.columns import Column, as_numbers, describe
 from matgen.lift.estimators.base import LiftEstimator
 from matgen.lift.estimators.inputs import TableError, as_vector, renamed_argument
 from matgen.lift.estimators.intervals import QUANTILES, bounds_of, calibration_of

@@ -118,6 +118,12 @@ def read_stoichiometry(text: str) -> tuple[Slot, ...]:
         raise OptionError(f"stoichiometry {text!r} cannot be read (write it like 'Sr ? O3' or 'A2 B O4')")
     names = [name for name, _ in pairs]
     slots: list[Slot] = []
+    if re.search(r"R\s?E(?![a-z'])", text):
+        warnings.warn(
+            f"stoichiometry {text!r}: R and E are two open places; write R for one rare earth",
+            MatgenWarning,
+            stacklevel=2,
+        )
     for name, number in pairs:
         atoms = int(number or 1)
         if atoms < 1:

@@ -245,6 +245,14 @@ def test_letters_of_sites_that_are_elements_are_said(text: str, said: str) -> No
         Constraints.from_options(stoichiometry=text)
 
 
+def test_a_rare_earth_in_two_letters_is_said() -> None:
+    from matgen.errors import MatgenWarning
+
+    with pytest.warns(MatgenWarning, match="R and E are two open places; write R for one rare earth"):
+        made = Constraints.from_options(stoichiometry="RE2O3")
+    assert made.stoichiometry == ((0, 1), (0, 2), (8, 3))
+
+
 @pytest.mark.parametrize("letter", ["R", "M", "A", "X", "T"])
 def test_placeholders_are_open_in_all_forms(letter: str) -> None:
     for text in (f"{letter}2 O3", f"{letter}2O3"):

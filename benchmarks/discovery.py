@@ -45,8 +45,9 @@ FORMER, FORMER_ROW = "hybrid-pure-gptj-small", "0.2.0"
 """The checkpoint of matgen 0.2, and its row at temperature 1."""
 
 REWARD = "probability_hull_0.05 * balanced_common * novel"
-ROLES = ("checkpoint", "ranked", "reinforced", "filtered")
-"""Rows that the table of goals is filled from, besides those of matgen 0.2 and the random ones."""
+ROLES = ("checkpoint", "ranked", "settled", "reinforced", "filtered")
+"""Rows that the table of goals is filled from, besides those of matgen 0.2 and the random ones: `ranked` is the ranking
+as predicted, `settled` that after relaxation."""
 
 
 def default_rows() -> list[Row]:

@@ -4,7 +4,7 @@ outliers: four training answers moved by 10 standard deviations, and what that d
 corruption: 5, 10 and 20 % of training labels replaced; pretext: Blobs from 10 rows, with and without synthetic tasks
 first; augmentation: noise and mixup on and off; shift: near rows in the prompt, renewed after the answers have moved;
 generator: a classifier taught by drawn rows; images: the lower half of digits from the upper; composition: formulas
-drawn for a band gap, judged by the evaluation; boundaries: pictures.
+drawn for a band gap, judged by the evaluation, and by a model of balanced rows; boundaries: pictures.
 
 python -m benchmarks.lift_extras [--parts outliers ...]
 """
@@ -30,6 +30,8 @@ from matgen.lift.paper.tables import Table, protocol_table
 SEEDS = (0, 1, 2)
 OUTLIERS = 4
 SHIFT = 4.0
+GAPS, GUIDANCE = (0.0, 1.5, 3.0, 5.0), (1.0, 1.5, 2.0, 3.0)
+COMPOSITION_STEPS, DRAWN = 5_000, 400
 
 
 def parts_of(table: Table, i: int) -> list[tuple[pd.DataFrame, pd.Series]]:
@@ -204,35 +206,56 @@ def images() -> dict[str, Any]:
 
 
 def composition() -> dict[str, Any]:
-    """Formulas drawn for a band gap, judged by the evaluation, their gaps predicted by the bundled predictor."""
+    """Formulas drawn for a band gap by a model of all rows as they are."""
+    return drawn_for_gaps({"as they are": (None, (1.0,))})
+
+
+def balanced_composition() -> dict[str, Any]:
+    """The same by a model of rows balanced over the gap, by strength of guidance."""
+    return drawn_for_gaps({"balanced": ("band gap", GUIDANCE)})
+
+
+def gap_table() -> pd.DataFrame:
+    """Formulas of `oqmd-pure` of fewer than 16 characters, with their band gaps in eV."""
     from matgen.datasets import load_dataset
+
+    frame = load_dataset("oqmd-pure").frame
+    frame = frame[frame["band_gap_oqmd"].notna() & frame["formula"].str.len().lt(16)]
+    return pd.DataFrame({"band gap": frame["band_gap_oqmd"].to_numpy(), "formula": frame["formula"].to_numpy(object)})
+
+
+def drawn_for_gaps(ways: dict[str, tuple[str | None, tuple[float, ...]]]) -> dict[str, Any]:
+    """What is drawn for each gap, by ways of training: the column to balance over, and strengths of guidance."""
+    table = gap_table()
+    results: dict[str, Any] = {"learned from": len(table), "metals": float((table["band gap"] == 0).mean())}
+    for training, (balance, strengths) in ways.items():
+        options = {"steps": COMPOSITION_STEPS, "batch_size": 128}
+        model = LiftGenerator(units={"band gap": "eV"}, backend_options=options, balance=balance).fit(table)
+        for strength in strengths:
+            name = training if strength == 1 else f"{training}, guidance {strength:g}"
+            results[name] = {f"{gap:g} eV": formulas_for(model, gap, strength, table["formula"]) for gap in GAPS}
+            print(name, results[name], flush=True)
+    return results
+
+
+def formulas_for(model: LiftGenerator, gap: float, guidance: float, learned: pd.Series) -> dict[str, Any]:
+    """Formulas drawn for a gap in eV: that which the bundled predictor sees in them, copies, and the evaluation."""
+    from matgen import parse_formulas
+    from matgen.composition.keys import KeySet
     from matgen.evaluation import evaluate
     from matgen.prediction import Predictor
     from matgen.prediction.locate import bundled_name, find_predictor
 
-    frame = load_dataset("oqmd-pure").frame
-    frame = frame[frame["band_gap_oqmd"].notna() & frame["formula"].str.len().lt(16)]
-    chosen = frame.sample(6_000, random_state=0)
-    table = pd.DataFrame(
-        {"band gap": chosen["band_gap_oqmd"].to_numpy(), "formula": chosen["formula"].to_numpy(object)}
-    )
-    model = LiftGenerator(units={"band gap": "eV"}, backend_options={"steps": 2_500, "batch_size": 128}).fit(table)
-    predictor = Predictor.load(find_predictor(bundled_name("band_gap", None)))
-    results: dict[str, Any] = {"learned from": len(table)}
-    for gap in (0.0, 1.5, 3.0, 5.0):
-        drawn = model.sample(400, {"band gap": gap}, seed=1)["formula"]
-        again = model.redrawn_
-        report = evaluate(drawn.to_numpy(object), "hybrid-pure", baselines=False)
-        from matgen import parse_formulas
-
-        said = predictor.predict(parse_formulas(drawn).batch)["band_gap"]
-        results[f"{gap:g} eV"] = {
-            "could not be read at first": again,
-            "median predicted gap": float(said.median()),
-            **{key: report.content[key] for key in ("charge_neutral", "electronegativity_balanced", "unique", "novel")},
-        }
-        print(gap, results[f"{gap:g} eV"], flush=True)
-    return results
+    drawn = model.sample(DRAWN, {"band gap": gap}, seed=1, guidance=guidance)["formula"]
+    batch = parse_formulas(drawn).batch
+    said = Predictor.load(find_predictor(bundled_name("band_gap", None))).predict(batch)["band_gap"]
+    report = evaluate(drawn.to_numpy(object), "hybrid-pure", baselines=False)
+    return {
+        "could not be read at first": model.redrawn_,
+        "median predicted gap": float(said.median()),
+        "copies": float(KeySet(parse_formulas(learned).batch.keys()).contains(batch.keys()).mean()),
+        **{key: report.content[key] for key in ("charge_neutral", "electronegativity_balanced", "unique", "novel")},
+    }
 
 
 def boundaries() -> dict[str, Any]:
@@ -254,6 +277,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "images": images,
     "outliers": outliers,
     "composition": composition,
+    "balanced composition": balanced_composition,
     "corruption": corruption,
     "boundaries": boundaries,
     "augmentation": augmentation,

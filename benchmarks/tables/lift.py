@@ -207,9 +207,13 @@ def generated(content: Json) -> str:
     return "; ".join(f"`{name}`" + fill(cell, row) for name, row in content["generator"].items())
 
 
-def by_gap(content: Json) -> str:
-    cell = ": {median predicted gap:.2f} eV, {electronegativity_balanced!p} balanced, {novel!p} novel"
-    return "; ".join(gap + fill(cell, row) for gap, row in content["composition"].items() if isinstance(row, dict))
+def gap_ways(content: Json) -> Iterator[Json]:
+    """Ways of training and drawing formulas for a band gap, with what was drawn for each gap."""
+    cell = ": {median predicted gap:.2f} eV ({electronegativity_balanced!p} balanced, {copies!p} copies)"
+    for part in ("composition", "balanced composition"):
+        for way, by_gap in content.get(part, {}).items():
+            if isinstance(by_gap, dict):
+                yield {"way": way, "gaps": "; ".join(gap + fill(cell, row) for gap, row in by_gap.items())}
 
 
 def images(content: Json) -> Iterator[Json]:

@@ -277,7 +277,7 @@ def test_discover_with_a_checkpoint(checkpoints, capsys: pytest.CaptureFixture[s
 def test_bare_discover_takes_the_bundled_checkpoint_and_training_options_train(
     small_table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("discover", "-n", "300", "--structures", "1", "--finish-top", "0") == 0
+    assert run("discover", "-n", "300", "--structures", "0") == 0
     assert not Path("discovery/model").exists()
     assert "taking the checkpoint hybrid-stable" in capsys.readouterr().err
     assert run("discover", "-n", "50", "--dataset", small_table, "--max-minutes", "0.02", "--structures", "0") == 0

@@ -326,7 +326,7 @@ def test_bad_requests_get_one_line(capsys: pytest.CaptureFixture[str], checkpoin
         (("evaluate", good, "--protocol", "published", "--include-alloys"), "leave out --include-alloys"),
         (("evaluate", good, "--reference", "hybrid", "--reference", "hybrid"), "named twice"),
         (("check", "Xx2"), "row 1: 'Xx2'"),
-        (("check", "NaCl", "--oxidation-states", "other.csv"), "other.csv, line 1: 'a,b' is not an element"),
+        (("check", "NaCl", "--oxidation-states", "other.csv"), "other.csv, line 1: 'a' is not an element"),
         (("compare", "taken"), "2 to 8"),
         (("evaluate", ""), "an empty name"),
         (("evaluate", good, "--reference", ""), "a reference without a name"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,10 @@ from matgen.lift.augment import corrupted_labels, with_outliers
 from matgen.lift.measures import relative_absolute_error
 from matgen.lift.paper.baselines import baseline
 from matgen.lift.paper.tables import Table, protocol_table
+
+if TYPE_CHECKING:
+    from matgen.composition.keys import KeySet
+    from matgen.prediction import Predictor
 
 SEEDS = (0, 1, 2)
 OUTLIERS = 4
@@ -207,12 +211,12 @@ def images() -> dict[str, Any]:
 
 def composition() -> dict[str, Any]:
     """Formulas drawn for a band gap by a model of all rows as they are."""
-    return drawn_for_gaps({"as they are": (None, (1.0,))})
+    return drawn_for_gaps("as they are", None, (1.0,))
 
 
 def balanced_composition() -> dict[str, Any]:
     """The same by a model of rows balanced over the gap, by strength of guidance."""
-    return drawn_for_gaps({"balanced": ("band gap", GUIDANCE)})
+    return drawn_for_gaps("balanced", "band gap", GUIDANCE)
 
 
 def gap_table() -> pd.DataFrame:
@@ -224,36 +228,38 @@ def gap_table() -> pd.DataFrame:
     return pd.DataFrame({"band gap": frame["band_gap_oqmd"].to_numpy(), "formula": frame["formula"].to_numpy(object)})
 
 
-def drawn_for_gaps(ways: dict[str, tuple[str | None, tuple[float, ...]]]) -> dict[str, Any]:
-    """What is drawn for each gap, by ways of training: the column to balance over, and strengths of guidance."""
-    table = gap_table()
-    results: dict[str, Any] = {"learned from": len(table), "metals": float((table["band gap"] == 0).mean())}
-    for training, (balance, strengths) in ways.items():
-        options = {"steps": COMPOSITION_STEPS, "batch_size": 128}
-        model = LiftGenerator(units={"band gap": "eV"}, backend_options=options, balance=balance).fit(table)
-        for strength in strengths:
-            name = training if strength == 1 else f"{training}, guidance {strength:g}"
-            results[name] = {f"{gap:g} eV": formulas_for(model, gap, strength, table["formula"]) for gap in GAPS}
-            print(name, results[name], flush=True)
-    return results
-
-
-def formulas_for(model: LiftGenerator, gap: float, guidance: float, learned: pd.Series) -> dict[str, Any]:
-    """Formulas drawn for a gap in eV: that which the bundled predictor sees in them, copies, and the evaluation."""
+def drawn_for_gaps(training: str, balance: str | None, strengths: tuple[float, ...]) -> dict[str, Any]:
+    """What is drawn for each gap by a model of rows balanced over a column, by strength of guidance."""
     from matgen import parse_formulas
     from matgen.composition.keys import KeySet
-    from matgen.evaluation import evaluate
     from matgen.prediction import Predictor
     from matgen.prediction.locate import bundled_name, find_predictor
 
+    table = gap_table()
+    learned = KeySet(parse_formulas(table["formula"]).batch.keys())
+    predictor = Predictor.load(find_predictor(bundled_name("band_gap", None)))
+    options = {"steps": COMPOSITION_STEPS, "batch_size": 128}
+    model = LiftGenerator(units={"band gap": "eV"}, backend_options=options, balance=balance).fit(table)
+    results: dict[str, Any] = {"learned from": len(table), "metals": float((table["band gap"] == 0).mean())}
+    for strength in strengths:
+        name = training if strength == 1 else f"{training}, guidance {strength:g}"
+        results[name] = {f"{gap:g} eV": formulas_for(model, gap, strength, learned, predictor) for gap in GAPS}
+        print(name, results[name], flush=True)
+    return results
+
+
+def formulas_for(model: LiftGenerator, gap: float, guidance: float, learned: KeySet, by: Predictor) -> dict[str, Any]:
+    """Formulas drawn for a gap in eV: that which the predictor sees in them, copies, and the evaluation."""
+    from matgen import parse_formulas
+    from matgen.evaluation import evaluate
+
     drawn = model.sample(DRAWN, {"band gap": gap}, seed=1, guidance=guidance)["formula"]
     batch = parse_formulas(drawn).batch
-    said = Predictor.load(find_predictor(bundled_name("band_gap", None))).predict(batch)["band_gap"]
     report = evaluate(drawn.to_numpy(object), "hybrid-pure", baselines=False)
     return {
         "could not be read at first": model.redrawn_,
-        "median predicted gap": float(said.median()),
-        "copies": float(KeySet(parse_formulas(learned).batch.keys()).contains(batch.keys()).mean()),
+        "median predicted gap": float(by.predict(batch)["band_gap"].median()),
+        "copies": float(learned.contains(batch.keys()).mean()),
         **{key: report.content[key] for key in ("charge_neutral", "electronegativity_balanced", "unique", "novel")},
     }
 

@@ -13,6 +13,7 @@ import pandas as pd
 from matgen.datasets.dialects import header_below_titles
 from matgen.datasets.formula_column import has_formula_column
 from matgen.datasets.formula_guess import column_names, guessed_column, is_read_as_formulas
+from matgen.datasets.text_files import head_of
 from matgen.errors import DataError, first_line
 
 SUFFIXES = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
@@ -85,7 +86,7 @@ def _sheets(path: Path) -> dict[str, list[list[Any]]]:
             path, sheet_name=None, header=None, dtype=object, engine="calamine", na_filter=False, keep_default_na=False
         )
     except CalamineError as error:
-        head = path.read_bytes()[:512]
+        head = head_of(path)[:512]
         if head.isascii() and not head.startswith(b"PK"):
             told = "rename it to .csv, or save it as CSV where it is HTML"
             raise DataError(f"{path} is no spreadsheet but text: {told}") from error

@@ -65,7 +65,7 @@ def test_missing_cells_are_answered_and_missing_columns_named(iris, fitted):
     holes = X.copy()
     holes.iloc[:, 0] = np.nan
     assert fitted.score(holes, iris[1]) > 0.7
-    with pytest.raises(DataError, match=r"X has no column 'sepal length \(cm\)'; it has"):
+    with pytest.raises(DataError, match=r"the table has no column 'sepal length \(cm\)'; it has"):
         fitted.predict(X.iloc[:, 1:])
     bad = X.astype(object)
     bad.iloc[3, 2] = "long"

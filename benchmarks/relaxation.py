@@ -1,6 +1,7 @@
 """Relaxed structures a second by matgen's batched CHGNet and by chgnet's own StructOptimizer, in the same run.
 
-Both take FIRE, the same threshold of forces and the same weights; relaxed energies are compared structure by structure.
+Each by its own optimizer (BFGS here, FIRE there), to the same threshold of forces with the same weights; relaxed
+energies are compared structure by structure.
 On one core each is one process of one thread; on all cores matgen is what `matgen structure` does (a process a core,
 without the start of the processes), chgnet one process that has all threads, or one process a core as well.
 

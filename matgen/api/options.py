@@ -186,6 +186,7 @@ class DiscoverOptions(DrawingOptions, ReferenceOptions, JudgingOptions, FileOpti
     diversity: float
     allow_out_of_domain: bool
     pareto: Text
+    resume: bool
 
 
 class StructureOptions(TableOptions, total=False):
@@ -207,6 +208,7 @@ class StructureOptions(TableOptions, total=False):
     potential: str
     max_force: float
     max_steps: int
+    relax_all: bool
     workers: int
     scheduler: str
     finish: str

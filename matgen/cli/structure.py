@@ -103,6 +103,9 @@ def relaxation_options(parser: Parser) -> None:
     relaxation.add_argument(
         "--max-steps", type=int, default=300, metavar="N", help="most steps of a relaxation (default: 300)"
     )
+    relaxation.add_argument("--relax-all", action="store_true",
+                        help="relax all structures of a composition to the end (default: stop those that are clearly "
+                        "not its lowest)")  # fmt: skip
     computation = parser.group("computation")
     computation.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
     computation.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler, such as tcp://host:8786")
@@ -185,6 +188,7 @@ def plan_of(arguments: argparse.Namespace, out: Path) -> StructurePlan:
         relaxed_hull=arguments.hull == "relaxed",
         phonons=arguments.phonons,
         doping=DopingSettings(compensate=arguments.compensate, host=arguments.host, **given),
+        relax_all=arguments.relax_all,
     )
 
 

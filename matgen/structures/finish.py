@@ -18,7 +18,7 @@ from matgen.errors import OptionError, require_above_zero
 from matgen.structures.folder import bare_atoms
 from matgen.structures.potentials.registry import FINISHING, POTENTIALS, column_suffix, present_name, shared_potential
 from matgen.structures.propose import same_crystals
-from matgen.structures.relax import Relaxed, RelaxSettings, relax
+from matgen.structures.relax import Race, Relaxed, RelaxSettings, relax
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -62,8 +62,8 @@ class Finish:
         return self.top == 0 or rank <= self.top
 
 
-def finished(screened: Sequence[Relaxed], finish: Finish, settings: RelaxSettings,
-             first: Potential) -> dict[int, tuple[Relaxed, float]]:  # fmt: skip
+def finished(screened: Sequence[Relaxed], finish: Finish, settings: RelaxSettings, first: Potential, *,
+             race: Race | None = None) -> dict[int, tuple[Relaxed, float]]:  # fmt: skip
     """Relax the lowest distinct crystals of one composition further.
 
     Args:
@@ -71,6 +71,7 @@ def finished(screened: Sequence[Relaxed], finish: Finish, settings: RelaxSetting
         finish: how many, and by which potential.
         settings: as of the first relaxation.
         first: the potential that relaxed them.
+        race: when to stop one of them for the others; None to relax all to their ends.
 
     Returns:
         by place in `screened` the result (where it failed, its `reason` says why), and the structure's energy by the
@@ -79,7 +80,7 @@ def finished(screened: Sequence[Relaxed], finish: Finish, settings: RelaxSetting
     """
     places = _lowest_distinct(screened, finish.lowest)
     given = [screened[place].structure for place in places]
-    results = relax(given, shared_potential(finish.potential), settings)
+    results = relax(given, shared_potential(finish.potential), settings, race=race)
     results = [replace(result, structure=_with_moments_of(result.structure, start))
                for result, start in zip(results, given, strict=True)]  # fmt: skip
     return {place: (result, min(screened[place].energy, _energy(result, first)))

@@ -12,7 +12,7 @@ from matgen.structures.doping import DopingSettings
 from matgen.structures.finish import Finish
 from matgen.structures.potentials.registry import present_name, shared_potential
 from matgen.structures.propose import ProposalSettings
-from matgen.structures.relax import RelaxSettings
+from matgen.structures.relax import Race, RelaxSettings
 
 if TYPE_CHECKING:
     from matgen.structures.potentials.interface import Potential
@@ -39,6 +39,7 @@ class StructurePlan:
         phonons: of the first this many candidates, the lowest structure gets phonons, and is followed down where it is
             no minimum.
         doping: how supercells of doped compositions are made (rows with the columns `host`, `site` and `dopant`).
+        relax_all: relax all structures of a composition to their ends, also those that are clearly not the lowest.
     """
 
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
@@ -54,6 +55,7 @@ class StructurePlan:
     relaxed_hull: bool = False
     phonons: int = 0
     doping: DopingSettings = field(default_factory=DopingSettings)
+    relax_all: bool = False
 
     @classmethod
     def quick(cls, seed: int = 0, workers: int = 1, finish: Finish | None = None) -> StructurePlan:
@@ -88,7 +90,18 @@ class StructurePlan:
             "leave_out": list(self.leave_out), "templates_from": list(self.templates_from),
             "proposals": content["proposals"] | {"space_groups": list(self.proposals.space_groups)},
             "phonons": self.phonons or None,  # as in plans of earlier versions, which say nothing of phonons
+            "relax_all": self.relax_all or None,
         }  # fmt: skip
+
+    def race(self, *, finish: bool) -> Race | None:
+        """When structures of a composition are stopped for lower ones; None where all are relaxed to their ends.
+
+        Args:
+            finish: whether a second potential takes the lowest of them, which then all go to their ends.
+        """
+        if self.relax_all:
+            return None
+        return Race(winners=self.finish.lowest if finish and self.finish is not None else 1)
 
     def in_words(self) -> str:
         """By which potentials structures are relaxed."""

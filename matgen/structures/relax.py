@@ -1,34 +1,28 @@
-"""Relaxation of atoms and cells by a universal potential: many crystals in lockstep, each by ASE's FIRE.
+"""Relaxation of atoms and cells by a universal potential: many crystals in lockstep, and races of those of one formula.
 
-FIRE, for its steadiness: started from templates, quasi-Newton steps need half the evaluations but end in other minima.
+In a race of structures of one composition only the lowest counts. At a few numbers of steps each is compared with the
+lowest so far; one that is higher by more than it has come down lately is stopped (successive halving, K. Jamieson and
+A. Talwalkar, AISTATS 2016, with the number that goes on decided by energies).
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from ase.calculators.singlepoint import SinglePointCalculator
-from ase.filters import FrechetCellFilter
-from ase.optimize import FIRE
-from ase.stress import full_3x3_to_voigt_6_stress
-from numpy.typing import NDArray
 
-from matgen.errors import first_line, require_above_zero
+from matgen.errors import require_above_zero
 from matgen.runtime.progress import Progress, ProgressFactory, silent
+from matgen.structures.descent import Descent
 from matgen.structures.potentials.interface import Evaluation, Potential
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from pymatgen.core import Structure
 
 _ATOMS_AT_ONCE = 64  # atoms evaluated together; larger batches leave the processor's cache and gain nothing
 _CLOSEST = 0.5  # angstrom; nearer atoms overlap whatever they are
-_LARGEST_FORCE = 1e4  # eV/angstrom; beyond it the potential knows nothing
-_VOLUME_RATIO = 4.0  # a cell that grows or shrinks by more has come apart or collapsed
 
 
 @dataclass(frozen=True)
@@ -50,6 +44,26 @@ class RelaxSettings:
 
 
 @dataclass(frozen=True)
+class Race:
+    """When structures of one composition are stopped for lower ones.
+
+    Attributes:
+        winners: how many of the lowest structures are wanted.
+        checks: numbers of steps at which those that are still on their way are compared.
+        trust: the further way down that a structure is granted, as a share of its way since half the steps.
+        margin: eV/atom, granted besides.
+    """
+
+    winners: int = 1
+    checks: tuple[int, ...] = (6, 12, 24, 48, 96, 192)
+    trust: float = 1.0
+    margin: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_above_zero(self, "winners")
+
+
+@dataclass(frozen=True)
 class Relaxed:
     """What became of one structure.
 
@@ -61,6 +75,7 @@ class Relaxed:
         steps: taken.
         converged: whether `max_force` was reached within the steps.
         reason: why it failed; empty where it did not.
+        stopped_early: whether it was stopped in a race, so that `energy` is more than it would have come down to.
     """
 
     structure: Structure
@@ -69,6 +84,7 @@ class Relaxed:
     steps: int
     converged: bool
     reason: str = ""
+    stopped_early: bool = False
 
 
 def relax(
@@ -76,52 +92,112 @@ def relax(
     potential: Potential,
     settings: RelaxSettings | None = None,
     *,
+    race: Race | None = None,
     progress: ProgressFactory = silent,
 ) -> list[Relaxed]:
     """Relax structures; one that fails is recorded and the others go on.
 
     Args:
-        structures: what to start from.
+        structures: what to start from; of one composition in a race.
         potential: what gives energies, forces and stresses.
         settings: how.
+        race: when to stop structures for lower ones; None to relax all to their ends.
         progress: counts the structures relaxed.
     """
     settings = settings or RelaxSettings()
-    waiting = list(structures)
-    results: list[Relaxed | None] = [None] * len(waiting)
-    queue = iter(enumerate(waiting))
-    active: list[_Path] = []
-    # Every round evaluates all active structures together and moves each by one step; whatever ends makes room.
-    with progress(len(waiting), "relax", "structures") as count:
-        while True:
-            active += _admitted(queue, active, potential, settings, results, count)
-            if not active:
-                return [result for result in results if result is not None]
-            for path, evaluation in zip(active, _evaluate(potential, active), strict=True):
-                path.advance(evaluation)
-                if path.ended:
-                    results[path.place] = path.result()
-                    count.update()
-            active = [path for path in active if not path.ended]
+    given = list(structures)
+    results: dict[int, Relaxed] = {}
+    with progress(len(given), "relax", "structures") as count:
+        begun = _begun(given, potential, settings, results, count)
+        if race is None:
+            arrived = _together(begun, potential, settings.max_steps, count)
+        else:
+            arrived = iter(_raced(list(begun), potential, race, settings.max_steps, count))
+        for descent in arrived:
+            results[descent.place] = _result(descent)
+    return [results[place] for place in range(len(given))]
 
 
-def _admitted(queue: Iterator[tuple[int, Structure]], active: Sequence[_Path], potential: Potential,
-              settings: RelaxSettings, results: list[Relaxed | None],
-              count: Progress) -> list[_Path]:  # fmt: skip
-    """Paths of waiting structures that fit beside the active ones; those that cannot start are recorded."""
-    # In atoms, not structures: the cost of an evaluation goes with them. One that is larger than the room goes in too.
-    room = max(_ATOMS_AT_ONCE - sum(len(path.atoms) for path in active), 0)
-    admitted: list[_Path] = []
-    while room > 0 and (taken := next(queue, None)) is not None:
-        place, structure = taken
+def _begun(structures: Sequence[Structure], potential: Potential, settings: RelaxSettings,
+           results: dict[int, Relaxed], count: Progress) -> Iterator[Descent]:  # fmt: skip
+    """Descents of structures that can start; the others are recorded."""
+    for place, structure in enumerate(structures):
         reason = unfit(structure, potential.elements)
         if reason:
             results[place] = Relaxed(structure, float("nan"), float("nan"), 0, False, reason)
             count.update()
+        else:
+            yield Descent(place, structure, settings.max_force, settings.max_steps, cell=settings.cell)
+
+
+def _raced(descents: Sequence[Descent], potential: Potential, race: Race, max_steps: int,
+           count: Progress) -> Sequence[Descent]:  # fmt: skip
+    """The structures of one composition, at their ends or stopped."""
+    for steps in (*(check for check in race.checks if check < max_steps), max_steps):
+        going = [descent for descent in descents if not descent.ended]
+        for _ in _together(iter(going), potential, steps, count):
+            pass
+        lowest = sorted(descent.energies[-1] for descent in descents if not descent.reason)
+        if len(lowest) <= race.winners:
             continue
-        admitted.append(_Path(place, structure, settings))
-        room -= len(structure)
+        for descent in descents:
+            if not descent.ended and _hopeless(descent, lowest[race.winners - 1], race):
+                descent.stop()
+                count.update()
+    return descents
+
+
+def _hopeless(descent: Descent, to_beat: float, race: Race) -> bool:
+    now = descent.energies[-1]
+    lately = max(descent.energies[len(descent.energies) // 2] - now, 0.0)
+    return now - race.trust * lately - race.margin > to_beat
+
+
+def _together(descents: Iterator[Descent], potential: Potential, steps: int, count: Progress) -> Iterator[Descent]:
+    """Evaluate and move descents in lockstep up to a number of steps; yields each when it ends or comes there."""
+    active: list[Descent] = []
+    while True:
+        # Every round evaluates all that are active and moves each by one step; whatever ends makes room.
+        active += _admitted(descents, sum(len(descent.atoms) for descent in active))
+        if not active:
+            return
+        for descent, evaluation in zip(active, _evaluate(potential, active), strict=True):
+            descent.advance(evaluation)
+            if descent.ended:
+                count.update()
+        done = [descent for descent in active if descent.ended or len(descent.energies) > steps]
+        active = [descent for descent in active if descent not in done]
+        yield from done
+
+
+def _admitted(descents: Iterator[Descent], atoms: int) -> list[Descent]:
+    """Descents that fit beside a number of atoms that are active."""
+    # In atoms, not structures: the cost of an evaluation goes with them. One that is larger than the room goes in too.
+    room = max(_ATOMS_AT_ONCE - atoms, 0)
+    admitted: list[Descent] = []
+    while room > 0 and (descent := next(descents, None)) is not None:
+        admitted.append(descent)
+        room -= len(descent.atoms)
     return admitted
+
+
+def _evaluate(potential: Potential, descents: Sequence[Descent]) -> list[Evaluation | Exception]:
+    """Evaluations of the present atoms; where the potential fails for the batch, of each alone."""
+    atoms = [descent.atoms for descent in descents]
+    try:
+        return list(potential.evaluate(atoms))
+    except Exception as error:
+        if len(descents) == 1:
+            return [error]
+    return [_evaluate(potential, [descent])[0] for descent in descents]
+
+
+def _result(descent: Descent) -> Relaxed:
+    if descent.reason or descent.evaluation is None:
+        return Relaxed(descent.start, float("nan"), float("nan"), descent.steps, False, descent.reason)
+    force = float(np.linalg.norm(descent.evaluation.forces, axis=1).max())
+    return Relaxed(descent.structure(), descent.energies[-1], force, descent.steps, descent.converged,
+                   stopped_early=descent.stopped_early)  # fmt: skip
 
 
 def unfit(structure: Structure, elements: frozenset[str]) -> str:
@@ -151,105 +227,3 @@ def unfit(structure: Structure, elements: frozenset[str]) -> str:
             names = f"{structure[one].specie.symbol}{one + 1} and {structure[other].specie.symbol}{other + 1}"
             return f"atoms {names} overlap: {distances.min():.2f} angstrom apart"
     return ""
-
-
-def _evaluate(potential: Potential, paths: Sequence[_Path]) -> list[Evaluation | Exception]:
-    """Evaluations of the paths' present atoms; where the potential fails for the batch, of each alone."""
-    atoms = [path.atoms for path in paths]
-    try:
-        return list(potential.evaluate(atoms))
-    except Exception as error:
-        if len(paths) == 1:
-            return [error]
-    return [_evaluate(potential, [path])[0] for path in paths]
-
-
-class _CellFilter(FrechetCellFilter):
-    """ASE's filter, asked once for the forces at each place: the optimizer and the test of its end both ask."""
-
-    known: Any = None
-
-    def get_forces(self, **kwargs: Any) -> NDArray[np.float64]:
-        """Forces on atoms and cell, `(n + 3, 3)`."""
-        if self.known is None:
-            self.known = super().get_forces(**kwargs)
-        return np.asarray(self.known)
-
-    def set_positions(self, positions: Any, **kwargs: Any) -> None:
-        """Move atoms and cell."""
-        self.known = None
-        super().set_positions(positions, **kwargs)
-
-
-class _Path:
-    """One structure on its way down."""
-
-    def __init__(self, place: int, structure: Structure, settings: RelaxSettings) -> None:
-        from pymatgen.io.ase import AseAtomsAdaptor
-
-        self.place, self.start, self.settings = place, structure, settings
-        self.atoms: Atoms = AseAtomsAdaptor.get_atoms(structure, msonable=False)
-        self.volume = self.atoms.get_volume()
-        self.optimizer = FIRE(_CellFilter(self.atoms) if settings.cell else self.atoms, logfile=None)
-        self.steps, self.ended, self.converged, self.reason = 0, False, False, ""
-        self.evaluation: Evaluation | None = None
-
-    def advance(self, evaluation: Evaluation | Exception) -> None:
-        """Take the evaluation of the present positions, and a step unless it is the last."""
-        self.reason = self._failure(evaluation)
-        if self.reason:
-            self.ended = True
-            return
-        assert isinstance(evaluation, Evaluation)
-        self.evaluation = evaluation
-        # Remembers the results of these positions; ASE refuses to take them for those of any others.
-        self.atoms.calc = SinglePointCalculator(
-            self.atoms,
-            energy=evaluation.energy,
-            forces=evaluation.forces,
-            stress=full_3x3_to_voigt_6_stress(evaluation.stress),
-        )
-        optimizer = self.optimizer
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # logm's accuracy, of steps that are not last
-            try:
-                # eV/angstrom; where the cell relaxes, also its three rows, which ASE divides by the number of atoms.
-                gradient = optimizer.optimizable.get_gradient()
-                self.converged = bool(optimizer.optimizable.gradient_norm(gradient) < self.settings.max_force)
-                self.ended = self.converged or self.steps == self.settings.max_steps
-                if not self.ended:
-                    optimizer.step()
-                    self.steps += 1
-            except Exception as error:  # a cell without volume
-                self.ended, self.reason = True, f"the optimizer failed: {first_line(error)}"
-
-    def _failure(self, evaluation: Evaluation | Exception) -> str:
-        if isinstance(evaluation, Exception):
-            return f"the potential failed: {first_line(evaluation)}"
-        if not (
-            np.isfinite(evaluation.energy)
-            and np.isfinite(evaluation.forces).all()
-            and np.isfinite(evaluation.stress).all()
-        ):
-            return "the potential gave no number"
-        force = float(np.abs(evaluation.forces).max())
-        if force > _LARGEST_FORCE:
-            return f"a force of {force:.0f} eV/angstrom: atoms are too close"
-        ratio = self.atoms.get_volume() / self.volume  # to that at the start
-        if not 1 / _VOLUME_RATIO < ratio < _VOLUME_RATIO:
-            return f"the cell's volume went to {ratio:.2f} times what it was"
-        return ""
-
-    def result(self) -> Relaxed:
-        """How it ended."""
-        from pymatgen.io.ase import AseAtomsAdaptor
-
-        if self.reason or self.evaluation is None:
-            return Relaxed(self.start, float("nan"), float("nan"), self.steps, False, self.reason)
-        plain = self.atoms.copy()
-        plain.calc = None
-        structure = AseAtomsAdaptor.get_structure(plain)
-        if self.evaluation.magnetic_moments is not None:
-            structure.add_site_property("magmom", [round(float(m), 4) for m in self.evaluation.magnetic_moments])
-        force = float(np.linalg.norm(self.evaluation.forces, axis=1).max())
-        return Relaxed(structure, self.evaluation.energy / len(self.atoms), force, self.steps, self.converged)

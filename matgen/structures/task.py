@@ -101,14 +101,16 @@ def _relaxed(rows: list[dict[str, Any]], proposals: Sequence[Proposal], plan: St
              finish: bool) -> list[Structure]:  # fmt: skip
     """Relax the proposals of one composition, finish the lowest, and say so in their rows."""
     assert plan.potential is not None
-    results = relax([proposal.structure for proposal in proposals], shared_potential(plan.potential), plan.relaxation)
+    results = relax([proposal.structure for proposal in proposals], shared_potential(plan.potential), plan.relaxation,
+                    race=plan.race(finish=finish))  # fmt: skip
     structures = []
     for row, result in zip(rows, results, strict=True):
         row |= _in_columns(result) | {"energy": result.energy, "reason": result.reason}
         structures.append(result.structure)
     if finish:
         assert plan.finish is not None
-        further = finished(results, plan.finish, plan.relaxation, shared_potential(plan.potential))
+        further = finished(results, plan.finish, plan.relaxation, shared_potential(plan.potential),
+                           race=plan.race(finish=False))  # fmt: skip
         for place, (result, energy) in further.items():
             row = rows[place]
             row["finish_reason"] = result.reason
@@ -120,7 +122,8 @@ def _relaxed(rows: list[dict[str, Any]], proposals: Sequence[Proposal], plan: St
 
 
 def _in_columns(result: Relaxed, steps_before: int = 0) -> dict[str, Any]:
-    return {"max_force": result.max_force, "relax_steps": steps_before + result.steps, "relaxed": result.converged}
+    return {"max_force": result.max_force, "relax_steps": steps_before + result.steps, "relaxed": result.converged,
+            "stopped_early": result.stopped_early}  # fmt: skip
 
 
 def _phonon_potentials(plan: StructurePlan, rank: int) -> tuple[Potential, Potential | None]:

@@ -71,7 +71,7 @@ def test_of_any_cell(pair: tuple[Potential, Any], seed: int) -> None:
     potential, bare.calc = pair
     (found,) = potential.evaluate([atoms])
     force = max(float(np.abs(bare.get_forces()).max()), 1.0)  # atoms may overlap: eV/angstrom by the million
-    assert found.energy == pytest.approx(bare.get_potential_energy(), rel=1e-5, abs=1e-4)
+    assert found.energy == pytest.approx(bare.get_potential_energy(), rel=3e-5, abs=1e-4)  # float32
     assert found.forces == pytest.approx(bare.get_forces(), abs=2e-4 * force)
     assert found.stress * atoms.get_volume() == pytest.approx(
         bare.get_stress(voigt=False) * atoms.get_volume(), abs=1e-3 * force

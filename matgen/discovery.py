@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ from matgen.errors import DataError, MissingDependencyError, OptionError, Struct
 from matgen.evaluation import Report, evaluate
 from matgen.evaluation.ranking import RANKED_NUMBERS, chosen, ranked, write_ranked
 from matgen.evaluation.settling import settled
-from matgen.io.files import locked, refuse_to_overwrite, write_json
-from matgen.models.checkpoint import read_metadata
+from matgen.io.files import locked, read_checksummed, refuse_to_overwrite, write_checksummed, write_json
+from matgen.io.parts import begun_otherwise
+from matgen.models.checkpoint import METADATA, REINFORCEMENT_PLAN, read_metadata
 from matgen.pareto import parse_objectives, require_columns
 from matgen.prediction import Predictor
 from matgen.prediction.screening import Screen
@@ -25,6 +27,7 @@ from matgen.reinforcement.plan import check_reinforceable, require_reinforceable
 from matgen.runtime.progress import ProgressFactory, silent
 from matgen.sampling import Constraints, Decoding, Sampler, SampleRequest, sample_to_file
 from matgen.training import TrainingPlan, train_model
+from matgen.training.plan import PLAN as TRAINING_PLAN
 from matgen.validity import ValidityRules
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
     from matgen.structures.finish import Finish
 
+
+PLAN = "plan.json"
+"""What a discovery is, in its folder."""
 
 _STOPPED = {"budget": "the most that were asked for", "exhausted": "all that exist under the constraints"}
 
@@ -113,6 +119,14 @@ class DiscoveryPlan:
             most_draws=self.most_draws,
         )
 
+    def content(self) -> dict[str, Any]:
+        """What a run that is resumed must have been begun with, JSON-clean; where it computes may change."""
+        content = asdict(replace(self, constraints=None))
+        del content["device"], content["workers"]
+        content["constraints"] = None if self.constraints is None else self.constraints.describe()
+        clean: dict[str, Any] = json.loads(json.dumps(content, default=str))  # paths
+        return clean
+
 
 @dataclass(frozen=True)
 class Discovery:
@@ -142,6 +156,7 @@ def discover(
     plan: DiscoveryPlan,
     out: Path | str,
     *,
+    resume: bool = False,
     force: bool = False,
     say: Callable[[str], None] = lambda text: None,
     progress: ProgressFactory = silent,
@@ -150,16 +165,18 @@ def discover(
 
     Writes `model/` (unless a checkpoint is given), `reinforced/` (where there is a reward), `candidates.csv`,
     `predicted.parquet` (where there is a predictor), `report/`, `ranked.csv`, `structures/` and `dft/` (where
-    structures are asked for) and `discovery.json`.
+    structures are asked for), `discovery.json`, and before them its `plan.json`.
 
     Args:
         plan: what to do.
         out: folder for everything.
+        resume: resume the interrupted run of the same plan in `out`; where there is none, begin.
         force: replace what an earlier run left there.
         say: called with a sentence on what comes next.
         progress: counts what the stages do.
 
     Raises:
+        DataError: the run to resume was begun with another plan.
         MatgenError: as its stages raise; what was finished before stays in the folder.
     """
     plan.request()  # numbers out of range are refused before any work
@@ -171,17 +188,27 @@ def discover(
         raise OptionError("the model that is trained here takes no conditions: name a conditional checkpoint")
     if plan.structures and (missing := missing_for_structures()):
         raise MissingDependencyError(f"structures need {missing}: pip install 'matgen[structures]'")
-    refuse_to_overwrite(out, force=force)
-    return _Pipeline(plan, Path(out), force, say, progress).run()
+    out, content = Path(out), plan.content()
+    if resume and (out / PLAN).exists():
+        before = read_checksummed(out / PLAN)
+        if differ := sorted(name for name in before.keys() | content if before.get(name) != content.get(name)):
+            raise begun_otherwise(out, differ)
+    else:
+        resume = False
+        refuse_to_overwrite(out, force=force)
+    pipeline = _Pipeline(plan, out, resume, force, say, progress)
+    if not resume:
+        write_checksummed(out / PLAN, content)
+    return pipeline.run()
 
 
 class _Pipeline:
     """The stages of one discovery, each numbered, announced and timed."""
 
-    def __init__(
-        self, plan: DiscoveryPlan, out: Path, force: bool, say: Callable[[str], None], progress: ProgressFactory
-    ) -> None:
-        self.plan, self.out, self.force, self.say, self.progress = plan, out, force, say, progress
+    def __init__(self, plan: DiscoveryPlan, out: Path, resume: bool, force: bool,
+                 say: Callable[[str], None], progress: ProgressFactory) -> None:  # fmt: skip
+        self.plan, self.out, self.resume, self.say, self.progress = plan, out, resume, say, progress
+        self.force = force or resume  # what an interrupted stage has left is replaced, unless it can be gone on with
         self.seconds: dict[str, float] = {}
         # Read now: a condition that no predictor can answer is refused before the training.
         self.screen = Screen(plan.screen, [plan.predictor] if plan.predictor else []) if plan.screen else None
@@ -213,6 +240,12 @@ class _Pipeline:
         self._write_summary(checkpoint, len(order), structures, report)
         return Discovery(self.out, order, report, self.seconds, structures)
 
+    def _ended(self, last: Path) -> bool:
+        """Whether a stage of the run that is resumed has come to its end: the file that it writes last is there."""
+        if ended := self.resume and last.exists():
+            self._announce(f"{last.parent.name if last.name == METADATA else last.stem}: complete")
+        return ended
+
     def _announce(self, text: str) -> None:
         self._stage += 1
         self.say(f"{self._stage}/{self._stages} {text}")
@@ -230,25 +263,35 @@ class _Pipeline:
         if checkpoint is not None:
             self._announce(f"taking the checkpoint {checkpoint.name}")
             return checkpoint
+        folder = self.out / "model"
+        if self._ended(folder / METADATA):
+            return folder
+        resume = self.resume and (folder / TRAINING_PLAN).exists()
         with self._timed("train", f"training {training.model} ({training.preset}) on {training.dataset}"):
-            result = train_model(training, self.out / "model", force=self.force, progress=self.progress)
-        return None if result.interrupted else self.out / "model"
+            result = train_model(training, folder, resume=resume, force=self.force, progress=self.progress)
+        return None if result.interrupted else folder
 
     def _reinforced(self, checkpoint: Path, how: ReinforcementPlan) -> Path | None:
         """The reinforced checkpoint's folder, None where that was interrupted."""
         folder = self.out / "reinforced"
+        if self._ended(folder / METADATA):
+            return folder
+        resume = self.resume and (folder / REINFORCEMENT_PLAN).exists()
         with self._timed("reinforce", f"reinforcing it by {how.reward}"):
             plan, device = replace(how, model=str(checkpoint)), self.plan.device
-            result = reinforce(plan, folder, force=self.force, device=device, progress=self.progress)
+            result = reinforce(plan, folder, resume=resume, force=self.force, device=device, progress=self.progress)
         return None if result.interrupted else folder
 
     def _sampled(self, checkpoint: Path) -> Path:
         """The file of the candidates."""
         candidates = self.out / "candidates.csv"
+        if self._ended(Path(f"{candidates}.json")):  # written last
+            return candidates
         with self._timed("sample", f"drawing {self.plan.n:,} compositions"):
             sampler = Sampler(checkpoint, device=self.plan.device, accept=self.screen)
             request = self.plan.request(self.screen.describe() if self.screen else "")
-            written = sample_to_file(sampler, request, candidates, force=self.force, progress=self.progress)
+            written = sample_to_file(sampler, request, candidates, resume=self.resume, force=self.force,
+                                     progress=self.progress)  # fmt: skip
         rows, drawn = written["rows"], written["tally"]["drawn"]
         if not rows:
             raise DataError(f"none of {drawn:,} draws is kept: loosen the screen or the constraints, or draw more")
@@ -259,8 +302,11 @@ class _Pipeline:
     def _predicted(self, candidates: Path, predictor: Path) -> Path:
         """The file of the candidates with predicted energies."""
         table = self.out / "predicted.parquet"
+        if self._ended(Path(f"{table}.json")):
+            return table
         with self._timed("predict", "predicting energies and distances to the hull"):
-            predict_file(Predictor.load(predictor), candidates, table, force=self.force, progress=self.progress)
+            predict_file(Predictor.load(predictor), candidates, table, resume=self.resume, force=self.force,
+                         progress=self.progress)  # fmt: skip
         return table
 
     def _evaluated(self, table: Path) -> Report:
@@ -294,7 +340,8 @@ class _Pipeline:
         how = StructurePlan.quick(plan.seed, plan.workers, plan.finish)
         with self._timed("structure", f"structures of the first {len(first)}, {how.in_words()}"):
             try:
-                made = make_structures(first, "formula", folder, how, force=self.force, progress=self.progress)
+                made = make_structures(first, "formula", folder, how, resume=self.resume, force=self.force,
+                                       progress=self.progress)  # fmt: skip
                 judged = judge_structures(folder, np.ones(len(first), dtype=bool))  # what is ranked is novel
                 exported = export(jobs_of(folder), self.out / "dft", plan.dft_format, force=self.force)
             except StructureError as error:

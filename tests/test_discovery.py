@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +30,7 @@ def found(small_table: Path, tmp_path_factory: pytest.TempPathFactory):
 def test_the_whole_way(found) -> None:
     names = {path.name for path in found.folder.iterdir()}
     written = {"model", "candidates.csv", "candidates.csv.json", "report", "ranked.csv", "discovery.json"}
-    assert names == written | {"ranked.csv.json"}
+    assert names == written | {"ranked.csv.json", "plan.json"}
     summary = read_json(found.folder / "discovery.json")
     assert summary["metrics"]["n"] == 400
     assert summary["metrics"] == read_json(found.folder / "report" / "report.json")
@@ -112,6 +113,59 @@ def test_it_ends_in_structures_and_inputs_for_dft(found, tmp_path: Path) -> None
     assert page.count('class="matgen-scene"') == len(ids)
     assert "By each potential, and by both" in page and "7net-0, of 1" in page
     assert read_json(out / "report" / "report.json") == summary["metrics"]
+
+
+class Stop(Exception):
+    """Raised where a run is cut off."""
+
+
+def cut_off_at(stage: str, plan: DiscoveryPlan, out: Path) -> None:
+    """Run until a stage is announced."""
+
+    def say(line: str) -> None:
+        if stage in line:
+            raise Stop
+
+    with pytest.raises(Stop):
+        discover(plan, out, say=say)
+
+
+@pytest.mark.parametrize("stage", ["training", "drawing", "judging"])
+def test_a_run_that_was_cut_off_goes_on_where_it_was(found, small_table: Path, tmp_path: Path, stage: str) -> None:
+    settings = default_settings("tiny", epochs=6, batch_size=64, precision="fp32")
+    plan = DiscoveryPlan(training=TrainingPlan("gptj", str(small_table), settings=settings), n=400)
+    cut_off_at(stage, plan, tmp_path / "out")
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.safetensors")}
+    said: list[str] = []
+    again = discover(replace(plan, workers=2), tmp_path / "out", resume=True, say=said.append)
+    pd.testing.assert_frame_equal(again.ranked, found.ranked)
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+    complete = {"training": [], "drawing": ["1/3 model"], "judging": ["1/3 model", "2/3 candidates.csv"]}[stage]
+    assert [line.removesuffix(": complete") for line in said if line.endswith("complete")] == complete
+
+
+def test_a_run_goes_on_with_its_own_options_only(found, tmp_path: Path) -> None:
+    plan = DiscoveryPlan(checkpoint=found.folder / "model", n=60, constraints=Constraints.from_options(exclude="F"))
+    cut_off_at("judging", plan, tmp_path / "out")
+    with pytest.raises(DataError, match=r"out was begun with other constraints, n: repeat them, or choose"):
+        discover(replace(plan, n=80, constraints=None), tmp_path / "out", resume=True)
+    with pytest.raises(OutputError, match="exists"):
+        discover(plan, tmp_path / "out")
+    assert len(discover(plan, tmp_path / "out", resume=True).ranked)
+    assert len(discover(plan, tmp_path / "out", resume=True).ranked)  # of a run that has ended
+
+
+@pytest.mark.slow
+def test_structures_go_on_and_settle_the_ranking(found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = DiscoveryPlan(checkpoint=found.folder / "model", n=400, structures=2)
+    monkeypatch.setattr("matgen.discovery.settled", lambda *_: (_ for _ in ()).throw(Stop))
+    with pytest.raises(Stop):
+        discover(plan, tmp_path / "out")
+    monkeypatch.undo()
+    monkeypatch.setattr("matgen.structures.make._make_parts", lambda out, waiting, count: None)  # none is waiting
+    again = discover(plan, tmp_path / "out", resume=True)
+    assert again.structures is not None and again.structures["structure_id"].notna().any()
+    assert "energy_above_hull_chgnet" in again.ranked
 
 
 def test_structures_without_their_packages_are_refused_before_any_work(

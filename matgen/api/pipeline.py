@@ -36,7 +36,7 @@ def discover(n: int = 10_000, **options: Unpack[DiscoverOptions]) -> Discovery:
 
     Raises:
         OptionError: an unknown option, or a value that makes no sense.
-        OutputError: `out` holds a discovery and `force` is off.
+        OutputError: `out` holds a discovery and neither `resume` nor `force` is on.
         MatgenError: as the stages raise; what was finished before stays in the folder.
     """
     from matgen.cli.discover import plan_of
@@ -48,7 +48,8 @@ def discover(n: int = 10_000, **options: Unpack[DiscoverOptions]) -> Discovery:
     with as_asked(arguments):
         return run(
             plan_of(arguments),
-            arguments.out or next_free(Path("discovery")),
+            arguments.out or (Path("discovery") if arguments.resume else next_free(Path("discovery"))),
+            resume=arguments.resume,
             force=arguments.force,
             say=lambda text: say(arguments, text),
             progress=bars(arguments),

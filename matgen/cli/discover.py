@@ -59,6 +59,7 @@ def add(verbs: Any) -> None:
         "matgen discover --contains Li-O --exclude toxic --screen 'band_gap > 2' --novel-to hybrid",
         "matgen discover --reward 'probability_hull_0.05 * balanced_common * novel'",
         "matgen discover --dataset mine.csv --max-minutes 10 --structures 20",
+        "matgen discover --structures 300 --resume --out discovery",
         begin=begin,
     )
     parser.group("which rows are kept (-n then counts those)").add_argument(
@@ -115,6 +116,9 @@ def add(verbs: Any) -> None:
     pareto_option(parser, "rank candidates first that no other beats in all of these columns of ranked.csv")
     device_option(parser)
     parser.group("output").add_argument(
+        "--resume", action="store_true", help="resume the interrupted run of the same options in --out"
+    )
+    parser.group("output").add_argument(
         "--verbose", action="store_true", help="print all metrics and structures, not only what was found"
     )
     common_options(parser, out="discovery")
@@ -134,7 +138,7 @@ def begin(arguments: argparse.Namespace) -> str:
     require_predictors([] if predictor is None else [predictor])
     require_references([*references_of(arguments), *(arguments.novel_to or ()), *_given_dataset(arguments)])
     start = "a model to be trained" if given else require_checkpoint(arguments.model)
-    arguments.out = claim_output(arguments.out, "discovery", force=arguments.force)
+    arguments.out = claim_output(arguments.out, "discovery", force=arguments.force, resume=arguments.resume)
     ranking = "ranked by its probability" if predictor is None else f"ranked by {shown(predictor)}"
     return f"{arguments.n:,} compositions from {start}, {ranking}, into {shown(arguments.out)}/"
 
@@ -160,6 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
     discovery = discover(
         plan,
         out,
+        resume=arguments.resume,
         force=arguments.force,
         say=lambda text: say(arguments, text),
         progress=bars(arguments),

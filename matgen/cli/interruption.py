@@ -12,13 +12,6 @@ from matgen.cli.beginning import shown
 _SAME_COMMAND = {("dft", "run"), ("dft", "campaign"), ("lift", "evaluate")}
 """Steps that go on where the same command is given again."""
 
-_STAGES = {
-    "candidates.csv": "matgen predict {out}/candidates.csv",
-    "predicted.parquet": "matgen evaluate {out}/predicted.parquet",
-    "ranked.csv": "matgen structure {out}/ranked.csv",
-}
-"""What `discover` writes, in order, and the command that takes it further."""
-
 
 def after_interrupt(arguments: argparse.Namespace, words: Sequence[str]) -> str:
     """What to tell the user of a verb that was interrupted.
@@ -31,8 +24,6 @@ def after_interrupt(arguments: argparse.Namespace, words: Sequence[str]) -> str:
     step = (arguments.verb, getattr(arguments, "step", None))
     if step in _SAME_COMMAND and not (step[1] == "evaluate" and not arguments.protocol):
         return f"interrupted; what is done is kept. Go on with: {_command(words)}"
-    if arguments.verb == "discover" and out is not None:
-        return _of_discovery(out)
     if out is not None and hasattr(arguments, "resume") and _state(arguments, out).exists():
         return f"interrupted; what is done is kept. Resume with: {_command(_resuming(arguments, words, out))}"
     if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))) and not arguments.force:
@@ -44,6 +35,8 @@ def _state(arguments: argparse.Namespace, out: Path) -> Path:
     """What is there where a run has something to resume from."""
     if arguments.verb in ("sample", "predict"):
         return Path(f"{out}.parts") / "plan.json"
+    if arguments.verb == "discover":
+        return out / "plan.json"
     if arguments.verb == "structure":
         return out / "parts" / "structures.json"
     if arguments.verb == "lift":
@@ -63,27 +56,6 @@ def _resuming(arguments: argparse.Namespace, words: Sequence[str], out: Path) ->
     more = [] if "--resume" in words else ["--resume"]
     named = any(word == "--out" or word.startswith("--out=") for word in words)
     return [*words, *more, *([] if named else ["--out", shown(out)])]
-
-
-def _of_discovery(out: Path) -> str:
-    """The last stage of a discovery that is complete, and what takes it further."""
-    for name, command in reversed(_STAGES.items()):
-        if (out / name).exists():
-            return (
-                f"interrupted; what is complete is kept, up to {shown(out / name)}. "
-                f"Go on with: {command.format(out=shlex.quote(shown(out)))}"
-            )
-    for verb, name in (("reinforce", "reinforced"), ("train", "model")):
-        if (out / name / "training" / "latest.json").exists() and not (out / name / "matgen.json").exists():
-            folder = shlex.quote(shown(out / name))
-            again = f"matgen {verb} --resume --out {folder}"
-            return f"interrupted in `matgen {verb}`; resume with: {again}; then run: matgen discover --model {folder}"
-        if (out / name / "matgen.json").exists():
-            again = f"matgen discover --model {shlex.quote(shown(out / name))}"
-            return f"interrupted; the checkpoint {shown(out / name)} is complete. Go on with: {again}"
-    if (out / "candidates.csv.parts").exists():
-        return f"interrupted; no stage was complete: {shown(out)} holds nothing to go on with"
-    return "interrupted; nothing was written"
 
 
 def _command(words: Sequence[str]) -> str:

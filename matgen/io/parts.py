@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from matgen.errors import OutputError
+from matgen.errors import DataError, OutputError
 from matgen.io.files import read_json, write_json
 from matgen.io.parquet import require_utf8
+
+
+def begun_otherwise(out: Path, differ: Iterable[str]) -> DataError:
+    """The error of a run that is gone on with by other options than it was begun with.
+
+    Args:
+        out: what it writes.
+        differ: names of what differs.
+    """
+    return DataError(f"{out} was begun with other {', '.join(differ)}: repeat them, or choose another --out")
 
 
 class PartsFolder:

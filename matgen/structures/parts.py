@@ -9,6 +9,7 @@ from typing import Any
 from matgen.errors import DataError, first_line
 from matgen.io.files import move_up, read_json, write_checksummed
 from matgen.io.parquet import read_parquet
+from matgen.io.parts import begun_otherwise
 from matgen.structures.assemble import MadeStructures
 from matgen.structures.folder import (
     ALL_CRYSTALS,
@@ -34,7 +35,7 @@ def require_same(out: Path, content: dict[str, Any]) -> None:
     before = read_plan(plan_path(out).parent)
     differ = sorted(name for name, value in content.items() if before.get(name) != value)
     if differ:
-        raise DataError(f"{out} was begun with other {', '.join(differ)}: repeat them, or choose another --out")
+        raise begun_otherwise(out, differ)
 
 
 def begin(out: Path, content: dict[str, Any], fetched: TemplateLibrary | None) -> None:

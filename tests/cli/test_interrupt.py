@@ -94,11 +94,14 @@ def test_structure_goes_on() -> None:
 
 
 @pytest.mark.slow
-def test_discover_says_which_stage_is_complete() -> None:
-    line = interrupted("discover -n 300 --structures 0", lambda: Path("discovery/candidates.csv").exists())
-    named = line.split("up to ")[1].split(". Go on")[0]
-    assert Path(named).exists()
-    _parser().parse_args(shlex.split(line.split("Go on with: matgen ")[1]))
+def test_discover_goes_on() -> None:
+    options = "-n 300 --structures 1 --finish-top 0"
+    line = interrupted(f"discover {options}", lambda: Path("discovery/candidates.csv").exists())
+    assert line.endswith(f"Resume with: matgen discover {options} --resume --out discovery")
+    drawn = Path("discovery/candidates.csv").read_bytes()
+    go_on(line)
+    assert Path("discovery/candidates.csv").read_bytes() == drawn
+    assert Path("discovery/discovery.json").exists() and Path("discovery/structures/structures.parquet").exists()
 
 
 def said_after(words: str) -> str:
@@ -117,20 +120,6 @@ def test_verbs_without_resume_have_written_nothing_or_say_what_is_incomplete() -
     Path("r").mkdir()
     Path("r/candidates.parquet").write_text("")
     assert after_interrupt(arguments, []) == "interrupted; r is not complete"
-
-
-def test_what_discover_goes_on_with_follows_its_stages() -> None:
-    arguments = _parser().parse_args(["discover", "--out", "d"])
-    assert after_interrupt(arguments, []) == "interrupted; nothing was written"
-    Path("d/model/training").mkdir(parents=True)
-    Path("d/model/training/latest.json").write_text("{}")
-    again = "matgen train --resume --out d/model; then run: matgen discover --model d/model"
-    assert after_interrupt(arguments, []) == f"interrupted in `matgen train`; resume with: {again}"
-    Path("d/model/matgen.json").write_text("{}")
-    assert after_interrupt(arguments, []).endswith("Go on with: matgen discover --model d/model")
-    for name, verb in (("candidates.csv", "predict"), ("predicted.parquet", "evaluate"), ("ranked.csv", "structure")):
-        Path("d", name).write_text("")
-        assert after_interrupt(arguments, []).endswith(f"up to d/{name}. Go on with: matgen {verb} d/{name}")
 
 
 def test_calculations_go_on_with_the_same_command() -> None:

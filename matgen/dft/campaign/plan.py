@@ -11,6 +11,7 @@ from matgen.dft.codes import code_named
 from matgen.dft.settings import DFTSettings
 from matgen.errors import DataError, OptionError, OutputError, require_above_zero
 from matgen.io.files import read_checksummed, refuse_to_overwrite, write_checksummed
+from matgen.io.parts import begun_otherwise
 from matgen.structures.potentials.registry import present_name
 
 PLAN = "campaign.json"
@@ -89,8 +90,7 @@ def read_begun(out: Path, plan: CampaignPlan, source: Mapping[str, Any]) -> dict
     if differ:
         if "top" in differ:
             differ = [name for name in differ if name not in source]  # of course
-        names = ", ".join(_TOLD.get(name, f"--{name.replace('_', '-')}") for name in differ)
-        raise DataError(f"{out} was begun with other {names}: repeat them, or choose another --out")
+        raise begun_otherwise(out, [_TOLD.get(name, f"--{name.replace('_', '-')}") for name in differ])
     return dict(begun)
 
 

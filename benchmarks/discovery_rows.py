@@ -29,7 +29,9 @@ from matgen.validity import check
 KEPT = 200
 """Compositions that draw-and-filter keeps unless it is told otherwise."""
 
-_SPEC = re.compile(r"(?P<name>[^=]+)=(?P<checkpoint>[^,@]+)(?:@(?P<temperature>[^,]+))?(?P<options>(?:,[^,]+)*)")
+_SPEC = re.compile(
+    r"(?P<name>(?:[^=]| = )+)=(?P<checkpoint>[^,@]+)(?:@(?P<temperature>[^,]+))?(?P<options>(?:,[^,]+)*)"
+)
 
 _NO_END = 1 << 40
 """Samples, where time ends the drawing."""
@@ -64,7 +66,7 @@ class Row:
 
     @classmethod
     def of(cls, spec: str) -> Row:
-        """The row of `NAME=CHECKPOINT[@T][,condition=RANGE][,filter=MINUTES][,keep=N]`.
+        """The row of `NAME=CHECKPOINT[@T][,condition=RANGE][,filter=MINUTES][,keep=N]`; NAME may hold ` = `.
 
         Raises:
             OptionError: it cannot be read.

@@ -48,7 +48,7 @@ def user_seconds(words: list[str], tree: Path, folder: Path) -> float:
     """User time of a process that runs Python with these words, the package of a checkout at hand."""
     began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     subprocess.run(
-        [sys.executable, *words], cwd=folder, env=_environment(tree, folder), stdout=subprocess.DEVNULL, check=True
+        [sys.executable, *words], cwd=folder, env=environment(tree, folder), stdout=subprocess.DEVNULL, check=True
     )
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began
 
@@ -57,12 +57,13 @@ def draw_seconds(tree: Path, folder: Path) -> float:
     """User time of drawing 10,000 compositions by a sampler that has drawn before."""
     words = [sys.executable, "-c", DRAW]
     done = subprocess.run(
-        words, cwd=folder, env=_environment(tree, folder), stdout=subprocess.PIPE, text=True, check=True
+        words, cwd=folder, env=environment(tree, folder), stdout=subprocess.PIPE, text=True, check=True
     )
     return float(done.stdout)
 
 
-def _environment(tree: Path, folder: Path) -> dict[str, str]:
+def environment(tree: Path, folder: Path) -> dict[str, str]:
+    """Of a process that imports the package of a checkout and has a cache of its own."""
     own = {"PYTHONPATH": str(tree), "MATGEN_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
     return os.environ | own | {"TOKENIZERS_PARALLELISM": "false"}
 
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     trees = {"now": ROOT} | ({"before": arguments.before.resolve()} if arguments.before else {})
-    commits = {version: _commit(tree) for version, tree in trees.items()}
+    commits = {version: commit_of(tree) for version, tree in trees.items()}
     loads = [round(os.getloadavg()[0], 1)]
     for done, seconds in enumerate(measure(trees, arguments.rounds), start=1):
         medians = {
@@ -112,7 +113,8 @@ def main() -> None:
         write_result("startup", content | {"load_average": [min(loads), max(loads)]})
 
 
-def _commit(tree: Path) -> str:
+def commit_of(tree: Path) -> str:
+    """The commit of a checkout, shortened."""
     words = ["git", "-C", str(tree), "rev-parse", "--short=8", "HEAD"]
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 

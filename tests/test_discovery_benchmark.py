@@ -45,6 +45,7 @@ def test_rows_are_read_and_told_without_their_folder() -> None:
     assert str(row) == "new=a@1.4,condition=hull_distance=0..0.05,filter=12.5,keep=50"
     assert Row.of(str(row)) == Row("new", "a", 1.4, row.conditions, 12.5, 50)
     assert Row.of("x=runs/b") == Row("x", "runs/b")
+    assert Row.of("x, T = 0.9=runs/b@0.9") == Row("x, T = 0.9", "runs/b", 0.9)
     options = discovery.options_of(["--row", "a=/home/me/a@1", "--first", "b=/home/me/ranked.csv", "--only", "a"])
     assert "/home" not in told_command(options)
     assert file_name("a b/c") == "a_b_c"

@@ -34,3 +34,23 @@ def explanation(content: Json) -> str:
         f"The machine did other work meanwhile (load average {loads[0]:.0f} to {loads[1]:.0f} on {cores} cores), which "
         "makes all of them longer: compare the ratios."
     )
+
+
+def job_rows(content: Json) -> Iterator[Json]:
+    """A first run, with an empty cache, and a second."""
+    for run, ratio in content["ratio"].items():
+        yield {
+            "title": f"{run} run",
+            "ratio": ratio,
+            **{name: content["runs"][name][run] for name in ("before", "now")},
+        }
+
+
+def draws_alike(content: Json) -> str:
+    before, now = (content["runs"][name]["second"]["sha256_of_draws"] for name in ("before", "now"))
+    return "Both draw the same compositions." if before == now else "They draw different compositions."
+
+
+def job_stages(content: Json) -> str:
+    before, now = (content["runs"][name]["second"]["stages"] for name in ("before", "now"))
+    return ", ".join(f"{name} {before[name]:.0f} and {now[name]:.0f} s" for name in now if name in before)

@@ -30,7 +30,7 @@ KEPT = 200
 """Compositions that draw-and-filter keeps unless it is told otherwise."""
 
 _SPEC = re.compile(
-    r"(?P<name>(?:[^=]| = )+)=(?P<checkpoint>[^,@]+)(?:@(?P<temperature>[^,]+))?(?P<options>(?:,[^,]+)*)"
+    r"(?P<name>(?: = |[^=])+)=(?P<checkpoint>[^,@]+)(?:@(?P<temperature>[^,]+))?(?P<options>(?:,[^,]+)*)"
 )
 
 _NO_END = 1 << 40

@@ -44,6 +44,9 @@ ABOVE_HULL = "energy_above_hull"
 PROBABILITY = "probability_hull_0.1"
 """Column of `matgen predict`: the probability to be at most 0.1 eV/atom above the hull."""
 
+NEAR = "probability_hull_0.05"
+"""Column of `matgen predict`: the same of 0.05 eV/atom, by which relaxation settles a ranking."""
+
 MADE = "probability_made"
 """Column of `matgen predict`: the probability of having been made."""
 
@@ -59,6 +62,7 @@ _LEADING = (
     PARETO,
     "score",
     PROBABILITY,
+    NEAR,
     MADE,
     "oxidation_state_score",
     "rarest_state",

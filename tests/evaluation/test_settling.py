@@ -56,6 +56,17 @@ def test_the_score_is_the_product_with_the_probability_of_the_relaxed_energy(row
     assert after["score"].is_monotonic_decreasing and sorted(after.index) == sorted(before["formula"])
 
 
+@given(st.lists(st.tuples(st.floats(0.01, 0.99), st.none() | st.floats(-1.0, 1.0)), min_size=1, max_size=12))
+def test_the_limit_is_stricter_where_the_probability_of_that_was_predicted(rows: list) -> None:
+    predicted = [probability for probability, _ in rows]
+    before = ranking([0.99] * len(rows), **{"probability_hull_0.05": predicted})
+    found = {f"Li{i + 2}O": energy for i, (_, energy) in enumerate(rows) if energy is not None}
+    after = settled(before, relaxed(found)).set_index("formula")["score"]
+    for i, (probability, energy) in enumerate(rows):
+        expected = probability if energy is None else NormalDist(energy, RELAXED_STD).cdf(0.05)
+        assert after[f"Li{i + 2}O"] == pytest.approx(expected, abs=1e-12)
+
+
 def test_the_second_potential_is_shown_and_changes_no_order() -> None:
     energies = {"Li2O": 0.0, "Li3O": 0.05}
     alone = settled(ranking([0.9, 0.8]), relaxed(energies))

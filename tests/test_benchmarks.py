@@ -460,8 +460,10 @@ def test_tables_of_relaxed_structures_add_up() -> None:
               "chgnet, all cores, threads": 0.16, "chgnet, all cores, processes": 0.2}  # fmt: skip
     difference = {"median": 0.01, "max": 2.0, "within_1": 3}
     content = {"structures": 4, "atoms": [2, 20, 5, 6], "cores": 2, "structures_per_second": speeds,
+               "steps": {"matgen": [100, 3, 9, 7], "chgnet": [100, 100, 20, 30]},
                "energy_difference_mev": difference}  # fmt: skip
     lines = TABLES["relaxation"].lines(content)
+    assert "1 of matgen's and 2 of the other's are stopped after 100 steps" in lines[-1]
     assert "| one core | 24.0 | 6.0 | 4.0 x |" in lines
     assert lines[4].endswith("| 48.0 | 12.0 | 4.0 x |")
     group = {"before": {"n": 2, "bias": -0.2, "mae": 0.2}, "after": {"n": 2, "bias": 0.01, "mae": 0.03, "median": 0.02}}

@@ -35,7 +35,7 @@ def seconds_of(command: list[str], **more: object) -> float:
 
 
 def job(tree: Path, folder: Path, out: str) -> dict[str, Any]:
-    """The main job by the package of a checkout: seconds, and the composition that it ranks first."""
+    """The main job by the package of a checkout: seconds, and a hash of what it draws."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     words = [sys.executable, "-m", "matgen", "discover", "--out", out, "--quiet"]
     subprocess.run(words, cwd=folder, env=environment(tree, folder), stdout=subprocess.DEVNULL, check=True)

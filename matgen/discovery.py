@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
 
 PLAN = "plan.json"
 """What a discovery is, in its folder."""
+
+_RESUMED_FROM = (
+    f"model/{METADATA}", "model/training", f"reinforced/{METADATA}", "reinforced/training",
+    "candidates.csv.json", "candidates.csv.parts", "predicted.parquet.json", "predicted.parquet.parts",
+    "structures/structures.json", "structures/parts",
+)  # fmt: skip
+"""What says how far the stages of a run have come."""
 
 _STOPPED = {"budget": "the most that were asked for", "exhausted": "all that exist under the constraints"}
 
@@ -198,8 +206,18 @@ def discover(
         refuse_to_overwrite(out, force=force)
     pipeline = _Pipeline(plan, out, resume, force, say, progress)
     if not resume:
+        _forget(out)
         write_checksummed(out / PLAN, content)
     return pipeline.run()
+
+
+def _forget(out: Path) -> None:
+    """Remove what an earlier run would be resumed from: its stages must not be taken for those of the new plan."""
+    for path in (out / name for name in _RESUMED_FROM):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 class _Pipeline:

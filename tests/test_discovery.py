@@ -155,6 +155,20 @@ def test_a_run_goes_on_with_its_own_options_only(found, tmp_path: Path) -> None:
     assert len(discover(plan, tmp_path / "out", resume=True).ranked)  # of a run that has ended
 
 
+def test_stages_of_a_replaced_run_are_not_taken_for_those_of_the_new_one(found, tmp_path: Path) -> None:
+    plan = DiscoveryPlan(checkpoint=found.folder / "model", n=60)
+    discover(plan, tmp_path / "out")
+
+    def stop(line: str) -> None:
+        if "drawing" in line:
+            raise Stop
+
+    with pytest.raises(Stop):
+        discover(replace(plan, n=80), tmp_path / "out", force=True, say=stop)
+    again = discover(replace(plan, n=80), tmp_path / "out", resume=True)
+    assert len(pd.read_csv(tmp_path / "out" / "candidates.csv")) == again.report.content["n"] == 80
+
+
 @pytest.mark.slow
 def test_structures_go_on_and_settle_the_ranking(found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = DiscoveryPlan(checkpoint=found.folder / "model", n=400, structures=2)
